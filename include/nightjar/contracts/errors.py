@@ -1,0 +1,86 @@
+"""The errors that a user of Nightjar meets: what, where, how many, and what to do, in one line."""
+
+from __future__ import annotations
+
+
+class NightjarError(Exception):
+    """An error that a person can act on.
+
+    Args:
+        what: What is wrong, as a short sentence without a full stop.
+        where: The file, table, night, column or service concerned.
+        how_many: How many rows, files or values are concerned; 1 for a single thing.
+        fix: What the reader does next.
+    """
+
+    kind = "error"
+    retryable = False
+
+    def __init__(self, what: str, *, where: str, how_many: int = 1, fix: str) -> None:
+        self.what = what
+        self.where = where
+        self.how_many = how_many
+        self.fix = fix
+        super().__init__(f"{what} | where: {where} | how many: {how_many} | do: {fix}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.what, self.where, self.how_many, self.fix)
+
+
+def _rebuild(cls: type[NightjarError], what: str, where: str, how_many: int, fix: str) -> NightjarError:
+    return cls(what, where=where, how_many=how_many, fix=fix)
+
+
+class ConfigurationError(NightjarError):
+    """A setting, parameter or declaration that cannot work."""
+
+    kind = "configuration"
+
+
+class SourceError(NightjarError):
+    """A landed source file that is missing, empty, truncated or of another schema."""
+
+    kind = "source"
+
+
+class ContractError(NightjarError):
+    """Data that breaks a contract by more than the use case tolerates."""
+
+    kind = "contract"
+
+
+class RowCountError(NightjarError):
+    """Rows in differ from rows out plus rows rejected."""
+
+    kind = "row_count"
+
+
+class ModelError(NightjarError):
+    """No champion, or a model that cannot be loaded or does not fit."""
+
+    kind = "model"
+
+
+class GateError(NightjarError):
+    """A gate that could not look at what it has to judge."""
+
+    kind = "gate"
+
+
+class TrainingError(NightjarError):
+    """A training whose ranks failed, never joined or disagree."""
+
+    kind = "training"
+
+
+class UnreachableError(NightjarError):
+    """MLflow, the lake or the Spark application does not answer; worth a retry."""
+
+    kind = "unreachable"
+    retryable = True
+
+
+class StorageFullError(NightjarError):
+    """The disk or bucket takes no more bytes."""
+
+    kind = "storage_full"

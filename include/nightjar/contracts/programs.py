@@ -1,0 +1,69 @@
+"""The programs that Airflow may ask for, and the files by which it talks to a running Spark application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPARK_PROGRAMS = (
+    "land",
+    "ingest",
+    "build_features",
+    "validate_features",
+    "score",
+    "validate_scores",
+    "publish_scores",
+    "report_drift",
+    "freeze_training_set",
+)
+TRAINING_PROGRAMS = ("train", "evaluate", "register", "gate", "promote")
+
+HEARTBEAT_SECONDS = 1.0
+"""How often a Spark application says that it lives."""
+DEAD_AFTER_SECONDS = 30.0
+"""An application that has not said so for this long is taken for dead, and another is started."""
+IDLE_SECONDS = 900.0
+"""An application that nobody has asked for anything for this long ends by itself."""
+
+
+@dataclass(frozen=True)
+class ApplicationFolder:
+    """The folder through which tasks and the Spark application of one DAG run exchange work.
+
+    It lies in the lake, so that it does not matter on which machine either runs: no port, no address, no token.
+    """
+
+    root: str
+
+    @classmethod
+    def of_run(cls, run_dir: str) -> ApplicationFolder:
+        return cls(f"{run_dir}/_spark")
+
+    @property
+    def state(self) -> str:
+        """JSON: application id, host, pid; written by the application when it is ready."""
+        return f"{self.root}/application.json"
+
+    @property
+    def heartbeat(self) -> str:
+        """Text: a counter that grows while the application lives, and the task that runs."""
+        return f"{self.root}/heartbeat.json"
+
+    @property
+    def inbox(self) -> str:
+        """Folder of specs that wait, ``<task_id>.json``."""
+        return f"{self.root}/inbox"
+
+    @property
+    def cancelled(self) -> str:
+        """Folder of task ids whose job is to be given up."""
+        return f"{self.root}/cancelled"
+
+    @property
+    def stop(self) -> str:
+        """Its presence ends the application after the job that runs."""
+        return f"{self.root}/stop"
+
+    @property
+    def log(self) -> str:
+        """Driver output of a local application."""
+        return f"{self.root}/application.log"

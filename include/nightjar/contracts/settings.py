@@ -1,0 +1,52 @@
+"""Where things are, from the environment. The same names on one machine and on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nightjar.contracts.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The deployment's addresses.
+
+    Attributes:
+        lake: Root of the lake: an absolute path or an ``s3://`` URI (``NIGHTJAR_LAKE``).
+        landing: Where sources land, a folder a night (``NIGHTJAR_LANDING``; default ``<lake>/landing``).
+        mlflow_uri: The MLflow server (``MLFLOW_TRACKING_URI``).
+        git_commit: Commit of the code that runs (``NIGHTJAR_GIT_COMMIT``; ``unknown`` when not given).
+    """
+
+    lake: str
+    landing: str
+    mlflow_uri: str
+    git_commit: str = "unknown"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings.
+
+        Raises:
+            ConfigurationError: naming the variable that is not set.
+        """
+
+        def required(name: str) -> str:
+            value = environ.get(name, "").rstrip("/")
+            if not value:
+                raise ConfigurationError(
+                    f"the environment variable {name} is not set",
+                    where=name,
+                    fix="start through `make run`, or set it in the deployment (docs/configuration.md)",
+                )
+            return value
+
+        lake = required("NIGHTJAR_LAKE")
+        return cls(
+            lake=lake,
+            landing=environ.get("NIGHTJAR_LANDING", "").rstrip("/") or f"{lake}/landing",
+            mlflow_uri=required("MLFLOW_TRACKING_URI"),
+            git_commit=environ.get("NIGHTJAR_GIT_COMMIT", "unknown"),
+        )

@@ -1,0 +1,291 @@
+"""UseCase: what to predict, from which tables, and how good is good enough. A declaration; standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import import_module
+from typing import Literal
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.names import check_identifier
+from nightjar.contracts.rules import Rule
+from nightjar.contracts.tables import DS, Column, TableSchema
+
+FeatureKind = Literal["numeric", "categorical"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file that lands each night, and the raw table that it becomes.
+
+    Attributes:
+        table: The raw table, ``raw/<name>``. Its columns except ``ds``, ``source_file`` and ``landed_at`` are the
+            file's columns, by name; the file's header must hold exactly these, in any order.
+        file: File name in the night's landing folder (CSV with a header, UTF-8, ``NA`` or empty for null).
+        rules: The rows' contract. The key's nulls and duplicates are rules already; do not repeat them.
+        max_rejected_share: The night stops when a larger share of the source's rows breaks a ``reject_row`` rule.
+    """
+
+    table: TableSchema
+    file: str
+    rules: tuple[Rule, ...] = ()
+    max_rejected_share: float = 0.02
+
+    @property
+    def name(self) -> str:
+        return self.table.name.removeprefix("raw/")
+
+    @property
+    def file_columns(self) -> tuple[Column, ...]:
+        return tuple(c for c in self.table.columns if c.name not in {"ds", "source_file", "landed_at"})
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One model input: its column in the feature table, and how the model reads it.
+
+    ``drift=False`` leaves a column that moves by nature (day of the week, month) out of the drift verdict.
+    """
+
+    name: str
+    kind: FeatureKind
+    comment: str
+    drift: bool = True
+
+    def __post_init__(self) -> None:
+        check_identifier(self.name, field="feature")
+
+    @property
+    def column(self) -> Column:
+        return Column(self.name, "double" if self.kind == "numeric" else "string", self.comment)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a model is trained.
+
+    Attributes:
+        world_size: Ranks.
+        params: XGBoost parameters (objective, depth, eta, ...).
+        num_rounds: Upper bound of boosting rounds.
+        early_stopping_rounds: Rounds without a better validation AUC after which training stops.
+        validation_days: Days before the holdout that early stopping looks at.
+        holdout_days: Last days of the training interval, touched once, for the gate.
+        seed: Of everything random.
+    """
+
+    world_size: int = 2
+    params: Mapping[str, object] = field(default_factory=dict)
+    num_rounds: int = 400
+    early_stopping_rounds: int = 30
+    validation_days: int = 7
+    holdout_days: int = 14
+    seed: int = 20130401
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a version must reach to be promoted. The champion, where there is one, must be beaten on the same holdout.
+
+    Attributes:
+        floors: Metric name to its least value (``auc``, ``pr_auc``) on the holdout.
+        ceilings: Metric name to its greatest value (``log_loss``, ``brier``) on the holdout.
+        decisive_metric: The metric by which challenger and champion are compared; higher is better.
+        min_improvement: The challenger must exceed the champion by more than this; a tie does not promote.
+        min_holdout_rows: A holdout of fewer labelled rows cannot be judged.
+    """
+
+    floors: Mapping[str, float]
+    ceilings: Mapping[str, float] = field(default_factory=dict)
+    decisive_metric: str = "auc"
+    min_improvement: float = 0.0
+    min_holdout_rows: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """When a column counts as drifted: its effect (PSI) *and* its test must both say so.
+
+    Attributes:
+        max_psi: Population stability index above which the effect is large.
+        max_q: False discovery rate (Benjamini-Hochberg over the columns) below which the test is significant.
+        max_drifted_share: The night's verdict is ``drift`` when a larger share of the watched columns drifted.
+    """
+
+    max_psi: float = 0.25
+    max_q: float = 0.01
+    max_drifted_share: float = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreAudit:
+    """What a night's scores must keep before they are published.
+
+    Attributes:
+        max_mean_shift: Greatest absolute difference of the mean prediction from the last published night's.
+        max_rejected_share: Greatest share of rows that the model could not take.
+    """
+
+    max_mean_shift: float = 0.25
+    max_rejected_share: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class UseCase:
+    """One use case. ``include/use_cases/<name>/use_case.py`` holds one as ``USE_CASE``.
+
+    Attributes:
+        name: Folder, DAG prefix, table and model name.
+        title: For people.
+        owner: Who answers for it.
+        timezone: IANA zone in which nights begin and end.
+        schedule: Cron expression of the nightly run, in ``timezone``.
+        training_schedule: Cron expression of the training, in ``timezone``.
+        first_night: Earliest night that the sources hold.
+        last_night: Latest night that the sources hold; None when they go on.
+        deadline_minutes: The nightly run alerts when it is not done this long after it was queued.
+        sources: What lands each night.
+        entity: Key columns of a scored thing (typed as in the feature table).
+        carried: Columns of the feature table that BI wants beside the score.
+        features: The model's inputs.
+        rules: Contract of the feature table.
+        label: Meaning of the label column, ``label`` in ``labels/<name>`` (1.0, 0.0 or null).
+        prediction: Meaning of the prediction column.
+        training: How a model is trained.
+        gate: What a version must reach.
+        drift: When a night has drifted.
+        audit: What scores must keep.
+        replay: True when a recorded history stands in for a source system: module ``landing`` of the folder then
+            lands each night's files on demand.
+    """
+
+    name: str
+    title: str
+    owner: str
+    timezone: str
+    schedule: str
+    training_schedule: str
+    first_night: date
+    last_night: date | None = None
+    deadline_minutes: int = 60
+    sources: tuple[Source, ...]
+    entity: tuple[Column, ...]
+    carried: tuple[Column, ...] = ()
+    features: tuple[Feature, ...]
+    rules: tuple[Rule, ...] = ()
+    label: str
+    prediction: str
+    training: Training
+    gate: Gate
+    drift: Drift = Drift()
+    audit: ScoreAudit = ScoreAudit()
+    replay: bool = False
+
+    def __post_init__(self) -> None:
+        check_identifier(self.name, field="use_case")
+        for schema in (self.feature_table, self.label_table, self.score_table):
+            if not schema.key:
+                raise ValueError(f"{schema.name} has no key")
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.entity)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def feature_table(self) -> TableSchema:
+        known = {column.name for column in (*self.entity, *self.carried)}
+        features = tuple(f.column for f in self.features if f.name not in known)
+        return TableSchema(
+            name=f"features/{self.name}",
+            comment=f"{self.title}: features as known at the prediction moment.",
+            columns=(DS, *self.entity, *self.carried, *features),
+            key=self.key,
+        )
+
+    @property
+    def label_table(self) -> TableSchema:
+        return TableSchema(
+            name=f"labels/{self.name}",
+            comment=f"{self.title}: the truth, as landed on night ds.",
+            columns=(
+                DS,
+                *self.entity,
+                Column("label", "double", self.label),
+                Column("outcome", "string", "What became of the entity.", nullable=False),
+                Column("known_at", "timestamp", "When the label came to be known (UTC); null without a label."),
+            ),
+            key=self.key,
+        )
+
+    @property
+    def score_table(self) -> TableSchema:
+        return TableSchema(
+            name=f"scores/{self.name}",
+            comment=f"{self.title}: one row per entity and night.",
+            columns=(
+                DS,
+                *self.entity,
+                *self.carried,
+                Column("prediction", "double", self.prediction, nullable=False),
+                Column("model_name", "string", "Registered model that spoke.", nullable=False),
+                Column("model_version", "string", "Its version in the registry.", nullable=False),
+                Column("model_sha256", "string", "SHA-256 of the model's files.", nullable=False),
+                Column("features_version", "long", "Delta version of the feature table read.", nullable=False),
+                Column("dag_run_id", "string", "Airflow run that scored the night.", nullable=False),
+                Column(
+                    "scored_at",
+                    "timestamp",
+                    "Prediction moment (UTC): the local midnight that ends ds, the same at every rerun.",
+                    nullable=False,
+                ),
+            ),
+            key=self.key,
+        )
+
+    @property
+    def quarantine_table(self) -> TableSchema:
+        return TableSchema(
+            name=f"quarantine/{self.name}",
+            comment=f"{self.title}: rejected rows, each with the rules that it broke.",
+            partition_by=("ds", "table"),
+            columns=(
+                DS,
+                Column("table", "string", "Table that the row was meant for.", nullable=False),
+                Column("rules", "array<string>", "Names of the rules that the row broke.", nullable=False),
+                Column("row", "string", "The row as JSON.", nullable=False),
+                Column("dag_run_id", "string", "Airflow run that rejected it.", nullable=False),
+            ),
+        )
+
+    def source(self, name: str) -> Source:
+        for source in self.sources:
+            if source.name == name:
+                return source
+        raise KeyError(f"{self.name} has no source {name}; it has {[s.name for s in self.sources]}")
+
+
+def load_use_case(name: str) -> UseCase:
+    """Return the use case ``name``, from ``use_cases.<name>.use_case.USE_CASE``.
+
+    Raises:
+        ConfigurationError: when there is no such folder.
+    """
+    check_identifier(name, field="use_case")
+    try:
+        module = import_module(f"use_cases.{name}.use_case")
+    except ModuleNotFoundError as error:
+        if error.name not in {f"use_cases.{name}", f"use_cases.{name}.use_case"}:
+            raise
+        raise ConfigurationError(
+            f"there is no use case {name!r}",
+            where=f"include/use_cases/{name}/use_case.py",
+            fix=f"check the name, or write it with `make new-use-case NAME={name}`",
+        ) from error
+    use_case: UseCase = module.USE_CASE
+    return use_case

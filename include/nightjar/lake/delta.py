@@ -1,0 +1,269 @@
+"""Delta tables without Spark: open, version, and the one commit that replaces whole nights.
+
+Spark tasks and training ranks write Parquet files into a table's folder, where no reader sees them; :func:`commit`
+then makes them the table's content for the given nights in one atomic Delta commit, whose cost grows with the number
+of files, not of rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from nightjar.contracts.errors import NightjarError, UnreachableError
+from nightjar.contracts.tables import ColumnType, TableSchema
+from nightjar.lake import files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+ENGINE = "nightjar"
+
+
+class LakeError(NightjarError):
+    """A Delta table that is not there, or files that do not fit it."""
+
+    kind = "lake"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """A Parquet file in a table's folder that no version holds yet.
+
+    Attributes:
+        path: Relative to the table's folder, e.g. ``ds=2013-04-01/part-….parquet``.
+        partition: Partition column to value, e.g. ``{"ds": "2013-04-01"}``.
+        size: Bytes.
+        rows: Number of rows.
+        stats: Delta statistics as JSON (``numRecords``, ``minValues``, ``maxValues``, ``nullCount``).
+    """
+
+    path: str
+    partition: Mapping[str, str]
+    size: int
+    rows: int
+    stats: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def table_uri(lake: str, name: str) -> str:
+    """Where table ``name`` lies."""
+    return f"{lake}/{name}"
+
+
+def arrow_type(column_type: ColumnType) -> pa.DataType:
+    """The Arrow type of a declared column type. Timestamps are UTC microseconds, as Delta stores them."""
+    import pyarrow as pa
+
+    return {
+        "string": pa.string(),
+        "int": pa.int32(),
+        "long": pa.int64(),
+        "double": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", tz="UTC"),
+        "array<string>": pa.list_(pa.string()),
+    }[column_type]
+
+
+def arrow_schema(schema: TableSchema) -> pa.Schema:
+    """The Arrow schema of a declared table, with its comments as Delta column comments."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [pa.field(c.name, arrow_type(c.type), c.nullable, metadata={"comment": c.comment}) for c in schema.columns]
+    )
+
+
+def open_table(lake: str, name: str, version: int | None = None) -> DeltaTable:
+    """Open a table, at ``version`` or at its latest.
+
+    Raises:
+        LakeError: when there is no such table or version.
+        UnreachableError: when the store does not answer.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    uri = table_uri(lake, name)
+    try:
+        return DeltaTable(uri, version=version)
+    except TableNotFoundError as error:
+        raise LakeError(
+            f"there is no table {name}", where=uri, fix="run the task that writes it (docs/runbooks/)"
+        ) from error
+    except DeltaError as error:
+        raise LakeError(
+            f"version {version} of {name} cannot be read ({error})",
+            where=uri,
+            fix="choose a version within the table's retention, or run without a pinned version",
+        ) from error
+    except OSError as error:
+        raise UnreachableError(f"the lake does not answer ({error})", where=uri, fix="check NIGHTJAR_LAKE") from error
+
+
+def table_exists(lake: str, name: str) -> bool:
+    """Whether the table has been written at least once."""
+    return bool(files.list_files(f"{table_uri(lake, name)}/_delta_log"))
+
+
+def ensure_table(lake: str, schema: TableSchema) -> DeltaTable:
+    """Open a table, creating it empty (partitioned by ``ds``, with column comments) when it is not there.
+
+    Raises:
+        LakeError: when it is there with other columns.
+    """
+    from deltalake import DeltaTable, Schema
+
+    uri = table_uri(lake, schema.name)
+    if not table_exists(lake, schema.name):
+        with files.explained(uri):
+            return DeltaTable.create(
+                uri,
+                Schema.from_arrow(arrow_schema(schema)),
+                mode="ignore",
+                partition_by=list(schema.partition_by),
+                name=schema.name.replace("/", "_"),
+                description=schema.comment,
+            )
+    table = open_table(lake, schema.name)
+    there = {field.name for field in table.schema().fields}
+    if there != set(schema.column_names):
+        raise LakeError(
+            f"{schema.name} has other columns: missing {sorted(set(schema.column_names) - there)}, "
+            f"unknown {sorted(there - set(schema.column_names))}",
+            where=uri,
+            how_many=len(there ^ set(schema.column_names)),
+            fix="migrate the table, or write the new schema under a new use case name",
+        )
+    return table
+
+
+def commit(
+    lake: str,
+    schema: TableSchema,
+    data_files: Sequence[DataFile],
+    nights: Iterable[date],
+    *,
+    run_id: str,
+    within: Mapping[str, Sequence[str]] | None = None,
+    attempt: int | None = None,
+) -> int:
+    """Replace exactly ``nights`` of a table by ``data_files``, in one commit.
+
+    Args:
+        lake: The lake's root.
+        schema: The declared table.
+        data_files: Files that lie in the table's folder and that no version has held; none means empty nights.
+        nights: The partitions to replace.
+        run_id: Stamped on the commit.
+        within: Narrows the replacement to values of further partition columns, e.g. ``{"use_case": ["flight_delay"]}``.
+        attempt: A number that grows with each attempt at these nights; it is kept in the log for :func:`last_attempt`.
+
+    Returns:
+        The version made.
+
+    Raises:
+        LakeError: when a file is missing, of another size, outside the partitions, or in the table already.
+    """
+    from deltalake import CommitProperties, Schema, Transaction
+    from deltalake.transaction import AddAction, RemoveAction
+
+    replaced = {"ds": [night.isoformat() for night in nights], **(within or {})}
+    attempted = [] if attempt is None else [Transaction(_attempt_id(night), attempt) for night in replaced["ds"]]
+    table = ensure_table(lake, schema)
+    uri = table_uri(lake, schema.name)
+    _check_files(uri, table, data_files, replaced)
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(
+            path=file.path,
+            size=file.size,
+            partition_values=dict(file.partition),
+            modification_time=0,
+            data_change=True,
+            stats=file.stats,
+        )
+        for file in data_files
+    ]
+    with files.explained(uri):
+        table.create_write_transaction(
+            actions,
+            mode="overwrite",
+            schema=Schema.from_arrow(arrow_schema(schema)),
+            partition_by=list(schema.partition_by),
+            partition_filters=[(column, "in", list(values)) for column, values in replaced.items()],
+            commit_properties=CommitProperties(
+                custom_metadata={
+                    "engine": ENGINE,
+                    "dag_run_id": run_id,
+                    "nights": ",".join(replaced["ds"]),
+                    "rows": str(sum(file.rows for file in data_files)),
+                },
+                app_transactions=attempted,
+            ),
+        )
+    table.update_incremental()
+    return int(table.version())
+
+
+def last_attempt(table: DeltaTable, night: date) -> int | None:
+    """The ``attempt`` of the last commit that replaced ``night``; None when none has said one."""
+    version: int | None = table.transaction_version(_attempt_id(night.isoformat()))
+    return version
+
+
+def append(lake: str, schema: TableSchema, rows: pa.Table) -> int:
+    """Append a small Arrow table (the ledger's events); return the version made."""
+    from deltalake import write_deltalake
+
+    table = ensure_table(lake, schema)
+    with files.explained(table_uri(lake, schema.name)):
+        write_deltalake(table, rows.cast(arrow_schema(schema)), mode="append")
+    table.update_incremental()
+    return int(table.version())
+
+
+def read_nights(
+    lake: str, name: str, nights: Iterable[date], columns: Sequence[str] | None = None, version: int | None = None
+) -> pa.Table:
+    """Read whole nights of a table as Arrow; partitions are pruned. Meant for small tables and tests."""
+    import pyarrow.compute as pc
+
+    dataset = open_table(lake, name, version).to_pyarrow_dataset()
+    return dataset.to_table(columns=columns, filter=pc.field("ds").isin(list(nights)))
+
+
+def _attempt_id(night: str) -> str:
+    return f"{ENGINE}/ds={night}"
+
+
+def _check_files(
+    uri: str, table: DeltaTable, data_files: Sequence[DataFile], replaced: Mapping[str, Sequence[str]]
+) -> None:
+    """delta-rs checks none of this: existence, size, partition, statistics, and paths that the table already holds."""
+    held = set(table.file_uris()) if data_files else set()
+    for file in data_files:
+        system, path = files.filesystem(f"{uri}/{file.path}")
+        size = system.get_file_info(path).size
+        problem = ""
+        if size is None:
+            problem = "is not there"
+        elif size != file.size:
+            problem = f"has {size} bytes, not {file.size}"
+        elif any(file.partition.get(column) not in values for column, values in replaced.items()):
+            problem = f"is of {dict(file.partition)}, outside of what is replaced"
+        elif json.loads(file.stats)["numRecords"] != file.rows:
+            problem = f"has statistics that do not say {file.rows} rows"
+        elif any(uri_held.endswith("/" + file.path) for uri_held in held):
+            problem = "is in the table already"
+        if problem:
+            raise LakeError(
+                f"the file to publish {problem}", where=f"{uri}/{file.path}", fix="clear the task that wrote it"
+            )

@@ -1,0 +1,124 @@
+"""Small files of the lake (specs, results, models, reports) on a local folder or an object store."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.errors import ConfigurationError, StorageFullError, UnreachableError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+
+def filesystem(uri: str) -> tuple[FileSystem, str]:
+    """Return the Arrow file system of ``uri`` and the path in it. ``s3a://`` is read as ``s3://``.
+
+    Raises:
+        ConfigurationError: for a relative path.
+    """
+    from pyarrow import fs
+
+    if uri.startswith("s3a://"):
+        uri = "s3://" + uri.removeprefix("s3a://")
+    if "://" in uri:
+        system, path = fs.FileSystem.from_uri(uri)
+        return system, path
+    if not os.path.isabs(uri):
+        raise ConfigurationError(f"{uri!r} is a relative path", where=uri, fix="give an absolute path or a URI")
+    return fs.LocalFileSystem(), uri
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Turn an ``OSError`` on ``uri`` into an error that says what to do; a missing file stays ``FileNotFoundError``."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFullError(
+                f"no space left ({error.strerror or error})",
+                where=uri,
+                fix="free space (`make clean` removes local state) or enlarge the volume, then clear the task",
+            ) from error
+        raise UnreachableError(
+            f"the lake does not answer ({error})", where=uri, fix="check NIGHTJAR_LAKE, its mount and its permissions"
+        ) from error
+
+
+def read_text(uri: str) -> str:
+    """Return the text (UTF-8) of a file; raises as :func:`read_bytes` does."""
+    return read_bytes(uri).decode()
+
+
+def read_bytes(uri: str) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        UnreachableError: when the store does not answer.
+    """
+    system, path = filesystem(uri)
+    with explained(uri), system.open_input_stream(path) as stream:
+        return bytes(stream.read())
+
+
+def write_text(uri: str, text: str) -> None:
+    """Write a file whole or not at all: readers see the old text or the new one."""
+    write_bytes(uri, text.encode())
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write a file whole or not at all; folders are made as needed."""
+    from pyarrow import fs
+
+    system, path = filesystem(uri)
+    with explained(uri):
+        if not isinstance(system, fs.LocalFileSystem):
+            with system.open_output_stream(path) as stream:  # an object store's put is atomic
+                stream.write(data)
+            return
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+
+
+def exists(uri: str) -> bool:
+    """Whether there is a file or folder."""
+    from pyarrow.fs import FileType
+
+    system, path = filesystem(uri)
+    with explained(uri):
+        return bool(system.get_file_info(path).type != FileType.NotFound)
+
+
+def list_files(uri: str) -> list[str]:
+    """Names of the files directly in a folder, sorted; empty when there is no such folder."""
+    from pyarrow.fs import FileSelector, FileType
+
+    system, path = filesystem(uri)
+    with explained(uri):
+        infos = system.get_file_info(FileSelector(path, allow_not_found=True))
+    return sorted(info.base_name for info in infos if info.type == FileType.File)
+
+
+def delete_file(uri: str) -> None:
+    """Delete a file; one that is not there is fine."""
+    system, path = filesystem(uri)
+    with explained(uri):
+        if exists(uri):
+            system.delete_file(path)

@@ -1,0 +1,128 @@
+"""The ledger: who did what, when, why, with which versions. Append only; one table for every use case."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from nightjar.contracts.job import JobSpec
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.lake import delta
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLE = TableSchema(
+    name="ledger/events",
+    comment="Every training, gate verdict, promotion, publication and failure. Append only.",
+    columns=(
+        DS,
+        Column("at", "timestamp", "When the event was recorded (UTC).", nullable=False),
+        Column(
+            "event", "string", "What happened: training, gate, promotion, publication, failure, ...", nullable=False
+        ),
+        Column("use_case", "string", "Use case concerned.", nullable=False),
+        Column("actor", "string", "Who or what did it.", nullable=False),
+        Column("reason", "string", "Why, in a sentence."),
+        Column("dag_id", "string", "DAG whose run did it."),
+        Column("run_id", "string", "Airflow run that did it."),
+        Column("task_id", "string", "Task that did it."),
+        Column("model_version", "string", "Version in the registry, where one is concerned."),
+        Column("table_versions", "string", "Table name to Delta version, as JSON.", nullable=False),
+        Column("git_commit", "string", "Commit of the code that ran."),
+        Column("details", "string", "Whatever else belongs to the event, as JSON.", nullable=False),
+    ),
+)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of the ledger.
+
+    Attributes:
+        event: What happened: ``training``, ``gate``, ``promotion``, ``publication``, ``failure``, ...
+        use_case: The use case concerned.
+        ds: The night concerned; today where none is.
+        at: When it was recorded, with a time zone.
+        actor: Who or what did it.
+        reason: Why, in a sentence.
+        dag_id: DAG whose run did it.
+        run_id: Airflow run that did it.
+        task_id: Task that did it.
+        model_version: Version in the registry, where one is concerned.
+        table_versions: Delta table name to version.
+        git_commit: Commit of the code that ran.
+        details: JSON values.
+    """
+
+    event: str
+    use_case: str
+    ds: date = field(default_factory=lambda: _now().date())
+    at: datetime = field(default_factory=_now)
+    actor: str = "airflow"
+    reason: str = ""
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    model_version: str = ""
+    table_versions: Mapping[str, int] = field(default_factory=dict)
+    git_commit: str = field(default_factory=lambda: os.environ.get("NIGHTJAR_GIT_COMMIT", "unknown"))
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, spec: JobSpec, event: str, **fields: Any) -> Event:
+        """An event of the task that ``spec`` describes, on its last night."""
+        return cls(
+            event=event,
+            use_case=spec.use_case,
+            ds=spec.last_night,
+            dag_id=spec.dag_id,
+            run_id=spec.run_id,
+            task_id=spec.task_id,
+            **fields,
+        )
+
+    def to_row(self) -> dict[str, Any]:
+        """The row of :data:`TABLE`."""
+        row = {name: getattr(self, name) for name in TABLE.column_names}
+        for name in ("table_versions", "details"):
+            row[name] = json.dumps(dict(row[name]), sort_keys=True)
+        return row
+
+
+def record(lake: str, event: Event) -> int:
+    """Append ``event``; return the table version made.
+
+    Raises:
+        NightjarError: when the lake does not answer or is full.
+    """
+    import pyarrow as pa
+
+    return delta.append(lake, TABLE, pa.Table.from_pylist([event.to_row()], schema=delta.arrow_schema(TABLE)))
+
+
+def read(lake: str, **equal: str) -> pa.Table:
+    """The ledger's events, oldest first; those only whose columns have the given values.
+
+    Args:
+        lake: The lake's root.
+        equal: Column name to value, e.g. ``event="promotion", use_case="flight_delay"``.
+    """
+    import pyarrow.compute as pc
+
+    if not delta.table_exists(lake, TABLE.name):
+        return delta.arrow_schema(TABLE).empty_table()
+    condition = None
+    for column, value in equal.items():
+        one = pc.field(column) == value
+        condition = one if condition is None else condition & one
+    dataset = delta.open_table(lake, TABLE.name).to_pyarrow_dataset()
+    return dataset.to_table(filter=condition).sort_by("at")

@@ -1,0 +1,143 @@
+"""Write Arrow batches as Parquet files of a Delta table that no version holds yet; runs inside Spark tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from nightjar.lake import files
+from nightjar.lake.delta import DataFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+
+class TableFileWriter:
+    """Writes batches into one file per partition under ``table_uri``; :meth:`close` returns what was written.
+
+    Args:
+        table_uri: The table's folder.
+        schema: Arrow schema of the whole table; batches must have its columns.
+        partition_by: Partition columns; their values go to the Delta log, not into the files.
+    """
+
+    def __init__(self, table_uri: str, schema: pa.Schema, partition_by: tuple[str, ...]) -> None:
+        import pyarrow as pa
+
+        self._uri = table_uri
+        self._partition_by = partition_by
+        self._schema = schema
+        self._file_schema = pa.schema([field for field in schema if field.name not in partition_by])
+        self._open: dict[tuple[str, ...], tuple[str, pq.ParquetWriter]] = {}
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of ``batch`` to their partitions' files."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        table = pa.Table.from_batches([batch]).select(self._schema.names).cast(self._schema)
+        for combination in table.group_by(list(self._partition_by)).aggregate([]).to_pylist():
+            mask = None
+            for column, value in combination.items():
+                here = pc.equal(table[column], pa.scalar(value, table.schema.field(column).type))
+                mask = here if mask is None else pc.and_(mask, here)
+            rows = table.filter(mask).drop_columns(list(self._partition_by))
+            self._writer(tuple(_partition_value(combination[c]) for c in self._partition_by)).write_table(rows)
+
+    def close(self) -> list[DataFile]:
+        """Close every file and describe it for the Delta log."""
+        written = []
+        for values, (path, writer) in self._open.items():
+            writer.close()
+            system, full = files.filesystem(f"{self._uri}/{path}")
+            rows, stats = _statistics(f"{self._uri}/{path}")
+            written.append(
+                DataFile(
+                    path=path,
+                    partition=dict(zip(self._partition_by, values, strict=True)),
+                    size=system.get_file_info(full).size,
+                    rows=rows,
+                    stats=json.dumps(stats, separators=(",", ":")),
+                )
+            )
+        self._open.clear()
+        return written
+
+    def _writer(self, values: tuple[str, ...]) -> pq.ParquetWriter:
+        import pyarrow.parquet as pq
+        from pyarrow import fs
+
+        if values not in self._open:
+            path = f"ds={values[0]}/part-{uuid.uuid4().hex}.snappy.parquet"
+            system, full = files.filesystem(f"{self._uri}/{path}")
+            if isinstance(system, fs.LocalFileSystem):
+                os.makedirs(os.path.dirname(full), exist_ok=True)
+            writer = pq.ParquetWriter(full, self._file_schema, filesystem=system, compression="snappy")
+            self._open[values] = (path, writer)
+        return self._open[values][1]
+
+
+def write_files(
+    batches: Iterator[pa.RecordBatch], table_uri: str, schema: pa.Schema, partition_by: tuple[str, ...]
+) -> list[DataFile]:
+    """Write all batches; files of one partition hold its rows in the order given."""
+    writer = TableFileWriter(table_uri, schema, partition_by)
+    with files.explained(table_uri):
+        for batch in batches:
+            if batch.num_rows:
+                writer.write(batch)
+        return writer.close()
+
+
+def _partition_value(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _statistics(uri: str) -> tuple[int, dict[str, Any]]:
+    """Rows and Delta statistics of a file, from its Parquet footer.
+
+    Floating-point columns get no bounds: Parquet's leave NaN out, while Spark orders NaN above every number, so a
+    reader that trusts them would skip rows.
+    """
+    import pyarrow.parquet as pq
+
+    system, path = files.filesystem(uri)
+    with pq.ParquetFile(path, filesystem=system) as file:
+        metadata = file.metadata
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    bounded: dict[str, bool] = {}
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            statistics = column.statistics
+            name = column.path_in_schema
+            if "." in name or statistics is None or not statistics.has_null_count:
+                continue
+            nulls[name] = nulls.get(name, 0) + statistics.null_count
+            if isinstance(statistics.min if statistics.has_min_max else None, float):
+                continue
+            if statistics.has_min_max:
+                low[name] = min(low.get(name, statistics.min), statistics.min)
+                high[name] = max(high.get(name, statistics.max), statistics.max)
+            elif statistics.null_count < column.num_values:
+                bounded[name] = False
+    stats = {
+        "numRecords": metadata.num_rows,
+        "minValues": {k: _json_value(v) for k, v in low.items() if bounded.get(k, True)},
+        "maxValues": {k: _json_value(v) for k, v in high.items() if bounded.get(k, True)},
+        "nullCount": nulls,
+    }
+    return metadata.num_rows, stats
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return value.isoformat() if isinstance(value, date) else value

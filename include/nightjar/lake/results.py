@@ -1,0 +1,23 @@
+"""The results of a run's earlier tasks."""
+
+from __future__ import annotations
+
+from nightjar.contracts.errors import GateError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import files
+
+
+def earlier_result(spec: JobSpec, task_id: str) -> JobResult:
+    """Return the result of ``task_id`` of the same DAG run.
+
+    Raises:
+        GateError: when that task has no result, or has failed.
+    """
+    where = f"{spec.run_dir}/{task_id}/result.json"
+    try:
+        result = JobResult.from_json(files.read_text(where))
+    except FileNotFoundError as error:
+        raise GateError(f"`{task_id}` has left no result", where=where, fix=f"clear `{task_id}` of this run") from error
+    if result.status != "succeeded":
+        raise GateError(f"`{task_id}` has failed: {result.error}", where=where, fix=f"mend that, and clear `{task_id}`")
+    return result

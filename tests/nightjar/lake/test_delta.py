@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.lake import delta
+from nightjar.lake.delta import DataFile, LakeError
+from nightjar.lake.parquet import write_files
+
+TABLE = TableSchema(
+    name="raw/things",
+    comment="Things.",
+    columns=(
+        DS,
+        Column("id", "int", "Key."),
+        Column("name", "string", "Name."),
+        Column("at", "timestamp", "When."),
+        Column("value", "double", "Value."),
+    ),
+    key=("id",),
+)
+SHARED = TableSchema(
+    name="shared",
+    comment="Shared by two writers.",
+    columns=(DS, Column("part", "string", "Whose.", nullable=False), Column("id", "int", "Key.")),
+    partition_by=("ds", "part"),
+)
+FIRST, SECOND = date(2013, 4, 1), date(2013, 4, 2)
+
+
+def write(lake: str, rows: list[dict[str, object]], schema: TableSchema = TABLE) -> list[DataFile]:
+    batch = pa.RecordBatch.from_pylist(rows, schema=delta.arrow_schema(schema))
+    return write_files(
+        iter([batch]), delta.table_uri(lake, schema.name), delta.arrow_schema(schema), schema.partition_by
+    )
+
+
+def thing(ds: date, number: int) -> dict[str, object]:
+    return {"ds": ds, "id": number, "name": f"n{number}", "at": None, "value": number / 2}
+
+
+def ids(lake: str, night: date) -> list[int]:
+    column: list[int] = delta.read_nights(lake, TABLE.name, [night])["id"].to_pylist()
+    return sorted(column)
+
+
+def test_a_commit_replaces_exactly_its_nights(lake: str) -> None:
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1), thing(SECOND, 2)]), [FIRST, SECOND], run_id="a")
+    before = delta.open_table(lake, TABLE.name).version()
+    version = delta.commit(lake, TABLE, write(lake, [thing(SECOND, 3), thing(SECOND, 4)]), [SECOND], run_id="b")
+    assert version == before + 1
+    assert (ids(lake, FIRST), ids(lake, SECOND)) == ([1], [3, 4])
+    assert delta.read_nights(lake, TABLE.name, [SECOND], version=before)["id"].to_pylist() == [2]
+    commit = delta.open_table(lake, TABLE.name).history(1)[0]
+    assert (commit["dag_run_id"], commit["nights"], commit["rows"]) == ("b", "2013-04-02", "2")
+
+
+def test_files_that_are_not_committed_are_seen_by_nobody(lake: str) -> None:
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    write(lake, [thing(FIRST, 9)])
+    assert ids(lake, FIRST) == [1]
+
+
+def test_a_night_can_become_empty(lake: str) -> None:
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    delta.commit(lake, TABLE, [], [FIRST], run_id="b")
+    assert ids(lake, FIRST) == []
+
+
+def test_writers_of_one_night_keep_to_their_part(lake: str) -> None:
+    for part, number in (("x", 1), ("y", 2), ("x", 3)):
+        written = write(lake, [{"ds": FIRST, "part": part, "id": number}], SHARED)
+        delta.commit(lake, SHARED, written, [FIRST], run_id="a", within={"part": [part]})
+    assert sorted(delta.read_nights(lake, SHARED.name, [FIRST])["id"].to_pylist()) == [2, 3]
+
+
+def test_the_last_attempt_is_known_by_night(lake: str) -> None:
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a", attempt=7)
+    table = delta.open_table(lake, TABLE.name)
+    assert delta.last_attempt(table, FIRST) == 7
+    assert delta.last_attempt(table, SECOND) is None
+
+
+@pytest.mark.parametrize("damage", ["gone", "resized", "other night", "miscounted", "held"])
+def test_files_that_do_not_fit_are_refused_and_nothing_is_committed(lake: str, damage: str) -> None:
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    before = delta.open_table(lake, TABLE.name).version()
+    file = write(lake, [thing(FIRST, 2)])[0]
+    path = Path(delta.table_uri(lake, TABLE.name)) / file.path
+    nights = [FIRST]
+    if damage == "gone":
+        path.unlink()
+    elif damage == "resized":
+        path.write_bytes(path.read_bytes() + b"x")
+    elif damage == "other night":
+        nights = [SECOND]
+    elif damage == "miscounted":
+        file = DataFile(**{**file.to_dict(), "stats": json.dumps({"numRecords": 5})})
+    else:
+        delta.commit(lake, TABLE, [file], nights, run_id="b")
+        before += 1
+    with pytest.raises(LakeError, match="the file to publish"):
+        delta.commit(lake, TABLE, [file], nights, run_id="c")
+    assert delta.open_table(lake, TABLE.name).version() == before
+
+
+def test_a_table_with_other_columns_is_refused(lake: str) -> None:
+    delta.ensure_table(lake, TABLE)
+    wider = TableSchema(
+        name=TABLE.name, comment="x", columns=(*TABLE.columns, Column("extra", "int", "More.")), key=("id",)
+    )
+    with pytest.raises(LakeError, match=r"missing \['extra'\]"):
+        delta.ensure_table(lake, wider)
+
+
+def test_a_missing_table_and_a_missing_version_are_said(lake: str) -> None:
+    with pytest.raises(LakeError, match="there is no table raw/none"):
+        delta.open_table(lake, "raw/none")
+    delta.ensure_table(lake, TABLE)
+    with pytest.raises(LakeError, match="version 9 of raw/things cannot be read"):
+        delta.open_table(lake, TABLE.name, 9)
+
+
+def test_columns_carry_their_comments(lake: str) -> None:
+    fields = {field.name: field.metadata for field in delta.ensure_table(lake, TABLE).schema().fields}
+    assert fields["value"]["comment"] == "Value."
+
+
+def test_statistics_bound_what_can_be_bounded(lake: str) -> None:
+    stats = json.loads(write(lake, [thing(FIRST, 3), thing(FIRST, 8)])[0].stats)
+    assert stats["numRecords"] == 2
+    assert (stats["minValues"]["id"], stats["maxValues"]["id"]) == (3, 8)
+    assert (stats["minValues"]["name"], stats["maxValues"]["name"]) == ("n3", "n8")
+    assert "value" not in stats["minValues"]
+    assert stats["nullCount"]["at"] == 2

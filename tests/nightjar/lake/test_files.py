@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nightjar.contracts.errors import ConfigurationError, StorageFullError, UnreachableError
+from nightjar.lake import files
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=2000))
+def test_what_is_written_is_read(tmp_path: Path, data: bytes) -> None:
+    files.write_bytes(f"{tmp_path}/a/b.bin", data)
+    assert files.read_bytes(f"{tmp_path}/a/b.bin") == data
+    assert files.list_files(f"{tmp_path}/a") == ["b.bin"]
+
+
+def test_a_missing_file_is_told_apart_from_a_missing_lake(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.read_text(f"{tmp_path}/none.json")
+    assert not files.exists(f"{tmp_path}/none.json")
+    assert files.list_files(f"{tmp_path}/none") == []
+    files.delete_file(f"{tmp_path}/none.json")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnreachableError, match="the lake does not answer"):
+        files.write_text(f"{tmp_path}/file/below/x", "")
+
+
+def test_a_relative_path_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="relative path"):
+        files.read_text("lake/x")
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    files.write_text(str(target), "old")
+    program = (
+        "from nightjar.lake import files\n"
+        "with files.explained('x'):\n"
+        "    open('/dev/full', 'wb', buffering=0).write(b'x')\n"
+    )
+    full = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert StorageFullError.__name__ in full.stderr
+    assert "no space left" in full.stderr
+    assert target.read_text() == "old"
+
+
+def test_a_writer_killed_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    files.write_text(str(target), "0" * 200_000)
+    program = (
+        "import itertools, sys\n"
+        "from nightjar.lake import files\n"
+        "print('go', flush=True)\n"
+        "for i in itertools.count():\n"
+        "    files.write_text(sys.argv[1], str(i % 10) * 200_000)\n"
+    )
+    for _ in range(5):
+        writer = subprocess.Popen([sys.executable, "-c", program, str(target)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        for _ in range(20):
+            text = target.read_text()
+            assert len(text) == 200_000
+            assert len(set(text)) == 1
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        text = target.read_text()
+        assert len(text) == 200_000
+        assert len(set(text)) == 1
