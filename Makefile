@@ -1,0 +1,65 @@
+# Nightjar: `make run` shows the whole night, `make test` proves it. The code behind: include/nightjar/local/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+SETUP := $(PYTHON) include/nightjar/local/bootstrap.py
+NIGHTJAR := .venv/bin/python -m nightjar.local
+IN := $(NIGHTJAR) env
+
+# Values reach the commands as environment variables, never through a shell line.
+export DATE FROM TO SQL NAME EXIT FORCE
+
+.PHONY: help run test test-fast lint format setup setup-dev night backfill train query new-use-case bench-night lock clean
+
+help: ## | List the commands
+	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
+	  printf "  %-44s %s\n", "make " target[1] " " $$2, $$3 }' $(firstword $(MAKEFILE_LIST))
+
+run: setup ## [EXIT=1] | Set up, start the servers, load history, train, run three nights; EXIT=1 then stops
+	@exec $(NIGHTJAR) run
+
+test: setup-dev lint ## | Lint and all tests
+	@exec $(IN) pytest
+
+test-fast: setup-dev lint ## | Lint and the tests that need neither Spark nor servers
+	@exec $(IN) pytest -m "not spark and not e2e"
+
+lint: setup-dev ## | Ruff, mypy --strict and the import rules
+	@$(IN) ruff check .
+	@$(IN) ruff format --check .
+	@$(IN) mypy --strict include plugins
+	@$(IN) lint-imports
+
+format: setup-dev ## | Format the code
+	@$(IN) ruff check --fix .
+	@$(IN) ruff format .
+
+setup: ## | Set up what `make run` needs: locked environment, Java, Delta JARs
+	@$(SETUP) run
+
+setup-dev: ## | Set up what the tests need as well, torch included
+	@$(SETUP) dev
+
+night: setup ## DATE=2013-04-01 | Run one night, again if it has run before
+	@exec $(NIGHTJAR) night
+
+backfill: setup ## FROM=2013-04-04 TO=2013-04-06 | Run a range of nights as an Airflow backfill
+	@exec $(NIGHTJAR) backfill
+
+train: setup ## [FORCE=1] | Train on the first history and print the AUC; FORCE=1 trains again
+	@exec $(NIGHTJAR) train
+
+query: setup ## [SQL="SELECT …"] | Read the lake's tables with DuckDB; without SQL, list them
+	@exec $(NIGHTJAR) query
+
+new-use-case: setup ## NAME=churn | Write the folder and the DAG file of a new use case
+	@exec $(NIGHTJAR) new-use-case
+
+bench-night: setup ## | Measure one night against a plain script; one line of JSON
+	@exec $(IN) python benchmarks/night.py
+
+lock: setup-dev ## | Resolve the dependencies of pyproject.toml anew into requirements/
+	@exec $(NIGHTJAR) lock
+
+clean: ## | Remove all state (var/): lake, Airflow, MLflow, logs
+	@$(SETUP) clean

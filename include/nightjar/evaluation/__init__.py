@@ -1,0 +1,1 @@
+"""Evaluation: metrics of probabilities, and the verdict that they lead to."""

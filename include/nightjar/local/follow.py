@@ -1,0 +1,147 @@
+"""Triggering a run, following it to its end, and saying why it failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from nightjar.contracts.errors import UnreachableError
+from nightjar.local.airflow_api import AirflowApi, Task
+from nightjar.local.progress import Progress
+
+POLL_SECONDS = 1.0
+PARSE_SECONDS = 120
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+
+class RunFailedError(Exception):
+    """A DAG run has failed; the message ends with the last log line of the task that failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A run that is wanted.
+
+    Attributes:
+        title: For the progress line.
+        dag_id: The DAG.
+        run_id: The same for the same work, so that it is never done twice.
+        conf: Params.
+        interval: Data interval (UTC) of a night.
+    """
+
+    title: str
+    dag_id: str
+    run_id: str
+    conf: Mapping[str, Any] = field(default_factory=dict)
+    interval: tuple[datetime, datetime] | None = None
+
+
+class Follower:
+    """Brings runs to their end, one after the other.
+
+    Args:
+        api: The Airflow server.
+        progress: Shows what runs.
+        check: Raises when a server has died.
+    """
+
+    def __init__(self, api: AirflowApi, progress: Progress, check: Callable[[], None]) -> None:
+        self._api = api
+        self._progress = progress
+        self._check = check
+
+    def wait_parsed(self, dag_ids: tuple[str, ...]) -> None:
+        """Wait until the DAGs are there, and let them run.
+
+        Raises:
+            UnreachableError: with the import error, when a DAG file cannot be imported.
+        """
+        deadline = time.monotonic() + PARSE_SECONDS
+        for dag_id in dag_ids:
+            while not self._api.has_dag(dag_id):
+                self._check()
+                errors = self._api.import_errors()
+                if errors or time.monotonic() > deadline:
+                    raise UnreachableError(
+                        f"Airflow has no DAG {dag_id}: {'; '.join(errors) or 'not parsed in time'}",
+                        where="dags/",
+                        how_many=max(1, len(errors)),
+                        fix="mend the DAG file, see var/airflow/logs/dag_processor",
+                    )
+                self._progress.now(f"parsing {dag_id}")
+                time.sleep(POLL_SECONDS)
+            self._api.unpause(dag_id)
+
+    def ensure(self, request: Request, *, again: bool = False) -> bool:
+        """Bring a run to success: trigger it, take up one that goes on, clear a failed one.
+
+        Args:
+            request: The run.
+            again: Clear one that has succeeded, too.
+
+        Returns:
+            False when it had succeeded before and nothing was done.
+
+        Raises:
+            RunFailedError: with the last log line of the task that failed.
+        """
+        state = self._api.run_state(request.dag_id, request.run_id)
+        if state == "success" and not again:
+            return False
+        if state is None:
+            self._api.trigger(request.dag_id, request.run_id, conf=request.conf, interval=request.interval)
+        elif state in {"success", "failed"}:
+            self._api.clear(request.dag_id, request.run_id)
+        self.wait(request)
+        return True
+
+    def wait(self, request: Request) -> None:
+        """Follow a run to its end.
+
+        Raises:
+            RunFailedError: with the last log line of the task that failed.
+        """
+        told: set[tuple[str, int]] = set()
+        while (state := self._api.run_state(request.dag_id, request.run_id)) not in {"success", "failed"}:
+            self._check()
+            tasks = self._api.tasks(request.dag_id, request.run_id)
+            for task in tasks:
+                if task.state == "up_for_retry" and (task.task_id, task.try_number) not in told:
+                    told.add((task.task_id, task.try_number))
+                    reason = self._api.last_log_line(request.dag_id, request.run_id, task)
+                    self._progress.say(f"  {task.task_id} failed and will be tried again: {reason}")
+            self._progress.now(*describe(request.title, tasks))
+            time.sleep(POLL_SECONDS)
+        if state == "failed":
+            raise self._failure(request)
+
+    def wait_backfill(self, dag_id: str) -> None:
+        """Follow the DAG's latest backfill until all its runs have ended, one way or the other."""
+        while self._api.backfills(dag_id)[0]["completed_at"] is None:
+            self._check()
+            running = self._api.running(dag_id)
+            for run_id in running[:1]:
+                self._progress.now(*describe(run_id, self._api.tasks(dag_id, run_id)))
+            time.sleep(POLL_SECONDS)
+
+    def _failure(self, request: Request) -> RunFailedError:
+        failed = [task for task in self._api.tasks(request.dag_id, request.run_id) if task.state == "failed"]
+        if not failed:
+            return RunFailedError(f"{request.title} failed, and no task says why: {request.dag_id} / {request.run_id}")
+        reason = self._api.last_log_line(request.dag_id, request.run_id, failed[0])
+        return RunFailedError(f"{request.title} failed in task {failed[0].task_id}: {reason}")
+
+
+def describe(title: str, tasks: list[Task], at: datetime | None = None) -> tuple[str, str]:
+    """What runs now and its detail, e.g. ``night 2013-04-01: score`` and ``12 s, 5 of 10 tasks done``."""
+    at = at or datetime.now(UTC)
+    running = [task for task in tasks if task.state == "running" and task.started]
+    waiting = [f"{task.task_id}, to be tried again" for task in tasks if task.state == "up_for_retry"]
+    names = ", ".join([task.task_id for task in running] + waiting)
+    seconds = [f"{(at - task.started).total_seconds():.0f} s" for task in running if task.started]
+    done = sum(task.state in FINISHED for task in tasks)
+    return f"{title}: {names or 'between tasks'}", ", ".join([*seconds, f"{done} of {len(tasks)} tasks done"])

@@ -1,0 +1,67 @@
+"""Finding a Java that Spark runs on, or packaging one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+SUPPORTED = (17, 21)
+USUAL_FOLDERS = (Path("/usr/lib/jvm"), Path("/opt/homebrew/opt"))
+HOW_TO_GET_IT = (
+    "`apt install openjdk-17-jre-headless`, `dnf install java-17-openjdk-headless` or `brew install openjdk@17`"
+)
+
+# Spark asks for a module that the packaged Java leaves out; MLlib's linear algebra alone would use it.
+_LAUNCHER = """#!/bin/sh
+for argument do
+  shift
+  case "$argument" in --add-modules=jdk.incubator.vector) ;; *) set -- "$@" "$argument" ;; esac
+done
+exec "{java}" "$@"
+"""
+
+
+def java_version(java: Path) -> int | None:
+    """Major version of a Java launcher; None when it does not run."""
+    try:
+        done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r'version "(\d+)', done.stderr + done.stdout)
+    return int(found.group(1)) if found else None
+
+
+def find_java_home(
+    packaged: Path, environ: Mapping[str, str] = os.environ, folders: Sequence[Path] = USUAL_FOLDERS
+) -> Path | None:
+    """Return the JAVA_HOME of a Java that Spark supports.
+
+    Looked for in this order: ``JAVA_HOME``, ``java`` on the path, the usual folders, the packaged one.
+
+    Args:
+        packaged: Where :func:`wrap_packaged_java` puts its launcher.
+        environ: The environment.
+        folders: Where systems put their JDKs, one folder each.
+    """
+    candidates: list[Path] = []
+    if environ.get("JAVA_HOME"):
+        candidates.append(Path(environ["JAVA_HOME"]))
+    on_path = shutil.which("java", path=environ.get("PATH"))
+    if on_path:
+        candidates.append(Path(on_path).resolve().parents[1])
+    for folder in folders:
+        candidates += sorted(home for home in folder.glob("*17*") if (home / "bin" / "java").exists())
+    candidates.append(packaged)
+    return next((home for home in candidates if java_version(home / "bin" / "java") in SUPPORTED), None)
+
+
+def wrap_packaged_java(runtime: Path, home: Path) -> None:
+    """Make ``home`` a JAVA_HOME that starts ``runtime``'s Java with the options that it understands."""
+    launcher = home / "bin" / "java"
+    launcher.parent.mkdir(parents=True, exist_ok=True)
+    launcher.write_text(_LAUNCHER.format(java=runtime / "bin" / "java"))
+    launcher.chmod(0o755)

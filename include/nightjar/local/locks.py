@@ -1,0 +1,49 @@
+"""``make lock``: resolve pyproject.toml into the locks, and export what the Airflow image installs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nightjar.local.environment import install_uv, uv_environ
+from nightjar.local.paths import Paths
+from nightjar.local.steps import run_logged, step
+
+_PLAIN = ("--python-version", "3.11", "--no-emit-index-url", "--no-header", "--no-annotate")
+_HEADER = (
+    "# What the image installs: the versions of requirements/dev.lock, without test tools. Written by `make lock`.\n"
+)
+
+
+def lock(paths: Paths) -> None:
+    """Resolve anew, and write all that is derived from it.
+
+    ``run.lock`` is what runs here, ``dev.lock`` the same versions with torch and the tests' tools, ``training.lock``
+    what the training image needs, and ``requirements.txt`` what the Airflow image installs: all that runs, torch
+    included, without hashes, which the image's own installer does not take.
+
+    Raises:
+        SetupError: when the dependencies do not resolve together.
+    """
+    run, dev, image = (paths.requirements / name for name in ("run.lock", "dev.lock", "image.txt"))
+    project = paths.root / "pyproject.toml"
+    _compile(paths, project, run, "--generate-hashes", "--upgrade")
+    _compile(paths, project, dev, "--generate-hashes", "--upgrade", "--extra", "torch", "--extra", "dev", "-c", run)
+    _compile(paths, project, image, "--extra", "torch", "-c", dev)
+    (paths.root / "requirements.txt").write_text(_HEADER + image.read_text())
+    image.unlink()
+    _compile(
+        paths, paths.requirements / "training.in", paths.requirements / "training.lock", "--generate-hashes", "-c", dev
+    )
+
+
+def pins(text: str) -> dict[str, str]:
+    """Package to version of a lock or a requirements file."""
+    found = (line.split()[0].split("==") for line in text.splitlines() if line[:1].isalnum())
+    return {name: version for name, version in found}
+
+
+def _compile(paths: Paths, source: Path, output: Path, *options: str | Path) -> None:
+    log = paths.logs / "lock.log"
+    with step(str(output.relative_to(paths.root))):
+        command: list[str | Path] = [install_uv(paths, log), "pip", "compile", source, *_PLAIN, *options, "-o", output]
+        run_logged(command, log, uv_environ())

@@ -1,0 +1,77 @@
+"""Where everything of a checkout lies on one machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folders of a checkout; all but the checkout itself are made by set-up and ignored by git.
+
+    Attributes:
+        root: The checkout.
+    """
+
+    root: Path
+
+    @classmethod
+    def here(cls) -> Paths:
+        """The checkout that this file belongs to."""
+        return cls(Path(__file__).resolve().parents[3])
+
+    @property
+    def venv(self) -> Path:
+        return self.root / ".venv"
+
+    @property
+    def python(self) -> Path:
+        return self.venv / "bin" / "python"
+
+    @property
+    def spark_home(self) -> Path:
+        return self.venv / "lib" / "python3.11" / "site-packages" / "pyspark"
+
+    @property
+    def tools(self) -> Path:
+        return self.root / ".tools"
+
+    @property
+    def packaged_java(self) -> Path:
+        """JAVA_HOME of the Java from PyPI, used where the machine has none."""
+        return self.tools / "java"
+
+    @property
+    def jars(self) -> Path:
+        return self.root / ".jars"
+
+    @property
+    def requirements(self) -> Path:
+        return self.root / "requirements"
+
+    @property
+    def var(self) -> Path:
+        """All state: delete it to begin anew."""
+        return self.root / "var"
+
+    @property
+    def logs(self) -> Path:
+        return self.var / "logs"
+
+    @property
+    def lake(self) -> Path:
+        return self.var / "lake"
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.var / "airflow"
+
+    @property
+    def mlflow_home(self) -> Path:
+        return self.var / "mlflow"
+
+    @property
+    def run_file(self) -> Path:
+        """State of the servers that are up (:mod:`nightjar.local.state`)."""
+        return self.var / "run.json"

@@ -1,0 +1,108 @@
+"""What runs have made, read from their results in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from nightjar.contracts.job import JobResult
+from nightjar.contracts.names import path_segment
+from nightjar.contracts.use_case import UseCase
+from nightjar.local.follow import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightOutcome:
+    """What one night has made.
+
+    Attributes:
+        night: The night.
+        scored: Rows published.
+        rejected_raw: Landed rows sent to quarantine.
+        rejected: Rows that could not be scored.
+        verdict: ``stable`` or ``drift``.
+        report: Path of the drift report.
+    """
+
+    night: date
+    scored: int
+    rejected_raw: int
+    rejected: int
+    verdict: str
+    report: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOutcome:
+    """What one training has made.
+
+    Attributes:
+        auc: Area under the ROC curve on the holdout.
+        rows: Labelled rows of the holdout.
+        version: Registered version.
+        verdict: What became of it, as ``promote`` says.
+    """
+
+    auc: float
+    rows: int
+    version: str
+    verdict: str
+
+    def line(self) -> str:
+        """One line for a terminal."""
+        return f"AUC {self.auc:.4f} on {self.rows:,} flights held out; {self.verdict}"
+
+
+def task_result(lake: Path, request: Request, task_id: str) -> JobResult:
+    """The result that a task of a run has left in the lake.
+
+    Raises:
+        FileNotFoundError: when it has left none.
+    """
+    folder = lake / "_runs" / path_segment(request.dag_id) / path_segment(request.run_id) / task_id
+    return JobResult.from_json((folder / "result.json").read_text())
+
+
+def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:
+    """Read what a night's run has made."""
+    score = task_result(lake, request, "score")
+    drift = task_result(lake, request, "report_drift").values
+    return NightOutcome(
+        night=night,
+        scored=score.rows_out,
+        rejected_raw=task_result(lake, request, "ingest").rows_rejected,
+        rejected=score.rows_rejected,
+        verdict=str(drift["verdict"]),
+        report=str(drift["report"]),
+    )
+
+
+def training_outcome(lake: Path, request: Request) -> TrainingOutcome:
+    """Read what a training's run has made."""
+    evaluated = task_result(lake, request, "evaluate")
+    promoted = task_result(lake, request, "promote").values
+    return TrainingOutcome(
+        auc=evaluated.metrics["holdout_auc"],
+        rows=evaluated.rows_out,
+        version=str(promoted["model_version"]),
+        verdict=str(promoted["reason"]),
+    )
+
+
+def riskiest(
+    lake: Path, use_case: UseCase, night: date, count: int = 10
+) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    """The rows of a night with the highest predictions: column names and rows, read as an analyst would."""
+    import duckdb
+    from deltalake import DeltaTable
+
+    scores = DeltaTable(str(lake / use_case.score_table.name)).to_pyarrow_dataset()
+    columns = [*use_case.key, *(column.name for column in use_case.carried), "prediction"]
+    with duckdb.connect() as connection:
+        connection.register("scores", scores)
+        names, key = ", ".join(columns), ", ".join(use_case.key)  # identifiers, checked when they were declared
+        query = f"SELECT {names} FROM scores WHERE ds = $night ORDER BY prediction DESC, {key} LIMIT $count"  # noqa: S608
+        return columns, connection.execute(query, {"night": night, "count": count}).fetchall()

@@ -1,0 +1,50 @@
+"""``make new-use-case``: the folder and the DAG file of a use case that loads, parses and passes lint as written."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.names import check_identifier
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def new_use_case(root: Path, name: str) -> list[Path]:
+    """Write the files of use case ``name``; return their paths.
+
+    Args:
+        root: The checkout.
+        name: Lower-case identifier: folder, DAG prefix, table and model name.
+
+    Raises:
+        ConfigurationError: for a name that cannot be, or one that is taken.
+    """
+    check_identifier(name, field="NAME")
+    folder = root / "include" / "use_cases" / name
+    files = {
+        folder / "__init__.py": "init.py.txt",
+        folder / "sources.py": "sources.py.txt",
+        folder / "use_case.py": "use_case.py.txt",
+        folder / "features.py": "features.py.txt",
+        folder / "README.md": "README.md.txt",
+        root / "dags" / f"{name}.py": "dag.py.txt",
+    }
+    if taken := [str(file.relative_to(root)) for file in files if file.exists()]:
+        raise ConfigurationError(
+            f"there is a use case {name!r} already",
+            where=", ".join(taken),
+            how_many=len(taken),
+            fix="choose another name, or remove these files",
+        )
+    words = {"{{name}}": name, "{{title}}": name.replace("_", " ").capitalize(), "{{year}}": str(date.today().year)}
+    folder.mkdir(parents=True)
+    for file, template in files.items():
+        text = (_TEMPLATES / template).read_text()
+        for placeholder, word in words.items():
+            text = text.replace(placeholder, word)
+        file.write_text(text)
+        print(f"wrote {file.relative_to(root)}")
+    print(f"Begin with include/use_cases/{name}/README.md")
+    return list(files)

@@ -1,0 +1,86 @@
+"""Servers for a command: those of a run that is up, or its own for as long as it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nightjar.contracts.errors import UnreachableError
+from nightjar.local import server_environment
+from nightjar.local.airflow_api import AirflowApi
+from nightjar.local.airflow_login import USER, admin_password
+from nightjar.local.follow import Follower
+from nightjar.local.paths import Paths
+from nightjar.local.ports import Ports
+from nightjar.local.progress import Progress
+from nightjar.local.servers import Servers, answers
+from nightjar.local.state import read_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Servers that answer.
+
+    Attributes:
+        api: Airflow's REST API.
+        ports: Where both servers are.
+        follower: Brings runs to their end.
+        environ: The environment of the servers, for Airflow's own command line.
+        check: Raises when a server has died.
+    """
+
+    api: AirflowApi
+    ports: Ports
+    follower: Follower
+    environ: Mapping[str, str]
+    check: Callable[[], None]
+
+
+@contextmanager
+def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
+    """Start Airflow and MLflow, wait until they answer, and stop them at the end.
+
+    Raises:
+        AlreadyRunningError: when a run of this checkout is up.
+        UnreachableError: when one does not start.
+    """
+    with Servers(paths, progress.say) as servers:
+        session = _session(paths, progress, servers.ports, servers.check)
+
+        def unhealthy() -> list[str]:
+            mlflow = [] if answers(f"{servers.ports.mlflow_url}/health") else ["MLflow"]
+            return mlflow + session.api.unhealthy()
+
+        servers.wait_healthy(unhealthy, progress.now)
+        progress.say(f"{progress.seconds:5.0f} s  Airflow and MLflow are up")
+        yield session
+
+
+@contextmanager
+def any_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
+    """The servers of the run that is up, or else our own."""
+    state = read_state(paths.run_file)
+    if state is None:
+        with own_servers(paths, progress) as session:
+            yield session
+        return
+
+    def check() -> None:
+        if read_state(paths.run_file) is None:
+            raise UnreachableError(
+                "the run that kept the servers has ended", where=str(paths.run_file), fix="run the command again"
+            )
+
+    yield _session(paths, progress, state.ports, check)
+
+
+def _session(paths: Paths, progress: Progress, ports: Ports, check: Callable[[], None]) -> Session:
+    api = AirflowApi(ports.airflow_url, USER, admin_password(paths.airflow_home))
+    return Session(
+        api=api,
+        ports=ports,
+        follower=Follower(api, progress, check),
+        environ=server_environment.everything(paths, ports),
+        check=check,
+    )

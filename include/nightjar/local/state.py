@@ -1,0 +1,64 @@
+"""Which servers are up: one lock that dies with its holders, and a file that says where they are."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nightjar.local.ports import Ports
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """The servers of a run that is up.
+
+    Attributes:
+        pid: Process that started them; ending it ends them.
+        ports: Where they are.
+    """
+
+    pid: int
+    ports: Ports
+
+
+class RunLock:
+    """Held by a run and by its supervisors, so it is free only when all of them are gone, however they ended."""
+
+    def __init__(self, run_file: Path) -> None:
+        self._run_file = run_file
+        run_file.parent.mkdir(parents=True, exist_ok=True)
+        self.descriptor = os.open(run_file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+
+    def acquire(self) -> bool:
+        """Take the lock; False when a run is up."""
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def publish(self, state: RunState) -> None:
+        """Tell other commands where the servers are."""
+        self._run_file.write_text(json.dumps(asdict(state)))
+
+    def release(self) -> None:
+        """Forget the servers and free the lock."""
+        self._run_file.unlink(missing_ok=True)
+        os.close(self.descriptor)
+
+
+def read_state(run_file: Path) -> RunState | None:
+    """The servers that are up; None when no run is up (a file left by a killed run does not count)."""
+    lock = RunLock(run_file)
+    try:
+        if lock.acquire():
+            return None
+        document = json.loads(run_file.read_text())
+        return RunState(pid=document["pid"], ports=Ports(**document["ports"]))
+    except FileNotFoundError:  # starting: the lock is held, the addresses are not published yet
+        return None
+    finally:
+        os.close(lock.descriptor)

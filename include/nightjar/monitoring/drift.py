@@ -1,0 +1,188 @@
+"""Drift: whether a night's columns look like the training set's. Pure numpy and scipy, on binned profiles.
+
+A column drifted when its effect (PSI, freed of what chance and ordinary nights alone would give) *and* its test
+(chi-squared on the same bins, false discovery rate over all watched columns) both say so: on a large night anything is
+significant, on a small one PSI alone is noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nightjar.contracts.errors import GateError
+from nightjar.contracts.use_case import Drift
+from nightjar.monitoring.measures import benjamini_hochberg, bin_counts, expected_psi, psi, two_sample_test
+from nightjar.monitoring.profile import ColumnProfile, NightVariation, Profile
+
+Verdict = Literal["stable", "drift", "not_watched"]
+NightVerdict = Literal["stable", "drift"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnDrift:
+    """How one column of a night compares with the reference.
+
+    Attributes:
+        name: The column.
+        psi: Population stability index over the bins and the missing bin, less :attr:`usual_psi`, at least 0.
+        raw_psi: PSI as counted.
+        usual_psi: PSI without any drift: the larger of what chance gives two samples of these sizes on average, and of
+            what 19 of 20 of the reference's own nights stay below.
+        statistic: Chi-squared of homogeneity, divided by the reference's design effect.
+        degrees: Its degrees of freedom; 0 when no two bins are large enough.
+        p: P value; see :func:`nightjar.monitoring.measures.two_sample_test`.
+        q: Benjamini-Hochberg q over the watched columns; None for a column that is not watched.
+        verdict: ``drift`` when psi > max_psi and q < max_q; ``not_watched`` columns never are.
+        reference: The column in the training set.
+        night: The column in the night.
+    """
+
+    name: str
+    psi: float
+    raw_psi: float
+    usual_psi: float
+    statistic: float
+    degrees: int
+    p: float
+    q: float | None
+    verdict: Verdict
+    reference: ColumnProfile
+    night: ColumnProfile
+
+    @property
+    def null_delta(self) -> float:
+        """Change of the missing share, night less reference."""
+        return self.night.null_share - self.reference.null_share
+
+    @property
+    def new_categories(self) -> tuple[str, ...]:
+        """Categories that the reference, which lists all of its own, has never seen (up to ten)."""
+        return self.night.unlisted if self.reference.others == 0 else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightDrift:
+    """A night against the reference: every column, watched ones first, worst first, and the verdict."""
+
+    columns: tuple[ColumnDrift, ...]
+    thresholds: Drift
+    reference_rows: int
+    night_rows: int
+
+    @property
+    def watched(self) -> tuple[ColumnDrift, ...]:
+        """Columns that count for the verdict."""
+        return tuple(c for c in self.columns if c.verdict != "not_watched")
+
+    @property
+    def by_name(self) -> dict[str, ColumnDrift]:
+        """Every column by its name."""
+        return {column.name: column for column in self.columns}
+
+    @property
+    def drifted(self) -> tuple[ColumnDrift, ...]:
+        """Watched columns that drifted, worst first."""
+        return tuple(c for c in self.columns if c.verdict == "drift")
+
+    @property
+    def drifted_share(self) -> float:
+        """Share of the watched columns that drifted."""
+        return len(self.drifted) / len(self.watched)
+
+    @property
+    def verdict(self) -> NightVerdict:
+        """``drift`` when more than the tolerated share of the watched columns drifted."""
+        return "drift" if self.drifted_share > self.thresholds.max_drifted_share else "stable"
+
+
+def compare(night: Profile, reference: Profile, thresholds: Drift, *, watched: Sequence[str]) -> NightDrift:
+    """Compare every column of ``night`` with the reference.
+
+    Args:
+        night: Counted in the reference's bins.
+        reference: The training set's profile.
+        thresholds: When a column, and a night, counts as drifted.
+        watched: Columns that count for the verdict; the others are shown only.
+
+    Raises:
+        GateError: when there is no row to look at, a column is missing, or bins differ.
+    """
+    _check(night, reference, watched)
+    results = {name: _effect_and_test(reference, night, name) for name in night.columns}
+    q = dict(zip(watched, benjamini_hochberg([results[name].p for name in watched]), strict=True))
+    columns = []
+    for name, result in results.items():
+        verdict: Verdict = "not_watched"
+        if name in q:
+            verdict = "drift" if result.psi > thresholds.max_psi and q[name] < thresholds.max_q else "stable"
+        columns.append(
+            ColumnDrift(
+                name=name,
+                psi=result.psi,
+                raw_psi=result.raw_psi,
+                usual_psi=result.usual_psi,
+                statistic=result.statistic,
+                degrees=result.degrees,
+                p=result.p,
+                q=q.get(name),
+                verdict=verdict,
+                reference=reference.columns[name],
+                night=night.columns[name],
+            )
+        )
+    return NightDrift(
+        columns=tuple(sorted(columns, key=lambda c: (c.verdict == "not_watched", -c.psi, c.p, c.name))),
+        thresholds=thresholds,
+        reference_rows=reference.rows,
+        night_rows=night.rows,
+    )
+
+
+@dataclass(frozen=True)
+class _Result:
+    psi: float
+    raw_psi: float
+    usual_psi: float
+    statistic: float
+    degrees: int
+    p: float
+
+
+def _effect_and_test(reference: Profile, night: Profile, name: str) -> _Result:
+    then, now = bin_counts(reference.columns[name]), bin_counts(night.columns[name])
+    varies = reference.variation.get(name, NightVariation(psi=0.0, design_effect=1.0))
+    raw, usual = psi(then, now), max(expected_psi(then, now), varies.psi)
+    return _Result(max(0.0, raw - usual), raw, usual, *two_sample_test(then, now, varies.design_effect))
+
+
+def _check(night: Profile, reference: Profile, watched: Sequence[str]) -> None:
+    missing = sorted({*watched, *night.columns} - (night.columns.keys() & reference.columns.keys()))
+    if missing or not watched:
+        raise GateError(
+            f"no comparison for {', '.join(missing)}" if missing else "no column is watched",
+            where="profile.json",
+            how_many=max(1, len(missing)),
+            fix="train on the declared features, and declare at least one with drift=True",
+        )
+    differing = [
+        n
+        for n, c in night.columns.items()
+        if (c.kind, c.bins) != (reference.columns[n].kind, reference.columns[n].bins)
+    ]
+    if differing:
+        raise GateError(
+            f"{', '.join(differing)} were counted in other bins than the reference's",
+            where="profile.json",
+            how_many=len(differing),
+            fix="count the night in the reference's bins",
+        )
+    empty = [n for n, c in night.columns.items() if c.rows == 0 or reference.columns[n].rows == 0]
+    if empty:
+        raise GateError(
+            f"there is no row to compare in {', '.join(empty)}",
+            where="night or profile.json",
+            how_many=len(empty),
+            fix="clear the task that should have written the night, or train again",
+        )

@@ -1,0 +1,128 @@
+"""``monitoring/drift``: what a comparison leaves for BI, alerts and later nights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.lake import delta
+from nightjar.lake.parquet import write_files
+from nightjar.monitoring.drift import NightDrift
+from nightjar.monitoring.measures import TEST_NAME
+
+DRIFT_TABLE = TableSchema(
+    name="monitoring/drift",
+    comment="Drift of each night's columns against the training set of the model that scored it.",
+    key=("use_case", "column_name"),
+    # The second partition lets each use case replace its own part of a night in one commit, whoever else writes.
+    partition_by=("ds", "use_case"),
+    columns=(
+        DS,
+        Column("use_case", "string", "Use case.", nullable=False),
+        Column("column_name", "string", "Feature, or 'prediction'.", nullable=False),
+        Column("kind", "string", "numeric or categorical.", nullable=False),
+        Column("psi", "double", "Population stability index less usual_psi, at least 0.", nullable=False),
+        Column("raw_psi", "double", "Population stability index as counted.", nullable=False),
+        Column("usual_psi", "double", "PSI that chance and the training set's own nights account for.", nullable=False),
+        Column("test", "string", "Name of the two-sample test.", nullable=False),
+        Column("test_statistic", "double", "Its statistic.", nullable=False),
+        Column("degrees_of_freedom", "int", "Its degrees of freedom; 0 with one large bin.", nullable=False),
+        Column("p_value", "double", "P value; bins too rare for the test get an exact one.", nullable=False),
+        Column("q_value", "double", "Benjamini-Hochberg q over the watched columns; null when not watched."),
+        Column("max_psi", "double", "PSI above which the effect is large.", nullable=False),
+        Column("max_q", "double", "q below which the test is significant.", nullable=False),
+        Column("verdict", "string", "stable, drift or not_watched.", nullable=False),
+        Column("null_share", "double", "Share of the night's rows without a value.", nullable=False),
+        Column("reference_null_share", "double", "The same in the training set.", nullable=False),
+        Column("night_rows", "long", "Rows of the night.", nullable=False),
+        Column("reference_rows", "long", "Rows of the reference.", nullable=False),
+        Column("model_version", "string", "Version of the model whose training set is the reference.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastNight:
+    """What an earlier night's comparison found.
+
+    Attributes:
+        night: The night.
+        psi: Column to its PSI.
+        watched: Columns that counted for the verdict.
+        drifted: Those of them that drifted.
+    """
+
+    night: date
+    psi: Mapping[str, float] = field(default_factory=dict)
+    watched: int = 0
+    drifted: int = 0
+
+
+def drift_rows(
+    drift: NightDrift, *, night: date, use_case: str, model_version: str, run_id: str
+) -> list[dict[str, Any]]:
+    """The rows of :data:`DRIFT_TABLE` for one night, one per column."""
+    return [
+        {
+            "ds": night,
+            "use_case": use_case,
+            "column_name": column.name,
+            "kind": column.night.kind,
+            "psi": column.psi,
+            "raw_psi": column.raw_psi,
+            "usual_psi": column.usual_psi,
+            "test": TEST_NAME,
+            "test_statistic": column.statistic,
+            "degrees_of_freedom": column.degrees,
+            "p_value": column.p,
+            "q_value": column.q,
+            "max_psi": drift.thresholds.max_psi,
+            "max_q": drift.thresholds.max_q,
+            "verdict": column.verdict,
+            "null_share": column.night.null_share,
+            "reference_null_share": column.reference.null_share,
+            "night_rows": column.night.rows,
+            "reference_rows": column.reference.rows,
+            "model_version": model_version,
+            "dag_run_id": run_id,
+        }
+        for column in sorted(drift.columns, key=lambda c: c.name)
+    ]
+
+
+def replace_drift(
+    lake: str, rows: Sequence[Mapping[str, Any]], nights: Iterable[date], *, use_case: str, run_id: str
+) -> int:
+    """Make ``rows`` the use case's part of ``nights``, in one commit; return the version made.
+
+    A few dozen rows a night: they are written from here, without a Spark job.
+    """
+    import pyarrow as pa
+
+    schema = delta.arrow_schema(DRIFT_TABLE)
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema)
+    uri = delta.table_uri(lake, DRIFT_TABLE.name)
+    written = write_files(iter(table.to_batches()), uri, schema, DRIFT_TABLE.partition_by)
+    return delta.commit(lake, DRIFT_TABLE, written, nights, run_id=run_id, within={"use_case": [use_case]})
+
+
+def past_nights(lake: str, use_case: str, nights: Sequence[date]) -> list[PastNight]:
+    """What the comparisons of ``nights`` found, oldest first; nights that nobody looked at are left out."""
+    if not delta.table_exists(lake, DRIFT_TABLE.name):
+        return []
+    columns = ["ds", "use_case", "column_name", "psi", "verdict"]
+    rows = delta.read_nights(lake, DRIFT_TABLE.name, nights, columns).to_pylist()
+    mine = [row for row in rows if row["use_case"] == use_case]
+    return [
+        PastNight(
+            night=night,
+            psi={row["column_name"]: row["psi"] for row in mine if row["ds"] == night},
+            watched=sum(row["ds"] == night and row["verdict"] != "not_watched" for row in mine),
+            drifted=sum(row["ds"] == night and row["verdict"] == "drift" for row in mine),
+        )
+        for night in sorted({row["ds"] for row in mine})
+    ]

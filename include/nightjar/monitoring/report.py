@@ -1,0 +1,128 @@
+"""The drift report: one self-contained HTML page per night, the verdict first."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from importlib import resources
+from urllib.parse import quote
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from nightjar.monitoring import plots, words
+from nightjar.monitoring.drift import ColumnDrift, NightDrift
+from nightjar.monitoring.records import PastNight
+from nightjar.monitoring.reference import PREDICTION
+from nightjar.monitoring.volumes import Volume
+
+CARDS = 6
+"""Columns shown with a plot of their own; the table holds all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What the page shows.
+
+    Attributes:
+        title: The use case, for people.
+        use_case: Its name.
+        night: The night compared.
+        drift: The comparison.
+        comments: Column to its meaning.
+        model_name: Registered model.
+        model_version: Its version.
+        model_sha256: SHA-256 of its files.
+        volumes: Rows per table.
+        history: Earlier nights, oldest first.
+        notes: What the reader must know besides.
+        mlflow_uri: Address of the model registry; empty when there is none.
+        git_commit: Commit of the code that ran.
+        run_id: Airflow run.
+        table_versions: Tables read, each with its Delta version.
+    """
+
+    title: str
+    use_case: str
+    night: date
+    drift: NightDrift
+    comments: Mapping[str, str] = field(default_factory=dict)
+    model_name: str
+    model_version: str
+    model_sha256: str
+    volumes: Sequence[Volume] = ()
+    history: Sequence[PastNight] = ()
+    notes: Sequence[str] = ()
+    mlflow_uri: str = ""
+    git_commit: str = "unknown"
+    run_id: str
+    table_versions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def prediction(self) -> ColumnDrift | None:
+        """The prediction's comparison; None when the reference holds none."""
+        return self.drift.by_name.get(PREDICTION)
+
+    @property
+    def cards(self) -> Sequence[ColumnDrift]:
+        """Features to show with a plot: the worst that moved, or the three nearest to it."""
+        moved = [c for c in self.drift.drifted if c.name != PREDICTION]
+        return moved[:CARDS] or [c for c in self.drift.watched if c.name != PREDICTION][:3]
+
+    @property
+    def model_link(self) -> str:
+        """The version's page in MLflow."""
+        if not self.mlflow_uri.startswith(("http://", "https://")):
+            return ""
+        name, version = quote(self.model_name, safe=""), quote(self.model_version, safe="")
+        return f"{self.mlflow_uri}/#/models/{name}/versions/{version}"
+
+
+def render(report: Report) -> str:
+    """The page as HTML; the same report gives the same bytes."""
+    script = _read("drift.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template("drift.html.j2")
+        .render(
+            report=report,
+            drift=report.drift,
+            limits=report.drift.thresholds,
+            script=script,
+            script_sha256=digest,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        number=words.number,
+        count=words.count,
+        share=words.share,
+        probability=words.probability,
+        psi=words.psi,
+        breakable=words.breakable,
+    )
+    environment.globals.update(
+        headline=words.headline,
+        strength=words.strength,
+        changes=words.changes,
+        means=words.means,
+        plot=plots.plot,
+        tally=plots.tally,
+        thumbnail=plots.thumbnail,
+        history_plot=plots.history_plot,
+    )
+    return environment
+
+
+def _read(name: str) -> str:
+    return resources.files("nightjar.monitoring").joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""How many rows a table holds per night, from its Delta log alone: no data file is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from nightjar.contracts.use_case import UseCase
+from nightjar.lake import delta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """Rows of one table on one night.
+
+    Attributes:
+        table: Its name.
+        rows: Rows that it holds.
+        rejected: Rows meant for it that went to quarantine.
+        usual: Mean rows of the earlier nights looked at; None when there is none.
+    """
+
+    table: str
+    rows: int
+    rejected: int
+    usual: float | None
+
+
+def volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) -> list[Volume]:
+    """Rows of ``night`` in the use case's raw tables, features and scores; tables not written yet are left out."""
+    names = [source.table.name for source in use_case.sources]
+    names += [use_case.feature_table.name, use_case.score_table.name]
+    quarantine = use_case.quarantine_table.name
+    rejected = _rows(lake, quarantine) if delta.table_exists(lake, quarantine) else {}
+    found = []
+    for name in names:
+        if not delta.table_exists(lake, name):
+            continue
+        counts = _rows(lake, name)
+        before = [counts[day.isoformat(), ""] for day in earlier if (day.isoformat(), "") in counts]
+        found.append(
+            Volume(
+                table=name,
+                rows=counts.get((night.isoformat(), ""), 0),
+                rejected=rejected.get((night.isoformat(), name), 0),
+                usual=sum(before) / len(before) if before else None,
+            )
+        )
+    return found
+
+
+def _rows(lake: str, name: str) -> dict[tuple[str, str], int]:
+    """Rows per night and, for the quarantine, table; ``""`` for a table partitioned by night alone."""
+    counts: dict[tuple[str, str], int] = {}
+    for action in delta.open_table(lake, name).get_add_actions(flatten=True).to_struct_array().to_pylist():
+        key = (str(action["partition.ds"]), action.get("partition.table") or "")
+        counts[key] = counts.get(key, 0) + action["num_records"]
+    return counts

@@ -1,0 +1,1 @@
+"""Registry: models by version and alias in MLflow, fetched and checked."""

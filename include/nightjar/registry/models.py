@@ -1,0 +1,189 @@
+"""Registered models: which is champion, which version has which files, and fetching them, checked.
+
+A registered model has its use case's name. Its versions carry the SHA-256 of the model folder as a tag; the alias
+``champion`` names the version that scores.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nightjar.contracts.errors import ModelError
+from nightjar.contracts.settings import Settings
+from nightjar.registry import rest
+from nightjar.training.model import SUMS_FILE, TabularModel
+
+CHAMPION = "champion"
+SHA256_TAG = "nightjar.model_sha256"
+FINGERPRINT_TAG = "nightjar.train_fingerprint"
+_PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A version in the registry.
+
+    Attributes:
+        name: Registered model: the use case's name.
+        version: Its number, as MLflow gives it.
+        sha256: SHA-256 of the model folder (see :class:`nightjar.training.model.TabularModel`).
+        run_id: MLflow run that logged it.
+        tags: All its tags.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def uri(self) -> str:
+        """MLflow's address of the version."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def champion(use_case: str) -> ModelVersion | None:
+    """The version that the alias ``champion`` names; None when there is none yet.
+
+    Raises:
+        UnreachableError: when MLflow does not answer.
+    """
+    answer = rest.call(_uri(), "GET", "registered-models/get", {"name": use_case})
+    aliases = answer["registered_model"].get("aliases", []) if answer else []
+    versions = [alias["version"] for alias in aliases if alias["alias"] == CHAMPION]
+    return _get(use_case, str(versions[0])) if versions else None
+
+
+def resolve(use_case: str, version: str | int | None = None) -> ModelVersion:
+    """The version asked for, or the champion.
+
+    Raises:
+        ModelError: when there is no such version, or no champion.
+        UnreachableError: when MLflow does not answer.
+    """
+    if version is not None:
+        return _get(use_case, str(version))
+    found = champion(use_case)
+    if found is None:
+        raise ModelError(
+            f"{use_case} has no champion",
+            where=f"{_uri()}/#/models/{use_case}",
+            fix=f"run the DAG {use_case}_training, or give a version as the param model_version",
+        )
+    return found
+
+
+def find(use_case: str, tags: Mapping[str, str]) -> ModelVersion | None:
+    """The newest version that has all of ``tags``; None when there is none."""
+    token = ""
+    found: list[ModelVersion] = []
+    while True:
+        arguments = {"filter": f"name='{use_case}'", "max_results": _PAGE, "page_token": token}
+        answer = rest.call(_uri(), "GET", "model-versions/search", arguments) or {}
+        for document in answer.get("model_versions", []):
+            version = _version(document)
+            if all(version.tags.get(key) == value for key, value in tags.items()):
+                found.append(version)
+        token = answer.get("next_page_token", "")
+        if not token:
+            return max(found, key=lambda version: int(version.version), default=None)
+
+
+def set_champion(model: ModelVersion) -> None:
+    """Move the alias ``champion`` to ``model``; from then on it scores."""
+    arguments = {"name": model.name, "alias": CHAMPION, "version": model.version}
+    rest.call(_uri(), "POST", "registered-models/alias", arguments)
+
+
+def set_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Tag the version and the run that logged it."""
+    for key, value in tags.items():
+        of_version = {"name": model.name, "version": model.version, "key": key, "value": value}
+        rest.call(_uri(), "POST", "model-versions/set-tag", of_version)
+        rest.call(_uri(), "POST", "runs/set-tag", {"run_id": model.run_id, "key": key, "value": value})
+
+
+def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
+    """The model itself, downloaded once a machine and checked every time.
+
+    Args:
+        model: Which version.
+        folder: Local cache; default ``NIGHTJAR_MODEL_CACHE``, or a folder of the system's temporary one.
+
+    Raises:
+        ModelError: when its files are not those that were trained (the version's tag says which).
+        UnreachableError: when MLflow does not answer and the cache does not hold it.
+    """
+    root = Path(folder or os.environ.get("NIGHTJAR_MODEL_CACHE") or f"{tempfile.gettempdir()}/nightjar-models")
+    cached = root / model.sha256
+    if not (cached / SUMS_FILE).exists():
+        _download(model, cached)
+    try:
+        return TabularModel.load(str(cached.absolute()), sha256=model.sha256)
+    except ModelError:
+        # a spoilt cache must not outlive its discovery; a spoilt artifact store fails again at the next try
+        shutil.rmtree(cached, ignore_errors=True)
+        raise
+
+
+def links(model: ModelVersion) -> dict[str, str]:
+    """Addresses of the version's page and of its run's."""
+    run = rest.call(_uri(), "GET", "runs/get", {"run_id": model.run_id})
+    experiment = run["run"]["info"]["experiment_id"] if run else "0"
+    return {
+        "mlflow_model": f"{_uri()}/#/models/{model.name}/versions/{model.version}",
+        "mlflow_run": f"{_uri()}/#/experiments/{experiment}/runs/{model.run_id}",
+    }
+
+
+def _uri() -> str:
+    return Settings.from_environment().mlflow_uri
+
+
+def _get(use_case: str, version: str) -> ModelVersion:
+    answer = rest.call(_uri(), "GET", "model-versions/get", {"name": use_case, "version": version})
+    if answer is None:
+        raise ModelError(
+            f"{use_case} has no version {version}",
+            where=f"{_uri()}/#/models/{use_case}",
+            fix="choose a version that the registry lists, or leave model_version empty for the champion",
+        )
+    return _version(answer["model_version"])
+
+
+def _version(document: Mapping[str, object]) -> ModelVersion:
+    listed = document.get("tags", [])
+    tags = {tag["key"]: tag["value"] for tag in listed} if isinstance(listed, list) else {}
+    return ModelVersion(
+        name=str(document["name"]),
+        version=str(document["version"]),
+        sha256=tags.get(SHA256_TAG, ""),
+        run_id=str(document.get("run_id", "")),
+        tags=tags,
+    )
+
+
+def _download(model: ModelVersion, target: Path) -> None:
+    """Bring the model's folder to ``target``, whole or not at all."""
+    if not model.sha256:
+        raise ModelError(
+            f"version {model.version} of {model.name} has no tag {SHA256_TAG}",
+            where=f"{_uri()}/#/models/{model.name}/versions/{model.version}",
+            fix="register models with the DAG of the use case; a version from elsewhere is not scored with",
+        )
+    from nightjar.registry import tracking
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        data = tracking.download(model.uri, temporary)
+        try:
+            os.replace(data, target)
+        except OSError:
+            if not (target / SUMS_FILE).exists():  # else another process was quicker, with the same files
+                raise

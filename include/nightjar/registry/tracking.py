@@ -1,0 +1,190 @@
+"""What needs the MLflow client itself: logging a run with its model, registering it, downloading artifacts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from nightjar.contracts.errors import UnreachableError
+from nightjar.contracts.settings import Settings
+from nightjar.contracts.use_case import Feature
+from nightjar.registry import models, rest
+from nightjar.training.model import download as download_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+REQUIREMENTS = ("numpy", "pandas", "pyarrow", "xgboost")
+"""What a loaded model needs; named, because MLflow takes 20 s to find out by itself."""
+_DATA = "nightjar_model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """Everything that MLflow is told about a training.
+
+    Attributes:
+        use_case: Experiment and registered model.
+        run_name: For people.
+        model_uri: The model folder in the lake.
+        features: Inputs, for the signature.
+        params: Parameters.
+        metrics: Final figures.
+        history: Validation AUC by round.
+        tags: Of the run and of the version; they must tell two trainings apart.
+        texts: File name to content: artifacts of the run.
+        description: Of the version, for people.
+    """
+
+    use_case: str
+    run_name: str
+    model_uri: str
+    features: Sequence[Feature]
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    history: Sequence[float]
+    tags: Mapping[str, str]
+    texts: Mapping[str, str]
+    description: str
+
+
+def register(record: TrainingRecord) -> models.ModelVersion:
+    """Log a run with its model and register a version; the same training is registered once only.
+
+    Raises:
+        UnreachableError: when MLflow does not answer.
+    """
+    if already := models.find(record.use_case, _identity(record)):
+        return already
+    mlflow = _mlflow()
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    try:
+        run_id = _log_run(client, record)
+        source = _log_model(mlflow, run_id, record)
+        return _create_version(client, run_id, source, record)
+    except MlflowException as error:
+        raise UnreachableError(
+            f"MLflow did not take the model ({str(error).splitlines()[0][:300]})",
+            where=Settings.from_environment().mlflow_uri,
+            fix="check the MLflow server's log and its artifact store, then clear the task",
+        ) from error
+
+
+def download(uri: str, folder: str) -> Path:
+    """Download a model version's artifacts into ``folder``; return the model folder among them.
+
+    Raises:
+        UnreachableError: when MLflow or its artifact store does not answer.
+    """
+    mlflow = _mlflow()
+    try:
+        path = mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/data/{_DATA}", dst_path=folder)
+    except Exception as error:  # the store's own errors: S3, HTTP, file
+        raise UnreachableError(
+            f"the model's files cannot be downloaded ({type(error).__name__}: {str(error).splitlines()[0][:300]})",
+            where=uri,
+            fix="check the MLflow server's artifact store, then clear the task",
+        ) from error
+    return Path(path)
+
+
+def _identity(record: TrainingRecord) -> dict[str, str]:
+    return {tag: record.tags[tag] for tag in (models.SHA256_TAG, models.FINGERPRINT_TAG)}
+
+
+def _mlflow() -> ModuleType:
+    """Import MLflow, told to fail within seconds rather than minutes, once the server has answered."""
+    uri = Settings.from_environment().mlflow_uri
+    rest.call(uri, "GET", "registered-models/search", {"max_results": 1})
+    defaults = {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    mlflow = import_module("mlflow")
+    mlflow.set_tracking_uri(uri)
+    return mlflow
+
+
+def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
+    """A run with parameters, metrics and artifacts; what a broken earlier try left is deleted."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    experiment = client.get_experiment_by_name(record.use_case)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(record.use_case)
+    same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in _identity(record).items())
+    for old in client.search_runs([experiment_id], filter_string=same):
+        client.delete_run(old.info.run_id)
+    run = client.create_run(experiment_id, run_name=record.run_name)
+    started = run.info.start_time
+    metrics = [Metric(name, float(value), started, 0) for name, value in record.metrics.items()]
+    metrics += [
+        Metric("validation_auc_by_round", value, started, step + 1) for step, value in enumerate(record.history)
+    ]
+    params = [Param(name, str(value)) for name, value in record.params.items()]
+    tags = [RunTag(key, value) for key, value in record.tags.items()]
+    client.log_batch(run.info.run_id, metrics=metrics, params=params, tags=tags)
+    for name, text in record.texts.items():
+        client.log_text(run.info.run_id, text, name)
+    return str(run.info.run_id)
+
+
+def _log_model(mlflow: ModuleType, run_id: str, record: TrainingRecord) -> str:
+    """Log the model folder as a pyfunc model without pickle; return its ``models:/m-…`` address."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    types = {"numeric": DataType.double, "categorical": DataType.string}
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(types[feature.kind], feature.name) for feature in record.features]),
+        outputs=Schema([ColSpec(DataType.double, "prediction")]),
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / _DATA
+        download_folder(record.model_uri, folder)
+        with mlflow.start_run(run_id=run_id):  # ends the run: finished, or failed when logging the model fails
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                loader_module="nightjar.registry.pyfunc",
+                data_path=str(folder),
+                signature=signature,
+                pip_requirements=[f"{package}=={metadata.version(package)}" for package in REQUIREMENTS],
+            )
+    return str(info.model_uri)
+
+
+def _create_version(client: MlflowClient, run_id: str, source: str, record: TrainingRecord) -> models.ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(record.use_case)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # the tags go in with the version: there is no moment at which a version lacks its SHA-256
+    created = client.create_model_version(
+        name=record.use_case,
+        source=source,
+        run_id=run_id,
+        tags=dict(record.tags),
+        description=record.description,
+        model_id=source.removeprefix("models:/"),
+    )
+    return models.ModelVersion(
+        name=record.use_case,
+        version=str(created.version),
+        sha256=record.tags[models.SHA256_TAG],
+        run_id=run_id,
+        tags=record.tags,
+    )

@@ -1,0 +1,1 @@
+"""Training: the frozen training set, the shards, the collective, and the model that comes out."""

@@ -1,0 +1,74 @@
+"""From Arrow columns to the matrix that the model reads; the same code in training, evaluation and scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.errors import ModelError
+from nightjar.contracts.use_case import Feature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+def encode(
+    table: pa.Table | pa.RecordBatch, features: Sequence[Feature], categories: Mapping[str, Sequence[str]]
+) -> NDArray[np.float32]:
+    """The rows of ``table`` as a matrix (rows x features), in the order of ``features``.
+
+    Numbers are cast to float32; a category becomes its position in its vocabulary. Null, NaN and a category that the
+    vocabulary does not hold become NaN, which XGBoost reads as missing.
+
+    Raises:
+        ModelError: when a column is missing or of another type.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    check_columns(table.schema, features)
+    matrix = np.empty((table.num_rows, len(features)), dtype=np.float32, order="C")
+    for position, feature in enumerate(features):
+        column = table.column(feature.name)
+        if feature.kind == "categorical":
+            if pa.types.is_dictionary(column.type):
+                column = column.cast(column.type.value_type)
+            vocabulary = pa.array(list(categories[feature.name]), column.type)
+            # skip_nulls: a null is missing even if the vocabulary were to hold one
+            column = pc.index_in(column, value_set=vocabulary, skip_nulls=True)
+        numbers = pc.fill_null(pc.cast(column, pa.float32(), safe=False), float("nan"))
+        matrix[:, position] = numbers.to_numpy(zero_copy_only=False) if isinstance(numbers, pa.Array) else numbers
+    return matrix
+
+
+def check_columns(schema: pa.Schema, features: Sequence[Feature]) -> None:
+    """Refuse a table that the model cannot read.
+
+    Raises:
+        ModelError: naming the first column that is missing or of another type, and counting all.
+    """
+    wrong = [problem for feature in features if (problem := _problem(schema, feature))]
+    if wrong:
+        raise ModelError(
+            wrong[0],
+            where=wrong[0].split()[1],
+            how_many=len(wrong),
+            fix="score with a model trained on this feature table, or rebuild the features with the model's code",
+        )
+
+
+def _problem(schema: pa.Schema, feature: Feature) -> str:
+    import pyarrow.types as types
+
+    if schema.get_field_index(feature.name) < 0:
+        return f"column {feature.name} is missing"
+    found = schema.field(feature.name).type
+    value = found.value_type if types.is_dictionary(found) else found
+    if feature.kind == "categorical":
+        fits = types.is_string(value) or types.is_large_string(value)
+    else:
+        fits = types.is_integer(found) or types.is_floating(found) or types.is_boolean(found)
+    return "" if fits else f"column {feature.name} is {found}, where the model reads {feature.kind} values"

@@ -1,0 +1,184 @@
+"""The frozen training set: which rows, at which table versions, split how. A description; nothing is copied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+
+from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.job import JobSpec
+from nightjar.contracts.use_case import Feature, Gate, Training
+from nightjar.lake import files
+
+FILE = "training_set.json"
+PROFILE_FILE = "profile.json"
+FREEZE_TASK = "freeze_training_set"
+
+# A label of day d belongs to the features of the night before.
+_FEATURE_LAG = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One part of the training set: whole days, so that no day is on both sides.
+
+    Attributes:
+        first: First label day.
+        last: Last label day, included.
+        days: The label days that have labelled rows, ascending.
+        rows: Labelled rows.
+        positives: Rows whose label is 1.
+    """
+
+    first: date
+    last: date
+    days: tuple[date, ...]
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayCount:
+    """Labelled rows and positives of one label day."""
+
+    day: date
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """Everything that training and evaluation need to read the same rows again.
+
+    Attributes:
+        use_case: Its name.
+        tables: Delta table name to the version that is read.
+        key: Columns that join features and labels.
+        features: The model's inputs, in the model's column order.
+        categories: Categorical feature to its vocabulary, sorted; from the training rows only.
+        train: Rows that trees are fitted to.
+        validation: Rows that early stopping looks at.
+        holdout: Rows that the gate looks at, once.
+    """
+
+    use_case: str
+    tables: Mapping[str, int]
+    key: tuple[str, ...]
+    features: tuple[Feature, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    train: Split
+    validation: Split
+    holdout: Split
+
+    @property
+    def base_rate(self) -> float:
+        """Share of positives in the training rows: what somebody without a model would say."""
+        return self.train.positives / self.train.rows
+
+    def to_json(self) -> str:
+        """Canonical JSON: the same training set gives the same bytes."""
+        document = asdict(self)
+        return json.dumps(document, sort_keys=True, indent=1, default=date.isoformat)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingSet:
+        document = json.loads(text)
+        document["key"] = tuple(document["key"])
+        document["features"] = tuple(Feature(**feature) for feature in document["features"])
+        document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
+        for name in ("train", "validation", "holdout"):
+            split = document[name]
+            split["first"], split["last"] = date.fromisoformat(split["first"]), date.fromisoformat(split["last"])
+            split["days"] = tuple(date.fromisoformat(day) for day in split["days"])
+            document[name] = Split(**split)
+        return cls(**document)
+
+    @classmethod
+    def of_run(cls, spec: JobSpec) -> TrainingSet:
+        """The training set that this run froze.
+
+        Raises:
+            TrainingError: when it has frozen none.
+        """
+        uri = training_set_uri(spec)
+        try:
+            return cls.from_json(files.read_text(uri))
+        except FileNotFoundError as error:
+            raise TrainingError(
+                "this run has frozen no training set", where=uri, fix=f"clear the task {FREEZE_TASK} of this run"
+            ) from error
+
+
+def training_set_uri(spec: JobSpec) -> str:
+    """Where this run's training set is described."""
+    return f"{spec.run_dir}/{FREEZE_TASK}/{FILE}"
+
+
+def night_of(day: date) -> date:
+    """The night whose features predict label day ``day``."""
+    return day - _FEATURE_LAG
+
+
+def split_days(counts: Sequence[DayCount], training: Training, gate: Gate, *, where: str) -> dict[str, Split]:
+    """Cut label days into train, validation and holdout: the last days are the holdout, those before validate.
+
+    Args:
+        counts: Labelled rows and positives per label day.
+        training: How many days each part has.
+        gate: How many rows the holdout must have.
+        where: What the reader has to look at when it does not work.
+
+    Raises:
+        TrainingError: when there are no labels, a part is empty, or a part has one class only.
+    """
+    counts = sorted((count for count in counts if count.rows), key=lambda count: count.day)
+    if not counts:
+        raise TrainingError(
+            "there are no labelled rows",
+            where=where,
+            how_many=0,
+            fix="load more nights first (the labels of a night land on the night after), or widen the interval",
+        )
+    first, last = counts[0].day, counts[-1].day
+    holdout = last - timedelta(days=training.holdout_days - 1)
+    validation = holdout - timedelta(days=training.validation_days)
+    bounds = {
+        "train": (first, validation - timedelta(days=1)),
+        "validation": (validation, holdout - timedelta(days=1)),
+        "holdout": (holdout, last),
+    }
+    splits = {name: _split(counts, low, high) for name, (low, high) in bounds.items()}
+    for name, split in splits.items():
+        _check_split(name, split, gate.min_holdout_rows if name == "holdout" else 1, where)
+    return splits
+
+
+def _split(counts: Sequence[DayCount], first: date, last: date) -> Split:
+    inside = [count for count in counts if first <= count.day <= last]
+    return Split(
+        first=first,
+        last=last,
+        days=tuple(count.day for count in inside),
+        rows=sum(count.rows for count in inside),
+        positives=sum(count.positives for count in inside),
+    )
+
+
+def _check_split(name: str, split: Split, least: int, where: str) -> None:
+    place = f"{where}, {name} days {split.first} to {split.last}"
+    if split.rows < least:
+        raise TrainingError(
+            f"the {name} split has {split.rows} labelled rows, fewer than {least}",
+            where=place,
+            how_many=split.rows,
+            fix="load more nights, widen the interval, or shorten holdout_days and validation_days of the use case",
+        )
+    if split.positives in (0, split.rows):
+        raise TrainingError(
+            f"the {name} split has one class only: {split.positives} of {split.rows} labels are 1",
+            where=place,
+            how_many=split.rows,
+            fix="check the label, or widen the interval until both classes occur",
+        )

@@ -1,0 +1,89 @@
+"""The whole contract of a table: its declared rules and those that its schema implies.
+
+Every rule, implied or declared, is one Spark SQL predicate, so that quarantine and Great Expectations read the same
+text. Implied rules look at helper columns beside the table's own: ``rows_of_key`` (rows of the night with this row's
+key, from :func:`nightjar_spark.contracts.annotate`), and ``text`` and ``malformed_line`` (the row as it stood in the
+file, from :func:`nightjar_spark.landed.read_landed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.rules import Rule, not_null
+from nightjar.contracts.tables import Column, TableSchema
+from nightjar.contracts.use_case import Source
+
+KEY_UNIQUE = "key_unique"
+LINE_PARSES = "line_parses"
+_ADDED = frozenset({"ds", "source_file", "landed_at"})
+
+
+def table_rules(schema: TableSchema, declared: Iterable[Rule] = ()) -> tuple[Rule, ...]:
+    """Rules of a table that is there: required columns have a value, the key is unique in its night, and ``declared``.
+
+    Raises:
+        ConfigurationError: when two rules have one name (an implied rule must not be declared again).
+    """
+    return _distinct(schema.name, (*_required(schema), *_unique(schema), *declared))
+
+
+def source_rules(source: Source) -> tuple[Rule, ...]:
+    """Rules of a landed file: each field parses as its declared type, and then :func:`table_rules`.
+
+    Raises:
+        ConfigurationError: when two rules have one name.
+    """
+    parses = (_line_parses(), *(_parses(c) for c in source.file_columns if c.type != "string"))
+    rules = table_rules(source.table, source.rules)
+    return _distinct(source.table.name, (*parses, *rules))
+
+
+def _line_parses() -> Rule:
+    return Rule(
+        name=LINE_PARSES,
+        broken_when="malformed_line IS NOT NULL",
+        reason="the line has another number of fields than the header",
+    )
+
+
+def _parses(column: Column) -> Rule:
+    return Rule(
+        name=f"{column.name}_parses",
+        broken_when=f"text.{column.name} IS NOT NULL AND {column.name} IS NULL",
+        reason=f"{column.name} is not of type {column.type}",
+    )
+
+
+def _required(schema: TableSchema) -> tuple[Rule, ...]:
+    return tuple(
+        not_null(column.name)
+        for column in schema.columns
+        if column.name not in _ADDED and (column.name in schema.key or not column.nullable)
+    )
+
+
+def _unique(schema: TableSchema) -> tuple[Rule, ...]:
+    """A key that occurs twice in a night: nobody can say which row is true, so every row of that key breaks it."""
+    if not schema.key:
+        return ()
+    return (
+        Rule(
+            name=KEY_UNIQUE,
+            broken_when="rows_of_key > 1",
+            reason=f"the key ({', '.join(schema.key)}) occurs more than once in its night; all its rows are rejected",
+        ),
+    )
+
+
+def _distinct(table: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    names = [rule.name for rule in rules]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(
+            f"the rules of {table} repeat {', '.join(repeated)}",
+            where=f"{table} in use_case.py",
+            how_many=len(repeated),
+            fix="leave out rules that the key or a required column implies, and name the others apart",
+        )
+    return rules

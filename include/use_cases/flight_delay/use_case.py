@@ -1,0 +1,44 @@
+"""Flight delays: what to predict, from which tables, and how good is good enough. Standard library only."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from nightjar.contracts.rules import between
+from nightjar.contracts.tables import Column
+from nightjar.contracts.use_case import Gate, Training, UseCase
+from use_cases.flight_delay.columns import FEATURES
+from use_cases.flight_delay.sources import SOURCES, TIMEZONE
+
+ENTITY = (
+    Column("flight_date", "date", "Local day of the scheduled departure: the day after ds.", nullable=False),
+    Column("carrier", "string", "Two-letter carrier code.", nullable=False),
+    Column("flight", "int", "Flight number.", nullable=False),
+    Column("origin", "string", "Origin airport (FAA).", nullable=False),
+)
+CARRIED = (
+    Column("dest", "string", "Destination airport (FAA).", nullable=False),
+    Column("tailnum", "string", "Tail number of the plane."),
+    Column("scheduled_departure", "timestamp", "Scheduled departure (UTC).", nullable=False),
+)
+
+USE_CASE = UseCase(
+    name="flight_delay",
+    title="Flight delays out of New York",
+    owner="data-science",
+    timezone=TIMEZONE,
+    schedule="0 2 * * *",
+    training_schedule="0 4 * * 1",
+    first_night=date(2013, 1, 1),
+    last_night=date(2013, 12, 30),
+    sources=SOURCES,
+    entity=ENTITY,
+    carried=CARRIED,
+    features=FEATURES,
+    rules=(between("distance", 1, 6000, unit="miles"),),
+    label="1 when the flight arrived more than 15 minutes late, else 0; null when cancelled or diverted.",
+    prediction="Probability that the flight arrives more than 15 minutes late.",
+    training=Training(params={"objective": "binary:logistic", "eval_metric": "auc", "tree_method": "hist"}),
+    gate=Gate(floors={"auc": 0.68}),
+    replay=True,
+)

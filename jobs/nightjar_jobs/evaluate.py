@@ -1,0 +1,89 @@
+"""Measure challenger and champion on the same holdout: ``python -m nightjar_jobs.evaluate --spec <uri>``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.evaluation.metrics import all_metrics
+from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION
+from nightjar.registry import models
+from nightjar.training.model import TabularModel
+from nightjar.training.outcomes import result_of
+from nightjar.training.shards import check_counts, read_days
+from nightjar.training.training_set import TrainingSet, training_set_uri
+from nightjar_jobs.runner import main
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+
+def run(spec: JobSpec) -> JobResult:
+    """Measure the run's model, the champion where there is one, and the base rate, on the frozen holdout, read once.
+
+    Returns:
+        ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>`` and ``baseline_holdout_<metric>`` for auc,
+        pr_auc, log_loss, brier, rows and positives. ``values``: ``model_sha256``, ``champion_version`` (or null) and
+        ``champion_sha256``.
+
+    Raises:
+        ModelError: when a model cannot be loaded, or the champion does not fit the feature table.
+        GateError: when the holdout cannot be measured.
+    """
+    started = time.monotonic()
+    trained = result_of(spec, "train").values
+    training_set = TrainingSet.of_run(spec)
+    contenders = {CHALLENGER: TabularModel.load(trained["model"], sha256=trained["model_sha256"])}
+    champion = models.champion(spec.use_case)
+    if champion is not None:
+        contenders[CHAMPION] = models.fetch(champion)
+    loaded = time.monotonic()
+    labels, predictions = _predict(spec, training_set, contenders)
+    metrics: dict[str, float] = {}
+    for prefix, values in predictions.items():
+        measured = all_metrics(labels, values)
+        metrics |= {prefix + name: value for name, value in measured.items()}
+        log.info("%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in measured.items())]))
+    return JobResult(
+        status="succeeded",
+        rows_in=len(labels),
+        rows_out=len(labels),
+        inputs=training_set.tables,
+        metrics=metrics,
+        values={
+            "model_sha256": trained["model_sha256"],
+            "champion_version": champion.version if champion else None,
+            "champion_sha256": champion.sha256 if champion else None,
+        },
+        seconds={"load": round(loaded - started, 3), "measure": round(time.monotonic() - loaded, 3)},
+    )
+
+
+def _predict(
+    spec: JobSpec, training_set: TrainingSet, contenders: Mapping[str, TabularModel]
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Labels of the holdout, and each contender's predictions on it, a day at a time; the base rate is one of them."""
+    import numpy as np
+
+    columns = sorted({feature.name for model in contenders.values() for feature in model.card.features})
+    labels: list[NDArray[np.float64]] = []
+    predictions: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}
+    for _, rows in read_days(spec.lake, training_set, training_set.holdout.days, columns):
+        labels.append(rows["label"].to_numpy())
+        for prefix, model in contenders.items():
+            predictions[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
+    truth = np.concatenate(labels)
+    where = training_set_uri(spec)
+    check_counts("holdout", training_set.holdout, len(truth), int(truth.sum()), where=where)
+    of_base_rate = np.full(len(truth), training_set.base_rate)
+    return truth, {BASELINE: of_base_rate, **{prefix: np.concatenate(p) for prefix, p in predictions.items()}}
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,68 @@
+"""Make the challenger champion, when the gate said so: ``python -m nightjar_jobs.promote --spec <uri>``."""
+
+from __future__ import annotations
+
+import logging
+
+from nightjar.contracts.errors import GateError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import ledger
+from nightjar.registry import models
+from nightjar.training.outcomes import result_of
+from nightjar_jobs.runner import main
+
+log = logging.getLogger(__name__)
+
+
+def run(spec: JobSpec) -> JobResult:
+    """Move the alias ``champion`` to the run's version; a run moves it at most once.
+
+    Returns:
+        ``values``: ``promoted`` (whether the version is champion by this run), ``model_version``, ``reason``.
+
+    Raises:
+        GateError: when another version became champion since the gate looked.
+    """
+    verdict = result_of(spec, "gate").values
+    challenger = models.resolve(spec.use_case, verdict["model_version"])
+    if verdict["verdict"] != "promote":
+        return _result(challenger, promoted=False, reason=f"the gate keeps version {verdict['champion_version']}")
+    champion = models.champion(spec.use_case)
+    current = champion.version if champion else None
+    promoted_before = bool(ledger.read(spec.lake, event="promotion", dag_id=spec.dag_id, run_id=spec.run_id).num_rows)
+    if promoted_before:
+        reason = f"this run promoted version {challenger.version} already; champion now: version {current}"
+        return _result(challenger, promoted=current == challenger.version, reason=reason)
+    if current not in (verdict["champion_version"], challenger.version):
+        raise GateError(
+            f"version {current} became champion after the gate had compared with {verdict['champion_version']}",
+            where=challenger.uri,
+            fix="clear evaluate of this run and what follows it",
+        )
+    if current != challenger.version:
+        models.set_champion(challenger)
+    ledger.record(
+        spec.lake,
+        ledger.Event.of(
+            spec,
+            "promotion",
+            reason="; ".join(verdict["reasons"]),
+            model_version=challenger.version,
+            details={"from": verdict["champion_version"], "to": challenger.version, "sha256": challenger.sha256},
+        ),
+    )
+    reason = f"version {challenger.version} is champion, in place of {verdict['champion_version'] or 'none'}"
+    return _result(challenger, promoted=True, reason=reason)
+
+
+def _result(challenger: models.ModelVersion, *, promoted: bool, reason: str) -> JobResult:
+    log.info(reason)
+    return JobResult(
+        status="succeeded",
+        values={"promoted": promoted, "model_version": challenger.version, "reason": reason},
+        links=models.links(challenger),
+    )
+
+
+if __name__ == "__main__":
+    main(run)

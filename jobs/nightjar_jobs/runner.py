@@ -1,0 +1,69 @@
+"""The main of every training program: ``--spec`` in, ``result.json`` out, one line of error last."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from nightjar.contracts.errors import NightjarError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import files
+from nightjar.runner import run_program
+from nightjar.training.launch import EXIT_FAILED, EXIT_REPORTED, LIFELINE
+
+log = logging.getLogger(__name__)
+
+Program = Callable[[JobSpec], JobResult]
+
+
+def main(program: Program) -> NoReturn:
+    """Run ``program`` for the spec of the command line, and leave the process.
+
+    Rank 0 writes the result; other ranks only say what happened to them. The process is left without the interpreter's
+    clean-up: after a failed collective, freeing the engine's tracker would crash and hide the message.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    hold_lifeline(os.environ)
+    parser = argparse.ArgumentParser(description=program.__doc__)
+    parser.add_argument("--spec", required=True, help="URI of spec.json in the lake")
+    spec = JobSpec.from_json(files.read_text(parser.parse_args().spec))
+    code = run_rank(program, spec, rank=int(os.environ.get("RANK", "0")))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def run_rank(program: Program, spec: JobSpec, *, rank: int) -> int:
+    """Run ``program`` as ``rank``; return the exit code."""
+    if rank == 0:
+        result = run_program(program, spec)
+        if result.status == "failed":
+            log.error("ERROR %s", result.error)
+        return EXIT_REPORTED if result.status == "failed" else 0
+    try:
+        program(spec)
+    except NightjarError as error:
+        log.error("ERROR %s", error)
+        return EXIT_FAILED
+    except Exception:
+        log.exception("unexpected error on rank %d", rank)
+        return EXIT_FAILED
+    return 0
+
+
+def hold_lifeline(environ: Mapping[str, str]) -> None:
+    """End this process group when the launcher is gone, however it went: its end of our standard input closes."""
+    if environ.get(LIFELINE) != "stdin":
+        return
+
+    def wait_for_the_end() -> None:
+        while os.read(0, 4096):
+            pass
+        os.killpg(os.getpgrp(), 9)
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()

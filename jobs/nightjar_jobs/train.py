@@ -1,0 +1,181 @@
+"""Train one model on all ranks: ``python -m nightjar_jobs.train --spec <uri>``, started by a launcher."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from typing import Any
+
+from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.lake import files, ledger
+from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.reference import PREDICTION
+from nightjar.monitoring.summarize import profile_arrays
+from nightjar.training import model
+from nightjar.training.boosting import Boosted, boost, collective
+from nightjar.training.engine import import_xgboost
+from nightjar.training.outcomes import finished_result
+from nightjar.training.rendezvous import Group, LaunchContract
+from nightjar.training.shards import Shard, check_counts, read_shard
+from nightjar.training.training_set import PROFILE_FILE, TrainingSet, training_set_uri
+from nightjar_jobs.runner import main
+
+log = logging.getLogger(__name__)
+
+HISTORY_FILE = "history.json"
+
+
+def run(spec: JobSpec) -> JobResult:
+    """Train the model of ``spec.use_case`` on the run's frozen training set; this process is one rank of it.
+
+    Writes ``<output>/model/`` and ``<output>/history.json`` (validation AUC by round). With the same training set,
+    seed and number of ranks and threads the model's files are the same to the byte.
+
+    Returns:
+        On rank 0 the result. ``values``: ``model`` (URI), ``model_sha256``, ``training_set_sha256``.
+
+    Raises:
+        TrainingError: when a rank is missing, fails, or has nothing to train on.
+        RowCountError: when the rows read are not those that were frozen.
+    """
+    contract = LaunchContract.from_environment(os.environ)
+    use_case = load_use_case(spec.use_case)
+    training_set = TrainingSet.of_run(spec)
+    frozen_sha256 = hashlib.sha256(training_set.to_json().encode()).hexdigest()
+    earlier = finished_result(spec)
+    if earlier and earlier.values.get("training_set_sha256") == frozen_sha256:
+        log.info("trained already by this run: %s", earlier.values["model"])
+        return earlier
+    timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
+    job = f"{spec.fingerprint}-{frozen_sha256}"
+    group = Group(contract, job, timeout_seconds=timeout)
+    try:
+        result = _train(spec, use_case, training_set, group, frozen_sha256)
+    except BaseException as error:
+        lost = group.lost_rank()
+        group.fail(error)
+        if lost is not None and not isinstance(error, TrainingError):
+            raise lost from error
+        raise
+    group.close()
+    return result
+
+
+def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: Group, frozen_sha256: str) -> JobResult:
+    started = time.monotonic()
+    rank, world_size = group.contract.rank, group.contract.world_size
+    train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
+    validation = read_shard(spec.lake, training_set, training_set.validation, rank, world_size)
+    _check_shards(group, training_set, train, validation, where=training_set_uri(spec))
+    read = time.monotonic()
+    if rank == 0:
+        log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.matrix.shape[1])
+    with collective(group):
+        boosted = boost(
+            train,
+            validation,
+            training_set.features,
+            use_case.training,
+            group=group,
+            threads=spec.threads_per_rank,
+            say=log.info,
+        )
+        trained = time.monotonic()
+        profile = _prediction_profile(group, boosted, validation, spec.threads_per_rank)
+    if rank != 0:
+        return JobResult(status="succeeded")
+    saved = _save(spec, use_case, training_set, boosted, profile, world_size)
+    seconds = {"read": read - started, "train": trained - read, "save": time.monotonic() - trained}
+    log.info("validation AUC %.4f at round %d of %d", boosted.best, boosted.rounds, len(boosted.history))
+    _to_ledger(spec, training_set, boosted, saved.sha256, frozen_sha256)
+    rows = training_set.train.rows + training_set.validation.rows
+    return JobResult(
+        status="succeeded",
+        rows_in=rows,
+        rows_out=rows,
+        inputs=training_set.tables,
+        metrics={
+            "validation_auc": boosted.best,
+            "rounds": float(boosted.rounds),
+            "rows_per_second": training_set.train.rows * len(boosted.history) / seconds["train"],
+        },
+        values={
+            "model": f"{spec.output}/model",
+            "model_sha256": saved.sha256,
+            "training_set_sha256": frozen_sha256,
+            "world_size": world_size,
+        },
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+    )
+
+
+def _to_ledger(
+    spec: JobSpec, training_set: TrainingSet, boosted: Boosted, model_sha256: str, frozen_sha256: str
+) -> None:
+    reason = f"validation AUC {boosted.best:.4f} after {boosted.rounds} rounds on {spec.world_size} ranks"
+    details = {"model_sha256": model_sha256, "training_set_sha256": frozen_sha256}
+    event = ledger.Event.of(spec, "training", reason=reason, table_versions=training_set.tables, details=details)
+    ledger.record(spec.lake, event)
+
+
+def _check_shards(group: Group, training_set: TrainingSet, train: Shard, validation: Shard, *, where: str) -> None:
+    """Every rank has something to do, and together they have what was frozen; all ranks come to the same verdict."""
+    counts = group.exchange([[train.rows, train.positives], [validation.rows, validation.positives]])
+    for name, split, position in (("train", training_set.train, 0), ("validation", training_set.validation, 1)):
+        empty = [rank for rank, count in enumerate(counts) if not count[position][0]]
+        if empty:
+            raise TrainingError(
+                f"rank {', '.join(map(str, empty))} has no {name} rows: {len(split.days)} days for {len(counts)} ranks",
+                where=where,
+                how_many=len(empty),
+                fix="train with fewer ranks (world_size of the use case), or on more nights",
+            )
+        rows, positives = (sum(count[position][i] for count in counts) for i in (0, 1))
+        check_counts(name, split, rows, positives, where=where)
+
+
+def _prediction_profile(group: Group, boosted: Boosted, validation: Shard, threads: int) -> Profile:
+    """How the model's probabilities are distributed on the validation days, over all ranks, in rank 0's bins."""
+    import numpy as np
+
+    boosted.booster.set_param({"nthread": threads})
+    predictions: Any = boosted.booster.inplace_predict(validation.matrix, missing=np.nan)
+    columns = [ProfiledColumn(PREDICTION, "numeric")]
+    data = {PREDICTION: predictions.astype(np.float64)}
+    of_first = profile_arrays(data, columns).to_json() if group.contract.rank == 0 else ""
+    reference = Profile.from_json(group.exchange(of_first)[0])
+    mine = profile_arrays(data, columns, reference)
+    return merge_all([Profile.from_json(text) for text in group.exchange(mine.to_json())])
+
+
+def _save(
+    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, boosted: Boosted, predictions: Profile, world_size: int
+) -> model.TabularModel:
+    uri = training_set_uri(spec).rsplit("/", 1)[0]
+    profile = Profile.from_json(files.read_text(f"{uri}/{PROFILE_FILE}"))
+    card = model.ModelCard(
+        use_case=use_case.name,
+        features=training_set.features,
+        categories=training_set.categories,
+        label=use_case.label,
+        prediction=use_case.prediction,
+        engine=f"xgboost {import_xgboost().__version__}",
+        params=boosted.params,
+        seed=use_case.training.seed,
+        world_size=world_size,
+        rounds=boosted.rounds,
+        validation_auc=boosted.best,
+        tables=training_set.tables,
+    )
+    files.write_text(f"{spec.output}/{HISTORY_FILE}", json.dumps(boosted.history))
+    profile = profile.with_column(PREDICTION, predictions.columns[PREDICTION])
+    return model.save(f"{spec.output}/model", card, boosted.booster, profile.to_json())
+
+
+if __name__ == "__main__":
+    main(run)

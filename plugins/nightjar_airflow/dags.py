@@ -1,0 +1,195 @@
+"""The DAGs of a use case: plain code, top to bottom."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AssetOrTimeSchedule,
+    BaseOperator,
+    CronDataIntervalTimetable,
+    CronTriggerTimetable,
+    Param,
+    chain,
+)
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+from nightjar.contracts.use_case import UseCase
+from nightjar_airflow.notifiers.deadline import night_is_late
+from nightjar_airflow.operators.spark_program import SparkProgramOperator
+from nightjar_airflow.operators.start_spark import StartSparkOperator
+from nightjar_airflow.operators.stop_spark import StopSparkOperator
+from nightjar_airflow.operators.training_program import TrainingProgramOperator
+
+RETRIES = 2
+RETRY_DELAY = timedelta(minutes=1)
+
+
+def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
+    """``<use_case>_history``: land, ingest and build the features of a range of nights; for the first load.
+
+    Args:
+        use_case: What to load.
+        doc_md: The page that the UI shows, usually the DAG file's docstring.
+    """
+    with DAG(
+        dag_id=f"{use_case.name}_history",
+        schedule=None,
+        tags=["nightjar", use_case.name, "history"],
+        **_common(use_case, doc_md, max_active_runs=1),
+    ) as dag:
+        start, stop = _spark_application(use_case)
+        chain(start, *_data_tasks(use_case), stop)
+    return dag
+
+
+def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
+    """``<use_case>_nightly``: one night from its landed files to published scores and a drift report.
+
+    Scheduled by time, so that it can be backfilled; it emits an asset event for each table that it publishes.
+
+    Args:
+        use_case: What to predict.
+        doc_md: The page that the UI shows, usually the DAG file's docstring.
+    """
+    dag_id = f"{use_case.name}_nightly"
+    with DAG(
+        dag_id=dag_id,
+        schedule=CronDataIntervalTimetable(use_case.schedule, timezone=use_case.timezone),
+        start_date=datetime.combine(use_case.first_night, time.min, tzinfo=ZoneInfo(use_case.timezone)),
+        tags=["nightjar", use_case.name, "nightly"],
+        deadline=DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=timedelta(minutes=use_case.deadline_minutes),
+            callback=AsyncCallback(night_is_late, {"dag_id": dag_id, "minutes": use_case.deadline_minutes}),
+        ),
+        **_common(use_case, doc_md, max_active_runs=1),
+    ) as dag:
+        start, stop = _spark_application(use_case)
+        score = SparkProgramOperator(
+            use_case=use_case, program="score", inlets=[_table(use_case.feature_table.name), _model(use_case)]
+        )
+        validate_scores = SparkProgramOperator(use_case=use_case, program="validate_scores")
+        publish_scores = SparkProgramOperator(
+            use_case=use_case, program="publish_scores", outlets=[_table(use_case.score_table.name)]
+        )
+        report_drift = SparkProgramOperator(
+            use_case=use_case,
+            program="report_drift",
+            inlets=[_table(use_case.feature_table.name), _table(use_case.score_table.name)],
+            outlets=[_table("monitoring/drift")],
+        )
+        chain(start, *_data_tasks(use_case), score, validate_scores, publish_scores, report_drift, stop)
+    return dag
+
+
+def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
+    """``<use_case>_training``: freeze a training set, train on all ranks, evaluate, register, judge, promote.
+
+    Runs weekly, by hand, or when monitoring asks for it by the asset ``retrain/<use_case>``.
+
+    Args:
+        use_case: What to train for.
+        doc_md: The page that the UI shows, usually the DAG file's docstring.
+    """
+    weekly = CronTriggerTimetable(
+        use_case.training_schedule, timezone=use_case.timezone, run_immediately=timedelta(seconds=0)
+    )
+    with DAG(
+        dag_id=f"{use_case.name}_training",
+        schedule=AssetOrTimeSchedule(timetable=weekly, assets=[Asset(f"retrain/{use_case.name}")]),
+        tags=["nightjar", use_case.name, "training"],
+        **_common(use_case, doc_md, max_active_runs=1),
+    ) as dag:
+        start, stop = _spark_application(use_case)
+        freeze = SparkProgramOperator(
+            use_case=use_case,
+            program="freeze_training_set",
+            inlets=[_table(use_case.feature_table.name), _table(use_case.label_table.name)],
+        )
+        train = TrainingProgramOperator(
+            use_case=use_case, program="train", world_size=use_case.training.world_size, retries=1
+        )
+        evaluate, register, gate = (
+            TrainingProgramOperator(use_case=use_case, program=program) for program in ("evaluate", "register", "gate")
+        )
+        promote = TrainingProgramOperator(use_case=use_case, program="promote", outlets=[_model(use_case)])
+        chain(start, freeze, stop)
+        chain(freeze, train, evaluate, register, gate, promote)
+    return dag
+
+
+def _common(use_case: UseCase, doc_md: str | None, *, max_active_runs: int) -> dict[str, Any]:
+    return {
+        "doc_md": doc_md,
+        "catchup": False,
+        "max_active_runs": max_active_runs,
+        "params": _params(),
+        "default_args": {
+            "owner": use_case.owner,
+            "retries": RETRIES,
+            "retry_delay": RETRY_DELAY,
+            "retry_exponential_backoff": 2.0,
+        },
+    }
+
+
+def _params() -> dict[str, Param]:
+    return {
+        "interval_start": _night_param("First night", "The local day D; empty: the run's own data interval."),
+        "interval_end": _night_param("Last night", "Included; empty: the run's own data interval."),
+        "model_version": Param(
+            None,
+            type=["null", "string"],
+            pattern="^[0-9]+$",
+            title="Model version",
+            description="Registered version to score with; empty: the champion.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            description="Train again even when this very training has been done already.",
+        ),
+    }
+
+
+def _night_param(title: str, description: str) -> Param:
+    return Param(None, type=["null", "string"], format="date", title=title, description=description)
+
+
+def _spark_application(use_case: UseCase) -> tuple[BaseOperator, BaseOperator]:
+    """The setup and teardown tasks around all that needs Spark: it is ended also when the night fails."""
+    start: BaseOperator = StartSparkOperator(use_case=use_case).as_setup()  # type: ignore[no-untyped-call]
+    stop = StopSparkOperator().as_teardown(setups=start)
+    return start, stop
+
+
+def _data_tasks(use_case: UseCase) -> list[BaseOperator]:
+    """From landed files to validated features."""
+    raw = [_table(source.table.name) for source in use_case.sources]
+    built = [_table(use_case.feature_table.name), _table(use_case.label_table.name)]
+    land = [SparkProgramOperator(use_case=use_case, program="land")] if use_case.replay else []
+    return [
+        *land,
+        SparkProgramOperator(
+            use_case=use_case, program="ingest", outlets=[*raw, _table(use_case.quarantine_table.name)]
+        ),
+        SparkProgramOperator(use_case=use_case, program="build_features", inlets=raw, outlets=built),
+        SparkProgramOperator(use_case=use_case, program="validate_features", inlets=built),
+    ]
+
+
+def _table(name: str) -> Asset:
+    """The asset of a Delta table; its events carry the nights and the Delta version."""
+    return Asset(name=name, uri=f"delta://lake/{name}")
+
+
+def _model(use_case: UseCase) -> Asset:
+    """The asset of the use case's champion."""
+    return Asset(name=f"model/{use_case.name}", uri=f"mlflow://registry/{use_case.name}")

@@ -1,0 +1,1 @@
+"""Notifiers, one public class a file."""

@@ -1,0 +1,1 @@
+"""Operators, one public class a file."""

@@ -1,0 +1,82 @@
+"""The operator that runs one Spark program in the run's Spark application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from nightjar.contracts.errors import NightjarError, UnreachableError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.programs import SPARK_PROGRAMS, ApplicationFolder
+from nightjar.contracts.use_case import UseCase
+from nightjar_airflow.failure import one_line_failure
+from nightjar_airflow.hooks.spark_application import SparkApplicationHook
+from nightjar_airflow.links.result_links import DataDocsLink, MlflowRunLink, ReportLink
+from nightjar_airflow.outcome import emit_assets, raise_for, summary
+from nightjar_airflow.specs import build_spec
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class SparkProgramOperator(BaseOperator):
+    """Runs ``nightjar_spark.<program>`` for the run's nights, in the run's one Spark application.
+
+    An application that died is replaced by another once, and the program begun anew: every program replaces its
+    nights whole, so that a second go changes nothing but the table version. A retry of a task whose job still runs
+    attaches to it.
+
+    Args:
+        use_case: The use case.
+        program: The program's name; also the task id, unless one is given.
+        spark_conn_id: Airflow connection that says where Spark runs.
+    """
+
+    ui_color = "#e8f1ec"
+    template_fields: Sequence[str] = ()
+    operator_extra_links = (ReportLink(), DataDocsLink(), MlflowRunLink())
+
+    def __init__(self, *, use_case: UseCase, program: str, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
+        if program not in SPARK_PROGRAMS:
+            raise ValueError(f"there is no Spark program {program!r}; choose one of {', '.join(SPARK_PROGRAMS)}")
+        super().__init__(**{"task_id": program, **kwargs})
+        self.use_case = use_case
+        self.program = program
+        self.spark_conn_id = spark_conn_id
+        self.links: dict[str, str] = {}
+        self._cancel: tuple[SparkApplicationHook, JobSpec] | None = None
+
+    @one_line_failure
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask for the program, pass on its log, and return the rows, versions and metrics of its result."""
+        spec = build_spec(context, self.use_case, self.program)
+        hook = SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id)
+        self._cancel = (hook, spec)
+        try:
+            result = self._run(hook, spec)
+        except UnreachableError as error:
+            self.log.warning("%s", error)
+            result = self._run(hook, spec)
+        self.links = dict(result.links)
+        raise_for(result)
+        emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
+        return summary(result)
+
+    def on_kill(self) -> None:
+        """Give up the job; the application stays for the run's other tasks."""
+        if self._cancel is not None:
+            hook, spec = self._cancel
+            hook.cancel(spec)
+
+    def _run(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
+        hook.ensure()
+        if hook.is_running(spec.task_id):
+            self.log.info("the job runs already: waiting for it")
+        else:
+            hook.submit(spec)
+        for result in hook.results(spec, on_line=self.log.info):
+            if result is not None:
+                return result
+        raise NightjarError("the job ended without a result", where=spec.output, fix="clear the task")

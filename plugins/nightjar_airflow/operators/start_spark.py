@@ -1,0 +1,54 @@
+"""The setup task that starts the run's Spark application."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from nightjar.contracts.programs import ApplicationFolder
+from nightjar.contracts.use_case import UseCase
+from nightjar_airflow.failure import one_line_failure
+from nightjar_airflow.hooks.spark_application import SparkApplicationHook
+from nightjar_airflow.specs import build_spec
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StartSparkOperator(BaseOperator):
+    """Checks the run's params, then starts the Spark application that all its tasks share.
+
+    A run that the schedule made for a night after the use case's last one (a replayed history that has ended) is
+    skipped, and says so; asked for by a person, it goes on and fails where its data is missing.
+
+    Args:
+        use_case: The use case.
+        spark_conn_id: Airflow connection that says where Spark runs.
+    """
+
+    ui_color = "#f0ead8"
+
+    def __init__(self, *, use_case: UseCase, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
+        super().__init__(**{"task_id": "start_spark", **kwargs})
+        self.use_case = use_case
+        self.spark_conn_id = spark_conn_id
+
+    @one_line_failure
+    def execute(self, context: Context) -> None:
+        """Start, or attach to, the application."""
+        spec = build_spec(context, self.use_case, "none")
+        if context["dag_run"].run_type == "scheduled":
+            self._skip_after_last_night(spec.last_night)
+        spec.nights(self.use_case.timezone)
+        SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id).ensure()
+
+    def _skip_after_last_night(self, night: date) -> None:
+        last = self.use_case.last_night
+        if last is not None and night > last:
+            raise AirflowSkipException(
+                f"the sources of {self.use_case.name} end with night {last}: nothing to do for {night}. "
+                "Trigger the DAG with interval_start and interval_end to run a night of the record"
+            )

@@ -1,0 +1,30 @@
+"""The teardown task that ends the run's Spark application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from nightjar.contracts.programs import ApplicationFolder
+from nightjar_airflow.failure import one_line_failure
+from nightjar_airflow.hooks.spark_application import SparkApplicationHook
+from nightjar_airflow.specs import run_dir
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StopSparkOperator(BaseOperator):
+    """Ends the Spark application of the run, whether the night succeeded or failed."""
+
+    ui_color = "#f0ead8"
+
+    def __init__(self, *, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
+        super().__init__(**{"task_id": "stop_spark", **kwargs})
+        self.spark_conn_id = spark_conn_id
+
+    @one_line_failure
+    def execute(self, context: Context) -> None:
+        """Stop it, and kill a local one that does not listen."""
+        SparkApplicationHook(ApplicationFolder.of_run(run_dir(context)), conn_id=self.spark_conn_id).stop()

@@ -1,0 +1,96 @@
+"""From an Airflow context to a JobSpec: which nights, which params, which run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.job import JobSpec
+from nightjar.contracts.settings import Settings
+from nightjar.contracts.use_case import UseCase
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+PARAM_NAMES = ("interval_start", "interval_end", "model_version", "force")
+
+
+def build_spec(
+    context: Context, use_case: UseCase, program: str, *, world_size: int = 1, threads_per_rank: int = 1
+) -> JobSpec:
+    """The spec of this task: nights from the params, or else from the run's data interval.
+
+    Raises:
+        ConfigurationError: for an unknown param, or an interval that is no interval.
+    """
+    run = context["dag_run"]
+    params = dict(context["params"])
+    _refuse_unknown({*params, *(run.conf or {})})
+    first, last = _interval(params, run.data_interval_start, use_case)
+    return JobSpec(
+        program=program,
+        use_case=use_case.name,
+        first_night=first,
+        last_night=last,
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        task_id=context["ti"].task_id,
+        lake=Settings.from_environment().lake,
+        params={name: params.get(name) for name in ("model_version", "force")},
+        world_size=world_size,
+        threads_per_rank=threads_per_rank,
+    )
+
+
+def run_dir(context: Context) -> str:
+    """Folder of this DAG run in the lake."""
+    run = context["dag_run"]
+    lake = Settings.from_environment().lake
+    today = date.today()
+    return JobSpec(
+        program="none",
+        use_case="none",
+        first_night=today,
+        last_night=today,
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        task_id="none",
+        lake=lake,
+    ).run_dir
+
+
+def _refuse_unknown(names: set[str]) -> None:
+    unknown = sorted(names - set(PARAM_NAMES))
+    if unknown:
+        raise ConfigurationError(
+            f"unknown param {', '.join(unknown)}",
+            where="the run's params",
+            how_many=len(unknown),
+            fix=f"use only {', '.join(PARAM_NAMES)}",
+        )
+
+
+def _interval(params: Mapping[str, Any], interval_start: datetime | None, use_case: UseCase) -> tuple[date, date]:
+    start, end = params.get("interval_start"), params.get("interval_end")
+    if start and end:
+        return _date(start, "interval_start"), _date(end, "interval_end")
+    if start or end:
+        given, missing = ("interval_start", "interval_end") if start else ("interval_end", "interval_start")
+        raise ConfigurationError(
+            f"{given} is given without {missing}", where=missing, fix="give both dates, or none for the run's own night"
+        )
+    moment = interval_start or datetime.now(UTC) - timedelta(days=1)
+    night = moment.astimezone(ZoneInfo(use_case.timezone)).date()
+    return night, night
+
+
+def _date(text: str, field: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{field} {text!r} is not a date", where=field, fix="write it as YYYY-MM-DD"
+        ) from error

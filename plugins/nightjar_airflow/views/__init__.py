@@ -1,0 +1,1 @@
+"""Pages that the Airflow server shows, one public class a file."""

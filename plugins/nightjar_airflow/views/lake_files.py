@@ -1,0 +1,47 @@
+"""Reports and Data Docs of the lake, shown by the Airflow server to people who are logged in."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi import Depends, FastAPI, HTTPException, Response
+
+from nightjar.contracts.settings import Settings
+from nightjar.lake import files
+
+SHOWN = ("reports", "data_docs")
+"""Folders of the lake that people may read here; everything else is refused."""
+
+app = FastAPI(title="Nightjar files", docs_url=None, redoc_url=None, openapi_url=None)
+
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline' 'self'; script-src 'unsafe-inline' 'self'; img-src data: 'self'; "
+    "font-src data: 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+)
+
+
+@app.get("/{path:path}")
+def show(path: str, user: Annotated[BaseUser, Depends(get_user)]) -> Response:
+    """Answer one file of a shown folder; anonymous calls are refused by Airflow's own dependency."""
+    parts = PurePosixPath(path).parts
+    if not parts or parts[0] not in SHOWN or any(part in {"..", "."} or "\\" in part for part in parts):
+        raise HTTPException(404, "there is no such page")
+    try:
+        data = files.read_bytes(f"{Settings.from_environment().lake}/{'/'.join(parts)}")
+    except FileNotFoundError as error:
+        raise HTTPException(404, "there is no such page") from error
+    kind = mimetypes.guess_type(parts[-1])[0] or "application/octet-stream"
+    return Response(
+        data,
+        media_type=kind,
+        headers={
+            "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "private, no-cache",
+        },
+    )

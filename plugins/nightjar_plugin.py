@@ -1,0 +1,28 @@
+"""The only AirflowPlugin: links of our operators, and the view of reports and Data Docs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from nightjar_airflow.links.result_links import FILES_ROUTE, DataDocsLink, MlflowModelLink, MlflowRunLink, ReportLink
+
+
+def _fastapi_apps() -> list[dict[str, Any]]:
+    """The view, in the API server only: other processes should not pay for importing FastAPI's security."""
+    import sys
+
+    if not any(argument.endswith(("api-server", "api_server")) or argument == "api-server" for argument in sys.argv):
+        return []
+    from nightjar_airflow.views.lake_files import app
+
+    return [{"app": app, "url_prefix": FILES_ROUTE, "name": "Nightjar files"}]
+
+
+class NightjarPlugin(AirflowPlugin):
+    """Registers what the Airflow server must know of Nightjar."""
+
+    name = "nightjar"
+    operator_extra_links = [ReportLink(), DataDocsLink(), MlflowRunLink(), MlflowModelLink()]  # noqa: RUF012
+    fastapi_apps = _fastapi_apps()

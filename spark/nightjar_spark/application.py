@@ -1,0 +1,137 @@
+"""The night's one Spark application: it takes specs from its folder, one at a time, and leaves results in the lake.
+
+``spark-submit application.py --folder <run folder>/_spark``. A session, the JVM's warm code and the heavy imports are
+paid once a night instead of once a task. It ends when told to, or when nobody asks for anything for long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from importlib import import_module
+
+from pyspark.sql import SparkSession
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.programs import HEARTBEAT_SECONDS, IDLE_SECONDS, SPARK_PROGRAMS, ApplicationFolder
+from nightjar.lake import files
+from nightjar.runner import run_program
+from nightjar_spark.joblog import JobLog
+from nightjar_spark.session import build_session
+
+log = logging.getLogger("nightjar.application")
+CANCEL_GRACE_SECONDS = 10.0
+POLL_SECONDS = 0.1
+
+
+class Application:
+    """Serves one DAG run."""
+
+    def __init__(self, spark: SparkSession, folder: ApplicationFolder) -> None:
+        self._spark = spark
+        self._folder = folder
+        self._running = ""
+        self._over = threading.Event()
+
+    def serve(self) -> None:
+        """Run what arrives in the inbox until told to stop or idle for too long."""
+        files.write_text(
+            self._folder.state,
+            json.dumps(
+                {
+                    "application_id": self._spark.sparkContext.applicationId,
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                }
+            ),
+        )
+        watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        watcher.start()
+        log.info("ready: %s", self._spark.sparkContext.applicationId)
+        idle_since = time.monotonic()
+        while time.monotonic() - idle_since < IDLE_SECONDS:
+            if files.exists(self._folder.stop):
+                log.info("told to stop")
+                break
+            waiting = [name for name in files.list_files(self._folder.inbox) if name.endswith(".json")]
+            if not waiting:
+                time.sleep(POLL_SECONDS)
+                continue
+            self._run(f"{self._folder.inbox}/{waiting[0]}")
+            idle_since = time.monotonic()
+        else:
+            log.info("idle for %.0f s: ending", IDLE_SECONDS)
+        self._over.set()
+        watcher.join()
+        files.delete_file(self._folder.heartbeat)
+
+    def _run(self, request: str) -> None:
+        spec = JobSpec.from_json(files.read_text(request))
+        self._running = spec.task_id
+        self._beat(0)
+        files.delete_file(request)
+        with JobLog(f"{spec.output}/job.log"):
+            log.info("%s %s, nights %s to %s", spec.use_case, spec.program, spec.first_night, spec.last_night)
+            run_program(self._program, spec)
+        self._running = ""
+
+    def _program(self, spec: JobSpec) -> JobResult:
+        if spec.program not in SPARK_PROGRAMS:
+            raise ConfigurationError(
+                f"there is no Spark program {spec.program!r}",
+                where="program",
+                fix=f"choose one of {', '.join(SPARK_PROGRAMS)}",
+            )
+        self._spark.sparkContext.setJobDescription(f"{spec.use_case} {spec.program}")
+        result: JobResult = import_module(f"nightjar_spark.{spec.program}").run(self._spark, spec)
+        return result
+
+    def _watch(self) -> None:
+        """Say that the application lives; end it at once when its reason to live is gone or a cancelled job goes on."""
+        jvm = os.getppid()
+        count, cancel_asked = 0, 0.0
+        while not self._over.wait(HEARTBEAT_SECONDS):
+            count += 1
+            if os.getppid() != jvm:
+                os._exit(1)  # the JVM is gone, and all work with it
+            try:
+                self._beat(count)
+                if self._running and files.exists(f"{self._folder.cancelled}/{self._running}"):
+                    cancel_asked = cancel_asked or time.monotonic()
+                    self._spark.sparkContext.cancelAllJobs()
+                    if time.monotonic() - cancel_asked > CANCEL_GRACE_SECONDS:
+                        log.error("%s was cancelled and does not end: the application gives up", self._running)
+                        os._exit(1)
+                else:
+                    cancel_asked = 0.0
+            except Exception:
+                log.exception("heartbeat failed; trying again")
+
+    def _beat(self, count: int) -> None:
+        files.write_text(self._folder.heartbeat, json.dumps({"count": count, "at": time.time(), "task": self._running}))
+
+
+def main(arguments: list[str]) -> None:
+    """Build the session and serve the folder named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", required=True, help="the run's application folder in the lake")
+    folder = ApplicationFolder(parser.parse_args(arguments).folder)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
+    for noisy in ("py4j", "pyspark", "great_expectations", "matplotlib", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    spark = build_session("nightjar " + folder.root.rsplit("/", 2)[-2])
+    try:
+        Application(spark, folder).serve()
+    finally:
+        spark.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,200 @@
+"""Freeze the training set: decide which rows, at which table versions, split how. Nothing is copied.
+
+A label of day D+1 belongs to the features of night D. The last days are the holdout, those before validate, the rest
+trains; vocabularies and the profile that drift is measured against come from the training days alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+from pyspark.sql import functions as F
+
+from nightjar.contracts.errors import ContractError, RowCountError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.lake import delta, files
+from nightjar.monitoring.profile import ProfiledColumn
+from nightjar.training.outcomes import finished_result
+from nightjar.training.training_set import PROFILE_FILE, DayCount, TrainingSet, night_of, split_days, training_set_uri
+from nightjar_spark.io import read_table
+from nightjar_spark.main import main
+from nightjar_spark.profiling import profile_frame
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+log = logging.getLogger(__name__)
+
+_DAY = "label_day"
+_MATCHED = "has_features"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Day:
+    """One label day as counted: labelled rows, those with features, their positives, and the categories they hold."""
+
+    labelled: int
+    count: DayCount
+    categories: dict[str, list[str]]
+
+
+def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+    """Write ``training_set.json`` and ``profile.json`` to ``spec.output``.
+
+    An interval of several nights is taken as it is: nothing that was not known on its last night is used. A single
+    night, as a schedule gives it, asks for all nights there are. A rerun keeps what the run froze, unless forced.
+
+    Returns:
+        ``rows_in``: labelled rows; ``rows_rejected``: those without features. ``metrics``: rows and share of positives
+        per split.
+
+    Raises:
+        TrainingError: when there are no labels, a split is too small, or has one class only.
+        ContractError: when a label is neither 0, 1 nor null.
+        RowCountError: when keys are not unique.
+    """
+    return freeze(spark, spec, load_use_case(spec.use_case))
+
+
+def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+    """:func:`run` for a given use case."""
+    started = time.monotonic()
+    if earlier := finished_result(spec):
+        log.info("frozen already by this run, at %s", dict(earlier.inputs))
+        return earlier
+    versions = {
+        table.name: int(delta.open_table(spec.lake, table.name).version())
+        for table in (use_case.feature_table, use_case.label_table)
+    }
+    features = read_table(spark, spec.lake, use_case.feature_table.name, version=versions[use_case.feature_table.name])
+    labels = read_table(spark, spec.lake, use_case.label_table.name, version=versions[use_case.label_table.name])
+    days = _count(features, _within(labels, spec), use_case)
+    _check_unique(spec, use_case, versions[use_case.label_table.name], days)
+    counted = time.monotonic()
+    splits = split_days(
+        [day.count for day in days], use_case.training, use_case.gate, where=f"labels/{use_case.name} of {_asked(spec)}"
+    )
+    training_days = set(splits["train"].days)
+    training_set = TrainingSet(
+        use_case=use_case.name,
+        tables=versions,
+        key=use_case.key,
+        features=use_case.features,
+        categories=_vocabularies([day for day in days if day.count.day in training_days], use_case),
+        **splits,
+    )
+    nights = [night_of(day) for day in splits["train"].days]
+    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
+    profile = profile_frame(features.where(F.col("ds").isin(nights)), columns)
+    files.write_text(f"{spec.output}/{PROFILE_FILE}", profile.to_json())
+    files.write_text(training_set_uri(spec), training_set.to_json())
+    labelled = sum(day.labelled for day in days)
+    rows = sum(day.count.rows for day in days)
+    for name, split in splits.items():
+        log.info("%s: %s to %s, %d rows, %d positive", name, split.first, split.last, split.rows, split.positives)
+    return JobResult(
+        status="succeeded",
+        rows_in=labelled,
+        rows_out=rows,
+        rows_rejected=labelled - rows,
+        inputs=versions,
+        metrics={f"{name}_rows": float(split.rows) for name, split in splits.items()}
+        | {f"{name}_positive_share": split.positives / split.rows for name, split in splits.items()},
+        values={"training_set": training_set_uri(spec)},
+        seconds={"count": round(counted - started, 3), "profile": round(time.monotonic() - counted, 3)},
+    )
+
+
+def _asked(spec: JobSpec) -> str:
+    return "all nights" if spec.first_night == spec.last_night else f"nights {spec.first_night} to {spec.last_night}"
+
+
+def _within(labels: DataFrame, spec: JobSpec) -> DataFrame:
+    """Labels of the interval: the features of its first night belong to the labels of the night after."""
+    if spec.first_night == spec.last_night:
+        return labels
+    return labels.where(
+        (F.col("ds") > F.lit(spec.first_night)) & (F.col("ds") <= F.lit(spec.last_night))  # landed by the last night
+    )
+
+
+def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_Day]:
+    """Everything that has to be known of each label day, in one pass over both tables.
+
+    Days whose night has no features at all (the first of a history) are not counted.
+    """
+    key = list(use_case.key)
+    categorical = [feature.name for feature in use_case.features if feature.kind == "categorical"]
+    inputs = features.select(
+        *key,
+        *(F.col(name).alias(f"category_{name}") for name in categorical),
+        F.date_add("ds", 1).alias(_DAY),
+        F.lit(1).alias(_MATCHED),
+    )
+    known = labels.where("label IS NOT NULL").select(*key, F.col("ds").alias(_DAY), "label")
+    counted = (
+        known.join(inputs, on=[*key, _DAY], how="left")
+        .groupBy(_DAY)
+        .agg(
+            F.count(F.lit(1)).alias("joined"),
+            F.count(_MATCHED).alias("rows"),
+            F.sum(F.when(F.col(_MATCHED).isNotNull(), F.col("label"))).alias("positives"),
+            F.sum((~F.col("label").isin(0.0, 1.0)).cast("int")).alias("strange"),
+            *(F.collect_set(f"category_{name}").alias(f"category_{name}") for name in categorical),
+        )
+        .where("rows > 0")
+        .orderBy(_DAY)
+    )
+    rows = counted.collect()
+    _check_labels(rows, use_case)
+    return [
+        _Day(
+            labelled=row["joined"],
+            count=DayCount(day=row[_DAY], rows=row["rows"], positives=int(row["positives"])),
+            categories={name: row[f"category_{name}"] for name in categorical},
+        )
+        for row in rows
+    ]
+
+
+def _check_labels(rows: Sequence[Any], use_case: UseCase) -> None:
+    strange = {row[_DAY]: row["strange"] for row in rows if row["strange"]}
+    if strange:
+        raise ContractError(
+            "labels are neither 0, 1 nor null",
+            where=f"labels/{use_case.name}, first on {min(strange)}",
+            how_many=sum(strange.values()),
+            fix="correct the label's definition and build the features of those nights again",
+        )
+
+
+def _check_unique(spec: JobSpec, use_case: UseCase, version: int, days: Sequence[_Day]) -> None:
+    """A left join on unique keys gives back the labelled rows, no more."""
+    labels = delta.open_table(spec.lake, use_case.label_table.name, version).to_pyarrow_dataset()
+    counted = pc.field("ds").isin([day.count.day for day in days]) & pc.field("label").is_valid()
+    labelled, joined = labels.count_rows(filter=counted), sum(day.labelled for day in days)
+    if joined != labelled:
+        raise RowCountError(
+            f"{labelled} labelled rows became {joined} when joined with their features",
+            where=f"features/{use_case.name}",
+            how_many=joined - labelled,
+            fix="find the duplicate keys and build the features of those nights again",
+        )
+
+
+def _vocabularies(days: Sequence[_Day], use_case: UseCase) -> dict[str, tuple[str, ...]]:
+    return {
+        feature.name: tuple(sorted({value for day in days for value in day.categories[feature.name]}))
+        for feature in use_case.features
+        if feature.kind == "categorical"
+    }
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,54 @@
+"""A job's own log in the lake, readable while the job runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+
+from nightjar.lake import files
+
+FLUSH_SECONDS = 0.5
+
+
+class JobLog(logging.Handler):
+    """Within ``with``, everything logged goes to a file of the lake too, written whole twice a second.
+
+    Whole, because an object store cannot append; a job logs little.
+    """
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+        self._uri = uri
+        self._lines: list[str] = []
+        self._written = -1
+        self._over = threading.Event()
+        self._flusher = threading.Thread(target=self._flush_until_over, name="job-log", daemon=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record's line."""
+        self._lines.append(self.format(record))
+
+    def __enter__(self) -> JobLog:
+        logging.getLogger().addHandler(self)
+        self._flusher.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        logging.getLogger().removeHandler(self)
+        self._over.set()
+        self._flusher.join()
+        self._write()
+
+    def _flush_until_over(self) -> None:
+        while not self._over.wait(FLUSH_SECONDS):
+            self._write()
+
+    def _write(self) -> None:
+        count = len(self._lines)
+        if count != self._written:
+            files.write_text(self._uri, "".join(line + "\n" for line in self._lines[:count]))
+            self._written = count

@@ -1,0 +1,38 @@
+"""Land the nights of a recorded history, as if their files had just arrived."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.settings import Settings
+from nightjar.contracts.use_case import load_use_case
+from nightjar_spark.main import main
+from pyspark.sql import SparkSession
+
+log = logging.getLogger(__name__)
+
+
+def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+    """Let the use case's ``landing`` module write the nights that have no folder yet; a folder there is left alone.
+
+    Raises:
+        ConfigurationError: for nights in the future.
+        SourceError: for nights that the record does not hold.
+    """
+    began = time.monotonic()
+    use_case = load_use_case(spec.use_case)
+    nights = spec.nights(use_case.timezone)
+    nights.check_past(datetime.now(UTC))
+    landing: Any = import_module(f"use_cases.{use_case.name}.landing")
+    rows = landing.land(nights, Settings.from_environment().landing)
+    log.info("nights %s: %d rows landed", nights, rows)
+    return JobResult(status="succeeded", rows_in=rows, rows_out=rows, seconds={"land": time.monotonic() - began})
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,31 @@
+"""The small main of every Spark program: ``spark-submit <program>.py --spec <uri of a JobSpec>``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+
+from pyspark.sql import SparkSession
+
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import files
+from nightjar.runner import run_program
+from nightjar_spark.session import build_session
+
+
+def main(run: Callable[[SparkSession, JobSpec], JobResult]) -> None:
+    """Run one program in a session of its own; the exit status says whether it succeeded."""
+    parser = argparse.ArgumentParser(description=run.__doc__)
+    parser.add_argument("--spec", required=True, help="URI of the JobSpec's JSON")
+    spec = JobSpec.from_json(files.read_text(parser.parse_args().spec))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    spark = build_session(f"nightjar {spec.use_case} {spec.program}")
+    try:
+        result = run_program(lambda given: run(spark, given), spec)
+    finally:
+        spark.stop()
+    if result.status == "failed":
+        sys.exit(result.error)

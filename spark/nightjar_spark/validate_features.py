@@ -1,0 +1,156 @@
+"""Validate features: the interval's feature table, and the raw tables under it, against their contracts.
+
+Great Expectations gives the verdict and writes the Data Docs. A broken contract stops the night before anything is
+scored. The Data Docs of a failed validation are there all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from nightjar.contracts.errors import ContractError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.names import path_segment
+from nightjar.contracts.nights import Nights
+from nightjar.contracts.rules import Rule
+from nightjar.contracts.tables import TableSchema
+from nightjar.contracts.use_case import Source, UseCase, load_use_case
+from nightjar.lake import delta
+from nightjar.validation.data_docs import docs_uri, local_site
+from nightjar.validation.expectations import INDEX, TableCheck, TableVerdict, Verdict, validate
+from nightjar.validation.table_rules import table_rules
+from nightjar_spark.contracts import annotate, count_by_night
+from nightjar_spark.io import read_table
+from nightjar_spark.main import main
+from nightjar_spark.timing import timed
+
+log = logging.getLogger(__name__)
+SCHEDULE = "schedule"
+
+
+def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+    """Validate the nights of ``spec``.
+
+    Raises:
+        ContractError: when a table breaks its contract, has no rows, or a night of features is not the schedule's.
+        LakeError: when a table is not there.
+    """
+    return validate_features(spark, spec, load_use_case(spec.use_case))
+
+
+def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+    """:func:`run` for a given use case."""
+    seconds: dict[str, float] = {}
+    nights = spec.nights(use_case.timezone)
+    features = use_case.feature_table
+    contracts = {source.table: table_rules(source.table, source.rules) for source in _sources(use_case)}
+    contracts[features] = table_rules(features, use_case.rules)
+    versions = {schema.name: delta.open_table(spec.lake, schema.name).version() for schema in contracts}
+    with timed(seconds, "count"):
+        checks = {
+            schema.name: _check(
+                read_table(spark, spec.lake, schema.name, nights=nights, version=versions[schema.name]),
+                schema,
+                rules,
+                nights,
+            )
+            for schema, rules in contracts.items()
+        }
+    scheduled = checks[use_case.source(SCHEDULE).table.name].counts
+    expected = {count.night: count.rows for count in scheduled}
+    checks[features.name] = replace(checks[features.name], expected_rows=expected)
+    docs = docs_uri(spec.lake, use_case.name)
+    with timed(seconds, "great_expectations"), local_site(docs) as site:
+        first = [checks.pop(features.name)]
+        verdict = validate([*first, *checks.values()], site=site, run_name=path_segment(spec.run_id))
+    for table in verdict.tables:
+        log.info("%s: %d rows, %s", table.check.table, table.check.rows, "; ".join(table.failed) or "kept its contract")
+    _stop_if_broken(verdict, nights, docs)
+    return _result(verdict, versions, docs, seconds)
+
+
+def _sources(use_case: UseCase) -> list[Source]:
+    """The sources that tell what happened when; registers (planes, airports) were checked as they came in."""
+    return [s for s in use_case.sources if any(column.type == "timestamp" for column in s.file_columns)]
+
+
+def _check(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule], nights: Nights) -> TableCheck:
+    """Count by night; a declared column that is not there is null to the rules, and missing to the verdict."""
+    missing = [column for column in schema.columns if column.name not in frame.columns]
+    if missing:
+        frame = frame.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
+    return TableCheck(
+        table=schema.name,
+        rules=rules,
+        counts=count_by_night(annotate(frame, schema, rules), rules),
+        nights=list(nights),
+        missing_columns=[column.name for column in missing],
+    )
+
+
+def _result(verdict: Verdict, versions: dict[str, int], docs: str, seconds: dict[str, float]) -> JobResult:
+    features = verdict.tables[0]
+    page = f"{docs}/{features.page}"
+    return JobResult(
+        status="succeeded",
+        rows_in=features.check.rows,
+        rows_out=features.check.rows,
+        inputs=versions,
+        values={
+            "data_docs": page,
+            "tables": {
+                table.check.table: {"rows": table.check.rows, "broken_rules": table.check.broken}
+                for table in verdict.tables
+            },
+        },
+        links={"Data Docs": page, "Data Docs of all runs": f"{docs}/{INDEX}"},
+        seconds=seconds,
+    )
+
+
+def _stop_if_broken(verdict: Verdict, nights: Nights, docs: str) -> None:
+    """Raise one error for all tables that failed, features before what lies under them."""
+    failed = [table for table in verdict.tables if not table.success]
+    if not failed:
+        return
+    raise ContractError(
+        f"nights {nights}: " + "; ".join(_said(table) for table in failed),
+        where=f"{docs}/{failed[0].page}",
+        how_many=sum(sum(table.check.broken.values()) for table in failed) or len(failed),
+        fix="open that Data Docs page, correct the cause (land a source again, or mend features.py), "
+        "then clear ingest and what follows it (docs/runbooks/contract.md)",
+    )
+
+
+def _said(table: TableVerdict) -> str:
+    """What is wrong with one table, worst first, in the words of its nights and rules."""
+    check = table.check
+    if check.missing_columns:
+        return f"{check.table} lacks the columns {', '.join(check.missing_columns)}"
+    rows = {count.night: count.rows for count in check.counts}
+    if empty := [night for night in check.nights if not rows.get(night)]:
+        return f"{check.table} has no rows in {len(empty)} of {len(check.nights)} nights, first {empty[0]}"
+    expected = check.expected_rows or rows
+    if other := [night for night in check.nights if rows[night] != expected.get(night, 0)]:
+        night = other[0]
+        return (
+            f"{check.table} has {rows[night]} rows for {expected.get(night, 0)} scheduled in night {night} "
+            f"({len(other)} such nights)"
+        )
+    broken = [rule for rule in check.rules if rule.severity != "warn" and rule.name in check.broken]
+    if not broken:
+        return f"{check.table} could not be judged ({'; '.join(table.failed) or 'an expectation has no result'})"
+    worst = max(broken, key=lambda rule: check.broken[rule.name])
+    more = f", and {len(broken) - 1} more rules" if len(broken) > 1 else ""
+    return (
+        f"{check.table} breaks {worst.name} in {check.broken[worst.name]} of {check.rows} rows ({worst.reason}){more}"
+    )
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DAG_FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+HEAVY = ("pyspark", "torch", "pandas", "mlflow", "great_expectations", "xgboost", "pyarrow", "sklearn", "numpy")
+
+PROBE = """
+import json, runpy, sys
+from airflow.sdk import DAG
+before = set(sys.modules)
+names = runpy.run_path(sys.argv[1])
+dags = {value.dag_id: value for value in names.values() if isinstance(value, DAG)}
+print(json.dumps({
+    "heavy": [name for name in sys.argv[2].split(",") if name in set(sys.modules) - before],
+    "dags": {
+        dag_id: {
+            "doc_md": dag.doc_md or "",
+            "tags": sorted(dag.tags),
+            "owners": sorted({task.owner for task in dag.tasks}),
+            "params": sorted(dag.params),
+            "catchup": dag.catchup,
+            "max_active_runs": dag.max_active_runs,
+            "timetable": type(dag.timetable).__name__,
+            "cron": getattr(dag.timetable, "expression", ""),
+            "deadline_minutes": [alert.interval.total_seconds() / 60 for alert in dag.deadline or []],
+            "tasks": {
+                task.task_id: {
+                    "down": sorted(task.downstream_task_ids),
+                    "retries": task.retries,
+                    "teardown": task.is_teardown,
+                    "setup": task.is_setup,
+                    "inlets": [asset.name for asset in task.inlets],
+                    "outlets": [asset.name for asset in task.outlets],
+                    "links": [link.name for link in task.operator_extra_links],
+                }
+                for task in dag.tasks
+            },
+        }
+        for dag_id, dag in dags.items()
+    },
+}))
+"""
+
+
+@pytest.fixture(scope="session", params=DAG_FILES, ids=[path.stem for path in DAG_FILES])
+def parsed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """A DAG file, imported in a fresh process."""
+    home = tmp_path_factory.mktemp("airflow")
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE, str(request.param), ",".join(HEAVY)],
+        env={"PATH": "/usr/bin:/bin", "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    document: dict[str, object] = {"file": request.param.stem, **json.loads(run.stdout.splitlines()[-1])}
+    return document
+
+
+def test_there_are_dag_files() -> None:
+    assert [path.stem for path in DAG_FILES] == ["flight_delay"]
+
+
+def test_importing_a_dag_file_costs_no_heavy_library(parsed: dict[str, list[str]]) -> None:
+    assert parsed["heavy"] == []
+
+
+def test_a_file_gives_the_three_dags_of_its_use_case(parsed: dict[str, object]) -> None:
+    dags, name = parsed["dags"], parsed["file"]
+    assert isinstance(dags, dict)
+    assert sorted(dags) == [f"{name}_history", f"{name}_nightly", f"{name}_training"]
+
+
+def test_every_dag_is_documented_owned_tagged_and_has_a_form(parsed: dict[str, dict[str, dict[str, object]]]) -> None:
+    for dag in parsed["dags"].values():
+        assert str(dag["doc_md"]).startswith("# ")
+        assert dag["owners"] == ["data-science"]
+        assert {"nightjar", parsed["file"]} <= set(dag["tags"])  # type: ignore[call-overload]
+        assert dag["params"] == ["force", "interval_end", "interval_start", "model_version"]
+        assert dag["catchup"] is False
+        assert dag["max_active_runs"] == 1
+
+
+def test_the_night_is_one_line_from_landing_to_drift_with_spark_around_it(parsed: dict[str, object]) -> None:
+    nightly = parsed["dags"][f"{parsed['file']}_nightly"]  # type: ignore[index]
+    tasks = nightly["tasks"]
+    order = [
+        "start_spark", "land", "ingest", "build_features", "validate_features", "score", "validate_scores",
+        "publish_scores", "report_drift", "stop_spark",
+    ]  # fmt: skip
+    assert set(tasks) == set(order)
+    for task, following in itertools.pairwise(order):
+        assert following in tasks[task]["down"]
+    assert tasks["start_spark"]["setup"]
+    assert tasks["stop_spark"]["teardown"]
+    assert all(task["retries"] == 2 for task in tasks.values())
+    assert (nightly["timetable"], nightly["cron"]) == ("CronDataIntervalTimetable", "0 2 * * *")
+    assert nightly["deadline_minutes"] == [60.0]
+
+
+def test_the_asset_graph_leads_from_raw_tables_to_scores(parsed: dict[str, object]) -> None:
+    name = parsed["file"]
+    tasks = parsed["dags"][f"{name}_nightly"]["tasks"]  # type: ignore[index]
+    assert "raw/flights" in tasks["ingest"]["outlets"]
+    assert "raw/flights" in tasks["build_features"]["inlets"]
+    assert tasks["build_features"]["outlets"] == [f"features/{name}", f"labels/{name}"]
+    assert tasks["score"]["inlets"] == [f"features/{name}", f"model/{name}"]
+    assert tasks["publish_scores"]["outlets"] == [f"scores/{name}"]
+    training = parsed["dags"][f"{name}_training"]["tasks"]  # type: ignore[index]
+    assert training["promote"]["outlets"] == [f"model/{name}"]
+
+
+def test_training_goes_from_frozen_set_to_promotion_and_gives_spark_back_early(parsed: dict[str, object]) -> None:
+    training = parsed["dags"][f"{parsed['file']}_training"]  # type: ignore[index]
+    tasks = training["tasks"]
+    order = ["start_spark", "freeze_training_set", "train", "evaluate", "register", "gate", "promote"]
+    for task, following in itertools.pairwise(order):
+        assert following in tasks[task]["down"]
+    assert tasks["stop_spark"]["teardown"]
+    assert "stop_spark" in tasks["freeze_training_set"]["down"]
+    assert training["timetable"] == "AssetOrTimeSchedule"
+
+
+def test_tasks_link_to_what_they_made(parsed: dict[str, object]) -> None:
+    dags = parsed["dags"]
+    name = parsed["file"]
+    nightly = dags[f"{name}_nightly"]["tasks"]  # type: ignore[index]
+    assert {"Report", "Data Docs"} <= set(nightly["report_drift"]["links"])
+    training = dags[f"{name}_training"]["tasks"]  # type: ignore[index]
+    assert {"MLflow run", "MLflow model"} <= set(training["register"]["links"])

@@ -1,0 +1,101 @@
+"""What a newcomer gets from ``make run EXIT=1``."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+from nightjar.lake import delta, ledger
+
+from tests.e2e.conftest import USE_CASE, FirstRun
+
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]
+NIGHTS = [date(2013, 4, 1), date(2013, 4, 2), date(2013, 4, 3)]
+
+
+def result(first_run: FirstRun, dag: str, task: str) -> dict[str, dict[str, float]]:
+    folder = next(Path(first_run.lake).glob(f"_runs/{USE_CASE.name}_{dag}/*"))
+    document: dict[str, dict[str, float]] = json.loads((folder / task / "result.json").read_text())
+    return document
+
+
+def test_it_prints_what_it_made(first_run: FirstRun) -> None:
+    output = first_run.output
+    for night in NIGHTS:
+        assert re.search(rf"^{night} +\d+ +\d+ +\d+ +(stable|drift)$", output, re.MULTILINE), output
+    assert re.search(r"AUC.* 0\.7\d", output)
+    assert "Airflow http://127.0.0.1:" in output
+    assert re.search(r"user admin, password \S{8,}", output)
+    assert output.count("UA") + output.count("EV") + output.count("B6") > 0
+
+
+def test_the_snippet_for_duckdb_works_as_pasted(first_run: FirstRun) -> None:
+    snippet = first_run.output.split("Read the scores with DuckDB")[1].split("\n", 1)[1].split("\nEOF")[0] + "\nEOF\n"
+    shown = subprocess.run(
+        ["bash", "-c", snippet], cwd=first_run.paths.root, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    for night in NIGHTS:
+        assert str(night) in shown.stdout
+
+
+def test_every_scheduled_flight_of_the_next_day_is_scored_once(first_run: FirstRun) -> None:
+    for night in NIGHTS:
+        scheduled = delta.read_nights(first_run.lake, "raw/schedule", [night]).num_rows
+        scores = delta.read_nights(first_run.lake, USE_CASE.score_table.name, [night])
+        assert scores.num_rows == scheduled > 800
+        assert scores.group_by(list(USE_CASE.key)).aggregate([]).num_rows == scheduled
+        assert set(scores["flight_date"].unique().to_pylist()) == {date.fromordinal(night.toordinal() + 1)}
+
+
+def test_the_model_reaches_its_quality_on_two_ranks(first_run: FirstRun) -> None:
+    metrics = result(first_run, "training", "evaluate")["metrics"]
+    assert metrics["holdout_auc"] >= 0.70
+    assert metrics["holdout_rows"] > 10_000
+    card = json.loads(next(Path(first_run.lake).glob("models/*/*/model.json")).read_text())
+    assert card["world_size"] == 2
+
+
+def test_a_row_leads_to_model_training_set_and_commit(first_run: FirstRun) -> None:
+    scores = delta.read_nights(first_run.lake, USE_CASE.score_table.name, NIGHTS)
+    (sha256,) = set(scores["model_sha256"].unique().to_pylist())
+    (version,) = set(scores["model_version"].unique().to_pylist())
+    events = ledger.read(first_run.lake).to_pylist()
+    kinds = [event["event"] for event in events]
+    assert kinds.count("publish") == 3
+    assert "promotion" in kinds
+    promotion = next(event for event in events if event["event"] == "promotion")
+    assert promotion["model_version"] == version
+    folder = Path(first_run.lake) / "models" / USE_CASE.name / version
+    card = json.loads((folder / "model.json").read_text())
+    assert card["tables"]["features/flight_delay"] >= 0
+    assert len(sha256) == 64
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(first_run: FirstRun) -> None:
+    for night in NIGHTS:
+        page = (Path(first_run.lake) / "reports" / USE_CASE.name / str(night) / "drift.html").read_text()
+        assert "<svg" in page
+        assert not re.search(r"(src|href)=[\"']https?://(?!127\.0\.0\.1)", page)
+
+
+def test_drift_is_kept_by_column(first_run: FirstRun) -> None:
+    drift = delta.read_nights(first_run.lake, "monitoring/drift", NIGHTS)
+    assert set(drift["ds"].unique().to_pylist()) == set(NIGHTS)
+    assert "prediction" in drift["column"].unique().to_pylist()
+    assert (pc.min(drift["psi"]).as_py() or 0) > -1
+
+
+def test_no_pickle_is_anywhere(first_run: FirstRun) -> None:
+    state = [path for path in first_run.paths.var.rglob("*") if path.suffix in {".pkl", ".pickle", ".joblib"}]
+    assert state == []
+
+
+def test_nothing_is_left_running(first_run: FirstRun) -> None:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(first_run.paths.var) not in listed

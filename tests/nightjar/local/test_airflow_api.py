@@ -1,0 +1,245 @@
+"""The REST client and the follower against a small real HTTP server that answers as Airflow does."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from nightjar.contracts.errors import UnreachableError
+from nightjar.local import airflow_api, follow
+from nightjar.local.airflow_api import AirflowApi, ApiError, Task
+from nightjar.local.follow import Follower, Request, RunFailedError, describe
+from nightjar.local.progress import Progress
+
+START = datetime(2013, 4, 1, 6, tzinfo=UTC)
+NIGHT = Request(
+    title="night 2013-04-01",
+    dag_id="d",
+    run_id="night__2013-04-01",
+    interval=(START, datetime(2013, 4, 2, 6, tzinfo=UTC)),
+)
+
+
+class FakeAirflow:
+    """State of the server: what it answers, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.tokens = 0
+        self.valid = "token1"
+        self.busy = 0
+        self.states: list[str] = []
+        self.run: str | None = None
+        self.task_states = {"score": "success"}
+        self.import_errors: list[dict[str, str]] = []
+        self.has_dag = True
+
+    def answer(self, method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
+        self.asked.append((method, path, body))
+        if path == "/auth/token":
+            self.tokens += 1
+            return (201, {"access_token": f"token{self.tokens}"}) if body["password"] == "right" else (401, {})
+        if path == "/api/v2/monitor/health":
+            health = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "healthy"}}
+            return 200, {**health, "dag_processor": {"status": None}, "triggerer": {"status": "healthy"}}
+        if token != f"Bearer {self.valid}":
+            return 401, {}
+        if self.busy:
+            self.busy -= 1
+            return 503, {"detail": "database is locked"}
+        return self._api(method, path.removeprefix("/api/v2"), body)
+
+    def _api(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if path == "/importErrors":
+            return 200, {"import_errors": self.import_errors}
+        if path == "/dags/d":
+            return (200, {}) if self.has_dag else (404, {})
+        if path == "/dags/d/dagRuns" and method == "POST":
+            self.run = "queued"
+            return 200, {}
+        if path.endswith("/clear"):
+            self.run = "queued"
+            return 200, {}
+        if path == "/dags/d/dagRuns/night__2013-04-01":
+            if self.run is None:
+                return 404, {}
+            self.run = self.states.pop(0) if self.states else self.run
+            return 200, {"state": self.run}
+        if path.endswith("/taskInstances"):
+            items = [self._task(name, state) for name, state in self.task_states.items()]
+            return 200, {"task_instances": items}
+        if "/logs/" in path:
+            return 200, {"content": LOG, "continuation_token": None}
+        return 422, {"detail": f"unknown {method} {path}"}
+
+    @staticmethod
+    def _task(name: str, state: str) -> dict[str, Any]:
+        return {"task_id": name, "state": state, "try_number": 1, "start_date": "2013-04-02T06:00:00Z"}
+
+
+LOG = [
+    {"event": "::group::Pre Execute", "level": "info"},
+    {
+        "event": "Task failed with exception",
+        "level": "error",
+        "error_detail": [
+            {"exc_type": "SourceError", "exc_value": "flights.csv is missing | where: x | how many: 1 | do: land"}
+        ],
+    },
+    {"event": "::endgroup::", "level": "info"},
+]
+
+
+@pytest.fixture
+def airflow() -> Iterator[tuple[FakeAirflow, AirflowApi]]:
+    fake = FakeAirflow()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            path = unquote(urlsplit(self.path).path)
+            status, answer = fake.answer(
+                self.command, path, json.loads(body) if body else None, self.headers.get("Authorization", "")
+            )
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = _serve
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield fake, AirflowApi(f"http://127.0.0.1:{server.server_port}", "admin", "right")
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(airflow_api.time, "sleep", lambda _: None)
+
+
+def follower(api: AirflowApi, out: io.StringIO | None = None) -> Follower:
+    return Follower(api, Progress(out or io.StringIO()), lambda: None)
+
+
+def test_a_token_is_fetched_once_and_again_when_it_has_expired(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    assert api.has_dag("d")
+    assert api.has_dag("d")
+    assert fake.tokens == 1
+    fake.valid = "token2"
+    assert api.has_dag("d")
+    assert fake.tokens == 2
+
+
+def test_a_busy_server_is_asked_again_and_a_refusal_is_not(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.busy = 3
+    assert api.has_dag("d")
+    fake.busy = 99
+    with pytest.raises(UnreachableError, match="database is locked"):
+        api.has_dag("d")
+    fake.busy = 0
+    with pytest.raises(ApiError, match="status 422"):
+        api._call("GET", "/nonsense")
+
+
+def test_a_server_that_is_not_there_is_unreachable_and_unhealthy() -> None:
+    api = AirflowApi("http://127.0.0.1:9", "admin", "right")
+    assert api.unhealthy() == ["Airflow"]
+    with pytest.raises(UnreachableError, match="does not answer"):
+        api.has_dag("d")
+
+
+def test_the_components_that_are_not_healthy_are_named(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    assert airflow[1].unhealthy() == ["Airflow's DAG processor"]
+
+
+def test_a_new_run_is_triggered_with_its_interval_and_followed(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.states = ["running", "success"]
+    assert follower(api).ensure(NIGHT)
+    triggered = next(body for method, path, body in fake.asked if method == "POST" and path.endswith("/dagRuns"))
+    assert triggered == {
+        "dag_run_id": "night__2013-04-01",
+        "logical_date": "2013-04-01T06:00:00+00:00",
+        "data_interval_start": "2013-04-01T06:00:00+00:00",
+        "data_interval_end": "2013-04-02T06:00:00+00:00",
+        "conf": {},
+    }
+
+
+def test_a_run_that_succeeded_is_left_alone_unless_it_is_wanted_again(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.run = "success"
+    assert not follower(api).ensure(NIGHT)
+    assert not [path for _, path, _ in fake.asked if path.endswith("/clear")]
+    fake.states = ["success", "running", "success"]
+    assert follower(api).ensure(NIGHT, again=True)
+    assert [body for _, path, body in fake.asked if path.endswith("/clear")] == [
+        {"dry_run": False, "only_failed": False}
+    ]
+
+
+def test_a_failed_run_is_cleared_and_one_that_goes_on_is_only_followed(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.run, fake.states = "failed", ["failed", "running", "success"]
+    assert follower(api).ensure(NIGHT)
+    assert [path for _, path, _ in fake.asked if path.endswith("/clear")]
+    fake.asked.clear()
+    fake.run, fake.states = "running", ["running", "success"]
+    assert follower(api).ensure(NIGHT)
+    assert not [path for method, path, _ in fake.asked if method == "POST" and path != "/auth/token"]
+
+
+def test_a_failure_ends_with_the_failing_tasks_last_log_line(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.run, fake.states, fake.task_states = "running", ["failed"], {"land": "success", "ingest": "failed"}
+    with pytest.raises(RunFailedError) as error:
+        follower(api).wait(NIGHT)
+    assert str(error.value) == (
+        "night 2013-04-01 failed in task ingest: flights.csv is missing | where: x | how many: 1 | do: land"
+    )
+
+
+def test_a_task_that_will_be_tried_again_says_why_once(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.run, fake.states, fake.task_states = "running", ["running", "running", "success"], {"ingest": "up_for_retry"}
+    out = io.StringIO()
+    follower(api, out).wait(NIGHT)
+    assert out.getvalue().count("ingest failed and will be tried again: flights.csv is missing") == 1
+
+
+def test_a_dag_that_cannot_be_imported_is_said_at_once(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.has_dag = False
+    fake.import_errors = [
+        {"filename": "flight_delay.py", "stack_trace": "Traceback\n  …\nImportError: no module named x\n"}
+    ]
+    with pytest.raises(UnreachableError, match=r"no DAG d: flight_delay.py: ImportError: no module named x"):
+        follower(api).wait_parsed(("d",))
+
+
+def test_what_runs_is_described_with_its_seconds() -> None:
+    tasks = [
+        Task(task_id="land", state="success", try_number=1, started=START),
+        Task(task_id="score", state="running", try_number=1, started=START),
+        Task(task_id="stop_spark", state=None, try_number=0, started=None),
+    ]
+    assert describe("night", tasks, START.replace(second=12)) == ("night: score", "12 s, 1 of 3 tasks done")
+    assert describe("night", tasks[:1], START) == ("night: between tasks", "1 of 1 tasks done")

@@ -1,0 +1,52 @@
+"""Run ids and intervals of what the commands ask for."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.use_case import load_use_case
+from nightjar.local import plan
+
+USE_CASE = load_use_case("flight_delay")
+
+
+def test_a_night_is_the_interval_from_two_to_two_in_new_york() -> None:
+    request = plan.night(USE_CASE, date(2013, 4, 1))
+    assert (request.dag_id, request.run_id) == ("flight_delay_nightly", "night__2013-04-01")
+    assert request.interval == (datetime(2013, 4, 1, 6, tzinfo=UTC), datetime(2013, 4, 2, 6, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [(date(2013, 3, 9), 24), (date(2013, 3, 10), 23), (date(2013, 11, 2), 25), (date(2013, 11, 3), 24)],
+)
+def test_nights_follow_daylight_saving(day: date, hours: int) -> None:
+    start, end = plan.night(USE_CASE, day).interval
+    assert (end - start).total_seconds() / 3600 == hours
+
+
+def test_the_same_work_has_the_same_run_id_and_another_attempt_another() -> None:
+    first, last = plan.HISTORY
+    assert plan.history(USE_CASE, first, last).run_id == "history__2013-01-01__2013-03-31"
+    assert plan.training(USE_CASE, first, last).run_id == "training__2013-01-01__2013-03-31"
+    assert plan.training(USE_CASE, first, last).conf["force"] is False
+    again = plan.training(USE_CASE, first, last, attempt="7")
+    assert (again.run_id, again.conf["force"]) == ("training__2013-01-01__2013-03-31__7", True)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        ("1 April", "2013-04-02", "are no dates"),
+        ("2013-04-02", "2013-04-01", "ends .* before it begins"),
+        ("2012-12-31", "2013-01-02", "hold the nights 2013-01-01 to 2013-12-30"),
+        ("2013-12-30", "2013-12-31", "hold the nights"),
+        ("2999-01-01", "2999-01-01", "reaches into the future"),
+    ],
+)
+def test_dates_that_cannot_be_are_refused_before_anything_starts(first: str, last: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        plan.parse_nights(USE_CASE, first, last)

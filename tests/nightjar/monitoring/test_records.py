@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from nightjar.lake import delta
+from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_drift
+
+NIGHT = date(2013, 4, 1)
+
+
+def write(lake: str, compared: Any, use_case: str, night: date = NIGHT, moved: int = 0) -> list[dict[str, Any]]:
+    rows = drift_rows(compared.night(moved=moved), night=night, use_case=use_case, model_version="3", run_id="r1")
+    replace_drift(lake, rows, [night], use_case=use_case, run_id="r1")
+    return rows
+
+
+def stored(lake: str, night: date = NIGHT) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = delta.read_nights(lake, DRIFT_TABLE.name, [night]).to_pylist()
+    return sorted(rows, key=lambda row: (row["use_case"], row["column_name"]))
+
+
+def test_a_row_per_column_with_its_thresholds(lake: str, compared: Any) -> None:
+    rows = write(lake, compared, "flight_delay", moved=1)
+    found = stored(lake)
+    assert found == rows
+    wind = next(row for row in found if row["column_name"] == "wind")
+    assert (wind["verdict"], wind["max_psi"], wind["max_q"], wind["night_rows"]) == ("drift", 0.25, 0.01, 900)
+    assert wind["psi"] == max(0.0, wind["raw_psi"] - wind["usual_psi"]) > 0.25
+
+
+def test_a_rerun_replaces_its_own_part_of_its_night_only(lake: str, compared: Any) -> None:
+    """Two use cases share the table, and each of them has other nights."""
+    churn = write(lake, compared, "churn")
+    earlier = write(lake, compared, "flight_delay", night=date(2013, 3, 31))
+    write(lake, compared, "flight_delay")
+    again = write(lake, compared, "flight_delay", moved=3)
+    assert stored(lake) == [*churn, *again]
+    assert stored(lake, date(2013, 3, 31)) == earlier
+
+
+def test_past_nights_are_summed_up_oldest_first(lake: str, compared: Any) -> None:
+    asked = [date(2013, 3, 30), date(2013, 3, 31), NIGHT]
+    assert past_nights(lake, "flight_delay", asked) == []
+    write(lake, compared, "flight_delay", moved=2)
+    write(lake, compared, "flight_delay", night=date(2013, 3, 30))
+    write(lake, compared, "churn", night=date(2013, 3, 31))
+    found = past_nights(lake, "flight_delay", asked)
+    assert [(night.night.day, night.watched, night.drifted) for night in found] == [(30, 5, 0), (1, 5, 2)]
+    assert found[1].psi["wind"] > 0.25

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from nightjar.monitoring import words
+from nightjar.monitoring.records import PastNight
+from nightjar.monitoring.summarize import count_categories, count_numeric
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1234.5, "1\u202f234"),
+        (-0.5, "\u22120.5"),
+        (0.03333, "0.0333"),
+        (2e10, "2.00e+10"),
+        (1e-9, "1.00e\u221209"),
+    ],
+)
+def test_numbers(value: float, text: str) -> None:
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.0004, "<0.1"), (0.0999, "10"), (0.051, "5.1"), (0.9996, ">99.9"), (1.0, "100")],
+)
+def test_shares(value: float, text: str) -> None:
+    assert words.share(value) == f"{text}\u202f%"
+
+
+def test_figures_are_rounded_to_what_matters() -> None:
+    assert words.rounded(-0.000987, scale=4.0) == "0"
+    assert words.rounded(1118.4, scale=700.0) == "1\u202f118"
+    assert words.rounded(0.31234, scale=0.05) == "0.312"
+    assert words.rounded(3.0, scale=0.0) == "3"
+
+
+def test_p_values() -> None:
+    assert [words.probability(p) for p in (None, 1e-9, 0.0123)] == ["\u2013", "<0.0001", "0.012"]
+
+
+def test_bins_have_names() -> None:
+    numeric = count_numeric([], (0.0, 5e-324, 2.5, 7.0))
+    assert words.bin_names(numeric) == ["below 0", "0", "0 to 2.5", "2.5 to 7", "above 7", "missing"]
+    whole = count_numeric([], (1.0, 2.0, 3.0))
+    assert words.bin_names(whole)[1:3] == ["1", "2"]
+    assert words.bin_names(count_categories({}, ("a",))) == ["a", "all others", "missing"]
+    assert words.bin_names(count_numeric([], ())) == ["any value", "missing"]
+
+
+def test_headlines(compared: Any) -> None:
+    assert words.headline(compared.night()) == "none of 5 watched columns moved."
+    assert words.headline(compared.night(moved=1)) == "1 of 5 watched columns moved; up to 1 are tolerated."
+    assert words.headline(compared.night(moved=4)) == "4 of 5 watched columns moved, more than the 1 tolerated."
+
+
+def test_changes_say_what_moved(compared: Any) -> None:
+    drift = compared.night(moved=4)
+    history = [PastNight(night=date(2013, 3, day), psi={"wind": psi}) for day, psi in ((30, 0.1), (31, 0.9))]
+    wind = words.changes(drift.by_name["wind"], history, 0.25)
+    assert wind[0].startswith("Values ")
+    assert "of the night, 10\u202f% of training." in wind[0]
+    assert wind[1].startswith("The mean is 16.")
+    assert "standard deviations away" in wind[1]
+    assert wind[2] == "PSI was above 0.25 on 1 of the 2 nights before."
+    assert words.changes(drift.by_name["seats"], [], 0.25)[0].startswith("Missing values are")
+    carrier = words.changes(drift.by_name["carrier"], [], 0.25)
+    assert carrier[0].startswith("New categories are")
+    assert carrier[1].startswith("Never seen in training: <script>")
+
+
+def test_strength() -> None:
+    assert [words.strength(psi, 0.25) for psi in (0.05, 0.2, 0.3)] == ["much the same", "some change", "a large change"]
+
+
+def test_long_names_break_after_underscores_and_stay_escaped() -> None:
+    assert words.breakable("a_b/c<") == "a_<wbr>b/<wbr>c&lt;"

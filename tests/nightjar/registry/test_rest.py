@@ -1,0 +1,101 @@
+"""A registry that is away is noticed within seconds, and says so."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from nightjar.contracts.errors import ConfigurationError, ModelError, UnreachableError
+from nightjar.registry import models, rest
+from nightjar.training.launch import free_port
+
+ANSWERS = {
+    "/api/2.0/mlflow/ok": (200, json.dumps({"a": 1})),
+    "/api/2.0/mlflow/absent": (404, json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"})),
+    "/api/2.0/mlflow/forbidden": (403, json.dumps({"error_code": "PERMISSION_DENIED", "message": "not you"})),
+    "/api/2.0/mlflow/broken": (500, "oops"),
+    "/api/2.0/mlflow/html": (200, "<html>"),
+    "/api/2.0/mlflow/wrong": (404, "<html>nothing here</html>"),
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    seen: list[str | None] = []  # noqa: RUF012 (a test's notebook)
+
+    def do_GET(self) -> None:
+        code, text = ANSWERS[self.path.split("?")[0]]
+        self.seen.append(self.headers.get("Authorization"))
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    httpd = HTTPServer(("127.0.0.1", 0), _Handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+
+
+def test_an_answer_is_returned_and_an_absent_thing_is_none(server: str) -> None:
+    assert rest.call(server, "GET", "ok", {"x": "y"}) == {"a": 1}
+    assert rest.call(server, "GET", "absent", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "message"),
+    [
+        ("forbidden", ModelError, r"refused \(403\): not you"),
+        ("wrong", ModelError, r"refused \(404\)"),
+        ("broken", UnreachableError, "500"),
+        ("html", UnreachableError, "does not answer"),
+    ],
+)
+def test_other_answers_are_errors(server: str, path: str, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        rest.call(server, "GET", path, {})
+
+
+def test_credentials_are_sent(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "u")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "p")
+    rest.call(server, "GET", "ok", {})
+    assert _Handler.seen[-1] == "Basic dTpw"
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t")
+    rest.call(server, "GET", "ok", {})
+    assert _Handler.seen[-1] == "Bearer t"
+
+
+def test_a_refused_connection_is_unreachable_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTJAR_LAKE", "/nowhere")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    started = time.monotonic()
+    for call in (lambda: models.champion("x"), lambda: models.resolve("x"), lambda: models.resolve("x", "3")):
+        with pytest.raises(UnreachableError, match="MLflow does not answer") as caught:
+            call()
+        assert "MLFLOW_TRACKING_URI" in caught.value.fix
+    assert time.monotonic() - started < 3
+
+
+def test_a_silent_server_is_unreachable_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "TIMEOUT_SECONDS", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(UnreachableError):
+            rest.call(f"http://127.0.0.1:{silent.getsockname()[1]}", "GET", "ok", {})
+
+
+def test_an_address_that_is_no_server_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no MLflow server"):
+        rest.call("file:///etc", "GET", "passwd", {})

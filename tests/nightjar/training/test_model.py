@@ -1,0 +1,135 @@
+"""A model folder: the same after a round trip, refused when altered, and free of pickle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nightjar.contracts.errors import ModelError
+from nightjar.contracts.use_case import Feature
+from nightjar.training.encoding import encode
+from nightjar.training.engine import import_xgboost
+from nightjar.training.model import MODEL_FILES, SUMS_FILE, ModelCard, TabularModel, download, save
+
+FEATURES = (Feature("carrier", "categorical", "Carrier."), Feature("distance", "numeric", "Miles."))
+CARD = ModelCard(
+    use_case="flight_delay",
+    features=FEATURES,
+    categories={"carrier": ("AA", "B6", "DL", "UA")},
+    label="late",
+    prediction="probability",
+    engine="xgboost 3",
+    params={"max_depth": 3},
+    seed=1,
+    world_size=1,
+    rounds=12,
+    validation_auc=0.7,
+    tables={"features/flight_delay": 1},
+)
+
+
+@pytest.fixture(scope="module")
+def rows() -> pa.Table:
+    rng = np.random.default_rng(3)
+    carriers = rng.choice(["AA", "B6", "DL", "UA", "ZZ"], 500)
+    return pa.table({"distance": rng.normal(800, 300, 500), "carrier": carriers})
+
+
+@pytest.fixture
+def model(tmp_path: Path, rows: pa.Table) -> TabularModel:
+    xgb = import_xgboost()
+    rng = np.random.default_rng(4)
+    labels = (rng.random(500) < 0.2 + 0.5 * (np.asarray(rows["distance"]) > 900)).astype(np.float32)
+    matrix = encode(rows, FEATURES, CARD.categories)
+    data = xgb.QuantileDMatrix(matrix, labels, feature_types=["c", "q"], enable_categorical=True)
+    params = {"objective": "binary:logistic", "max_depth": 3, "nthread": 1, "seed": 1}
+    return save(f"{tmp_path}/model", CARD, xgb.train(params, data, 12), '{"rows": 500}')
+
+
+def test_a_loaded_model_predicts_the_same_to_the_bit(model: TabularModel, tmp_path: Path, rows: pa.Table) -> None:
+    loaded = TabularModel.load(f"{tmp_path}/model", sha256=model.sha256)
+    assert loaded.card == model.card
+    assert loaded.profile == '{"rows": 500}'
+    assert (loaded.predict(rows) == model.predict(rows)).all()
+
+
+def test_a_row_is_scored_alike_in_any_company_and_with_any_threads(model: TabularModel, rows: pa.Table) -> None:
+    whole = model.predict(rows)
+    assert whole.dtype == np.float64
+    assert ((whole > 0) & (whole < 1)).all()
+    assert len(set(whole.tolist())) > 5
+    assert (model.predict(rows, threads=3) == whole).all()
+    alone = np.concatenate([model.predict(rows.slice(i, 1)) for i in range(50)])
+    assert (alone == whole[:50]).all()
+    assert (model.predict(rows.slice(17, 99)) == whole[17:116]).all()
+
+
+def test_no_rows_give_no_predictions(model: TabularModel, rows: pa.Table) -> None:
+    assert model.predict(rows.slice(0, 0)).shape == (0,)
+
+
+@pytest.mark.parametrize("name", [*MODEL_FILES, SUMS_FILE])
+def test_an_altered_file_is_refused_by_name(model: TabularModel, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "model" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="SHA-256 differs") as caught:
+        TabularModel.load(f"{tmp_path}/model", sha256=model.sha256)
+    assert "model/" in caught.value.where
+
+
+@pytest.mark.parametrize("name", [*MODEL_FILES, SUMS_FILE])
+def test_a_missing_file_is_refused_by_name(model: TabularModel, tmp_path: Path, name: str) -> None:
+    (tmp_path / "model" / name).unlink()
+    with pytest.raises(ModelError, match=f"the model has no {name}"):
+        TabularModel.load(f"{tmp_path}/model")
+
+
+def test_a_consistent_forgery_is_refused_by_the_expected_sum(model: TabularModel, tmp_path: Path) -> None:
+    forged = save(f"{tmp_path}/model", CARD, model.booster, '{"rows": 501}')
+    assert forged.sha256 != model.sha256
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        TabularModel.load(f"{tmp_path}/model", sha256=model.sha256)
+
+
+def test_another_format_is_refused(model: TabularModel) -> None:
+    with pytest.raises(ModelError, match="format is 99"):
+        ModelCard.from_json(model.card.to_json().replace('"format": 1', '"format": 99'))
+
+
+def test_a_column_of_another_type_is_refused(model: TabularModel, rows: pa.Table) -> None:
+    wrong = rows.set_column(0, "distance", rows["distance"].cast(pa.string()))
+    with pytest.raises(ModelError, match="column distance is string"):
+        model.check(wrong.schema)
+
+
+def test_the_folder_holds_these_files_only_and_downloads_whole(model: TabularModel, tmp_path: Path) -> None:
+    download(f"{tmp_path}/model", tmp_path / "copy")
+    names = sorted(path.name for path in (tmp_path / "copy").iterdir())
+    assert names == sorted([*MODEL_FILES, SUMS_FILE]) == sorted(path.name for path in (tmp_path / "model").iterdir())
+    assert TabularModel.load(str(tmp_path / "copy")).sha256 == model.sha256
+
+
+def test_importing_the_module_imports_neither_xgboost_nor_pyarrow_nor_pandas() -> None:
+    code = (
+        "import sys, nightjar.training.model, nightjar.training.launch, nightjar.registry.models, "
+        "nightjar.evaluation.metrics; "
+        "print([m for m in ('xgboost', 'pyarrow', 'pandas', 'numpy', 'mlflow', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_xgboost_is_imported_without_scikit_learn_which_stays_importable() -> None:
+    code = (
+        "import sys; from nightjar.training.engine import import_xgboost; xgb = import_xgboost(); "
+        "assert 'sklearn' not in sys.modules; import sklearn; assert import_xgboost() is xgb; print(sklearn.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "sklearn"

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar_airflow.specs import build_spec, run_dir
+from use_cases.flight_delay.use_case import USE_CASE
+
+PARAMS = {"interval_start": None, "interval_end": None, "model_version": None, "force": False}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTJAR_LAKE", "/lake/")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+
+
+def context(start: datetime | None, conf: dict[str, Any] | None = None, **params: Any) -> Any:
+    """What Airflow hands to a task, as far as a spec is concerned."""
+    run = SimpleNamespace(dag_id="flight_delay_nightly", run_id="r 1", data_interval_start=start, conf=conf)
+    return {"dag_run": run, "params": {**PARAMS, **params}, "ti": SimpleNamespace(task_id="ingest")}
+
+
+@pytest.mark.parametrize(
+    ("start", "night"),
+    [
+        pytest.param(datetime(2013, 4, 1, 6, tzinfo=UTC), date(2013, 4, 1), id="02:00 in New York, summer"),
+        pytest.param(datetime(2013, 1, 1, 7, tzinfo=UTC), date(2013, 1, 1), id="02:00 in New York, winter"),
+        pytest.param(datetime(2013, 4, 1, 3, tzinfo=UTC), date(2013, 3, 31), id="still the day before in New York"),
+    ],
+)
+def test_the_night_is_the_local_day_in_which_the_interval_begins(start: datetime, night: date) -> None:
+    spec = build_spec(context(start), USE_CASE, "ingest")
+    assert (spec.first_night, spec.last_night) == (night, night)
+    assert spec.output == "/lake/_runs/flight_delay_nightly/r-1/ingest"
+
+
+def test_params_choose_other_nights() -> None:
+    chosen = context(datetime(2026, 1, 1, tzinfo=UTC), interval_start="2013-01-01", interval_end="2013-03-31")
+    spec = build_spec(chosen, USE_CASE, "ingest")
+    assert (spec.first_night, spec.last_night) == (date(2013, 1, 1), date(2013, 3, 31))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"interval_start": "2013-01-01"}, "interval_start is given without interval_end"),
+        ({"interval_end": "2013-01-01"}, "interval_end is given without interval_start"),
+        ({"interval_start": "1.4.2013", "interval_end": "2013-04-01"}, "'1.4.2013' is not a date"),
+        ({"colour": "red"}, "unknown param colour"),
+    ],
+)
+def test_params_that_make_no_sense_are_refused(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        build_spec(context(datetime(2013, 4, 1, 6, tzinfo=UTC), **params), USE_CASE, "ingest")
+
+
+def test_an_unknown_name_in_the_runs_conf_is_refused_too() -> None:
+    with pytest.raises(ConfigurationError, match=r"unknown param modelversion .* use only interval_start"):
+        build_spec(context(datetime(2013, 4, 1, 6, tzinfo=UTC), conf={"modelversion": "3"}), USE_CASE, "ingest")
+
+
+def test_all_tasks_of_a_run_share_its_folder() -> None:
+    given = context(datetime(2013, 4, 1, 6, tzinfo=UTC))
+    assert build_spec(given, USE_CASE, "ingest").run_dir == run_dir(given)

@@ -1,0 +1,284 @@
+"""From a trained model to a champion, on a real MLflow server. Programs run in this process, ``train`` did not."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nightjar.contracts.errors import GateError, ModelError
+from nightjar.lake import ledger
+from nightjar.registry import models
+from nightjar.runner import run_program
+from nightjar.training.model import TabularModel
+from nightjar.training.training_set import TrainingSet
+from nightjar_jobs import evaluate, gate, promote, register
+
+pytestmark = pytest.mark.e2e
+PROGRAMS = {"evaluate": evaluate.run, "register": register.run, "gate": gate.run, "promote": promote.run}
+MakeRun = Callable[..., Any]
+
+
+@pytest.fixture
+def start(trained: Any, new_run: MakeRun, registry: str, request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """Makes runs that have the trained model, each with its own run id."""
+
+    def make(name: str) -> Any:
+        run = new_run(f"{request.node.name}-{name}")
+        run.adopt(trained, "freeze_training_set", "train")
+        return run
+
+    return make
+
+
+def _do(run: Any, *programs: str) -> Any:
+    """Run programs in order; return the last one's result."""
+    for program in programs:
+        result = run_program(PROGRAMS[program], run.spec(program))
+    return result
+
+
+def _champion(start: Callable[[str], Any]) -> Any:
+    """A run whose model is champion."""
+    run = start("first")
+    assert _do(run, "evaluate", "register", "gate", "promote").values["promoted"] is True
+    return run
+
+
+def test_the_first_model_becomes_champion_and_leads_back_to_its_data(
+    start: Callable[[str], Any], registry: str
+) -> None:
+    run = start("a")
+    evaluated = _do(run, "evaluate")
+    assert evaluated.metrics["holdout_auc"] > 0.72
+    assert evaluated.metrics["baseline_holdout_auc"] == 0.5
+    assert evaluated.metrics["holdout_brier"] < evaluated.metrics["baseline_holdout_brier"]
+    assert evaluated.metrics["holdout_rows"] == evaluated.rows_in == 2030
+    registered = _do(run, "register")
+    assert registered.links["mlflow_model"] == f"{registry}/#/models/flight_delay/versions/1"
+    assert "/runs/" in registered.links["mlflow_run"]
+    assert models.champion("flight_delay") is None
+    verdict = _do(run, "gate")
+    assert (verdict.values["verdict"], verdict.values["champion_version"]) == ("promote", None)
+    promoted = _do(run, "promote")
+    assert promoted.values["promoted"] is True
+    champion = models.champion("flight_delay")
+    assert champion is not None
+    assert champion.sha256 == evaluated.values["model_sha256"]
+    assert champion.tags["nightjar.git_commit"] == "c0ffee"
+    assert json.loads(champion.tags["nightjar.tables"]) == {"features/flight_delay": 33, "labels/flight_delay": 33}
+    assert champion.tags["nightjar.verdict"] == "promote"
+    (event,) = run.events("promotion")
+    assert (event["model_version"], event["git_commit"]) == (champion.version, "c0ffee")
+    assert event["details"] == {"from": None, "to": champion.version, "sha256": champion.sha256}
+    assert run.events("gate")[0]["details"]["verdict"] == "promote"
+
+
+def test_mlflow_holds_the_run_and_a_model_without_pickle(start: Callable[[str], Any], tmp_path: Path) -> None:
+    import mlflow
+    import pandas as pd
+
+    run = start("a")
+    registered = _do(run, "evaluate", "register")
+    client = mlflow.MlflowClient()
+    logged = client.get_run(registered.values["mlflow_run_id"])
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params["version of features/flight_delay"] == "33"
+    assert logged.data.params["git_commit"] == "c0ffee"
+    assert logged.data.params["holdout days"] == "2013-01-22 to 2013-02-04"
+    assert {"seed", "world_size", "objective"} <= set(logged.data.params)
+    history = client.get_metric_history(registered.values["mlflow_run_id"], "validation_auc_by_round")
+    assert [metric.step for metric in history] == list(range(1, len(history) + 1))
+    assert max(metric.value for metric in history) == pytest.approx(logged.data.metrics["validation_auc"])
+    names = {artifact.path for artifact in client.list_artifacts(registered.values["mlflow_run_id"])}
+    assert {"training_set.json", "profile.json"} <= names
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.values["model_uri"], dst_path=str(tmp_path))
+    found = sorted(path.name for path in Path(folder).rglob("*") if path.is_file())
+    assert {"model.ubj", "model.json", "profile.json", "SHA256SUMS", "MLmodel"} <= set(found)
+    assert not [name for name in found if name.endswith((".pkl", ".pickle", ".joblib"))]
+    loaded = mlflow.pyfunc.load_model(registered.values["model_uri"])
+    features = TrainingSet.of_run(run.spec("train")).features
+    types = {"categorical": "DataType.string", "numeric": "DataType.double"}
+    assert [(c.name, str(c.type)) for c in loaded.metadata.signature.inputs] == [
+        (feature.name, types[feature.kind]) for feature in features
+    ]
+    values = {"categorical": ["AA", None], "numeric": [1.5, math.nan]}
+    frame = pd.DataFrame({feature.name: values[feature.kind] for feature in features})
+    predictions = loaded.predict(frame)
+    assert len(predictions) == 2
+    assert ((predictions > 0) & (predictions < 1)).all()
+
+
+def test_registering_twice_gives_one_version_and_another_run_gives_another(start: Callable[[str], Any]) -> None:
+    import mlflow
+
+    run = start("a")
+    first, second = _do(run, "evaluate", "register"), _do(run, "register")
+    assert first.values == second.values
+    same = start("b")  # the very same training, seen by another run
+    assert _do(same, "evaluate", "register").values["model_version"] == first.values["model_version"]
+    assert len(mlflow.MlflowClient().search_model_versions("name='flight_delay'")) == 1
+
+
+def _challenger(start: Callable[[str], Any], **metrics: float) -> Any:
+    """A run whose evaluation against the champion says ``metrics``, with its own registered version."""
+    run = start("challenger")
+    _do(run, "evaluate")
+    result = run.result("train")
+    trained = result.to_json().replace(result.spec_fingerprint, run.spec("train").fingerprint)
+    Path(f"{run.spec('train').output}/result.json").write_text(trained)
+    _do(run, "register")
+    run.change("evaluate", **metrics)
+    return run
+
+
+def test_a_tie_does_not_promote(start: Callable[[str], Any]) -> None:
+    first = _champion(start)
+    run = _challenger(start)
+    measured = run.result("evaluate").metrics
+    assert measured["holdout_auc"] == measured["champion_holdout_auc"]
+    verdict = _do(run, "gate")
+    assert (verdict.status, verdict.values["verdict"]) == ("succeeded", "keep")
+    assert "not better" in verdict.values["reasons"][-1]
+    result = _do(run, "promote")
+    assert (result.status, result.values["promoted"]) == ("succeeded", False)
+    champion = models.champion("flight_delay")
+    assert champion is not None
+    assert champion.version == first.result("register").values["model_version"]
+    assert run.events("promotion") == []
+
+
+def test_a_better_model_takes_over_once(start: Callable[[str], Any]) -> None:
+    first = _champion(start)
+    run = _challenger(start, champion_holdout_auc=0.7)
+    result = _do(run, "gate", "promote")
+    old, new = (r.result("register").values["model_version"] for r in (first, run))
+    assert (result.values["promoted"], result.values["model_version"]) == (True, new)
+    assert old != new
+    again = _do(run, "promote")
+    assert again.values["promoted"] is True
+    assert "already" in again.values["reason"]
+    assert [event["details"]["from"] for event in run.events("promotion")] == [old]
+    # rolled back by a person: clearing the task must not promote again
+    models.set_champion(models.resolve("flight_delay", old))
+    rolled_back = _do(run, "promote")
+    assert rolled_back.values["promoted"] is False
+    champion = models.champion("flight_delay")
+    assert champion is not None
+    assert champion.version == old
+
+
+def test_an_alias_that_moved_before_the_ledger_was_written_is_made_whole(start: Callable[[str], Any]) -> None:
+    run = start("a")
+    _do(run, "evaluate", "register", "gate")
+    models.set_champion(models.resolve("flight_delay", run.result("register").values["model_version"]))
+    assert _do(run, "promote").values["promoted"] is True
+    assert len(run.events("promotion")) == 1
+
+
+def test_another_promotion_in_between_stops_this_one(start: Callable[[str], Any]) -> None:
+    run = start("late")
+    _do(run, "evaluate", "register", "gate")
+    other = _challenger(start)
+    models.set_champion(models.resolve("flight_delay", other.result("register").values["model_version"]))
+    result = _do(run, "promote")
+    assert (result.status, result.error_kind) == ("failed", "gate")
+    assert "became champion after the gate" in result.error
+    # and the gate, asked again, has not seen that champion
+    assert "was not evaluated on this holdout" in _do(run, "gate").error
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [({"holdout_auc": 0.5}, "auc 0.5000 misses the floor"), ({"holdout_rows": 10.0}, "the holdout has 10 rows")],
+)
+def test_a_first_model_below_the_floors_fails_red_with_its_figures(
+    start: Callable[[str], Any], metrics: dict[str, float], message: str
+) -> None:
+    run = start("a")
+    _do(run, "evaluate", "register")
+    run.change("evaluate", **metrics)
+    result = _do(run, "gate")
+    assert (result.status, result.error_kind) == ("failed", "gate")
+    assert message in result.error
+    assert models.champion("flight_delay") is None
+    promoted = _do(run, "promote")
+    assert promoted.status == "failed"
+    assert "gate, which has not succeeded" in promoted.error
+
+
+def test_a_model_below_the_floors_keeps_the_champion_green(start: Callable[[str], Any]) -> None:
+    _champion(start)
+    run = _challenger(start, holdout_auc=0.6, champion_holdout_auc=0.5)
+    verdict = _do(run, "gate")
+    assert (verdict.status, verdict.values["verdict"]) == ("succeeded", "keep")
+    assert _do(run, "promote").values["promoted"] is False
+
+
+def test_a_model_of_another_evaluation_is_not_judged(start: Callable[[str], Any]) -> None:
+    run = start("a")
+    _do(run, "evaluate", "register")
+    spec = run.spec("evaluate")
+    path = Path(f"{spec.output}/result.json")
+    path.write_text(path.read_text().replace(run.result("evaluate").values["model_sha256"], "0" * 64))
+    with pytest.raises(GateError, match="measured another model"):
+        gate.run(run.spec("gate"))
+
+
+def test_a_fetched_model_is_cached_and_every_tampering_is_noticed(start: Callable[[str], Any], tmp_path: Path) -> None:
+    run = _champion(start)
+    champion = models.resolve("flight_delay")
+    cache = tmp_path / "models"
+    fetched = models.fetch(champion, str(cache))
+    assert fetched.sha256 == champion.sha256 == run.result("train").values["model_sha256"]
+    booster = cache / champion.sha256 / "model.ubj"
+    spoilt = bytearray(booster.read_bytes())
+    spoilt[100] ^= 1
+    booster.write_bytes(spoilt)
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        models.fetch(champion, str(cache))
+    assert models.fetch(champion, str(cache)).sha256 == champion.sha256  # downloaded anew
+
+
+def test_a_cached_model_needs_no_download(start: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    _champion(start)
+    champion = models.resolve("flight_delay")
+    models.fetch(champion)
+    monkeypatch.setattr("nightjar.registry.tracking.download", lambda *_: pytest.fail("downloaded again"))
+    assert isinstance(models.fetch(champion), TabularModel)
+
+
+def test_without_a_champion_the_error_says_what_to_do(registry: str) -> None:
+    with pytest.raises(ModelError, match="flight_delay has no champion") as caught:
+        models.resolve("flight_delay")
+    assert "run the DAG flight_delay_training" in caught.value.fix
+    with pytest.raises(ModelError, match="has no version 99"):
+        models.resolve("flight_delay", 99)
+
+
+def test_a_model_altered_after_training_is_not_registered(start: Callable[[str], Any]) -> None:
+    run = start("a")
+    _do(run, "evaluate")
+    values = run.result("train").values
+    path = Path(f"{run.spec('train').output}/result.json")
+    path.write_text(path.read_text().replace(values["model_sha256"], "f" * 64))
+    result = _do(run, "register")
+    assert (result.status, result.error_kind) == ("failed", "model")
+    assert models.find("flight_delay", {}) is None
+
+
+def test_mlflow_away_is_a_quick_clear_failure_in_the_ledger(
+    start: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start("a")
+    _do(run, "evaluate")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    result = _do(run, "register")
+    assert (result.error_kind, result.retryable) == ("unreachable", True)
+    assert result.seconds["total"] < 10
+    failures = ledger.read(run.lake, event="failure", run_id=run.run_id)["reason"].to_pylist()
+    assert failures == [result.error]

@@ -1,0 +1,86 @@
+"""Every program ends with a result, and a failure with one line that says what to do."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+
+import pytest
+
+from nightjar.contracts.errors import ConfigurationError, ModelError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import files, ledger
+from nightjar.training.launch import EXIT_FAILED, EXIT_REPORTED
+from nightjar.training.outcomes import finished_result, result_of
+from nightjar_jobs.runner import run_rank
+
+
+@pytest.fixture
+def spec(lake: str) -> JobSpec:
+    return JobSpec(
+        program="gate",
+        use_case="flight_delay",
+        first_night=date(2013, 1, 1),
+        last_night=date(2013, 1, 2),
+        dag_id="flight_delay_training",
+        run_id="r",
+        task_id="gate",
+        lake=lake,
+    )
+
+
+def _fail(spec: JobSpec) -> JobResult:
+    raise ModelError("no champion", where="registry", fix="train")
+
+
+def _break(spec: JobSpec) -> JobResult:
+    raise ZeroDivisionError("by nothing")
+
+
+def _result(spec: JobSpec) -> JobResult:
+    return JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+
+
+def test_a_success_is_written_with_its_fingerprint(spec: JobSpec) -> None:
+    assert run_rank(lambda _: JobResult(status="succeeded", rows_in=1, rows_out=1), spec, rank=0) == 0
+    assert _result(spec).spec_fingerprint == spec.fingerprint
+    assert finished_result(spec) == _result(spec)
+
+
+def test_a_failure_is_written_told_last_and_kept_in_the_ledger(spec: JobSpec, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert run_rank(_fail, spec, rank=0) == EXIT_REPORTED
+    line = "no champion | where: registry | how many: 1 | do: train"
+    assert caplog.messages[-1] == f"ERROR {line}"
+    assert (_result(spec).error, _result(spec).error_kind) == (line, "model")
+    assert ledger.read(spec.lake, event="failure")["reason"].to_pylist() == [line]
+    assert finished_result(spec) is None
+
+
+def test_an_unexpected_error_says_its_type_and_line(spec: JobSpec) -> None:
+    assert run_rank(_break, spec, rank=0) == EXIT_REPORTED
+    assert _result(spec).error_kind == "unexpected"
+    assert "ZeroDivisionError: by nothing" in _result(spec).error
+    assert "test_runner.py:" in _result(spec).error
+
+
+@pytest.mark.parametrize("program", [_fail, _break])
+def test_another_rank_says_its_error_and_writes_nothing(spec: JobSpec, program: object) -> None:
+    assert run_rank(program, spec, rank=1) == EXIT_FAILED  # type: ignore[arg-type]
+    assert not files.exists(f"{spec.output}/result.json")
+
+
+def test_a_result_of_another_spec_or_a_forced_run_is_not_taken(spec: JobSpec) -> None:
+    from dataclasses import replace
+
+    run_rank(lambda _: JobResult(status="succeeded"), spec, rank=0)
+    assert finished_result(replace(spec, last_night=date(2013, 1, 3))) is None
+    assert finished_result(replace(spec, params={"force": True})) is None
+
+
+def test_an_earlier_task_must_have_succeeded(spec: JobSpec) -> None:
+    with pytest.raises(ConfigurationError, match="needs the outcome of evaluate, which has not succeeded"):
+        result_of(spec, "evaluate")
+    run_rank(_fail, spec, rank=0)
+    with pytest.raises(ConfigurationError, match=r"gate, which has not succeeded \(no champion"):
+        result_of(spec, "gate")

@@ -1,0 +1,201 @@
+"""Training by real processes: two ranks, one model, one fate."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import pytest
+
+from nightjar.contracts.errors import RowCountError, TrainingError
+from nightjar.lake import delta, files
+from nightjar.monitoring.profile import Profile
+from nightjar.training.launch import free_port
+from nightjar.training.model import TabularModel
+from nightjar.training.rendezvous import Group, LaunchContract
+from nightjar.training.shards import Shard, read_shard
+from nightjar.training.training_set import TrainingSet
+from nightjar_jobs import train
+
+pytestmark = pytest.mark.e2e
+MakeRun = Callable[..., Any]
+
+
+def _model_bytes(run: Any) -> bytes:
+    return Path(f"{run.spec('train').output}/model/model.ubj").read_bytes()
+
+
+def test_two_ranks_train_a_model_that_predicts(trained: Any) -> None:
+    result = trained.result("train")
+    assert result.rows_in == result.rows_out == 1885 + 1015
+    assert result.metrics["validation_auc"] > 0.72
+    assert result.inputs == {"features/flight_delay": 33, "labels/flight_delay": 33}
+    model = TabularModel.load(result.values["model"], sha256=result.values["model_sha256"])
+    assert model.card.world_size == 2
+    assert model.card.rounds == result.metrics["rounds"]
+    assert model.card.validation_auc == result.metrics["validation_auc"]
+    features = delta.open_table(trained.lake, "features/flight_delay").to_pyarrow_dataset()
+    predictions = model.predict(features.to_table(filter=ds.field("ds") == trained.spec("train").first_night))
+    assert 0 < predictions.min() < predictions.max() < 1
+
+
+def test_the_exact_validation_auc_is_the_one_reported(trained: Any) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    result = trained.result("train")
+    training_set = TrainingSet.of_run(trained.spec("train"))
+    shard = read_shard(trained.lake, training_set, training_set.validation)
+    model = TabularModel.load(result.values["model"])
+    exact = roc_auc_score(shard.labels, model.booster.inplace_predict(shard.matrix))
+    assert result.metrics["validation_auc"] == pytest.approx(exact, abs=1e-4)
+
+
+def test_the_profile_holds_features_and_predictions_of_all_ranks(trained: Any) -> None:
+    model = TabularModel.load(trained.result("train").values["model"])
+    profile = Profile.from_json(model.profile)
+    assert set(profile.columns) == {*(feature.name for feature in model.card.features), "prediction"}
+    assert profile.columns["prediction"].rows == 1015
+
+
+def test_a_training_is_in_the_ledger_with_its_versions(trained: Any) -> None:
+    (event,) = trained.events("training")
+    assert event["table_versions"] == '{"features/flight_delay": 33, "labels/flight_delay": 33}'
+    assert event["details"]["model_sha256"] == trained.result("train").values["model_sha256"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_inputs_give_the_same_bytes(trained: Any, new_run: MakeRun, threads: int) -> None:
+    again = new_run(f"again-{threads}", threads=threads)
+    again.freeze()
+    result = again("train")
+    assert result.status == "succeeded"
+    assert _model_bytes(again) == _model_bytes(trained)
+    assert result.values["model_sha256"] == trained.result("train").values["model_sha256"]
+
+
+def test_a_finished_training_is_not_done_again_unless_forced(new_run: MakeRun) -> None:
+    run = new_run("twice")
+    run.freeze()
+    assert run("train").status == "succeeded"
+    written = os.stat(f"{run.spec('train').output}/model/model.ubj").st_mtime_ns
+    launched = run.launch("train")
+    launched.ranks.wait()
+    assert any("trained already by this run" in line for line in launched.lines)
+    assert run.result("train").status == "succeeded"
+    assert os.stat(f"{run.spec('train').output}/model/model.ubj").st_mtime_ns == written
+    assert len(run.events("training")) == 1
+    forced = new_run("twice", force=True)
+    assert forced("train").status == "succeeded"
+    assert os.stat(f"{run.spec('train').output}/model/model.ubj").st_mtime_ns > written
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_killed_while_boosting_ends_all_with_a_clear_error(new_run: MakeRun, victim: int) -> None:
+    run = new_run(f"killed-{victim}")
+    run.freeze()
+    launched = run.launch("train")
+    ranks = launched.ranks
+    pids = [rank.process.pid for rank in ranks._ranks]
+    tell = ranks.on_line
+
+    def kill_at_first_round(line: str) -> None:
+        tell(line)
+        if line.startswith("round 1 of"):
+            os.kill(pids[victim], signal.SIGKILL)
+
+    ranks.on_line = kill_at_first_round
+    started = time.monotonic()
+    ranks.wait()
+    assert time.monotonic() - started < 60
+    result = run.result("train")
+    assert (result.status, result.error_kind) == ("failed", "training")
+    assert result.spec_fingerprint == run.spec("train").fingerprint
+    assert result.error.startswith("rank 1 died" if victim else "rank 0 of 2 was killed by SIGKILL")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not files.exists(f"{run.spec('train').output}/model/SHA256SUMS")
+    assert [event["reason"] for event in run.events("failure")] == [result.error]
+
+
+def test_a_rank_that_never_comes_is_named_by_rank_0(new_run: MakeRun) -> None:
+    """Rank 0 alone, as when a pod stays pending."""
+    import subprocess
+    import sys
+
+    run = new_run("alone")
+    run.freeze()
+    spec = run.spec("train")
+    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    contract = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    done = subprocess.run(
+        [sys.executable, "-m", "nightjar_jobs.train", "--spec", f"{spec.output}/spec.json"],
+        env={**os.environ, **contract, "NIGHTJAR_RENDEZVOUS_SECONDS": "1.5"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    last = done.stdout.strip().splitlines()[-1]
+    assert last.startswith("ERROR rank 1 of 2 did not come within 1.5 s")
+    assert run.result("train").error == last.removeprefix("ERROR ")
+
+
+def test_without_a_frozen_training_set_the_error_says_which_task(new_run: MakeRun) -> None:
+    run = new_run("unfrozen")
+    result = run("train")
+    assert result.status == "failed"
+    assert "this run has frozen no training set" in result.error
+    assert "freeze_training_set" in result.error
+
+
+def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) -> list[Exception | None]:
+    """``_check_shards`` on ranks that hold (train rows, validation rows)."""
+    import numpy as np
+
+    port = free_port()
+    errors: list[Exception | None] = [None] * len(counts)
+
+    def one(rank: int) -> None:
+        contract = LaunchContract(rank=rank, world_size=len(counts), master_addr="127.0.0.1", master_port=port)
+        group = Group(contract, "job", timeout_seconds=10)
+        shards = [
+            Shard(matrix=np.empty((rows, 3), dtype=np.float32), labels=(np.arange(rows) % 2).astype(np.float32))
+            for rows in counts[rank]
+        ]
+        try:
+            train._check_shards(group, training_set, *shards, where="here")
+        except Exception as error:
+            errors[rank] = error
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(len(counts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def test_an_empty_shard_is_the_same_clear_error_on_every_rank(trained: Any) -> None:
+    training_set = TrainingSet.of_run(trained.spec("train"))
+    errors = _check_on_ranks(training_set, [(10, 5), (0, 5), (10, 5)])
+    assert all(isinstance(error, TrainingError) for error in errors)
+    assert "rank 1 has no train rows: 13 days for 3 ranks" in str(errors[0])
+
+
+def test_rows_that_are_not_those_frozen_are_refused(trained: Any) -> None:
+    training_set = TrainingSet.of_run(trained.spec("train"))
+    errors = _check_on_ranks(training_set, [(10, 5), (10, 6)])
+    assert all(isinstance(error, RowCountError) for error in errors)
+    assert "frozen with 1885 rows" in str(errors[1])
+
+
+def test_one_rank_trains_alone(new_run: MakeRun) -> None:
+    run = new_run("one-rank", world_size=1)
+    run.freeze()
+    assert run("train").status == "succeeded"
+    assert run.result("train").values["world_size"] == 1

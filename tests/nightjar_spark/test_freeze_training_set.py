@@ -1,0 +1,152 @@
+"""Freezing a training set from literal tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from nightjar.contracts.errors import ContractError, RowCountError, TrainingError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.tables import Column
+from nightjar.contracts.use_case import Feature, Gate, Training, UseCase, load_use_case
+from nightjar.lake import delta, files
+from nightjar.monitoring.profile import Profile
+from nightjar.runner import run_program
+from nightjar.training.training_set import TrainingSet
+from nightjar_spark.freeze_training_set import freeze
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+FIRST = date(2013, 3, 1)
+USE_CASE: UseCase = replace(
+    load_use_case("flight_delay"),
+    name="tiny",
+    entity=(Column("flight", "int", "Number.", nullable=False),),
+    carried=(),
+    features=(Feature("carrier", "categorical", "Carrier."), Feature("distance", "numeric", "Miles.")),
+    rules=(),
+    training=Training(holdout_days=2, validation_days=1),
+    gate=Gate(floors={}, min_holdout_rows=4),
+)
+
+
+def _spec(lake: str, first: date = FIRST, last: date = FIRST, run_id: str = "r") -> JobSpec:
+    return JobSpec(
+        program="freeze_training_set",
+        use_case="tiny",
+        first_night=first,
+        last_night=last,
+        dag_id="tiny_training",
+        run_id=run_id,
+        task_id="freeze_training_set",
+        lake=lake,
+    )
+
+
+def _write(lake: str, name: str, rows: list[dict[str, Any]]) -> None:
+    schema = USE_CASE.feature_table if name == "features" else USE_CASE.label_table
+    filled = [{column.name: None for column in schema.columns} | {"outcome": "arrived"} | row for row in rows]
+    table = pa.Table.from_pylist(filled, schema=delta.arrow_schema(schema))
+    write_deltalake(f"{lake}/{schema.name}", table, mode="append", partition_by=["ds"])
+
+
+def _fill(lake: str) -> str:
+    """Six label days of four flights: one without label on the first day, one without features on the second."""
+    features, labels = [], []
+    for day in range(6):
+        for flight in range(4):
+            carrier = ["AA", "UA", None, f"X{day}"][flight]
+            night = FIRST + timedelta(days=day)
+            if (day, flight) != (1, 3):
+                features.append({"ds": night, "flight": flight, "carrier": carrier, "distance": 100.0 * flight})
+            label = None if (day, flight) == (0, 2) else float(flight % 2)
+            labels.append({"ds": night + timedelta(days=1), "flight": flight, "label": label})
+    labels.append({"ds": FIRST, "flight": 0, "label": 1.0})  # its night is not in the lake
+    _write(lake, "features", features)
+    _write(lake, "labels", labels)
+    return lake
+
+
+@pytest.fixture
+def filled(lake: str) -> str:
+    """A lake of one's own to spoil."""
+    return _fill(lake)
+
+
+@pytest.fixture(scope="module")
+def frozen(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> JobSpec:
+    """The spec of a run that has frozen the filled lake."""
+    spec = _spec(_fill(str(tmp_path_factory.mktemp("lake"))))
+    assert run_program(lambda given: freeze(spark, given, USE_CASE), spec).status == "succeeded"
+    return spec
+
+
+def test_days_are_joined_counted_and_split(frozen: JobSpec) -> None:
+    result = JobResult.from_json(files.read_text(f"{frozen.output}/result.json"))
+    found = TrainingSet.of_run(frozen)
+    assert found.tables == {"features/tiny": 0, "labels/tiny": 0} == result.inputs
+    assert (found.train.first, found.train.last) == (date(2013, 3, 2), date(2013, 3, 4))
+    assert (found.train.rows, found.train.positives) == (3 + 3 + 4, 2 + 1 + 2)
+    assert found.validation.days == (date(2013, 3, 5),)
+    assert (found.holdout.rows, found.holdout.positives) == (8, 4)
+    assert (result.rows_in, result.rows_out, result.rows_rejected) == (23, 22, 1)
+
+
+def test_vocabulary_and_profile_come_from_the_training_days_alone(frozen: JobSpec) -> None:
+    assert TrainingSet.of_run(frozen).categories == {"carrier": ("AA", "UA", "X0", "X2")}
+    profile = Profile.from_json(files.read_text(f"{frozen.output}/profile.json"))
+    assert profile.rows == 11  # all features of the three nights, labelled or not
+    assert set(profile.columns["carrier"].categories) == {"AA", "UA", "X0", "X2"}
+    assert profile.columns["carrier"].nulls == 3
+
+
+def test_a_rerun_keeps_what_was_frozen(spark: SparkSession, frozen: JobSpec) -> None:
+    before = files.read_text(f"{frozen.output}/training_set.json")
+    _write(frozen.lake, "labels", [{"ds": date(2013, 3, 8), "flight": 0, "label": 1.0}])
+    result = run_program(lambda spec: freeze(spark, spec, USE_CASE), frozen)
+    assert result.inputs["labels/tiny"] == 0
+    assert files.read_text(f"{frozen.output}/training_set.json") == before
+
+
+def test_a_forced_run_freezes_anew_and_an_interval_knows_nothing_after_its_last_night(
+    spark: SparkSession, frozen: JobSpec
+) -> None:
+    _write(frozen.lake, "labels", [{"ds": date(2013, 3, 9), "flight": 0, "label": 1.0}])
+    first, last = FIRST + timedelta(days=1), FIRST + timedelta(days=5)
+    forced = replace(frozen, params={"force": True}, first_night=first, last_night=last)
+    freeze(spark, forced, USE_CASE)
+    found = TrainingSet.of_run(forced)
+    assert found.tables["labels/tiny"] > 0
+    assert (found.train.first, found.holdout.last) == (date(2013, 3, 3), date(2013, 3, 6))
+
+
+def test_bad_labels_stop_it(spark: SparkSession, filled: str) -> None:
+    _write(filled, "labels", [{"ds": FIRST + timedelta(days=1), "flight": 3, "label": 0.5}])
+    with pytest.raises(ContractError, match="neither 0, 1 nor null") as caught:
+        freeze(spark, _spec(filled), USE_CASE)
+    assert caught.value.how_many == 1
+    assert "2013-03-02" in caught.value.where
+
+
+def test_duplicate_features_stop_it(spark: SparkSession, filled: str) -> None:
+    _write(filled, "features", [{"ds": FIRST, "flight": 0, "carrier": "AA", "distance": 1.0}])
+    with pytest.raises(RowCountError, match="23 labelled rows became 24"):
+        freeze(spark, _spec(filled), USE_CASE)
+
+
+def test_no_labels_and_too_few_rows_are_clear_errors(spark: SparkSession, filled: str) -> None:
+    with pytest.raises(TrainingError, match="holdout split has 8 labelled rows, fewer than 9"):
+        freeze(spark, _spec(filled), replace(USE_CASE, gate=Gate(floors={}, min_holdout_rows=9)))
+    with pytest.raises(TrainingError, match="no labelled rows") as caught:
+        freeze(spark, _spec(filled, date(2014, 1, 1), date(2014, 2, 1)), USE_CASE)
+    assert "2014-01-01 to 2014-02-01" in caught.value.where
+    with pytest.raises(TrainingError, match="train split has 0 labelled rows"):
+        freeze(spark, _spec(filled), replace(USE_CASE, training=Training(holdout_days=5, validation_days=1)))

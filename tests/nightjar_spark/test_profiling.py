@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from nightjar.contracts.errors import GateError
+from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.summarize import profile_arrays
+from nightjar_spark.profiling import profile_frame, profile_nights
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = pytest.mark.spark
+
+COLUMNS = [
+    ProfiledColumn("amount", "numeric"),
+    ProfiledColumn("rain", "numeric"),
+    ProfiledColumn("seats", "numeric"),
+    ProfiledColumn("constant", "numeric"),
+    ProfiledColumn("nothing", "numeric"),
+    ProfiledColumn("carrier", "categorical"),
+    ProfiledColumn("odd name`s", "categorical"),
+]
+NIGHTS = [date(2013, 4, day) for day in (1, 2, 3)]
+SCHEMA = (
+    "ds date, amount double, rain double, seats int, constant double, nothing double, carrier string, "
+    "`odd name``s` boolean"
+)
+
+
+@pytest.fixture(scope="module")
+def data() -> dict[str, list[Any]]:
+    """3,000 rows over three nights, with nulls, NaN, an infinity, a heavy zero, few values and a constant."""
+    random = np.random.default_rng(17)
+    rows = 3000
+    amount = random.normal(100.0, 15.0, rows).tolist()
+    amount[5], amount[6], amount[7] = math.nan, math.inf, None
+    return {
+        "ds": [NIGHTS[i % 3] for i in range(rows)],
+        "amount": amount,
+        "rain": np.where(random.random(rows) < 0.8, 0.0, random.exponential(0.2, rows)).tolist(),
+        "seats": [None if value == 0 else int(value) for value in random.integers(0, 5, rows)],
+        "constant": [3.0] * rows,
+        "nothing": [None] * rows,
+        "carrier": [None if value == 0 else f"c{value}" for value in random.geometric(0.2, rows) - 1],
+        "odd name`s": random.random(rows).__gt__(0.5).tolist(),
+    }
+
+
+@pytest.fixture(scope="module")
+def frame(spark: SparkSession, data: dict[str, list[Any]]) -> DataFrame:
+    made = spark.createDataFrame(list(zip(*data.values(), strict=True)), SCHEMA).repartition(3).cache()
+    made.count()
+    return made
+
+
+def as_spark_says(data: dict[str, list[Any]]) -> dict[str, Any]:
+    """The same values as the in-memory profile reads them: booleans as Spark casts them to text."""
+    text = [str(value).lower() for value in data["odd name`s"]]
+    numbers = {
+        name: [math.nan if value is None else value for value in data[name]]
+        for name in ("amount", "rain", "seats", "constant", "nothing")
+    }
+    return {**numbers, "carrier": data["carrier"], "odd name`s": text}
+
+
+def same(found: Profile, expected: Profile) -> None:
+    assert found.rows == expected.rows
+    for name, column in expected.columns.items():
+        other = found.columns[name]
+        for field in ("kind", "rows", "nulls", "counts", "edges", "categories", "unlisted", "minimum", "maximum"):
+            assert getattr(other, field) == getattr(column, field), (name, field)
+        for field in ("mean", "variance"):
+            one, two = getattr(other, field), getattr(column, field)
+            assert one is two is None or one == pytest.approx(two, rel=1e-9, abs=1e-9), (name, field)
+
+
+def jobs_of(spark: SparkSession, do: Callable[[], object]) -> int:
+    """How many Spark jobs ``do`` ran."""
+    group = f"counted-{uuid4()}"
+    spark.sparkContext.setJobGroup(group, group)
+    try:
+        do()
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    return len(spark.sparkContext.statusTracker().getJobIdsForGroup(group))
+
+
+def test_counts_equal_numpys_in_the_same_bins(frame: DataFrame, data: dict[str, list[Any]]) -> None:
+    reference = profile_frame(frame, COLUMNS)
+    assert reference.rows == 3000
+    same(profile_frame(frame, COLUMNS, reference), profile_arrays(as_spark_says(data), COLUMNS, reference))
+    same(reference, profile_arrays(as_spark_says(data), COLUMNS, reference))
+
+
+def test_bins_are_fixed_well(frame: DataFrame) -> None:
+    columns = profile_frame(frame, COLUMNS).columns
+    inner = columns["amount"].counts[1:-1]
+    assert len(inner) == 10
+    assert all(abs(count - 299.7) < 15 for count in inner)
+    assert columns["amount"].nulls == 3
+    assert max(columns["rain"].counts) == columns["rain"].counts[1] > 2000
+    assert columns["seats"].edges[:-1] == (1.0, 2.0, 3.0, 4.0)
+    assert columns["constant"].counts == (0, 3000, 0)
+    assert (columns["nothing"].edges, columns["nothing"].nulls) == ((), 3000)
+    assert columns["carrier"].categories[0] == "c1"
+    assert sorted(columns["odd name`s"].categories) == ["false", "true"]
+
+
+def test_nights_add_up_to_the_whole(frame: DataFrame) -> None:
+    reference = profile_frame(frame, COLUMNS)
+    nights = profile_nights(frame, COLUMNS, reference)
+    assert list(nights) == NIGHTS
+    assert [night.rows for night in nights.values()] == [1000, 1000, 1000]
+    same(merge_all(list(nights.values())), reference)
+
+
+def test_counting_is_one_job(spark: SparkSession, frame: DataFrame) -> None:
+    reference = profile_frame(frame, COLUMNS)
+    assert jobs_of(spark, lambda: profile_frame(frame, COLUMNS, reference)) == 1
+    assert jobs_of(spark, lambda: profile_nights(frame, COLUMNS, reference)) == 1
+
+
+def test_a_reference_of_many_nights_knows_how_they_vary(spark: SparkSession) -> None:
+    rows = [(date(2013, 4, 1 + i % 9), float(i % 9), float(i // 9)) for i in range(1800)]
+    frame = spark.createDataFrame(rows, "ds date, weather double, own double")
+    columns = [ProfiledColumn("weather", "numeric"), ProfiledColumn("own", "numeric")]
+    variation = profile_frame(frame, columns).variation
+    assert variation["weather"].psi > 2 > 0.1 > variation["own"].psi
+    assert profile_frame(frame.drop("ds"), columns).variation == {}
+
+
+def test_no_rows_is_an_empty_profile(frame: DataFrame) -> None:
+    reference = profile_frame(frame, COLUMNS)
+    nobody = frame.where("false")
+    empty = profile_frame(nobody, COLUMNS, reference)
+    assert (empty.rows, empty.columns["amount"].edges) == (0, reference.columns["amount"].edges)
+    assert profile_frame(nobody, COLUMNS).rows == 0
+    assert profile_nights(nobody, COLUMNS, reference) == {}
+
+
+def test_a_missing_column_is_an_error(frame: DataFrame) -> None:
+    with pytest.raises(GateError, match="lack gone"):
+        profile_frame(frame, [ProfiledColumn("gone", "numeric")])
+    reference = profile_frame(frame, COLUMNS[:1])
+    with pytest.raises(GateError, match="does not hold rain"):
+        profile_frame(frame, COLUMNS[:2], reference)
+    with pytest.raises(GateError, match="does not hold amount"):
+        profile_frame(frame, [ProfiledColumn("amount", "categorical")], reference)
+    with pytest.raises(GateError, match="no column to profile"):
+        profile_frame(frame, [])

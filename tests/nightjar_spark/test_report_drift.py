@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nightjar.contracts.errors import GateError, ModelError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.tables import Column, TableSchema
+from nightjar.contracts.use_case import Feature, Gate, Training, UseCase
+from nightjar.lake import delta, files
+from nightjar.lake.parquet import write_files
+from nightjar.monitoring.profile import Profile, ProfiledColumn
+from nightjar.monitoring.records import DRIFT_TABLE
+from nightjar.monitoring.summarize import profile_arrays
+from nightjar_spark.report_drift import NO_PREDICTION, report_drift
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+ROWS = 400
+NIGHTS = (date(2013, 4, 1), date(2013, 4, 2))
+SHOP = UseCase(
+    name="shop",
+    title="Returns of orders",
+    owner="me",
+    timezone="UTC",
+    schedule="@daily",
+    training_schedule="@weekly",
+    first_night=date(2013, 1, 1),
+    sources=(),
+    entity=(Column("order", "int", "Order number.", nullable=False),),
+    features=(
+        Feature("amount", "numeric", "Amount, euros."),
+        Feature("channel", "categorical", "Channel."),
+        Feature("weekday", "numeric", "Day of the week.", drift=False),
+    ),
+    label="Returned.",
+    prediction="Probability of a return.",
+    training=Training(),
+    gate=Gate(floors={}),
+)
+PROFILED = [ProfiledColumn(feature.name, feature.kind) for feature in SHOP.features]
+PREDICTED = [ProfiledColumn("prediction", "numeric")]
+
+
+def features(rows: int, seed: int, shift: float = 0.0) -> dict[str, list[Any]]:
+    random = np.random.default_rng(seed)
+    return {
+        "order": list(range(rows)),
+        "amount": random.normal(50.0 + shift, 10.0, rows).tolist(),
+        "channel": random.choice(["web", "shop"], rows).tolist(),
+        "weekday": [float(seed % 7)] * rows,
+        "prediction": np.clip(random.normal(0.3 + shift / 100, 0.05, rows), 0, 1).tolist(),
+    }
+
+
+def put(lake: str, schema: TableSchema, night: date, data: dict[str, list[Any]]) -> None:
+    target = delta.arrow_schema(schema)
+    rows = len(data["order"])
+    columns = {name: data.get(name, []) for name in target.names} | {"ds": [night] * rows}
+    table = pa.table({name: columns[name] for name in target.names}, schema=target)
+    written = write_files(iter(table.to_batches()), delta.table_uri(lake, schema.name), target, schema.partition_by)
+    delta.commit(lake, schema, written, [night], run_id="r")
+
+
+class Shop:
+    """A lake with a model, and nights of it."""
+
+    def __init__(self, lake: str, *, predictions: bool = True) -> None:
+        self.lake = lake
+        self.folder = f"{lake}/models/shop/1"
+        training = features(5000, seed=100)
+        training["weekday"] = [float(i % 7) for i in range(5000)]
+        reference = profile_arrays(training, PROFILED)
+        if predictions:
+            predicted = profile_arrays({"prediction": training["prediction"]}, PREDICTED)
+            reference = reference.with_column("prediction", predicted.columns["prediction"])
+        self.write_model(reference)
+
+    def write_model(self, reference: Profile) -> None:
+        text = reference.to_json()
+        sums = f"{hashlib.sha256(text.encode()).hexdigest()}  profile.json\n"
+        files.write_text(f"{self.folder}/profile.json", text)
+        files.write_text(f"{self.folder}/SHA256SUMS", sums)
+        self.sha256 = hashlib.sha256(sums.encode()).hexdigest()
+
+    def night(self, night: date, shift: float = 0.0, version: Sequence[str] = ("1",) * ROWS) -> None:
+        data = features(ROWS, seed=night.day, shift=shift)
+        put(self.lake, SHOP.feature_table, night, data)
+        identity = {
+            "model_name": ["shop"] * ROWS,
+            "model_version": list(version),
+            "model_sha256": [self.sha256] * ROWS,
+            "features_version": [0] * ROWS,
+            "dag_run_id": ["r"] * ROWS,
+            "scored_at": [datetime(2013, 4, 3, tzinfo=UTC)] * ROWS,
+        }
+        put(self.lake, SHOP.score_table, night, data | identity)
+
+    def spec(self, first: date = NIGHTS[0], last: date = NIGHTS[0]) -> JobSpec:
+        spec = JobSpec(
+            program="report_drift",
+            use_case="shop",
+            first_night=first,
+            last_night=last,
+            dag_id="shop_nightly",
+            run_id="run1",
+            task_id="report_drift",
+            lake=self.lake,
+        )
+        version = int(delta.open_table(self.lake, SHOP.feature_table.name).version())
+        result = JobResult(
+            status="succeeded",
+            values={"model_folder": self.folder, "model_version": "1"},
+            inputs={SHOP.feature_table.name: version},
+        )
+        files.write_text(f"{spec.run_dir}/score/result.json", result.to_json())
+        return spec
+
+
+@pytest.fixture(autouse=True)
+def settings(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTJAR_LAKE", lake)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+
+
+def stored(lake: str, night: date) -> dict[str, dict[str, Any]]:
+    rows = delta.read_nights(lake, DRIFT_TABLE.name, [night]).to_pylist()
+    return {row["column_name"]: row for row in rows}
+
+
+def test_a_stable_and_a_drifted_night_in_one_run(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake)
+    shop.night(NIGHTS[0])
+    shop.night(NIGHTS[1], shift=20.0)
+    result = report_drift(spark, shop.spec(*NIGHTS), SHOP)
+
+    assert result.values["verdict"] == "drift"
+    assert result.values["drifted_columns"] == ["amount", "prediction"]
+    assert [night["verdict"] for night in result.values["nights"].values()] == ["stable", "drift"]
+    assert result.metrics["drifted_share"] == pytest.approx(2 / 3)
+    assert result.metrics["max_psi"] >= result.metrics["prediction_psi"] > 0.25
+    assert (result.rows_in, result.rows_out, result.outputs) == (8, 8, {DRIFT_TABLE.name: 1})
+    assert result.inputs == {"features/shop": 2, "scores/shop": 2}
+
+    calm, moved = stored(lake, NIGHTS[0]), stored(lake, NIGHTS[1])
+    assert {name: row["verdict"] for name, row in moved.items()} == {
+        "amount": "drift",
+        "channel": "stable",
+        "prediction": "drift",
+        "weekday": "not_watched",
+    }
+    assert {row["verdict"] for row in calm.values()} == {"stable", "not_watched"}
+    assert (moved["amount"]["night_rows"], moved["amount"]["reference_rows"], moved["amount"]["model_version"]) == (
+        400,
+        5000,
+        "1",
+    )
+
+    assert result.links["report"] == result.values["report"] == f"{lake}/reports/shop/2013-04-02/drift.html"
+    page = files.read_text(result.values["report"])
+    assert "2 of 3 watched columns moved" in page
+    assert "The last 2 nights" in page
+    assert "none of 3 watched columns moved" in files.read_text(f"{lake}/reports/shop/2013-04-01/drift.html")
+
+
+def test_a_rerun_says_the_same(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake)
+    shop.night(NIGHTS[0], shift=20.0)
+    report_drift(spark, shop.spec(), SHOP)
+    rows, page = stored(lake, NIGHTS[0]), files.read_text(f"{lake}/reports/shop/2013-04-01/drift.html")
+    report_drift(spark, shop.spec(), SHOP)
+    assert stored(lake, NIGHTS[0]) == rows
+    assert files.read_text(f"{lake}/reports/shop/2013-04-01/drift.html") == page
+
+
+def test_without_predictions_in_the_profile_it_says_so(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake, predictions=False)
+    shop.night(NIGHTS[0])
+    result = report_drift(spark, shop.spec(), SHOP)
+    assert result.values["notes"] == [NO_PREDICTION]
+    assert "prediction_psi" not in result.metrics
+    assert "prediction" not in stored(lake, NIGHTS[0])
+    assert NO_PREDICTION.replace("'", "&#39;") in files.read_text(result.values["report"])
+
+
+def test_a_night_without_scores_fails_and_leaves_nothing(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake)
+    shop.night(NIGHTS[0])
+    with pytest.raises(GateError, match=r"no published scores.*2013-04-02"):
+        report_drift(spark, shop.spec(*NIGHTS), SHOP)
+    assert not delta.table_exists(lake, DRIFT_TABLE.name)
+    assert not Path(f"{lake}/reports").exists()
+
+
+def test_scores_of_another_model_than_the_runs_fail(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake)
+    shop.sha256 = "0" * 64
+    shop.night(NIGHTS[0])
+    with pytest.raises(ModelError, match="another model"):
+        report_drift(spark, shop.spec(), SHOP)
+
+
+def test_scores_of_two_models_in_a_night_fail(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake)
+    shop.night(NIGHTS[0], version=["1"] * 200 + ["2"] * 200)
+    with pytest.raises(GateError, match="scores of several models"):
+        report_drift(spark, shop.spec(), SHOP)
+
+
+def test_a_night_without_features_fails(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake)
+    shop.night(NIGHTS[0])
+    put(lake, SHOP.feature_table, NIGHTS[0], {"order": []})
+    with pytest.raises(GateError, match=r"no feature rows.*2013-04-01"):
+        report_drift(spark, shop.spec(), SHOP)
+
+
+def test_a_feature_that_the_model_never_saw_fails(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake)
+    shop.night(NIGHTS[0])
+    known = profile_arrays(features(100, seed=1), PROFILED[:1])
+    shop.write_model(known)
+    shop.night(NIGHTS[0])
+    with pytest.raises(GateError, match="does not hold channel, weekday"):
+        report_drift(spark, shop.spec(), SHOP)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [None, JobResult(status="failed"), JobResult(status="succeeded", values={})],
+    ids=["none", "failed", "mute"],
+)
+def test_without_a_finished_score_task_it_fails(spark: SparkSession, lake: str, result: JobResult | None) -> None:
+    shop = Shop(lake)
+    shop.night(NIGHTS[0])
+    spec = replace(shop.spec(), run_id="run2")
+    if result is not None:
+        files.write_text(f"{spec.run_dir}/score/result.json", result.to_json())
+    with pytest.raises(GateError, match="scor"):
+        report_drift(spark, spec, SHOP)
