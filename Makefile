@@ -49,7 +49,7 @@ backfill: setup ## FROM=2013-04-04 TO=2013-04-06 | Run a range of nights as an A
 train: setup ## [FORCE=1] | Train on the first history and print the AUC; FORCE=1 trains again
 	@exec $(NIGHTJAR) train
 
-query: setup ## [SQL="SELECT …"] | Read the lake's tables with DuckDB; without SQL, list them
+query: setup ## [SQL="SELECT ..."] | Read the lake's tables with DuckDB; without SQL, list them
 	@exec $(NIGHTJAR) query
 
 new-use-case: setup ## NAME=churn | Write the folder and the DAG file of a new use case

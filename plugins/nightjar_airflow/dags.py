@@ -64,8 +64,10 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         start_date=datetime.combine(use_case.first_night, time.min, tzinfo=ZoneInfo(use_case.timezone)),
         tags=["nightjar", use_case.name, "nightly"],
         deadline=DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT,
-            interval=timedelta(minutes=use_case.deadline_minutes),
+            # The logical date is the start of the night's interval, which the schedule runs a day later. From the
+            # moment of queueing would be plainer, but then clearing a run fails (apache/airflow#70368).
+            reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
+            interval=timedelta(days=1, minutes=use_case.deadline_minutes),
             callback=AsyncCallback(night_is_late, {"dag_id": dag_id, "minutes": use_case.deadline_minutes}),
         ),
         **_common(use_case, doc_md, max_active_runs=1),

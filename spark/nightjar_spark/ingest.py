@@ -33,6 +33,7 @@ from nightjar_spark.io import write_unpublished
 from nightjar_spark.landed import MALFORMED_LINE, read_landed
 from nightjar_spark.main import main
 from nightjar_spark.timing import timed
+from nightjar_spark.worker_errors import from_workers
 
 log = logging.getLogger(__name__)
 _SOURCES_AT_A_TIME = 3
@@ -75,7 +76,8 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         RowCountError: when rows got lost or doubled on the way.
         StorageFullError: when the lake takes no more bytes.
     """
-    return ingest(spark, spec, load_use_case(spec.use_case), Settings.from_environment().landing)
+    landing = Settings.from_environment().landing
+    return ingest(spark, spec, load_use_case(spec.use_case), landing)
 
 
 def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) -> JobResult:
@@ -85,10 +87,19 @@ def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) 
     seconds: dict[str, float] = {}
     with timed(seconds, "check_landing"):
         landed = check_landing(landing, use_case, nights)
+    with from_workers():
+        return _ingest_landed(spark, spec, use_case, landed, seconds)
+
+
+def _ingest_landed(
+    spark: SparkSession, spec: JobSpec, use_case: UseCase, landed: Sequence[LandedFile], seconds: dict[str, float]
+) -> JobResult:
+    """Read, check and write everything; then publish."""
+    nights = spec.nights(use_case.timezone)
     annotated: list[_Annotated] = []
     try:
         with timed(seconds, "read_and_check"):
-            annotated = _together(lambda source: _annotate(spark, source, landed), use_case.sources)
+            annotated = _together(spark, lambda source: _annotate(spark, source, landed), use_case.sources)
         with timed(seconds, "quarantine"):
             outputs = {use_case.quarantine_table.name: _quarantine(annotated, spec, use_case)}
         counts = {item.source.name: item.counts for item in annotated}
@@ -100,7 +111,7 @@ def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) 
             quarantine=table_uri(spec.lake, use_case.quarantine_table.name),
         )
         with timed(seconds, "write"):
-            files = _together(lambda item: _write_accepted(item, spec), annotated)
+            files = _together(spark, lambda item: _write_accepted(item, spec), annotated)
         with timed(seconds, "publish"):
             for item, written in zip(annotated, files, strict=True):
                 table = item.source.table
@@ -195,10 +206,10 @@ def _result(annotated: Sequence[_Annotated], outputs: dict[str, int], seconds: d
     )
 
 
-def _together(work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
+def _together(spark: SparkSession, work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
     """Do the same for every source, some at a time: planning one query overlaps running another."""
     with ThreadPoolExecutor(max_workers=_SOURCES_AT_A_TIME, thread_name_prefix="ingest") as pool:
-        return list(pool.map(inheritable_thread_target(work), items))
+        return list(pool.map(inheritable_thread_target(spark)(work), items))
 
 
 if __name__ == "__main__":

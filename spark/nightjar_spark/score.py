@@ -16,7 +16,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
-from nightjar.registry.models import fetch, resolve
+from nightjar.registry.models import resolve, ship
 from nightjar.scoring.batches import ScoringTask, score_batches
 from nightjar_spark.io import read_table, replace_nights
 from nightjar_spark.main import main
@@ -40,8 +40,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     use_case = load_use_case(spec.use_case)
     nights = list(spec.nights(use_case.timezone))
     version = resolve(use_case.name, spec.params.get("model_version"))
-    folder = f"{spec.lake}/models/{version.name}/{version.version}"
-    model = fetch(version, folder)
+    model, folder = ship(version, spec.lake)
     log.info("model %s version %s, sha256 %s", version.name, version.version, model.sha256[:12])
     resolved = time.monotonic()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -71,10 +72,10 @@ def test_a_row_leads_to_model_training_set_and_commit(first_run: FirstRun) -> No
     assert "promotion" in kinds
     promotion = next(event for event in events if event["event"] == "promotion")
     assert promotion["model_version"] == version
-    folder = Path(first_run.lake) / "models" / USE_CASE.name / version
+    folder = Path(first_run.lake) / "models" / USE_CASE.name / sha256
     card = json.loads((folder / "model.json").read_text())
     assert card["tables"]["features/flight_delay"] >= 0
-    assert len(sha256) == 64
+    assert hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest() == sha256
 
 
 def test_the_report_is_one_page_that_needs_nothing_else(first_run: FirstRun) -> None:
@@ -87,7 +88,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(first_run: FirstRun) -> 
 def test_drift_is_kept_by_column(first_run: FirstRun) -> None:
     drift = delta.read_nights(first_run.lake, "monitoring/drift", NIGHTS)
     assert set(drift["ds"].unique().to_pylist()) == set(NIGHTS)
-    assert "prediction" in drift["column"].unique().to_pylist()
+    assert "prediction" in drift["column_name"].unique().to_pylist()
     assert (pc.min(drift["psi"]).as_py() or 0) > -1
 
 

@@ -145,7 +145,7 @@ class UseCase:
         training_schedule: Cron expression of the training, in ``timezone``.
         first_night: Earliest night that the sources hold.
         last_night: Latest night that the sources hold; None when they go on.
-        deadline_minutes: The nightly run alerts when it is not done this long after it was queued.
+        deadline_minutes: A scheduled night alerts when it is not done this long after its time.
         sources: What lands each night.
         entity: Key columns of a scored thing (typed as in the feature table).
         carried: Columns of the feature table that BI wants beside the score.

@@ -158,6 +158,9 @@ def commit(
 ) -> int:
     """Replace exactly ``nights`` of a table by ``data_files``, in one commit.
 
+    Nights that hold these very bytes already are left as they are, and the new files are removed: a rerun with the same
+    inputs makes no new version, so that whoever pins a version gets the same one.
+
     Args:
         lake: The lake's root.
         schema: The declared table.
@@ -168,7 +171,7 @@ def commit(
         attempt: A number that grows with each attempt at these nights; it is kept in the log for :func:`last_attempt`.
 
     Returns:
-        The version made.
+        The version that holds the files.
 
     Raises:
         LakeError: when a file is missing, of another size, outside the partitions, or in the table already.
@@ -181,6 +184,12 @@ def commit(
     table = ensure_table(lake, schema)
     uri = table_uri(lake, schema.name)
     _check_files(uri, table, data_files, replaced)
+    filters = [(column, "in", list(values)) for column, values in replaced.items()]
+    held = [held_uri.removeprefix(f"{uri}/") for held_uri in table.file_uris(partition_filters=filters)]
+    if table.version() > 0 and _same_bytes(uri, held, [file.path for file in data_files]):
+        for file in data_files:
+            files.delete_file(f"{uri}/{file.path}")
+        return int(table.version())
     actions: list[AddAction | RemoveAction] = [
         AddAction(
             path=file.path,
@@ -198,7 +207,7 @@ def commit(
             mode="overwrite",
             schema=Schema.from_arrow(arrow_schema(schema)),
             partition_by=list(schema.partition_by),
-            partition_filters=[(column, "in", list(values)) for column, values in replaced.items()],
+            partition_filters=filters,
             commit_properties=CommitProperties(
                 custom_metadata={
                     "engine": ENGINE,
@@ -238,6 +247,17 @@ def read_nights(
 
     dataset = open_table(lake, name, version).to_pyarrow_dataset()
     return dataset.to_table(columns=columns, filter=pc.field("ds").isin(list(nights)))
+
+
+def _same_bytes(uri: str, held: Sequence[str], written: Sequence[str]) -> bool:
+    """Whether two sets of files are the same but for names; rows are sorted, so the same rows give the same bytes."""
+    if len(held) != len(written):
+        return False
+    sizes = [sorted(files.size(f"{uri}/{path}") for path in paths) for paths in (held, written)]
+    if sizes[0] != sizes[1]:
+        return False
+    digests = [sorted(files.sha256(f"{uri}/{path}") for path in paths) for paths in (held, written)]
+    return digests[0] == digests[1]
 
 
 def _attempt_id(night: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -67,6 +68,24 @@ def read_bytes(uri: str) -> bytes:
     system, path = filesystem(uri)
     with explained(uri), system.open_input_stream(path) as stream:
         return bytes(stream.read())
+
+
+def size(uri: str) -> int:
+    """Bytes of a file; -1 when there is none."""
+    system, path = filesystem(uri)
+    with explained(uri):
+        found = system.get_file_info(path).size
+    return -1 if found is None else int(found)
+
+
+def sha256(uri: str) -> str:
+    """SHA-256 of a file's content, read in pieces."""
+    system, path = filesystem(uri)
+    digest = hashlib.sha256()
+    with explained(uri), system.open_input_stream(path) as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def write_text(uri: str, text: str) -> None:

@@ -133,7 +133,7 @@ class AirflowApi:
         path = f"{_run(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{task.try_number}"
         answer = self._call("GET", path, params={"full_content": "true"}, missing_ok=True) or {"content": []}
         lines = [line if isinstance(line, dict) else {"event": line} for line in answer["content"]]
-        lines = [line for line in lines if str(line["event"]).strip()]
+        lines = [line for line in lines if str(line["event"]).strip() and not str(line["event"]).startswith("::")]
         errors = [line for line in lines if line.get("level") in {"error", "critical"}]
         last = (errors or lines or [{"event": "it has no log"}])[-1]
         exceptions = last.get("error_detail") or [{}]

@@ -47,12 +47,14 @@ class Follower:
         api: The Airflow server.
         progress: Shows what runs.
         check: Raises when a server has died.
+        fresh: The servers have just been started, so a run that seems to go on was cut off with those before them.
     """
 
-    def __init__(self, api: AirflowApi, progress: Progress, check: Callable[[], None]) -> None:
+    def __init__(self, api: AirflowApi, progress: Progress, check: Callable[[], None], *, fresh: bool) -> None:
         self._api = api
         self._progress = progress
         self._check = check
+        self._fresh = fresh
 
     def wait_parsed(self, dag_ids: tuple[str, ...]) -> None:
         """Wait until the DAGs are there, and let them run.
@@ -77,7 +79,7 @@ class Follower:
             self._api.unpause(dag_id)
 
     def ensure(self, request: Request, *, again: bool = False) -> bool:
-        """Bring a run to success: trigger it, take up one that goes on, clear a failed one.
+        """Bring a run to success: trigger it, follow one that goes on, clear one that failed or was cut off.
 
         Args:
             request: The run.
@@ -94,7 +96,7 @@ class Follower:
             return False
         if state is None:
             self._api.trigger(request.dag_id, request.run_id, conf=request.conf, interval=request.interval)
-        elif state in {"success", "failed"}:
+        elif self._fresh or state in {"success", "failed"}:
             self._api.clear(request.dag_id, request.run_id)
         self.wait(request)
         return True

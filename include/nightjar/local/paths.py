@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +14,17 @@ class Paths:
 
     Attributes:
         root: The checkout.
+        state: Where all state lies; None is ``<root>/var``.
     """
 
     root: Path
+    state: Path | None = None
 
     @classmethod
-    def here(cls) -> Paths:
-        """The checkout that this file belongs to."""
-        return cls(Path(__file__).resolve().parents[3])
+    def here(cls, environ: Mapping[str, str] = os.environ) -> Paths:
+        """The checkout that this file belongs to, with its state where ``NIGHTJAR_VAR`` says."""
+        state = environ.get("NIGHTJAR_VAR")
+        return cls(Path(__file__).resolve().parents[3], Path(state).resolve() if state else None)
 
     @property
     def venv(self) -> Path:
@@ -53,7 +58,7 @@ class Paths:
     @property
     def var(self) -> Path:
         """All state: delete it to begin anew."""
-        return self.root / "var"
+        return self.state or self.root / "var"
 
     @property
     def logs(self) -> Path:

@@ -60,6 +60,9 @@ def spark_connection(core_count: int) -> str:
     conf = {
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
+        "spark.driver.memory": "2g",
+        # A night is short: the second compiler's work would not be paid back, and it takes a core meanwhile.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": str(core_count),
         "spark.databricks.delta.snapshotPartitions": str(core_count),
@@ -111,6 +114,7 @@ def everything(paths: Paths, ports: Ports, environ: Mapping[str, str] = os.envir
         "MLFLOW_TRACKING_URI": ports.mlflow_url,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "NIGHTJAR_LAKE": str(paths.lake),
+        "NIGHTJAR_MODEL_CACHE": str(paths.var / "models"),
         "NIGHTJAR_GIT_COMMIT": git_commit(paths.root),
         "NO_PROXY": direct,
         "no_proxy": direct,

@@ -137,7 +137,7 @@ class Servers:
             server.ask_to_stop()
         for server in self._servers:
             server.wait_stopped()
-        end_descendants(os.getpid())
+        end_descendants()
         self._lock.release()
 
     def check(self) -> None:

@@ -46,7 +46,7 @@ def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
         UnreachableError: when one does not start.
     """
     with Servers(paths, progress.say) as servers:
-        session = _session(paths, progress, servers.ports, servers.check)
+        session = _session(paths, progress, servers.ports, servers.check, fresh=True)
 
         def unhealthy() -> list[str]:
             mlflow = [] if answers(f"{servers.ports.mlflow_url}/health") else ["MLflow"]
@@ -72,15 +72,15 @@ def any_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
                 "the run that kept the servers has ended", where=str(paths.run_file), fix="run the command again"
             )
 
-    yield _session(paths, progress, state.ports, check)
+    yield _session(paths, progress, state.ports, check, fresh=False)
 
 
-def _session(paths: Paths, progress: Progress, ports: Ports, check: Callable[[], None]) -> Session:
+def _session(paths: Paths, progress: Progress, ports: Ports, check: Callable[[], None], *, fresh: bool) -> Session:
     api = AirflowApi(ports.airflow_url, USER, admin_password(paths.airflow_home))
     return Session(
         api=api,
         ports=ports,
-        follower=Follower(api, progress, check),
+        follower=Follower(api, progress, check, fresh=fresh),
         environ=server_environment.everything(paths, ports),
         check=check,
     )

@@ -70,7 +70,7 @@ def render(
         "",
         f"Model   version {training.version}: {training.line()}",
         "",
-        f"The {len(riskiest[1])} riskiest of the last night",
+        f"The {len(riskiest[1])} riskiest of the last night (times in UTC)",
         *table(*riskiest),
         "",
         f"Report  {report}",

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 GRACE_SECONDS = 4.0
@@ -26,13 +26,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def descendants(pid: int) -> list[int]:
-    """Process ids below ``pid``, the nearest first."""
+    """Process ids below ``pid``, the nearest first.
+
+    One that changes its parent while we look may be missed: look again until there is no child left.
+    """
     children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            after_name = stat.read_text().rpartition(")")[2].split()
-            if after_name[0] != "Z":
-                children.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
+    for child, parent in _parents():
+        children.setdefault(parent, []).append(child)
     found: list[int] = []
     front = [pid]
     while front:
@@ -41,27 +41,44 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def _parents() -> Iterator[tuple[int, int]]:
+    """Each process and its parent; dead ones that nobody has waited for are left out."""
+    if not Path("/proc/self/stat").exists():
+        listing = subprocess.run(["/bin/ps", "-axo", "pid=,ppid=,stat="], capture_output=True, text=True).stdout
+        rows = (line.split() for line in listing.splitlines())
+        yield from ((int(row[0]), int(row[1])) for row in rows if not row[2].startswith("Z"))
+        return
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+            if state != "Z":
+                yield int(stat.parent.name), int(parent)
+
+
+def end_descendants(grace_seconds: float = GRACE_SECONDS) -> None:
+    """End all processes below this one: SIGTERM, then SIGKILL to those that are left after ``grace_seconds``."""
+    _signal_all(descendants(os.getpid()), signal.SIGTERM)
+    deadline = time.monotonic() + grace_seconds
+    while _has_children():
+        if time.monotonic() > deadline:
+            _signal_all(descendants(os.getpid()), signal.SIGKILL)
+        time.sleep(0.05)
+
+
 def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
-def end_descendants(pid: int, grace_seconds: float = GRACE_SECONDS) -> None:
-    """End all processes below ``pid``: SIGTERM, then SIGKILL to those that are left after ``grace_seconds``."""
-    _signal_all(descendants(pid), signal.SIGTERM)
-    deadline = time.monotonic() + grace_seconds
-    while left := descendants(pid):
-        if time.monotonic() > deadline:
-            _signal_all(left, signal.SIGKILL)
-        _reap()
-        time.sleep(0.05)
-
-
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
+def _has_children() -> bool:
+    """Whether a child is left, orphans that came to us included; dead ones are waited for."""
+    try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def become_subreaper() -> None:
@@ -88,7 +105,7 @@ def supervise(command: Sequence[str]) -> int:
         ready, _, _ = select.select([woken, sys.stdin], [], [], 5)
         signals = os.read(woken, 1024) if woken in ready else b""
         asked = sys.stdin in ready or signal.SIGTERM in signals or signal.SIGINT in signals
-    end_descendants(os.getpid())
+    end_descendants()
     return 0 if asked else server.returncode
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.settings import Settings
+from nightjar.lake import files
 from nightjar.registry import rest
-from nightjar.training.model import SUMS_FILE, TabularModel
+from nightjar.training.model import SUMS_FILE, TabularModel, upload
 
 CHAMPION = "champion"
 SHA256_TAG = "nightjar.model_sha256"
@@ -120,16 +121,26 @@ def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
         ModelError: when its files are not those that were trained (the version's tag says which).
         UnreachableError: when MLflow does not answer and the cache does not hold it.
     """
-    root = Path(folder or os.environ.get("NIGHTJAR_MODEL_CACHE") or f"{tempfile.gettempdir()}/nightjar-models")
-    cached = root / model.sha256
-    if not (cached / SUMS_FILE).exists():
-        _download(model, cached)
+    cached = _cached(model, folder)
     try:
-        return TabularModel.load(str(cached.absolute()), sha256=model.sha256)
+        return TabularModel.load(str(cached), sha256=model.sha256)
     except ModelError:
         # a spoilt cache must not outlive its discovery; a spoilt artifact store fails again at the next try
         shutil.rmtree(cached, ignore_errors=True)
         raise
+
+
+def ship(model: ModelVersion, lake: str) -> tuple[TabularModel, str]:
+    """Fetch a version and put its files into the lake, where every Spark worker reads them.
+
+    Returns:
+        The model, and the URI of its folder: ``<lake>/models/<name>/<sha256>``.
+    """
+    fetched = fetch(model)
+    uri = f"{lake}/models/{model.name}/{model.sha256}"
+    if not files.exists(f"{uri}/{SUMS_FILE}"):
+        upload(_cached(model, None), uri)
+    return fetched, uri
 
 
 def links(model: ModelVersion) -> dict[str, str]:
@@ -167,6 +178,14 @@ def _version(document: Mapping[str, object]) -> ModelVersion:
         run_id=str(document.get("run_id", "")),
         tags=tags,
     )
+
+
+def _cached(model: ModelVersion, folder: str | None) -> Path:
+    root = Path(folder or os.environ.get("NIGHTJAR_MODEL_CACHE") or f"{tempfile.gettempdir()}/nightjar-models")
+    cached = (root / model.sha256).absolute()
+    if not (cached / SUMS_FILE).exists():
+        _download(model, cached)
+    return cached
 
 
 def _download(model: ModelVersion, target: Path) -> None:

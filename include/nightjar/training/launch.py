@@ -121,7 +121,6 @@ class LocalRanks:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
             "OMP_NUM_THREADS": str(self.threads_per_rank),
-            "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait starve the other ranks of a small machine
             "PYTHONUNBUFFERED": "1",
             LIFELINE: "stdin",
         }

@@ -175,6 +175,12 @@ def download(uri: str, folder: Path) -> None:
         (folder / name).write_bytes(_read(uri, name))
 
 
+def upload(folder: Path, uri: str) -> None:
+    """Copy a local model folder to the lake; its sums come last, so that a folder without them is not a model."""
+    for name in (*MODEL_FILES, SUMS_FILE):
+        files.write_bytes(f"{uri}/{name}", (folder / name).read_bytes())
+
+
 def _read(uri: str, name: str) -> bytes:
     system, path = files.filesystem(f"{uri}/{name}")
     try:

@@ -2,8 +2,8 @@
 
 There is no second implementation of a rule: Spark evaluates its predicate over every row, once, and counts the broken
 rows by night (:func:`nightjar_spark.contracts.count_by_night`, as for the quarantine). Great Expectations judges that
-table of counts, a row a night and a column a rule. Given the rows themselves it needs a dozen Spark jobs a table for
-the same verdict: 11 s of CPU for the five tables of one night, against 3 s.
+table of counts, a row a night and a column a rule. Given the rows themselves it reached the same verdict over four
+tables of one night in 39 Spark jobs and 11 s of CPU, instead of 16 jobs and 5 s.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 INDEX = "index.html"
 LISTED_RESULTS = 100
+VIEWS = "nightjar.validation.docs_view"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def suite_of(check: TableCheck) -> ExpectationSuite:
             column=rule.name,
             min_value=0,
             max_value=0,
-            description=f"No row breaks {rule.name}: {rule.reason}".replace("$", "$$"),
+            description=f"No row breaks {rule.name}: {rule.reason}",
             notes=f"A row breaks it when `{rule.broken_when}`; severity: {rule.severity}.",
             severity="warning" if rule.severity == "warn" else "critical",
         )
@@ -181,8 +182,14 @@ def _project(site: str) -> Any:
             "site_index_builder": {
                 "class_name": "DefaultSiteIndexBuilder",
                 "validation_results_limit": LISTED_RESULTS,
+                "renderer": {"module_name": VIEWS, "class_name": "RunsRenderer"},
+                "view": {"module_name": VIEWS, "class_name": "RunsView"},
             },
-            "site_section_builders": {"expectations": "None", "profiling": "None"},
+            "site_section_builders": {
+                "validations": {"view": {"module_name": VIEWS, "class_name": "ResultView"}},
+                "expectations": "None",
+                "profiling": "None",
+            },
         }
     }
     return DataContextConfig(
@@ -201,7 +208,7 @@ def _run(context: EphemeralDataContext, source: Any, check: TableCheck, run_id: 
     )
 
     suite = context.suites.add(suite_of(check))
-    batch = source.add_dataframe_asset(check.table).add_batch_definition_whole_dataframe("nights")
+    batch = source.add_dataframe_asset(suite.name).add_batch_definition_whole_dataframe("nights")
     definition = context.validation_definitions.add(ValidationDefinition(name=suite.name, data=batch, suite=suite))
     result = definition.run(batch_parameters={"dataframe": counts_frame(check)}, run_id=run_id)
     identifier = ValidationResultIdentifier(

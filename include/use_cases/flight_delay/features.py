@@ -71,7 +71,7 @@ def schedule_features(schedule: DataFrame, airports: DataFrame) -> DataFrame:
     plane = Window.partitionBy("ds", "tailnum")
     in_order = plane.orderBy("scheduled_departure", "carrier", "flight")
     has_plane = F.col("tailnum").isNotNull()
-    return with_schedule(schedule, airports).select(
+    return with_schedule(schedule, airports).repartition("ds").select(
         "ds",
         flight_date.alias("flight_date"),
         *("carrier", "flight", "origin", "dest", "tailnum", "scheduled_departure", "sched_dep_time", "distance"),

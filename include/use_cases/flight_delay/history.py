@@ -81,33 +81,44 @@ def with_history(schedule: DataFrame, labels: DataFrame) -> DataFrame:
         .agg(*(F.sum(count).alias(count) for count in COUNTS), F.collect_list("request").alias("requests"))
     )
     by_key = Window.partitionBy("kind", "key").orderBy("day")
-    trailing = (
-        F.coalesce(F.sum(count).over(by_key.rangeBetween(1 - days, 0)), F.lit(0)).alias(f"{count}_{days}d")
-        for days in WINDOWS
-        for count in COUNTS
+    trailing = F.array(
+        *(
+            F.coalesce(F.sum(count).over(by_key.rangeBetween(1 - days, 0)), F.lit(0))
+            for days in WINDOWS
+            for count in COUNTS
+        )
     )
     answers = (
-        daily.select("kind", "requests", F.struct(*trailing).alias("counts"))
+        daily.select("kind", "requests", trailing.alias("counts"))
         .select("kind", "counts", F.explode("requests").alias("request"))
         .groupBy("request")
-        .agg(F.map_from_entries(F.collect_list(F.struct("kind", "counts"))).alias("history"))
+        .agg(F.sort_array(F.collect_list(F.struct("kind", "counts"))).alias("history"))
     )
     return answers.select("request.*", *history_features(F.col("history")))
 
 
 def history_features(history: Column) -> list[Column]:
-    """The history features, from the map of kind to its counts.
+    """The late rate and mean delay of each kind and window.
 
-    Rates and means are smoothed to those of all flights in the same window, ``(late + s * overall) / (flights + s)``:
-    the posterior mean under a prior worth ``s`` flights. While nothing is known of any flight they are null.
+    They are smoothed to those of all flights in the same window, ``(late + s * overall) / (flights + s)``: the
+    posterior mean under a prior worth ``s`` flights. While nothing is known of any flight they are null.
+
+    Args:
+        history: Array of (kind, counts), in alphabetical order of all kinds; counts holds flights, late and minutes
+            of each window in turn.
     """
+    position = {kind: at for at, kind in enumerate(sorted(HISTORY_KINDS))}
+
+    def count(kind: str, window: int, which: str) -> Column:
+        return history[position[kind]]["counts"][window * len(COUNTS) + COUNTS.index(which)]
+
     features = []
     for kind in HISTORY_KINDS:
-        for days in WINDOWS:
-            flights = history[kind][f"flights_{days}d"]
-            for name, count in (("late_rate", "late"), ("delay", "minutes")):
-                overall = F.try_divide(history["all"][f"{count}_{days}d"], history["all"][f"flights_{days}d"])
-                total = history[kind][f"{count}_{days}d"]
-                smoothed = (total + PRIOR_FLIGHTS * overall) / (flights + PRIOR_FLIGHTS)
-                features.append((overall if kind == "all" else smoothed).alias(f"{kind}_{name}_{days}d"))
+        for window, days in enumerate(WINDOWS):
+            for name, which in (("late_rate", "late"), ("delay", "minutes")):
+                value = F.try_divide(count("all", window, which), count("all", window, "flights"))
+                if kind != "all":
+                    flights = count(kind, window, "flights") + PRIOR_FLIGHTS
+                    value = (count(kind, window, which) + PRIOR_FLIGHTS * value) / flights
+                features.append(value.alias(f"{kind}_{name}_{days}d"))
     return features

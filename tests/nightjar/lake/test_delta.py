@@ -138,3 +138,13 @@ def test_statistics_bound_what_can_be_bounded(lake: str) -> None:
     assert (stats["minValues"]["name"], stats["maxValues"]["name"]) == ("n3", "n8")
     assert "value" not in stats["minValues"]
     assert stats["nullCount"]["at"] == 2
+
+
+def test_the_same_rows_again_make_no_new_version_and_leave_no_files(lake: str) -> None:
+    first = delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1), thing(FIRST, 2)]), [FIRST], run_id="a")
+    again = write(lake, [thing(FIRST, 1), thing(FIRST, 2)])
+    assert delta.commit(lake, TABLE, again, [FIRST], run_id="b") == first
+    folder = Path(delta.table_uri(lake, TABLE.name)) / f"ds={FIRST}"
+    assert len(list(folder.iterdir())) == 1
+    assert delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1), thing(FIRST, 3)]), [FIRST], run_id="c") == first + 1
+    assert ids(lake, FIRST) == [1, 3]

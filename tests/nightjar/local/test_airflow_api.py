@@ -133,8 +133,8 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(airflow_api.time, "sleep", lambda _: None)
 
 
-def follower(api: AirflowApi, out: io.StringIO | None = None) -> Follower:
-    return Follower(api, Progress(out or io.StringIO()), lambda: None)
+def follower(api: AirflowApi, out: io.StringIO | None = None, *, fresh: bool = False) -> Follower:
+    return Follower(api, Progress(out or io.StringIO()), lambda: None, fresh=fresh)
 
 
 def test_a_token_is_fetched_once_and_again_when_it_has_expired(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
@@ -205,6 +205,13 @@ def test_a_failed_run_is_cleared_and_one_that_goes_on_is_only_followed(airflow: 
     fake.run, fake.states = "running", ["running", "success"]
     assert follower(api).ensure(NIGHT)
     assert not [path for method, path, _ in fake.asked if method == "POST" and path != "/auth/token"]
+
+
+def test_a_run_that_was_cut_off_with_its_servers_is_cleared(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.run, fake.states = "running", ["running", "running", "success"]
+    assert follower(api, fresh=True).ensure(NIGHT)
+    assert len([path for _, path, _ in fake.asked if path.endswith("/clear")]) == 1
 
 
 def test_a_failure_ends_with_the_failing_tasks_last_log_line(airflow: tuple[FakeAirflow, AirflowApi]) -> None:

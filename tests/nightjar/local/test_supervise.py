@@ -51,7 +51,9 @@ def wait_for(condition: Callable[[], bool], seconds: float = 15) -> bool:
 def start_tree(folder: Path, keeper: list[str] | None = None) -> tuple[subprocess.Popen[bytes], list[int]]:
     supervisor = [sys.executable, "-m", "nightjar.local.supervise", sys.executable, "-c", TREE, str(folder)]
     process = subprocess.Popen([*(keeper or []), *supervisor], stdin=subprocess.PIPE, start_new_session=True)
-    assert wait_for(lambda: (folder / "pids").exists(), 60), "the tree did not start"
+    if not wait_for(lambda: (folder / "pids").exists(), 60):
+        process.kill()
+        pytest.fail("the tree did not start")
     pids = [int(pid) for pid in (folder / "pids").read_text().split()]
     assert all(alive(pid) for pid in pids)
     return process, pids

@@ -1,0 +1,99 @@
+"""The real Airflow and MLflow: they come up, run a DAG, and die with whoever started them, even by ``kill -9``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nightjar.local.paths import Paths
+from nightjar.local.ports import is_free
+from nightjar.local.state import RunState, read_state
+
+DAG = """
+from __future__ import annotations
+import subprocess
+from airflow.sdk import dag, task
+
+@dag(dag_id="scratch", schedule=None)
+def scratch():
+    @task
+    def leaves_a_process_behind():
+        subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+    leaves_a_process_behind()
+
+scratch()
+"""
+KEEPER = """
+import sys, time
+from pathlib import Path
+from nightjar.local.follow import Request
+from nightjar.local.paths import Paths
+from nightjar.local.progress import Progress
+from nightjar.local.session import own_servers
+
+with Progress() as progress, own_servers(Paths(Path(sys.argv[1])), progress) as session:
+    session.follower.wait_parsed(("scratch",))
+    session.follower.ensure(Request(title="scratch", dag_id="scratch", run_id="one"))
+    print("the run succeeded", flush=True)
+    time.sleep(600)
+"""
+
+
+def processes_of(root: Path) -> list[str]:
+    """Command lines of the processes whose environment names this checkout's Airflow."""
+    mark = f"AIRFLOW_HOME={Paths(root).airflow_home}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "scratch.py").write_text(DAG)
+    return tmp_path
+
+
+@pytest.mark.e2e
+def test_servers_run_a_dag_and_leave_nothing_when_their_parent_is_killed(checkout: Path) -> None:
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", KEEPER, str(checkout)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert keeper.stdout
+    lines: list[str] = []
+    while (line := keeper.stdout.readline()) and line != "the run succeeded\n":
+        lines.append(line)
+    assert line == "the run succeeded\n", "".join(lines)
+    state = read_state(Paths(checkout).run_file)
+    assert isinstance(state, RunState)
+    assert state.pid == keeper.pid
+    running = processes_of(checkout)
+    assert [command for command in running if command.startswith("sleep 600")]
+    assert len(running) > 6
+
+    os.kill(keeper.pid, 9)
+    killed = time.monotonic()
+    keeper.wait()
+    while processes_of(checkout) and time.monotonic() - killed < 20:
+        time.sleep(0.1)
+    assert not processes_of(checkout)
+    assert time.monotonic() - killed < 10
+    assert read_state(Paths(checkout).run_file) is None
+    assert is_free(state.ports.airflow)
+    assert is_free(state.ports.mlflow)
+    password = next((checkout / "var" / "airflow").glob("simple_auth*")).read_text().split('"')[3]
+    logs = [path for path in (checkout / "var").rglob("*.log") if password in path.read_text(errors="replace")]
+    assert not logs

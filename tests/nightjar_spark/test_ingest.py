@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from landed_nights import NIGHTS, SHOP, land_night, orders_of, tolerant, write_manifest
+
+from nightjar.contracts.errors import (
+    ConfigurationError,
+    ContractError,
+    RowCountError,
+    SourceError,
+    StorageFullError,
+)
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.use_case import UseCase
+from nightjar.lake import delta
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+FIRST, SECOND = NIGHTS
+RAW = ("raw/schedule", "raw/prices")
+
+
+class Shop:
+    """The small use case's lake and landing, and its ingest."""
+
+    def __init__(self, spark: SparkSession, root: Path) -> None:
+        self.spark = spark
+        self.lake = str(root / "lake")
+        self.landing = root / "landing"
+
+    def ingest(self, first: date = FIRST, last: date | None = None, *, use_case: UseCase = SHOP) -> JobResult:
+        from nightjar_spark.ingest import ingest
+
+        spec = JobSpec(
+            program="ingest",
+            use_case="shop",
+            first_night=first,
+            last_night=last or first,
+            dag_id="shop_nightly",
+            run_id="manual__1",
+            task_id="ingest",
+            lake=self.lake,
+        )
+        return ingest(self.spark, spec, use_case, str(self.landing))
+
+    def land(self, night: date = FIRST, lines: Mapping[str, Sequence[str]] | None = None) -> Path:
+        return land_night(self.landing, night, lines)
+
+    def rows(self, name: str, *nights: date) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = delta.read_nights(self.lake, name, nights or NIGHTS).to_pylist()
+        return sorted(found, key=lambda row: json.dumps(row, default=str))
+
+    def versions(self) -> dict[str, int]:
+        return {name: delta.open_table(self.lake, name).version() for name in RAW}
+
+    def rejected(self, *nights: date) -> list[tuple[str, list[str], dict[str, Any]]]:
+        rows = self.rows("quarantine/shop", *nights)
+        return [(row["table"], row["rules"], json.loads(row["row"])) for row in rows]
+
+
+@pytest.fixture
+def shop(spark: SparkSession, tmp_path: Path) -> Shop:
+    """Both nights landed and ingested: the last good tables."""
+    shop = Shop(spark, tmp_path)
+    for night in NIGHTS:
+        shop.land(night)
+    shop.ingest(FIRST, SECOND)
+    return shop
+
+
+def stopped(shop: Shop, kind: type[Exception], match: str, *, use_case: UseCase = SHOP) -> Any:
+    """Ingest the first night, see it stop with ``kind``, and see the raw tables as they were."""
+    versions, rows = shop.versions(), {name: shop.rows(name) for name in RAW}
+    with pytest.raises(kind, match=match) as caught:
+        shop.ingest(use_case=use_case)
+    assert shop.versions() == versions
+    assert {name: shop.rows(name) for name in RAW} == rows
+    return caught.value
+
+
+def test_clean_nights_become_raw_tables(shop: Shop) -> None:
+    result = shop.ingest(FIRST, SECOND)
+    assert (result.rows_in, result.rows_out, result.rows_rejected) == (22, 22, 0)
+    assert result.values["sources"]["schedule"] == {
+        "rows_in": 16,
+        "rows_out": 16,
+        "rows_rejected": 0,
+        "broken_rules": {},
+    }
+    assert result.outputs == {**shop.versions(), "quarantine/shop": 1}
+    row = shop.rows("raw/schedule", FIRST)[0]
+    written = datetime.fromtimestamp((shop.landing / "shop/2013-04-01/orders.csv").stat().st_mtime, UTC)
+    assert row == {
+        "shop": "N",
+        "number": 0,
+        "amount": 10.0,
+        "placed_at": datetime(2013, 4, 1, 0, 30, tzinfo=UTC),
+        "source_file": "shop/2013-04-01/orders.csv",
+        "landed_at": row["landed_at"],
+        "ds": FIRST,
+    }
+    assert abs(row["landed_at"] - written) < timedelta(milliseconds=1)
+    assert shop.rejected() == []
+
+
+def test_rerun_gives_the_same_rows_and_no_new_version(shop: Shop) -> None:
+    before, versions = {name: shop.rows(name) for name in RAW}, shop.versions()
+    shop.ingest(FIRST, SECOND)
+    assert {name: shop.rows(name) for name in RAW} == before
+    assert shop.versions() == versions
+
+
+def test_warnings_are_reported_and_keep_their_rows(shop: Shop) -> None:
+    result = shop.ingest()
+    assert result.values["sources"]["prices"]["broken_rules"] == {"price_known": 1}
+    assert [row["price"] for row in shop.rows("raw/prices", FIRST)] == [1.5, None, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("line", "rules", "kept"),
+    [
+        ("N,,20,2013-04-01T01:00:00Z", ["number_not_null"], {"number": None}),
+        ("NA,9,20,2013-04-01T01:00:00Z", ["shop_not_null"], {"shop": None}),
+        ("N,x1,20,2013-04-01T01:00:00Z", ["number_parses", "number_not_null"], {"number": "x1"}),
+        ("N,9,twenty,2013-04-01T01:00:00Z", ["amount_parses"], {"amount": "twenty"}),
+        ("N,9,1001,2013-04-01T01:00:00Z", ["amount_between"], {"amount": "1001"}),
+        ("N,9,-1,2013-04-01T01:00:00Z", ["amount_between"], {"amount": "-1"}),
+        ("W,9,20,2013-04-01T01:00:00Z", ["shop_one_of"], {"shop": "W"}),
+        ("N,9,20,2013-04-02T00:00:00Z", ["placed_in_day"], {"placed_at": "2013-04-02T00:00:00Z"}),
+        ("N,9,20,2013-03-31T23:59:59Z", ["placed_in_day"], {"placed_at": "2013-03-31T23:59:59Z"}),
+        ("N,9,20,", ["placed_at_not_null"], {"placed_at": None}),
+        ("N,9,20,soon", ["placed_at_parses", "placed_at_not_null"], {"placed_at": "soon"}),
+        ("W,9,9999,2013-04-01T01:00:00Z", ["shop_one_of", "amount_between"], {"shop": "W", "amount": "9999"}),
+    ],
+)
+def test_row_out_of_contract_goes_to_quarantine_as_it_landed(
+    shop: Shop, line: str, rules: list[str], kept: dict[str, Any]
+) -> None:
+    shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), line]})
+    result = shop.ingest()
+    assert (result.rows_in, result.rows_out, result.rows_rejected) == (12, 11, 1)
+    assert result.values["sources"]["schedule"]["broken_rules"] == dict.fromkeys(rules, 1)
+    ((table, broken, row),) = shop.rejected(FIRST)
+    assert (table, broken) == ("raw/schedule", rules)
+    assert {name: row[name] for name in kept} == kept
+    assert sorted(row) == ["amount", "number", "placed_at", "shop"]
+    assert len(shop.rows("raw/schedule", FIRST)) == 8
+
+
+@pytest.mark.parametrize("line", ["N,9,20,2013-04-01T01:00:00Z,extra", "N,9,20"])
+def test_line_with_another_number_of_fields_is_kept_whole(shop: Shop, line: str) -> None:
+    shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), line]})
+    shop.ingest()
+    ((_, rules, row),) = shop.rejected(FIRST)
+    assert rules[0] == "line_parses"
+    assert row == {"line": line}
+
+
+def test_quotes_and_commas_in_a_field_are_read(shop: Shop) -> None:
+    shop.land(FIRST, {"prices.csv": ['"Nut, ""best"" kind",2', '"",3', '"  ",4']})
+    result = shop.ingest()
+    assert {row["item"] for row in shop.rows("raw/prices", FIRST)} == {'Nut, "best" kind', "  "}
+    assert result.values["sources"]["prices"]["broken_rules"] == {"item_not_null": 1}
+
+
+def test_every_row_of_a_duplicate_key_is_rejected(shop: Shop) -> None:
+    shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), "N,0,99,2013-04-01T03:00:00Z"]})
+    result = shop.ingest()
+    assert result.rows_rejected == 2
+    assert {(tuple(rules), row["amount"]) for _, rules, row in shop.rejected(FIRST)} == {
+        (("key_unique",), "10"),
+        (("key_unique",), "99"),
+    }
+    assert (0, "N") not in {(row["number"], row["shop"]) for row in shop.rows("raw/schedule", FIRST)}
+
+
+def test_same_key_in_two_nights_is_no_duplicate(shop: Shop) -> None:
+    assert len(shop.rows("raw/schedule")) == 16
+
+
+def test_beyond_the_tolerance_the_night_stops_and_the_quarantine_shows_why(shop: Shop) -> None:
+    bad = [f"N,{i},2000,2013-04-01T01:00:00Z" for i in range(20, 24)]
+    shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), *bad]})
+    error = stopped(shop, ContractError, "raw/schedule, night 2013-04-01: 4 of 12 rows rejected")
+    assert "most by amount_between (4 rows: amount is outside 0 to 1000 euros)" in error.what
+    assert error.where == f"{shop.lake}/quarantine/shop"
+    assert error.how_many == 4
+    assert "then clear the task" in error.fix
+    assert [rules for _, rules, _ in shop.rejected(FIRST)] == [["amount_between"]] * 4
+
+
+def test_tolerance_of_the_source_decides(shop: Shop) -> None:
+    bad = [f"N,{i},2000,2013-04-01T01:00:00Z" for i in range(20, 24)]
+    shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), *bad]})
+    assert shop.ingest(use_case=tolerant(0.4)).rows_rejected == 4
+
+
+def test_stop_night_rule_stops_at_one_row(shop: Shop) -> None:
+    shop.land(FIRST, {"prices.csv": ["A,1.5", "B,101"]})
+    stopped(shop, ContractError, r"raw/prices, night 2013-04-01: 1 of 2 .* price_between stops the night")
+    assert shop.rejected(FIRST) == [("raw/prices", ["price_between"], {"item": "B", "price": "101"})]
+
+
+def test_missing_empty_truncated_and_other_files_stop_before_anything_is_read(shop: Shop) -> None:
+    folder = shop.land()
+    whole = (folder / "orders.csv").read_bytes()
+    (folder / "orders.csv").unlink()
+    stopped(
+        shop, SourceError, r"orders.csv of night 2013-04-01 is missing \| where: .*orders.csv \| how many: 1 \| do:"
+    )
+    (folder / "orders.csv").write_bytes(b"")
+    stopped(shop, SourceError, r"is empty \(0 bytes\)")
+    (folder / "orders.csv").write_bytes(whole[:-10])
+    stopped(shop, SourceError, f"is truncated: {len(whole) - 10} bytes of {len(whole)}")
+    (folder / "orders.csv").write_bytes(whole.replace(b"amount", b"sum"))
+    write_manifest(folder)
+    stopped(shop, SourceError, "another schema: missing amount, unknown sum")
+    shop.land(FIRST, {"orders.csv": []})
+    stopped(shop, SourceError, "has a header and no rows")
+
+
+def test_line_break_inside_a_field_is_a_row_count_error(shop: Shop) -> None:
+    folder = shop.land(FIRST, {"prices.csv": ['"A\nB",1', "C,2"]})
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["prices.csv"]["rows"] = 2
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    stopped(shop, RowCountError, "3 rows were read of prices.csv of night 2013-04-01, and its manifest promises 2")
+
+
+def test_interval_in_the_future(shop: Shop) -> None:
+    versions = shop.versions()
+    with pytest.raises(ConfigurationError, match="reaches into the future"):
+        shop.ingest(FIRST, datetime.now(UTC).date() + timedelta(days=1))
+    assert shop.versions() == versions
+
+
+def test_corrected_night_replaces_exactly_that_night(shop: Shop) -> None:
+    shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), "W,9,20,2013-04-01T01:00:00Z"]})
+    shop.land(SECOND, {"orders.csv": [*orders_of(SECOND), "W,9,20,2013-04-02T01:00:00Z"]})
+    shop.ingest(FIRST, SECOND)
+    other = {name: shop.rows(name, SECOND) for name in (*RAW, "quarantine/shop")}
+    shop.land(FIRST, {"orders.csv": [*orders_of(FIRST, 5), "S,9,20,2013-04-01T01:00:00Z"]})
+    shop.ingest(FIRST)
+    assert sorted(row["number"] for row in shop.rows("raw/schedule", FIRST)) == [0, 1, 2, 3, 4, 9]
+    assert shop.rejected(FIRST) == []
+    assert len(shop.rejected(SECOND)) == 1
+    assert {name: shop.rows(name, SECOND) for name in other} == other
+
+
+def test_columns_in_another_order_are_read_by_name(shop: Shop) -> None:
+    folder = shop.land()
+    (folder / "prices.csv").write_text("price,item\n7,A\n")
+    write_manifest(folder)
+    shop.ingest(FIRST, SECOND)
+    assert [(row["item"], row["price"]) for row in shop.rows("raw/prices", FIRST)] == [("A", 7.0)]
+    assert len(shop.rows("raw/prices", SECOND)) == 3
+
+
+def test_full_disk_stops_with_what_to_do_and_leaves_the_tables(shop: Shop, spark: SparkSession, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        tight = Shop(spark, small)
+        tight.landing = shop.landing
+        tight.ingest()
+        before, versions = {name: tight.rows(name) for name in RAW}, tight.versions()
+        with (small / "filler").open("wb", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(os.urandom(4096))
+            except OSError:
+                pass
+        with pytest.raises(StorageFullError, match=r"no space left .* do: free space"):
+            tight.ingest()
+        (small / "filler").unlink()
+        assert tight.versions() == versions
+        assert {name: tight.rows(name) for name in RAW} == before
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+FIELD = st.sampled_from(["N", "S", "W", "NA", "", "0", "1", "7", "-5", "1e9", "2013-04-01T02:00:00Z", "x,y", '"'])
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(lines=st.lists(st.lists(FIELD, min_size=1, max_size=6).map(",".join), min_size=1, max_size=25))
+def test_rows_in_are_rows_out_and_rejected_whatever_lands(shop: Shop, lines: list[str]) -> None:
+    lines = [line if line.strip() else "NA" for line in lines]
+    shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), *lines]})
+    result = shop.ingest(use_case=tolerant(1.0))
+    assert result.rows_in == 8 + len(lines) + 3
+    assert result.rows_in == result.rows_out + result.rows_rejected
+    kept, rejected = shop.rows("raw/schedule", FIRST), shop.rejected(FIRST)
+    assert len(kept) + len(rejected) == 8 + len(lines)
+    assert all(0 <= row["amount"] <= 1000 for row in kept if row["amount"] is not None)
+    assert len({(row["shop"], row["number"]) for row in kept}) == len(kept)
+    assert all(rules for _, rules, _ in rejected)
+
+
+def test_real_nights_of_flights(spark: SparkSession, tmp_path: Path) -> None:
+    from nightjar.contracts.nights import Nights
+    from nightjar_spark.ingest import ingest
+    from use_cases.flight_delay.landing import land
+    from use_cases.flight_delay.use_case import USE_CASE
+
+    first, last = date(2013, 3, 9), date(2013, 3, 11)  # clocks go forward on the 10th: 23 hours of weather
+    landing = str(tmp_path / "landing")
+    land(Nights(first=first, last=last, timezone=USE_CASE.timezone), landing)
+    lake = str(tmp_path / "lake")
+    spec = JobSpec(
+        program="ingest",
+        use_case="flight_delay",
+        first_night=first,
+        last_night=last,
+        dag_id="flight_delay_history",
+        run_id="manual__1",
+        task_id="ingest",
+        lake=lake,
+    )
+    result = ingest(spark, spec, USE_CASE, landing)
+    assert result.rows_rejected == 0
+    assert result.rows_in == result.rows_out
+    weather = delta.read_nights(lake, "raw/weather", [date(2013, 3, 10)]).to_pylist()
+    assert len(weather) == 23 * 3
+    flights = delta.read_nights(lake, "raw/flights", [last]).to_pylist()
+    schedule = delta.read_nights(lake, "raw/schedule", [date(2013, 3, 10)]).to_pylist()
+    key = ("carrier", "flight", "origin")
+    assert {tuple(row[k] for k in key) for row in flights} == {tuple(row[k] for k in key) for row in schedule}

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from landed_nights import NIGHTS, SHOP, land_night
+
+from nightjar.contracts.errors import ContractError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.rules import between
+from nightjar.contracts.use_case import UseCase
+from nightjar.lake import delta
+from nightjar.lake.parquet import write_files
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+FIRST, SECOND = NIGHTS
+
+
+class Validation:
+    """The small use case's lake with two ingested nights, and its validation."""
+
+    def __init__(self, spark: SparkSession, root: Path) -> None:
+        from nightjar_spark.ingest import ingest
+
+        self.spark, self.lake = spark, str(root / "lake")
+        for night in NIGHTS:
+            land_night(root / "landing", night)
+        ingest(spark, self.spec("ingest", FIRST, SECOND), SHOP, str(root / "landing"))
+
+    def spec(self, program: str, first: date, last: date) -> JobSpec:
+        return JobSpec(
+            program=program,
+            use_case="shop",
+            first_night=first,
+            last_night=last,
+            dag_id="shop_nightly",
+            run_id="manual__2013-04-02T06:00:00+00:00",
+            task_id=program,
+            lake=self.lake,
+        )
+
+    def features(self, nights: Sequence[date], *, rows: int = 8, **changed: Any) -> None:
+        """Write the nights' features: those of the orders that landed, with ``changed`` values in the first row."""
+        import pyarrow as pa
+
+        schema = delta.arrow_schema(SHOP.feature_table)
+        lines = [
+            {"ds": night, "shop": "NS"[i % 2], "number": i, "amount": 10.0 + i, **(changed if i == 0 else {})}
+            for night in nights
+            for i in range(rows)
+        ]
+        table = pa.Table.from_pylist(lines, schema=schema)
+        uri = delta.table_uri(self.lake, SHOP.feature_table.name)
+        written = write_files(iter(table.to_batches()), uri, schema, ("ds",))
+        delta.commit(self.lake, SHOP.feature_table, written, nights, run_id="r")
+
+    def validate(self, first: date = FIRST, last: date = SECOND, *, use_case: UseCase = SHOP) -> JobResult:
+        from nightjar_spark.validate_features import validate_features
+
+        return validate_features(self.spark, self.spec("validate_features", first, last), use_case)
+
+    def stopped(self, *, use_case: UseCase = SHOP) -> ContractError:
+        with pytest.raises(ContractError) as caught:
+            self.validate(use_case=use_case)
+        assert Path(caught.value.where).is_file(), "the message leads to a page that is there"
+        return caught.value
+
+
+@pytest.fixture
+def shop(spark: SparkSession, tmp_path: Path) -> Validation:
+    return Validation(spark, tmp_path)
+
+
+def test_features_that_keep_their_contract_pass_and_their_page_is_reachable(shop: Validation) -> None:
+    shop.features(NIGHTS)
+    result = shop.validate()
+    assert (result.rows_in, result.rows_out) == (16, 16)
+    assert result.values["tables"] == {
+        "features/shop": {"rows": 16, "broken_rules": {}},
+        "raw/schedule": {"rows": 16, "broken_rules": {}},
+    }
+    page = Path(result.values["data_docs"])
+    assert page.is_relative_to(f"{shop.lake}/data_docs/shop/validations/features_shop")
+    text = page.read_text()
+    assert "No row breaks amount_between: amount is outside 0 to 500 euros" in text
+    assert "Every night has the rows of its schedule" in text
+    assert result.inputs == {"features/shop": 1, "raw/schedule": 1}
+
+
+def test_earlier_runs_stay_listed(shop: Validation) -> None:
+    shop.features(NIGHTS)
+    pages = [Path(shop.validate().values["data_docs"]) for _ in range(2)]
+    index = Path(shop.lake, "data_docs/shop/index.html").read_text()
+    assert pages[0] != pages[1]
+    for page in pages:
+        assert page.is_file()
+        assert page.parent.name in index
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"amount": 501.0}, "features/shop breaks amount_between in 2 of 16 rows (amount is outside 0 to 500 euros)"),
+        ({"number": 2}, "features/shop breaks key_unique in 4 of 16 rows"),
+    ],
+)
+def test_broken_rule_stops_the_night(shop: Validation, changed: dict[str, Any], said: str) -> None:
+    shop.features(NIGHTS, **changed)
+    error = shop.stopped()
+    assert said in error.what
+    assert error.what.startswith("nights 2013-04-01..2013-04-02: ")
+    assert error.how_many == (4 if "key_unique" in said else 2)
+    assert "then clear ingest" in error.fix
+
+
+def test_warning_is_on_the_page_and_does_not_stop(shop: Validation) -> None:
+    use_case = replace(SHOP, rules=(replace(between("amount", 0, 12, unit="euros"), severity="warn"),))
+    shop.features(NIGHTS)
+    assert shop.validate(use_case=use_case).values["tables"]["features/shop"]["broken_rules"] == {"amount_between": 10}
+
+
+def test_night_without_rows_stops(shop: Validation) -> None:
+    shop.features([FIRST])
+    assert "features/shop has no rows in 1 of 2 nights, first 2013-04-02" in shop.stopped().what
+
+
+def test_validation_over_nothing_stops(shop: Validation) -> None:
+    shop.features(NIGHTS, rows=0)
+    assert "features/shop has no rows in 2 of 2 nights" in shop.stopped().what
+
+
+def test_night_with_fewer_rows_than_its_schedule_stops(shop: Validation) -> None:
+    shop.features([FIRST])
+    shop.features([SECOND], rows=7)
+    assert "features/shop has 7 rows for 8 scheduled in night 2013-04-02 (1 such nights)" in shop.stopped().what
+
+
+def test_declared_feature_that_is_not_there_stops(shop: Validation) -> None:
+    from nightjar.contracts.use_case import Feature
+
+    shop.features(NIGHTS)
+    use_case = replace(SHOP, features=(*SHOP.features, Feature("weight", "numeric", "Weight, kg.")))
+    assert "features/shop lacks the columns weight" in shop.stopped(use_case=use_case).what
+
+
+def test_raw_rows_must_still_keep_their_contract(shop: Validation) -> None:
+    shop.features(NIGHTS)
+    orders, prices = SHOP.sources
+    stricter = replace(orders, rules=(*orders.rules[:2], between("amount", 0, 16, unit="euros")))
+    error = shop.stopped(use_case=replace(SHOP, sources=(stricter, prices)))
+    assert error.what == (
+        "nights 2013-04-01..2013-04-02: raw/schedule breaks amount_between in 2 of 16 rows "
+        "(amount is outside 0 to 16 euros)"
+    )
