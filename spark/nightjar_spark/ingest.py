@@ -7,14 +7,12 @@ leaves every raw table at the version it had. The quarantine is published either
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any
 
-from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -33,12 +31,10 @@ from nightjar_spark.io import write_unpublished
 from nightjar_spark.landed import MALFORMED_LINE, read_landed
 from nightjar_spark.main import main
 from nightjar_spark.timing import timed
+from nightjar_spark.together import together
 from nightjar_spark.worker_errors import from_workers
 
 log = logging.getLogger(__name__)
-_SOURCES_AT_A_TIME = 3
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +95,7 @@ def _ingest_landed(
     annotated: list[_Annotated] = []
     try:
         with timed(seconds, "read_and_check"):
-            annotated = _together(spark, lambda source: _annotate(spark, source, landed), use_case.sources)
+            annotated = together(spark, lambda source: _annotate(spark, source, landed), use_case.sources)
         with timed(seconds, "quarantine"):
             outputs = {use_case.quarantine_table.name: _quarantine(annotated, spec, use_case)}
         counts = {item.source.name: item.counts for item in annotated}
@@ -111,7 +107,7 @@ def _ingest_landed(
             quarantine=table_uri(spec.lake, use_case.quarantine_table.name),
         )
         with timed(seconds, "write"):
-            files = _together(spark, lambda item: _write_accepted(item, spec), annotated)
+            files = together(spark, lambda item: _write_accepted(item, spec), annotated)
         with timed(seconds, "publish"):
             for item, written in zip(annotated, files, strict=True):
                 table = item.source.table
@@ -204,12 +200,6 @@ def _result(annotated: Sequence[_Annotated], outputs: dict[str, int], seconds: d
         values={"sources": by_source},
         seconds=seconds,
     )
-
-
-def _together(spark: SparkSession, work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
-    """Do the same for every source, some at a time: planning one query overlaps running another."""
-    with ThreadPoolExecutor(max_workers=_SOURCES_AT_A_TIME, thread_name_prefix="ingest") as pool:
-        return list(pool.map(inheritable_thread_target(spark)(work), items))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from nightjar_spark.contracts import annotate, count_by_night
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 from nightjar_spark.timing import timed
+from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)
 SCHEDULE = "schedule"
@@ -52,15 +53,12 @@ def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     contracts[features] = table_rules(features, use_case.rules)
     versions = {schema.name: delta.open_table(spec.lake, schema.name).version() for schema in contracts}
     with timed(seconds, "count"):
-        checks = {
-            schema.name: _check(
-                read_table(spark, spec.lake, schema.name, nights=nights, version=versions[schema.name]),
-                schema,
-                rules,
-                nights,
-            )
-            for schema, rules in contracts.items()
+        frames = {
+            name: read_table(spark, spec.lake, name, nights=nights, version=version)
+            for name, version in versions.items()
         }
+        counted = together(spark, lambda c: _check(frames[c[0].name], c[0], c[1], nights), list(contracts.items()))
+    checks = {check.table: check for check in counted}
     scheduled = checks[use_case.source(SCHEDULE).table.name].counts
     expected = {count.night: count.rows for count in scheduled}
     checks[features.name] = replace(checks[features.name], expected_rows=expected)

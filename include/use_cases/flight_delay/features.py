@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from use_cases.flight_delay.clock import minutes_of_day
 from use_cases.flight_delay.columns import LATE_MINUTES, WINDOWS
-from use_cases.flight_delay.history import known_labels, with_history
+from use_cases.flight_delay.history import known_labels, trailing_counts, with_history
 from use_cases.flight_delay.moments import with_arrival, with_schedule
 from use_cases.flight_delay.use_case import USE_CASE
 from use_cases.flight_delay.weather import weather_features
@@ -51,7 +51,7 @@ def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame
         (F.year("ds") - F.col("year")).alias("plane_age_years"),
     )
     features = (
-        with_history(schedule, labels)
+        with_history(schedule, trailing_counts(labels, nights))
         .join(F.broadcast(weather_features(tables["weather"].where(inside))), ["ds", "origin"], "left")
         .join(planes, ["ds", "tailnum"], "left")
     )

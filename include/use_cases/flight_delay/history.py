@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
+from nightjar.contracts.nights import Nights
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from use_cases.flight_delay.clock import local_day
@@ -16,109 +17,99 @@ COUNTS = ("flights", "late", "minutes")
 
 
 def history_keys() -> dict[str, Column]:
-    """The key of a flight under each kind of history; null when it has none (a flight without tail number)."""
-    return {
-        "all": F.lit("all"),
-        "carrier": F.col("carrier"),
-        "carrier_origin": F.concat_ws("-", "carrier", "origin"),
-        "dest": F.col("dest"),
-        "route": F.concat_ws("-", "origin", "dest"),
-        "origin_hour": F.concat_ws("-", F.col("origin"), F.floor(F.col("sched_dep_time") / 100).cast("string")),
-        "tail": F.col("tailnum"),
-        "flight": F.concat_ws("-", F.col("carrier"), F.col("flight").cast("string")),
+    """Kind to a flight's key in it, ``<kind>:<whose>``; null when it has none (a flight without tail number).
+
+    The key of ``all`` is no literal: Spark would push a literal's join below the aggregation and count twice.
+    """
+    hour = F.floor(F.col("sched_dep_time") / 100).cast("string")
+    parts: dict[str, tuple[Column, ...]] = {
+        "all": (F.substring("origin", 1, 0),),
+        "carrier": (F.col("carrier"),),
+        "carrier_origin": (F.col("carrier"), F.col("origin")),
+        "dest": (F.col("dest"),),
+        "route": (F.col("origin"), F.col("dest")),
+        "origin_hour": (F.col("origin"), hour),
+        "tail": (F.col("tailnum"),),
+        "flight": (F.col("carrier"), F.col("flight").cast("string")),
     }
-
-
-def _by_kind(day: Column) -> Column:
-    """One struct (kind, key, day) for each kind, to be inlined into rows."""
-    return F.array(
-        *(
-            F.struct(F.lit(kind).alias("kind"), key.alias("key"), day.alias("day"))
-            for kind, key in history_keys().items()
-        )
-    )
+    return {kind: F.concat(F.lit(f"{kind}:"), *whose) for kind, whose in parts.items()}
 
 
 def known_labels(flights: DataFrame) -> DataFrame:
-    """Each landed flight under each kind: kind, key, day (local day of its landing), flights (1), late, minutes.
+    """Each landed flight once for each kind: key, day known, flights (1), late (0 or 1), minutes.
 
-    A label counts from the midnight that ends the day on which the flight landed, not the day for which it was
+    A label counts from the midnight that ends the local day on which the flight landed, not the day for which it was
     scheduled: one that lands after midnight is not known before the next night. Minutes are whole, as sums of integers
     are the same in whatever order Spark adds them.
 
     Args:
-        flights: As :func:`use_cases.flight_delay.moments.with_moments` returns them.
+        flights: As :func:`use_cases.flight_delay.moments.with_arrival` returns them.
     """
     minutes = F.greatest(F.least(F.col("arr_delay"), F.lit(MAX_DELAY_MINUTES)), F.lit(-MAX_DELAY_MINUTES))
-    return (
-        flights.where("arrived_at IS NOT NULL")
-        .select(
-            F.lit(1).alias("flights"),
-            (F.col("arr_delay") > LATE_MINUTES).cast("int").alias("late"),
-            F.round(minutes).cast("int").alias("minutes"),
-            F.inline(_by_kind(local_day(F.col("arrived_at")))),
-        )
-        .where("key IS NOT NULL")
+    rows = flights.where("arrived_at IS NOT NULL").select(
+        F.explode(F.array(*history_keys().values())).alias("key"),
+        local_day(F.col("arrived_at")).alias("day"),
+        F.lit(1).alias("flights"),
+        (F.col("arr_delay") > LATE_MINUTES).cast("int").alias("late"),
+        F.round(minutes).cast("int").alias("minutes"),
     )
+    return rows.where("key IS NOT NULL")
 
 
-def with_history(schedule: DataFrame, labels: DataFrame) -> DataFrame:
-    """Add the history of each kind to each scheduled flight.
+def trailing_counts(labels: DataFrame, nights: Nights) -> DataFrame:
+    """Key, night (``ds``) and counts: an array of flights, late and minutes of each window of days that ends with it.
 
-    Requests and labels are counted by (kind, key, day) together: one shuffle and one pass of windows serve them all.
+    A label serves every night from the day on which it is known until it leaves the longest window. One shuffle serves
+    both sums. Not Spark's window functions: they set up each of tens of thousands of small groups at a cost that
+    dwarfs the counting.
 
     Args:
-        schedule: Flights to predict, with ``ds``, their night; all columns are kept.
         labels: As :func:`known_labels` returns them.
+        nights: The nights to count for.
     """
-    requests = schedule.select(
-        F.struct(*schedule.columns).alias("request"), F.inline(_by_kind(F.col("ds")))
-    )
+    longest = max(WINDOWS)
+    first, last = F.lit(nights.first), F.lit(nights.last)
+    serves = F.sequence(F.greatest("day", first), F.least(F.date_add("day", longest - 1), last))
     daily = (
-        labels.unionByName(requests, allowMissingColumns=True)
-        .repartition("kind", "key")
-        .groupBy("kind", "key", F.unix_date("day").alias("day"))
-        .agg(*(F.sum(count).alias(count) for count in COUNTS), F.collect_list("request").alias("requests"))
+        labels.where(F.col("day").between(F.date_sub(first, longest - 1), last))
+        .repartition("key")
+        .groupBy("key", "day")
+        .agg(*(F.sum(count).alias(count) for count in COUNTS))
     )
-    by_key = Window.partitionBy("kind", "key").orderBy("day")
-    trailing = F.array(
-        *(
-            F.coalesce(F.sum(count).over(by_key.rangeBetween(1 - days, 0)), F.lit(0))
-            for days in WINDOWS
-            for count in COUNTS
-        )
-    )
-    answers = (
-        daily.select("kind", "requests", trailing.alias("counts"))
-        .select("kind", "counts", F.explode("requests").alias("request"))
-        .groupBy("request")
-        .agg(F.sort_array(F.collect_list(F.struct("kind", "counts"))).alias("history"))
-    )
-    return answers.select("request.*", *history_features(F.col("history")))
+    age = F.datediff("ds", "day")
+    sums = (F.coalesce(F.sum(F.when(age < days, F.col(c))), F.lit(0)) for days in WINDOWS for c in COUNTS)
+    return daily.select("*", F.explode(serves).alias("ds")).groupBy("key", "ds").agg(F.array(*sums).alias("counts"))
 
 
-def history_features(history: Column) -> list[Column]:
-    """The late rate and mean delay of each kind and window.
+def with_history(schedule: DataFrame, counts: DataFrame) -> DataFrame:
+    """Add the late rate and mean delay of each kind and window to each scheduled flight.
 
     They are smoothed to those of all flights in the same window, ``(late + s * overall) / (flights + s)``: the
     posterior mean under a prior worth ``s`` flights. While nothing is known of any flight they are null.
 
     Args:
-        history: Array of (kind, counts), in alphabetical order of all kinds; counts holds flights, late and minutes
-            of each window in turn.
+        schedule: Flights to predict, with ``ds``, their night; all columns are kept.
+        counts: As :func:`trailing_counts` returns them. They are broadcast once, for the joins of all kinds.
     """
-    position = {kind: at for at, kind in enumerate(sorted(HISTORY_KINDS))}
+    found = schedule
+    for kind, key in history_keys().items():
+        its = counts.select(F.col("key").alias("its_key"), F.col("ds").alias("its_ds"), F.col("counts").alias(f"{kind}_counts"))
+        same = (key == F.col("its_key")) & (F.col("ds") == F.col("its_ds"))
+        found = found.join(F.broadcast(its), same, "left").drop("its_key", "its_ds")
+    features = (
+        _smoothed(kind, window, count).alias(f"{kind}_{name}_{days}d")
+        for kind in HISTORY_KINDS
+        for window, days in enumerate(WINDOWS)
+        for name, count in (("late_rate", "late"), ("delay", "minutes"))
+    )
+    return found.select(*schedule.columns, *features)
 
-    def count(kind: str, window: int, which: str) -> Column:
-        return history[position[kind]]["counts"][window * len(COUNTS) + COUNTS.index(which)]
 
-    features = []
-    for kind in HISTORY_KINDS:
-        for window, days in enumerate(WINDOWS):
-            for name, which in (("late_rate", "late"), ("delay", "minutes")):
-                value = F.try_divide(count("all", window, which), count("all", window, "flights"))
-                if kind != "all":
-                    flights = count(kind, window, "flights") + PRIOR_FLIGHTS
-                    value = (count(kind, window, which) + PRIOR_FLIGHTS * value) / flights
-                features.append(value.alias(f"{kind}_{name}_{days}d"))
-    return features
+def _smoothed(kind: str, window: int, count: str) -> Column:
+    def of(kind: str, count: str) -> Column:
+        return F.coalesce(F.col(f"{kind}_counts")[window * len(COUNTS) + COUNTS.index(count)], F.lit(0))
+
+    overall = F.try_divide(of("all", count), of("all", "flights"))
+    if kind == "all":
+        return overall
+    return (of(kind, count) + PRIOR_FLIGHTS * overall) / (of(kind, "flights") + PRIOR_FLIGHTS)

@@ -1,0 +1,20 @@
+"""Run the same small Spark query for several tables at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from pyspark import inheritable_thread_target
+from pyspark.sql import SparkSession
+
+_AT_A_TIME = 3
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+def together(spark: SparkSession, work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
+    """Return ``work`` of every item, in order; planning one query overlaps running another."""
+    with ThreadPoolExecutor(max_workers=_AT_A_TIME, thread_name_prefix="together") as pool:
+        return list(pool.map(inheritable_thread_target(spark)(work), items))

@@ -1,0 +1,158 @@
+"""No feature knows what happened after its prediction moment: real nights, tampered with after and before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nightjar.contracts.nights import Nights
+from use_cases.flight_delay.landing import land
+from use_cases.flight_delay.sources import SOURCES, TIMEZONE
+from use_cases.flight_delay.use_case import USE_CASE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = pytest.mark.spark
+NIGHT = date(2013, 3, 9)  # its next day has 23 hours
+FIRST, AFTER = date(2013, 3, 5), date(2013, 3, 11)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """Source name to its rows of all nights, two nights after the one predicted included."""
+    landing: Path = tmp_path_factory.mktemp("landing")
+    nights = Nights(first=FIRST, last=AFTER, timezone=TIMEZONE)
+    land(nights, str(landing))
+    tables = {}
+    for source in SOURCES:
+        frames = []
+        for night in nights:
+            frame = pd.read_csv(landing / USE_CASE.name / str(night) / source.file, keep_default_na=True)
+            frames.append(frame.assign(ds=night))
+        tables[source.name] = pd.concat(frames, ignore_index=True)
+    return tables
+
+
+def to_spark(spark: SparkSession, raw: Mapping[str, pd.DataFrame]) -> dict[str, DataFrame]:
+    """The rows typed as in the raw tables."""
+    tables = {}
+    for source in SOURCES:
+        columns = ("ds", *(column.name for column in source.file_columns))
+        types = {column.name: column.type for column in source.table.columns}
+        text = raw[source.name][list(columns)].astype(object).where(raw[source.name][list(columns)].notna(), None)
+        rows = [tuple(None if value is None else str(value) for value in row) for row in text.itertuples(index=False)]
+        frame = spark.createDataFrame(rows, ", ".join(f"{name} string" for name in columns))
+        casts = [
+            frame[name].cast("double").cast("int").alias(name)
+            if types[name] == "int"
+            else frame[name].cast(types[name]).alias(name)
+            for name in columns
+        ]
+        tables[source.name] = frame.select(*casts)
+    return tables
+
+
+def features_of(spark: SparkSession, raw: Mapping[str, pd.DataFrame], first: date = NIGHT) -> pd.DataFrame:
+    from use_cases.flight_delay.features import build_features
+
+    built = build_features(to_spark(spark, raw), Nights(first=first, last=NIGHT, timezone=TIMEZONE))
+    rows = built.select(*USE_CASE.feature_table.column_names).toPandas()
+    rows = rows[rows["ds"] == NIGHT]
+    return rows.sort_values(list(USE_CASE.key)).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def honest(spark: SparkSession, raw: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The features as they are."""
+    return features_of(spark, raw)
+
+
+def in_the_air_at_midnight(flights: pd.DataFrame) -> pd.Series[bool]:
+    """Flights of the night that were certainly in the air at midnight, by departure and time in the air alone.
+
+    Told from the record's own clock, not by the code under test.
+    """
+    left = flights["dep_time"] // 100 * 60 + flights["dep_time"] % 100
+    overnight = (flights["dep_time"] < flights["sched_dep_time"]) & (flights["dep_delay"] > 0)
+    return (flights["ds"] == NIGHT) & ((left + flights["air_time"] > 24 * 60) | overnight)
+
+
+def tampered(raw: Mapping[str, pd.DataFrame], seed: int, minutes: float) -> dict[str, pd.DataFrame]:
+    """Other outcomes of flights that were in the air at midnight, and another future altogether."""
+    flights, weather = raw["flights"].copy(), raw["weather"].copy()
+    late = in_the_air_at_midnight(flights)
+    assert late.sum() > 20
+    flights.loc[late, "arr_delay"] += abs(minutes)
+    future = flights["ds"] > NIGHT
+    shuffled = flights.loc[future].sample(frac=1.0, random_state=seed)
+    flights.loc[future, ["arr_delay", "dep_delay"]] = shuffled[["arr_delay", "dep_delay"]].to_numpy() + minutes
+    weather.loc[weather["ds"] > NIGHT, ["precip", "wind_speed"]] += 3.0
+    planes, schedule = raw["planes"].copy(), raw["schedule"].copy()
+    planes.loc[planes["ds"] > NIGHT, "seats"] = 1
+    schedule = schedule[schedule["ds"] <= NIGHT]
+    return {**raw, "flights": flights, "weather": weather, "planes": planes, "schedule": schedule}
+
+
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 1000), minutes=st.floats(1, 600))
+def test_another_future_changes_no_feature(
+    spark: SparkSession, raw: dict[str, pd.DataFrame], honest: pd.DataFrame, seed: int, minutes: float
+) -> None:
+    pd.testing.assert_frame_equal(features_of(spark, tampered(raw, seed, minutes)), honest, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "feature"),
+    [
+        ("flights", "arr_delay", "all_late_rate_1d"),
+        ("weather", "pressure", "pressure_last"),
+        ("planes", "seats", "plane_seats"),
+    ],
+)
+def test_another_past_does_change_features(
+    spark: SparkSession,
+    raw: dict[str, pd.DataFrame],
+    honest: pd.DataFrame,
+    table: str,
+    column: str,
+    feature: str,
+) -> None:
+    changed = raw[table].copy()
+    changed.loc[changed["ds"] == NIGHT, column] += 100
+    assert not features_of(spark, {**raw, table: changed})[feature].equals(honest[feature])
+
+
+def test_a_night_alone_is_the_night_of_a_long_interval_to_the_bit(
+    spark: SparkSession, raw: dict[str, pd.DataFrame], honest: pd.DataFrame
+) -> None:
+    together = features_of(spark, raw, first=FIRST + timedelta(days=1))
+    pd.testing.assert_frame_equal(together, honest, check_exact=True)
+
+
+def test_every_scheduled_flight_has_one_row_of_features(raw: dict[str, pd.DataFrame], honest: pd.DataFrame) -> None:
+    scheduled = raw["schedule"][raw["schedule"]["ds"] == NIGHT]
+    assert len(honest) == len(scheduled)
+    assert not honest.duplicated(list(USE_CASE.key)).any()
+    assert set(honest["flight_date"]) == {NIGHT + timedelta(days=1)}
+
+
+def test_cancelled_and_diverted_flights_have_no_label(spark: SparkSession, raw: dict[str, pd.DataFrame]) -> None:
+    from use_cases.flight_delay.features import build_labels
+
+    built = build_labels(to_spark(spark, raw), Nights(first=NIGHT, last=NIGHT, timezone=TIMEZONE)).toPandas()
+    flights: Any = raw["flights"][raw["flights"]["ds"] == NIGHT]
+    assert len(built) == len(flights)
+    counts = built.groupby("outcome")["label"].agg(["size", "count"])
+    assert counts.loc["cancelled", "size"] == flights["dep_time"].isna().sum()
+    assert counts.loc["cancelled", "count"] == 0
+    assert counts.loc["arrived", "size"] == counts.loc["arrived", "count"] == flights["arr_delay"].notna().sum()
+    assert built["label"].sum() == (flights["arr_delay"] > 15).sum()
