@@ -91,7 +91,7 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
         return JobResult(status="succeeded")
     saved = _save(spec, use_case, training_set, boosted, profile, world_size)
     seconds = {"read": read - started, "train": trained - read, "save": time.monotonic() - trained}
-    log.info("validation AUC %.4f at round %d of %d", boosted.best, boosted.rounds, len(boosted.history))
+    log.info("validation AUC %.4f at round %d of %d", boosted.validation_auc, boosted.rounds, len(boosted.history))
     _to_ledger(spec, training_set, boosted, saved.sha256, frozen_sha256)
     rows = training_set.train.rows + training_set.validation.rows
     return JobResult(
@@ -100,7 +100,7 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
         rows_out=rows,
         inputs=training_set.tables,
         metrics={
-            "validation_auc": boosted.best,
+            "validation_auc": boosted.validation_auc,
             "rounds": float(boosted.rounds),
             "rows_per_second": training_set.train.rows * len(boosted.history) / seconds["train"],
         },
@@ -117,7 +117,7 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
 def _to_ledger(
     spec: JobSpec, training_set: TrainingSet, boosted: Boosted, model_sha256: str, frozen_sha256: str
 ) -> None:
-    reason = f"validation AUC {boosted.best:.4f} after {boosted.rounds} rounds on {spec.world_size} ranks"
+    reason = f"validation AUC {boosted.validation_auc:.4f} after {boosted.rounds} rounds on {spec.world_size} ranks"
     details = {"model_sha256": model_sha256, "training_set_sha256": frozen_sha256}
     event = ledger.Event.of(spec, "training", reason=reason, table_versions=training_set.tables, details=details)
     ledger.record(spec.lake, event)
@@ -169,7 +169,7 @@ def _save(
         seed=use_case.training.seed,
         world_size=world_size,
         rounds=boosted.rounds,
-        validation_auc=boosted.best,
+        validation_auc=boosted.validation_auc,
         tables=training_set.tables,
     )
     files.write_text(f"{spec.output}/{HISTORY_FILE}", json.dumps(boosted.history))

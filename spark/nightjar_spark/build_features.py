@@ -6,7 +6,6 @@ rows to account, and replaces exactly the nights asked for.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,9 @@ from functools import reduce
 from importlib import import_module
 from typing import Any
 
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
 from nightjar.contracts.errors import RowCountError, SourceError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import Nights
@@ -22,11 +24,8 @@ from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
-from nightjar.runner import run_program
 from nightjar_spark.io import read_table, write_unpublished
-from nightjar_spark.session import build_session
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from nightjar_spark.main import main
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +88,7 @@ def _read(
     first = nights.first - timedelta(days=history_days)
     wanted = list(Nights(first=first, last=nights.last, timezone=nights.timezone))
     return {
-        source.name: read_table(
-            spark, lake, source.table.name, nights=wanted, version=versions[source.table.name]
-        )
+        source.name: read_table(spark, lake, source.table.name, nights=wanted, version=versions[source.table.name])
         for source in use_case.sources
     }
 
@@ -102,7 +99,9 @@ def _rows_by_source(tables: Mapping[str, DataFrame], sources: Sequence[str], nig
         tables[source].where(F.col("ds").between(nights.first, nights.last)).select(F.lit(source).alias("source"), "ds")
         for source in sources
     ]
-    counts = {(row["source"], row["ds"]): row["count"] for row in _union(inside).groupBy("source", "ds").count().collect()}
+    counts = {
+        (row["source"], row["ds"]): row["count"] for row in _union(inside).groupBy("source", "ds").count().collect()
+    }
     for source in sources:
         if empty := [night for night in nights if (source, night) not in counts]:
             raise SourceError(
@@ -129,16 +128,5 @@ def _check_rows(schema: TableSchema, written: Sequence[DataFile], expected: int,
         )
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run one spec (``--spec <uri>``) in a session of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True)
-    spec = JobSpec.from_json(files.read_text(parser.parse_args(arguments).spec))
-    spark = build_session(f"nightjar {spec.program}")
-    result = run_program(lambda job: run(spark, job), spec)
-    spark.stop()
-    raise SystemExit(result.status != "succeeded")
-
-
 if __name__ == "__main__":
-    main()
+    main(run)

@@ -6,18 +6,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from nightjar.contracts.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile, arrow_schema, table_uri
 from nightjar.lake.parquet import write_files
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from nightjar_spark.worker_errors import from_workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +40,27 @@ def read_table(
     nights: Iterable[date] | None = None,
     version: int | None = None,
 ) -> DataFrame:
-    """Read a Delta table, whole or some nights of it (partitions are pruned), at its latest version or a pinned one.
+    """Read a Delta table, whole or some nights of it, at its latest version or a pinned one.
+
+    A plain table (reader version 1: no deletion vectors, no column mapping) is its list of Parquet files, which the
+    driver takes from the log; Spark's own snapshot of a small table costs several jobs. Any other is left to Delta.
 
     Raises:
         LakeError: when there is no such table or version.
     """
-    pinned = delta.open_table(lake, name, version).version()
-    frame = spark.read.format("delta").option("versionAsOf", pinned).load(spark_uri(table_uri(lake, name)))
-    return frame if nights is None else frame.where(F.col("ds").isin(list(nights)))
+    table = delta.open_table(lake, name, version)
+    uri = spark_uri(table_uri(lake, name))
+    wanted = None if nights is None else list(nights)
+    partitions = table.metadata().partition_columns
+    if table.protocol().min_reader_version > 1 or partitions != ["ds"]:
+        frame = spark.read.format("delta").option("versionAsOf", table.version()).load(uri)
+        return frame if wanted is None else frame.where(F.col("ds").isin(wanted))
+    filters = None if wanted is None else [("ds", "in", [str(night) for night in wanted])]
+    held = [spark_uri(file) for file in table.file_uris(partition_filters=filters)]
+    schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
+    return (
+        spark.read.schema(schema).option("basePath", uri).parquet(*held) if held else spark.createDataFrame([], schema)
+    )
 
 
 def conform(frame: DataFrame, schema: TableSchema) -> DataFrame:
@@ -64,14 +76,13 @@ def write_unpublished(frame: DataFrame, lake: str, schema: TableSchema) -> list[
     uri, target, partition_by = table_uri(lake, schema.name), arrow_schema(schema), schema.partition_by
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
         written = write_files(batches, uri, target, partition_by)
         yield pa.RecordBatch.from_pydict({"file": [json.dumps(file.to_dict()) for file in written]})
 
     together = conform(frame, schema).hint("rebalance", *(F.col(column) for column in partition_by))
     ordered = together.sortWithinPartitions(*partition_by, *schema.key)
-    rows = ordered.mapInArrow(write, "file string").collect()
+    with from_workers():
+        rows = ordered.mapInArrow(write, "file string").collect()
     return [DataFile(**json.loads(row["file"])) for row in rows]
 
 

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
+from pyspark.sql import SparkSession
+
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import load_use_case
 from nightjar_spark.main import main
-from pyspark.sql import SparkSession
 
 log = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from nightjar.registry.models import resolve, ship
 from nightjar.scoring.batches import ScoringTask, score_batches
 from nightjar_spark.io import read_table, replace_nights
 from nightjar_spark.main import main
+from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +123,8 @@ def _score(
     columns = list(dict.fromkeys(("ds", *use_case.feature_table.column_names)))
     # A night is sorted by its key, so that the same rows make the same files.
     ordered = features.select(*columns).hint("rebalance", "ds").sortWithinPartitions("ds", *use_case.key)
-    outcomes = [json.loads(row["outcome"]) for row in ordered.mapInArrow(score, "outcome string").collect()]
+    with from_workers():
+        outcomes = [json.loads(row["outcome"]) for row in ordered.mapInArrow(score, "outcome string").collect()]
     written = [DataFile(**file) for outcome in outcomes for file in outcome["files"]]
     rejected = [row for outcome in outcomes for row in outcome["rejected"]]
     return written, sum(outcome["rows_in"] for outcome in outcomes), rejected

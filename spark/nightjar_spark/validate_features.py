@@ -106,7 +106,7 @@ def _result(verdict: Verdict, versions: dict[str, int], docs: str, seconds: dict
                 for table in verdict.tables
             },
         },
-        links={"Data Docs": page, "Data Docs of all runs": f"{docs}/{INDEX}"},
+        links={"data_docs": page, "Data Docs of all runs": f"{docs}/{INDEX}"},
         seconds=seconds,
     )
 

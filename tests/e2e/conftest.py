@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+
 from nightjar.contracts.use_case import load_use_case
 from nightjar.local import plan
 from nightjar.local.follow import Request, RunFailedError

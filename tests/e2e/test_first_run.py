@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
-from nightjar.lake import delta, ledger
-
 from tests.e2e.conftest import USE_CASE, FirstRun
+
+from nightjar.lake import delta, ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]
 NIGHTS = [date(2013, 4, 1), date(2013, 4, 2), date(2013, 4, 3)]

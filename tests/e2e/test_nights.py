@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import requests
+from tests.e2e.conftest import USE_CASE, Deployment
+
+from nightjar.contracts.nights import Nights
 from nightjar.lake import delta, ledger
-from nightjar.local import commands, plan
+from nightjar.local import plan
 from nightjar.local.airflow_login import USER, admin_password
 from use_cases.flight_delay.landing import land
-
-from tests.e2e.conftest import USE_CASE, Deployment
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]
 LAST = date(2013, 4, 3)
@@ -36,26 +36,65 @@ def scores_of(lake: str, night: date) -> pa.Table:
 
 @contextmanager
 def landed(deployment: Deployment, night: date) -> Iterator[Path]:
-    """The night's landed files, put away afterwards."""
-    nights = USE_CASE_NIGHTS(night)
-    land(nights, f"{deployment.lake}/landing")
+    """The night's landed files, for a test to damage; put away afterwards."""
+    land(Nights(first=night, last=night, timezone=USE_CASE.timezone), f"{deployment.lake}/landing")
     folder = Path(deployment.lake) / "landing" / USE_CASE.name / str(night)
     yield folder
     shutil.rmtree(folder)
 
 
-def USE_CASE_NIGHTS(night: date) -> object:  # noqa: N802
-    from nightjar.contracts.nights import Nights
-
-    return Nights(first=night, last=night, timezone=USE_CASE.timezone)
-
-
-def test_a_rerun_of_a_night_gives_the_same_rows_to_the_bit(deployment: Deployment) -> None:
+def test_a_rerun_of_a_night_changes_nothing(deployment: Deployment) -> None:
     before, rows = versions(deployment.lake), scores_of(deployment.lake, LAST)
-    others = scores_of(deployment.lake, date(2013, 4, 2))
     deployment.run(plan.night(USE_CASE, LAST))
-    after = versions(deployment.lake)
-    assert after[SCORES] == before[SCORES] + 1
-    again = scores_of(deployment.lake, LAST)
-    assert again.drop_columns(["features_version"]).equals(rows.drop_columns(["features_version"]))
-    assert scores_of(deployment.lake, date(2013, 4, 2)).equals(others)
+    assert scores_of(deployment.lake, LAST).equals(rows)
+    assert versions(deployment.lake) == before
+
+
+def test_a_missing_file_stops_the_night_and_leaves_the_tables(deployment: Deployment) -> None:
+    before, night = versions(deployment.lake), date(2013, 4, 10)
+    with landed(deployment, night) as folder:
+        (folder / "weather.csv").unlink()
+        reason = deployment.fail("nightly", "missing_file", {"interval_start": str(night), "interval_end": str(night)})
+    for part in ("failed in task ingest", "missing", "where: ", "weather.csv", "how many: 1", "do: "):
+        assert part in reason
+    assert versions(deployment.lake) == before
+    failures = ledger.read(deployment.lake, event="failure").to_pylist()
+    assert any(event["run_id"] == "missing_file" and event["task_id"] == "ingest" for event in failures)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "conf", "message"),
+    [
+        ("unknown_param", {"colour": "red"}, "unknown param colour"),
+        ("half_interval", {"interval_start": "2013-04-01"}, "interval_start is given without interval_end"),
+    ],
+)
+def test_a_form_that_makes_no_sense_is_refused_at_once(
+    deployment: Deployment, run_id: str, conf: dict[str, str], message: str
+) -> None:
+    before = versions(deployment.lake)
+    reason = deployment.fail("nightly", run_id, conf)
+    assert message in reason
+    assert "failed in task start_spark" in reason
+    assert versions(deployment.lake) == before
+
+
+def test_a_night_in_the_future_is_refused(deployment: Deployment) -> None:
+    reason = deployment.fail("nightly", "future", {"interval_start": "2099-01-01", "interval_end": "2099-01-01"})
+    assert "reaches into the future" in reason
+    assert "do: choose nights whose day has ended" in reason
+
+
+def test_reports_are_shown_to_those_who_are_logged_in_and_to_nobody_else(deployment: Deployment) -> None:
+    base = deployment.session.ports.airflow_url
+    address = f"{base}/nightjar/files/reports/{USE_CASE.name}/{LAST}/drift.html"
+    login = {"username": USER, "password": admin_password(deployment.paths.airflow_home)}
+    token = requests.post(f"{base}/auth/token", json=login, timeout=30).json()["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert requests.get(address, timeout=30).status_code == 401
+    shown = requests.get(address, headers=bearer, timeout=30)
+    assert shown.status_code == 200
+    assert "<svg" in shown.text
+    assert "default-src 'none'" in shown.headers["Content-Security-Policy"]
+    for hidden in ("_runs/x", "raw/flights/_delta_log/00000000000000000000.json", "reports/..%2f_runs"):
+        assert requests.get(f"{base}/nightjar/files/{hidden}", headers=bearer, timeout=30).status_code == 404

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+
 from nightjar_airflow.notifiers.deadline import night_is_late
 
 

@@ -70,7 +70,8 @@ class Training:
         world_size: Ranks.
         params: XGBoost parameters (objective, depth, eta, ...).
         num_rounds: Upper bound of boosting rounds.
-        early_stopping_rounds: Rounds without a better validation AUC after which training stops.
+        early_stopping_rounds: Rounds without a better validation AUC after which training stops, keeping the best
+            round; None trains and keeps all rounds.
         validation_days: Days before the holdout that early stopping looks at.
         holdout_days: Last days of the training interval, touched once, for the gate.
         seed: Of everything random.
@@ -79,7 +80,7 @@ class Training:
     world_size: int = 2
     params: Mapping[str, object] = field(default_factory=dict)
     num_rounds: int = 400
-    early_stopping_rounds: int = 30
+    early_stopping_rounds: int | None = 30
     validation_days: int = 7
     holdout_days: int = 14
     seed: int = 20130401

@@ -44,8 +44,9 @@ class Boosted:
         return int(self.booster.num_boosted_rounds())
 
     @property
-    def best(self) -> float:
-        return max(self.history)
+    def validation_auc(self) -> float:
+        """At the last round kept."""
+        return self.history[self.rounds - 1]
 
 
 @contextmanager
@@ -111,10 +112,17 @@ def boost(
     params = engine_params(training, threads)
     history: dict[str, dict[str, list[float]]] = {}
     rows = sum(group.exchange(train.rows))
-    patience = training.early_stopping_rounds
-    stopping = xgb.callback.EarlyStopping(
-        rounds=patience, metric_name="auc", data_name="validation", maximize=True, save_best=True
-    )
+    callbacks = [_progress(say if group.contract.rank == 0 else None, rows, training.num_rounds)]
+    if training.early_stopping_rounds is not None:
+        callbacks.append(
+            xgb.callback.EarlyStopping(
+                rounds=training.early_stopping_rounds,
+                metric_name="auc",
+                data_name="validation",
+                maximize=True,
+                save_best=True,
+            )
+        )
     try:
         train_matrix = _matrix(train, features, params)
         booster = xgb.train(
@@ -125,7 +133,7 @@ def boost(
             custom_metric=_global_auc,
             evals_result=history,
             verbose_eval=False,
-            callbacks=[_progress(say if group.contract.rank == 0 else None, rows, training.num_rounds), stopping],
+            callbacks=callbacks,
         )
     except xgb.core.XGBoostError as error:
         raise group.lost_rank(timeout_seconds=3.0) or _engine_error(error) from error

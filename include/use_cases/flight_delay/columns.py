@@ -52,7 +52,7 @@ WEATHER = (
     Feature("visibility_low", "numeric", "Least visibility at the origin in the last 6 hours, miles."),
     Feature("wind_recent", "numeric", "Mean wind at the origin in the last 6 hours, miles per hour."),
     Feature("pressure_last", "numeric", "Last pressure at the origin before midnight, millibars."),
-    Feature("pressure_change", "numeric", "Pressure at the origin: last value less the one 6 hours earlier, millibars."),
+    Feature("pressure_change", "numeric", "Pressure at the origin: last less the one 6 hours earlier, millibars."),
     Feature("temp_last", "numeric", "Last temperature at the origin before midnight, degrees Fahrenheit.", drift=False),
     Feature("dewp_last", "numeric", "Last dew point at the origin before midnight, degrees Fahrenheit.", drift=False),
     Feature("pressure_missing", "numeric", "Share of day ds's hours without a pressure at the origin."),

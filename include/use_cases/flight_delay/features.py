@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from nightjar.contracts.nights import Nights
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from nightjar.contracts.nights import Nights
 from use_cases.flight_delay.clock import minutes_of_day
 from use_cases.flight_delay.columns import LATE_MINUTES, WINDOWS
 from use_cases.flight_delay.history import known_labels, trailing_counts, with_history
@@ -44,14 +44,18 @@ def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame
     inside = _between(nights.first, nights.last)
     labels = known_labels(with_arrival(tables["flights"].where(history), tables["airports"].where(history)))
     schedule = schedule_features(tables["schedule"].where(inside), tables["airports"].where(inside))
-    planes = tables["planes"].where(inside).select(
-        "ds",
-        "tailnum",
-        F.col("seats").alias("plane_seats"),
-        (F.year("ds") - F.col("year")).alias("plane_age_years"),
+    planes = (
+        tables["planes"]
+        .where(inside)
+        .select(
+            "ds",
+            "tailnum",
+            F.col("seats").alias("plane_seats"),
+            (F.year("ds") - F.col("year")).alias("plane_age_years"),
+        )
     )
     features = (
-        with_history(schedule, trailing_counts(labels, nights))
+        with_history(schedule, trailing_counts(labels, nights).localCheckpoint())
         .join(F.broadcast(weather_features(tables["weather"].where(inside))), ["ds", "origin"], "left")
         .join(planes, ["ds", "tailnum"], "left")
     )
@@ -71,21 +75,25 @@ def schedule_features(schedule: DataFrame, airports: DataFrame) -> DataFrame:
     plane = Window.partitionBy("ds", "tailnum")
     in_order = plane.orderBy("scheduled_departure", "carrier", "flight")
     has_plane = F.col("tailnum").isNotNull()
-    return with_schedule(schedule, airports).repartition("ds").select(
-        "ds",
-        flight_date.alias("flight_date"),
-        *("carrier", "flight", "origin", "dest", "tailnum", "scheduled_departure", "sched_dep_time", "distance"),
-        F.dayofweek(flight_date).alias("day_of_week"),
-        minutes_of_day(F.col("sched_dep_time")).alias("departure_minute"),
-        minutes_of_day(F.col("sched_arr_time")).alias("arrival_minute"),
-        ((F.unix_timestamp("scheduled_arrival") - seconds) / 60).alias("scheduled_minutes"),
-        F.count("*").over(origin.orderBy(seconds).rangeBetween(-1800, 1800)).alias("origin_departures_around"),
-        F.count("*").over(origin.orderBy(seconds).rangeBetween(-3 * 3600, -1)).alias("origin_departures_before"),
-        F.count("*").over(origin).alias("origin_departures_day"),
-        F.count("*").over(Window.partitionBy("ds", "origin", "carrier")).alias("carrier_departures_day"),
-        F.when(has_plane, F.row_number().over(in_order)).alias("plane_leg"),
-        F.when(has_plane, F.count("*").over(plane)).alias("plane_legs"),
-        F.when(has_plane, (seconds - F.lag(seconds).over(in_order)) / 60).alias("plane_gap_minutes"),
+    return (
+        with_schedule(schedule, airports)
+        .repartition("ds")
+        .select(
+            "ds",
+            flight_date.alias("flight_date"),
+            *("carrier", "flight", "origin", "dest", "tailnum", "scheduled_departure", "sched_dep_time", "distance"),
+            F.dayofweek(flight_date).alias("day_of_week"),
+            minutes_of_day(F.col("sched_dep_time")).alias("departure_minute"),
+            minutes_of_day(F.col("sched_arr_time")).alias("arrival_minute"),
+            ((F.unix_timestamp("scheduled_arrival") - seconds) / 60).alias("scheduled_minutes"),
+            F.count("*").over(origin.orderBy(seconds).rangeBetween(-1800, 1800)).alias("origin_departures_around"),
+            F.count("*").over(origin.orderBy(seconds).rangeBetween(-3 * 3600, -1)).alias("origin_departures_before"),
+            F.count("*").over(origin).alias("origin_departures_day"),
+            F.count("*").over(Window.partitionBy("ds", "origin", "carrier")).alias("carrier_departures_day"),
+            F.when(has_plane, F.row_number().over(in_order)).alias("plane_leg"),
+            F.when(has_plane, F.count("*").over(plane)).alias("plane_legs"),
+            F.when(has_plane, (seconds - F.lag(seconds).over(in_order)) / 60).alias("plane_gap_minutes"),
+        )
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nightjar.contracts.nights import Nights
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from nightjar.contracts.nights import Nights
 from use_cases.flight_delay.clock import local_day
 from use_cases.flight_delay.columns import HISTORY_KINDS, LATE_MINUTES, WINDOWS
 
@@ -93,7 +93,9 @@ def with_history(schedule: DataFrame, counts: DataFrame) -> DataFrame:
     """
     found = schedule
     for kind, key in history_keys().items():
-        its = counts.select(F.col("key").alias("its_key"), F.col("ds").alias("its_ds"), F.col("counts").alias(f"{kind}_counts"))
+        its = counts.select(
+            F.col("key").alias("its_key"), F.col("ds").alias("its_ds"), F.col("counts").alias(f"{kind}_counts")
+        )
         same = (key == F.col("its_key")) & (F.col("ds") == F.col("its_ds"))
         found = found.join(F.broadcast(its), same, "left").drop("its_key", "its_ds")
     features = (

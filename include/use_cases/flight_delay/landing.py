@@ -24,6 +24,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from nightjar.contracts.errors import ConfigurationError, SourceError
@@ -83,7 +84,7 @@ def land(nights: Nights, landing: str) -> int:
 def _land_night(night: date, root: Path, records: Mapping[str, Lines]) -> int:
     folder = root / night.isoformat()
     temporary = root / f".{folder.name}.{uuid.uuid4().hex}"
-    manifest = {}
+    manifest: dict[str, dict[str, Any]] = {}
     try:
         with files.explained(str(folder)):
             temporary.mkdir(parents=True)
@@ -104,7 +105,7 @@ def _land_night(night: date, root: Path, records: Mapping[str, Lines]) -> int:
                 return 0  # another run landed this night meanwhile: its files stay
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return sum(entry["rows"] for entry in manifest.values())
+    return sum(int(entry["rows"]) for entry in manifest.values())
 
 
 def _day_of(source: Source, night: date) -> date | None:
@@ -168,7 +169,12 @@ def _flights() -> Lines:
         year, month, day, _ = row.split(",", 3)  # the first three columns, checked below
         days[f"{year}-{int(month):02}-{int(day):02}"].append(row)
     columns = header.split(",")
-    assert columns[:3] == ["year", "month", "day"], columns
+    if columns[:3] != ["year", "month", "day"]:
+        raise SourceError(
+            f"the record's columns begin with {columns[:3]}",
+            where=f"{PACKAGE}: flights",
+            fix=f"install the pinned version of {PACKAGE} (`make setup`)",
+        )
     return Lines(columns, {date.fromisoformat(day): rows for day, rows in days.items()})
 
 

@@ -36,7 +36,9 @@ def weather_features(weather: DataFrame) -> DataFrame:
         exact_sum(F.col("precip")).alias("precip_day"),
         latest("visib").alias("visibility_last"),
         F.min(F.when(recent, F.col("visib"))).alias("visibility_low"),
-        (exact_sum(F.when(recent, F.col("wind_speed"))) / F.count(F.when(recent, F.col("wind_speed")))).alias("wind_recent"),
+        (exact_sum(F.when(recent, F.col("wind_speed"))) / F.count(F.when(recent, F.col("wind_speed")))).alias(
+            "wind_recent"
+        ),
         latest("pressure").alias("pressure_last"),
         (latest("pressure") - latest("pressure", min_age_hours=RECENT_HOURS + 1)).alias("pressure_change"),
         latest("temp").alias("temp_last"),
