@@ -42,6 +42,7 @@ class Application:
 
     def serve(self) -> None:
         """Run what arrives in the inbox until told to stop or idle for too long."""
+        files.write_text(f"{self._folder.applications}/{self._spark.sparkContext.applicationId}", "")
         self._beat(0)  # before the state: whoever sees the state looks for the heartbeat next
         files.write_text(
             self._folder.state,

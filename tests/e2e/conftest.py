@@ -74,7 +74,7 @@ class Deployment:
         return str(failure.value)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployment(first_run: FirstRun) -> Iterator[Deployment]:
     """Airflow and MLflow of the first run, up again."""
     with Progress() as progress, own_servers(first_run.paths, progress) as session:

@@ -64,6 +64,11 @@ class ApplicationFolder:
         return f"{self.root}/stop"
 
     @property
+    def applications(self) -> str:
+        """Folder with one empty file for each application that has served this run, named by its id."""
+        return f"{self.root}/applications"
+
+    @property
     def log(self) -> str:
         """Driver output of a local application."""
         return f"{self.root}/application.log"
