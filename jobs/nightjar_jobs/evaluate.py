@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.evaluation.metrics import all_metrics
 from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION
+from nightjar.lake.results import earlier_result
 from nightjar.registry import models
 from nightjar.training.model import TabularModel
-from nightjar.training.outcomes import result_of
 from nightjar.training.shards import check_counts, read_days
 from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs.runner import main
@@ -37,7 +37,7 @@ def run(spec: JobSpec) -> JobResult:
         GateError: when the holdout cannot be measured.
     """
     started = time.monotonic()
-    trained = result_of(spec, "train").values
+    trained = earlier_result(spec, "train").values
     training_set = TrainingSet.of_run(spec)
     contenders = {CHALLENGER: TabularModel.load(trained["model"], sha256=trained["model_sha256"])}
     champion = models.champion(spec.use_case)

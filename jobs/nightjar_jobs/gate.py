@@ -14,8 +14,8 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import load_use_case
 from nightjar.evaluation.verdict import CHALLENGER, CHAMPION, Verdict, judge
 from nightjar.lake import ledger
+from nightjar.lake.results import earlier_result
 from nightjar.registry import models
-from nightjar.training.outcomes import result_of
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def run(spec: JobSpec) -> JobResult:
         GateError: when it could not look, or when the challenger is refused and there is no champion.
     """
     use_case = load_use_case(spec.use_case)
-    evaluated, registered = result_of(spec, "evaluate"), result_of(spec, "register")
+    evaluated, registered = earlier_result(spec, "evaluate"), earlier_result(spec, "register")
     challenger = models.resolve(spec.use_case, registered.values["model_version"])
     champion = models.champion(spec.use_case)
     if champion is not None and champion.version == challenger.version:

@@ -7,8 +7,8 @@ import logging
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import ledger
+from nightjar.lake.results import earlier_result
 from nightjar.registry import models
-from nightjar.training.outcomes import result_of
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def run(spec: JobSpec) -> JobResult:
     Raises:
         GateError: when another version became champion since the gate looked.
     """
-    verdict = result_of(spec, "gate").values
+    verdict = earlier_result(spec, "gate").values
     challenger = models.resolve(spec.use_case, verdict["model_version"])
     if verdict["verdict"] != "promote":
         return _result(challenger, promoted=False, reason=f"the gate keeps version {verdict['champion_version']}")

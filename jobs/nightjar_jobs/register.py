@@ -9,9 +9,9 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import files
+from nightjar.lake.results import earlier_result
 from nightjar.registry import models, tracking
 from nightjar.training.model import PROFILE_FILE, TabularModel
-from nightjar.training.outcomes import result_of
 from nightjar.training.training_set import FILE, TrainingSet
 from nightjar_jobs.runner import main
 
@@ -50,7 +50,7 @@ def run(spec: JobSpec) -> JobResult:
 def _record(spec: JobSpec) -> tracking.TrainingRecord:
     """Everything that the run's earlier tasks have left, as MLflow is told it."""
     use_case = load_use_case(spec.use_case)
-    trained, evaluated = result_of(spec, "train"), result_of(spec, "evaluate")
+    trained, evaluated = earlier_result(spec, "train"), earlier_result(spec, "evaluate")
     training_set = TrainingSet.of_run(spec)
     git_commit = Settings.from_environment().git_commit
     model = TabularModel.load(trained.values["model"], sha256=trained.values["model_sha256"])

@@ -13,13 +13,13 @@ from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import files, ledger
+from nightjar.lake.results import finished_result
 from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.reference import PREDICTION
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar.training import model
 from nightjar.training.boosting import Boosted, boost, collective
 from nightjar.training.engine import import_xgboost
-from nightjar.training.outcomes import finished_result
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, check_counts, read_shard
 from nightjar.training.training_set import PROFILE_FILE, TrainingSet, training_set_uri

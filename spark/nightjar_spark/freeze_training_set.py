@@ -19,8 +19,8 @@ from nightjar.contracts.errors import ContractError, RowCountError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
+from nightjar.lake.results import finished_result
 from nightjar.monitoring.profile import ProfiledColumn
-from nightjar.training.outcomes import finished_result
 from nightjar.training.training_set import PROFILE_FILE, DayCount, TrainingSet, night_of, split_days, training_set_uri
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main

@@ -7,11 +7,11 @@ from datetime import date
 
 import pytest
 
-from nightjar.contracts.errors import ConfigurationError, ModelError
+from nightjar.contracts.errors import GateError, ModelError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files, ledger
+from nightjar.lake.results import earlier_result, finished_result
 from nightjar.training.launch import EXIT_FAILED, EXIT_REPORTED
-from nightjar.training.outcomes import finished_result, result_of
 from nightjar_jobs.runner import run_rank
 
 
@@ -79,8 +79,8 @@ def test_a_result_of_another_spec_or_a_forced_run_is_not_taken(spec: JobSpec) ->
 
 
 def test_an_earlier_task_must_have_succeeded(spec: JobSpec) -> None:
-    with pytest.raises(ConfigurationError, match="needs the outcome of evaluate, which has not succeeded"):
-        result_of(spec, "evaluate")
+    with pytest.raises(GateError, match="`evaluate` has left no result"):
+        earlier_result(spec, "evaluate")
     run_rank(_fail, spec, rank=0)
-    with pytest.raises(ConfigurationError, match=r"gate, which has not succeeded \(no champion"):
-        result_of(spec, "gate")
+    with pytest.raises(GateError, match="`gate` has failed: no champion"):
+        earlier_result(spec, "gate")

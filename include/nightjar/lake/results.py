@@ -1,4 +1,4 @@
-"""The results of a run's earlier tasks."""
+"""What earlier tasks of a run, or earlier tries of a task, have left in the lake."""
 
 from __future__ import annotations
 
@@ -21,3 +21,14 @@ def earlier_result(spec: JobSpec, task_id: str) -> JobResult:
     if result.status != "succeeded":
         raise GateError(f"`{task_id}` has failed: {result.error}", where=where, fix=f"mend that, and clear `{task_id}`")
     return result
+
+
+def finished_result(spec: JobSpec) -> JobResult | None:
+    """The succeeded result of this very spec, when it is there and the run was not asked to do it again."""
+    if spec.params.get("force"):
+        return None
+    try:
+        result = JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+    except FileNotFoundError:
+        return None
+    return result if result.status == "succeeded" and result.spec_fingerprint == spec.fingerprint else None

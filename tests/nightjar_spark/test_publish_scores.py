@@ -1,0 +1,101 @@
+"""Publishing: once for each attempt, only what was audited, and never back to an older attempt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from nightjar.contracts.errors import GateError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import delta, files, ledger
+from nightjar.lake.delta import DataFile
+from nightjar.lake.parquet import write_files
+from nightjar_spark.publish_scores import run
+from use_cases.flight_delay.use_case import USE_CASE
+
+SCORES = USE_CASE.score_table
+NIGHT = date(2013, 4, 1)
+
+
+def spec_of(lake: str, run_id: str) -> JobSpec:
+    return JobSpec(
+        program="publish_scores", use_case="flight_delay", first_night=NIGHT, last_night=NIGHT,
+        dag_id="flight_delay_nightly", run_id=run_id, task_id="publish_scores", lake=lake,
+    )  # fmt: skip
+
+
+def row(prediction: float, run_id: str) -> dict[str, Any]:
+    return {
+        "ds": NIGHT, "flight_date": date(2013, 4, 2), "carrier": "UA", "flight": 1, "origin": "EWR", "dest": "IAH",
+        "tailnum": None, "scheduled_departure": datetime(2013, 4, 2, 9, tzinfo=UTC), "prediction": prediction,
+        "model_name": "flight_delay", "model_version": "1", "model_sha256": "ab", "features_version": 1,
+        "dag_run_id": run_id, "scored_at": datetime(2013, 4, 2, 4, tzinfo=UTC),
+    }  # fmt: skip
+
+
+def scored_and_audited(lake: str, run_id: str, attempt: int, prediction: float) -> JobSpec:
+    """What `score` and `validate_scores` leave for a night of one flight."""
+    spec = spec_of(lake, run_id)
+    schema = delta.arrow_schema(SCORES)
+    batch = pa.RecordBatch.from_pylist([row(prediction, run_id)], schema=schema)
+    written = write_files(iter([batch]), delta.table_uri(lake, SCORES.name), schema, ("ds",))
+    values = {"files": [file.to_dict() for file in written], "attempt": attempt, "model_version": "1"}
+    save(spec, "score", JobResult(status="succeeded", rows_out=1, values=values))
+    save(spec, "validate_scores", JobResult(status="succeeded", values={"files": [file.path for file in written]}))
+    return spec
+
+
+def save(spec: JobSpec, task_id: str, result: JobResult) -> None:
+    files.write_text(f"{spec.run_dir}/{task_id}/result.json", result.to_json())
+
+
+def published(lake: str) -> list[float]:
+    predictions: list[float] = delta.read_nights(lake, SCORES.name, [NIGHT])["prediction"].to_pylist()
+    return predictions
+
+
+def publish(spec: JobSpec) -> JobResult:
+    return run(None, spec)  # type: ignore[arg-type]
+
+
+def test_a_cleared_publication_commits_nothing_more(lake: str) -> None:
+    spec = scored_and_audited(lake, "a", 1, 0.25)
+    first, again = publish(spec), publish(spec)
+    assert (first.values["committed"], again.values["committed"]) == (True, False)
+    assert first.outputs == again.outputs
+    assert published(lake) == [0.25]
+    assert len(ledger.read(lake, event="publish").to_pylist()) == 1
+
+
+def test_a_later_attempt_replaces_and_the_older_does_not_come_back(lake: str) -> None:
+    older, later = scored_and_audited(lake, "a", 1, 0.25), scored_and_audited(lake, "b", 2, 0.75)
+    publish(older)
+    publish(later)
+    assert published(lake) == [0.75]
+    with pytest.raises(GateError, match="a later run has published these nights"):
+        publish(older)
+    assert published(lake) == [0.75]
+
+
+def test_only_what_was_audited_is_published(lake: str) -> None:
+    spec = scored_and_audited(lake, "a", 1, 0.25)
+    save(spec, "validate_scores", JobResult(status="succeeded", values={"files": ["ds=2013-04-01/other.parquet"]}))
+    with pytest.raises(GateError, match="the audit has seen other files"):
+        publish(spec)
+    save(spec, "validate_scores", JobResult(status="failed", error="shifted"))
+    with pytest.raises(GateError, match="`validate_scores` has failed: shifted"):
+        publish(spec)
+    with pytest.raises(GateError, match="`score` has left no result"):
+        publish(replace(spec, run_id="never"))
+    assert not delta.table_exists(lake, SCORES.name)
+
+
+def test_files_are_described_as_they_were_written(lake: str) -> None:
+    spec = scored_and_audited(lake, "a", 1, 0.25)
+    result = JobResult.from_json(files.read_text(f"{spec.run_dir}/score/result.json"))
+    (file,) = (DataFile(**file) for file in result.values["files"])
+    assert (file.rows, dict(file.partition)) == (1, {"ds": "2013-04-01"})
