@@ -62,7 +62,7 @@ class ModelError(NightjarError):
 
 
 class GateError(NightjarError):
-    """A gate that could not look at what it has to judge."""
+    """A gate that could not look at what it has to judge, or that refuses with no champion to keep."""
 
     kind = "gate"
 
