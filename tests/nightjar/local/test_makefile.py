@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -15,7 +16,9 @@ ROOT = Paths.here().root
 
 
 def make(*arguments: str, cwd: Path = ROOT) -> str:
-    done = subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True)
+    # `make test` runs this inside a make, which would tell the inner one to print the folders it enters
+    environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    done = subprocess.run(["make", *arguments], cwd=cwd, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
