@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def spark(jars: str) -> Iterator[SparkSession]:
     session = build_session("tests")
     yield session
     session.stop()
+    logging.getLogger("py4j").disabled = True  # it would tell a closed stream of every object that Java has forgotten
 
 
 @pytest.fixture
