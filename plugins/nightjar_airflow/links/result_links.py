@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 
@@ -34,7 +34,8 @@ class ResultLink(BaseOperatorLink):
         address: str = getattr(operator, "links", {}).get(self.key, "")
         lake = Settings.from_environment().lake
         if address.startswith(f"{lake}/"):
-            base = conf.get("api", "base_url", fallback="").rstrip("/")
+            # The path alone: the link is kept for good, while the server may get another host or port.
+            base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
             return f"{base}{FILES_ROUTE}/{quote(address.removeprefix(f'{lake}/'))}"
         return address
 
