@@ -209,7 +209,7 @@ def test_a_first_model_below_the_floors_fails_red_with_its_figures(
     assert models.champion("flight_delay") is None
     promoted = _do(run, "promote")
     assert promoted.status == "failed"
-    assert "gate, which has not succeeded" in promoted.error
+    assert "`gate` has failed" in promoted.error
 
 
 def test_a_model_below_the_floors_keeps_the_champion_green(start: Callable[[str], Any]) -> None:

@@ -135,6 +135,6 @@ class JobResult:
     def summary(self) -> str:
         """One line for a log: rows, versions and seconds."""
         versions = ", ".join(f"{table}@{version}" for table, version in self.outputs.items())
-        seconds = sum(self.seconds.values())
+        seconds = self.seconds.get("total", sum(self.seconds.values()))
         rows = f"rows in {self.rows_in}, out {self.rows_out}, rejected {self.rows_rejected}"
         return f"{self.status}: {rows}; wrote {versions or 'no table'}; {seconds:.1f} s"

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from nightjar.contracts.nights import Nights
 from use_cases.flight_delay.clock import local_day
-from use_cases.flight_delay.columns import HISTORY_KINDS, LATE_MINUTES, WINDOWS
+from use_cases.flight_delay.columns import LATE_MINUTES, WINDOWS
 
 MAX_DELAY_MINUTES = 240
 """Delays count up to this: one flight that arrives a day late says little about the next."""
 PRIOR_FLIGHTS = 20
 """How many flights of the overall rate a rate is smoothed with."""
 COUNTS = ("flights", "late", "minutes")
-
-
-def history_keys() -> dict[str, Column]:
-    """Kind to a flight's key in it, ``<kind>:<whose>``; null when it has none (a flight without tail number).
-
-    The key of ``all`` is no literal: Spark would push a literal's join below the aggregation and count twice.
-    """
-    hour = F.floor(F.col("sched_dep_time") / 100).cast("string")
-    parts: dict[str, tuple[Column, ...]] = {
-        "all": (F.substring("origin", 1, 0),),
-        "carrier": (F.col("carrier"),),
-        "carrier_origin": (F.col("carrier"), F.col("origin")),
-        "dest": (F.col("dest"),),
-        "route": (F.col("origin"), F.col("dest")),
-        "origin_hour": (F.col("origin"), hour),
-        "tail": (F.col("tailnum"),),
-        "flight": (F.col("carrier"), F.col("flight").cast("string")),
-    }
-    return {kind: F.concat(F.lit(f"{kind}:"), *whose) for kind, whose in parts.items()}
+KEYS = {
+    "all": "'all'",
+    "carrier": "concat('carrier:', carrier)",
+    "carrier_origin": "concat('carrier_origin:', carrier, '-', origin)",
+    "dest": "concat('dest:', dest)",
+    "route": "concat('route:', origin, '-', dest)",
+    "origin_hour": "concat('origin_hour:', origin, '-', sched_dep_time DIV 100)",
+    "tail": "concat('tail:', tailnum)",
+    "flight": "concat('flight:', carrier, '-', flight)",
+}
+"""Kind to the SQL of a flight's key in it; null when it has none (a flight without tail number)."""
 
 
 def known_labels(flights: DataFrame) -> DataFrame:
@@ -47,7 +39,7 @@ def known_labels(flights: DataFrame) -> DataFrame:
     """
     minutes = F.greatest(F.least(F.col("arr_delay"), F.lit(MAX_DELAY_MINUTES)), F.lit(-MAX_DELAY_MINUTES))
     rows = flights.where("arrived_at IS NOT NULL").select(
-        F.explode(F.array(*history_keys().values())).alias("key"),
+        F.explode(F.array(*map(F.expr, KEYS.values()))).alias("key"),
         local_day(F.col("arrived_at")).alias("day"),
         F.lit(1).alias("flights"),
         (F.col("arr_delay") > LATE_MINUTES).cast("int").alias("late"),
@@ -85,33 +77,34 @@ def with_history(schedule: DataFrame, counts: DataFrame) -> DataFrame:
     """Add the late rate and mean delay of each kind and window to each scheduled flight.
 
     They are smoothed to those of all flights in the same window, ``(late + s * overall) / (flights + s)``: the
-    posterior mean under a prior worth ``s`` flights. While nothing is known of any flight they are null.
+    posterior mean under a prior worth ``s`` flights. While nothing is known of any flight they are null. One SQL
+    statement, as Spark would analyse the growing plan again at each of eight joins and hundreds of column objects.
 
     Args:
         schedule: Flights to predict, with ``ds``, their night; all columns are kept.
-        counts: As :func:`trailing_counts` returns them. They are broadcast once, for the joins of all kinds.
+        counts: As :func:`trailing_counts` returns them; small, and read once for each kind.
     """
-    found = schedule
-    for kind, key in history_keys().items():
-        its = counts.select(
-            F.col("key").alias("its_key"), F.col("ds").alias("its_ds"), F.col("counts").alias(f"{kind}_counts")
-        )
-        same = (key == F.col("its_key")) & (F.col("ds") == F.col("its_ds"))
-        found = found.join(F.broadcast(its), same, "left").drop("its_key", "its_ds")
+    joins = (
+        f"LEFT JOIN {{counts}} AS of_{kind} ON of_{kind}.ds = asked.ds AND of_{kind}.key = {key}"
+        for kind, key in KEYS.items()
+    )
     features = (
-        _smoothed(kind, window, count).alias(f"{kind}_{name}_{days}d")
-        for kind in HISTORY_KINDS
+        f"{_smoothed(kind, window, count)} AS {kind}_{name}_{days}d"
+        for kind in KEYS
         for window, days in enumerate(WINDOWS)
         for name, count in (("late_rate", "late"), ("delay", "minutes"))
     )
-    return found.select(*schedule.columns, *features)
+    broadcast = f"/*+ BROADCAST({', '.join(f'of_{kind}' for kind in KEYS)}) */"
+    # made of this module's constants alone, hence no injection
+    statement = f"SELECT {broadcast} asked.*, {', '.join(features)} FROM {{schedule}} AS asked {' '.join(joins)}"  # noqa: S608
+    return schedule.sparkSession.sql(statement, schedule=schedule, counts=counts)
 
 
-def _smoothed(kind: str, window: int, count: str) -> Column:
-    def of(kind: str, count: str) -> Column:
-        return F.coalesce(F.col(f"{kind}_counts")[window * len(COUNTS) + COUNTS.index(count)], F.lit(0))
+def _smoothed(kind: str, window: int, count: str) -> str:
+    def of(kind: str, count: str) -> str:
+        return f"coalesce(of_{kind}.counts[{window * len(COUNTS) + COUNTS.index(count)}], 0)"
 
-    overall = F.try_divide(of("all", count), of("all", "flights"))
+    overall = f"try_divide({of('all', count)}, {of('all', 'flights')})"
     if kind == "all":
         return overall
-    return (of(kind, count) + PRIOR_FLIGHTS * overall) / (of(kind, "flights") + PRIOR_FLIGHTS)
+    return f"({of(kind, count)} + {PRIOR_FLIGHTS} * {overall}) / ({of(kind, 'flights')} + {PRIOR_FLIGHTS})"

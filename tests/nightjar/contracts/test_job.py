@@ -72,3 +72,8 @@ def test_a_result_survives_json_and_ignores_what_a_later_release_adds() -> None:
 def test_a_result_refuses_what_json_cannot_say() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         JobResult(status="succeeded", metrics={"auc": float("nan")}).to_json()
+
+
+def test_a_summary_counts_no_second_twice() -> None:
+    result = JobResult(status="succeeded", seconds={"read": 1.5, "write": 0.5, "total": 2.1})
+    assert result.summary().endswith("; 2.1 s")
