@@ -31,7 +31,7 @@ def set_up(level: str, log: Path) -> None:
     Raises:
         SetupError: saying what is missing or failed.
     """
-    from nightjar.local import checks, environment, jars, java
+    from nightjar.local import checks, class_archive, environment, jars, java
     from nightjar.local.paths import Paths
     from nightjar.local.steps import SetupError, step
 
@@ -49,6 +49,10 @@ def set_up(level: str, log: Path) -> None:
     if not jars.all_intact(paths):
         with step("Delta JARs"):
             jars.resolve(paths, paths.spark_home, paths.python, java_home, log)
+    archive = class_archive.archive_of(paths, java_home)
+    if not archive.exists():
+        with step("Archive of Spark's classes, for quicker nights"):
+            class_archive.make_archive(paths, java_home, archive, log)
 
 
 def clean() -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nightjar.contracts.errors import ConfigurationError
+from nightjar.local.class_archive import NIGHT_OPTIONS, archive_of
 from nightjar.local.java import HOW_TO_GET_IT, find_java_home
 from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST, Ports
@@ -55,14 +56,14 @@ def tools(paths: Paths, environ: Mapping[str, str] = os.environ) -> dict[str, st
     return result
 
 
-def spark_connection(core_count: int) -> str:
+def spark_connection(core_count: int, class_archive: Path) -> str:
     """The Airflow connection of Spark on this machine, as JSON: partitions as many as cores, or small reads crawl."""
+    shared = f" -XX:SharedArchiveFile={class_archive}" if class_archive.exists() else ""
     conf = {
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
         "spark.driver.memory": "2g",
-        # A night is short: the second compiler's work would not be paid back, and it takes a core meanwhile.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": NIGHT_OPTIONS + shared,
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": str(core_count),
         "spark.databricks.delta.snapshotPartitions": str(core_count),
@@ -106,11 +107,12 @@ def everything(paths: Paths, ports: Ports, environ: Mapping[str, str] = os.envir
     foreign = ("AIRFLOW_", "MLFLOW_", "SPARK_", "PYSPARK_", "PYTHONPATH")
     own = {name: value for name, value in environ.items() if not name.startswith(foreign)}
     direct = ",".join(filter(None, [environ.get("NO_PROXY") or environ.get("no_proxy"), HOST, "localhost"]))
+    found = tools(paths, own)
     return {
-        **tools(paths, own),
+        **found,
         **airflow(paths, ports),
         "AIRFLOW_HOME": str(paths.airflow_home),
-        "AIRFLOW_CONN_SPARK_DEFAULT": spark_connection(cores()),
+        "AIRFLOW_CONN_SPARK_DEFAULT": spark_connection(cores(), archive_of(paths, Path(found["JAVA_HOME"]))),
         "MLFLOW_TRACKING_URI": ports.mlflow_url,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "NIGHTJAR_LAKE": str(paths.lake),

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.fake_java import fake_java
 
 from nightjar.local import environment, jars, java
 from nightjar.local.checks import missing_tools
@@ -19,14 +20,6 @@ from nightjar.local.paths import Paths
 from nightjar.local.steps import SetupError, run_logged
 
 ROOT = Paths.here().root
-
-
-def fake_java(home: Path, version: str) -> Path:
-    launcher = home / "bin" / "java"
-    launcher.parent.mkdir(parents=True)
-    launcher.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2025-04-15' >&2\n")
-    launcher.chmod(0o755)
-    return home
 
 
 def test_each_missing_tool_is_one_line_with_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.fake_java import fake_java
 
 from nightjar.local import server_environment
 from nightjar.local.airflow_login import PASSWORDS_FILE, admin_password
@@ -19,7 +20,8 @@ PORTS = Ports(airflow=8081, mlflow=5001, worker_logs=8793, trigger_logs=8794)
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.setattr(server_environment, "find_java_home", lambda *_: Path("/opt/java"))
+    java = fake_java(tmp_path / "java", "17.0.1")
+    monkeypatch.setattr(server_environment, "find_java_home", lambda *_: java)
     other = {
         "PATH": "/usr/bin",
         "HOME": "/home/me",
@@ -40,8 +42,8 @@ def test_programs_find_this_checkout_and_these_servers(environ: dict[str, str], 
     assert environ["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8081"
     assert environ["SPARK_HOME"] == f"{tmp_path}/.venv/lib/python3.11/site-packages/pyspark"
     assert environ["PYSPARK_PYTHON"] == f"{tmp_path}/.venv/bin/python"
-    assert environ["JAVA_HOME"] == "/opt/java"
-    assert environ["PATH"].split(":")[:2] == [f"{tmp_path}/.venv/bin", "/opt/java/bin"]
+    assert environ["JAVA_HOME"] == f"{tmp_path}/java"
+    assert environ["PATH"].split(":")[:2] == [f"{tmp_path}/.venv/bin", f"{tmp_path}/java/bin"]
     assert environ["NO_PROXY"] == environ["no_proxy"] == "corp,127.0.0.1,localhost"
 
 

@@ -1,0 +1,56 @@
+"""Spark's classes, loaded once at set-up into an archive that every later start of the JVM maps into memory.
+
+A night starts a JVM; finding, verifying and linking some 20,000 classes is most of the wait. Java's own application
+class data sharing keeps them (JEP 350). A JVM that does not fit the archive ignores it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+from nightjar.local.paths import Paths
+from nightjar.local.steps import run_logged
+
+NIGHT_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""A night is short: the second compiler's work would not be paid back, and it takes a core meanwhile. The archive is
+made under the options that it is used under."""
+
+
+def archive_of(paths: Paths, java_home: Path) -> Path:
+    """Where the archive of this Java and this Spark is, or is to be made."""
+    version = subprocess.run([java_home / "bin" / "java", "-version"], capture_output=True, check=True).stderr
+    spark = sorted(jar.name for jar in (paths.spark_home / "jars").glob("spark-*.jar"))
+    key = hashlib.sha256(version + str(paths.spark_home).encode() + "".join(spark).encode()).hexdigest()[:12]
+    return paths.jars / f"spark-classes-{key}.jsa"
+
+
+def make_archive(paths: Paths, java_home: Path, archive: Path, log: Path) -> None:
+    """Run ``spark/nightjar_spark/warm_up.py`` once, and keep the classes that it loaded; archives of other Javas are removed.
+
+    Raises:
+        SetupError: when that run failed.
+    """
+    paths.jars.mkdir(exist_ok=True)
+    fresh = archive.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    options = f"{NIGHT_OPTIONS} -XX:ArchiveClassesAtExit={fresh}"
+    environ = {
+        **os.environ,
+        "JAVA_HOME": str(java_home),
+        "SPARK_HOME": str(paths.spark_home),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": str(paths.python),
+    }
+    submit = paths.spark_home / "bin" / "spark-submit"
+    program = paths.root / "spark" / "nightjar_spark" / "warm_up.py"
+    run_logged(
+        [submit, "--master", "local[2]", "--driver-java-options", options, "--conf", "spark.ui.enabled=false", program],
+        log,
+        environ,
+    )
+    for other in paths.jars.glob("spark-classes-*.jsa"):
+        other.unlink()
+    os.replace(fresh, archive)
