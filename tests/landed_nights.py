@@ -21,7 +21,7 @@ _LANDED = (
 ORDERS = Source(
     file="orders.csv",
     table=TableSchema(
-        name="raw/schedule",
+        name="raw/orders",
         comment="Orders due.",
         key=("shop", "number"),
         columns=(
@@ -64,6 +64,8 @@ SHOP = UseCase(
     training_schedule="@weekly",
     first_night=NIGHTS[0],
     sources=(ORDERS, PRICES),
+    features_from=ORDERS.name,
+    labels_from=PRICES.name,
     entity=(Column("shop", "string", "Shop.", nullable=False), Column("number", "int", "Number.", nullable=False)),
     features=(Feature("amount", "numeric", "Amount, euros."),),
     rules=(between("amount", 0, 500, unit="euros"),),

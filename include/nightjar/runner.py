@@ -15,8 +15,15 @@ from nightjar.lake import files
 log = logging.getLogger(__name__)
 
 
-def run_program(program: Callable[[JobSpec], JobResult], spec: JobSpec) -> JobResult:
+def run_program(
+    program: Callable[[JobSpec], JobResult], spec: JobSpec, *, before_result: Callable[[], None] = lambda: None
+) -> JobResult:
     """Run ``program``, write ``<output>/result.json`` and return the result.
+
+    Args:
+        program: What to run.
+        spec: What for.
+        before_result: Called last before the result is written, when all has been logged.
 
     Never raises for what the program raises: the failed result carries the one-line error. A lake that takes no
     result raises, as nobody could read it.
@@ -35,6 +42,7 @@ def run_program(program: Callable[[JobSpec], JobResult], spec: JobSpec) -> JobRe
     result = replace(result, spec_fingerprint=spec.fingerprint, seconds=seconds)
     if result.status == "failed":
         _to_ledger(spec, result)
+    before_result()
     files.write_text(f"{spec.output}/result.json", result.to_json())
     return result
 
@@ -54,18 +62,7 @@ def _to_ledger(spec: JobSpec, result: JobResult) -> None:
     from nightjar.lake import ledger
 
     try:
-        ledger.record(
-            spec.lake,
-            ledger.Event(
-                ds=spec.first_night,
-                event="failure",
-                use_case=spec.use_case,
-                reason=result.error,
-                dag_id=spec.dag_id,
-                run_id=spec.run_id,
-                task_id=spec.task_id,
-                details={"kind": result.error_kind, "program": spec.program},
-            ),
-        )
+        details = {"kind": result.error_kind, "program": spec.program}
+        ledger.record(spec.lake, ledger.Event.of(spec, "failure", reason=result.error, details=details))
     except Exception as error:  # the failure itself must still be reported
         log.error("the failure could not be written to the ledger: %s", error)

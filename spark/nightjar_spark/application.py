@@ -25,6 +25,7 @@ from nightjar.lake import files
 from nightjar.runner import run_program
 from nightjar_spark.joblog import JobLog
 from nightjar_spark.session import build_session
+from nightjar_spark.worker_errors import from_workers
 
 log = logging.getLogger("nightjar.application")
 CANCEL_GRACE_SECONDS = 10.0
@@ -79,9 +80,10 @@ class Application:
         self._running = spec.task_id
         self._beat(0)
         files.delete_file(request)
-        with JobLog(f"{spec.output}/job.log"):
+        with JobLog(f"{spec.output}/job.log") as job_log:
             log.info("%s %s, nights %s to %s", spec.use_case, spec.program, spec.first_night, spec.last_night)
-            run_program(self._program, spec)
+            # whoever sees the result finds the whole log
+            run_program(self._program, spec, before_result=job_log.write)
         self._running = ""
 
     def _program(self, spec: JobSpec) -> JobResult:
@@ -92,7 +94,8 @@ class Application:
                 fix=f"choose one of {', '.join(SPARK_PROGRAMS)}",
             )
         self._spark.sparkContext.setJobDescription(f"{spec.use_case} {spec.program}")
-        result: JobResult = import_module(f"nightjar_spark.{spec.program}").run(self._spark, spec)
+        with from_workers():
+            result: JobResult = import_module(f"nightjar_spark.{spec.program}").run(self._spark, spec)
         return result
 
     def _watch(self) -> None:

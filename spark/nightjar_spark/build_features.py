@@ -9,13 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from functools import reduce
+from datetime import date, timedelta
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from nightjar.contracts.errors import RowCountError, SourceError
 from nightjar.contracts.job import JobResult, JobSpec
@@ -27,31 +25,43 @@ from nightjar.lake.delta import DataFile
 from nightjar_spark.io import read_table, write_unpublished
 from nightjar_spark.main import main
 
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
 log = logging.getLogger(__name__)
+MAX_MISSING_SHARE = 0.1
+"""A source that lost a night for ever must not stop the month after it; a table that begins yesterday must."""
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Build the features and labels of the spec's nights.
 
     Raises:
-        SourceError: when a night has no entities to predict, or no rows that labels are made of.
+        SourceError: when a night has no entities to predict, or no rows that labels are made of, or when more nights
+            are missing from the history before it than :data:`MAX_MISSING_SHARE`.
         RowCountError: when a table does not hold one row for each row that it is made from.
         LakeError: when a raw table is not there.
     """
-    use_case = load_use_case(spec.use_case)
+    return build(spark, spec, load_use_case(spec.use_case))
+
+
+def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+    """:func:`run` for a given use case."""
     nights = spec.nights(use_case.timezone)
     module: Any = import_module(f"use_cases.{use_case.name}.features")
     phases = _Phases()
-    versions = {s.table.name: delta.open_table(spec.lake, s.table.name).version() for s in use_case.sources}
-    tables = _read(spark, spec.lake, use_case, nights, versions, module.HISTORY_DAYS)
-    expected = _rows_by_source(tables, (module.FEATURES_FROM, module.LABELS_FROM), nights)
-    phases.end("count")
+    raw = {source.name: delta.open_table(spec.lake, source.table.name) for source in use_case.sources}
+    expected = {name: _rows(name, raw[name], nights) for name in (use_case.features_from, use_case.labels_from)}
+    missing = _missing_history(raw[use_case.labels_from], use_case, nights)
+    versions = {source.table.name: int(raw[source.name].version()) for source in use_case.sources}
+    tables = _read(spark, spec.lake, use_case, nights, versions)
+    phases.end("read")
     features, labels = use_case.feature_table, use_case.label_table
     feature_files = write_unpublished(module.build_features(tables, nights), spec.lake, features)
-    _check_rows(features, feature_files, expected[module.FEATURES_FROM], nights)
+    _check_rows(features, feature_files, expected[use_case.features_from], nights)
     phases.end("features")
     label_files = write_unpublished(module.build_labels(tables, nights), spec.lake, labels)
-    _check_rows(labels, label_files, expected[module.LABELS_FROM], nights)
+    _check_rows(labels, label_files, expected[use_case.labels_from], nights)
     phases.end("labels")
     outputs = {  # only now: a table that does not add up leaves both at their last version
         features.name: delta.commit(spec.lake, features, feature_files, nights, run_id=spec.run_id),
@@ -64,6 +74,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         rows_out=sum(file.rows for file in (*feature_files, *label_files)),
         inputs=versions,
         outputs=outputs,
+        values={"missing_history": [str(night) for night in missing]},
         seconds=phases.seconds,
     )
 
@@ -81,40 +92,52 @@ class _Phases:
         self._started = now
 
 
+def _rows(source: str, table: DeltaTable, nights: Nights) -> int:
+    """Rows of a source in the nights; every night must have some."""
+    rows = delta.rows_by_night(table, nights)
+    if empty := [night for night, count in rows.items() if not count]:
+        raise SourceError(
+            f"raw/{source} has no rows for {_listed(empty)}",
+            where=f"raw/{source}",
+            how_many=len(empty),
+            fix="run land and ingest for these nights, then clear build_features",
+        )
+    return sum(rows.values())
+
+
+def _missing_history(labels: DeltaTable, use_case: UseCase, nights: Nights) -> list[date]:
+    """Nights that the features look back on and that were never ingested; few are said, more stop the run."""
+    first = max(use_case.first_night, nights.first - timedelta(days=use_case.history_nights))
+    looked_at = [first + timedelta(days=i) for i in range((nights.first - first).days)]
+    missing = [night for night, count in delta.rows_by_night(labels, looked_at).items() if not count]
+    if len(missing) > MAX_MISSING_SHARE * len(looked_at):
+        raise SourceError(
+            f"{len(missing)} of the {len(looked_at)} nights that the features of {nights.first} look back on are "
+            f"missing: {_listed(missing)}",
+            where=f"raw/{use_case.labels_from}",
+            how_many=len(missing),
+            fix=f"run the nights before first (a backfill, or {use_case.name}_history from {missing[0]}), "
+            "then clear build_features",
+        )
+    if missing:
+        log.warning("the history lacks %d of %d nights: %s", len(missing), len(looked_at), _listed(missing))
+    return missing
+
+
+def _listed(nights: Sequence[date]) -> str:
+    return f"{', '.join(map(str, nights[:3]))}{', ...' if len(nights) > 3 else ''}"
+
+
 def _read(
-    spark: SparkSession, lake: str, use_case: UseCase, nights: Nights, versions: Mapping[str, int], history_days: int
+    spark: SparkSession, lake: str, use_case: UseCase, nights: Nights, versions: Mapping[str, int]
 ) -> dict[str, DataFrame]:
-    """Source name to its rows of the nights and of the days before that history looks at, at the pinned versions."""
-    first = nights.first - timedelta(days=history_days)
+    """Source name to its rows of the nights and of those before that history looks at, at the pinned versions."""
+    first = nights.first - timedelta(days=use_case.history_nights)
     wanted = list(Nights(first=first, last=nights.last, timezone=nights.timezone))
     return {
         source.name: read_table(spark, lake, source.table.name, nights=wanted, version=versions[source.table.name])
         for source in use_case.sources
     }
-
-
-def _rows_by_source(tables: Mapping[str, DataFrame], sources: Sequence[str], nights: Nights) -> dict[str, int]:
-    """Rows of each source in the nights, in one Spark job; every night must have some of each."""
-    inside = [
-        tables[source].where(F.col("ds").between(nights.first, nights.last)).select(F.lit(source).alias("source"), "ds")
-        for source in sources
-    ]
-    counts = {
-        (row["source"], row["ds"]): row["count"] for row in _union(inside).groupBy("source", "ds").count().collect()
-    }
-    for source in sources:
-        if empty := [night for night in nights if (source, night) not in counts]:
-            raise SourceError(
-                f"raw/{source} has no rows for {', '.join(map(str, empty[:3]))}{', ...' if len(empty) > 3 else ''}",
-                where=f"raw/{source}",
-                how_many=len(empty),
-                fix="run land and ingest for these nights, then clear build_features",
-            )
-    return {source: sum(rows for (name, _), rows in counts.items() if name == source) for source in sources}
-
-
-def _union(frames: Sequence[DataFrame]) -> DataFrame:
-    return reduce(DataFrame.unionByName, frames)
 
 
 def _check_rows(schema: TableSchema, written: Sequence[DataFile], expected: int, nights: Nights) -> None:

@@ -32,7 +32,6 @@ from nightjar_spark.landed import MALFORMED_LINE, read_landed
 from nightjar_spark.main import main
 from nightjar_spark.timing import timed
 from nightjar_spark.together import together
-from nightjar_spark.worker_errors import from_workers
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +82,7 @@ def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) 
     seconds: dict[str, float] = {}
     with timed(seconds, "check_landing"):
         landed = check_landing(landing, use_case, nights)
-    with from_workers():
-        return _ingest_landed(spark, spec, use_case, landed, seconds)
+    return _ingest_landed(spark, spec, use_case, landed, seconds)
 
 
 def _ingest_landed(
@@ -92,7 +90,6 @@ def _ingest_landed(
 ) -> JobResult:
     """Read, check and write everything; then publish."""
     nights = spec.nights(use_case.timezone)
-    annotated: list[_Annotated] = []
     try:
         with timed(seconds, "read_and_check"):
             annotated = together(spark, lambda source: _annotate(spark, source, landed), use_case.sources)
@@ -113,8 +110,7 @@ def _ingest_landed(
                 table = item.source.table
                 outputs[table.name] = delta.commit(spec.lake, table, written, nights, run_id=spec.run_id)
     finally:
-        for item in annotated:
-            item.rows.unpersist()
+        spark.catalog.clearCache()  # of sources that were read before another one failed, too
     return _result(annotated, outputs, seconds)
 
 

@@ -16,7 +16,6 @@ from nightjar.contracts.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile, arrow_schema, table_uri
 from nightjar.lake.parquet import write_files
-from nightjar_spark.worker_errors import from_workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +54,8 @@ def read_table(
     if table.protocol().min_reader_version > 1 or partitions != ["ds"]:
         frame = spark.read.format("delta").option("versionAsOf", table.version()).load(uri)
         return frame if wanted is None else frame.where(F.col("ds").isin(wanted))
-    filters = None if wanted is None else [("ds", "in", [str(night) for night in wanted])]
-    held = [spark_uri(file) for file in table.file_uris(partition_filters=filters)]
+    partition = {} if wanted is None else {"ds": [str(night) for night in wanted]}
+    held = [f"{uri}/{file.path}" for file in delta.held_files(table, partition)]
     schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
     return (
         spark.read.schema(schema).option("basePath", uri).parquet(*held) if held else spark.createDataFrame([], schema)
@@ -81,8 +80,7 @@ def write_unpublished(frame: DataFrame, lake: str, schema: TableSchema) -> list[
 
     together = conform(frame, schema).hint("rebalance", *(F.col(column) for column in partition_by))
     ordered = together.sortWithinPartitions(*partition_by, *schema.key)
-    with from_workers():
-        rows = ordered.mapInArrow(write, "file string").collect()
+    rows = ordered.mapInArrow(write, "file string").collect()
     return [DataFile(**json.loads(row["file"])) for row in rows]
 
 

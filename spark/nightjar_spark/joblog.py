@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from types import TracebackType
 
+from nightjar.contracts.errors import NightjarError
 from nightjar.lake import files
 
 FLUSH_SECONDS = 0.5
@@ -23,6 +25,7 @@ class JobLog(logging.Handler):
         self._uri = uri
         self._lines: list[str] = []
         self._written = -1
+        self._writing = threading.Lock()
         self._over = threading.Event()
         self._flusher = threading.Thread(target=self._flush_until_over, name="job-log", daemon=True)
 
@@ -41,14 +44,20 @@ class JobLog(logging.Handler):
         logging.getLogger().removeHandler(self)
         self._over.set()
         self._flusher.join()
-        self._write()
+        self.write()
+
+    def write(self) -> None:
+        """Bring the file up to date. A log that cannot be written stops no job."""
+        with self._writing:
+            count = len(self._lines)
+            if count == self._written:
+                return
+            try:
+                files.write_text(self._uri, "".join(line + "\n" for line in self._lines[:count]))
+                self._written = count
+            except NightjarError as error:
+                sys.stderr.write(f"the log {self._uri} cannot be written: {error}\n")
 
     def _flush_until_over(self) -> None:
         while not self._over.wait(FLUSH_SECONDS):
-            self._write()
-
-    def _write(self) -> None:
-        count = len(self._lines)
-        if count != self._written:
-            files.write_text(self._uri, "".join(line + "\n" for line in self._lines[:count]))
-            self._written = count
+            self.write()

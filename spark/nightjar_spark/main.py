@@ -13,6 +13,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
 from nightjar.runner import run_program
 from nightjar_spark.session import build_session
+from nightjar_spark.worker_errors import from_workers
 
 
 def main(run: Callable[[SparkSession, JobSpec], JobResult]) -> None:
@@ -23,8 +24,13 @@ def main(run: Callable[[SparkSession, JobSpec], JobResult]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     logging.getLogger("py4j").setLevel(logging.WARNING)
     spark = build_session(f"nightjar {spec.use_case} {spec.program}")
+
+    def program(given: JobSpec) -> JobResult:
+        with from_workers():
+            return run(spark, given)
+
     try:
-        result = run_program(lambda given: run(spark, given), spec)
+        result = run_program(program, spec)
     finally:
         spark.stop()
     if result.status == "failed":

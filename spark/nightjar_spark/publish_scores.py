@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
@@ -14,7 +16,7 @@ from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import delta, ledger
 from nightjar.lake.delta import DataFile
-from nightjar.lake.results import earlier_result
+from nightjar.lake.results import earlier_result, remember_published
 from nightjar_spark.main import main
 
 if TYPE_CHECKING:
@@ -45,35 +47,39 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         )
     attempt = int(scored.values["attempt"])
     table = delta.ensure_table(spec.lake, schema)
-    published = _is_published(table, nights, attempt)
-    if published:
-        version = int(table.version())
+    before = int(table.version())
+    if _is_published(table, nights, attempt):
+        version = before
     else:
         version = delta.commit(spec.lake, schema, data_files, nights, run_id=spec.run_id, attempt=attempt)
-        ledger.record(
-            spec.lake,
-            ledger.Event(
-                ds=spec.first_night,
-                event="publish",
-                use_case=use_case.name,
-                reason=f"nights {nights}: {scored.rows_out} rows",
-                dag_id=spec.dag_id,
-                run_id=spec.run_id,
-                task_id=spec.task_id,
-                model_version=scored.values["model_version"],
-                table_versions={**scored.inputs, schema.name: version},
-            ),
-        )
-    log.info("%s@%d %s nights %s", schema.name, version, "already holds" if published else "now holds", nights)
+    remember_published(spec, scored)
+    _record(spec, f"nights {nights}: {scored.rows_out} rows", attempt, scored, {schema.name: version})
+    log.info("%s@%d %s nights %s", schema.name, version, "now holds" if version > before else "already holds", nights)
     return JobResult(
         status="succeeded",
         rows_in=scored.rows_out,
         rows_out=sum(file.rows for file in data_files),
         inputs=scored.inputs,
         outputs={schema.name: version},
-        values={"committed": not published, "model_version": scored.values["model_version"]},
+        values={"committed": version > before, "model_version": scored.values["model_version"]},
         seconds={"publish": time.monotonic() - began},
     )
+
+
+def _record(spec: JobSpec, reason: str, attempt: int, scored: JobResult, published: Mapping[str, int]) -> None:
+    """To the ledger, once for each attempt, also when an earlier try died between the commit and here."""
+    earlier = ledger.read(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)["details"].to_pylist()
+    if any(json.loads(details)["attempt"] == attempt for details in earlier):
+        return
+    event = ledger.Event.of(
+        spec,
+        "publish",
+        reason=reason,
+        model_version=scored.values["model_version"],
+        table_versions={**scored.inputs, **published},
+        details={"attempt": attempt},
+    )
+    ledger.record(spec.lake, event)
 
 
 def _is_published(table: DeltaTable, nights: Nights, attempt: int) -> bool:

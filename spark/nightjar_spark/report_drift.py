@@ -18,6 +18,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
+from nightjar.lake.results import earlier_result
 from nightjar.monitoring.drift import NightDrift, compare
 from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn
 from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_drift
@@ -110,13 +111,9 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
 
 
 def _score_result(spec: JobSpec) -> JobResult:
-    uri = f"{spec.run_dir}/score/result.json"
-    try:
-        result = JobResult.from_json(files.read_text(uri))
-    except FileNotFoundError as error:
-        raise GateError("this run has scored nothing", where=uri, how_many=0, fix="clear the task score") from error
-    if result.status != "succeeded" or "model_folder" not in result.values:
-        raise GateError("scoring has not said which model it used", where=uri, fix="clear the task score")
+    result = earlier_result(spec, "score")
+    if "model_folder" not in result.values:
+        raise GateError("scoring has not said which model it used", where=f"{spec.run_dir}/score", fix="clear `score`")
     return result
 
 

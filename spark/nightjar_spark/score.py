@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -16,11 +17,11 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
+from nightjar.lake.results import published_by_this_run
 from nightjar.registry.models import resolve, ship
 from nightjar.scoring.batches import ScoringTask, score_batches
 from nightjar_spark.io import read_table, replace_nights
 from nightjar_spark.main import main
-from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +33,9 @@ QUARANTINE_FIELDS = "ds string, table string, rules array<string>, row string, d
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Score the spec's nights with ``params.model_version``, or the champion.
 
+    A run that has published and is cleared scores with the model that it published, so that a rerun gives the same rows
+    whoever is champion by now; ``params.force`` chooses anew.
+
     Raises:
         ModelError: when there is no champion, or it does not fit the features.
         SourceError: when a night has no features.
@@ -40,12 +44,13 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
     nights = list(spec.nights(use_case.timezone))
-    version = resolve(use_case.name, spec.params.get("model_version"))
+    earlier = published_by_this_run(spec)
+    version = resolve(use_case.name, spec.params.get("model_version") or earlier.get("model_version"))
     model, folder = ship(version, spec.lake)
     log.info("model %s version %s, sha256 %s", version.name, version.version, model.sha256[:12])
     resolved = time.monotonic()
 
-    features_version = int(delta.open_table(spec.lake, use_case.feature_table.name).version())
+    features_version, night_files = _features_version(spec, use_case, nights, earlier)
     features = read_table(spark, spec.lake, use_case.feature_table.name, nights=nights, version=features_version)
     task = ScoringTask(
         use_case=use_case.name,
@@ -60,13 +65,6 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         last_night=spec.last_night,
     )
     written, rows_in, rejected = _score(features, use_case, task)
-    if not rows_in:
-        raise SourceError(
-            "there are no features to score",
-            where=f"{use_case.feature_table.name}, nights {spec.nights(use_case.timezone)}",
-            how_many=0,
-            fix="clear `ingest`, or check what landed",
-        )
     rows_out = sum(file.rows for file in written)
     if rows_in != rows_out + len(rejected):
         raise RowCountError(
@@ -98,10 +96,38 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
             "model_sha256": model.sha256,
             "model_folder": folder,
             "features_version": features_version,
+            "feature_files": night_files,
             "attempt": time.time_ns() // 1_000_000,
         },
         seconds={"resolve": resolved - began, "score": time.monotonic() - resolved},
     )
+
+
+def _features_version(
+    spec: JobSpec, use_case: UseCase, nights: Sequence[date], earlier: Mapping[str, Any]
+) -> tuple[int, list[str]]:
+    """The version to read, and the files of the nights in it.
+
+    The table moves on with every later night; while these nights' files are those of what the run has published, the
+    version stays the one that it named then.
+
+    Raises:
+        SourceError: naming the nights that have no features.
+    """
+    name = use_case.feature_table.name
+    table = delta.open_table(spec.lake, name)
+    held = delta.held_files(table, {"ds": [night.isoformat() for night in nights]})
+    if empty := sorted({night.isoformat() for night in nights} - {file.partition["ds"] for file in held}):
+        raise SourceError(
+            f"there are no features of {', '.join(empty[:3])}{', ...' if len(empty) > 3 else ''}",
+            where=name,
+            how_many=len(empty),
+            fix="clear `ingest` of these nights, or check what landed",
+        )
+    paths = sorted(file.path for file in held)
+    if earlier.get("feature_files") == paths:
+        return int(earlier["features_version"]), paths
+    return int(table.version()), paths
 
 
 def _score(
@@ -123,8 +149,7 @@ def _score(
     columns = list(dict.fromkeys(("ds", *use_case.feature_table.column_names)))
     # A night is sorted by its key, so that the same rows make the same files.
     ordered = features.select(*columns).hint("rebalance", "ds").sortWithinPartitions("ds", *use_case.key)
-    with from_workers():
-        outcomes = [json.loads(row["outcome"]) for row in ordered.mapInArrow(score, "outcome string").collect()]
+    outcomes = [json.loads(row["outcome"]) for row in ordered.mapInArrow(score, "outcome string").collect()]
     written = [DataFile(**file) for outcome in outcomes for file in outcome["files"]]
     rejected = [row for outcome in outcomes for row in outcome["rejected"]]
     return written, sum(outcome["rows_in"] for outcome in outcomes), rejected

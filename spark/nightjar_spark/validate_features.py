@@ -31,14 +31,13 @@ from nightjar_spark.timing import timed
 from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)
-SCHEDULE = "schedule"
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Validate the nights of ``spec``.
 
     Raises:
-        ContractError: when a table breaks its contract, has no rows, or a night of features is not the schedule's.
+        ContractError: when a table breaks its contract or has no rows, or features have not the rows of their source.
         LakeError: when a table is not there.
     """
     return validate_features(spark, spec, load_use_case(spec.use_case))
@@ -59,8 +58,8 @@ def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
         }
         counted = together(spark, lambda c: _check(frames[c[0].name], c[0], c[1], nights), list(contracts.items()))
     checks = {check.table: check for check in counted}
-    scheduled = checks[use_case.source(SCHEDULE).table.name].counts
-    expected = {count.night: count.rows for count in scheduled}
+    entities = checks[use_case.source(use_case.features_from).table.name].counts
+    expected = {count.night: count.rows for count in entities}
     checks[features.name] = replace(checks[features.name], expected_rows=expected)
     docs = docs_uri(spec.lake, use_case.name)
     with timed(seconds, "great_expectations"), local_site(docs) as site:
@@ -73,8 +72,12 @@ def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
 
 
 def _sources(use_case: UseCase) -> list[Source]:
-    """The sources that tell what happened when; registers (planes, airports) were checked as they came in."""
-    return [s for s in use_case.sources if any(column.type == "timestamp" for column in s.file_columns)]
+    """The sources of entities and labels, and all that tell what happened when.
+
+    Registers (planes, airports) were checked as they came in.
+    """
+    named = {use_case.features_from, use_case.labels_from}
+    return [s for s in use_case.sources if s.name in named or any(c.type == "timestamp" for c in s.file_columns)]
 
 
 def _check(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule], nights: Nights) -> TableCheck:
@@ -137,7 +140,7 @@ def _said(table: TableVerdict) -> str:
     if other := [night for night in check.nights if rows[night] != expected.get(night, 0)]:
         night = other[0]
         return (
-            f"{check.table} has {rows[night]} rows for {expected.get(night, 0)} scheduled in night {night} "
+            f"{check.table} has {rows[night]} rows for {expected.get(night, 0)} expected in night {night} "
             f"({len(other)} such nights)"
         )
     broken = [rule for rule in check.rules if rule.severity != "warn" and rule.name in check.broken]

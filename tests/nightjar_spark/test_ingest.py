@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from landed_nights import NIGHTS, SHOP, land_night, orders_of, tolerant, write_manifest
+from tests.small_disk import fill, small_disk
 
 from nightjar.contracts.errors import (
     ConfigurationError,
@@ -23,13 +22,14 @@ from nightjar.contracts.errors import (
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta
+from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
 FIRST, SECOND = NIGHTS
-RAW = ("raw/schedule", "raw/prices")
+RAW = ("raw/orders", "raw/prices")
 
 
 class Shop:
@@ -93,14 +93,14 @@ def stopped(shop: Shop, kind: type[Exception], match: str, *, use_case: UseCase 
 def test_clean_nights_become_raw_tables(shop: Shop) -> None:
     result = shop.ingest(FIRST, SECOND)
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (22, 22, 0)
-    assert result.values["sources"]["schedule"] == {
+    assert result.values["sources"]["orders"] == {
         "rows_in": 16,
         "rows_out": 16,
         "rows_rejected": 0,
         "broken_rules": {},
     }
     assert result.outputs == {**shop.versions(), "quarantine/shop": 1}
-    row = shop.rows("raw/schedule", FIRST)[0]
+    row = shop.rows("raw/orders", FIRST)[0]
     written = datetime.fromtimestamp((shop.landing / "shop/2013-04-01/orders.csv").stat().st_mtime, UTC)
     assert row == {
         "shop": "N",
@@ -151,12 +151,12 @@ def test_row_out_of_contract_goes_to_quarantine_as_it_landed(
     shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), line]})
     result = shop.ingest()
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (12, 11, 1)
-    assert result.values["sources"]["schedule"]["broken_rules"] == dict.fromkeys(rules, 1)
+    assert result.values["sources"]["orders"]["broken_rules"] == dict.fromkeys(rules, 1)
     ((table, broken, row),) = shop.rejected(FIRST)
-    assert (table, broken) == ("raw/schedule", rules)
+    assert (table, broken) == ("raw/orders", rules)
     assert {name: row[name] for name in kept} == kept
     assert sorted(row) == ["amount", "number", "placed_at", "shop"]
-    assert len(shop.rows("raw/schedule", FIRST)) == 8
+    assert len(shop.rows("raw/orders", FIRST)) == 8
 
 
 @pytest.mark.parametrize("line", ["N,9,20,2013-04-01T01:00:00Z,extra", "N,9,20"])
@@ -183,17 +183,17 @@ def test_every_row_of_a_duplicate_key_is_rejected(shop: Shop) -> None:
         (("key_unique",), "10"),
         (("key_unique",), "99"),
     }
-    assert (0, "N") not in {(row["number"], row["shop"]) for row in shop.rows("raw/schedule", FIRST)}
+    assert (0, "N") not in {(row["number"], row["shop"]) for row in shop.rows("raw/orders", FIRST)}
 
 
 def test_same_key_in_two_nights_is_no_duplicate(shop: Shop) -> None:
-    assert len(shop.rows("raw/schedule")) == 16
+    assert len(shop.rows("raw/orders")) == 16
 
 
 def test_beyond_the_tolerance_the_night_stops_and_the_quarantine_shows_why(shop: Shop) -> None:
     bad = [f"N,{i},2000,2013-04-01T01:00:00Z" for i in range(20, 24)]
     shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), *bad]})
-    error = stopped(shop, ContractError, "raw/schedule, night 2013-04-01: 4 of 12 rows rejected")
+    error = stopped(shop, ContractError, "raw/orders, night 2013-04-01: 4 of 12 rows rejected")
     assert "most by amount_between (4 rows: amount is outside 0 to 1000 euros)" in error.what
     assert error.where == f"{shop.lake}/quarantine/shop"
     assert error.how_many == 4
@@ -253,7 +253,7 @@ def test_corrected_night_replaces_exactly_that_night(shop: Shop) -> None:
     other = {name: shop.rows(name, SECOND) for name in (*RAW, "quarantine/shop")}
     shop.land(FIRST, {"orders.csv": [*orders_of(FIRST, 5), "S,9,20,2013-04-01T01:00:00Z"]})
     shop.ingest(FIRST)
-    assert sorted(row["number"] for row in shop.rows("raw/schedule", FIRST)) == [0, 1, 2, 3, 4, 9]
+    assert sorted(row["number"] for row in shop.rows("raw/orders", FIRST)) == [0, 1, 2, 3, 4, 9]
     assert shop.rejected(FIRST) == []
     assert len(shop.rejected(SECOND)) == 1
     assert {name: shop.rows(name, SECOND) for name in other} == other
@@ -269,31 +269,17 @@ def test_columns_in_another_order_are_read_by_name(shop: Shop) -> None:
 
 
 def test_full_disk_stops_with_what_to_do_and_leaves_the_tables(shop: Shop, spark: SparkSession, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    try:
-        tight = Shop(spark, small)
+    with small_disk(tmp_path / "small", 256) as disk:
+        tight = Shop(spark, disk)
         tight.landing = shop.landing
         tight.ingest()
         before, versions = {name: tight.rows(name) for name in RAW}, tight.versions()
-        with (small / "filler").open("wb", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(os.urandom(4096))
-            except OSError:
-                pass
-        with pytest.raises(StorageFullError, match=r"no space left .* do: free space"):
+        filler = fill(disk)
+        with pytest.raises(StorageFullError, match=r"no space left .* do: free space"), from_workers():
             tight.ingest()
-        (small / "filler").unlink()
+        filler.unlink()
         assert tight.versions() == versions
         assert {name: tight.rows(name) for name in RAW} == before
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 FIELD = st.sampled_from(["N", "S", "W", "NA", "", "0", "1", "7", "-5", "1e9", "2013-04-01T02:00:00Z", "x,y", '"'])
@@ -307,7 +293,7 @@ def test_rows_in_are_rows_out_and_rejected_whatever_lands(shop: Shop, lines: lis
     result = shop.ingest(use_case=tolerant(1.0))
     assert result.rows_in == 8 + len(lines) + 3
     assert result.rows_in == result.rows_out + result.rows_rejected
-    kept, rejected = shop.rows("raw/schedule", FIRST), shop.rejected(FIRST)
+    kept, rejected = shop.rows("raw/orders", FIRST), shop.rejected(FIRST)
     assert len(kept) + len(rejected) == 8 + len(lines)
     assert all(0 <= row["amount"] <= 1000 for row in kept if row["amount"] is not None)
     assert len({(row["shop"], row["number"]) for row in kept}) == len(kept)

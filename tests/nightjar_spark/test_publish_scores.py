@@ -43,7 +43,10 @@ def scored_and_audited(lake: str, run_id: str, attempt: int, prediction: float) 
     schema = delta.arrow_schema(SCORES)
     batch = pa.RecordBatch.from_pylist([row(prediction, run_id)], schema=schema)
     written = write_files(iter([batch]), delta.table_uri(lake, SCORES.name), schema, ("ds",))
-    values = {"files": [file.to_dict() for file in written], "attempt": attempt, "model_version": "1"}
+    values = {
+        "files": [file.to_dict() for file in written], "attempt": attempt, "model_version": "1",
+        "features_version": 1, "feature_files": ["a"],
+    }  # fmt: skip
     save(spec, "score", JobResult(status="succeeded", rows_out=1, values=values))
     save(spec, "validate_scores", JobResult(status="succeeded", values={"files": [file.path for file in written]}))
     return spec
@@ -99,3 +102,26 @@ def test_files_are_described_as_they_were_written(lake: str) -> None:
     result = JobResult.from_json(files.read_text(f"{spec.run_dir}/score/result.json"))
     (file,) = (DataFile(**file) for file in result.values["files"])
     assert (file.rows, dict(file.partition)) == (1, {"ds": "2013-04-01"})
+
+
+def test_the_same_scores_again_are_published_as_often_as_asked_and_change_nothing(lake: str) -> None:
+    first = publish(scored_and_audited(lake, "a", 1, 0.25))
+    spec = scored_and_audited(lake, "a", 2, 0.25)  # score was cleared, and gave the same rows
+    again, once_more = publish(spec), publish(spec)
+    assert first.outputs == again.outputs == once_more.outputs
+    assert (again.values["committed"], once_more.values["committed"]) == (False, False)
+    assert published(lake) == [0.25]
+
+
+def test_a_publication_that_died_before_the_ledger_is_recorded_by_the_next_try(
+    lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = scored_and_audited(lake, "a", 1, 0.25)
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            publish(spec)
+    assert published(lake) == [0.25]
+    publish(spec)
+    publish(spec)
+    assert [event["run_id"] for event in ledger.read(lake, event="publish").to_pylist()] == ["a"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from landed_nights import ORDERS
 
 from nightjar.contracts.errors import GateError, ModelError
 from nightjar.contracts.job import JobResult, JobSpec
@@ -37,7 +38,9 @@ SHOP = UseCase(
     schedule="@daily",
     training_schedule="@weekly",
     first_night=date(2013, 1, 1),
-    sources=(),
+    sources=(ORDERS,),
+    features_from=ORDERS.name,
+    labels_from=ORDERS.name,
     entity=(Column("order", "int", "Order number.", nullable=False),),
     features=(
         Feature("amount", "numeric", "Amount, euros."),

@@ -84,14 +84,15 @@ def test_features_that_keep_their_contract_pass_and_their_page_is_reachable(shop
     assert (result.rows_in, result.rows_out) == (16, 16)
     assert result.values["tables"] == {
         "features/shop": {"rows": 16, "broken_rules": {}},
-        "raw/schedule": {"rows": 16, "broken_rules": {}},
+        "raw/orders": {"rows": 16, "broken_rules": {}},
+        "raw/prices": {"rows": 6, "broken_rules": {"price_known": 2}},
     }
     page = Path(result.values["data_docs"])
     assert page.is_relative_to(f"{shop.lake}/data_docs/shop/validations/features_shop")
     text = page.read_text()
     assert "No row breaks amount_between: amount is outside 0 to 500 euros" in text
-    assert "Every night has the rows of its schedule" in text
-    assert result.inputs == {"features/shop": 1, "raw/schedule": 1}
+    assert "Every night has the rows of its source" in text
+    assert result.inputs == {"features/shop": 1, "raw/orders": 1, "raw/prices": 1}
 
 
 def test_earlier_runs_stay_listed(shop: Validation) -> None:
@@ -139,7 +140,7 @@ def test_validation_over_nothing_stops(shop: Validation) -> None:
 def test_night_with_fewer_rows_than_its_schedule_stops(shop: Validation) -> None:
     shop.features([FIRST])
     shop.features([SECOND], rows=7)
-    assert "features/shop has 7 rows for 8 scheduled in night 2013-04-02 (1 such nights)" in shop.stopped().what
+    assert "features/shop has 7 rows for 8 expected in night 2013-04-02 (1 such nights)" in shop.stopped().what
 
 
 def test_declared_feature_that_is_not_there_stops(shop: Validation) -> None:
@@ -156,6 +157,6 @@ def test_raw_rows_must_still_keep_their_contract(shop: Validation) -> None:
     stricter = replace(orders, rules=(*orders.rules[:2], between("amount", 0, 16, unit="euros")))
     error = shop.stopped(use_case=replace(SHOP, sources=(stricter, prices)))
     assert error.what == (
-        "nights 2013-04-01..2013-04-02: raw/schedule breaks amount_between in 2 of 16 rows "
+        "nights 2013-04-01..2013-04-02: raw/orders breaks amount_between in 2 of 16 rows "
         "(amount is outside 0 to 16 euros)"
     )

@@ -55,6 +55,19 @@ class RowCountError(NightjarError):
     kind = "row_count"
 
 
+class LakeError(NightjarError):
+    """A Delta table that is not there, or files that do not fit it."""
+
+    kind = "lake"
+
+
+class ConflictError(NightjarError):
+    """Two runs that replace the same nights at the same time; worth a retry."""
+
+    kind = "conflict"
+    retryable = True
+
+
 class ModelError(NightjarError):
     """No champion, or a model that cannot be loaded or does not fit."""
 

@@ -148,6 +148,9 @@ class UseCase:
         last_night: Latest night that the sources hold; None when they go on.
         deadline_minutes: A scheduled night alerts when it is not done this long after its time.
         sources: What lands each night.
+        features_from: Name of the source that has one row for each row of the feature table.
+        labels_from: Name of the source that has one row for each row of the label table.
+        history_nights: Nights before a night whose rows its features look at.
         entity: Key columns of a scored thing (typed as in the feature table).
         carried: Columns of the feature table that BI wants beside the score.
         features: The model's inputs.
@@ -172,6 +175,9 @@ class UseCase:
     last_night: date | None = None
     deadline_minutes: int = 60
     sources: tuple[Source, ...]
+    features_from: str
+    labels_from: str
+    history_nights: int = 0
     entity: tuple[Column, ...]
     carried: tuple[Column, ...] = ()
     features: tuple[Feature, ...]
@@ -189,6 +195,8 @@ class UseCase:
         for schema in (self.feature_table, self.label_table, self.score_table):
             if not schema.key:
                 raise ValueError(f"{schema.name} has no key")
+        for name in (self.features_from, self.labels_from):
+            self.source(name)
 
     @property
     def key(self) -> tuple[str, ...]:

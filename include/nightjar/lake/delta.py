@@ -7,13 +7,15 @@ of files, not of rows.
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import NightjarError, UnreachableError
+from nightjar.contracts.errors import ConflictError, LakeError, UnreachableError
 from nightjar.contracts.tables import ColumnType, TableSchema
 from nightjar.lake import files
 
@@ -22,12 +24,6 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 ENGINE = "nightjar"
-
-
-class LakeError(NightjarError):
-    """A Delta table that is not there, or files that do not fit it."""
-
-    kind = "lake"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +46,21 @@ class DataFile:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldFile:
+    """A file that a version of a table holds.
+
+    Attributes:
+        path: Relative to the table's folder.
+        partition: Partition column to value, as in :class:`DataFile`.
+        rows: Number of rows, from its statistics.
+    """
+
+    path: str
+    partition: Mapping[str, str]
+    rows: int
 
 
 def table_uri(lake: str, name: str) -> str:
@@ -146,6 +157,40 @@ def ensure_table(lake: str, schema: TableSchema) -> DeltaTable:
     return table
 
 
+def held_files(table: DeltaTable, partitions: Mapping[str, Sequence[str]]) -> list[HeldFile]:
+    """The files that ``table`` holds in the given partitions (column to values).
+
+    By their paths in the log: the URIs that delta-rs gives are percent-encoded and without symbolic links, so that
+    they are no paths of the folder that was asked for.
+    """
+    import pyarrow as pa
+
+    columns = table.metadata().partition_columns
+    wanted = ["path", "num_records", *(f"partition.{name}" for name in columns)]
+    held = [
+        HeldFile(
+            path=row["path"],
+            partition={name: partition_value(row[f"partition.{name}"]) for name in columns},
+            rows=row["num_records"],
+        )
+        for row in pa.table(table.get_add_actions(flatten=True)).select(wanted).to_pylist()
+    ]
+    return [file for file in held if all(file.partition[name] in values for name, values in partitions.items())]
+
+
+def rows_by_night(table: DeltaTable, nights: Iterable[date]) -> dict[date, int]:
+    """Rows of each of ``nights``, by the files' statistics; nights that the table does not hold are 0."""
+    rows = {night.isoformat(): 0 for night in nights}
+    for file in held_files(table, {"ds": list(rows)}):
+        rows[file.partition["ds"]] += file.rows
+    return {date.fromisoformat(night): count for night, count in rows.items()}
+
+
+def partition_value(value: Any) -> str:
+    """A partition's value as the Delta log writes it."""
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
 def commit(
     lake: str,
     schema: TableSchema,
@@ -158,8 +203,9 @@ def commit(
 ) -> int:
     """Replace exactly ``nights`` of a table by ``data_files``, in one commit.
 
-    Nights that hold these very bytes already are left as they are, and the new files are removed: a rerun with the same
-    inputs makes no new version, so that whoever pins a version gets the same one.
+    Nights that hold these very bytes already are left as they are: a rerun with the same inputs makes no new version,
+    so that whoever pins a version gets the same one. The new files are removed then, unless they are an ``attempt``,
+    which a cleared task may want to publish again. Of two that replace the same night at the same time, one is refused.
 
     Args:
         lake: The lake's root.
@@ -168,27 +214,28 @@ def commit(
         nights: The partitions to replace.
         run_id: Stamped on the commit.
         within: Narrows the replacement to values of further partition columns, e.g. ``{"use_case": ["flight_delay"]}``.
-        attempt: A number that grows with each attempt at these nights; it is kept in the log for :func:`last_attempt`.
+        attempt: A number that grows with each attempt at these nights, for :func:`last_attempt`; default: the time.
 
     Returns:
         The version that holds the files.
 
     Raises:
         LakeError: when a file is missing, of another size, outside the partitions, or in the table already.
+        ConflictError: when another commit replaced one of the nights meanwhile; worth a retry.
     """
     from deltalake import CommitProperties, Schema, Transaction
+    from deltalake.exceptions import CommitFailedError
     from deltalake.transaction import AddAction, RemoveAction
 
     replaced = {"ds": [night.isoformat() for night in nights], **(within or {})}
-    attempted = [] if attempt is None else [Transaction(_attempt_id(night), attempt) for night in replaced["ds"]]
     table = ensure_table(lake, schema)
     uri = table_uri(lake, schema.name)
+    held = held_files(table, replaced)
     _check_files(uri, table, data_files, replaced)
-    filters = [(column, "in", list(values)) for column, values in replaced.items()]
-    held = [held_uri.removeprefix(f"{uri}/") for held_uri in table.file_uris(partition_filters=filters)]
-    if table.version() > 0 and _same_bytes(uri, held, [file.path for file in data_files]):
-        for file in data_files:
-            files.delete_file(f"{uri}/{file.path}")
+    if table.version() > 0 and _same_bytes(uri, held, data_files):
+        if attempt is None:
+            for file in data_files:
+                files.delete_file(f"{uri}/{file.path}")
         return int(table.version())
     actions: list[AddAction | RemoveAction] = [
         AddAction(
@@ -201,30 +248,40 @@ def commit(
         )
         for file in data_files
     ]
-    with files.explained(uri):
-        table.create_write_transaction(
-            actions,
-            mode="overwrite",
-            schema=Schema.from_arrow(arrow_schema(schema)),
-            partition_by=list(schema.partition_by),
-            partition_filters=filters,
-            commit_properties=CommitProperties(
-                custom_metadata={
-                    "engine": ENGINE,
-                    "dag_run_id": run_id,
-                    "nights": ",".join(replaced["ds"]),
-                    "rows": str(sum(file.rows for file in data_files)),
-                },
-                app_transactions=attempted,
-            ),
-        )
+    number = time.time_ns() // 1_000_000 if attempt is None else attempt
+    try:
+        with files.explained(uri):
+            table.create_write_transaction(
+                actions,
+                mode="overwrite",
+                schema=Schema.from_arrow(arrow_schema(schema)),
+                partition_by=list(schema.partition_by),
+                partition_filters=[(column, "in", list(values)) for column, values in replaced.items()],
+                commit_properties=CommitProperties(
+                    custom_metadata={
+                        "engine": ENGINE,
+                        "dag_run_id": run_id,
+                        "nights": ",".join(replaced["ds"]),
+                        "rows": str(sum(file.rows for file in data_files)),
+                    },
+                    app_transactions=[Transaction(name, number) for name in _attempt_ids(replaced)],
+                ),
+            )
+    except CommitFailedError as error:
+        raise ConflictError(
+            f"another run replaced the same nights of {schema.name} at the same time ({error})",
+            where=uri,
+            how_many=len(replaced["ds"]),
+            fix="nothing, the task is tried again; see that no two DAGs are asked for the same nights",
+        ) from error
     table.update_incremental()
     return int(table.version())
 
 
 def last_attempt(table: DeltaTable, night: date) -> int | None:
     """The ``attempt`` of the last commit that replaced ``night``; None when none has said one."""
-    version: int | None = table.transaction_version(_attempt_id(night.isoformat()))
+    (name,) = _attempt_ids({"ds": [night.isoformat()]})
+    version: int | None = table.transaction_version(name)
     return version
 
 
@@ -249,26 +306,31 @@ def read_nights(
     return dataset.to_table(columns=columns, filter=pc.field("ds").isin(list(nights)))
 
 
-def _same_bytes(uri: str, held: Sequence[str], written: Sequence[str]) -> bool:
+def _same_bytes(uri: str, held: Sequence[HeldFile], written: Sequence[DataFile]) -> bool:
     """Whether two sets of files are the same but for names; rows are sorted, so the same rows give the same bytes."""
-    if len(held) != len(written):
+
+    def shape(file: HeldFile | DataFile) -> tuple[tuple[str, ...], int]:
+        return tuple(file.partition.values()), files.size(f"{uri}/{file.path}")
+
+    def content(file: HeldFile | DataFile) -> tuple[tuple[str, ...], str]:
+        return tuple(file.partition.values()), files.sha256(f"{uri}/{file.path}")
+
+    if sorted(map(shape, held)) != sorted(map(shape, written)):
         return False
-    sizes = [sorted(files.size(f"{uri}/{path}") for path in paths) for paths in (held, written)]
-    if sizes[0] != sizes[1]:
-        return False
-    digests = [sorted(files.sha256(f"{uri}/{path}") for path in paths) for paths in (held, written)]
-    return digests[0] == digests[1]
+    return sorted(map(content, held)) == sorted(map(content, written))
 
 
-def _attempt_id(night: str) -> str:
-    return f"{ENGINE}/ds={night}"
+def _attempt_ids(replaced: Mapping[str, Sequence[str]]) -> list[str]:
+    """One name for each combination of partition values that a commit replaces."""
+    pairs = [[f"{column}={value}" for value in values] for column, values in replaced.items()]
+    return ["/".join([ENGINE, *combination]) for combination in itertools.product(*pairs)]
 
 
 def _check_files(
     uri: str, table: DeltaTable, data_files: Sequence[DataFile], replaced: Mapping[str, Sequence[str]]
 ) -> None:
     """delta-rs checks none of this: existence, size, partition, statistics, and paths that the table already holds."""
-    held = set(table.file_uris()) if data_files else set()
+    held = {file.path for file in held_files(table, {})} if data_files else set()
     for file in data_files:
         system, path = files.filesystem(f"{uri}/{file.path}")
         size = system.get_file_info(path).size
@@ -281,7 +343,7 @@ def _check_files(
             problem = f"is of {dict(file.partition)}, outside of what is replaced"
         elif json.loads(file.stats)["numRecords"] != file.rows:
             problem = f"has statistics that do not say {file.rows} rows"
-        elif any(uri_held.endswith("/" + file.path) for uri_held in held):
+        elif file.path in held:
             problem = "is in the table already"
         if problem:
             raise LakeError(

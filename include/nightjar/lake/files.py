@@ -111,9 +111,29 @@ def write_bytes(uri: str, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+            _sync_path(os.path.dirname(path))
         finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)
+
+
+def sync(uri: str) -> None:
+    """See that a local file that somebody else wrote, and its name, outlive a power cut; a store's put does anyway."""
+    from pyarrow import fs
+
+    system, path = filesystem(uri)
+    if isinstance(system, fs.LocalFileSystem):
+        with explained(uri):
+            _sync_path(path)
+            _sync_path(os.path.dirname(path))
+
+
+def _sync_path(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def exists(uri: str) -> bool:

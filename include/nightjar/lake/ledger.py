@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 TABLE = TableSchema(
     name="ledger/events",
-    comment="Every training, gate verdict, promotion, publication and failure. Append only.",
+    comment="Every training, gate verdict, promotion, publish and failure. Append only.",
     columns=(
         DS,
         Column("at", "timestamp", "When the event was recorded (UTC).", nullable=False),
-        Column(
-            "event", "string", "What happened: training, gate, promotion, publication, failure, ...", nullable=False
-        ),
+        Column("event", "string", "What happened: training, gate, promotion, publish, failure, ...", nullable=False),
         Column("use_case", "string", "Use case concerned.", nullable=False),
         Column("actor", "string", "Who or what did it.", nullable=False),
         Column("reason", "string", "Why, in a sentence."),
@@ -48,7 +46,7 @@ class Event:
     """One line of the ledger.
 
     Attributes:
-        event: What happened: ``training``, ``gate``, ``promotion``, ``publication``, ``failure``, ...
+        event: What happened: ``training``, ``gate``, ``promotion``, ``publish``, ``failure``, ...
         use_case: The use case concerned.
         ds: The night concerned; today where none is.
         at: When it was recorded, with a time zone.

@@ -6,11 +6,13 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nightjar.lake import files
-from nightjar.lake.delta import DataFile
+from nightjar.lake.delta import DataFile, partition_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 class TableFileWriter:
     """Writes batches into one file per partition under ``table_uri``; :meth:`close` returns what was written.
+
+    To be used in ``with``: left by an error, it removes the files, so that a full disk gets its space back.
 
     Args:
         table_uri: The table's folder.
@@ -35,6 +39,19 @@ class TableFileWriter:
         self._file_schema = pa.schema([field for field in schema if field.name not in partition_by])
         self._open: dict[tuple[str, ...], tuple[str, pq.ParquetWriter]] = {}
 
+    def __enter__(self) -> TableFileWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        for path, writer in self._open.values():
+            with suppress(OSError):  # what cannot be completed cannot be closed either
+                writer.close()
+            files.delete_file(f"{self._uri}/{path}")
+
     def write(self, batch: pa.RecordBatch) -> None:
         """Append the rows of ``batch`` to their partitions' files."""
         import pyarrow as pa
@@ -47,26 +64,25 @@ class TableFileWriter:
                 here = pc.equal(table[column], pa.scalar(value, table.schema.field(column).type))
                 mask = here if mask is None else pc.and_(mask, here)
             rows = table.filter(mask).drop_columns(list(self._partition_by))
-            self._writer(tuple(_partition_value(combination[c]) for c in self._partition_by)).write_table(rows)
+            self._writer(tuple(partition_value(combination[c]) for c in self._partition_by)).write_table(rows)
 
     def close(self) -> list[DataFile]:
-        """Close every file and describe it for the Delta log."""
-        written = []
-        for values, (path, writer) in self._open.items():
+        """Close every file, see that it is on the disk, and describe it for the Delta log."""
+        for _, writer in self._open.values():
             writer.close()
-            system, full = files.filesystem(f"{self._uri}/{path}")
-            rows, stats = _statistics(f"{self._uri}/{path}")
-            written.append(
-                DataFile(
-                    path=path,
-                    partition=dict(zip(self._partition_by, values, strict=True)),
-                    size=system.get_file_info(full).size,
-                    rows=rows,
-                    stats=json.dumps(stats, separators=(",", ":")),
-                )
-            )
-        self._open.clear()
-        return written
+        return [self._described(values, path) for values, (path, _) in self._open.items()]
+
+    def _described(self, values: tuple[str, ...], path: str) -> DataFile:
+        uri = f"{self._uri}/{path}"
+        files.sync(uri)
+        rows, stats = _statistics(uri)
+        return DataFile(
+            path=path,
+            partition=dict(zip(self._partition_by, values, strict=True)),
+            size=files.size(uri),
+            rows=rows,
+            stats=json.dumps(stats, separators=(",", ":")),
+        )
 
     def _writer(self, values: tuple[str, ...]) -> pq.ParquetWriter:
         import pyarrow.parquet as pq
@@ -86,16 +102,11 @@ def write_files(
     batches: Iterator[pa.RecordBatch], table_uri: str, schema: pa.Schema, partition_by: tuple[str, ...]
 ) -> list[DataFile]:
     """Write all batches; files of one partition hold its rows in the order given."""
-    writer = TableFileWriter(table_uri, schema, partition_by)
-    with files.explained(table_uri):
+    with files.explained(table_uri), TableFileWriter(table_uri, schema, partition_by) as writer:
         for batch in batches:
             if batch.num_rows:
                 writer.write(batch)
         return writer.close()
-
-
-def _partition_value(value: Any) -> str:
-    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _statistics(uri: str) -> tuple[int, dict[str, Any]]:

@@ -53,7 +53,7 @@ def volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) 
 def _rows(lake: str, name: str) -> dict[tuple[str, str], int]:
     """Rows per night and, for the quarantine, table; ``""`` for a table partitioned by night alone."""
     counts: dict[tuple[str, str], int] = {}
-    for action in delta.open_table(lake, name).get_add_actions(flatten=True).to_struct_array().to_pylist():
-        key = (str(action["partition.ds"]), action.get("partition.table") or "")
-        counts[key] = counts.get(key, 0) + action["num_records"]
+    for file in delta.held_files(delta.open_table(lake, name), {}):
+        key = (file.partition["ds"], file.partition.get("table", ""))
+        counts[key] = counts.get(key, 0) + file.rows
     return counts

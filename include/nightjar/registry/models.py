@@ -15,7 +15,6 @@ from pathlib import Path
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.settings import Settings
-from nightjar.lake import files
 from nightjar.registry import rest
 from nightjar.training.model import SUMS_FILE, TabularModel, upload
 
@@ -98,16 +97,15 @@ def find(use_case: str, tags: Mapping[str, str]) -> ModelVersion | None:
 
 def set_champion(model: ModelVersion) -> None:
     """Move the alias ``champion`` to ``model``; from then on it scores."""
-    arguments = {"name": model.name, "alias": CHAMPION, "version": model.version}
-    rest.call(_uri(), "POST", "registered-models/alias", arguments)
+    _post("registered-models/alias", {"name": model.name, "alias": CHAMPION, "version": model.version})
 
 
 def set_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
     """Tag the version and the run that logged it."""
     for key, value in tags.items():
         of_version = {"name": model.name, "version": model.version, "key": key, "value": value}
-        rest.call(_uri(), "POST", "model-versions/set-tag", of_version)
-        rest.call(_uri(), "POST", "runs/set-tag", {"run_id": model.run_id, "key": key, "value": value})
+        _post("model-versions/set-tag", of_version)
+        _post("runs/set-tag", {"run_id": model.run_id, "key": key, "value": value})
 
 
 def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
@@ -138,7 +136,9 @@ def ship(model: ModelVersion, lake: str) -> tuple[TabularModel, str]:
     """
     fetched = fetch(model)
     uri = f"{lake}/models/{model.name}/{model.sha256}"
-    if not files.exists(f"{uri}/{SUMS_FILE}"):
+    try:
+        TabularModel.load(uri, sha256=model.sha256)
+    except ModelError:  # not there yet, or spoilt there: its files are put (again)
         upload(_cached(model, None), uri)
     return fetched, uri
 
@@ -151,6 +151,16 @@ def links(model: ModelVersion) -> dict[str, str]:
         "mlflow_model": f"{_uri()}/#/models/{model.name}/versions/{model.version}",
         "mlflow_run": f"{_uri()}/#/experiments/{experiment}/runs/{model.run_id}",
     }
+
+
+def _post(path: str, arguments: Mapping[str, str]) -> None:
+    """Change something that has to be there."""
+    if rest.call(_uri(), "POST", path, arguments) is None:
+        raise ModelError(
+            f"MLflow no longer has what `{path}` was to change",
+            where=f"{_uri()}: {', '.join(f'{name} {value}' for name, value in arguments.items())}",
+            fix="see who deleted the model version or its run; restore it, or train again",
+        )
 
 
 def _uri() -> str:

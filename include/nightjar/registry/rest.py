@@ -68,10 +68,14 @@ def _check_refusal(address: str, error: urllib.error.HTTPError) -> None:
     if error.code >= 500 or error.code == 429:
         raise _unreachable(address, error) from error
     raise ModelError(
-        f"MLflow refused ({error.code}): {str(document.get('message', error.reason)).splitlines()[0][:300]}",
+        f"MLflow refused ({error.code}): {_first_line(document.get('message') or error.reason)}",
         where=address.split("?")[0],
         fix="check the model's name and version, and the credentials (MLFLOW_TRACKING_TOKEN, _USERNAME, _PASSWORD)",
     ) from error
+
+
+def _first_line(message: object) -> str:
+    return (str(message).splitlines() or ["no reason given"])[0][:300]
 
 
 def _unreachable(where: str, error: Exception) -> UnreachableError:

@@ -70,12 +70,10 @@ def score_batches(batches: Iterator[pa.RecordBatch], task: ScoringTask) -> Score
     The memory needed is that of one batch and the open files' buffers, whatever the number of rows.
     """
     use_case = load_use_case(task.use_case)
-    writer = TableFileWriter(
-        table_uri(task.lake, use_case.score_table.name), arrow_schema(use_case.score_table), ("ds",)
-    )
+    table = table_uri(task.lake, use_case.score_table.name)
     rows_in = 0
     rejected: list[dict[str, Any]] = []
-    with files.explained(table_uri(task.lake, use_case.score_table.name)):
+    with files.explained(table), TableFileWriter(table, arrow_schema(use_case.score_table), ("ds",)) as writer:
         for batch in batches:
             if not batch.num_rows:
                 continue
@@ -92,10 +90,13 @@ def _score(batch: pa.RecordBatch, use_case: UseCase, task: ScoringTask) -> tuple
     import pyarrow as pa
 
     model = _model(task.model_folder, task.model_sha256)
-    takes = ~np.isinf(model.encode(batch)).any(axis=1)
-    rejected = batch.filter(pa.array(~takes))
-    batch = batch.filter(pa.array(takes))
+    finite = ~np.isinf(model.encode(batch)).any(axis=1)
+    rejected = _quarantine_rows(batch.filter(pa.array(~finite)), "input_is_finite", use_case, task)
+    batch = batch.filter(pa.array(finite))
     prediction = model.predict(batch)
+    finite = np.isfinite(prediction)
+    rejected += _quarantine_rows(batch.filter(pa.array(~finite)), "prediction_is_finite", use_case, task)
+    batch, prediction = batch.filter(pa.array(finite)), prediction[finite]
     nights = Nights(first=task.first_night, last=task.last_night, timezone=use_case.timezone)
     moments: dict[date, datetime] = {night: nights.prediction_moment(night) for night in nights}
     constant = {
@@ -116,15 +117,15 @@ def _score(batch: pa.RecordBatch, use_case: UseCase, task: ScoringTask) -> tuple
         elif field.name not in columns:
             columns[field.name] = batch.column(field.name).cast(field.type)
     scored = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-    return scored, _quarantine_rows(rejected, use_case, task)
+    return scored, rejected
 
 
-def _quarantine_rows(rejected: pa.RecordBatch, use_case: UseCase, task: ScoringTask) -> list[dict[str, Any]]:
+def _quarantine_rows(rejected: pa.RecordBatch, rule: str, use_case: UseCase, task: ScoringTask) -> list[dict[str, Any]]:
     return [
         {
             "ds": row["ds"].isoformat(),
             "table": use_case.feature_table.name,
-            "rules": ["input_is_finite"],
+            "rules": [rule],
             "row": json.dumps(row, default=str, sort_keys=True),
             "dag_run_id": task.run_id,
         }

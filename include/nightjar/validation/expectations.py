@@ -129,7 +129,7 @@ def suite_of(check: TableCheck) -> ExpectationSuite:
     if check.expected_rows is not None:
         expectations.append(
             gxe.ExpectColumnPairValuesToBeEqual(
-                column_A="rows", column_B="expected_rows", description="Every night has the rows of its schedule"
+                column_A="rows", column_B="expected_rows", description="Every night has the rows of its source"
             )
         )
     expectations += [

@@ -14,33 +14,24 @@ from pyspark.sql import functions as F
 
 from nightjar.contracts.nights import Nights
 from use_cases.flight_delay.clock import minutes_of_day
-from use_cases.flight_delay.columns import LATE_MINUTES, WINDOWS
+from use_cases.flight_delay.columns import LATE_MINUTES
 from use_cases.flight_delay.history import known_labels, trailing_counts, with_history
 from use_cases.flight_delay.moments import with_arrival, with_schedule
 from use_cases.flight_delay.use_case import USE_CASE
 from use_cases.flight_delay.weather import weather_features
-
-FEATURES_FROM = "schedule"
-"""The source that gives each row of features."""
-LABELS_FROM = "flights"
-"""The source that gives each row of labels."""
-MAX_DAYS_TO_LAND = 3
-"""A flight lands at most this many days after its day: a day in the air over midnight, and 2,880 minutes of delay."""
-HISTORY_DAYS = max(WINDOWS) - 1 + MAX_DAYS_TO_LAND
-"""Nights before the first one asked for, whose rows the features look at."""
 
 
 def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
     """Features of the flights scheduled on the day after each night.
 
     Args:
-        tables: Source name to its raw rows, for the nights and :data:`HISTORY_DAYS` before them.
+        tables: Source name to its raw rows, for the nights and the ``history_nights`` of the use case before them.
         nights: The nights to build.
 
     Returns:
         One row for each row of ``raw/schedule`` in the nights; the columns of the feature table.
     """
-    history = _between(nights.first - timedelta(days=HISTORY_DAYS), nights.last)
+    history = _between(nights.first - timedelta(days=USE_CASE.history_nights), nights.last)
     inside = _between(nights.first, nights.last)
     labels = known_labels(with_arrival(tables["flights"].where(history), tables["airports"].where(history)))
     schedule = schedule_features(tables["schedule"].where(inside), tables["airports"].where(inside))

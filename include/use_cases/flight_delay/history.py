@@ -31,7 +31,8 @@ def known_labels(flights: DataFrame) -> DataFrame:
     """Each landed flight once for each kind: key, day known, flights (1), late (0 or 1), minutes.
 
     A label counts from the midnight that ends the local day on which the flight landed, not the day for which it was
-    scheduled: one that lands after midnight is not known before the next night. Minutes are whole, as sums of integers
+    scheduled: one that lands after midnight is not known before the next night. Nor is any known before the night whose
+    files hold it, whatever they say of its arrival. Minutes are whole, as sums of integers
     are the same in whatever order Spark adds them.
 
     Args:
@@ -40,7 +41,7 @@ def known_labels(flights: DataFrame) -> DataFrame:
     minutes = F.greatest(F.least(F.col("arr_delay"), F.lit(MAX_DELAY_MINUTES)), F.lit(-MAX_DELAY_MINUTES))
     rows = flights.where("arrived_at IS NOT NULL").select(
         F.explode(F.array(*map(F.expr, KEYS.values()))).alias("key"),
-        local_day(F.col("arrived_at")).alias("day"),
+        F.greatest("ds", local_day(F.col("arrived_at"))).alias("day"),
         F.lit(1).alias("flights"),
         (F.col("arr_delay") > LATE_MINUTES).cast("int").alias("late"),
         F.round(minutes).cast("int").alias("minutes"),

@@ -90,13 +90,13 @@ def _land_night(night: date, root: Path, records: Mapping[str, Lines]) -> int:
             temporary.mkdir(parents=True)
             for source in SOURCES:
                 content, rows = _render(source, records[source.name], _day_of(source, night))
-                (temporary / source.file).write_bytes(content)
+                files.write_bytes(f"{temporary}/{source.file}", content)
                 manifest[source.file] = {
                     "rows": rows,
                     "bytes": len(content),
                     "sha256": hashlib.sha256(content).hexdigest(),
                 }
-            (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+            files.write_text(f"{temporary}/manifest.json", json.dumps(manifest, indent=1) + "\n")
             try:
                 temporary.rename(folder)
             except OSError:

@@ -11,6 +11,10 @@ from nightjar.contracts.use_case import Source
 
 TIMEZONE = "America/New_York"
 ORIGINS = ("EWR", "JFK", "LGA")
+ZONES = (
+    *("America/New_York", "America/Chicago", "America/Denver", "America/Phoenix", "America/Los_Angeles"),
+    *("America/Anchorage", "Pacific/Honolulu", "America/Puerto_Rico", "America/Vancouver", "Asia/Chongqing"),
+)
 FLIGHT_KEY = ("year", "month", "day", "carrier", "flight", "origin")
 
 _LANDED = (
@@ -41,6 +45,14 @@ def _outside_day(ds: str) -> Rule:
     )
 
 
+def _clock(column: str) -> Rule:
+    return Rule(
+        name=f"{column}_is_clock",
+        broken_when=f"{column} % 100 > 59",
+        reason=f"{column} has more than 59 minutes (HHMM)",
+    )
+
+
 def _schedule_rules(ds: str) -> tuple[Rule, ...]:
     return (
         not_null("time_hour"),
@@ -50,6 +62,13 @@ def _schedule_rules(ds: str) -> tuple[Rule, ...]:
         one_of("origin", ORIGINS),
         between("sched_dep_time", 0, 2359, unit="HHMM"),
         between("sched_arr_time", 0, 2400, unit="HHMM"),
+        _clock("sched_dep_time"),
+        _clock("sched_arr_time"),
+        Rule(
+            name="time_hour_is_departure",
+            broken_when=f"hour(from_utc_timestamp(time_hour, '{TIMEZONE}')) <> sched_dep_time DIV 100",
+            reason="time_hour is not the hour of sched_dep_time",
+        ),
         between("distance", 1, 6000, unit="miles"),
         Rule(
             name="date_is_day",
@@ -176,6 +195,7 @@ AIRPORTS = Source(
     rules=(
         between("lat", -90, 90, unit="degrees"),
         between("lon", -180, 180, unit="degrees"),
+        one_of("tzone", ZONES),  # Spark fails on a zone that it does not know
     ),
 )
 

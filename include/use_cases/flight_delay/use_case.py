@@ -7,8 +7,8 @@ from datetime import date
 from nightjar.contracts.rules import between
 from nightjar.contracts.tables import Column
 from nightjar.contracts.use_case import Gate, Training, UseCase
-from use_cases.flight_delay.columns import FEATURES
-from use_cases.flight_delay.sources import SOURCES, TIMEZONE
+from use_cases.flight_delay.columns import FEATURES, WINDOWS
+from use_cases.flight_delay.sources import FLIGHTS, SCHEDULE, SOURCES, TIMEZONE
 
 ENTITY = (
     Column("flight_date", "date", "Local day of the scheduled departure: the day after ds.", nullable=False),
@@ -33,6 +33,9 @@ def _risk_direction(feature: str) -> int:
 # Three months are few nights: without these constraints trees fit the weather of single days.
 MONOTONE = "(" + ",".join(str(_risk_direction(feature.name)) for feature in FEATURES) + ")"
 
+MAX_DAYS_TO_LAND = 3
+"""A flight lands at most this many days after its day: a day in the air over midnight, and 2,880 minutes of delay."""
+
 USE_CASE = UseCase(
     name="flight_delay",
     title="Flight delays out of New York",
@@ -43,6 +46,9 @@ USE_CASE = UseCase(
     first_night=date(2013, 1, 1),
     last_night=date(2013, 12, 30),
     sources=SOURCES,
+    features_from=SCHEDULE.name,
+    labels_from=FLIGHTS.name,
+    history_nights=max(WINDOWS) - 1 + MAX_DAYS_TO_LAND,
     entity=ENTITY,
     carried=CARRIED,
     features=FEATURES,

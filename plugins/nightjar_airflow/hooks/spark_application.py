@@ -124,6 +124,7 @@ class SparkApplicationHook(BaseHook):
             if beat != last_beat:
                 last_beat, beat_at = beat, time.monotonic()
             if time.monotonic() - beat_at > DEAD_AFTER_SECONDS or not self._process_is_there():
+                files.write_text(f"{spec.output}/spec.json", spec.to_json())  # a full lake says so, and is why it died
                 raise UnreachableError(
                     f"the Spark application died while it ran {spec.task_id}: {self._tail()}",
                     where=self._folder.log,

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.small_disk import small_disk
 
+from nightjar.contracts.errors import ConflictError, LakeError, StorageFullError
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.lake import delta
-from nightjar.lake.delta import DataFile, LakeError
+from nightjar.lake import delta, files
+from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files
 
 TABLE = TableSchema(
@@ -148,3 +150,64 @@ def test_the_same_rows_again_make_no_new_version_and_leave_no_files(lake: str) -
     assert len(list(folder.iterdir())) == 1
     assert delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1), thing(FIRST, 3)]), [FIRST], run_id="c") == first + 1
     assert ids(lake, FIRST) == [1, 3]
+
+
+def test_nights_that_swap_their_rows_are_not_taken_for_the_same(lake: str) -> None:
+    nights = [FIRST, SECOND]
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1), thing(SECOND, 2)]), nights, run_id="a")
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 2), thing(SECOND, 1)]), nights, run_id="b")
+    assert (ids(lake, FIRST), ids(lake, SECOND)) == ([2], [1])
+
+
+def test_files_of_an_attempt_stay_to_be_published_again(lake: str) -> None:
+    first = delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a", attempt=1)
+    again = write(lake, [thing(FIRST, 1)])
+    for _ in range(2):
+        assert delta.commit(lake, TABLE, again, [FIRST], run_id="b", attempt=2) == first
+    assert ids(lake, FIRST) == [1]
+
+
+def test_of_two_that_replace_a_night_at_the_same_time_one_is_refused(
+    lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delta.ensure_table(lake, TABLE)
+    open_before, theirs = delta.ensure_table(lake, TABLE), write(lake, [thing(FIRST, 2)])
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    monkeypatch.setattr(delta, "ensure_table", lambda *_: open_before)  # this one looked before the other committed
+    with pytest.raises(ConflictError, match="another run replaced the same nights of raw/things"):
+        delta.commit(lake, TABLE, theirs, [FIRST], run_id="b")
+    monkeypatch.undo()
+    assert ids(lake, FIRST) == [1]
+
+
+def test_other_nights_and_other_parts_may_be_replaced_at_the_same_time(
+    lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delta.ensure_table(lake, SHARED)
+    for night, part in ((FIRST, "x"), (SECOND, "x"), (FIRST, "y")):
+        open_before = delta.open_table(lake, SHARED.name, 0)
+        written = write(lake, [{"ds": night, "part": part, "id": 1}], SHARED)
+        monkeypatch.setattr(delta, "ensure_table", lambda *_, opened=open_before: opened)
+        delta.commit(lake, SHARED, written, [night], run_id="a", within={"part": [part]})
+    assert len(delta.open_table(lake, SHARED.name).to_pyarrow_table()) == 3
+
+
+@pytest.mark.parametrize("folder", ["My Projects 100%", "linked"])
+def test_a_rerun_is_recognised_wherever_the_lake_lies(tmp_path: Path, folder: str) -> None:
+    there = tmp_path / folder
+    if folder == "linked":
+        (tmp_path / "real").mkdir()
+        there.symlink_to(tmp_path / "real")
+    lake = f"{there}/lake"
+    first = delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    assert delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="b") == first
+    held = delta.held_files(delta.open_table(lake, TABLE.name), {"ds": ["2013-04-01"]})
+    assert [(there / "lake/raw/things" / file.path).is_file() for file in held] == [True]
+    assert delta.rows_by_night(delta.open_table(lake, TABLE.name), [FIRST, SECOND]) == {FIRST: 1, SECOND: 0}
+
+
+def test_what_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 64) as disk:
+        with pytest.raises(StorageFullError, match="no space left"), files.explained(str(disk)):
+            write(f"{disk}/lake", [{**thing(FIRST, i), "name": f"{i**9}"} for i in range(20_000)])
+        assert [path for path in disk.rglob("*") if path.is_file()] == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.small_disk import fill, small_disk
 
 from nightjar.contracts.errors import ConfigurationError, StorageFullError, UnreachableError
 from nightjar.lake import files
@@ -39,17 +40,13 @@ def test_a_relative_path_is_refused() -> None:
 
 
 def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
-    target = tmp_path / "x.txt"
-    files.write_text(str(target), "old")
-    program = (
-        "from nightjar.lake import files\n"
-        "with files.explained('x'):\n"
-        "    open('/dev/full', 'wb', buffering=0).write(b'x')\n"
-    )
-    full = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert StorageFullError.__name__ in full.stderr
-    assert "no space left" in full.stderr
-    assert target.read_text() == "old"
+    with small_disk(tmp_path / "small", 64) as disk:
+        files.write_text(f"{disk}/x.txt", "old")
+        fill(disk)
+        with pytest.raises(StorageFullError, match=r"no space left .* do: free space"):
+            files.write_text(f"{disk}/x.txt", "new" * 10_000)
+        assert files.read_text(f"{disk}/x.txt") == "old"
+        assert files.list_files(str(disk)) == ["filler", "x.txt"]
 
 
 def test_a_writer_killed_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:

@@ -81,7 +81,6 @@ def test_its_features_and_labels_have_the_declared_columns(
     nights = Nights(first=date(2026, 1, 1), last=date(2026, 1, 2), timezone="UTC")
     assert tuple(features.build_features(tables, nights).columns) == use_case.feature_table.column_names
     assert tuple(features.build_labels(tables, nights).columns) == use_case.label_table.column_names
-    assert {features.FEATURES_FROM, features.LABELS_FROM} <= tables.keys()
 
 
 def test_a_name_that_is_taken_or_cannot_be_is_refused(checkout: Path) -> None:

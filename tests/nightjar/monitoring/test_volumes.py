@@ -20,6 +20,8 @@ SHOP = UseCase(
     training_schedule="@weekly",
     first_night=date(2013, 1, 1),
     sources=(Source(table=RAW, file="orders.csv"),),
+    features_from="orders",
+    labels_from="orders",
     entity=(Column("k", "int", "Key."),),
     features=(Feature("x", "numeric", "X."),),
     label="l",

@@ -49,7 +49,7 @@ def test_kept_contract_passes_with_a_page(tmp_path: Path) -> None:
     [
         (check(amount_between=1), "No row breaks amount_between: amount is outside 0 to 500 euros"),
         (check(rows=0, expected=0), "Every night has rows"),
-        (check(rows=7), "Every night has the rows of its schedule"),
+        (check(rows=7), "Every night has the rows of its source"),
         (check(missing=("amount",)), "All declared columns are there"),
     ],
 )
@@ -65,7 +65,7 @@ def test_warning_does_not_fail(tmp_path: Path) -> None:
 
 
 def test_one_failed_table_fails_the_run(tmp_path: Path) -> None:
-    other = TableCheck(table="raw/schedule", rules=(), counts=check().counts, nights=NIGHTS)
+    other = TableCheck(table="raw/orders", rules=(), counts=check().counts, nights=NIGHTS)
     verdict = judge(tmp_path, check(key_unique=2), other)
     assert [table.success for table in verdict.tables] == [False, True]
     assert not verdict.success

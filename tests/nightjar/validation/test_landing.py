@@ -30,9 +30,9 @@ def refused(tmp_path: Path) -> SourceError:
 def test_whole_landing_gives_every_file(tmp_path: Path, folder: Path) -> None:
     landed = check_landing(str(tmp_path), SHOP, BOTH)
     assert [(file.night, file.source, file.rows) for file in landed] == [
-        (NIGHTS[0], "schedule", 8),
+        (NIGHTS[0], "orders", 8),
         (NIGHTS[0], "prices", 3),
-        (NIGHTS[1], "schedule", 8),
+        (NIGHTS[1], "orders", 8),
         (NIGHTS[1], "prices", 3),
     ]
     assert landed[0].header == ("shop", "number", "amount", "placed_at")

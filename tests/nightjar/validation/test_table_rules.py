@@ -33,5 +33,5 @@ def test_table_contract_requires_key_and_columns_that_are_not_nullable() -> None
 
 def test_rule_that_is_implied_already_is_refused() -> None:
     source = replace(ORDERS, rules=(*ORDERS.rules, not_null("shop")))
-    with pytest.raises(ConfigurationError, match=r"raw/schedule repeat shop_not_null"):
+    with pytest.raises(ConfigurationError, match=r"raw/orders repeat shop_not_null"):
         source_rules(source)

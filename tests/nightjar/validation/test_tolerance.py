@@ -14,7 +14,7 @@ RULES = {source.name: source_rules(source) for source in (ORDERS, PRICES)}
 
 
 def check(orders: list[NightCount], prices: list[NightCount] | None = None) -> None:
-    counts = {"schedule": orders, "prices": prices or []}
+    counts = {"orders": orders, "prices": prices or []}
     check_tolerance(counts, (ORDERS, PRICES), RULES, quarantine="/lake/quarantine/shop")
 
 
@@ -30,7 +30,7 @@ def test_share_above_it_names_night_rule_and_counts() -> None:
     with pytest.raises(ContractError) as caught:
         check([count(NIGHTS[0], 100, 0), count(NIGHTS[1], 100, 26, amount_between=20, shop_one_of=8)])
     assert caught.value.what == (
-        "raw/schedule, night 2013-04-02: 26 of 100 rows rejected (26.0%; tolerated: 25.0%), "
+        "raw/orders, night 2013-04-02: 26 of 100 rows rejected (26.0%; tolerated: 25.0%), "
         "most by amount_between (20 rows: amount is outside 0 to 1000 euros)"
     )
     assert caught.value.where == "/lake/quarantine/shop"
@@ -62,7 +62,7 @@ def test_many_problems_are_counted_and_five_named() -> None:
 
 def landed(rows: int) -> LandedFile:
     return LandedFile(
-        source="schedule",
+        source="orders",
         night=NIGHTS[0],
         uri="/landing/shop/2013-04-01/orders.csv",
         rows=rows,
@@ -72,11 +72,11 @@ def landed(rows: int) -> LandedFile:
 
 
 def test_rows_read_must_be_the_manifests() -> None:
-    check_rows_read([landed(8)], {"schedule": [count(NIGHTS[0], 8, 3)]})
+    check_rows_read([landed(8)], {"orders": [count(NIGHTS[0], 8, 3)]})
     with pytest.raises(RowCountError, match=r"9 rows were read of orders.csv of night 2013-04-01.*promises 8"):
-        check_rows_read([landed(8)], {"schedule": [count(NIGHTS[0], 9, 3)]})
+        check_rows_read([landed(8)], {"orders": [count(NIGHTS[0], 9, 3)]})
 
 
 def test_night_of_which_nothing_was_read_is_a_difference() -> None:
     with pytest.raises(RowCountError, match="0 rows were read"):
-        check_rows_read([landed(8)], {"schedule": []})
+        check_rows_read([landed(8)], {"orders": []})

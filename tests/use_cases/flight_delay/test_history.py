@@ -30,12 +30,19 @@ JUST_BEFORE = time(4, 59, 59)
 
 @dataclass(frozen=True)
 class Landed:
-    """A flight that arrived ``age`` days before the night (-1: the day after), at ``clock`` UTC."""
+    """A flight that arrived ``age`` days before the night (-1: the day after), at ``clock`` UTC.
+
+    The files of night ``of`` days after the night hold it; by default those of its arrival, or of the night itself.
+    """
 
     delay: float | None
     age: int = 0
     clock: time = time(17)
     flight: Flight = ASKED
+    of: int | None = None
+
+    def ds(self, night: date) -> date:
+        return night + timedelta(days=-max(self.age, 0) if self.of is None else self.of)
 
 
 def one_of_each(flown: Flight) -> list[Landed]:
@@ -60,6 +67,7 @@ SCENARIOS: dict[Any, tuple[Flight, list[Landed]]] = {
     "cap": (ASKED, [Landed(1300.0)]),
     "smoothing": (ASKED, [Landed(60.0)] * 2 + [Landed(0.0, flight=BYSTANDER)] * 6),
     "no plane": (NO_PLANE, [Landed(60.0, flight=("B6", 2, "LGA", "ORD", None, 1200)), Landed(0.0, flight=BYSTANDER)]),
+    "landed before its day": (ASKED, [Landed(10.0), Landed(-180.0, of=1)]),
     "nothing known": (ASKED, [Landed(100.0, -2)]),
     **{flown: (ASKED, one_of_each(flown)) for flown in SHARED},
 }
@@ -76,13 +84,14 @@ def found(spark: SparkSession) -> dict[Any, dict[str, Any]]:
     landed = [
         (
             *item.flight,
+            item.ds(NIGHTS[name]),
             None if item.delay is None else str(datetime.combine(NIGHTS[name] - timedelta(days=item.age), item.clock)),
             item.delay,
         )
         for name, (_, items) in SCENARIOS.items()
         for item in items
     ]
-    flights = spark.createDataFrame(landed, f"{FLIGHT}, arrived_at string, arr_delay double")
+    flights = spark.createDataFrame(landed, f"{FLIGHT}, ds date, arrived_at string, arr_delay double")
     flights = flights.withColumn("arrived_at", F.col("arrived_at").cast("timestamp"))
     asked = [(NIGHTS[name], *flight) for name, (flight, _) in SCENARIOS.items()]
     schedule = spark.createDataFrame(asked, f"ds date, {FLIGHT}")
@@ -111,6 +120,12 @@ def test_a_flight_that_lands_after_midnight_is_not_known(found: dict[Any, dict[s
     row = found["midnight"]
     assert row["all_delay_1d"] == row["all_delay_28d"] == 10.0
     assert row["all_late_rate_1d"] == 0.0
+
+
+def test_a_label_of_a_later_night_is_not_known_however_early_it_says_that_it_landed(
+    found: dict[Any, dict[str, Any]],
+) -> None:
+    assert found["landed before its day"]["all_delay_1d"] == 10.0
 
 
 def test_more_than_fifteen_minutes_is_late_and_a_cancelled_flight_counts_nowhere(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import hashlib
 import json
 import sys
@@ -11,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.small_disk import small_disk
 
 from nightjar.contracts.errors import ConfigurationError, SourceError, StorageFullError
 from nightjar.contracts.nights import Nights
@@ -94,18 +94,11 @@ def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = Path.write_bytes
-
-    def until_full(path: Path, data: bytes) -> int:
-        if path.name == "planes.csv":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", until_full)
-    with pytest.raises(StorageFullError, match="2013-03-09"):
-        land(nights(NIGHT), str(tmp_path))
-    assert list((tmp_path / "flight_delay").iterdir()) == []
+def test_a_full_disk_leaves_no_folder(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 200) as disk:  # room for some of the night's files
+        with pytest.raises(StorageFullError, match="2013-03-09"):
+            land(nights(NIGHT), str(disk))
+        assert list((disk / "flight_delay").iterdir()) == []
 
 
 def test_of_two_that_land_the_same_night_the_first_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,10 +61,13 @@ def to_spark(spark: SparkSession, raw: Mapping[str, pd.DataFrame]) -> dict[str, 
     return tables
 
 
-def features_of(spark: SparkSession, raw: Mapping[str, pd.DataFrame], first: date = NIGHT) -> pd.DataFrame:
+def features_of(
+    spark: SparkSession, raw: Mapping[str, pd.DataFrame], first: date = NIGHT, last: date = NIGHT
+) -> pd.DataFrame:
+    """The features of :data:`NIGHT`, built together with those of ``first`` to ``last``."""
     from use_cases.flight_delay.features import build_features
 
-    built = build_features(to_spark(spark, raw), Nights(first=first, last=NIGHT, timezone=TIMEZONE))
+    built = build_features(to_spark(spark, raw), Nights(first=first, last=last, timezone=TIMEZONE))
     rows = built.select(*USE_CASE.feature_table.column_names).toPandas()
     rows = rows[rows["ds"] == NIGHT]
     return rows.sort_values(list(USE_CASE.key)).reset_index(drop=True)
@@ -108,6 +111,15 @@ def test_another_future_changes_no_feature(
     spark: SparkSession, raw: dict[str, pd.DataFrame], honest: pd.DataFrame, seed: int, minutes: float
 ) -> None:
     pd.testing.assert_frame_equal(features_of(spark, tampered(raw, seed, minutes)), honest, check_exact=True)
+
+
+def test_another_future_changes_no_feature_of_a_night_inside_an_interval(
+    spark: SparkSession, raw: dict[str, pd.DataFrame], honest: pd.DataFrame
+) -> None:
+    other = tampered(raw, seed=1, minutes=30.0)
+    flights = other["flights"]
+    flights.loc[flights["ds"] > NIGHT, "arr_delay"] = -2000.0  # as if they had landed on the day before
+    pd.testing.assert_frame_equal(features_of(spark, other, last=AFTER), honest, check_exact=True)
 
 
 @pytest.mark.parametrize(
