@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from landed_nights import NIGHTS, ORDERS, SHOP
+from tests.landed_nights import NIGHTS, ORDERS, SHOP
 
 from nightjar.contracts.rules import Rule
 from nightjar.contracts.tables import Column

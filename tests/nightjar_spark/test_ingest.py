@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from landed_nights import NIGHTS, SHOP, land_night, orders_of, tolerant, write_manifest
+from tests.landed_nights import NIGHTS, SHOP, land_night, orders_of, tolerant, write_manifest
 from tests.small_disk import fill, small_disk
 
 from nightjar.contracts.errors import (

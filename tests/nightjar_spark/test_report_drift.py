@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from landed_nights import ORDERS
+from tests.landed_nights import ORDERS
 
 from nightjar.contracts.errors import GateError, ModelError
 from nightjar.contracts.job import JobResult, JobSpec

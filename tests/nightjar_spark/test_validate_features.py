@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from landed_nights import NIGHTS, SHOP, land_night
+from tests.landed_nights import NIGHTS, SHOP, land_night
 
 from nightjar.contracts.errors import ContractError
 from nightjar.contracts.job import JobResult, JobSpec

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from landed_nights import NIGHTS, SHOP
+from tests.landed_nights import NIGHTS, SHOP
 
 from nightjar.contracts.rules import Rule
 from nightjar.validation.data_docs import docs_uri, local_site

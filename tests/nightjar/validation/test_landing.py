@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from landed_nights import NIGHTS, SHOP, land_night, write_manifest
+from tests.landed_nights import NIGHTS, SHOP, land_night, write_manifest
 
 from nightjar.contracts.errors import SourceError
 from nightjar.contracts.nights import Nights

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from landed_nights import ORDERS, SHOP
+from tests.landed_nights import ORDERS, SHOP
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.rules import not_null

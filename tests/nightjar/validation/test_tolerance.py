@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
-from landed_nights import NIGHTS, ORDERS, PRICES
+from tests.landed_nights import NIGHTS, ORDERS, PRICES
 
 from nightjar.contracts.errors import ContractError, RowCountError
 from nightjar.validation.landing import LandedFile
