@@ -35,6 +35,7 @@ class StartSparkOperator(BaseOperator):
         super().__init__(**{"task_id": "start_spark", **kwargs})
         self.use_case = use_case
         self.spark_conn_id = spark_conn_id
+        self._hook: SparkApplicationHook | None = None
 
     @one_line_failure
     def execute(self, context: Context) -> None:
@@ -43,7 +44,13 @@ class StartSparkOperator(BaseOperator):
         if context["dag_run"].run_type == "scheduled":
             self._skip_after_last_night(spec.last_night)
         spec.nights(self.use_case.timezone)
-        SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id).ensure()
+        self._hook = SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id)
+        self._hook.ensure()
+
+    def on_kill(self) -> None:
+        """End the application, ready or still starting: without this task nobody will ask it for anything."""
+        if self._hook is not None:
+            self._hook.end()
 
     def _skip_after_last_night(self, night: date) -> None:
         last = self.use_case.last_night
