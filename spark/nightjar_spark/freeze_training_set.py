@@ -47,8 +47,8 @@ class _Day:
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Write ``training_set.json`` and ``profile.json`` to ``spec.output``.
 
-    An interval of several nights is taken as it is: nothing that was not known on its last night is used. A single
-    night, as a schedule gives it, asks for all nights there are. A rerun keeps what the run froze, unless forced.
+    An interval that a person gave is taken as it is: nothing that was not known on its last night is used. Without one,
+    as the schedule asks, all nights there are. A rerun keeps what the run froze, unless forced.
 
     Returns:
         ``rows_in``: labelled rows; ``rows_rejected``: those without features. ``metrics``: rows and share of positives
@@ -112,12 +112,12 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
 
 
 def _asked(spec: JobSpec) -> str:
-    return "all nights" if spec.first_night == spec.last_night else f"nights {spec.first_night} to {spec.last_night}"
+    return f"nights {spec.first_night} to {spec.last_night}" if spec.params.get("interval_given") else "all nights"
 
 
 def _within(labels: DataFrame, spec: JobSpec) -> DataFrame:
     """Labels of the interval: the features of its first night belong to the labels of the night after."""
-    if spec.first_night == spec.last_night:
+    if not spec.params.get("interval_given"):
         return labels
     return labels.where(
         (F.col("ds") > F.lit(spec.first_night)) & (F.col("ds") <= F.lit(spec.last_night))  # landed by the last night

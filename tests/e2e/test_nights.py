@@ -77,10 +77,14 @@ def test_a_form_that_makes_no_sense_is_refused_at_once(
     assert message in reason
     assert "failed in task start_spark" in reason
     assert versions(deployment.lake) == before
+    (event,) = ledger.read(deployment.lake, event="failure", run_id=run_id).to_pylist()
+    assert event["task_id"] == "start_spark"
+    assert message in event["reason"]
 
 
 def test_a_night_in_the_future_is_refused(deployment: Deployment) -> None:
     reason = deployment.fail("nightly", "future", {"interval_start": "2099-01-01", "interval_end": "2099-01-01"})
+    assert "failed in task start_spark" in reason
     assert "reaches into the future" in reason
     assert "do: choose nights whose day has ended" in reason
 

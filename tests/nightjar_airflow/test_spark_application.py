@@ -191,12 +191,14 @@ def test_a_start_that_is_killed_takes_its_application_along(
     run = SimpleNamespace(
         dag_id="d", run_id="r", run_type="manual", data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC), conf={}
     )
-    context = {"dag_run": run, "params": {}, "ti": SimpleNamespace(task_id="start_spark")}
+    context = {
+        "dag_run": run, "dag": SimpleNamespace(params={}), "params": {}, "ti": SimpleNamespace(task_id="start_spark")
+    }  # fmt: skip
     failures: list[BaseException] = []
 
     def execute() -> None:
         try:
-            type(operator).execute.__wrapped__(operator, context)
+            operator.execute(context)
         except AirflowException as error:
             failures.append(error)
 

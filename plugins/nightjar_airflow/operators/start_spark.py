@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -43,7 +43,7 @@ class StartSparkOperator(BaseOperator):
         spec = build_spec(context, self.use_case, "none")
         if context["dag_run"].run_type == "scheduled":
             self._skip_after_last_night(spec.last_night)
-        spec.nights(self.use_case.timezone)
+        spec.nights(self.use_case.timezone).check_past(datetime.now(UTC))
         self._hook = SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id)
         self._hook.ensure()
 
