@@ -17,9 +17,10 @@ from airflow.sdk import (
     chain,
 )
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from nightjar.contracts.use_case import UseCase
+from nightjar_airflow.deadlines import ScheduledEnd
 from nightjar_airflow.notifiers.deadline import night_is_late
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.operators.start_spark import StartSparkOperator
@@ -58,18 +59,18 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         use_case: What to predict.
         doc_md: The page that the UI shows, usually the DAG file's docstring.
     """
-    dag_id = f"{use_case.name}_nightly"
     with DAG(
-        dag_id=dag_id,
+        dag_id=f"{use_case.name}_nightly",
         schedule=CronDataIntervalTimetable(use_case.schedule, timezone=use_case.timezone),
         start_date=datetime.combine(use_case.first_night, time.min, tzinfo=ZoneInfo(use_case.timezone)),
         tags=["nightjar", use_case.name, "nightly"],
         deadline=DeadlineAlert(
-            # The logical date is the start of the night's interval, which the schedule runs a day later. From the
-            # moment of queueing would be plainer, but then clearing a run fails (apache/airflow#70368).
-            reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
-            interval=timedelta(days=1, minutes=use_case.deadline_minutes),
-            callback=AsyncCallback(night_is_late, {"dag_id": dag_id, "minutes": use_case.deadline_minutes}),
+            reference=ScheduledEnd(),
+            interval=timedelta(minutes=use_case.deadline_minutes),
+            callback=AsyncCallback(
+                night_is_late,
+                {"use_case": use_case.name, "timezone": use_case.timezone, "minutes": use_case.deadline_minutes},
+            ),
         ),
         params={
             **_interval_params("the run's own data interval"),

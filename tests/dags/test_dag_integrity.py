@@ -111,7 +111,7 @@ def test_the_night_is_one_line_from_landing_to_drift_with_spark_around_it(parsed
     assert tasks["stop_spark"]["teardown"]
     assert all(task["retries"] == 2 for task in tasks.values())
     assert (nightly["timetable"], nightly["cron"]) == ("CronDataIntervalTimetable", "0 2 * * *")
-    assert nightly["deadline_minutes"] == [24 * 60 + 60.0]
+    assert nightly["deadline_minutes"] == [60.0]
 
 
 def test_the_asset_graph_leads_from_raw_tables_to_scores(parsed: dict[str, object]) -> None:
