@@ -67,9 +67,9 @@ def _given(environ: Mapping[str, str], name: str) -> str:
 
 
 def _end_with_make(environ: Mapping[str, str]) -> None:
-    """Turn SIGTERM into an orderly end, and have it sent when make itself is gone (Linux)."""
+    """Turn SIGTERM into an orderly end, and have it sent when make itself is gone."""
     signal.signal(signal.SIGTERM, _terminated)
-    if "MAKELEVEL" in environ and sys.platform == "linux":
+    if "MAKELEVEL" in environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
