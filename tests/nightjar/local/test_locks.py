@@ -86,7 +86,9 @@ def test_the_deployment_file_has_the_fields_that_the_astro_cli_asks_for() -> Non
     assert deployment["worker_queues"][0]["name"] == "default"
     assert all(set(variable) == {"key", "value", "is_secret"} for variable in deployment["environment_variables"])
     keys = {variable["key"] for variable in deployment["environment_variables"]}
-    assert {"NIGHTJAR_LAKE", "MLFLOW_TRACKING_URI", "AIRFLOW_CONN_SPARK_DEFAULT"} <= keys
+    assert {"NIGHTJAR_LAKE", "MLFLOW_TRACKING_URI", "AIRFLOW_CONN_SPARK_DEFAULT", "NIGHTJAR_GIT_COMMIT"} <= keys
+    (queue,) = deployment["worker_queues"]
+    assert queue["min_worker_count"] == queue["max_worker_count"] > 0, "a worker that goes takes a Spark driver along"
 
 
 def test_the_images_copy_what_is_there_and_do_not_run_as_root() -> None:
