@@ -26,9 +26,9 @@ def one_line_failure(execute: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(execute)
-    def wrapper(operator: Any, context: Context) -> Any:
+    def wrapper(operator: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
         try:
-            return execute(operator, context)
+            return execute(operator, context, *args, **kwargs)
         except NightjarError as error:
             _to_ledger(operator.use_case, context, error)
             failure = AirflowException if error.retryable else AirflowFailException

@@ -28,9 +28,7 @@ def archive_of(paths: Paths, java_home: Path) -> Path:
 
 
 def make_archive(paths: Paths, java_home: Path, archive: Path, log: Path) -> None:
-    """Run ``spark/nightjar_spark/warm_up.py`` once, and keep the classes that it loaded.
-
-    Archives of other Javas are removed.
+    """Run ``spark/nightjar_spark/warm_up.py`` once and keep the classes that it loaded, in place of other archives.
 
     Raises:
         SetupError: when that run failed.
