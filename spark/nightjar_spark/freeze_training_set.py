@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FROZEN_FILE = "frozen.json"
+"""The result once more; it outlives ``result.json``, so that a cleared task freezes the same set."""
 _DAY = "label_day"
 _MATCHED = "has_features"
 
@@ -65,7 +67,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
     started = time.monotonic()
-    if earlier := finished_result(spec):
+    if earlier := finished_result(spec, FROZEN_FILE):
         log.info("frozen already by this run, at %s", dict(earlier.inputs))
         return earlier
     versions = {
@@ -98,8 +100,9 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     rows = sum(day.count.rows for day in days)
     for name, split in splits.items():
         log.info("%s: %s to %s, %d rows, %d positive", name, split.first, split.last, split.rows, split.positives)
-    return JobResult(
+    result = JobResult(
         status="succeeded",
+        spec_fingerprint=spec.fingerprint,
         rows_in=labelled,
         rows_out=rows,
         rows_rejected=labelled - rows,
@@ -109,6 +112,8 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         values={"training_set": training_set_uri(spec)},
         seconds={"count": round(counted - started, 3), "profile": round(time.monotonic() - counted, 3)},
     )
+    files.write_text(f"{spec.output}/{FROZEN_FILE}", result.to_json())
+    return result
 
 
 def _asked(spec: JobSpec) -> str:

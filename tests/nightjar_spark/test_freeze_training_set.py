@@ -111,6 +111,7 @@ def test_vocabulary_and_profile_come_from_the_training_days_alone(frozen: JobSpe
 
 def test_a_rerun_keeps_what_was_frozen(spark: SparkSession, frozen: JobSpec) -> None:
     before = files.read_text(f"{frozen.output}/training_set.json")
+    files.delete_file(f"{frozen.output}/result.json")  # as when the task is cleared
     _write(frozen.lake, "labels", [{"ds": date(2013, 3, 8), "flight": 0, "label": 1.0}])
     result = run_program(lambda spec: freeze(spark, spec, USE_CASE), frozen)
     assert result.inputs["labels/tiny"] == 0
