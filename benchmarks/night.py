@@ -31,9 +31,9 @@ PACKAGES = ("apache-airflow", "pyspark", "delta-spark", "deltalake", "mlflow", "
 def run_night(paths: Paths) -> tuple[float, int, Path]:
     """Run the night again through Airflow; return its seconds, the Spark applications started, and its folder."""
     use_case = load_use_case(plan.USE_CASE)
-    request = plan.night(use_case, NIGHT)
-    with Progress() as progress, any_servers(paths, progress) as session:
+    with Progress(sys.stderr) as progress, any_servers(paths, progress) as session:
         session.follower.wait_parsed(plan.dag_ids(use_case)[2:])
+        request = session.follower.find(plan.night(use_case, NIGHT))
         session.follower.ensure(request)
         folder = paths.lake / "_runs" / request.dag_id / request.run_id
         before = applications(folder)

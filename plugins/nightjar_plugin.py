@@ -1,4 +1,4 @@
-"""The only AirflowPlugin: links of our operators, and the view of reports and Data Docs."""
+"""The only AirflowPlugin: links of our operators, the night's deadline, and the view of reports and Data Docs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from nightjar_airflow.deadlines import ScheduledEnd
 from nightjar_airflow.links.result_links import FILES_ROUTE, DataDocsLink, MlflowModelLink, MlflowRunLink, ReportLink
 
 
@@ -13,7 +14,7 @@ def _fastapi_apps() -> list[dict[str, Any]]:
     """The view, in the API server only: other processes should not pay for importing FastAPI's security."""
     import sys
 
-    if not any(argument.endswith(("api-server", "api_server")) or argument == "api-server" for argument in sys.argv):
+    if not any(argument.endswith(("api-server", "api_server")) for argument in sys.argv):
         return []
     from nightjar_airflow.views.lake_files import app
 
@@ -25,4 +26,5 @@ class NightjarPlugin(AirflowPlugin):
 
     name = "nightjar"
     operator_extra_links = [ReportLink(), DataDocsLink(), MlflowRunLink(), MlflowModelLink()]  # noqa: RUF012
+    deadline_references = [ScheduledEnd]  # noqa: RUF012
     fastapi_apps = _fastapi_apps()

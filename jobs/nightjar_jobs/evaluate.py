@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.evaluation.metrics import all_metrics
 from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION
+from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models
 from nightjar.training.model import TabularModel
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
+JUDGED_AGAINST = "judged_against.json"
+"""Which champion the run was measured against; it outlives the result, which a cleared task writes anew."""
 
 
 def run(spec: JobSpec) -> JobResult:
@@ -40,7 +44,7 @@ def run(spec: JobSpec) -> JobResult:
     trained = earlier_result(spec, "train").values
     training_set = TrainingSet.of_run(spec)
     contenders = {CHALLENGER: TabularModel.load(trained["model"], sha256=trained["model_sha256"])}
-    champion = models.champion(spec.use_case)
+    champion = _champion(spec, trained["model_sha256"])
     if champion is not None:
         contenders[CHAMPION] = models.fetch(champion)
     loaded = time.monotonic()
@@ -63,6 +67,20 @@ def run(spec: JobSpec) -> JobResult:
         },
         seconds={"load": round(loaded - started, 3), "measure": round(time.monotonic() - loaded, 3)},
     )
+
+
+def _champion(spec: JobSpec, own_sha256: str) -> models.ModelVersion | None:
+    """The champion to measure: that of now, or, when this run has been promoted since, the one that it replaced.
+
+    A run that is cleared after its promotion is thus judged as it was, not against itself.
+    """
+    memory = f"{spec.output}/{JUDGED_AGAINST}"
+    champion = models.champion(spec.use_case)
+    if champion and champion.sha256 == own_sha256 and champion.tags.get(models.RUN_TAG) == spec.run_id:
+        replaced = json.loads(files.read_text(memory))["champion_version"]
+        return models.resolve(spec.use_case, replaced) if replaced else None
+    files.write_text(memory, json.dumps({"champion_version": champion.version if champion else None}))
+    return champion
 
 
 def _predict(

@@ -75,7 +75,7 @@ def _record(spec: JobSpec) -> tracking.TrainingRecord:
             models.SHA256_TAG: model.sha256,
             models.FINGERPRINT_TAG: trained.spec_fingerprint,
             "nightjar.dag_id": spec.dag_id,
-            "nightjar.dag_run_id": spec.run_id,
+            models.RUN_TAG: spec.run_id,
             "nightjar.git_commit": git_commit,
             "nightjar.tables": json.dumps(dict(training_set.tables), sort_keys=True),
         },

@@ -17,9 +17,10 @@ from airflow.sdk import (
     chain,
 )
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from nightjar.contracts.use_case import UseCase
+from nightjar_airflow.deadlines import ScheduledEnd
 from nightjar_airflow.notifiers.deadline import night_is_late
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.operators.start_spark import StartSparkOperator
@@ -41,7 +42,8 @@ def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         dag_id=f"{use_case.name}_history",
         schedule=None,
         tags=["nightjar", use_case.name, "history"],
-        **_common(use_case, doc_md, max_active_runs=1),
+        params=_interval_params("the run's own data interval"),
+        **_common(use_case, doc_md),
     ) as dag:
         start, stop = _spark_application(use_case)
         chain(start, *_data_tasks(use_case), stop)
@@ -57,20 +59,25 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         use_case: What to predict.
         doc_md: The page that the UI shows, usually the DAG file's docstring.
     """
-    dag_id = f"{use_case.name}_nightly"
     with DAG(
-        dag_id=dag_id,
+        dag_id=f"{use_case.name}_nightly",
         schedule=CronDataIntervalTimetable(use_case.schedule, timezone=use_case.timezone),
         start_date=datetime.combine(use_case.first_night, time.min, tzinfo=ZoneInfo(use_case.timezone)),
         tags=["nightjar", use_case.name, "nightly"],
         deadline=DeadlineAlert(
-            # The logical date is the start of the night's interval, which the schedule runs a day later. From the
-            # moment of queueing would be plainer, but then clearing a run fails (apache/airflow#70368).
-            reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
-            interval=timedelta(days=1, minutes=use_case.deadline_minutes),
-            callback=AsyncCallback(night_is_late, {"dag_id": dag_id, "minutes": use_case.deadline_minutes}),
+            reference=ScheduledEnd(),
+            interval=timedelta(minutes=use_case.deadline_minutes),
+            callback=AsyncCallback(
+                night_is_late,
+                {"use_case": use_case.name, "timezone": use_case.timezone, "minutes": use_case.deadline_minutes},
+            ),
         ),
-        **_common(use_case, doc_md, max_active_runs=1),
+        params={
+            **_interval_params("the run's own data interval"),
+            "model_version": _model_version_param(),
+            "force": _force_param("Choose the model anew, where an earlier try of this run has chosen one already."),
+        },
+        **_common(use_case, doc_md),
     ) as dag:
         start, stop = _spark_application(use_case)
         score = SparkProgramOperator(
@@ -93,7 +100,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
 def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
     """``<use_case>_training``: freeze a training set, train on all ranks, evaluate, register, judge, promote.
 
-    Runs weekly, by hand, or when monitoring asks for it by the asset ``retrain/<use_case>``.
+    Runs weekly, by hand, or on an event of the asset ``retrain/<use_case>``.
 
     Args:
         use_case: What to train for.
@@ -106,7 +113,11 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         dag_id=f"{use_case.name}_training",
         schedule=AssetOrTimeSchedule(timetable=weekly, assets=[Asset(f"retrain/{use_case.name}")]),
         tags=["nightjar", use_case.name, "training"],
-        **_common(use_case, doc_md, max_active_runs=1),
+        params={
+            **_interval_params("all nights there are"),
+            "force": _force_param("Train again even when this very training has been done already."),
+        },
+        **_common(use_case, doc_md),
     ) as dag:
         start, stop = _spark_application(use_case)
         freeze = SparkProgramOperator(
@@ -126,12 +137,11 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
     return dag
 
 
-def _common(use_case: UseCase, doc_md: str | None, *, max_active_runs: int) -> dict[str, Any]:
+def _common(use_case: UseCase, doc_md: str | None) -> dict[str, Any]:
     return {
         "doc_md": doc_md,
         "catchup": False,
-        "max_active_runs": max_active_runs,
-        "params": _params(),
+        "max_active_runs": 1,
         "default_args": {
             "owner": use_case.owner,
             "retries": RETRIES,
@@ -141,24 +151,30 @@ def _common(use_case: UseCase, doc_md: str | None, *, max_active_runs: int) -> d
     }
 
 
-def _params() -> dict[str, Param]:
+def _interval_params(otherwise: str) -> dict[str, Param]:
+    """The nights that a person may choose.
+
+    Args:
+        otherwise: Which nights are taken when both are empty.
+    """
     return {
-        "interval_start": _night_param("First night", "The local day D; empty: the run's own data interval."),
-        "interval_end": _night_param("Last night", "Included; empty: the run's own data interval."),
-        "model_version": Param(
-            None,
-            type=["null", "string"],
-            pattern="^[0-9]+$",
-            title="Model version",
-            description="Registered version to score with; empty: the champion.",
-        ),
-        "force": Param(
-            False,
-            type="boolean",
-            title="Force",
-            description="Train again even when this very training has been done already.",
-        ),
+        "interval_start": _night_param("First night", f"The local day D; empty: {otherwise}."),
+        "interval_end": _night_param("Last night", f"Included; empty: {otherwise}."),
     }
+
+
+def _model_version_param() -> Param:
+    return Param(
+        None,
+        type=["null", "string"],
+        pattern="^[0-9]+$",
+        title="Model version",
+        description="Registered version to score with; empty: the champion.",
+    )
+
+
+def _force_param(description: str) -> Param:
+    return Param(False, type="boolean", title="Force", description=description)
 
 
 def _night_param(title: str, description: str) -> Param:
@@ -168,7 +184,7 @@ def _night_param(title: str, description: str) -> Param:
 def _spark_application(use_case: UseCase) -> tuple[BaseOperator, BaseOperator]:
     """The setup and teardown tasks around all that needs Spark: it is ended also when the night fails."""
     start: BaseOperator = StartSparkOperator(use_case=use_case).as_setup()  # type: ignore[no-untyped-call]
-    stop = StopSparkOperator().as_teardown(setups=start)
+    stop = StopSparkOperator(use_case=use_case).as_teardown(setups=start)
     return start, stop
 
 

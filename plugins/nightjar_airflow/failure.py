@@ -4,22 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightjar.contracts.errors import NightjarError
+from nightjar_airflow import ledger
+from nightjar_airflow.specs import own_night
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from nightjar.contracts.use_case import UseCase
 
 
 def one_line_failure(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate ``execute``: what is ours to say becomes Airflow's exception without the traceback of our own frames."""
+    """Decorate ``execute`` of an operator that has a ``use_case``.
+
+    What is ours to say goes to the ledger, and becomes Airflow's exception without the traceback of our own frames. A
+    program that failed has left a result and its own event; it is not raised as ours.
+    """
 
     @wraps(execute)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(operator: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
         try:
-            return execute(*args, **kwargs)
+            return execute(operator, context, *args, **kwargs)
         except NightjarError as error:
+            _to_ledger(operator.use_case, context, error)
             failure = AirflowException if error.retryable else AirflowFailException
             raise failure(str(error)).with_traceback(None) from None
 
     return wrapper
+
+
+def _to_ledger(use_case: UseCase, context: Context, error: NightjarError) -> None:
+    run = context["dag_run"]
+    ledger.record(
+        "failure",
+        use_case=use_case.name,
+        night=own_night(run, use_case),  # the params may be what is wrong
+        reason=str(error),
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        task_id=context["ti"].task_id,
+        details={"kind": error.kind},
+    )

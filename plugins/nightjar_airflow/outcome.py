@@ -20,15 +20,23 @@ def raise_for(result: JobResult) -> None:
 
 
 def emit_assets(context: Context, outlets: list[Asset], result: JobResult, nights: tuple[str, str]) -> None:
-    """Say on each outlet's asset event which nights were written, and at which Delta version."""
+    """Say on each outlet's asset event which nights were written, at which Delta version, or which model was promoted.
+
+    Args:
+        context: Airflow's context.
+        outlets: The operator's own list: emptied when the champion stays, since Airflow emits an event for each in it.
+        result: What the program did.
+        nights: First and last night.
+    """
+    if result.values.get("promoted") is False:
+        outlets.clear()
     for outlet in outlets:
-        event = context["outlet_events"][outlet]
-        event.extra = {
-            "first_night": nights[0],
-            "last_night": nights[1],
-            "delta_version": result.outputs.get(outlet.name),
-            "rows": result.rows_out,
-        }
+        extra: dict[str, Any] = {"first_night": nights[0], "last_night": nights[1]}
+        if "promoted" in result.values:
+            extra |= {"model_version": result.values["model_version"]}
+        else:
+            extra |= {"rows": result.rows_out, "delta_version": result.outputs.get(outlet.name)}
+        context["outlet_events"][outlet].extra = extra
 
 
 def summary(result: JobResult) -> dict[str, Any]:

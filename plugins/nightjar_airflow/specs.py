@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -14,22 +14,22 @@ from nightjar.contracts.use_case import UseCase
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-PARAM_NAMES = ("interval_start", "interval_end", "model_version", "force")
+    from airflow.sdk.types import DagRunProtocol as DagRun
 
 
 def build_spec(
     context: Context, use_case: UseCase, program: str, *, world_size: int = 1, threads_per_rank: int = 1
 ) -> JobSpec:
-    """The spec of this task: nights from the params, or else from the run's data interval.
+    """The spec of this task: nights from the params, or else the run's own.
 
     Raises:
         ConfigurationError: for an unknown param, or an interval that is no interval.
     """
     run = context["dag_run"]
     params = dict(context["params"])
-    _refuse_unknown({*params, *(run.conf or {})})
-    first, last = _interval(params, run.data_interval_start, use_case)
+    _refuse_unknown({*params, *(run.conf or {})}, known=context["dag"].params)
+    given = _given_interval(params)
+    first, last = given or (own_night(run, use_case),) * 2
     return JobSpec(
         program=program,
         use_case=use_case.name,
@@ -39,7 +39,11 @@ def build_spec(
         run_id=run.run_id,
         task_id=context["ti"].task_id,
         lake=Settings.from_environment().lake,
-        params={name: params.get(name) for name in ("model_version", "force")},
+        params={
+            "model_version": params.get("model_version"),
+            "force": params.get("force", False),
+            "interval_given": given is not None,
+        },
         world_size=world_size,
         threads_per_rank=threads_per_rank,
     )
@@ -62,18 +66,27 @@ def run_dir(context: Context) -> str:
     ).run_dir
 
 
-def _refuse_unknown(names: set[str]) -> None:
-    unknown = sorted(names - set(PARAM_NAMES))
+def own_night(run: DagRun, use_case: UseCase) -> date:
+    """The night of a run: that of its data interval, or the last one that was over when the run was made."""
+    timezone = ZoneInfo(use_case.timezone)
+    if run.data_interval_start is not None:
+        return run.data_interval_start.astimezone(timezone).date()
+    return run.run_after.astimezone(timezone).date() - timedelta(days=1)
+
+
+def _refuse_unknown(names: set[str], *, known: Iterable[str]) -> None:
+    unknown = sorted(names - set(known))
     if unknown:
         raise ConfigurationError(
             f"unknown param {', '.join(unknown)}",
             where="the run's params",
             how_many=len(unknown),
-            fix=f"use only {', '.join(PARAM_NAMES)}",
+            fix=f"use only {', '.join(sorted(known))}",
         )
 
 
-def _interval(params: Mapping[str, Any], interval_start: datetime | None, use_case: UseCase) -> tuple[date, date]:
+def _given_interval(params: Mapping[str, Any]) -> tuple[date, date] | None:
+    """The nights that a person asked for; None for the run's own."""
     start, end = params.get("interval_start"), params.get("interval_end")
     if start and end:
         return _date(start, "interval_start"), _date(end, "interval_end")
@@ -82,9 +95,7 @@ def _interval(params: Mapping[str, Any], interval_start: datetime | None, use_ca
         raise ConfigurationError(
             f"{given} is given without {missing}", where=missing, fix="give both dates, or none for the run's own night"
         )
-    moment = interval_start or datetime.now(UTC) - timedelta(days=1)
-    night = moment.astimezone(ZoneInfo(use_case.timezone)).date()
-    return night, night
+    return None
 
 
 def _date(text: str, field: str) -> date:

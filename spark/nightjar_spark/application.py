@@ -1,7 +1,8 @@
 """The night's one Spark application: it takes specs from its folder, one at a time, and leaves results in the lake.
 
-``spark-submit application.py --folder <run folder>/_spark``. A session, the JVM's warm code and the heavy imports are
-paid once a night instead of once a task. It ends when told to, or when nobody asks for anything for long.
+``spark-submit application.py --folder <run folder>/_spark --start <id>``. A session, the JVM's warm code and the heavy
+imports are paid once a night instead of once a task. It ends when told to, when nobody asks for anything for long, or
+when another one serves the run.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import argparse
 import json
 import logging
 import os
-import socket
 import sys
 import threading
 import time
+from dataclasses import asdict
 from importlib import import_module
 
 from pyspark.sql import SparkSession
@@ -22,6 +23,7 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import HEARTBEAT_SECONDS, IDLE_SECONDS, SPARK_PROGRAMS, ApplicationFolder
 from nightjar.lake import files
+from nightjar.processes import Process
 from nightjar.runner import run_program
 from nightjar_spark.joblog import JobLog
 from nightjar_spark.session import build_session
@@ -33,27 +35,23 @@ POLL_SECONDS = 0.1
 
 
 class Application:
-    """Serves one DAG run."""
+    """Serves one DAG run, until another start serves it."""
 
-    def __init__(self, spark: SparkSession, folder: ApplicationFolder) -> None:
+    def __init__(self, spark: SparkSession, run: ApplicationFolder, start: str) -> None:
         self._spark = spark
-        self._folder = folder
+        self._run_folder = run
+        self._start = start
+        self._folder = run.of_start(start)
         self._running = ""
         self._over = threading.Event()
 
     def serve(self) -> None:
         """Run what arrives in the inbox until told to stop or idle for too long."""
-        files.write_text(f"{self._folder.applications}/{self._spark.sparkContext.applicationId}", "")
+        files.write_text(f"{self._run_folder.applications}/{self._spark.sparkContext.applicationId}", "")
         self._beat(0)  # before the state: whoever sees the state looks for the heartbeat next
         files.write_text(
             self._folder.state,
-            json.dumps(
-                {
-                    "application_id": self._spark.sparkContext.applicationId,
-                    "host": socket.gethostname(),
-                    "pid": os.getpid(),
-                }
-            ),
+            json.dumps({"application_id": self._spark.sparkContext.applicationId, **asdict(Process.of(os.getpid()))}),
         )
         watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         watcher.start()
@@ -107,6 +105,9 @@ class Application:
             if os.getppid() != jvm:
                 os._exit(1)  # the JVM is gone, and all work with it
             try:
+                if not self._serves():
+                    log.error("another application serves this run, or none is to: ending")
+                    os._exit(1)
                 self._beat(count)
                 if self._running and files.exists(f"{self._folder.cancelled}/{self._running}"):
                     cancel_asked = cancel_asked or time.monotonic()
@@ -119,6 +120,14 @@ class Application:
             except Exception:
                 log.exception("heartbeat failed; trying again")
 
+    def _serves(self) -> bool:
+        """Whether this application is still the one that tasks talk to."""
+        try:
+            current = json.loads(files.read_text(self._run_folder.current))
+        except FileNotFoundError:
+            return False
+        return bool(current["start"] == self._start)
+
     def _beat(self, count: int) -> None:
         files.write_text(self._folder.heartbeat, json.dumps({"count": count, "at": time.time(), "task": self._running}))
 
@@ -127,13 +136,15 @@ def main(arguments: list[str]) -> None:
     """Build the session and serve the folder named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", required=True, help="the run's application folder in the lake")
-    folder = ApplicationFolder(parser.parse_args(arguments).folder)
+    parser.add_argument("--start", required=True, help="id of this start, as the folder's current.json names it")
+    given = parser.parse_args(arguments)
+    folder = ApplicationFolder(given.folder)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     for noisy in ("py4j", "pyspark", "great_expectations", "matplotlib", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     spark = build_session("nightjar " + folder.root.rsplit("/", 2)[-2])
     try:
-        Application(spark, folder).serve()
+        Application(spark, folder, given.start).serve()
     finally:
         spark.stop()
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FROZEN_FILE = "frozen.json"
+"""The result once more; it outlives ``result.json``, so that a cleared task freezes the same set."""
 _DAY = "label_day"
 _MATCHED = "has_features"
 
@@ -47,8 +49,8 @@ class _Day:
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Write ``training_set.json`` and ``profile.json`` to ``spec.output``.
 
-    An interval of several nights is taken as it is: nothing that was not known on its last night is used. A single
-    night, as a schedule gives it, asks for all nights there are. A rerun keeps what the run froze, unless forced.
+    An interval that a person gave is taken as it is: nothing that was not known on its last night is used. Without one,
+    as the schedule asks, all nights there are. A rerun keeps what the run froze, unless forced.
 
     Returns:
         ``rows_in``: labelled rows; ``rows_rejected``: those without features. ``metrics``: rows and share of positives
@@ -65,7 +67,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
     started = time.monotonic()
-    if earlier := finished_result(spec):
+    if earlier := finished_result(spec, FROZEN_FILE):
         log.info("frozen already by this run, at %s", dict(earlier.inputs))
         return earlier
     versions = {
@@ -98,8 +100,9 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     rows = sum(day.count.rows for day in days)
     for name, split in splits.items():
         log.info("%s: %s to %s, %d rows, %d positive", name, split.first, split.last, split.rows, split.positives)
-    return JobResult(
+    result = JobResult(
         status="succeeded",
+        spec_fingerprint=spec.fingerprint,
         rows_in=labelled,
         rows_out=rows,
         rows_rejected=labelled - rows,
@@ -109,15 +112,17 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         values={"training_set": training_set_uri(spec)},
         seconds={"count": round(counted - started, 3), "profile": round(time.monotonic() - counted, 3)},
     )
+    files.write_text(f"{spec.output}/{FROZEN_FILE}", result.to_json())
+    return result
 
 
 def _asked(spec: JobSpec) -> str:
-    return "all nights" if spec.first_night == spec.last_night else f"nights {spec.first_night} to {spec.last_night}"
+    return f"nights {spec.first_night} to {spec.last_night}" if spec.params.get("interval_given") else "all nights"
 
 
 def _within(labels: DataFrame, spec: JobSpec) -> DataFrame:
     """Labels of the interval: the features of its first night belong to the labels of the night after."""
-    if spec.first_night == spec.last_night:
+    if not spec.params.get("interval_given"):
         return labels
     return labels.where(
         (F.col("ds") > F.lit(spec.first_night)) & (F.col("ds") <= F.lit(spec.last_night))  # landed by the last night

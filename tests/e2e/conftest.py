@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,17 @@ from nightjar.local.progress import Progress
 from nightjar.local.session import Session, own_servers
 
 USE_CASE = load_use_case(plan.USE_CASE)
+
+
+def processes_of(paths: Paths) -> list[str]:
+    """Command lines of the processes whose environment names the Airflow of ``paths``."""
+    mark = f"AIRFLOW_HOME={paths.airflow_home}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import signal
+import sqlite3
 import subprocess
+import time
 from datetime import date
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
-from tests.e2e.conftest import USE_CASE, FirstRun
+from tests.e2e.conftest import USE_CASE, FirstRun, processes_of
 
 from nightjar.lake import delta, ledger
 
@@ -101,5 +105,37 @@ def test_no_pickle_is_anywhere(first_run: FirstRun) -> None:
 
 
 def test_nothing_is_left_running(first_run: FirstRun) -> None:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(first_run.paths.var) not in listed
+    assert processes_of(first_run.paths) == []
+
+
+def test_nights_of_the_past_that_a_person_asks_for_have_no_deadline(first_run: FirstRun) -> None:
+    with sqlite3.connect(first_run.paths.airflow_home / "airflow.db") as database:
+        assert database.execute("SELECT count(*) FROM dag_run").fetchone()[0] >= 5
+        assert database.execute("SELECT count(*) FROM deadline").fetchone()[0] == 0
+
+
+def test_control_c_ends_everything_within_seconds(first_run: FirstRun) -> None:
+    environ = {name: value for name, value in os.environ.items() if name not in {"EXIT", "MAKEFLAGS", "MAKELEVEL"}}
+    run = subprocess.Popen(
+        ["make", "run"],
+        cwd=first_run.paths.root,
+        env={**environ, "NIGHTJAR_VAR": str(first_run.paths.var)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert run.stdout
+    lines: list[str] = []
+    while (line := run.stdout.readline()) and "Ctrl-C ends them" not in line:
+        lines.append(line)
+    assert "Ctrl-C ends them" in line, "".join(lines)
+    assert len(processes_of(first_run.paths)) > 6
+    os.killpg(run.pid, signal.SIGINT)  # what a terminal does
+    asked = time.monotonic()
+    while (run.poll() is None or processes_of(first_run.paths)) and time.monotonic() - asked < 60:
+        time.sleep(0.2)
+    assert processes_of(first_run.paths) == []
+    assert run.poll() is not None
+    assert time.monotonic() - asked < 20
+    assert "".join(lines).count("done before") == 5, "run again, it goes on from what is there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +16,15 @@ from tests.e2e.conftest import USE_CASE, Deployment
 
 from nightjar.contracts.nights import Nights
 from nightjar.lake import delta, ledger
-from nightjar.local import plan
+from nightjar.local import commands, plan
 from nightjar.local.airflow_login import USER, admin_password
+from nightjar.local.backfill import backfill
+from nightjar.local.follow import Request
 from use_cases.flight_delay.landing import land
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]
 LAST = date(2013, 4, 3)
+NIGHTLY = f"{USE_CASE.name}_nightly"
 SCORES = USE_CASE.score_table.name
 TABLES = (SCORES, "raw/flights", "features/flight_delay")
 
@@ -32,6 +36,13 @@ def versions(lake: str) -> dict[str, int]:
 def scores_of(lake: str, night: date) -> pa.Table:
     table = delta.read_nights(lake, SCORES, [night])
     return table.sort_by([(name, "ascending") for name in USE_CASE.key]).select(sorted(table.column_names))
+
+
+def bearer(deployment: Deployment) -> dict[str, str]:
+    """The header of somebody who is logged in."""
+    login = {"username": USER, "password": admin_password(deployment.paths.airflow_home)}
+    answer = requests.post(f"{deployment.session.ports.airflow_url}/auth/token", json=login, timeout=30)
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
 @contextmanager
@@ -48,6 +59,45 @@ def test_a_rerun_of_a_night_changes_nothing(deployment: Deployment) -> None:
     deployment.run(plan.night(USE_CASE, LAST))
     assert scores_of(deployment.lake, LAST).equals(rows)
     assert versions(deployment.lake) == before
+
+
+def test_a_backfill_runs_what_is_missing_and_a_night_of_it_can_be_run_again(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night, before = date(2013, 4, 4), scores_of(deployment.lake, LAST)
+    backfill(deployment.paths, str(LAST), str(night))
+    assert re.findall(r"^(2013-04-0\d) +\d+", capsys.readouterr().out, re.MULTILINE) == [str(LAST), str(night)]
+    assert scores_of(deployment.lake, LAST).equals(before)
+    rows = scores_of(deployment.lake, night)
+    assert rows.num_rows == delta.read_nights(deployment.lake, "raw/schedule", [night]).num_rows > 800
+    assert set(rows["dag_run_id"].unique().to_pylist()) == {
+        run["dag_run_id"]
+        for run in deployment.session.api.runs_between(NIGHTLY, *[plan.run_moment(USE_CASE, night)] * 2)
+    }
+    backfill(deployment.paths, str(LAST), str(night))  # all is there: nothing is run
+    commands.night(deployment.paths, str(night))  # the backfill's run, under its own id
+    assert scores_of(deployment.lake, night).equals(rows)
+
+
+@pytest.mark.parametrize(
+    ("request_", "task", "name", "begins"),
+    [
+        (plan.night(USE_CASE, LAST), "report_drift", "Report", f"/nightjar/files/reports/{USE_CASE.name}/{LAST}/"),
+        (plan.night(USE_CASE, LAST), "validate_features", "Data Docs", f"/nightjar/files/data_docs/{USE_CASE.name}/"),
+        (plan.training(USE_CASE, *plan.HISTORY), "register", "MLflow model", "http://127.0.0.1:"),
+        (plan.training(USE_CASE, *plan.HISTORY), "promote", "MLflow run", "http://127.0.0.1:"),
+    ],
+)
+def test_tasks_link_to_what_they_made(
+    deployment: Deployment, request_: Request, task: str, name: str, begins: str
+) -> None:
+    run = f"{deployment.session.ports.airflow_url}/api/v2/dags/{request_.dag_id}/dagRuns/{request_.run_id}"
+    links = requests.get(f"{run}/taskInstances/{task}/links", headers=bearer(deployment), timeout=30).json()
+    address = links["extra_links"][name]
+    assert address.startswith(begins), links
+    if address.startswith("/"):
+        page = requests.get(f"{deployment.session.ports.airflow_url}{address}", headers=bearer(deployment), timeout=30)
+        assert page.status_code == 200
 
 
 def test_a_missing_file_stops_the_night_and_leaves_the_tables(deployment: Deployment) -> None:
@@ -77,10 +127,14 @@ def test_a_form_that_makes_no_sense_is_refused_at_once(
     assert message in reason
     assert "failed in task start_spark" in reason
     assert versions(deployment.lake) == before
+    (event,) = ledger.read(deployment.lake, event="failure", run_id=run_id).to_pylist()
+    assert event["task_id"] == "start_spark"
+    assert message in event["reason"]
 
 
 def test_a_night_in_the_future_is_refused(deployment: Deployment) -> None:
     reason = deployment.fail("nightly", "future", {"interval_start": "2099-01-01", "interval_end": "2099-01-01"})
+    assert "failed in task start_spark" in reason
     assert "reaches into the future" in reason
     assert "do: choose nights whose day has ended" in reason
 
@@ -88,13 +142,11 @@ def test_a_night_in_the_future_is_refused(deployment: Deployment) -> None:
 def test_reports_are_shown_to_those_who_are_logged_in_and_to_nobody_else(deployment: Deployment) -> None:
     base = deployment.session.ports.airflow_url
     address = f"{base}/nightjar/files/reports/{USE_CASE.name}/{LAST}/drift.html"
-    login = {"username": USER, "password": admin_password(deployment.paths.airflow_home)}
-    token = requests.post(f"{base}/auth/token", json=login, timeout=30).json()["access_token"]
-    bearer = {"Authorization": f"Bearer {token}"}
+    logged_in = bearer(deployment)
     assert requests.get(address, timeout=30).status_code == 401
-    shown = requests.get(address, headers=bearer, timeout=30)
+    shown = requests.get(address, headers=logged_in, timeout=30)
     assert shown.status_code == 200
     assert "<svg" in shown.text
     assert "default-src 'none'" in shown.headers["Content-Security-Policy"]
     for hidden in ("_runs/x", "raw/flights/_delta_log/00000000000000000000.json", "reports/..%2f_runs"):
-        assert requests.get(f"{base}/nightjar/files/{hidden}", headers=bearer, timeout=30).status_code == 404
+        assert requests.get(f"{base}/nightjar/files/{hidden}", headers=logged_in, timeout=30).status_code == 404

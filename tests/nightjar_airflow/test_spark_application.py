@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
+import socket
+import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import date
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyspark
 import pytest
+from airflow.sdk.exceptions import AirflowException
 
 from nightjar.contracts.errors import UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import ApplicationFolder
-from nightjar.lake import files
+from nightjar_airflow.hooks import spark_application
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
+from nightjar_airflow.operators.start_spark import StartSparkOperator
+from use_cases.flight_delay.use_case import USE_CASE
 
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 
@@ -55,8 +66,40 @@ def hook(environment: None, lake: str) -> Iterator[SparkApplicationHook]:
     hook.stop()
 
 
+def folder_of(lake: str) -> Path:
+    return Path(ApplicationFolder.of_run(spec_of(lake).run_dir).root)
+
+
+def current(lake: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder_of(lake) / "current.json").read_text())
+    return document
+
+
 def pid_of(lake: str) -> int:
-    return int(json.loads(files.read_text(ApplicationFolder.of_run(spec_of(lake).run_dir).state))["pid"])
+    """The driver that serves the run."""
+    return int(json.loads((folder_of(lake) / current(lake)["start"] / "application.json").read_text())["pid"])
+
+
+def command_lines(lake: str) -> dict[int, str]:
+    """The processes that name the run's folder on their command lines."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            line = (process / "cmdline").read_text().replace("\0", " ")
+            if str(folder_of(lake)) in line:
+                found[int(process.name)] = line
+    return found
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def launched(lake: str) -> bool:
+    return (folder_of(lake) / "current.json").exists() and current(lake)["launcher"] is not None
 
 
 def wait(hook: SparkApplicationHook, spec: JobSpec) -> tuple[JobResult, list[str]]:
@@ -94,7 +137,92 @@ def test_one_application_serves_many_tasks_dies_and_is_replaced(hook: SparkAppli
 
     hook.stop()
     assert not hook.is_alive()
-    assert not Path(f"/proc/{pid_of(lake)}").exists()
+    assert eventually(lambda: not command_lines(lake))
+
+
+START = """
+import sys
+from nightjar.contracts.programs import ApplicationFolder
+from nightjar_airflow.hooks.spark_application import SparkApplicationHook
+
+SparkApplicationHook(ApplicationFolder(sys.argv[1])).ensure()
+"""
+
+
+def test_one_that_was_still_starting_when_its_task_was_killed_is_ended_first(
+    hook: SparkApplicationHook, lake: str
+) -> None:
+    task = subprocess.Popen([sys.executable, "-c", START, str(folder_of(lake))])
+    assert eventually(lambda: launched(lake))
+    task.kill()
+    task.wait()
+    first = current(lake)["launcher"]["pid"]
+    assert first in command_lines(lake), "it outlives its task"
+    hook.ensure()
+    assert first not in command_lines(lake)
+    assert all(current(lake)["start"] in line for pid, line in command_lines(lake).items() if pid != task.pid)
+    assert len(list((folder_of(lake) / "applications").iterdir())) == 1
+
+
+def test_one_that_was_thought_dead_ends_itself_when_another_serves_the_run(
+    hook: SparkApplicationHook, lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_application, "HEARTBEAT_SECONDS", 0.2)
+    hook.ensure()
+    first, group = pid_of(lake), os.getpgid(pid_of(lake))
+    state = folder_of(lake) / current(lake)["start"] / "application.json"
+    for file in (state, folder_of(lake) / "current.json"):  # as if it ran on another machine, out of reach
+        file.write_text(file.read_text().replace(f'"{socket.gethostname()}"', '"elsewhere"'))
+    os.killpg(group, signal.SIGSTOP)
+    time.sleep(2)
+    hook.ensure()
+    assert pid_of(lake) != first
+    assert first in command_lines(lake)
+    os.killpg(group, signal.SIGCONT)
+    assert eventually(lambda: first not in command_lines(lake))
+    result, _ = wait(hook, spec_of(lake))
+    assert result.status == "succeeded"
+
+
+def test_a_start_that_is_killed_takes_its_application_along(
+    environment: None, lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = StartSparkOperator(use_case=USE_CASE)
+    run = SimpleNamespace(
+        dag_id="d", run_id="r", run_type="manual", data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC), conf={}
+    )
+    context = {
+        "dag_run": run, "dag": SimpleNamespace(params={}), "params": {}, "ti": SimpleNamespace(task_id="start_spark")
+    }  # fmt: skip
+    failures: list[BaseException] = []
+
+    def execute() -> None:
+        try:
+            operator.execute(context)
+        except AirflowException as error:
+            failures.append(error)
+
+    task = threading.Thread(target=execute)
+    task.start()
+    assert eventually(lambda: launched(lake))
+    operator.on_kill()
+    task.join(30)
+    assert failures, "the task must not go on"
+    assert eventually(lambda: not command_lines(lake))
+
+
+def test_secrets_of_the_connection_are_on_no_command_line_and_in_no_log(
+    hook: SparkApplicationHook, lake: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = json.loads(os.environ["AIRFLOW_CONN_SPARK_DEFAULT"])
+    connection["extra"]["conf"]["spark.hadoop.fs.s3a.secret.key"] = "tops3cret"
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
+    with caplog.at_level(logging.DEBUG):
+        hook.ensure()
+    assert command_lines(lake)
+    assert not [line for line in command_lines(lake).values() if "tops3cret" in line]
+    assert "tops3cret" not in caplog.text
+    assert "tops3cret" not in (folder_of(lake) / "application.log").read_text()
 
 
 def test_an_application_that_cannot_start_says_why(

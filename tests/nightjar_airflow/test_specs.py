@@ -11,6 +11,7 @@ from nightjar_airflow.specs import build_spec, run_dir
 from use_cases.flight_delay.use_case import USE_CASE
 
 PARAMS = {"interval_start": None, "interval_end": None, "model_version": None, "force": False}
+MADE = datetime(2013, 4, 3, 5, 30, tzinfo=UTC)  # 01:30 in New York
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +22,11 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def context(start: datetime | None, conf: dict[str, Any] | None = None, **params: Any) -> Any:
     """What Airflow hands to a task, as far as a spec is concerned."""
-    run = SimpleNamespace(dag_id="flight_delay_nightly", run_id="r 1", data_interval_start=start, conf=conf)
-    return {"dag_run": run, "params": {**PARAMS, **params}, "ti": SimpleNamespace(task_id="ingest")}
+    run = SimpleNamespace(
+        dag_id="flight_delay_nightly", run_id="r 1", data_interval_start=start, run_after=MADE, conf=conf
+    )
+    dag = SimpleNamespace(params=PARAMS)
+    return {"dag_run": run, "dag": dag, "params": {**PARAMS, **params}, "ti": SimpleNamespace(task_id="ingest")}
 
 
 @pytest.mark.parametrize(
@@ -31,11 +35,13 @@ def context(start: datetime | None, conf: dict[str, Any] | None = None, **params
         pytest.param(datetime(2013, 4, 1, 6, tzinfo=UTC), date(2013, 4, 1), id="02:00 in New York, summer"),
         pytest.param(datetime(2013, 1, 1, 7, tzinfo=UTC), date(2013, 1, 1), id="02:00 in New York, winter"),
         pytest.param(datetime(2013, 4, 1, 3, tzinfo=UTC), date(2013, 3, 31), id="still the day before in New York"),
+        pytest.param(None, date(2013, 4, 2), id="none: the last night that was over when the run was made"),
     ],
 )
-def test_the_night_is_the_local_day_in_which_the_interval_begins(start: datetime, night: date) -> None:
+def test_the_night_is_the_local_day_in_which_the_interval_begins(start: datetime | None, night: date) -> None:
     spec = build_spec(context(start), USE_CASE, "ingest")
     assert (spec.first_night, spec.last_night) == (night, night)
+    assert spec.params["interval_given"] is False
     assert spec.output == "/lake/_runs/flight_delay_nightly/r-1/ingest"
 
 
@@ -43,6 +49,7 @@ def test_params_choose_other_nights() -> None:
     chosen = context(datetime(2026, 1, 1, tzinfo=UTC), interval_start="2013-01-01", interval_end="2013-03-31")
     spec = build_spec(chosen, USE_CASE, "ingest")
     assert (spec.first_night, spec.last_night) == (date(2013, 1, 1), date(2013, 3, 31))
+    assert spec.params["interval_given"] is True
 
 
 @pytest.mark.parametrize(
@@ -60,7 +67,7 @@ def test_params_that_make_no_sense_are_refused(params: dict[str, Any], message: 
 
 
 def test_an_unknown_name_in_the_runs_conf_is_refused_too() -> None:
-    with pytest.raises(ConfigurationError, match=r"unknown param modelversion .* use only interval_start"):
+    with pytest.raises(ConfigurationError, match=r"unknown param modelversion .* use only force, interval_end"):
         build_spec(context(datetime(2013, 4, 1, 6, tzinfo=UTC), conf={"modelversion": "3"}), USE_CASE, "ingest")
 
 

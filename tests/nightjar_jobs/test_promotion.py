@@ -181,6 +181,31 @@ def test_an_alias_that_moved_before_the_ledger_was_written_is_made_whole(start: 
     assert len(run.events("promotion")) == 1
 
 
+def test_a_run_cleared_after_its_promotion_is_judged_as_it_was(start: Callable[[str], Any]) -> None:
+    run = _champion(start)
+    before = {task: run.result(task) for task in ("evaluate", "gate")}
+    result = _do(run, "evaluate", "register", "gate", "promote")
+    assert result.values["promoted"] is True
+    assert run.result("evaluate").metrics == before["evaluate"].metrics
+    assert run.result("gate").values == before["gate"].values
+    assert run.result("gate").values["verdict"] == "promote"
+    assert len(run.events("promotion")) == 1
+
+
+def test_a_promotion_that_died_before_the_ledger_is_made_whole_by_clearing_the_run(start: Callable[[str], Any]) -> None:
+    first = _champion(start)
+    old = first.result("register").values["model_version"]
+    run = _challenger(start, champion_holdout_auc=0.7)
+    new = run.result("register").values["model_version"]
+    assert _do(run, "gate").values["verdict"] == "promote"
+    models.set_champion(models.resolve("flight_delay", new))  # and then the process died
+    evaluated = _do(run, "evaluate")
+    assert evaluated.values["champion_version"] == old
+    run.change("evaluate", champion_holdout_auc=0.7)
+    assert _do(run, "register", "gate", "promote").values["promoted"] is True
+    assert [event["details"]["from"] for event in run.events("promotion")] == [old]
+
+
 def test_another_promotion_in_between_stops_this_one(start: Callable[[str], Any]) -> None:
     run = start("late")
     _do(run, "evaluate", "register", "gate")

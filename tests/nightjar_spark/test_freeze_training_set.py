@@ -38,7 +38,7 @@ USE_CASE: UseCase = replace(
 )
 
 
-def _spec(lake: str, first: date = FIRST, last: date = FIRST, run_id: str = "r") -> JobSpec:
+def _spec(lake: str, first: date = FIRST, last: date = FIRST, run_id: str = "r", given: bool = False) -> JobSpec:
     return JobSpec(
         program="freeze_training_set",
         use_case="tiny",
@@ -48,6 +48,7 @@ def _spec(lake: str, first: date = FIRST, last: date = FIRST, run_id: str = "r")
         run_id=run_id,
         task_id="freeze_training_set",
         lake=lake,
+        params={"interval_given": given},
     )
 
 
@@ -110,6 +111,7 @@ def test_vocabulary_and_profile_come_from_the_training_days_alone(frozen: JobSpe
 
 def test_a_rerun_keeps_what_was_frozen(spark: SparkSession, frozen: JobSpec) -> None:
     before = files.read_text(f"{frozen.output}/training_set.json")
+    files.delete_file(f"{frozen.output}/result.json")  # as when the task is cleared
     _write(frozen.lake, "labels", [{"ds": date(2013, 3, 8), "flight": 0, "label": 1.0}])
     result = run_program(lambda spec: freeze(spark, spec, USE_CASE), frozen)
     assert result.inputs["labels/tiny"] == 0
@@ -121,7 +123,7 @@ def test_a_forced_run_freezes_anew_and_an_interval_knows_nothing_after_its_last_
 ) -> None:
     _write(frozen.lake, "labels", [{"ds": date(2013, 3, 9), "flight": 0, "label": 1.0}])
     first, last = FIRST + timedelta(days=1), FIRST + timedelta(days=5)
-    forced = replace(frozen, params={"force": True}, first_night=first, last_night=last)
+    forced = replace(frozen, params={"force": True, "interval_given": True}, first_night=first, last_night=last)
     freeze(spark, forced, USE_CASE)
     found = TrainingSet.of_run(forced)
     assert found.tables["labels/tiny"] > 0
@@ -142,11 +144,17 @@ def test_duplicate_features_stop_it(spark: SparkSession, filled: str) -> None:
         freeze(spark, _spec(filled), USE_CASE)
 
 
+def test_a_single_night_that_a_person_asks_for_is_not_all_nights(spark: SparkSession, filled: str) -> None:
+    with pytest.raises(TrainingError, match="no labelled rows") as caught:
+        freeze(spark, _spec(filled, given=True), USE_CASE)
+    assert f"nights {FIRST} to {FIRST}" in caught.value.where
+
+
 def test_no_labels_and_too_few_rows_are_clear_errors(spark: SparkSession, filled: str) -> None:
     with pytest.raises(TrainingError, match="holdout split has 8 labelled rows, fewer than 9"):
         freeze(spark, _spec(filled), replace(USE_CASE, gate=Gate(floors={}, min_holdout_rows=9)))
     with pytest.raises(TrainingError, match="no labelled rows") as caught:
-        freeze(spark, _spec(filled, date(2014, 1, 1), date(2014, 2, 1)), USE_CASE)
+        freeze(spark, _spec(filled, date(2014, 1, 1), date(2014, 2, 1), given=True), USE_CASE)
     assert "2014-01-01 to 2014-02-01" in caught.value.where
     with pytest.raises(TrainingError, match="train split has 0 labelled rows"):
         freeze(spark, _spec(filled), replace(USE_CASE, training=Training(holdout_days=5, validation_days=1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from typing import Any, Literal
 
@@ -27,7 +27,8 @@ class JobSpec:
         run_id: Airflow's run id; the same at every retry and clear of that run.
         task_id: The task in that run; one task has one result.
         lake: URI or path of the lake's root.
-        params: What the person or the schedule asked for (``model_version``, ``force``), JSON values only.
+        params: What the person or the schedule asked for (``model_version``, ``force``), and whether a person chose the
+            interval (``interval_given``); JSON values only.
         world_size: Number of ranks of a training program.
         threads_per_rank: Threads of each rank.
     """
@@ -66,8 +67,11 @@ class JobSpec:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical JSON; equal for two specs that ask for the same thing."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """SHA-256 of the canonical JSON; equal for two specs that ask for the same thing.
+
+        Threads are left out: how many there are says where a task happens to run, not what is asked for.
+        """
+        return hashlib.sha256(replace(self, threads_per_rank=1).to_json().encode()).hexdigest()
 
     def nights(self, timezone: str) -> Nights:
         return Nights(first=self.first_night, last=self.last_night, timezone=timezone)

@@ -27,7 +27,7 @@ IDLE_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class ApplicationFolder:
-    """The folder through which tasks and the Spark application of one DAG run exchange work.
+    """The folder through which tasks and the Spark applications of one DAG run find each other.
 
     It lies in the lake, so that it does not matter on which machine either runs: no port, no address, no token.
     """
@@ -39,13 +39,38 @@ class ApplicationFolder:
         return cls(f"{run_dir}/_spark")
 
     @property
+    def current(self) -> str:
+        """JSON: which start serves the run, and its launcher's process. An application of another start ends itself."""
+        return f"{self.root}/current.json"
+
+    @property
+    def applications(self) -> str:
+        """Folder with one empty file for each application that has served this run, named by its id."""
+        return f"{self.root}/applications"
+
+    @property
+    def log(self) -> str:
+        """Driver output of local applications."""
+        return f"{self.root}/application.log"
+
+    def of_start(self, start: str) -> StartFolder:
+        return StartFolder(f"{self.root}/{start}")
+
+
+@dataclass(frozen=True)
+class StartFolder:
+    """The folder of one start, through which tasks and its application exchange work; no other application reads it."""
+
+    root: str
+
+    @property
     def state(self) -> str:
-        """JSON: application id, host, pid; written by the application when it is ready."""
+        """JSON: application id and the driver's process; written by the application when it is ready."""
         return f"{self.root}/application.json"
 
     @property
     def heartbeat(self) -> str:
-        """Text: a counter that grows while the application lives, and the task that runs."""
+        """JSON: a counter that grows while the application lives, and the task that runs."""
         return f"{self.root}/heartbeat.json"
 
     @property
@@ -62,13 +87,3 @@ class ApplicationFolder:
     def stop(self) -> str:
         """Its presence ends the application after the job that runs."""
         return f"{self.root}/stop"
-
-    @property
-    def applications(self) -> str:
-        """Folder with one empty file for each application that has served this run, named by its id."""
-        return f"{self.root}/applications"
-
-    @property
-    def log(self) -> str:
-        """Driver output of a local application."""
-        return f"{self.root}/application.log"

@@ -145,6 +145,13 @@ def exists(uri: str) -> bool:
         return bool(system.get_file_info(path).type != FileType.NotFound)
 
 
+def is_file(uri: str) -> bool:
+    """Whether there is a file, and not a folder."""
+    system, path = filesystem(uri)
+    with explained(uri):
+        return bool(system.get_file_info(path).is_file)
+
+
 def list_files(uri: str) -> list[str]:
     """Names of the files directly in a folder, sorted; empty when there is no such folder."""
     from pyarrow.fs import FileSelector, FileType

@@ -26,12 +26,17 @@ def earlier_result(spec: JobSpec, task_id: str) -> JobResult:
     return result
 
 
-def finished_result(spec: JobSpec) -> JobResult | None:
-    """The succeeded result of this very spec, when it is there and the run was not asked to do it again."""
+def finished_result(spec: JobSpec, file: str = "result.json") -> JobResult | None:
+    """The succeeded result of this very spec, when it is there and the run was not asked to do it again.
+
+    Args:
+        spec: What is asked for.
+        file: Where in the task's folder it is: a Spark task's ``result.json`` is removed when the task begins again.
+    """
     if spec.params.get("force"):
         return None
     try:
-        result = JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+        result = JobResult.from_json(files.read_text(f"{spec.output}/{file}"))
     except FileNotFoundError:
         return None
     return result if result.status == "succeeded" and result.spec_fingerprint == spec.fingerprint else None

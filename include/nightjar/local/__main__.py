@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError
 from nightjar.local import commands, server_environment
+from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
 from nightjar.local.locks import lock
 from nightjar.local.paths import Paths
@@ -41,7 +42,7 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     elif command == "night":
         commands.night(paths, _given(environ, "DATE"))
     elif command == "backfill":
-        commands.backfill(paths, _given(environ, "FROM"), _given(environ, "TO"))
+        backfill(paths, _given(environ, "FROM"), _given(environ, "TO"))
     elif command == "train":
         commands.train(paths, again=environ.get("FORCE", "") not in {"", "0"})
     elif command == "query":
@@ -66,9 +67,9 @@ def _given(environ: Mapping[str, str], name: str) -> str:
 
 
 def _end_with_make(environ: Mapping[str, str]) -> None:
-    """Turn SIGTERM into an orderly end, and have it sent when make itself is gone (Linux)."""
+    """Turn SIGTERM into an orderly end, and have it sent when make itself is gone."""
     signal.signal(signal.SIGTERM, _terminated)
-    if "MAKELEVEL" in environ and sys.platform == "linux":
+    if "MAKELEVEL" in environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 

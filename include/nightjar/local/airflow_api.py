@@ -15,6 +15,7 @@ from nightjar.contracts.errors import NightjarError, UnreachableError
 
 TIMEOUT_SECONDS = 30.0
 TRIES = 5
+PAGE = 100
 
 
 class ApiError(NightjarError):
@@ -139,12 +140,11 @@ class AirflowApi:
         exceptions = last.get("error_detail") or [{}]
         return str(exceptions[0].get("exc_value") or last["event"]).strip().splitlines()[-1]
 
-    def backfills(self, dag_id: str) -> list[dict[str, Any]]:
-        """The DAG's backfills, the latest first."""
-        found: list[dict[str, Any]] = self._call("GET", "/backfills", params={"dag_id": dag_id, "limit": 100})[
-            "backfills"
-        ]
-        return sorted(found, key=lambda backfill: int(backfill["id"]), reverse=True)
+    def latest_backfill(self, dag_id: str) -> dict[str, Any] | None:
+        """The DAG's latest backfill, the only one that may be open; None when it never had one."""
+        params = {"dag_id": dag_id, "order_by": "-id", "limit": 1}
+        found: list[dict[str, Any]] = self._call("GET", "/backfills", params=params)["backfills"]
+        return found[0] if found else None
 
     def running(self, dag_id: str) -> list[str]:
         """Ids of the DAG's runs that are running."""
@@ -157,10 +157,14 @@ class AirflowApi:
             "logical_date_gte": first.isoformat(),
             "logical_date_lte": last.isoformat(),
             "order_by": "logical_date",
-            "limit": "100",
+            "limit": PAGE,
         }
-        runs: list[dict[str, Any]] = self._call("GET", f"/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
-        return runs
+        runs: list[dict[str, Any]] = []
+        while True:  # the server answers one page at a time
+            answer = self._call("GET", f"/dags/{dag_id}/dagRuns", params={**params, "offset": len(runs)})
+            runs += answer["dag_runs"]
+            if not answer["dag_runs"] or len(runs) >= answer["total_entries"]:
+                return runs
 
     def _call(
         self, method: str, path: str, *, json: object = None, params: object = None, missing_ok: bool = False

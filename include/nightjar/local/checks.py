@@ -1,4 +1,4 @@
-"""What a machine must have before set-up: Python 3.11, git and make; one clear line for whatever is missing."""
+"""What a machine must have before set-up: Linux, Python 3.11, git and make; one clear line for whatever is missing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from importlib.util import find_spec
 
 _TOOLS = {
-    "git": "`apt install git`, `dnf install git` or `brew install git`",
-    "make": "`apt install make`, `dnf install make` or `xcode-select --install`",
+    "git": "`apt install git` or `dnf install git`",
+    "make": "`apt install make` or `dnf install make`",
 }
 
 
@@ -21,11 +21,13 @@ def missing_tools(path: str | None = None) -> list[str]:
         path: Search path; None for the environment's.
     """
     lines = []
+    if sys.platform != "linux":
+        lines.append(f"Linux is missing (this is {sys.platform}): use a Linux machine, virtual machine or container")
     if sys.version_info[:2] != (3, 11):
         version = ".".join(map(str, sys.version_info[:3]))
         lines.append(
-            f"Python 3.11 is missing (this is {version}): `apt install python3.11 python3.11-venv`, "
-            "`brew install python@3.11` or `pyenv install 3.11`"
+            f"Python 3.11 is missing (this is {version}): `apt install python3.11 python3.11-venv` or "
+            "`pyenv install 3.11`"
         )
     if find_spec("pip") is None:
         lines.append("pip for Python 3.11 is missing: `apt install python3-pip` or `python3.11 -m ensurepip --user`")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.local import plan, results, summary
 from nightjar.local.airflow_login import USER, admin_password
-from nightjar.local.follow import POLL_SECONDS, Request, RunFailedError
+from nightjar.local.follow import POLL_SECONDS, Request
 from nightjar.local.jars import resolve as resolve_jars
 from nightjar.local.java import HOW_TO_GET_IT, find_java_home
 from nightjar.local.paths import Paths
@@ -34,11 +33,12 @@ def run(paths: Paths, *, stay: bool) -> None:
     use_case = load_use_case(plan.USE_CASE)
     with Progress() as progress, own_servers(paths, progress) as session:
         session.follower.wait_parsed(plan.dag_ids(use_case))
-        requests = [plan.history(use_case, *plan.HISTORY), plan.training(use_case, *plan.HISTORY)]
-        requests += [plan.night(use_case, night) for night in plan.FIRST_NIGHTS]
-        for request in requests:
+        for request in (plan.history(use_case, *plan.HISTORY), plan.training(use_case, *plan.HISTORY)):
             _ensure(session, progress, request)
-        progress.say(_closing_message(paths, use_case, session, progress.seconds))
+        nights = [session.follower.find(plan.night(use_case, night)) for night in plan.FIRST_NIGHTS]
+        for request in nights:
+            _ensure(session, progress, request)
+        progress.say(_closing_message(paths, use_case, session, nights, progress.seconds))
         if stay:
             progress.say("Airflow and MLflow stay up; Ctrl-C ends them.")
             with contextlib.suppress(KeyboardInterrupt):
@@ -51,9 +51,9 @@ def night(paths: Paths, day: str) -> None:
     """``make night``: run one night, again when it has run before."""
     use_case = load_use_case(plan.USE_CASE)
     wanted, _ = plan.parse_nights(use_case, day, day)
-    request = plan.night(use_case, wanted)
     with Progress() as progress, any_servers(paths, progress) as session:
         session.follower.wait_parsed(plan.dag_ids(use_case)[2:])
+        request = session.follower.find(plan.night(use_case, wanted))
         _ensure(session, progress, request, again=True)
         progress.say(summary.nights_table([results.night_outcome(paths.lake, request, wanted)]))
 
@@ -73,25 +73,6 @@ def train(paths: Paths, *, again: bool) -> None:
         _ensure(session, progress, plan.history(use_case, *plan.HISTORY))
         _ensure(session, progress, request)
         progress.say(results.training_outcome(paths.lake, request).line())
-
-
-def backfill(paths: Paths, first: str, last: str) -> None:
-    """``make backfill``: Airflow's own backfill of a range of nights; those that succeeded before are left alone.
-
-    Raises:
-        RunFailedError: when a night failed.
-    """
-    use_case = load_use_case(plan.USE_CASE)
-    begin, end = plan.parse_nights(use_case, first, last)
-    dag_id = plan.dag_ids(use_case)[2]
-    with Progress() as progress, any_servers(paths, progress) as session:
-        session.follower.wait_parsed((dag_id,))
-        moments = plan.run_moment(use_case, begin), plan.run_moment(use_case, end)
-        _create_backfill(session, dag_id, *moments)
-        session.follower.wait_backfill(dag_id)
-        runs = session.api.runs_between(dag_id, *moments)
-        nights = [begin + timedelta(days=i) for i in range((end - begin).days + 1)]
-        _report_backfill(paths, progress, dag_id, dict(zip(nights, runs, strict=False)))
 
 
 def query(paths: Paths, sql: str) -> None:
@@ -116,11 +97,16 @@ def _ensure(session: Session, progress: Progress, request: Request, *, again: bo
         progress.say(f"{progress.seconds:5.0f} s  {request.title}: done before")
 
 
-def _closing_message(paths: Paths, use_case: UseCase, session: Session, seconds: float) -> str:
+def _closing_message(
+    paths: Paths, use_case: UseCase, session: Session, nights: Sequence[Request], seconds: float
+) -> str:
     lake = paths.lake
     last = plan.FIRST_NIGHTS[-1]
     return summary.render(
-        nights=[results.night_outcome(lake, plan.night(use_case, night), night) for night in plan.FIRST_NIGHTS],
+        nights=[
+            results.night_outcome(lake, request, night)
+            for request, night in zip(nights, plan.FIRST_NIGHTS, strict=True)
+        ],
         training=results.training_outcome(lake, plan.training(use_case, *plan.HISTORY)),
         riskiest=results.riskiest(lake, use_case, last),
         airflow_url=session.ports.airflow_url,
@@ -130,29 +116,3 @@ def _closing_message(paths: Paths, use_case: UseCase, session: Session, seconds:
         score_table=use_case.score_table.name,
         seconds=seconds,
     )
-
-
-def _create_backfill(session: Session, dag_id: str, first: datetime, last: datetime) -> None:
-    command: Sequence[str] = (
-        *("airflow", "backfill", "create", "--dag-id", dag_id),
-        *("--from-date", first.isoformat(), "--to-date", last.isoformat()),
-        *("--reprocess-behavior", "failed", "--max-active-runs", "1"),
-    )
-    done = subprocess.run(command, env=dict(session.environ), capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr + done.stdout).strip().splitlines()[-1:] or ["no reason given"]
-        raise ConfigurationError(
-            f"Airflow made no backfill ({reason[0]})", where=dag_id, fix="wait for the one that runs, or mend the dates"
-        )
-
-
-def _report_backfill(paths: Paths, progress: Progress, dag_id: str, runs: dict[date, dict[str, str]]) -> None:
-    succeeded = {night: run["dag_run_id"] for night, run in runs.items() if run["state"] == "success"}
-    outcomes = [
-        results.night_outcome(paths.lake, Request(title="", dag_id=dag_id, run_id=run_id), night)
-        for night, run_id in succeeded.items()
-    ]
-    if outcomes:
-        progress.say(summary.nights_table(outcomes))
-    if failed := [str(night) for night in runs if night not in succeeded]:
-        raise RunFailedError(f"{len(failed)} of {len(runs)} nights failed: {', '.join(failed)}; see {paths.logs}")

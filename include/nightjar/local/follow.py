@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,6 +78,17 @@ class Follower:
                 time.sleep(POLL_SECONDS)
             self._api.unpause(dag_id)
 
+    def find(self, request: Request) -> Request:
+        """The request under the id of the run that has its logical date already: the schedule's, or a backfill's.
+
+        Airflow has one run a logical date, so that a night that exists under another id cannot be triggered.
+        """
+        if request.interval is None:
+            return request
+        moment = request.interval[0]
+        runs = self._api.runs_between(request.dag_id, moment, moment)
+        return replace(request, run_id=str(runs[0]["dag_run_id"])) if runs else request
+
     def ensure(self, request: Request, *, again: bool = False) -> bool:
         """Bring a run to success: trigger it, follow one that goes on, clear one that failed or was cut off.
 
@@ -121,12 +132,27 @@ class Follower:
         if state == "failed":
             raise self._failure(request)
 
-    def wait_backfill(self, dag_id: str) -> None:
-        """Follow the DAG's latest backfill until all its runs have ended, one way or the other."""
-        while self._api.backfills(dag_id)[0]["completed_at"] is None:
+    def take_up(self, dag_id: str, first: datetime, last: datetime) -> None:
+        """Clear the runs from ``first`` to ``last`` that were cut off with the servers before ours."""
+        if self._fresh:
+            for run in self._api.runs_between(dag_id, first, last):
+                if run["state"] == "running":
+                    self._api.clear(dag_id, run["dag_run_id"])
+
+    def wait_backfill(self, dag_id: str, first: datetime, last: datetime) -> list[dict[str, Any]]:
+        """Follow the DAG's latest backfill until it is complete and all runs from ``first`` to ``last`` have ended.
+
+        Returns:
+            These runs, as Airflow shows them.
+        """
+        while True:
             self._check()
-            running = self._api.running(dag_id)
-            for run_id in running[:1]:
+            backfill = self._api.latest_backfill(dag_id)
+            runs = self._api.runs_between(dag_id, first, last)
+            going_on = [run["dag_run_id"] for run in runs if run["state"] in {"queued", "running"}]
+            if not going_on and (backfill is None or backfill["completed_at"]):
+                return runs
+            for run_id in self._api.running(dag_id)[:1]:
                 self._progress.now(*describe(run_id, self._api.tasks(dag_id, run_id)))
             time.sleep(POLL_SECONDS)
 

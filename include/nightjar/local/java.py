@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SUPPORTED = (17, 21)
-USUAL_FOLDERS = (Path("/usr/lib/jvm"), Path("/opt/homebrew/opt"))
-HOW_TO_GET_IT = (
-    "`apt install openjdk-17-jre-headless`, `dnf install java-17-openjdk-headless` or `brew install openjdk@17`"
-)
+USUAL_FOLDERS = (Path("/usr/lib/jvm"),)
+HOW_TO_GET_IT = "`apt install openjdk-17-jre-headless` or `dnf install java-17-openjdk-headless`"
 
 # Spark asks for a module that the packaged Java leaves out; MLlib's linear algebra alone would use it.
 _LAUNCHER = """#!/bin/sh

@@ -9,17 +9,15 @@ from nightjar.local.paths import Paths
 from nightjar.local.steps import run_logged, step
 
 _PLAIN = ("--python-version", "3.11", "--no-emit-index-url", "--no-header", "--no-annotate")
-_HEADER = (
-    "# What the image installs: the versions of requirements/dev.lock, without test tools. Written by `make lock`.\n"
-)
+_HEADER = "# What the image installs: the versions of requirements/run.lock, without hashes. Written by `make lock`.\n"
 
 
 def lock(paths: Paths) -> None:
     """Resolve anew, and write all that is derived from it.
 
     ``run.lock`` is what runs here, ``dev.lock`` the same versions with torch and the tests' tools, ``training.lock``
-    what the training image needs, and ``requirements.txt`` what the Airflow image installs: all that runs, torch
-    included, without hashes, which the image's own installer does not take.
+    what the training image needs, and ``requirements.txt`` what the Airflow image installs: ``run.lock`` without
+    hashes, which the image's own installer does not take.
 
     Raises:
         SetupError: when the dependencies do not resolve together.
@@ -28,7 +26,7 @@ def lock(paths: Paths) -> None:
     project = paths.root / "pyproject.toml"
     _compile(paths, project, run, "--generate-hashes", "--upgrade")
     _compile(paths, project, dev, "--generate-hashes", "--upgrade", "--extra", "torch", "--extra", "dev", "-c", run)
-    _compile(paths, project, image, "--extra", "torch", "-c", dev)
+    _compile(paths, project, image, "-c", run)
     (paths.root / "requirements.txt").write_text(_HEADER + image.read_text())
     image.unlink()
     _compile(

@@ -56,11 +56,11 @@ def run_query(lake: Path, sql: str) -> str:
             return _listing(connection, lake)
         try:
             answer = connection.sql(sql)
+            return "" if answer is None else str(answer)  # DuckDB runs the query when its answer is read
         except duckdb.Error as error:
             raise ConfigurationError(
                 re.sub(r"\s+", " ", str(error)), where="SQL", fix="see the tables with `make query`"
             ) from error
-        return "" if answer is None else str(answer)
 
 
 def _listing(connection: duckdb.DuckDBPyConnection, lake: Path) -> str:

@@ -17,7 +17,7 @@ from nightjar.local.ports import HOST, Ports
 
 def cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
 def git_commit(root: Path) -> str:

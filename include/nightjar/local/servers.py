@@ -117,6 +117,7 @@ class Servers:
     def __enter__(self) -> Servers:
         self._take_lock()
         self.ports = ports = choose_ports()
+        self._lock.publish(RunState(pid=os.getpid(), ports=ports))
         if (ports.airflow, ports.mlflow) != (8080, 5000):
             self._say(f"a usual port is busy: Airflow is on port {ports.airflow}, MLflow on port {ports.mlflow}")
         become_subreaper()  # should a supervisor be killed, what it kept comes to this process and ends with it
@@ -129,7 +130,6 @@ class Servers:
         ):
             log = self._paths.logs / f"{name}.log"
             self._servers.append(Server(name, command, environ, log, self._lock.descriptor))
-        self._lock.publish(RunState(pid=os.getpid(), ports=ports))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,29 +153,6 @@ class Servers:
                     f"the {server.name} server ended by itself", where=str(server.log), fix="read the lines above"
                 )
 
-    def wait_healthy(self, healthy: Callable[[], list[str]], now: Callable[[str], None]) -> None:
-        """Wait until ``healthy`` names nothing any more.
-
-        Args:
-            healthy: Names what does not answer yet.
-            now: Takes the text of the progress line.
-
-        Raises:
-            UnreachableError: when a server ends, or is not healthy after ``START_SECONDS``.
-        """
-        deadline = time.monotonic() + START_SECONDS
-        while waiting := healthy():
-            self.check()
-            if time.monotonic() > deadline:
-                raise UnreachableError(
-                    f"{', '.join(waiting)} did not start within {START_SECONDS} s",
-                    where=str(self._paths.logs),
-                    how_many=len(waiting),
-                    fix="read the logs there; on a very slow machine try again",
-                )
-            now(f"starting {', '.join(waiting)}")
-            time.sleep(0.5)
-
     def _take_lock(self) -> None:
         deadline = time.monotonic() + GRACE_SECONDS + 4  # a run that is ending frees it within seconds
         while not self._lock.acquire():
@@ -186,3 +163,31 @@ class Servers:
                     fix="use it (its addresses are in that file), or end it with Ctrl-C in its terminal",
                 )
             time.sleep(0.2)
+
+
+def wait_healthy(
+    unhealthy: Callable[[], list[str]], check: Callable[[], None], now: Callable[[str], None], logs: Path
+) -> None:
+    """Wait until ``unhealthy`` names nothing any more.
+
+    Args:
+        unhealthy: Names what does not answer yet.
+        check: Raises when a server has ended.
+        now: Takes the text of the progress line.
+        logs: Where the servers' logs are.
+
+    Raises:
+        UnreachableError: when a server ends, or is not healthy after ``START_SECONDS``.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while waiting := unhealthy():
+        check()
+        if time.monotonic() > deadline:
+            raise UnreachableError(
+                f"{', '.join(waiting)} did not start within {START_SECONDS} s",
+                where=str(logs),
+                how_many=len(waiting),
+                fix="read the logs there; on a very slow machine try again",
+            )
+        now(f"starting {', '.join(waiting)}")
+        time.sleep(0.5)

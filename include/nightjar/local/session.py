@@ -14,7 +14,7 @@ from nightjar.local.follow import Follower
 from nightjar.local.paths import Paths
 from nightjar.local.ports import Ports
 from nightjar.local.progress import Progress
-from nightjar.local.servers import Servers, answers
+from nightjar.local.servers import Servers, answers, wait_healthy
 from nightjar.local.state import read_state
 
 
@@ -47,19 +47,18 @@ def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
     """
     with Servers(paths, progress.say) as servers:
         session = _session(paths, progress, servers.ports, servers.check, fresh=True)
-
-        def unhealthy() -> list[str]:
-            mlflow = [] if answers(f"{servers.ports.mlflow_url}/health") else ["MLflow"]
-            return mlflow + session.api.unhealthy()
-
-        servers.wait_healthy(unhealthy, progress.now)
+        _wait_healthy(session, paths, progress)
         progress.say(f"{progress.seconds:5.0f} s  Airflow and MLflow are up")
         yield session
 
 
 @contextmanager
 def any_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
-    """The servers of the run that is up, or else our own."""
+    """The servers of the run that is up or starting, or else our own.
+
+    Raises:
+        UnreachableError: when they do not start, or the run that kept them ends.
+    """
     state = read_state(paths.run_file)
     if state is None:
         with own_servers(paths, progress) as session:
@@ -72,7 +71,17 @@ def any_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
                 "the run that kept the servers has ended", where=str(paths.run_file), fix="run the command again"
             )
 
-    yield _session(paths, progress, state.ports, check, fresh=False)
+    session = _session(paths, progress, state.ports, check, fresh=False)
+    _wait_healthy(session, paths, progress)
+    yield session
+
+
+def _wait_healthy(session: Session, paths: Paths, progress: Progress) -> None:
+    def unhealthy() -> list[str]:
+        mlflow = [] if answers(f"{session.ports.mlflow_url}/health") else ["MLflow"]
+        return mlflow + session.api.unhealthy()
+
+    wait_healthy(unhealthy, session.check, progress.now, paths.logs)
 
 
 def _session(paths: Paths, progress: Progress, ports: Ports, check: Callable[[], None], *, fresh: bool) -> Session:

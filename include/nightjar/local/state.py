@@ -13,7 +13,7 @@ from nightjar.local.ports import Ports
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """The servers of a run that is up.
+    """The servers of a run that is up, or starting.
 
     Attributes:
         pid: Process that started them; ending it ends them.
@@ -33,15 +33,16 @@ class RunLock:
         self.descriptor = os.open(run_file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
     def acquire(self) -> bool:
-        """Take the lock; False when a run is up."""
+        """Take the lock, and forget where a killed run was; False when a run is up."""
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        self._run_file.unlink(missing_ok=True)
         return True
 
     def publish(self, state: RunState) -> None:
-        """Tell other commands where the servers are."""
+        """Tell other commands where the servers are, or will soon be."""
         self._run_file.write_text(json.dumps(asdict(state)))
 
     def release(self) -> None:

@@ -2,8 +2,8 @@
 
 Airflow's standalone leaves children behind on SIGTERM, tasks run in process groups of their own, and a Spark
 application outlives the task that started it. So the server runs under this small supervisor, which holds its standard
-input as a lifeline: end of file means that whoever started it is gone, even by ``kill -9``. As a child subreaper
-(Linux) it inherits whatever is orphaned below it, so walking its descendants misses nothing.
+input as a lifeline: end of file means that whoever started it is gone, even by ``kill -9``. As a child subreaper it
+inherits whatever is orphaned below it, so walking its descendants misses nothing.
 
 Usage: ``python -m nightjar.local.supervise COMMAND …`` with a pipe as standard input.
 """
@@ -43,11 +43,6 @@ def descendants(pid: int) -> list[int]:
 
 def _parents() -> Iterator[tuple[int, int]]:
     """Each process and its parent; dead ones that nobody has waited for are left out."""
-    if not Path("/proc/self/stat").exists():
-        listing = subprocess.run(["/bin/ps", "-axo", "pid=,ppid=,stat="], capture_output=True, text=True).stdout
-        rows = (line.split() for line in listing.splitlines())
-        yield from ((int(row[0]), int(row[1])) for row in rows if not row[2].startswith("Z"))
-        return
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, parent, *_ = stat.read_text().rpartition(")")[2].split()
@@ -82,9 +77,8 @@ def _has_children() -> bool:
 
 
 def become_subreaper() -> None:
-    """Make orphans below this process its children (Linux; elsewhere nothing happens)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """Make orphans below this process its children."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def supervise(command: Sequence[str]) -> int:

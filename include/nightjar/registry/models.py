@@ -20,6 +20,7 @@ from nightjar.training.model import SUMS_FILE, TabularModel, upload
 
 CHAMPION = "champion"
 SHA256_TAG = "nightjar.model_sha256"
+RUN_TAG = "nightjar.dag_run_id"
 FINGERPRINT_TAG = "nightjar.train_fingerprint"
 _PAGE = 1000
 

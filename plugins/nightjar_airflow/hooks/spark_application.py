@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow.sdk import BaseHook
 
-from nightjar.contracts.errors import ConfigurationError, UnreachableError
+from nightjar.contracts.errors import UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, ApplicationFolder
+from nightjar.contracts.programs import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, ApplicationFolder, StartFolder
+from nightjar.processes import Process
+from nightjar_airflow.hooks.spark_submit import command, configuration_of, master_of, private_properties
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
 
 START_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 30.0
@@ -39,9 +43,13 @@ class SparkApplicationHook(BaseHook):
         super().__init__()
         self._folder = folder
         self._conn_id = conn_id
+        self._files: StartFolder | None = None
 
     def ensure(self) -> None:
         """Attach to the application that runs, or start one and wait until it is ready.
+
+        One that does not answer any more, or was still starting when its task went away, is ended first; where it
+        cannot be reached, it ends itself when it sees that another serves the run.
 
         Raises:
             UnreachableError: when it does not come up; the last lines of its log are in the message.
@@ -49,33 +57,19 @@ class SparkApplicationHook(BaseHook):
         if self.is_alive():
             self.log.info("attached to the Spark application of this run")
             return
-        from nightjar.lake import files
-
-        for leftover in (self._folder.stop, self._folder.state, self._folder.heartbeat):
-            files.delete_file(leftover)
-        command = self._command()
-        self.log.info("starting: %s", " ".join(command))
+        self.end()
+        connection = self.get_connection(self._conn_id)
+        conf = configuration_of(connection)
+        self.log.info("starting Spark on %s; configured: %s", master_of(connection), ", ".join(sorted(conf)))
         began = time.monotonic()
-        process = self._start(command)
-        while not files.exists(self._folder.state):
-            if process.poll() not in (None, 0):
-                raise UnreachableError(
-                    f"the Spark application ended with status {process.returncode} before it was ready: {self._tail()}",
-                    where=self._folder.log,
-                    fix="check Java 17, the Spark connection and the log, then clear the task",
-                )
-            if time.monotonic() - began > START_TIMEOUT_SECONDS:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise UnreachableError(
-                    f"the Spark application was not ready after {START_TIMEOUT_SECONDS:.0f} s",
-                    where=self._folder.log,
-                    fix="check that the Spark master has room, then clear the task",
-                )
-            time.sleep(POLL_SECONDS)
+        with private_properties(conf) as properties:
+            launcher = self._start(connection, properties)
+        self._wait_until_ready(launcher, began)
         self.log.info("the Spark application is ready after %.1f s", time.monotonic() - began)
 
     def is_alive(self) -> bool:
-        """Whether the application's heartbeat is fresh or still beating."""
+        """Whether the run has an application whose heartbeat is fresh or still beating."""
+        self._attach()
         beat = self._heartbeat()
         if beat is None or not self._process_is_there():
             return False
@@ -100,9 +94,10 @@ class SparkApplicationHook(BaseHook):
 
         for name in ("result.json", "job.log"):
             files.delete_file(f"{spec.output}/{name}")
-        files.delete_file(f"{self._folder.cancelled}/{spec.task_id}")
+        here = self._serving()
+        files.delete_file(f"{here.cancelled}/{spec.task_id}")
         files.write_text(f"{spec.output}/spec.json", spec.to_json())
-        files.write_text(f"{self._folder.inbox}/{spec.task_id}.json", spec.to_json())
+        files.write_text(f"{here.inbox}/{spec.task_id}.json", spec.to_json())
 
     def results(self, spec: JobSpec, on_line: Callable[[str], None]) -> Iterator[JobResult | None]:
         """Yield None while the job runs, then its result; every new log line goes to ``on_line``.
@@ -137,72 +132,89 @@ class SparkApplicationHook(BaseHook):
         """Give up a task's job: not begun, it is withdrawn; running, its Spark jobs are cancelled."""
         from nightjar.lake import files
 
-        files.delete_file(f"{self._folder.inbox}/{spec.task_id}.json")
-        files.write_text(f"{self._folder.cancelled}/{spec.task_id}", "")
+        if self._files is not None:
+            files.delete_file(f"{self._files.inbox}/{spec.task_id}.json")
+            files.write_text(f"{self._files.cancelled}/{spec.task_id}", "")
 
     def stop(self) -> None:
-        """End the application; a local one that does not end is killed."""
+        """End the application after the job that runs; a local one that does not end is killed."""
         from nightjar.lake import files
 
-        if self._heartbeat() is None:
-            self.log.info("no Spark application is running")
-            return
-        files.write_text(self._folder.stop, "")
-        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-        while self._process_is_there() if self._is_here() else files.exists(self._folder.heartbeat):
-            if time.monotonic() > deadline:
-                self._kill()
-                break
-            time.sleep(POLL_SECONDS)
-        files.delete_file(self._folder.heartbeat)
-        self.log.info("the Spark application has ended")
+        self._attach()
+        if self._files is not None and self._heartbeat() is not None:
+            files.write_text(self._files.stop, "")
+            deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+            while time.monotonic() < deadline and self._is_up():
+                time.sleep(POLL_SECONDS)
+        self.end()
+        self.log.info("no Spark application serves this run any more")
 
-    def _command(self) -> list[str]:
-        connection = self.get_connection(self._conn_id)
-        extra: dict[str, Any] = connection.extra_dejson
-        master = connection.host or ""
-        if not master:
-            raise ConfigurationError(
-                f"the connection {self._conn_id} names no Spark master",
-                where=f"AIRFLOW_CONN_{self._conn_id.upper()}",
-                fix='set its host, e.g. {"conn_type": "spark", "host": "local[*]"}',
+    def end(self) -> None:
+        """End the run's application now, ready or still starting: a local one is killed, another ends itself."""
+        from nightjar.lake import files
+
+        current, state = self._read_json(self._folder.current), self._state()
+        files.delete_file(self._folder.current)
+        for process in (document for document in ((current or {}).get("launcher"), state) if document):
+            if Process.from_json(process).kill_group():
+                self.log.warning("killed the Spark application that was left")
+        self._files = None
+
+    def _serving(self) -> StartFolder:
+        if self._files is None:
+            raise UnreachableError(
+                "no Spark application serves this run", where=self._folder.root, fix="clear the task"
             )
-        if connection.port:
-            master = f"{master}:{connection.port}"
-        conf = dict(extra.get("conf", {}))
-        jars = sorted(str(path) for path in Path(os.environ.get("NIGHTJAR_JARS", "")).glob("*.jar"))
-        if jars:
-            conf["spark.jars"] = ",".join(jars)
-        command = [self._spark_submit(), "--master", master, "--deploy-mode", extra.get("deploy_mode", "client")]
-        command += ["--name", "nightjar"]
-        for key, value in sorted(conf.items()):
-            command += ["--conf", f"{key}={value}"]
-        import nightjar_spark
+        return self._files
 
-        program = Path(next(iter(nightjar_spark.__path__))) / "application.py"
-        return [*command, str(program), "--folder", self._folder.root]
+    def _attach(self) -> None:
+        """Find the start that serves the run."""
+        current = self._read_json(self._folder.current)
+        self._files = self._folder.of_start(current["start"]) if current else None
 
-    @staticmethod
-    def _spark_submit() -> str:
-        home = os.environ.get("SPARK_HOME")
-        found = shutil.which("spark-submit", path=f"{home}/bin" if home else None)
-        if found is None:
-            raise ConfigurationError(
-                "spark-submit is not there", where="SPARK_HOME", fix="run `make setup`, or set SPARK_HOME"
-            )
-        return found
-
-    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
+    def _start(self, connection: Connection, properties: int) -> subprocess.Popen[bytes]:
         """Start it apart from this task, which ends long before the application does."""
+        import nightjar_spark
+        from nightjar.lake import files
+
+        start = uuid4().hex[:12]
+        program = Path(next(iter(nightjar_spark.__path__))) / "application.py"
+        line = command(connection, properties, program, ["--folder", self._folder.root, "--start", start])
+        self._files = self._folder.of_start(start)
+        files.write_text(self._folder.current, json.dumps({"start": start, "launcher": None}))
         log = Path(self._folder.log)
-        if log.is_absolute():
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("ab") as output:
-                return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-        return subprocess.Popen(command, start_new_session=True)
+        with log.open("ab") if log.is_absolute() else nullcontext() as output:
+            launcher = subprocess.Popen(
+                line, stdout=output, stderr=output, start_new_session=True, pass_fds=[properties]
+            )
+        process = asdict(Process.of(launcher.pid))
+        files.write_text(self._folder.current, json.dumps({"start": start, "launcher": process}))
+        return launcher
+
+    def _wait_until_ready(self, launcher: subprocess.Popen[bytes], began: float) -> None:
+        while self._state() is None:
+            status = launcher.poll()
+            if status:
+                self.end()
+                raise UnreachableError(
+                    f"the Spark application ended with status {status} before it was ready: {self._tail()}",
+                    where=self._folder.log,
+                    fix="check Java 17, the Spark connection and the log, then clear the task",
+                )
+            if time.monotonic() - began > START_TIMEOUT_SECONDS:
+                self.end()
+                raise UnreachableError(
+                    f"the Spark application was not ready after {START_TIMEOUT_SECONDS:.0f} s",
+                    where=self._folder.log,
+                    fix="check that the Spark master has room, then clear the task",
+                )
+            time.sleep(POLL_SECONDS)
 
     def _heartbeat(self) -> dict[str, Any] | None:
-        return self._read_json(self._folder.heartbeat)
+        return self._read_json(self._files.heartbeat) if self._files else None
+
+    def _state(self) -> dict[str, Any] | None:
+        return self._read_json(self._files.state) if self._files else None
 
     @staticmethod
     def _read_json(uri: str) -> dict[str, Any] | None:
@@ -214,23 +226,17 @@ class SparkApplicationHook(BaseHook):
             return None
         return document
 
-    def _is_here(self) -> bool:
-        """Whether the application runs, or ran, on this very machine."""
-        state = self._read_json(self._folder.state)
-        return state is not None and state["host"] == socket.gethostname()
-
     def _process_is_there(self) -> bool:
-        """False only when it ran on this very machine and is gone."""
-        state = self._read_json(self._folder.state)
-        if state is None or state["host"] != socket.gethostname():
-            return True
-        return Path(f"/proc/{state['pid']}").exists()
+        """False only when its driver ran on this very machine and is gone."""
+        state = self._state()
+        driver = Process.from_json(state) if state else None
+        return driver is None or not driver.is_here or driver.is_alive
 
-    def _kill(self) -> None:
-        state = self._read_json(self._folder.state)
-        if state is not None and self._is_here() and self._process_is_there():
-            self.log.warning("the Spark application does not end: killing it")
-            os.killpg(os.getpgid(int(state["pid"])), signal.SIGKILL)
+    def _is_up(self) -> bool:
+        """Whether an application that was told to stop is still there."""
+        state = self._state()
+        driver = Process.from_json(state) if state else None
+        return driver.is_alive if driver and driver.is_here else self._heartbeat() is not None
 
     def _tail(self) -> str:
         """The last telling line of a local application's log."""

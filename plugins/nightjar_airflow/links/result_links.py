@@ -66,3 +66,18 @@ class MlflowModelLink(ResultLink):
 
     name = "MLflow model"
     key = "mlflow_model"
+
+
+_MLFLOW = (MlflowRunLink(), MlflowModelLink())
+_OF_PROGRAM: dict[str, tuple[ResultLink, ...]] = {
+    "validate_features": (DataDocsLink(),),
+    "report_drift": (ReportLink(),),
+    "register": _MLFLOW,
+    "gate": _MLFLOW,
+    "promote": _MLFLOW,
+}
+
+
+def links_of(program: str) -> tuple[ResultLink, ...]:
+    """The buttons of a program's task: those to what its result leads to, so that none is always empty."""
+    return _OF_PROGRAM.get(program, ())

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from nightjar_airflow import ledger
 
 log = logging.getLogger(__name__)
 
 
-async def night_is_late(dag_id: str, minutes: int, context: Mapping[str, Any] | None = None) -> None:
-    """Say in the triggerer's log that a scheduled night has missed its deadline.
-
-    A night of the past that somebody backfills or triggers is late by nature: nothing is said of it.
+async def night_is_late(use_case: str, timezone: str, minutes: int, context: Mapping[str, Any]) -> None:
+    """Say in the triggerer's log and in the ledger that a scheduled night has missed its deadline.
 
     Args:
-        dag_id: The DAG.
+        use_case: The use case.
+        timezone: Its time zone.
         minutes: Its deadline, minutes after its scheduled time.
         context: Airflow's context; ``dag_run`` is the run as its API shows it.
     """
-    run = (context or {}).get("dag_run") or {}
-    if run.get("run_type") not in {None, "scheduled"}:
-        return
-    log.error(
-        "%s is late: run %s was not done %d minutes after its time | where: %s | how many: 1 run | "
-        "do: open the run's grid and read the running task's log (docs/runbooks/late_night.md)",
-        dag_id,
-        run.get("dag_run_id", "?"),
-        minutes,
-        dag_id,
+    run = context["dag_run"]
+    reason = (
+        f"{run['dag_id']} is late: run {run['dag_run_id']} was not done {minutes} minutes after its time | "
+        f"where: {run['dag_id']} | how many: 1 run | "
+        "do: open the run's grid and read the running task's log (docs/runbooks/late_night.md)"
     )
+    log.error(reason)
+    night = datetime.fromisoformat(run["data_interval_start"]).astimezone(ZoneInfo(timezone)).date()
+    event = {"reason": reason, "dag_id": run["dag_id"], "run_id": run["dag_run_id"]}
+    await asyncio.to_thread(ledger.record, "late", use_case=use_case, night=night, **event)

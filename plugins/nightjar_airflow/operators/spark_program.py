@@ -13,7 +13,7 @@ from nightjar.contracts.programs import SPARK_PROGRAMS, ApplicationFolder
 from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
-from nightjar_airflow.links.result_links import DataDocsLink, MlflowRunLink, ReportLink
+from nightjar_airflow.links.result_links import links_of
 from nightjar_airflow.outcome import emit_assets, raise_for, summary
 from nightjar_airflow.specs import build_spec
 
@@ -36,7 +36,6 @@ class SparkProgramOperator(BaseOperator):
 
     ui_color = "#e8f1ec"
     template_fields: Sequence[str] = ()
-    operator_extra_links = (ReportLink(), DataDocsLink(), MlflowRunLink())
 
     def __init__(self, *, use_case: UseCase, program: str, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
         if program not in SPARK_PROGRAMS:
@@ -44,6 +43,7 @@ class SparkProgramOperator(BaseOperator):
         super().__init__(**{"task_id": program, **kwargs})
         self.use_case = use_case
         self.program = program
+        self.operator_extra_links = links_of(program)
         self.spark_conn_id = spark_conn_id
         self.links: dict[str, str] = {}
         self._cancel: tuple[SparkApplicationHook, JobSpec] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -35,6 +35,7 @@ class StartSparkOperator(BaseOperator):
         super().__init__(**{"task_id": "start_spark", **kwargs})
         self.use_case = use_case
         self.spark_conn_id = spark_conn_id
+        self._hook: SparkApplicationHook | None = None
 
     @one_line_failure
     def execute(self, context: Context) -> None:
@@ -42,8 +43,14 @@ class StartSparkOperator(BaseOperator):
         spec = build_spec(context, self.use_case, "none")
         if context["dag_run"].run_type == "scheduled":
             self._skip_after_last_night(spec.last_night)
-        spec.nights(self.use_case.timezone)
-        SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id).ensure()
+        spec.nights(self.use_case.timezone).check_past(datetime.now(UTC))
+        self._hook = SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id)
+        self._hook.ensure()
+
+    def on_kill(self) -> None:
+        """End the application, ready or still starting: without this task nobody will ask it for anything."""
+        if self._hook is not None:
+            self._hook.end()
 
     def _skip_after_last_night(self, night: date) -> None:
         last = self.use_case.last_night

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from nightjar.contracts.programs import ApplicationFolder
+from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 from nightjar_airflow.specs import run_dir
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
 
 
 class StopSparkOperator(BaseOperator):
-    """Ends the Spark application of the run, whether the night succeeded or failed."""
+    """Ends the Spark application of the run, whether the night succeeded or failed.
+
+    Args:
+        use_case: The use case.
+        spark_conn_id: Airflow connection that says where Spark runs.
+    """
 
     ui_color = "#f0ead8"
 
-    def __init__(self, *, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
+    def __init__(self, *, use_case: UseCase, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
         super().__init__(**{"task_id": "stop_spark", **kwargs})
+        self.use_case = use_case
         self.spark_conn_id = spark_conn_id
 
     @one_line_failure

@@ -14,7 +14,7 @@ from nightjar.contracts.programs import TRAINING_PROGRAMS
 from nightjar.contracts.use_case import UseCase
 from nightjar.training.launch import LocalRanks
 from nightjar_airflow.failure import one_line_failure
-from nightjar_airflow.links.result_links import MlflowModelLink, MlflowRunLink
+from nightjar_airflow.links.result_links import links_of
 from nightjar_airflow.outcome import emit_assets, raise_for, summary
 from nightjar_airflow.specs import build_spec
 
@@ -33,7 +33,6 @@ class TrainingProgramOperator(BaseOperator):
 
     ui_color = "#e3e8f4"
     template_fields: Sequence[str] = ()
-    operator_extra_links = (MlflowRunLink(), MlflowModelLink())
 
     def __init__(self, *, use_case: UseCase, program: str, world_size: int = 1, **kwargs: Any) -> None:
         if program not in TRAINING_PROGRAMS:
@@ -41,6 +40,7 @@ class TrainingProgramOperator(BaseOperator):
         super().__init__(**{"task_id": program, **kwargs})
         self.use_case = use_case
         self.program = program
+        self.operator_extra_links = links_of(program)
         self.world_size = world_size
         self.links: dict[str, str] = {}
         self._ranks: LocalRanks | None = None

@@ -28,12 +28,12 @@ _CONTENT_SECURITY_POLICY = (
 def show(path: str, user: Annotated[BaseUser, Depends(get_user)]) -> Response:
     """Answer one file of a shown folder; anonymous calls are refused by Airflow's own dependency."""
     parts = PurePosixPath(path).parts
-    if not parts or parts[0] not in SHOWN or any(part in {"..", "."} or "\\" in part for part in parts):
+    if not parts or parts[0] not in SHOWN or any(part in {"..", "."} or set(part) & {"\\", "\0"} for part in parts):
         raise HTTPException(404, "there is no such page")
-    try:
-        data = files.read_bytes(f"{Settings.from_environment().lake}/{'/'.join(parts)}")
-    except FileNotFoundError as error:
-        raise HTTPException(404, "there is no such page") from error
+    uri = f"{Settings.from_environment().lake}/{'/'.join(parts)}"
+    if not files.is_file(uri):
+        raise HTTPException(404, "there is no such page")
+    data = files.read_bytes(uri)
     kind = mimetypes.guess_type(parts[-1])[0] or "application/octet-stream"
     return Response(
         data,

@@ -40,6 +40,10 @@ def test_the_fingerprint_tells_specs_apart(change: dict[str, Any]) -> None:
     assert replace(SPEC, **change).fingerprint != SPEC.fingerprint
 
 
+def test_threads_say_where_a_task_runs_and_not_what_is_asked_for() -> None:
+    assert replace(SPEC, threads_per_rank=8).fingerprint == SPEC.fingerprint
+
+
 def test_a_task_has_a_folder_of_its_own_with_a_safe_name() -> None:
     assert SPEC.output == "/lake/_runs/flight_delay_nightly/manual__2013-04-01T06-00-00-00-00/score"
 

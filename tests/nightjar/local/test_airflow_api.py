@@ -6,10 +6,11 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
@@ -41,8 +42,10 @@ class FakeAirflow:
         self.task_states = {"score": "success"}
         self.import_errors: list[dict[str, str]] = []
         self.has_dag = True
+        self.runs: list[dict[str, str]] = []
+        self.backfills: list[dict[str, Any]] = []
 
-    def answer(self, method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, query: dict[str, str], body: Any, token: str) -> tuple[int, Any]:
         self.asked.append((method, path, body))
         if path == "/auth/token":
             self.tokens += 1
@@ -55,7 +58,21 @@ class FakeAirflow:
         if self.busy:
             self.busy -= 1
             return 503, {"detail": "database is locked"}
+        if path == "/api/v2/backfills":
+            return 200, {"backfills": [self.backfills.pop(0)] if self.backfills else []}
+        if path == "/api/v2/dags/d/dagRuns" and method == "GET":
+            return 200, self._page(query)
         return self._api(method, path.removeprefix("/api/v2"), body)
+
+    def _page(self, query: dict[str, str]) -> dict[str, Any]:
+        """A page of the runs, of at most 100 as Airflow's own limit is."""
+        between = [
+            run
+            for run in self.runs
+            if "state" in query or query["logical_date_gte"] <= run["logical_date"] <= query["logical_date_lte"]
+        ]
+        begin = int(query.get("offset", 0))
+        return {"dag_runs": between[begin : begin + 100], "total_entries": len(between)}
 
     def _api(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if path == "/importErrors":
@@ -105,9 +122,13 @@ def airflow() -> Iterator[tuple[FakeAirflow, AirflowApi]]:
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = unquote(urlsplit(self.path).path)
+            url = urlsplit(self.path)
             status, answer = fake.answer(
-                self.command, path, json.loads(body) if body else None, self.headers.get("Authorization", "")
+                self.command,
+                unquote(url.path),
+                dict(parse_qsl(url.query)),
+                json.loads(body) if body else None,
+                self.headers.get("Authorization", ""),
             )
             data = json.dumps(answer).encode()
             self.send_response(status)
@@ -212,6 +233,53 @@ def test_a_run_that_was_cut_off_with_its_servers_is_cleared(airflow: tuple[FakeA
     fake.run, fake.states = "running", ["running", "running", "success"]
     assert follower(api, fresh=True).ensure(NIGHT)
     assert len([path for _, path, _ in fake.asked if path.endswith("/clear")]) == 1
+
+
+def a_run(night: int, state: str = "success", prefix: str = "backfill") -> dict[str, str]:
+    moment = (START + timedelta(days=night)).isoformat()
+    return {"dag_run_id": f"{prefix}__{night}", "logical_date": moment, "state": state}
+
+
+@pytest.mark.parametrize("prefix", ["backfill", "scheduled"])
+def test_a_night_that_another_run_has_made_is_found_under_its_id(
+    airflow: tuple[FakeAirflow, AirflowApi], prefix: str
+) -> None:
+    fake, api = airflow
+    assert follower(api).find(NIGHT) == NIGHT
+    fake.runs = [a_run(-1, prefix=prefix), a_run(0, prefix=prefix), a_run(1, prefix=prefix)]
+    assert follower(api).find(NIGHT) == replace(NIGHT, run_id=f"{prefix}__0")
+    without_moment = Request(title="history", dag_id="d", run_id="history")
+    assert follower(api).find(without_moment) == without_moment
+
+
+def test_runs_are_read_page_by_page(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.runs = [a_run(night) for night in range(250)]
+    found = api.runs_between("d", START, START + timedelta(days=229))
+    assert [run["dag_run_id"] for run in found] == [f"backfill__{night}" for night in range(230)]
+
+
+def test_a_backfill_is_over_when_it_is_complete_and_its_runs_have_ended(
+    airflow: tuple[FakeAirflow, AirflowApi],
+) -> None:
+    fake, api = airflow
+    ends = START, START + timedelta(days=1)
+    fake.backfills = [{"completed_at": None}, {"completed_at": None}, {"completed_at": "2026-01-01T00:00:00Z"}]
+    fake.runs = [a_run(0), a_run(1, "failed"), a_run(2, "running")]
+    assert follower(api).wait_backfill("d", *ends) == fake.runs[:2]
+    assert fake.backfills == []
+
+
+def test_only_runs_of_the_range_that_were_cut_off_are_taken_up(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.runs = [a_run(0), a_run(1, "running"), a_run(2, "queued"), a_run(3, "running")]
+    ends = START, START + timedelta(days=2)
+    follower(api).take_up("d", *ends)
+    assert not [path for _, path, _ in fake.asked if path.endswith("/clear")]
+    follower(api, fresh=True).take_up("d", *ends)
+    assert [path for _, path, _ in fake.asked if path.endswith("/clear")] == [
+        "/api/v2/dags/d/dagRuns/backfill__1/clear"
+    ]
 
 
 def test_a_failure_ends_with_the_failing_tasks_last_log_line(airflow: tuple[FakeAirflow, AirflowApi]) -> None:

@@ -31,6 +31,11 @@ def test_each_missing_tool_is_one_line_with_how_to_get_it(tmp_path: Path, monkey
     assert not [line for line in missing_tools() if not line.startswith("pip")]
 
 
+def test_another_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert missing_tools()[0].startswith("Linux is missing (this is darwin): use a Linux machine")
+
+
 def test_another_python_is_named_with_how_to_get_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     assert missing_tools()[0].startswith("Python 3.11 is missing (this is 3.9.2): `apt install python3.11")

@@ -28,7 +28,7 @@ ROOT = Paths.here().root
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for folder in ("include", "plugins", "spark", "dags"):
+    for folder in ("include", "plugins", "spark", "dags", "tests/dags"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     new_use_case(tmp_path, "customer_churn")
@@ -62,6 +62,12 @@ def test_it_passes_mypy_and_its_dags_parse(checkout: Path) -> None:
     program = "import customer_churn as c; print(c.history.dag_id, c.training.dag_id, c.nightly.dag_id)"
     found = run(checkout, "-c", program).split()
     assert found[-3:] == ["customer_churn_history", "customer_churn_training", "customer_churn_nightly"]
+
+
+@pytest.mark.e2e
+def test_the_tests_of_dag_files_hold_for_it(checkout: Path) -> None:
+    output = run(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/dags", "-k", "customer_churn")
+    assert " passed" in output
 
 
 @pytest.mark.spark

@@ -1,0 +1,96 @@
+"""``make backfill``: Airflow's own backfill of a range of nights, taken up again where one was cut off."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.nights import Nights
+from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.local import plan, results, summary
+from nightjar.local.follow import Request, RunFailedError
+from nightjar.local.paths import Paths
+from nightjar.local.progress import Progress
+from nightjar.local.session import Session, any_servers
+
+
+def backfill(paths: Paths, first: str, last: str) -> None:
+    """``make backfill``: Airflow's own backfill of a range of nights; those that succeeded before are left alone.
+
+    One that was cut off is taken up again.
+
+    Raises:
+        RunFailedError: when a night failed or was not run.
+    """
+    use_case = load_use_case(plan.USE_CASE)
+    begin, end = plan.parse_nights(use_case, first, last)
+    dag_id = plan.dag_ids(use_case)[2]
+    with Progress() as progress, any_servers(paths, progress) as session:
+        session.follower.wait_parsed((dag_id,))
+        moments = {
+            plan.run_moment(use_case, night): night
+            for night in Nights(first=begin, last=end, timezone=use_case.timezone)
+        }
+        first_last = min(moments), max(moments)
+        session.follower.take_up(dag_id, *first_last)
+        if not is_open(session.api.latest_backfill(dag_id), use_case, first_last):
+            _create_backfill(session, dag_id, *first_last)
+        runs = session.follower.wait_backfill(dag_id, *first_last)
+        report(paths, progress, dag_id, by_night(runs, moments))
+
+
+def is_open(backfill: Mapping[str, Any] | None, use_case: UseCase, first_last: tuple[datetime, datetime]) -> bool:
+    """Whether the DAG's latest backfill is one of this very range that was cut off, or still goes on.
+
+    Raises:
+        ConfigurationError: when one of another range is open, since Airflow runs one a DAG.
+    """
+    if backfill is None or backfill["completed_at"]:
+        return False
+    moments = tuple(datetime.fromisoformat(backfill[name]) for name in ("from_date", "to_date"))
+    if moments == first_last:
+        return True
+    first, last = (moment.astimezone(ZoneInfo(use_case.timezone)).date() for moment in moments)
+    raise ConfigurationError(
+        f"the backfill of the nights {first} to {last} is open",
+        where=backfill["dag_id"],
+        fix=f"bring it to its end with `make backfill FROM={first} TO={last}`, or cancel it in Airflow",
+    )
+
+
+def by_night(
+    runs: Sequence[Mapping[str, Any]], moments: Mapping[datetime, date]
+) -> dict[date, Mapping[str, Any] | None]:
+    """The run of each night by its logical date; None for a night that has none."""
+    found = {datetime.fromisoformat(run["logical_date"]): run for run in runs}
+    return {night: found.get(moment) for moment, night in moments.items()}
+
+
+def _create_backfill(session: Session, dag_id: str, first: datetime, last: datetime) -> None:
+    command: Sequence[str] = (
+        *("airflow", "backfill", "create", "--dag-id", dag_id),
+        *("--from-date", first.isoformat(), "--to-date", last.isoformat()),
+        *("--reprocess-behavior", "failed", "--max-active-runs", "1"),
+    )
+    done = subprocess.run(command, env=dict(session.environ), capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr + done.stdout).strip().splitlines()[-1:] or ["no reason given"]
+        raise ConfigurationError(
+            f"Airflow made no backfill ({reason[0]})", where=dag_id, fix="wait for the one that runs, or mend the dates"
+        )
+
+
+def report(paths: Paths, progress: Progress, dag_id: str, runs: Mapping[date, Mapping[str, Any] | None]) -> None:
+    succeeded = {night: run["dag_run_id"] for night, run in runs.items() if run and run["state"] == "success"}
+    outcomes = [
+        results.night_outcome(paths.lake, Request(title="", dag_id=dag_id, run_id=run_id), night)
+        for night, run_id in succeeded.items()
+    ]
+    if outcomes:
+        progress.say(summary.nights_table(outcomes))
+    if failed := [f"{night}{'' if runs[night] else ' (has no run)'}" for night in runs if night not in succeeded]:
+        raise RunFailedError(f"{len(failed)} of {len(runs)} nights failed: {', '.join(failed)}; see {paths.logs}")

@@ -1,0 +1,42 @@
+"""The ledger, from Airflow's side: written by a program of its own, too heavy for Airflow's processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from datetime import date
+from typing import Any
+
+from nightjar.contracts.errors import NightjarError
+from nightjar.contracts.settings import Settings
+
+log = logging.getLogger(__name__)
+TIMEOUT_SECONDS = 120
+
+
+def record(event: str, *, use_case: str, night: date, **fields: Any) -> None:
+    """Append an event; a ledger that takes none is said in the log, since what happened must be reported all the same.
+
+    Args:
+        event: What happened: ``failure``, ``late``.
+        use_case: The use case concerned.
+        night: The night concerned.
+        fields: Other fields of :class:`nightjar.lake.ledger.Event`, JSON values only.
+    """
+    try:
+        lake = Settings.from_environment().lake
+        document = {"lake": lake, "ds": night.isoformat(), "event": event, "use_case": use_case, **fields}
+        subprocess.run(
+            [sys.executable, "-m", "nightjar_jobs.record_event"],
+            input=json.dumps(document),
+            text=True,
+            capture_output=True,
+            check=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except subprocess.CalledProcessError as error:
+        log.error("the ledger took no %s: %s", event, (error.stderr.strip().splitlines() or ["no reason given"])[-1])
+    except (NightjarError, subprocess.TimeoutExpired) as error:
+        log.error("the ledger took no %s: %s", event, error)

@@ -1,0 +1,38 @@
+"""What an asset event says, and that there is none when nothing changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from nightjar.contracts.job import JobResult
+from nightjar_airflow.outcome import emit_assets
+
+MODEL = Asset(name="model/flight_delay", uri="mlflow://registry/flight_delay")
+SCORES = Asset(name="scores/flight_delay", uri="delta://lake/scores/flight_delay")
+NIGHTS = ("2013-04-01", "2013-04-02")
+
+
+def emitted(outlets: list[Asset], result: JobResult) -> dict[str, dict[str, Any]]:
+    events = OutletEventAccessors()
+    emit_assets({"outlet_events": events}, outlets, result, NIGHTS)  # type: ignore[typeddict-item]
+    return {outlet.name: dict(events[outlet].extra) for outlet in outlets}
+
+
+def test_a_table_says_which_nights_it_got_at_which_version() -> None:
+    result = JobResult(status="succeeded", rows_out=7, outputs={"scores/flight_delay": 3})
+    nights = {"first_night": "2013-04-01", "last_night": "2013-04-02"}
+    assert emitted([SCORES], result) == {"scores/flight_delay": {**nights, "rows": 7, "delta_version": 3}}
+
+
+def test_a_promoted_model_says_which_version_it_is() -> None:
+    result = JobResult(status="succeeded", values={"promoted": True, "model_version": "4"})
+    assert emitted([MODEL], result)["model/flight_delay"]["model_version"] == "4"
+
+
+def test_a_champion_that_stays_emits_nothing() -> None:
+    outlets = [MODEL]
+    assert emitted(outlets, JobResult(status="succeeded", values={"promoted": False, "model_version": "4"})) == {}
+    assert outlets == [], "Airflow emits an event for each outlet that is left"
