@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from dataclasses import asdict, replace
 from typing import Any
 
 from nightjar.contracts.errors import TrainingError
@@ -18,8 +19,11 @@ from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.reference import PREDICTION
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar.training import model
-from nightjar.training.boosting import Boosted, boost, collective
+from nightjar.training.boosting import Boosted, boost, engine_params
+from nightjar.training.checkpoint import Checkpoints
+from nightjar.training.collective import collective
 from nightjar.training.engine import import_xgboost
+from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, check_counts, read_shard
 from nightjar.training.training_set import PROFILE_FILE, TrainingSet, training_set_uri
@@ -74,7 +78,9 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
     _check_shards(group, training_set, train, validation, where=training_set_uri(spec))
     read = time.monotonic()
     if rank == 0:
-        log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.matrix.shape[1])
+        log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
+    checkpoints = Checkpoints.of(spec, _identity(spec, use_case, frozen_sha256))
+    progress = Progress(training_set.train.rows, log.info if rank == 0 else _silent, _silent)
     with collective(group):
         boosted = boost(
             train,
@@ -83,7 +89,8 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
             use_case.training,
             group=group,
             threads=spec.threads_per_rank,
-            say=log.info,
+            checkpoints=checkpoints,
+            progress=progress,
         )
         trained = time.monotonic()
         profile = _prediction_profile(group, boosted, validation, spec.threads_per_rank)
@@ -93,6 +100,7 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
     seconds = {"read": read - started, "train": trained - read, "save": time.monotonic() - trained}
     log.info("validation AUC %.4f at round %d of %d", boosted.validation_auc, boosted.rounds, len(boosted.history))
     _to_ledger(spec, training_set, boosted, saved.sha256, frozen_sha256)
+    checkpoints.clear()
     rows = training_set.train.rows + training_set.validation.rows
     return JobResult(
         status="succeeded",
@@ -109,9 +117,26 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
             "model_sha256": saved.sha256,
             "training_set_sha256": frozen_sha256,
             "world_size": world_size,
+            "external_memory": boosted.external_memory,
         },
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )
+
+
+def _identity(spec: JobSpec, use_case: UseCase, frozen_sha256: str) -> dict[str, Any]:
+    """What decides the model's bytes; a checkpoint belongs to one such training. Threads do not matter."""
+    return {
+        "spec": replace(spec, threads_per_rank=1).fingerprint,
+        "training_set": frozen_sha256,
+        "world_size": spec.world_size,
+        "training": asdict(use_case.training),
+        "params": engine_params(use_case.training, threads=1),
+        "engine": f"xgboost {import_xgboost().__version__}",
+    }
+
+
+def _silent(*_: object) -> None:
+    """Other ranks than the first say nothing of their progress: it is the same."""
 
 
 def _to_ledger(
@@ -144,7 +169,8 @@ def _prediction_profile(group: Group, boosted: Boosted, validation: Shard, threa
     import numpy as np
 
     boosted.booster.set_param({"nthread": threads})
-    predictions: Any = boosted.booster.inplace_predict(validation.matrix, missing=np.nan)
+    predict = boosted.booster.inplace_predict
+    predictions: Any = np.concatenate([predict(matrix, missing=np.nan) for matrix, _ in validation.batches()])
     columns = [ProfiledColumn(PREDICTION, "numeric")]
     data = {PREDICTION: predictions.astype(np.float64)}
     of_first = profile_arrays(data, columns).to_json() if group.contract.rank == 0 else ""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.dataset as ds
 import pytest
 
@@ -52,7 +53,8 @@ def test_the_exact_validation_auc_is_the_one_reported(trained: Any) -> None:
     training_set = TrainingSet.of_run(trained.spec("train"))
     shard = read_shard(trained.lake, training_set, training_set.validation)
     model = TabularModel.load(result.values["model"])
-    exact = roc_auc_score(shard.labels, model.booster.inplace_predict(shard.matrix))
+    predicted = [(labels, model.booster.inplace_predict(matrix)) for matrix, labels in shard.batches()]
+    exact = roc_auc_score(*map(np.concatenate, zip(*predicted, strict=True)))
     assert result.metrics["validation_auc"] == pytest.approx(exact, abs=1e-4)
 
 
@@ -155,18 +157,13 @@ def test_without_a_frozen_training_set_the_error_says_which_task(new_run: MakeRu
 
 def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) -> list[Exception | None]:
     """``_check_shards`` on ranks that hold (train rows, validation rows)."""
-    import numpy as np
-
     port = free_port()
     errors: list[Exception | None] = [None] * len(counts)
 
     def one(rank: int) -> None:
         contract = LaunchContract(rank=rank, world_size=len(counts), master_addr="127.0.0.1", master_port=port)
         group = Group(contract, "job", timeout_seconds=10)
-        shards = [
-            Shard(matrix=np.empty((rows, 3), dtype=np.float32), labels=(np.arange(rows) % 2).astype(np.float32))
-            for rows in counts[rank]
-        ]
+        shards = [Shard(columns=3, rows=rows, positives=rows // 2) for rows in counts[rank]]
         try:
             train._check_shards(group, training_set, *shards, where="here")
         except Exception as error:

@@ -31,6 +31,11 @@ class LaunchContract:
     master_addr: str
     master_port: int
 
+    @property
+    def ranks_here(self) -> int:
+        """Ranks that share this machine's memory, as far as the contract tells."""
+        return self.world_size if self.master_addr in ("127.0.0.1", "localhost") else 1
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> LaunchContract:
         """Read ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR`` and ``MASTER_PORT``.
