@@ -18,12 +18,14 @@ from nightjar.lake.results import finished_result
 from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.reference import PREDICTION
 from nightjar.monitoring.summarize import profile_arrays
+from nightjar.registry.live import LiveRun
+from nightjar.registry.models import FINGERPRINT_TAG
 from nightjar.training import model
 from nightjar.training.boosting import Boosted, boost, engine_params
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.collective import collective
 from nightjar.training.engine import import_xgboost
-from nightjar.training.progress import Progress
+from nightjar.training.progress import Progress, Report
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, check_counts, read_shard
 from nightjar.training.training_set import PROFILE_FILE, TrainingSet, training_set_uri
@@ -58,19 +60,32 @@ def run(spec: JobSpec) -> JobResult:
     timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
     job = f"{spec.fingerprint}-{frozen_sha256}"
     group = Group(contract, job, timeout_seconds=timeout)
+    live = _live_run(spec) if contract.rank == 0 else None
     try:
-        result = _train(spec, use_case, training_set, group, frozen_sha256)
+        result = _train(spec, use_case, training_set, group, frozen_sha256, live.report if live else _silent)
     except BaseException as error:
         lost = group.lost_rank()
         group.fail(error)
+        if live:
+            live.close(succeeded=False)
         if lost is not None and not isinstance(error, TrainingError):
             raise lost from error
         raise
     group.close()
+    if live:
+        live.close(succeeded=True)
     return result
 
 
-def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: Group, frozen_sha256: str) -> JobResult:
+def _live_run(spec: JobSpec) -> LiveRun | None:
+    """The run by which MLflow follows the training; None where no MLflow is configured."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+    return LiveRun(uri, spec.use_case, spec.run_id, {FINGERPRINT_TAG: spec.fingerprint}) if uri else None
+
+
+def _train(
+    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: Group, frozen_sha256: str, report: Report
+) -> JobResult:
     started = time.monotonic()
     rank, world_size = group.contract.rank, group.contract.world_size
     train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
@@ -80,7 +95,7 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
     if rank == 0:
         log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
     checkpoints = Checkpoints.of(spec, _identity(spec, use_case, frozen_sha256))
-    progress = Progress(training_set.train.rows, log.info if rank == 0 else _silent, _silent)
+    progress = Progress(training_set.train.rows, log.info if rank == 0 else _silent, report)
     with collective(group):
         boosted = boost(
             train,
@@ -110,7 +125,7 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
         metrics={
             "validation_auc": boosted.validation_auc,
             "rounds": float(boosted.rounds),
-            "rows_per_second": training_set.train.rows * len(boosted.history) / seconds["train"],
+            "rows_per_second": progress.rows_per_second,
         },
         values={
             "model": f"{spec.output}/model",

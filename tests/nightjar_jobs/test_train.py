@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -124,11 +126,93 @@ def test_a_rank_killed_while_boosting_ends_all_with_a_clear_error(new_run: MakeR
     assert [event["reason"] for event in run.events("failure")] == [result.error]
 
 
+KILLS = (
+    ("2 ranks, 1885 training rows", (0,)),
+    ("round 1 of", (1,)),
+    ("checkpoint after round 25", (0, 1)),
+    ("going on after round 25", (0, 1)),
+    ("checkpoint after round 50", (1,)),
+    ("checkpoint after round 75", (0, 1)),
+    ("checkpoint after round 100", (0,)),
+    ("checkpoint after round 125", (0, 1)),
+    ("checkpoint after round 150", (0, 1)),
+    ("validation AUC", (0,)),
+)
+"""What rank 0 says before ranks are killed, and which: while it reads, boosts, keeps a checkpoint, and saves."""
+
+
+def test_a_training_killed_at_ten_points_ends_with_the_bytes_of_an_undisturbed_one(
+    trained: Any, new_run: MakeRun
+) -> None:
+    run = new_run("killed-ten-times")
+    run.freeze()
+    for number, (said, victims) in enumerate(KILLS):
+        launched = run.launch("train")
+        pids = [rank.process.pid for rank in launched.ranks._ranks]
+        tell = launched.ranks.on_line
+
+        def kill(line: str, said: str = said, victims: Any = victims, pids: Any = pids, tell: Any = tell) -> None:
+            tell(line)
+            if line.startswith(said):
+                for victim in victims:
+                    os.kill(pids[victim], signal.SIGKILL)
+
+        launched.ranks.on_line = kill
+        launched.ranks.wait()
+        assert any(line.startswith(said) for line in launched.lines), (number, launched.lines)
+        assert run.result("train").status == "failed", number
+    result = run("train")
+    assert result.status == "succeeded", result.error
+    assert _model_bytes(run) == _model_bytes(trained)
+    history = "train/history.json"
+    assert files.read_text(f"{run.spec('train').run_dir}/{history}") == files.read_text(
+        f"{trained.spec('train').run_dir}/{history}"
+    )
+    assert files.list_files(f"{run.spec('train').output}/checkpoint") == []
+
+
+def test_a_checkpoint_that_was_cut_is_said_and_the_model_is_the_same(trained: Any, new_run: MakeRun) -> None:
+    run = new_run("cut")
+    run.freeze()
+    launched = run.launch("train")
+    tell, pids = launched.ranks.on_line, [rank.process.pid for rank in launched.ranks._ranks]
+
+    def kill(line: str) -> None:
+        tell(line)
+        if line.startswith("checkpoint after round 50"):
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+
+    launched.ranks.on_line = kill
+    launched.ranks.wait()
+    path = Path(run.spec("train").output, "checkpoint", "round-000050.bin")
+    path.write_bytes(path.read_bytes()[:1000])
+    launched = run.launch("train")
+    launched.ranks.wait()
+    assert any("WARNING checkpoint not used: round-000050.bin was cut" in line for line in launched.lines)
+    assert run.result("train").status == "succeeded"
+    assert _model_bytes(run) == _model_bytes(trained)
+
+
+def test_a_full_disk_at_a_checkpoint_fails_clearly_on_all_ranks(new_run: MakeRun) -> None:
+    run = new_run("full")
+    run.freeze()
+    folder = Path(run.spec("train").output, "checkpoint")
+    # a file system of 64 KiB in the place of the checkpoints
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small file system needs root: {mounted.stderr.decode().strip()}")
+    try:
+        result = run("train")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert (result.status, result.error_kind) == ("failed", "storage_full")
+    assert result.error.startswith("no space left")
+
+
 def test_a_rank_that_never_comes_is_named_by_rank_0(new_run: MakeRun) -> None:
     """Rank 0 alone, as when a pod stays pending."""
-    import subprocess
-    import sys
-
     run = new_run("alone")
     run.freeze()
     spec = run.spec("train")

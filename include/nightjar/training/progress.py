@@ -17,14 +17,18 @@ class Progress:
     Args:
         rows: Training rows of all ranks.
         say: Takes a line, at the first round and then every :data:`PROGRESS_SECONDS`.
-        report: Takes the figures of every round: ``validation_auc_by_round``, ``rows_per_second``, ``seconds_left``
-            (at most: early stopping may end it before).
+        report: Takes the figures of every round: ``validation_auc_by_round``, ``rows_per_second_by_round``,
+            ``seconds_left`` (at most: early stopping may end it before).
+
+    Attributes:
+        rows_per_second: Training rows times rounds that this process did, by the seconds that they took.
     """
 
     def __init__(self, rows: int, say: Callable[[str], None], report: Report) -> None:
         self._rows = rows
         self._say = say
         self._report = report
+        self.rows_per_second = 0.0
 
     def start(self, history: Sequence[float], num_rounds: int) -> None:
         """The first round comes next; ``history`` is what a checkpoint holds already."""
@@ -40,12 +44,16 @@ class Progress:
         now, done = time.monotonic(), len(history)
         each = (now - self._started) / (done - self._before)
         left = each * (self._num_rounds - done)
-        rate = self._rows / each
-        figures = {"validation_auc_by_round": history[-1], "rows_per_second": rate, "seconds_left": left}
+        self.rows_per_second = self._rows / each
+        figures = {
+            "validation_auc_by_round": history[-1],
+            "rows_per_second_by_round": self.rows_per_second,
+            "seconds_left": left,
+        }
         self._report(done, figures)
         if now - self._said >= PROGRESS_SECONDS:
             self._said = now
             self._say(
                 f"round {done} of at most {self._num_rounds} | validation AUC {history[-1]:.4f} "
-                f"(best {max(history):.4f}) | {rate:,.0f} rows/s | at most {left:.0f} s left"
+                f"(best {max(history):.4f}) | {self.rows_per_second:,.0f} rows/s | at most {left:.0f} s left"
             )
