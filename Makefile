@@ -7,9 +7,9 @@ NIGHTJAR := .venv/bin/python -m nightjar.local
 IN := $(NIGHTJAR) env
 
 # Values reach the commands as environment variables, never through a shell line.
-export DATE FROM TO SQL NAME EXIT FORCE
+export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION
 
-.PHONY: help run test test-fast lint format setup setup-dev night backfill train query new-use-case bench-night lock clean
+.PHONY: help run test test-fast lint format setup setup-dev night backfill train query new-use-case bench-night bench-train lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -57,6 +57,9 @@ new-use-case: setup ## NAME=churn | Write the folder and the DAG file of a new u
 
 bench-night: setup ## | Measure one night against a plain script; one line of JSON
 	@exec $(IN) python benchmarks/night.py
+
+bench-train: setup ## [ROWS=2000000] [DEVICE=cuda] [PAIRS=3] | Measure training against plain xgb.train; one line of JSON
+	@exec $(IN) python benchmarks/train.py
 
 lock: setup-dev ## | Resolve the dependencies of pyproject.toml anew into requirements/
 	@exec $(NIGHTJAR) lock

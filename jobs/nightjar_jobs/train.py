@@ -25,6 +25,7 @@ from nightjar.training.boosting import Boosted, boost, engine_params
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.collective import collective
 from nightjar.training.engine import import_xgboost
+from nightjar.training.memory import peak_memory
 from nightjar.training.progress import Progress, Report
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, check_counts, read_shard
@@ -108,7 +109,8 @@ def _train(
             progress=progress,
         )
         trained = time.monotonic()
-        profile = _prediction_profile(group, boosted, validation, spec.threads_per_rank)
+        profile = _prediction_profile(group, boosted, validation)
+        peaks = group.exchange(peak_memory())
     if rank != 0:
         return JobResult(status="succeeded")
     saved = _save(spec, use_case, training_set, boosted, profile, world_size)
@@ -126,6 +128,7 @@ def _train(
             "validation_auc": boosted.validation_auc,
             "rounds": float(boosted.rounds),
             "rows_per_second": progress.rows_per_second,
+            "peak_memory_megabytes": max(peaks) / 1e6,
         },
         values={
             "model": f"{spec.output}/model",
@@ -133,6 +136,8 @@ def _train(
             "training_set_sha256": frozen_sha256,
             "world_size": world_size,
             "external_memory": boosted.external_memory,
+            "device": boosted.params["device"],
+            "peak_memory_bytes": peaks,
         },
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )
@@ -145,7 +150,7 @@ def _identity(spec: JobSpec, use_case: UseCase, frozen_sha256: str) -> dict[str,
         "training_set": frozen_sha256,
         "world_size": spec.world_size,
         "training": asdict(use_case.training),
-        "params": engine_params(use_case.training, threads=1),
+        "params": engine_params(use_case.training),
         "engine": f"xgboost {import_xgboost().__version__}",
     }
 
@@ -179,11 +184,10 @@ def _check_shards(group: Group, training_set: TrainingSet, train: Shard, validat
         check_counts(name, split, rows, positives, where=where)
 
 
-def _prediction_profile(group: Group, boosted: Boosted, validation: Shard, threads: int) -> Profile:
+def _prediction_profile(group: Group, boosted: Boosted, validation: Shard) -> Profile:
     """How the model's probabilities are distributed on the validation days, over all ranks, in rank 0's bins."""
     import numpy as np
 
-    boosted.booster.set_param({"nthread": threads})
     predict = boosted.booster.inplace_predict
     predictions: Any = np.concatenate([predict(matrix, missing=np.nan) for matrix, _ in validation.batches()])
     columns = [ProfiledColumn(PREDICTION, "numeric")]

@@ -11,7 +11,7 @@ from typing import Any
 from nightjar.contracts.errors import ConfigurationError, TrainingError
 from nightjar.contracts.use_case import Feature, Training
 from nightjar.evaluation.metrics import auc_counts, auc_of_counts
-from nightjar.training import matrix
+from nightjar.training import device, matrix
 from nightjar.training.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.collective import sum_over_ranks
 from nightjar.training.engine import import_xgboost
@@ -73,7 +73,7 @@ def boost(
         TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
         StorageFullError: when a checkpoint cannot be kept.
     """
-    params = engine_params(training, threads)
+    params = {**engine_params(training), "device": device.choose(group), "nthread": threads}
     # all ranks alike: the two kinds of matrix talk to the other ranks differently while they are built
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
     checkpoint = checkpoints.agree(group)
@@ -87,8 +87,9 @@ def boost(
             del bins  # XGBoost removes its own files
     except import_xgboost().core.XGBoostError as error:
         raise group.lost_rank(timeout_seconds=3.0) or _engine_error(error) from error
+    booster.set_param({"device": device.CPU, "nthread": threads})  # as scoring will read it
     # the number of threads changes no byte of the model, so that it is not part of it
-    kept = {name: value for name, value in params.items() if name != "nthread"}
+    kept = {**engine_params(training), "device": str(params["device"]).split(":")[0]}
     return Boosted(booster=booster, history=tuple(history), params=kept, external_memory=not in_memory)
 
 
@@ -141,7 +142,7 @@ def _restart_sampling(booster: Any) -> None:
     booster.set_param({"tree_method": "hist"})
 
 
-def engine_params(training: Training, threads: int) -> dict[str, Any]:
+def engine_params(training: Training) -> dict[str, Any]:
     """The use case's parameters, with those that Nightjar decides.
 
     Raises:
@@ -166,7 +167,6 @@ def engine_params(training: Training, threads: int) -> dict[str, Any]:
         "disable_default_eval_metric": True,  # XGBoost's AUC over ranks is a mean of local ones; _global_auc is exact
         "seed": training.seed,
         "seed_per_iteration": True,  # a round's sample must not depend on the process that trains it
-        "nthread": threads,
     }
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from nightjar.contracts.use_case import Feature
 from nightjar.training.engine import import_xgboost
+from nightjar.training.memory import free_memory
 from nightjar.training.shards import Shard
 
 # A bin takes 5 bytes (index and column copy), a row about 64 (gradient, prediction, position, label, pointers).
@@ -48,33 +48,6 @@ def fits(shards: tuple[Shard, ...], ranks_here: int) -> bool:
     """Whether the bins of ``shards`` fit into this rank's part of the memory that is free."""
     needed = sum(shard.rows * (shard.columns * _BYTES_A_VALUE + _BYTES_A_ROW) for shard in shards)
     return needed <= MEMORY_SHARE * free_memory() / ranks_here
-
-
-def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has, or what the container's limit leaves."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    free = max(free, _meminfo("MemAvailable"))
-    limit, used = (_cgroup(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
-    return free if limit is None or used is None else min(free, limit - used)
-
-
-def _meminfo(name: str) -> int:
-    """Bytes by Linux's own estimate, which counts caches that it can drop; 0 elsewhere."""
-    try:
-        with open("/proc/meminfo") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
-    except (OSError, StopIteration):
-        return 0
-
-
-def _cgroup(path: str) -> int | None:
-    """A figure of the container's limits; None where there is none."""
-    try:
-        with open(path) as file:
-            text = file.read().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
 
 
 def _reader(shard: Shard, features: tuple[Feature, ...], cache: str | None) -> Any:
