@@ -2,8 +2,8 @@
 
 ``make bench-train`` (``ROWS=2000000``, ``DEVICE=cuda``, ``PAIRS=3``): (a) pandas and ``xgb.train`` in one process, (b)
 our job on one rank, (c) our job on two ranks with half the threads each. Each is a process of its own, and the three
-take turns. Rows a second are training rows times rounds by the seconds from the first read to the last round; memory is the
-largest resident size of a process. Ratios are medians over the turns, each against the plain run of the same turn.
+take turns. Rows a second are training rows times rounds by the seconds from the first read to the last round; memory is
+the largest resident size of a process. Ratios are medians over the turns, each against the plain run of the same turn.
 """
 
 from __future__ import annotations
@@ -33,7 +33,14 @@ from nightjar.lake import delta, files  # noqa: E402
 from nightjar.monitoring.profile import ProfiledColumn  # noqa: E402
 from nightjar.monitoring.summarize import profile_arrays  # noqa: E402
 from nightjar.training.launch import LocalRanks  # noqa: E402
-from nightjar.training.training_set import DayCount, TrainingSet, night_of, split_days, training_set_uri  # noqa: E402
+from nightjar.training.training_set import (  # noqa: E402
+    DayCount,
+    Recipe,
+    TrainingSet,
+    night_of,
+    split_days,
+    training_set_uri,
+)
 from use_cases.synthetic.use_case import USE_CASE  # noqa: E402
 
 FIRST_DAY = date(2026, 1, 2)
@@ -98,6 +105,7 @@ def freeze(lake: str, counts: list[DayCount]) -> TrainingSet:
         key=USE_CASE.key,
         features=USE_CASE.features,
         categories=CATEGORIES,
+        recipe=Recipe.of(USE_CASE.training),
         **split_days(counts, USE_CASE.training, USE_CASE.gate, where="benchmark"),
     )
 

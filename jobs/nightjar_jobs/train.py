@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from nightjar.contracts.errors import TrainingError
@@ -25,7 +24,7 @@ from nightjar.training.boosting import Boosted, boost, engine_params
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.collective import collective
 from nightjar.training.engine import import_xgboost
-from nightjar.training.memory import peak_memory
+from nightjar.training.memory import out_of_memory, peak_memory
 from nightjar.training.progress import Progress, Report
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, check_counts, read_shard
@@ -47,31 +46,30 @@ def run(spec: JobSpec) -> JobResult:
         On rank 0 the result. ``values``: ``model`` (URI), ``model_sha256``, ``training_set_sha256``.
 
     Raises:
-        TrainingError: when a rank is missing, fails, or has nothing to train on.
+        TrainingError: when a rank is missing, fails, has nothing to train on, or runs out of memory.
         RowCountError: when the rows read are not those that were frozen.
     """
     contract = LaunchContract.from_environment(os.environ)
     use_case = load_use_case(spec.use_case)
     training_set = TrainingSet.of_run(spec)
-    frozen_sha256 = hashlib.sha256(training_set.to_json().encode()).hexdigest()
     earlier = finished_result(spec)
-    if earlier and earlier.values.get("training_set_sha256") == frozen_sha256:
+    if earlier and earlier.values.get("training_set_sha256") == training_set.sha256:
         log.info("trained already by this run: %s", earlier.values["model"])
         return earlier
     timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
-    job = f"{spec.fingerprint}-{frozen_sha256}"
-    group = Group(contract, job, timeout_seconds=timeout)
+    group = Group(contract, spec.fingerprint, timeout_seconds=timeout)
     live = _live_run(spec) if contract.rank == 0 else None
     try:
-        result = _train(spec, use_case, training_set, group, frozen_sha256, live.report if live else _silent)
-    except BaseException as error:
+        result = _train(spec, use_case, training_set, group, live.report if live else _silent)
+    except BaseException as failure:
+        error = out_of_memory(failure, contract.rank) or failure
         lost = group.lost_rank()
         group.fail(error)
         if live:
             live.close(succeeded=False)
         if lost is not None and not isinstance(error, TrainingError):
-            raise lost from error
-        raise
+            raise lost from failure
+        raise error from failure.__cause__
     group.close()
     if live:
         live.close(succeeded=True)
@@ -84,10 +82,9 @@ def _live_run(spec: JobSpec) -> LiveRun | None:
     return LiveRun(uri, spec.use_case, spec.run_id, {FINGERPRINT_TAG: spec.fingerprint}) if uri else None
 
 
-def _train(
-    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: Group, frozen_sha256: str, report: Report
-) -> JobResult:
+def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: Group, report: Report) -> JobResult:
     started = time.monotonic()
+    _check_same_data(group, training_set, where=training_set_uri(spec))
     rank, world_size = group.contract.rank, group.contract.world_size
     train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
     validation = read_shard(spec.lake, training_set, training_set.validation, rank, world_size)
@@ -95,14 +92,14 @@ def _train(
     read = time.monotonic()
     if rank == 0:
         log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
-    checkpoints = Checkpoints.of(spec, _identity(spec, use_case, frozen_sha256))
+    checkpoints = Checkpoints.of(spec, _identity(spec, training_set))
     progress = Progress(training_set.train.rows, log.info if rank == 0 else _silent, report)
     with collective(group):
         boosted = boost(
             train,
             validation,
             training_set.features,
-            use_case.training,
+            training_set.recipe,
             group=group,
             threads=spec.threads_per_rank,
             checkpoints=checkpoints,
@@ -116,7 +113,7 @@ def _train(
     saved = _save(spec, use_case, training_set, boosted, profile, world_size)
     seconds = {"read": read - started, "train": trained - read, "save": time.monotonic() - trained}
     log.info("validation AUC %.4f at round %d of %d", boosted.validation_auc, boosted.rounds, len(boosted.history))
-    _to_ledger(spec, training_set, boosted, saved.sha256, frozen_sha256)
+    _to_ledger(spec, training_set, boosted, saved.sha256)
     checkpoints.clear()
     rows = training_set.train.rows + training_set.validation.rows
     return JobResult(
@@ -133,7 +130,7 @@ def _train(
         values={
             "model": f"{spec.output}/model",
             "model_sha256": saved.sha256,
-            "training_set_sha256": frozen_sha256,
+            "training_set_sha256": training_set.sha256,
             "world_size": world_size,
             "external_memory": boosted.external_memory,
             "device": boosted.params["device"],
@@ -143,14 +140,13 @@ def _train(
     )
 
 
-def _identity(spec: JobSpec, use_case: UseCase, frozen_sha256: str) -> dict[str, Any]:
+def _identity(spec: JobSpec, training_set: TrainingSet) -> dict[str, Any]:
     """What decides the model's bytes; a checkpoint belongs to one such training. Threads do not matter."""
     return {
         "spec": replace(spec, threads_per_rank=1).fingerprint,
-        "training_set": frozen_sha256,
+        "training_set": training_set.sha256,
         "world_size": spec.world_size,
-        "training": asdict(use_case.training),
-        "params": engine_params(use_case.training),
+        "params": engine_params(training_set.recipe),
         "engine": f"xgboost {import_xgboost().__version__}",
     }
 
@@ -159,13 +155,26 @@ def _silent(*_: object) -> None:
     """Other ranks than the first say nothing of their progress: it is the same."""
 
 
-def _to_ledger(
-    spec: JobSpec, training_set: TrainingSet, boosted: Boosted, model_sha256: str, frozen_sha256: str
-) -> None:
+def _to_ledger(spec: JobSpec, training_set: TrainingSet, boosted: Boosted, model_sha256: str) -> None:
     reason = f"validation AUC {boosted.validation_auc:.4f} after {boosted.rounds} rounds on {spec.world_size} ranks"
-    details = {"model_sha256": model_sha256, "training_set_sha256": frozen_sha256}
+    details = {"model_sha256": model_sha256, "training_set_sha256": training_set.sha256}
     event = ledger.Event.of(spec, "training", reason=reason, table_versions=training_set.tables, details=details)
     ledger.record(spec.lake, event)
+
+
+def _check_same_data(group: Group, training_set: TrainingSet, *, where: str) -> None:
+    """Every rank has read the same description of the data; all ranks come to the same verdict."""
+    first, *others = group.exchange({"sha256": training_set.sha256, **training_set.tables})
+    for rank, theirs in enumerate(others, start=1):
+        if differing := [
+            f"{name} {theirs.get(name)}, not {mine}" for name, mine in first.items() if theirs.get(name) != mine
+        ]:
+            raise TrainingError(
+                f"rank {rank} has read another training set than rank 0: {', '.join(differing)}",
+                where=where,
+                how_many=sum(other != first for other in others),
+                fix="let no other run write this folder; clear freeze_training_set of this run, then train",
+            )
 
 
 def _check_shards(group: Group, training_set: TrainingSet, train: Shard, validation: Shard, *, where: str) -> None:
@@ -211,7 +220,7 @@ def _save(
         prediction=use_case.prediction,
         engine=f"xgboost {import_xgboost().__version__}",
         params=boosted.params,
-        seed=use_case.training.seed,
+        seed=training_set.recipe.seed,
         world_size=world_size,
         rounds=boosted.rounds,
         validation_auc=boosted.validation_auc,

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nightjar.contracts.errors import RowCountError, TrainingError
 from nightjar.lake import delta, files
 from nightjar.monitoring.profile import Profile
 from nightjar.training.launch import free_port
+from nightjar.training.memory import out_of_memory
 from nightjar.training.model import TabularModel
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, read_shard
@@ -239,26 +241,79 @@ def test_without_a_frozen_training_set_the_error_says_which_task(new_run: MakeRu
     assert "freeze_training_set" in result.error
 
 
-def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) -> list[Exception | None]:
-    """``_check_shards`` on ranks that hold (train rows, validation rows)."""
+def _on_ranks(world_size: int, check: Callable[[Group, int], None]) -> list[Exception | None]:
+    """What ``check`` raises on each of so many ranks."""
     port = free_port()
-    errors: list[Exception | None] = [None] * len(counts)
+    errors: list[Exception | None] = [None] * world_size
 
     def one(rank: int) -> None:
-        contract = LaunchContract(rank=rank, world_size=len(counts), master_addr="127.0.0.1", master_port=port)
+        contract = LaunchContract(rank=rank, world_size=world_size, master_addr="127.0.0.1", master_port=port)
         group = Group(contract, "job", timeout_seconds=10)
-        shards = [Shard(columns=3, rows=rows, positives=rows // 2) for rows in counts[rank]]
         try:
-            train._check_shards(group, training_set, *shards, where="here")
+            check(group, rank)
         except Exception as error:
             errors[rank] = error
 
-    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(len(counts))]
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(world_size)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     return errors
+
+
+def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) -> list[Exception | None]:
+    """``_check_shards`` on ranks that hold (train rows, validation rows)."""
+
+    def check(group: Group, rank: int) -> None:
+        shards = [Shard(columns=3, rows=rows, positives=rows // 2) for rows in counts[rank]]
+        train._check_shards(group, training_set, *shards, where="here")
+
+    return _on_ranks(len(counts), check)
+
+
+def test_ranks_that_disagree_on_the_data_are_the_same_clear_error_on_every_rank(trained: Any) -> None:
+    mine = TrainingSet.of_run(trained.spec("train"))
+    other = replace(mine, tables={**mine.tables, "features/flight_delay": 7})
+    errors = _on_ranks(3, lambda group, rank: train._check_same_data(group, other if rank == 2 else mine, where="here"))
+    assert all(isinstance(error, TrainingError) for error in errors)
+    assert len({str(error) for error in errors}) == 1
+    assert "rank 2 has read another training set than rank 0" in str(errors[0])
+    assert "features/flight_delay 7, not 33" in str(errors[0])
+
+
+def test_out_of_memory_is_said_by_the_rank_that_it_happens_to(new_run: MakeRun) -> None:
+    run = new_run("little-memory", world_size=1)
+    run.freeze()
+    # the limit comes when all is imported, so that it is the training which does not fit
+    program = f"""
+import resource, sys
+from nightjar.contracts.job import JobSpec
+from nightjar.training import shards
+from nightjar_jobs import train
+from nightjar_jobs.runner import run_rank
+
+read = shards.Shard.append
+
+def append(shard, matrix, labels):
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 2**29, size + 2**29))
+    matrix.repeat(1_000_000)
+    read(shard, matrix, labels)
+
+shards.Shard.append = append
+sys.exit(run_rank(train.run, JobSpec.from_json({run.spec("train").to_json()!r}), rank=0))
+"""
+    contract = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **contract}, check=False)
+    assert done.returncode == 3
+    assert run.result("train").error.startswith("rank 0 ran out of memory after ")
+    assert "train on more ranks" in run.result("train").error
+
+
+def test_a_gpu_out_of_memory_is_out_of_memory() -> None:
+    assert out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 3) is not None
+    assert out_of_memory(RuntimeError("something else"), 3) is None
 
 
 def test_an_empty_shard_is_the_same_clear_error_on_every_rank(trained: Any) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError
-from nightjar.contracts.use_case import Feature, Training
+from nightjar.contracts.use_case import Feature
 from nightjar.evaluation.metrics import auc_counts, auc_of_counts
 from nightjar.training import device, matrix
 from nightjar.training.checkpoint import Checkpoint, Checkpoints
@@ -18,6 +18,7 @@ from nightjar.training.engine import import_xgboost
 from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard
+from nightjar.training.training_set import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ def boost(
     train: Shard,
     validation: Shard,
     features: tuple[Feature, ...],
-    training: Training,
+    recipe: Recipe,
     *,
     group: Group,
     threads: int,
@@ -63,7 +64,7 @@ def boost(
         train: Rows to fit.
         validation: Rows that early stopping looks at.
         features: The matrix's columns.
-        training: Parameters, rounds, early stopping, seed, how often to keep a checkpoint.
+        recipe: Parameters, rounds, early stopping, seed, how often to keep a checkpoint.
         group: The ranks; every rank calls this.
         threads: Threads of this rank.
         checkpoints: Where an earlier try left off, and where this one leaves its own.
@@ -73,23 +74,23 @@ def boost(
         TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
         StorageFullError: when a checkpoint cannot be kept.
     """
-    params = {**engine_params(training), "device": device.choose(group), "nthread": threads}
+    params = {**engine_params(recipe), "device": device.choose(group), "nthread": threads}
     # all ranks alike: the two kinds of matrix talk to the other ranks differently while they are built
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
     checkpoint = checkpoints.agree(group)
     history = list(checkpoint.history) if checkpoint else []
-    progress.start(history, training.num_rounds)
+    progress.start(history, recipe.num_rounds)
     keeper = checkpoints if group.contract.rank == 0 else None
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
             bins = _bins(train, validation, features, params, scratch)
-            booster = _rounds(bins, params, checkpoint, history, training, keeper, progress)
+            booster = _rounds(bins, params, checkpoint, history, recipe, keeper, progress)
             del bins  # XGBoost removes its own files
     except import_xgboost().core.XGBoostError as error:
         raise group.lost_rank(timeout_seconds=3.0) or _engine_error(error) from error
     booster.set_param({"device": device.CPU, "nthread": threads})  # as scoring will read it
     # the number of threads changes no byte of the model, so that it is not part of it
-    kept = {**engine_params(training), "device": str(params["device"]).split(":")[0]}
+    kept = {**engine_params(recipe), "device": str(params["device"]).split(":")[0]}
     return Boosted(booster=booster, history=tuple(history), params=kept, external_memory=not in_memory)
 
 
@@ -107,7 +108,7 @@ def _rounds(
     params: dict[str, Any],
     checkpoint: Checkpoint | None,
     history: list[float],
-    training: Training,
+    recipe: Recipe,
     keeper: Checkpoints | None,
     progress: Progress,
 ) -> Any:
@@ -116,9 +117,9 @@ def _rounds(
     model_file = bytearray(checkpoint.state) if checkpoint else None
     booster = import_xgboost().Booster(params, list(bins), model_file=model_file)
     first = len(history)
-    while len(history) < training.num_rounds and not _stalled(history, training.early_stopping_rounds):
+    while len(history) < recipe.num_rounds and not _stalled(history, recipe.early_stopping_rounds):
         done = len(history)
-        if done % training.checkpoint_every_rounds == 0 and done > first:
+        if done % recipe.checkpoint_every_rounds == 0 and done > first:
             _restart_sampling(booster)
             if keeper is not None:
                 keeper.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
@@ -126,7 +127,7 @@ def _rounds(
         history.append(_global_auc(booster.predict(validation), validation.get_label(), done + 1))
         progress.round_done(history)
     # a slice is a booster of its own, which does not hold on to the matrices
-    return booster[: len(history) if training.early_stopping_rounds is None else _best(history) + 1]
+    return booster[: len(history) if recipe.early_stopping_rounds is None else _best(history) + 1]
 
 
 def _restart_sampling(booster: Any) -> None:
@@ -142,14 +143,14 @@ def _restart_sampling(booster: Any) -> None:
     booster.set_param({"tree_method": "hist"})
 
 
-def engine_params(training: Training) -> dict[str, Any]:
+def engine_params(recipe: Recipe) -> dict[str, Any]:
     """The use case's parameters, with those that Nightjar decides.
 
     Raises:
         ConfigurationError: for an ``eval_metric`` other than AUC, by which early stopping decides, or a ``tree_method``
             other than ``hist``, which alone works on binned shards.
     """
-    params = dict(training.params)
+    params = dict(recipe.params)
     if params.pop("tree_method", "hist") != "hist":
         raise ConfigurationError(
             "tree_method is not hist", where="training.params of the use case", fix="leave tree_method out"
@@ -165,7 +166,7 @@ def engine_params(training: Training) -> dict[str, Any]:
         **params,
         "tree_method": "hist",
         "disable_default_eval_metric": True,  # XGBoost's AUC over ranks is a mean of local ones; _global_auc is exact
-        "seed": training.seed,
+        "seed": recipe.seed,
         "seed_per_iteration": True,  # a round's sample must not depend on the process that trains it
     }
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from nightjar.contracts.errors import TrainingError
+
+# What XGBoost and torch say of allocations that failed, on CPU and GPU.
+_WORDS = ("bad_alloc", "out of memory", "Memory allocation error", "can't allocate memory")
+
 
 def free_memory() -> int:
     """Bytes that this process may still take: what the machine has, or what the container's limit leaves."""
@@ -29,3 +34,17 @@ def _cgroup(path: str) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdigit() else None
+
+
+def out_of_memory(error: BaseException, rank: int) -> TrainingError | None:
+    """What to say of an allocation that failed, in Python or in an engine; None for any other error.
+
+    A rank that the kernel kills instead is named by its launcher.
+    """
+    if not isinstance(error, MemoryError) and not any(words in str(error) for words in _WORDS):
+        return None
+    return TrainingError(
+        f"rank {rank} ran out of memory after {peak_memory() / 1e6:,.0f} MB",
+        where=f"rank {rank}",
+        fix="train on more ranks (world_size of the use case), or give each more memory",
+    )

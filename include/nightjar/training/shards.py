@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import IO, TYPE_CHECKING
@@ -84,6 +85,9 @@ def read_days(
 
     Yields:
         The day and its rows: the key, ``columns`` and ``label``.
+
+    Raises:
+        TrainingError: when files of a frozen version have been vacuumed.
     """
     import pyarrow.compute as pc
 
@@ -92,11 +96,27 @@ def read_days(
     wanted = [*key, *(column for column in columns if column not in key)]
     for day in days:
         known = (pc.field("ds") == day) & pc.field("label").is_valid()
-        right = labels.to_table(columns=[*key, "label"], filter=known)
-        left = features.to_table(columns=wanted, filter=pc.field("ds") == night_of(day))
+        with _vacuumed(training_set):
+            right = labels.to_table(columns=[*key, "label"], filter=known)
+            left = features.to_table(columns=wanted, filter=pc.field("ds") == night_of(day))
         # join on encoded keys only: pyarrow's join is not ordered, hence the sort
         rows = left.join(right, keys=key, join_type="inner", use_threads=False)
         yield day, rows.sort_by([(column, "ascending") for column in key])
+
+
+@contextmanager
+def _vacuumed(training_set: TrainingSet) -> Iterator[None]:
+    """Say that files which the log names are gone."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        versions = ", ".join(f"{table} version {version}" for table, version in training_set.tables.items())
+        raise TrainingError(
+            f"files of the frozen versions are gone, most likely vacuumed ({str(error)[:300]})",
+            where=versions,
+            fix="clear freeze_training_set of this run with force to train on versions of now; what was trained on "
+            "these versions cannot be trained again",
+        ) from error
 
 
 def _dataset(lake: str, training_set: TrainingSet, name: str) -> pa.dataset.Dataset:

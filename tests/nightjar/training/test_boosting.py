@@ -17,6 +17,7 @@ from nightjar.training.launch import free_port
 from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard
+from nightjar.training.training_set import Recipe
 
 FEATURES = (Feature("signal", "numeric", "Signal."), Feature("noise", "numeric", "Noise."))
 PARAMS = {"max_depth": 6, "eta": 0.5}
@@ -55,7 +56,7 @@ def trained(
         shard(400, 1),
         shard(400, 2),
         FEATURES,
-        training,
+        Recipe.of(training),
         group=group,
         threads=1,
         checkpoints=Checkpoints(place=str(place), training={"name": "test"}),

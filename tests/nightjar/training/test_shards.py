@@ -11,9 +11,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from nightjar.contracts.errors import RowCountError, StorageFullError, TrainingError
-from nightjar.contracts.use_case import Feature
+from nightjar.contracts.use_case import Feature, Training
 from nightjar.training.shards import Shard, check_counts, days_of_rank, read_days, read_shard
-from nightjar.training.training_set import Split, TrainingSet
+from nightjar.training.training_set import Recipe, Split, TrainingSet
 
 DAY = date(2013, 1, 2)
 NIGHT = date(2013, 1, 1)
@@ -28,6 +28,7 @@ TRAINING_SET = TrainingSet(
     train=SPLIT,
     validation=SPLIT,
     holdout=SPLIT,
+    recipe=Recipe.of(Training()),
 )
 
 
@@ -131,3 +132,12 @@ def test_a_full_scratch_disk_is_said() -> None:
     with pytest.raises(StorageFullError, match="no space left") as caught:
         full.append(np.zeros((2, 1), dtype=np.float32), np.zeros(2, dtype=np.float32))
     assert "TMPDIR" in caught.value.where
+
+
+def test_a_vacuumed_version_is_refused_clearly(filled: str) -> None:
+    _write(filled, "features/x", {"ds": [NIGHT], "carrier": ["AA"], "flight": [2], "distance": [1.0]}, "overwrite")
+    table = DeltaTable(f"{filled}/features/x")
+    table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    with pytest.raises(TrainingError, match="files of the frozen versions are gone") as caught:
+        read_shard(filled, TRAINING_SET, SPLIT)
+    assert "features/x version 0" in caught.value.where
