@@ -75,6 +75,18 @@ def train(paths: Paths, *, again: bool) -> None:
         progress.say(results.training_outcome(paths.lake, request).line())
 
 
+def reproduce(paths: Paths, version: str) -> None:
+    """``make reproduce``: train a registered version again and compare hashes.
+
+    Raises:
+        RunFailedError: when it cannot be reproduced; the program has said why.
+    """
+    command = [sys.executable, "-m", "nightjar_jobs.reproduce", "--use-case", plan.USE_CASE, "--version", version]
+    with Progress() as progress, any_servers(paths, progress) as session:
+        if subprocess.run(command, env=dict(session.environ)).returncode:
+            raise RunFailedError(f"version {version} of {plan.USE_CASE} is not reproduced; see the lines above")
+
+
 def backfill(paths: Paths, first: str, last: str) -> None:
     """``make backfill``: Airflow's own backfill of a range of nights; those that succeeded before are left alone.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import UnreachableError
+from nightjar.contracts.errors import ModelError, UnreachableError
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import Feature
 from nightjar.registry import models, rest
@@ -97,6 +97,26 @@ def download(uri: str, folder: str) -> Path:
             fix="check the MLflow server's artifact store, then clear the task",
         ) from error
     return Path(path)
+
+
+def read_text(run_id: str, name: str) -> str:
+    """A text artifact of a run.
+
+    Raises:
+        ModelError: when the run has none of that name.
+        UnreachableError: when MLflow does not answer.
+    """
+    mlflow = _mlflow()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+        except Exception as error:  # the store's own errors: S3, HTTP, file
+            raise ModelError(
+                f"{name} of the run cannot be read ({type(error).__name__}: {str(error).splitlines()[0][:300]})",
+                where=f"MLflow run {run_id}",
+                fix="check that the run was logged by `register`, and MLflow's artifact store",
+            ) from error
+        return Path(path).read_text()
 
 
 def _identity(record: TrainingRecord) -> dict[str, str]:
