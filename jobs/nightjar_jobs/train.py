@@ -19,7 +19,7 @@ from nightjar.monitoring.reference import PREDICTION
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar.registry.live import LiveRun
 from nightjar.registry.models import FINGERPRINT_TAG
-from nightjar.training import model
+from nightjar.training import baseline, model
 from nightjar.training.boosting import Boosted, boost, engine_params
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.collective import collective
@@ -39,11 +39,13 @@ HISTORY_FILE = "history.json"
 def run(spec: JobSpec) -> JobResult:
     """Train the model of ``spec.use_case`` on the run's frozen training set; this process is one rank of it.
 
-    Writes ``<output>/model/`` and ``<output>/history.json`` (validation AUC by round). With the same training set,
-    seed and number of ranks and threads the model's files are the same to the byte.
+    Writes ``<output>/model/``, ``<output>/baseline.json`` and ``<output>/history.json`` (validation AUC by round). With
+    the same training set, recipe, seed and number of ranks the model's files are the same to the byte, whatever the
+    number of threads, and also when a killed training went on from a checkpoint.
 
     Returns:
-        On rank 0 the result. ``values``: ``model`` (URI), ``model_sha256``, ``training_set_sha256``.
+        On rank 0 the result. ``values``: ``model`` (URI), ``model_sha256``, ``baseline`` (folder), ``baseline_sha256``,
+        ``training_set_sha256``.
 
     Raises:
         TrainingError: when a rank is missing, fails, has nothing to train on, or runs out of memory.
@@ -107,11 +109,20 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
         )
         trained = time.monotonic()
         profile = _prediction_profile(group, boosted, validation)
+        profiled = time.monotonic()
+        simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
+        fitted = time.monotonic()
         peaks = group.exchange(peak_memory())
     if rank != 0:
         return JobResult(status="succeeded")
     saved = _save(spec, use_case, training_set, boosted, profile, world_size)
-    seconds = {"read": read - started, "train": trained - read, "save": time.monotonic() - trained}
+    baseline_sha256 = simple.save(spec.output)
+    seconds = {
+        "read": read - started,
+        "train": trained - read,
+        "baseline": fitted - profiled,
+        "save": time.monotonic() - fitted,
+    }
     log.info("validation AUC %.4f at round %d of %d", boosted.validation_auc, boosted.rounds, len(boosted.history))
     _to_ledger(spec, training_set, boosted, saved.sha256)
     checkpoints.clear()
@@ -130,6 +141,8 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
         values={
             "model": f"{spec.output}/model",
             "model_sha256": saved.sha256,
+            "baseline": spec.output,
+            "baseline_sha256": baseline_sha256,
             "training_set_sha256": training_set.sha256,
             "world_size": world_size,
             "external_memory": boosted.external_memory,

@@ -99,7 +99,8 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What a version must reach to be promoted. The champion, where there is one, must be beaten on the same holdout.
+    """What a version must reach to be promoted. It must beat the baseline (logistic regression) and the champion, where
+    there is one, on the same holdout.
 
     Attributes:
         floors: Metric name to its least value (``auc``, ``pr_auc``) on the holdout.

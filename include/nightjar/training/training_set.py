@@ -94,11 +94,6 @@ class TrainingSet:
     holdout: Split
     recipe: Recipe
 
-    @property
-    def base_rate(self) -> float:
-        """Share of positives in the training rows: what somebody without a model would say."""
-        return self.train.positives / self.train.rows
-
     def to_json(self) -> str:
         """Canonical JSON: the same training set gives the same bytes."""
         document = asdict(self)

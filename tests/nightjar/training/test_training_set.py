@@ -64,7 +64,6 @@ def test_a_training_set_survives_json_to_the_byte() -> None:
     again = TrainingSet.from_json(training_set.to_json())
     assert again == training_set
     assert again.to_json() == training_set.to_json()
-    assert training_set.base_rate == 0.4
 
 
 def test_labels_belong_to_the_night_before() -> None:
