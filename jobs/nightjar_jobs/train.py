@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nightjar.contracts.errors import TrainingError
@@ -84,45 +84,37 @@ def _live_run(spec: JobSpec) -> LiveRun | None:
     return LiveRun(uri, spec.use_case, spec.run_id, {FINGERPRINT_TAG: spec.fingerprint}) if uri else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Fitted:
+    """What the ranks have made together; the same on each of them.
+
+    Attributes:
+        boosted: The trees.
+        predictions: How their probabilities are distributed on the validation days.
+        simple: What they must beat.
+        peaks: Largest resident size of each rank so far, in bytes.
+        seconds: Phase to wall-clock seconds.
+    """
+
+    boosted: Boosted
+    predictions: Profile
+    simple: baseline.Baseline
+    peaks: list[int]
+    seconds: dict[str, float]
+
+
 def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: Group, report: Report) -> JobResult:
-    started = time.monotonic()
-    _check_same_data(group, training_set, where=training_set_uri(spec))
-    rank, world_size = group.contract.rank, group.contract.world_size
-    train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
-    validation = read_shard(spec.lake, training_set, training_set.validation, rank, world_size)
-    _check_shards(group, training_set, train, validation, where=training_set_uri(spec))
-    read = time.monotonic()
-    if rank == 0:
-        log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
+    rank = group.contract.rank
     checkpoints = Checkpoints.of(spec, _identity(spec, training_set))
     progress = Progress(training_set.train.rows, log.info if rank == 0 else _silent, report)
-    with collective(group):
-        boosted = boost(
-            train,
-            validation,
-            training_set.features,
-            training_set.recipe,
-            group=group,
-            threads=spec.threads_per_rank,
-            checkpoints=checkpoints,
-            progress=progress,
-        )
-        trained = time.monotonic()
-        profile = _prediction_profile(group, boosted, validation)
-        profiled = time.monotonic()
-        simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
-        fitted = time.monotonic()
-        peaks = group.exchange(peak_memory())
+    _check_same_data(group, training_set, where=training_set_uri(spec))
+    fitted = _fit(spec, training_set, group, checkpoints, progress)
     if rank != 0:
         return JobResult(status="succeeded")
-    saved = _save(spec, use_case, training_set, boosted, profile, world_size)
-    baseline_sha256 = simple.save(spec.output)
-    seconds = {
-        "read": read - started,
-        "train": trained - read,
-        "baseline": fitted - profiled,
-        "save": time.monotonic() - fitted,
-    }
+    began = time.monotonic()
+    boosted = fitted.boosted
+    saved = _save(spec, use_case, training_set, boosted, fitted.predictions, group.contract.world_size)
+    baseline_sha256 = fitted.simple.save(spec.output)
     log.info("validation AUC %.4f at round %d of %d", boosted.validation_auc, boosted.rounds, len(boosted.history))
     _to_ledger(spec, training_set, boosted, saved.sha256)
     checkpoints.clear()
@@ -136,7 +128,7 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
             "validation_auc": boosted.validation_auc,
             "rounds": float(boosted.rounds),
             "rows_per_second": progress.rows_per_second,
-            "peak_memory_megabytes": max(peaks) / 1e6,
+            "peak_memory_megabytes": max(fitted.peaks) / 1e6,
         },
         values={
             "model": f"{spec.output}/model",
@@ -144,13 +136,46 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
             "baseline": spec.output,
             "baseline_sha256": baseline_sha256,
             "training_set_sha256": training_set.sha256,
-            "world_size": world_size,
+            "world_size": group.contract.world_size,
             "external_memory": boosted.external_memory,
             "device": boosted.params["device"],
-            "peak_memory_bytes": peaks,
+            "peak_memory_bytes": fitted.peaks,
         },
-        seconds={name: round(value, 3) for name, value in seconds.items()},
+        seconds={name: round(value, 3) for name, value in {**fitted.seconds, "save": time.monotonic() - began}.items()},
     )
+
+
+def _fit(
+    spec: JobSpec, training_set: TrainingSet, group: Group, checkpoints: Checkpoints, progress: Progress
+) -> _Fitted:
+    """Read this rank's shards, and fit trees and baseline to them together with the other ranks."""
+    times = [time.monotonic()]
+    rank, world_size = group.contract.rank, group.contract.world_size
+    train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
+    validation = read_shard(spec.lake, training_set, training_set.validation, rank, world_size)
+    _check_shards(group, training_set, train, validation, where=training_set_uri(spec))
+    if rank == 0:
+        log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
+    times.append(time.monotonic())
+    with collective(group):
+        boosted = boost(
+            train,
+            validation,
+            training_set.features,
+            training_set.recipe,
+            group=group,
+            threads=spec.threads_per_rank,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
+        times.append(time.monotonic())
+        predictions = _prediction_profile(group, boosted, validation)
+        simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
+        times.append(time.monotonic())
+        peaks = group.exchange(peak_memory())
+    phases = zip(("read", "train", "baseline"), times, times[1:], strict=False)
+    seconds = {name: end - start for name, start, end in phases}
+    return _Fitted(boosted=boosted, predictions=predictions, simple=simple, peaks=peaks, seconds=seconds)
 
 
 def _identity(spec: JobSpec, training_set: TrainingSet) -> dict[str, Any]:

@@ -311,7 +311,15 @@ sys.exit(run_rank(train.run, JobSpec.from_json({run.spec("train").to_json()!r}),
     assert "train on more ranks" in run.result("train").error
 
 
-def test_a_gpu_out_of_memory_is_out_of_memory() -> None:
+def test_only_the_rank_that_is_out_of_memory_says_so() -> None:
+    theirs = TrainingError("rank 1 failed: rank 1 ran out of memory after 9 MB: out of memory", where="x", fix="y")
+    theirs.__cause__ = RuntimeError("Connection reset by peer")
+    assert out_of_memory(theirs, 0) is None
+    engine = TrainingError("XGBoost gave up", where="x", fix="y")
+    engine.__cause__ = RuntimeError("std::bad_alloc")
+    mine = out_of_memory(engine, 3)
+    assert mine is not None
+    assert mine.what.startswith("rank 3 ran out of memory")
     assert out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 3) is not None
     assert out_of_memory(RuntimeError("something else"), 3) is None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.errors import NightjarError, TrainingError
 
 # What XGBoost and torch say of allocations that failed, on CPU and GPU.
 _WORDS = ("bad_alloc", "out of memory", "Memory allocation error", "can't allocate memory")
@@ -41,7 +41,9 @@ def out_of_memory(error: BaseException, rank: int) -> TrainingError | None:
 
     A rank that the kernel kills instead is named by its launcher.
     """
-    if not isinstance(error, MemoryError) and not any(words in str(error) for words in _WORDS):
+    # an error of ours has words of its own, those of another rank perhaps: what counts is what it came from
+    origin = error.__cause__ if isinstance(error, NightjarError) else error
+    if not isinstance(origin, MemoryError) and not any(words in str(origin) for words in _WORDS):
         return None
     return TrainingError(
         f"rank {rank} ran out of memory after {peak_memory() / 1e6:,.0f} MB",
