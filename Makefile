@@ -7,13 +7,13 @@ NIGHTJAR := .venv/bin/python -m nightjar.local
 IN := $(NIGHTJAR) env
 
 # Values reach the commands as environment variables, never through a shell line.
-export DATE FROM TO SQL NAME EXIT FORCE
+export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION
 
-.PHONY: help run test test-fast lint format setup setup-dev night backfill train query new-use-case bench-night lock clean
+.PHONY: help run test test-fast lint format setup setup-dev night backfill train query reproduce new-use-case bench-night bench-train lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
-	  printf "  %-44s %s\n", "make " target[1] " " $$2, $$3 }' $(firstword $(MAKEFILE_LIST))
+	  printf "  %-46s %s\n", "make " target[1] " " $$2, $$3 }' $(firstword $(MAKEFILE_LIST))
 
 run: setup ## [EXIT=1] | Set up, start the servers, load history, train, run three nights; EXIT=1 then stops
 	@exec $(NIGHTJAR) run
@@ -52,11 +52,17 @@ train: setup ## [FORCE=1] | Train on the first history and print the AUC; FORCE=
 query: setup ## [SQL="SELECT ..."] | Read the lake's tables with DuckDB; without SQL, list them
 	@exec $(NIGHTJAR) query
 
+reproduce: setup ## VERSION=1 | Train a registered version again from what MLflow logged, and compare hashes
+	@exec $(NIGHTJAR) reproduce
+
 new-use-case: setup ## NAME=churn | Write the folder and the DAG file of a new use case
 	@exec $(NIGHTJAR) new-use-case
 
 bench-night: setup ## | Measure one night against a plain script; one line of JSON
 	@exec $(IN) python benchmarks/night.py
+
+bench-train: setup ## [ROWS=2000000] [DEVICE=cuda] | Measure training against plain xgb.train; one line of JSON
+	@exec $(IN) python benchmarks/train.py
 
 lock: setup-dev ## | Resolve the dependencies of pyproject.toml anew into requirements/
 	@exec $(NIGHTJAR) lock

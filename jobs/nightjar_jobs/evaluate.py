@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nightjar.contracts.job import JobResult, JobSpec
@@ -14,6 +15,7 @@ from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models
+from nightjar.training.baseline import Baseline
 from nightjar.training.model import TabularModel
 from nightjar.training.shards import check_counts, read_days
 from nightjar.training.training_set import TrainingSet, training_set_uri
@@ -21,7 +23,11 @@ from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
+
+    Predict = Callable[[pa.Table], NDArray[np.float64]]
+    """Rows of a feature table to probabilities, one a row."""
 
 log = logging.getLogger(__name__)
 JUDGED_AGAINST = "judged_against.json"
@@ -29,7 +35,7 @@ JUDGED_AGAINST = "judged_against.json"
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Measure the run's model, the champion where there is one, and the base rate, on the frozen holdout, read once.
+    """Measure the run's model, the champion where there is one, and the baseline, on the frozen holdout, read once.
 
     Returns:
         ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>`` and ``baseline_holdout_<metric>`` for auc,
@@ -43,12 +49,19 @@ def run(spec: JobSpec) -> JobResult:
     started = time.monotonic()
     trained = earlier_result(spec, "train").values
     training_set = TrainingSet.of_run(spec)
-    contenders = {CHALLENGER: TabularModel.load(trained["model"], sha256=trained["model_sha256"])}
+    challenger = TabularModel.load(trained["model"], sha256=trained["model_sha256"])
+    baseline = Baseline.load(trained["baseline"], sha256=trained["baseline_sha256"])
     champion = _champion(spec, trained["model_sha256"])
-    if champion is not None:
-        contenders[CHAMPION] = models.fetch(champion)
+    best = models.fetch(champion) if champion else None
+    columns = {feature.name for model in (challenger, best) if model for feature in model.card.features}
+    contenders: dict[str, Predict] = {
+        BASELINE: baseline.predict,
+        CHALLENGER: partial(challenger.predict, threads=spec.threads_per_rank),
+    }
+    if best:
+        contenders[CHAMPION] = partial(best.predict, threads=spec.threads_per_rank)
     loaded = time.monotonic()
-    labels, predictions = _predict(spec, training_set, contenders)
+    labels, predictions = _predict(spec, training_set, sorted(columns), contenders)
     metrics: dict[str, float] = {}
     for prefix, values in predictions.items():
         measured = all_metrics(labels, values)
@@ -84,23 +97,21 @@ def _champion(spec: JobSpec, own_sha256: str) -> models.ModelVersion | None:
 
 
 def _predict(
-    spec: JobSpec, training_set: TrainingSet, contenders: Mapping[str, TabularModel]
+    spec: JobSpec, training_set: TrainingSet, columns: Sequence[str], contenders: Mapping[str, Predict]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Labels of the holdout, and each contender's predictions on it, a day at a time; the base rate is one of them."""
+    """Labels of the holdout, and each contender's predictions on it, a day at a time."""
     import numpy as np
 
-    columns = sorted({feature.name for model in contenders.values() for feature in model.card.features})
     labels: list[NDArray[np.float64]] = []
     predictions: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}
     for _, rows in read_days(spec.lake, training_set, training_set.holdout.days, columns):
         labels.append(rows["label"].to_numpy())
-        for prefix, model in contenders.items():
-            predictions[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
+        for prefix, predict in contenders.items():
+            predictions[prefix].append(predict(rows))
     truth = np.concatenate(labels)
     where = training_set_uri(spec)
     check_counts("holdout", training_set.holdout, len(truth), int(truth.sum()), where=where)
-    of_base_rate = np.full(len(truth), training_set.base_rate)
-    return truth, {BASELINE: of_base_rate, **{prefix: np.concatenate(p) for prefix, p in predictions.items()}}
+    return truth, {prefix: np.concatenate(p) for prefix, p in predictions.items()}
 
 
 if __name__ == "__main__":

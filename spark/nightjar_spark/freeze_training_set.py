@@ -21,7 +21,15 @@ from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.results import finished_result
 from nightjar.monitoring.profile import ProfiledColumn
-from nightjar.training.training_set import PROFILE_FILE, DayCount, TrainingSet, night_of, split_days, training_set_uri
+from nightjar.training.training_set import (
+    PROFILE_FILE,
+    DayCount,
+    Recipe,
+    TrainingSet,
+    night_of,
+    split_days,
+    training_set_uri,
+)
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 from nightjar_spark.profiling import profile_frame
@@ -89,6 +97,7 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         key=use_case.key,
         features=use_case.features,
         categories=_vocabularies([day for day in days if day.count.day in training_days], use_case),
+        recipe=Recipe.of(use_case.training),
         **splits,
     )
     nights = [night_of(day) for day in splits["train"].days]

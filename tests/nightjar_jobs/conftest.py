@@ -31,7 +31,7 @@ from nightjar.lake import delta, files
 from nightjar.monitoring.profile import ProfiledColumn
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar.training.launch import LocalRanks, free_port
-from nightjar.training.training_set import DayCount, TrainingSet, night_of, split_days
+from nightjar.training.training_set import DayCount, Recipe, TrainingSet, night_of, split_days
 
 USE_CASE = load_use_case("flight_delay")
 FIRST_DAY = date(2013, 1, 2)
@@ -61,7 +61,7 @@ def write_day(lake: str, use_case: UseCase, day: date, *, rows: int = ROWS_A_DAY
     features = _values(rng, use_case.feature_table, day, rows)
     features["ds"] = [night_of(day)] * rows
     numeric = [f.name for f in use_case.features if f.kind == "numeric"]
-    strength = 1.5 * np.asarray(features[numeric[0]]) - 1.0
+    strength = 3.0 * np.abs(np.asarray(features[numeric[0]])) - 3.0  # no straight line fits it
     features[numeric[0]] = [None if i % 17 == 0 else v for i, v in enumerate(features[numeric[0]])]
     labels = {name: features[name] for name in use_case.key}
     labels["ds"] = [day] * rows
@@ -93,6 +93,7 @@ def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
             for f in use_case.features
             if f.kind == "categorical"
         },
+        recipe=Recipe.of(use_case.training),
         **splits,
     )
     columns = [ProfiledColumn(f.name, f.kind) for f in use_case.features]

@@ -55,7 +55,7 @@ def test_the_first_model_becomes_champion_and_leads_back_to_its_data(
     run = start("a")
     evaluated = _do(run, "evaluate")
     assert evaluated.metrics["holdout_auc"] > 0.72
-    assert evaluated.metrics["baseline_holdout_auc"] == 0.5
+    assert 0.4 < evaluated.metrics["baseline_holdout_auc"] < 0.6
     assert evaluated.metrics["holdout_brier"] < evaluated.metrics["baseline_holdout_brier"]
     assert evaluated.metrics["holdout_rows"] == evaluated.rows_in == 2030
     registered = _do(run, "register")

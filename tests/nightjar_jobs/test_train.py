@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.dataset as ds
 import pytest
 
@@ -17,6 +21,7 @@ from nightjar.contracts.errors import RowCountError, TrainingError
 from nightjar.lake import delta, files
 from nightjar.monitoring.profile import Profile
 from nightjar.training.launch import free_port
+from nightjar.training.memory import out_of_memory
 from nightjar.training.model import TabularModel
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, read_shard
@@ -52,7 +57,8 @@ def test_the_exact_validation_auc_is_the_one_reported(trained: Any) -> None:
     training_set = TrainingSet.of_run(trained.spec("train"))
     shard = read_shard(trained.lake, training_set, training_set.validation)
     model = TabularModel.load(result.values["model"])
-    exact = roc_auc_score(shard.labels, model.booster.inplace_predict(shard.matrix))
+    predicted = [(labels, model.booster.inplace_predict(matrix)) for matrix, labels in shard.batches()]
+    exact = roc_auc_score(*map(np.concatenate, zip(*predicted, strict=True)))
     assert result.metrics["validation_auc"] == pytest.approx(exact, abs=1e-4)
 
 
@@ -122,11 +128,93 @@ def test_a_rank_killed_while_boosting_ends_all_with_a_clear_error(new_run: MakeR
     assert [event["reason"] for event in run.events("failure")] == [result.error]
 
 
+KILLS = (
+    ("2 ranks, 1885 training rows", (0,)),
+    ("round 1 of", (1,)),
+    ("checkpoint after round 25", (0, 1)),
+    ("going on after round 25", (0, 1)),
+    ("checkpoint after round 50", (1,)),
+    ("checkpoint after round 75", (0, 1)),
+    ("checkpoint after round 100", (0,)),
+    ("checkpoint after round 125", (0, 1)),
+    ("checkpoint after round 150", (0, 1)),
+    ("validation AUC", (0,)),
+)
+"""What rank 0 says before ranks are killed, and which: while it reads, boosts, keeps a checkpoint, and saves."""
+
+
+def test_a_training_killed_at_ten_points_ends_with_the_bytes_of_an_undisturbed_one(
+    trained: Any, new_run: MakeRun
+) -> None:
+    run = new_run("killed-ten-times")
+    run.freeze()
+    for number, (said, victims) in enumerate(KILLS):
+        launched = run.launch("train")
+        pids = [rank.process.pid for rank in launched.ranks._ranks]
+        tell = launched.ranks.on_line
+
+        def kill(line: str, said: str = said, victims: Any = victims, pids: Any = pids, tell: Any = tell) -> None:
+            tell(line)
+            if line.startswith(said):
+                for victim in victims:
+                    os.kill(pids[victim], signal.SIGKILL)
+
+        launched.ranks.on_line = kill
+        launched.ranks.wait()
+        assert any(line.startswith(said) for line in launched.lines), (number, launched.lines)
+        assert run.result("train").status == "failed", number
+    result = run("train")
+    assert result.status == "succeeded", result.error
+    assert _model_bytes(run) == _model_bytes(trained)
+    history = "train/history.json"
+    assert files.read_text(f"{run.spec('train').run_dir}/{history}") == files.read_text(
+        f"{trained.spec('train').run_dir}/{history}"
+    )
+    assert files.list_files(f"{run.spec('train').output}/checkpoint") == []
+
+
+def test_a_checkpoint_that_was_cut_is_said_and_the_model_is_the_same(trained: Any, new_run: MakeRun) -> None:
+    run = new_run("cut")
+    run.freeze()
+    launched = run.launch("train")
+    tell, pids = launched.ranks.on_line, [rank.process.pid for rank in launched.ranks._ranks]
+
+    def kill(line: str) -> None:
+        tell(line)
+        if line.startswith("checkpoint after round 50"):
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+
+    launched.ranks.on_line = kill
+    launched.ranks.wait()
+    path = Path(run.spec("train").output, "checkpoint", "round-000050.bin")
+    path.write_bytes(path.read_bytes()[:1000])
+    launched = run.launch("train")
+    launched.ranks.wait()
+    assert any("WARNING checkpoint not used: round-000050.bin was cut" in line for line in launched.lines)
+    assert run.result("train").status == "succeeded"
+    assert _model_bytes(run) == _model_bytes(trained)
+
+
+def test_a_full_disk_at_a_checkpoint_fails_clearly_on_all_ranks(new_run: MakeRun) -> None:
+    run = new_run("full")
+    run.freeze()
+    folder = Path(run.spec("train").output, "checkpoint")
+    # a file system of 64 KiB in the place of the checkpoints
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small file system needs root: {mounted.stderr.decode().strip()}")
+    try:
+        result = run("train")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert (result.status, result.error_kind) == ("failed", "storage_full")
+    assert result.error.startswith("no space left")
+
+
 def test_a_rank_that_never_comes_is_named_by_rank_0(new_run: MakeRun) -> None:
     """Rank 0 alone, as when a pod stays pending."""
-    import subprocess
-    import sys
-
     run = new_run("alone")
     run.freeze()
     spec = run.spec("train")
@@ -153,31 +241,87 @@ def test_without_a_frozen_training_set_the_error_says_which_task(new_run: MakeRu
     assert "freeze_training_set" in result.error
 
 
-def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) -> list[Exception | None]:
-    """``_check_shards`` on ranks that hold (train rows, validation rows)."""
-    import numpy as np
-
+def _on_ranks(world_size: int, check: Callable[[Group, int], None]) -> list[Exception | None]:
+    """What ``check`` raises on each of so many ranks."""
     port = free_port()
-    errors: list[Exception | None] = [None] * len(counts)
+    errors: list[Exception | None] = [None] * world_size
 
     def one(rank: int) -> None:
-        contract = LaunchContract(rank=rank, world_size=len(counts), master_addr="127.0.0.1", master_port=port)
+        contract = LaunchContract(rank=rank, world_size=world_size, master_addr="127.0.0.1", master_port=port)
         group = Group(contract, "job", timeout_seconds=10)
-        shards = [
-            Shard(matrix=np.empty((rows, 3), dtype=np.float32), labels=(np.arange(rows) % 2).astype(np.float32))
-            for rows in counts[rank]
-        ]
         try:
-            train._check_shards(group, training_set, *shards, where="here")
+            check(group, rank)
         except Exception as error:
             errors[rank] = error
 
-    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(len(counts))]
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(world_size)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     return errors
+
+
+def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) -> list[Exception | None]:
+    """``_check_shards`` on ranks that hold (train rows, validation rows)."""
+
+    def check(group: Group, rank: int) -> None:
+        shards = [Shard(columns=3, rows=rows, positives=rows // 2) for rows in counts[rank]]
+        train._check_shards(group, training_set, *shards, where="here")
+
+    return _on_ranks(len(counts), check)
+
+
+def test_ranks_that_disagree_on_the_data_are_the_same_clear_error_on_every_rank(trained: Any) -> None:
+    mine = TrainingSet.of_run(trained.spec("train"))
+    other = replace(mine, tables={**mine.tables, "features/flight_delay": 7})
+    errors = _on_ranks(3, lambda group, rank: train._check_same_data(group, other if rank == 2 else mine, where="here"))
+    assert all(isinstance(error, TrainingError) for error in errors)
+    assert len({str(error) for error in errors}) == 1
+    assert "rank 2 has read another training set than rank 0" in str(errors[0])
+    assert "features/flight_delay 7, not 33" in str(errors[0])
+
+
+def test_out_of_memory_is_said_by_the_rank_that_it_happens_to(new_run: MakeRun) -> None:
+    run = new_run("little-memory", world_size=1)
+    run.freeze()
+    # the limit comes when all is imported, so that it is the training which does not fit
+    program = f"""
+import resource, sys
+from nightjar.contracts.job import JobSpec
+from nightjar.training import shards
+from nightjar_jobs import train
+from nightjar_jobs.runner import run_rank
+
+read = shards.Shard.append
+
+def append(shard, matrix, labels):
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 2**29, size + 2**29))
+    matrix.repeat(1_000_000)
+    read(shard, matrix, labels)
+
+shards.Shard.append = append
+sys.exit(run_rank(train.run, JobSpec.from_json({run.spec("train").to_json()!r}), rank=0))
+"""
+    contract = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **contract}, check=False)
+    assert done.returncode == 3
+    assert run.result("train").error.startswith("rank 0 ran out of memory after ")
+    assert "train on more ranks" in run.result("train").error
+
+
+def test_only_the_rank_that_is_out_of_memory_says_so() -> None:
+    theirs = TrainingError("rank 1 failed: rank 1 ran out of memory after 9 MB: out of memory", where="x", fix="y")
+    theirs.__cause__ = RuntimeError("Connection reset by peer")
+    assert out_of_memory(theirs, 0) is None
+    engine = TrainingError("XGBoost gave up", where="x", fix="y")
+    engine.__cause__ = RuntimeError("std::bad_alloc")
+    mine = out_of_memory(engine, 3)
+    assert mine is not None
+    assert mine.what.startswith("rank 3 ran out of memory")
+    assert out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 3) is not None
+    assert out_of_memory(RuntimeError("something else"), 3) is None
 
 
 def test_an_empty_shard_is_the_same_clear_error_on_every_rank(trained: Any) -> None:

@@ -75,6 +75,8 @@ class Training:
         validation_days: Days before the holdout that early stopping looks at.
         holdout_days: Last days of the training interval, touched once, for the gate.
         seed: Of everything random.
+        checkpoint_every_rounds: A killed training goes on from the last multiple of this. It is part of what decides
+            the model's bytes: columns are sampled anew after each checkpoint.
     """
 
     world_size: int = 2
@@ -84,11 +86,21 @@ class Training:
     validation_days: int = 7
     holdout_days: int = 14
     seed: int = 20130401
+    checkpoint_every_rounds: int = 25
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every_rounds < 1:
+            raise ConfigurationError(
+                f"checkpoint_every_rounds {self.checkpoint_every_rounds} is no number of rounds",
+                where="training of the use case",
+                fix="give a whole number from 1",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What a version must reach to be promoted. The champion, where there is one, must be beaten on the same holdout.
+    """What a version must reach to be promoted. It must beat the baseline (logistic regression) and the champion, where
+    there is one, on the same holdout.
 
     Attributes:
         floors: Metric name to its least value (``auc``, ``pr_auc``) on the holdout.

@@ -34,7 +34,8 @@ def judge(gate: Gate, metrics: Mapping[str, float], *, champion: str | None) -> 
 
     Args:
         gate: Floors, ceilings, rows and improvement asked for.
-        metrics: ``holdout_<metric>`` and, with a champion, ``champion_holdout_<metric>``.
+        metrics: ``holdout_<metric>``, ``baseline_holdout_<metric>`` and, with a champion,
+            ``champion_holdout_<metric>``.
         champion: The champion's version; None when there is none.
 
     Raises:
@@ -50,11 +51,13 @@ def judge(gate: Gate, metrics: Mapping[str, float], *, champion: str | None) -> 
         )
     checks = [_bound(metrics, name, bound, floor=True) for name, bound in sorted(gate.floors.items())]
     checks += [_bound(metrics, name, bound, floor=False) for name, bound in sorted(gate.ceilings.items())]
+    checks.append(_beats(gate, metrics, BASELINE, "the baseline", by_more_than=0.0))
     good_enough = all(passed for passed, _ in checks)
     if champion is None:
         reasons = (*(reason for _, reason in checks), "there is no champion to beat")
         return Verdict(decision="promote" if good_enough else "refused", reasons=reasons)
-    better, reason = _beats(gate, metrics, champion)
+    of_champion = f"champion version {champion}"
+    better, reason = _beats(gate, metrics, CHAMPION, of_champion, by_more_than=gate.min_improvement)
     reasons = (*(text for _, text in checks), reason)
     return Verdict(decision="promote" if good_enough and better else "keep", reasons=reasons)
 
@@ -77,18 +80,20 @@ def _bound(metrics: Mapping[str, float], name: str, bound: float, *, floor: bool
     return passed, f"{name} {value:.4f} {'keeps' if passed else 'misses'} the {word} {bound:g}"
 
 
-def _beats(gate: Gate, metrics: Mapping[str, float], champion: str) -> tuple[bool, str]:
+def _beats(
+    gate: Gate, metrics: Mapping[str, float], prefix: str, name: str, *, by_more_than: float
+) -> tuple[bool, str]:
     """Whether the challenger is better by more than asked; equal is not better."""
-    for name in ("rows", "positives"):
-        if _figure(metrics, CHALLENGER + name) != _figure(metrics, CHAMPION + name):
+    for count in ("rows", "positives"):
+        if _figure(metrics, CHALLENGER + count) != _figure(metrics, prefix + count):
             raise GateError(
-                "challenger and champion were not measured on the same holdout",
-                where=CHAMPION + name,
+                f"challenger and {name} were not measured on the same holdout",
+                where=prefix + count,
                 fix="clear evaluate of this run",
             )
     metric = gate.decisive_metric
-    mine, theirs = _figure(metrics, CHALLENGER + metric), _figure(metrics, CHAMPION + metric)
-    better = mine - theirs > gate.min_improvement
-    compared = f"{metric} {mine:.6f} against {theirs:.6f} of champion version {champion}"
-    asked = f"by more than {gate.min_improvement:g}"
+    mine, theirs = _figure(metrics, CHALLENGER + metric), _figure(metrics, prefix + metric)
+    better = mine - theirs > by_more_than
+    compared = f"{metric} {mine:.6f} against {theirs:.6f} of {name}"
+    asked = f"by more than {by_more_than:g}"
     return better, f"{compared}: {'better' if better else 'not better'} {asked}"

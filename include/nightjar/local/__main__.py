@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError
 from nightjar.local import commands, server_environment
@@ -17,7 +17,6 @@ from nightjar.local.paths import Paths
 from nightjar.local.scaffold import new_use_case
 from nightjar.local.steps import SetupError
 
-COMMANDS = ("run", "night", "backfill", "train", "query", "new-use-case", "lock", "jars", "env")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -37,26 +36,24 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
 def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     paths = Paths.here()
     command, *rest = arguments or [""]
-    if command == "run":
-        commands.run(paths, stay=environ.get("EXIT", "") in {"", "0"})
-    elif command == "night":
-        commands.night(paths, _given(environ, "DATE"))
-    elif command == "backfill":
-        backfill(paths, _given(environ, "FROM"), _given(environ, "TO"))
-    elif command == "train":
-        commands.train(paths, again=environ.get("FORCE", "") not in {"", "0"})
-    elif command == "query":
-        commands.query(paths, environ.get("SQL", ""))
-    elif command == "new-use-case":
-        new_use_case(paths.root, _given(environ, "NAME"))
-    elif command == "lock":
-        lock(paths)
-    elif command == "jars":
-        commands.jars(paths)
-    elif command == "env" and rest:
+    if command == "env" and rest:
         os.execvpe(rest[0], rest, server_environment.tools(paths, environ))  # noqa: S606 - what make asks for
-    else:
-        raise ConfigurationError(f"there is no command {command!r}", where="nightjar.local", fix=", ".join(COMMANDS))
+    run: dict[str, Callable[[], object]] = {
+        "run": lambda: commands.run(paths, stay=environ.get("EXIT", "") in {"", "0"}),
+        "night": lambda: commands.night(paths, _given(environ, "DATE")),
+        "backfill": lambda: backfill(paths, _given(environ, "FROM"), _given(environ, "TO")),
+        "train": lambda: commands.train(paths, again=environ.get("FORCE", "") not in {"", "0"}),
+        "reproduce": lambda: commands.reproduce(paths, _given(environ, "VERSION")),
+        "query": lambda: commands.query(paths, environ.get("SQL", "")),
+        "new-use-case": lambda: new_use_case(paths.root, _given(environ, "NAME")),
+        "lock": lambda: lock(paths),
+        "jars": lambda: commands.jars(paths),
+    }
+    if command not in run:
+        raise ConfigurationError(
+            f"there is no command {command!r}", where="nightjar.local", fix=", ".join([*run, "env"])
+        )
+    run[command]()
 
 
 def _given(environ: Mapping[str, str], name: str) -> str:

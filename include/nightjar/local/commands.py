@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.local import plan, results, summary
 from nightjar.local.airflow_login import USER, admin_password
-from nightjar.local.follow import POLL_SECONDS, Request
+from nightjar.local.follow import POLL_SECONDS, Request, RunFailedError
 from nightjar.local.jars import resolve as resolve_jars
 from nightjar.local.java import HOW_TO_GET_IT, find_java_home
 from nightjar.local.paths import Paths
@@ -73,6 +74,18 @@ def train(paths: Paths, *, again: bool) -> None:
         _ensure(session, progress, plan.history(use_case, *plan.HISTORY))
         _ensure(session, progress, request)
         progress.say(results.training_outcome(paths.lake, request).line())
+
+
+def reproduce(paths: Paths, version: str) -> None:
+    """``make reproduce``: train a registered version again and compare hashes.
+
+    Raises:
+        RunFailedError: when it cannot be reproduced; the program has said why.
+    """
+    command = [sys.executable, "-m", "nightjar_jobs.reproduce", "--use-case", plan.USE_CASE, "--version", version]
+    with Progress() as progress, any_servers(paths, progress) as session:
+        if subprocess.run(command, env=dict(session.environ)).returncode:
+            raise RunFailedError(f"version {version} of {plan.USE_CASE} is not reproduced; see the lines above")
 
 
 def query(paths: Paths, sql: str) -> None:

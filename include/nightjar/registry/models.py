@@ -120,12 +120,12 @@ def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
         ModelError: when its files are not those that were trained (the version's tag says which).
         UnreachableError: when MLflow does not answer and the cache does not hold it.
     """
-    cached = _cached(model, folder)
+    folder_of_model = cached(model, folder)
     try:
-        return TabularModel.load(str(cached), sha256=model.sha256)
+        return TabularModel.load(str(folder_of_model), sha256=model.sha256)
     except ModelError:
         # a spoilt cache must not outlive its discovery; a spoilt artifact store fails again at the next try
-        shutil.rmtree(cached, ignore_errors=True)
+        shutil.rmtree(folder_of_model, ignore_errors=True)
         raise
 
 
@@ -140,7 +140,7 @@ def ship(model: ModelVersion, lake: str) -> tuple[TabularModel, str]:
     try:
         TabularModel.load(uri, sha256=model.sha256)
     except ModelError:  # not there yet, or spoilt there: its files are put (again)
-        upload(_cached(model, None), uri)
+        upload(cached(model), uri)
     return fetched, uri
 
 
@@ -191,12 +191,13 @@ def _version(document: Mapping[str, object]) -> ModelVersion:
     )
 
 
-def _cached(model: ModelVersion, folder: str | None) -> Path:
+def cached(model: ModelVersion, folder: str | None = None) -> Path:
+    """The version's folder in the local cache, downloaded when it is not there; not checked, see :func:`fetch`."""
     root = Path(folder or os.environ.get("NIGHTJAR_MODEL_CACHE") or f"{tempfile.gettempdir()}/nightjar-models")
-    cached = (root / model.sha256).absolute()
-    if not (cached / SUMS_FILE).exists():
-        _download(model, cached)
-    return cached
+    target = (root / model.sha256).absolute()
+    if not (target / SUMS_FILE).exists():
+        _download(model, target)
+    return target
 
 
 def _download(model: ModelVersion, target: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import UnreachableError
+from nightjar.contracts.errors import ModelError, UnreachableError
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import Feature
 from nightjar.registry import models, rest
@@ -19,9 +19,12 @@ from nightjar.training.model import download as download_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 REQUIREMENTS = ("numpy", "pandas", "pyarrow", "xgboost")
 """What a loaded model needs; named, because MLflow takes 20 s to find out by itself."""
+BY_ROUND = "validation_auc_by_round"
+"""The metric that grows while a training runs (:class:`nightjar.training.progress.Progress`)."""
 _DATA = "nightjar_model"
 
 
@@ -96,6 +99,26 @@ def download(uri: str, folder: str) -> Path:
     return Path(path)
 
 
+def read_text(run_id: str, name: str) -> str:
+    """A text artifact of a run.
+
+    Raises:
+        ModelError: when the run has none of that name.
+        UnreachableError: when MLflow does not answer.
+    """
+    mlflow = _mlflow()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+        except Exception as error:  # the store's own errors: S3, HTTP, file
+            raise ModelError(
+                f"{name} of the run cannot be read ({type(error).__name__}: {str(error).splitlines()[0][:300]})",
+                where=f"MLflow run {run_id}",
+                fix="check that the run was logged by `register`, and MLflow's artifact store",
+            ) from error
+        return Path(path).read_text()
+
+
 def _identity(record: TrainingRecord) -> dict[str, str]:
     return {tag: record.tags[tag] for tag in (models.SHA256_TAG, models.FINGERPRINT_TAG)}
 
@@ -118,26 +141,37 @@ def _mlflow() -> ModuleType:
 
 
 def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
-    """A run with parameters, metrics and artifacts; what a broken earlier try left is deleted."""
+    """The run that grew while the training ran, or a new one, completed with parameters, metrics and artifacts.
+
+    What MLflow has already, from then or from a broken earlier try, is not written twice.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
     experiment = client.get_experiment_by_name(record.use_case)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(record.use_case)
-    same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in _identity(record).items())
-    for old in client.search_runs([experiment_id], filter_string=same):
-        client.delete_run(old.info.run_id)
-    run = client.create_run(experiment_id, run_name=record.run_name)
-    started = run.info.start_time
+    run = _run_of(client, experiment_id, record) or client.create_run(experiment_id, run_name=record.run_name)
+    run_id, started = run.info.run_id, run.info.start_time
+    told = {metric.step for metric in client.get_metric_history(run_id, BY_ROUND)}
     metrics = [Metric(name, float(value), started, 0) for name, value in record.metrics.items()]
     metrics += [
-        Metric("validation_auc_by_round", value, started, step + 1) for step, value in enumerate(record.history)
+        Metric(BY_ROUND, value, started, step) for step, value in enumerate(record.history, start=1) if step not in told
     ]
     params = [Param(name, str(value)) for name, value in record.params.items()]
     tags = [RunTag(key, value) for key, value in record.tags.items()]
-    client.log_batch(run.info.run_id, metrics=metrics, params=params, tags=tags)
+    client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
     for name, text in record.texts.items():
-        client.log_text(run.info.run_id, text, name)
-    return str(run.info.run_id)
+        client.log_text(run_id, text, name)
+    return str(run_id)
+
+
+def _run_of(client: MlflowClient, experiment_id: str, record: TrainingRecord) -> Run | None:
+    """The run of this very training; one that was completed for another model is left alone."""
+    same = f"tags.`{models.FINGERPRINT_TAG}` = '{record.tags[models.FINGERPRINT_TAG]}'"
+    sha256 = record.tags[models.SHA256_TAG]
+    for run in client.search_runs([experiment_id], filter_string=same):
+        if run.data.tags.get(models.SHA256_TAG, sha256) == sha256:
+            return run
+    return None
 
 
 def _log_model(mlflow: ModuleType, run_id: str, record: TrainingRecord) -> str:

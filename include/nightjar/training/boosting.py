@@ -1,28 +1,24 @@
-"""Boosting over all ranks: the collective, the matrices, early stopping on the validation AUC, and progress."""
+"""Boosting over all ranks: round by round, with the exact validation AUC, early stopping, and checkpoints."""
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError
-from nightjar.contracts.use_case import Feature, Training
+from nightjar.contracts.use_case import Feature
 from nightjar.evaluation.metrics import auc_counts, auc_of_counts
+from nightjar.training import device, matrix
+from nightjar.training.checkpoint import Checkpoint, Checkpoints
+from nightjar.training.collective import sum_over_ranks
 from nightjar.training.engine import import_xgboost
+from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard
-
-PROGRESS_SECONDS = 2.0
-COLLECTIVE_SECONDS = 300
-"""How long a rank waits for the others inside one collective operation."""
-
-
-# Freeing the tracker of a failed training prints a C++ stack or crashes; the process ends with it instead.
-_trackers: list[Any] = []
+from nightjar.training.training_set import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +28,14 @@ class Boosted:
     Attributes:
         booster: The trees up to the best round (``xgboost.Booster``).
         history: Validation AUC after each round that was tried.
-        params: What the engine was given, save the number of threads.
+        params: What the engine was given, save what changes no byte of the model.
+        external_memory: Whether the bins were paged from scratch disk.
     """
 
     booster: Any
     history: tuple[float, ...]
     params: Mapping[str, Any]
+    external_memory: bool
 
     @property
     def rounds(self) -> int:
@@ -49,50 +47,16 @@ class Boosted:
         return self.history[self.rounds - 1]
 
 
-@contextmanager
-def collective(group: Group) -> Iterator[None]:
-    """Join XGBoost's collective; rank 0 runs its tracker on a free port, told to the others through ``group``."""
-    contract = group.contract
-    if contract.world_size == 1:
-        yield
-        return
-    import_xgboost()
-    from xgboost import collective as xgb_collective
-    from xgboost.tracker import RabitTracker
-
-    tracker, port = None, None
-    if contract.rank == 0:
-        address = socket.gethostbyname(contract.master_addr)
-        tracker = RabitTracker(
-            n_workers=contract.world_size, host_ip=address, sortby="task", timeout=COLLECTIVE_SECONDS
-        )
-        _trackers.append(tracker)
-        tracker.start()
-        port = tracker.worker_args()["dmlc_tracker_port"]
-    port = group.exchange(port)[0]
-    xgb_collective.init(
-        dmlc_communicator="rabit",
-        dmlc_tracker_uri=socket.gethostbyname(contract.master_addr),
-        dmlc_tracker_port=port,
-        dmlc_task_id=f"{contract.rank:05d}",  # the tracker sorts by it, so that ranks are ours
-        dmlc_timeout=COLLECTIVE_SECONDS,
-    )
-    yield  # a failed rank ends its process; leaving in order would wait for ranks that are gone
-    xgb_collective.finalize()
-    if tracker is not None:
-        tracker.wait_for(COLLECTIVE_SECONDS)
-        _trackers.remove(tracker)
-
-
 def boost(
     train: Shard,
     validation: Shard,
     features: tuple[Feature, ...],
-    training: Training,
+    recipe: Recipe,
     *,
     group: Group,
     threads: int,
-    say: Callable[[str], None],
+    checkpoints: Checkpoints,
+    progress: Progress,
 ) -> Boosted:
     """Train on this rank's shards together with the other ranks.
 
@@ -100,69 +64,97 @@ def boost(
         train: Rows to fit.
         validation: Rows that early stopping looks at.
         features: The matrix's columns.
-        training: Parameters, rounds, early stopping, seed.
+        recipe: Parameters, rounds, early stopping, seed, how often to keep a checkpoint.
         group: The ranks; every rank calls this.
         threads: Threads of this rank.
-        say: Takes a line of progress every few seconds, on rank 0.
+        checkpoints: Where an earlier try left off, and where this one leaves its own.
+        progress: Told of each round.
 
     Raises:
-        TrainingError: when a rank fails or the engine refuses.
+        TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
+        StorageFullError: when a checkpoint cannot be kept.
     """
-    xgb = import_xgboost()
-    params = engine_params(training, threads)
-    history: dict[str, dict[str, list[float]]] = {}
-    rows = sum(group.exchange(train.rows))
-    callbacks = [_progress(say if group.contract.rank == 0 else None, rows, training.num_rounds)]
-    if training.early_stopping_rounds is not None:
-        callbacks.append(
-            xgb.callback.EarlyStopping(
-                rounds=training.early_stopping_rounds,
-                metric_name="auc",
-                data_name="validation",
-                maximize=True,
-                save_best=True,
-            )
-        )
+    params = {**engine_params(recipe), "device": device.choose(group), "nthread": threads}
+    # all ranks alike: the two kinds of matrix talk to the other ranks differently while they are built
+    in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
+    checkpoint = checkpoints.agree(group)
+    history = list(checkpoint.history) if checkpoint else []
+    progress.start(history, recipe.num_rounds)
+    keeper = checkpoints if group.contract.rank == 0 else None
     try:
-        train_matrix = _matrix(train, features, params)
-        booster = xgb.train(
-            params,
-            train_matrix,
-            num_boost_round=training.num_rounds,
-            evals=[(_matrix(validation, features, params, reference=train_matrix), "validation")],
-            custom_metric=_global_auc,
-            evals_result=history,
-            verbose_eval=False,
-            callbacks=callbacks,
-        )
-    except xgb.core.XGBoostError as error:
+        with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
+            bins = _bins(train, validation, features, params, scratch)
+            booster = _rounds(bins, params, checkpoint, history, recipe, keeper, progress)
+            del bins  # XGBoost removes its own files
+    except import_xgboost().core.XGBoostError as error:
         raise group.lost_rank(timeout_seconds=3.0) or _engine_error(error) from error
+    booster.set_param({"device": device.CPU, "nthread": threads})  # as scoring will read it
     # the number of threads changes no byte of the model, so that it is not part of it
-    kept = {name: value for name, value in params.items() if name != "nthread"}
-    return Boosted(booster=booster, history=tuple(history["validation"]["auc"]), params=kept)
+    kept = {**engine_params(recipe), "device": str(params["device"]).split(":")[0]}
+    return Boosted(booster=booster, history=tuple(history), params=kept, external_memory=not in_memory)
 
 
-def _matrix(shard: Shard, features: tuple[Feature, ...], params: Mapping[str, Any], reference: Any = None) -> Any:
-    """The shard in the engine's bins; those of ``reference``, where given."""
-    return import_xgboost().QuantileDMatrix(
-        shard.matrix,
-        shard.labels,
-        ref=reference,
-        max_bin=int(params.get("max_bin", 256)),
-        feature_names=[feature.name for feature in features],
-        feature_types=["c" if feature.kind == "categorical" else "q" for feature in features],
-        enable_categorical=True,
-        nthread=params["nthread"],
-    )
+def _bins(
+    train: Shard, validation: Shard, features: tuple[Feature, ...], params: Mapping[str, Any], scratch: str | None
+) -> tuple[Any, Any]:
+    """Both shards as matrices of the engine."""
+    of_train = matrix.build(train, features, params, cache=scratch and f"{scratch}/train")
+    cache = scratch and f"{scratch}/validation"
+    return of_train, matrix.build(validation, features, params, cache=cache, reference=of_train)
 
 
-def engine_params(training: Training, threads: int) -> dict[str, Any]:
+def _rounds(
+    bins: tuple[Any, Any],
+    params: dict[str, Any],
+    checkpoint: Checkpoint | None,
+    history: list[float],
+    recipe: Recipe,
+    keeper: Checkpoints | None,
+    progress: Progress,
+) -> Any:
+    """Add rounds, and their AUC to ``history``, until it is enough; return the booster up to the round to keep."""
+    train, validation = bins
+    model_file = bytearray(checkpoint.state) if checkpoint else None
+    booster = import_xgboost().Booster(params, list(bins), model_file=model_file)
+    first = len(history)
+    while len(history) < recipe.num_rounds and not _stalled(history, recipe.early_stopping_rounds):
+        done = len(history)
+        if done % recipe.checkpoint_every_rounds == 0 and done > first:
+            _restart_sampling(booster)
+            if keeper is not None:
+                keeper.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
+        booster.update(train, done)
+        history.append(_global_auc(booster.predict(validation), validation.get_label(), done + 1))
+        progress.round_done(history)
+    # a slice is a booster of its own, which does not hold on to the matrices
+    return booster[: len(history) if recipe.early_stopping_rounds is None else _best(history) + 1]
+
+
+def _restart_sampling(booster: Any) -> None:
+    """Forget where the column sampler is, as a booster that is loaded from a checkpoint does not know it either.
+
+    Rows are sampled by seed and round (``seed_per_iteration``), but the sampler of columns lives in the tree updater
+    and counts on; nothing in the saved model says how far it is. Changing ``tree_method`` makes XGBoost make its
+    updaters anew, while the cached predictions stay (loading the model would compute them again, for all trees and
+    rows).
+    """
+    booster.set_param({"tree_method": "approx"})
+    booster.save_config()  # parameters take effect when they are next needed
+    booster.set_param({"tree_method": "hist"})
+
+
+def engine_params(recipe: Recipe) -> dict[str, Any]:
     """The use case's parameters, with those that Nightjar decides.
 
     Raises:
-        ConfigurationError: for an ``eval_metric`` other than AUC, by which early stopping decides.
+        ConfigurationError: for an ``eval_metric`` other than AUC, by which early stopping decides, or a ``tree_method``
+            other than ``hist``, which alone works on binned shards.
     """
-    params = dict(training.params)
+    params = dict(recipe.params)
+    if params.pop("tree_method", "hist") != "hist":
+        raise ConfigurationError(
+            "tree_method is not hist", where="training.params of the use case", fix="leave tree_method out"
+        )
     if params.pop("eval_metric", "auc") != "auc":
         raise ConfigurationError(
             "eval_metric is not auc",
@@ -171,45 +163,40 @@ def engine_params(training: Training, threads: int) -> dict[str, Any]:
         )
     return {
         "objective": "binary:logistic",
-        "tree_method": "hist",
         **params,
+        "tree_method": "hist",
         "disable_default_eval_metric": True,  # XGBoost's AUC over ranks is a mean of local ones; _global_auc is exact
-        "seed": training.seed,
-        "nthread": threads,
+        "seed": recipe.seed,
+        "seed_per_iteration": True,  # a round's sample must not depend on the process that trains it
     }
 
 
-def _global_auc(predictions: Any, matrix: Any) -> tuple[str, float]:
+def _best(history: Sequence[float]) -> int:
+    """The first round, from 0, with the best AUC."""
+    return max(range(len(history)), key=history.__getitem__)
+
+
+def _stalled(history: Sequence[float], patience: int | None) -> bool:
+    """Whether the last ``patience`` rounds were no better than the best before them."""
+    return patience is not None and bool(history) and len(history) - 1 - _best(history) >= patience
+
+
+def _global_auc(predictions: Any, labels: Any, rounds: int) -> float:
     """AUC over the validation rows of all ranks, from summed counts: the same figure on each of them."""
-    from xgboost import collective as xgb_collective
+    import numpy as np
 
-    counts = auc_counts(matrix.get_label(), predictions)
-    if xgb_collective.is_distributed():
-        counts = xgb_collective.allreduce(counts, xgb_collective.Op.SUM).reshape(counts.shape)
-    return "auc", auc_of_counts(counts)
-
-
-def _progress(say: Callable[[str], None] | None, rows: int, num_rounds: int) -> Any:
-    """A callback that says, every few seconds, how far training is."""
-    xgb = import_xgboost()
-    started = said = time.monotonic()
-
-    class Progress(xgb.callback.TrainingCallback):  # type: ignore[misc, name-defined]
-        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            nonlocal said
-            now = time.monotonic()
-            done = epoch + 1
-            if say is not None and (now - said >= PROGRESS_SECONDS or done == 1):
-                said = now
-                each = (now - started) / done
-                aucs = evals_log["validation"]["auc"]
-                say(
-                    f"round {done} of at most {num_rounds} | validation AUC {aucs[-1]:.4f} (best {max(aucs):.4f}) | "
-                    f"{rows / each:,.0f} rows/s | at most {each * (num_rounds - done):.0f} s left"
-                )
-            return False
-
-    return Progress()
+    numbers = np.isfinite(predictions)
+    counts = auc_counts(labels[numbers], predictions[numbers])
+    no_numbers = np.full((2, 1), len(numbers) - np.count_nonzero(numbers), dtype=counts.dtype)
+    summed = sum_over_ranks(np.hstack([counts, no_numbers]))
+    if bad := int(summed[0, -1]):
+        raise TrainingError(
+            f"{bad} predictions are no numbers after round {rounds}: the loss has diverged",
+            where="training.params of the use case",
+            how_many=bad,
+            fix="lower eta or raise lambda or min_child_weight",
+        )
+    return auc_of_counts(summed[:, :-1])
 
 
 def _engine_error(error: Exception) -> TrainingError:

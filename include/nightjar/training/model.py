@@ -108,8 +108,7 @@ class TabularModel:
             ModelError: naming the file that is missing or altered.
         """
         content = {name: _read(uri, name) for name in (SUMS_FILE, *MODEL_FILES)}
-        lines = (line.split("  ", 1) for line in content[SUMS_FILE].decode().splitlines())
-        sums = {name: digest for digest, name in lines}
+        sums = _parse_sums(content[SUMS_FILE])
         for name in MODEL_FILES:
             if sums.get(name) != hashlib.sha256(content[name]).hexdigest():
                 raise _altered(f"{uri}/{name}")
@@ -179,6 +178,20 @@ def upload(folder: Path, uri: str) -> None:
     """Copy a local model folder to the lake; its sums come last, so that a folder without them is not a model."""
     for name in (*MODEL_FILES, SUMS_FILE):
         files.write_bytes(f"{uri}/{name}", (folder / name).read_bytes())
+
+
+def read_sums(uri: str) -> dict[str, str]:
+    """File of a model folder to its SHA-256, as ``SHA256SUMS`` says.
+
+    Raises:
+        ModelError: when there is none.
+    """
+    return _parse_sums(_read(uri, SUMS_FILE))
+
+
+def _parse_sums(content: bytes) -> dict[str, str]:
+    lines = (line.split("  ", 1) for line in content.decode().splitlines())
+    return {name: digest for digest, name in lines}
 
 
 def _read(uri: str, name: str) -> bytes:

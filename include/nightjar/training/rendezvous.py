@@ -30,10 +30,16 @@ class LaunchContract:
     world_size: int
     master_addr: str
     master_port: int
+    local_rank: int = 0
+
+    @property
+    def ranks_here(self) -> int:
+        """Ranks that share this machine's memory, as far as the contract tells."""
+        return self.world_size if self.master_addr in ("127.0.0.1", "localhost") else 1
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> LaunchContract:
-        """Read ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR`` and ``MASTER_PORT``.
+        """Read ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT`` and, where it is set, ``LOCAL_RANK``.
 
         Raises:
             ConfigurationError: naming the variable that is missing or impossible.
@@ -44,6 +50,7 @@ class LaunchContract:
                 world_size=int(environ["WORLD_SIZE"]),
                 master_addr=environ["MASTER_ADDR"],
                 master_port=int(environ["MASTER_PORT"]),
+                local_rank=int(environ.get("LOCAL_RANK", "0")),
             )
         except (KeyError, ValueError) as error:
             raise ConfigurationError(

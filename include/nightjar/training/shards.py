@@ -1,18 +1,21 @@
 """Reading the frozen rows: features and labels of whole days, joined in Arrow, straight from the Parquet files.
 
-No Spark and no copy of the whole: one day is in memory at a time, besides the encoded matrix.
+No Spark and no copy of the whole: one day is in memory at a time. What a day became for the engine is kept on local
+scratch disk, because the engine reads its rows several times and decoding Parquet takes longer than reading those.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from nightjar.contracts.errors import RowCountError
-from nightjar.lake import delta
-from nightjar.training.encoding import encode
+from nightjar.contracts.errors import ModelError, RowCountError, TrainingError
+from nightjar.lake import delta, files
+from nightjar.training.encoding import check_columns, encode
 from nightjar.training.training_set import Split, TrainingSet, night_of
 
 if TYPE_CHECKING:
@@ -20,26 +23,48 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+    """Matrix (rows x features, see :func:`nightjar.training.encoding.encode`) and labels (0 or 1, one a row)."""
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(kw_only=True)
 class Shard:
-    """Encoded rows of one rank.
+    """Encoded rows of one rank, a day a batch, in a scratch file without a name: it goes with the process.
 
     Attributes:
-        matrix: Rows x features, float32; see :func:`nightjar.training.encoding.encode`.
-        labels: 0 or 1, float32, one a row.
+        columns: Number of features.
+        rows: Rows held.
+        positives: Rows whose label is 1.
     """
 
-    matrix: NDArray[np.float32]
-    labels: NDArray[np.float32]
+    columns: int
+    rows: int = 0
+    positives: int = 0
+    _sizes: list[int] = field(default_factory=list)
+    _file: IO[bytes] = field(default_factory=tempfile.TemporaryFile, repr=False)
 
-    @property
-    def rows(self) -> int:
-        return len(self.labels)
+    def append(self, matrix: NDArray[np.float32], labels: NDArray[np.float32]) -> None:
+        """Add a batch.
 
-    @property
-    def positives(self) -> int:
-        return int(self.labels.sum())
+        Raises:
+            StorageFullError: when the scratch disk is full.
+        """
+        with files.explained(f"{tempfile.gettempdir()} (scratch of training; TMPDIR names another)"):
+            for array in (matrix, labels):
+                self._file.write(array.data)
+            self._file.flush()
+        self._sizes.append(len(labels))
+        self.rows += len(labels)
+        self.positives += int(labels.sum())
+
+    def batches(self) -> Iterator[Batch]:
+        """Every batch, in the order in which they were added."""
+        import numpy as np
+
+        self._file.seek(0)
+        for size in self._sizes:
+            matrix = np.fromfile(self._file, dtype=np.float32, count=size * self.columns)
+            yield matrix.reshape(size, self.columns), np.fromfile(self._file, dtype=np.float32, count=size)
 
 
 def days_of_rank(days: Sequence[date], rank: int, world_size: int) -> tuple[date, ...]:
@@ -60,37 +85,75 @@ def read_days(
 
     Yields:
         The day and its rows: the key, ``columns`` and ``label``.
+
+    Raises:
+        TrainingError: when files of a frozen version have been vacuumed.
     """
     import pyarrow.compute as pc
 
-    name = training_set.use_case
-    features, labels = (
-        delta.open_table(lake, table, training_set.tables[table]).to_pyarrow_dataset()
-        for table in (f"features/{name}", f"labels/{name}")
-    )
+    features, labels = (_dataset(lake, training_set, name) for name in ("features", "labels"))
     key = list(training_set.key)
     wanted = [*key, *(column for column in columns if column not in key)]
     for day in days:
         known = (pc.field("ds") == day) & pc.field("label").is_valid()
-        right = labels.to_table(columns=[*key, "label"], filter=known)
-        left = features.to_table(columns=wanted, filter=pc.field("ds") == night_of(day))
+        with _vacuumed(training_set):
+            right = labels.to_table(columns=[*key, "label"], filter=known)
+            left = features.to_table(columns=wanted, filter=pc.field("ds") == night_of(day))
         # join on encoded keys only: pyarrow's join is not ordered, hence the sort
         rows = left.join(right, keys=key, join_type="inner", use_threads=False)
         yield day, rows.sort_by([(column, "ascending") for column in key])
 
 
+@contextmanager
+def _vacuumed(training_set: TrainingSet) -> Iterator[None]:
+    """Say that files which the log names are gone."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        versions = ", ".join(f"{table} version {version}" for table, version in training_set.tables.items())
+        raise TrainingError(
+            f"files of the frozen versions are gone, most likely vacuumed ({str(error)[:300]})",
+            where=versions,
+            fix="clear freeze_training_set of this run with force to train on versions of now; what was trained on "
+            "these versions cannot be trained again",
+        ) from error
+
+
+def _dataset(lake: str, training_set: TrainingSet, name: str) -> pa.dataset.Dataset:
+    table = f"{name}/{training_set.use_case}"
+    return delta.open_table(lake, table, training_set.tables[table]).to_pyarrow_dataset()
+
+
 def read_shard(lake: str, training_set: TrainingSet, split: Split, rank: int = 0, world_size: int = 1) -> Shard:
-    """This rank's days of a split, encoded with the frozen vocabulary."""
+    """This rank's days of a split, encoded with the frozen vocabulary.
+
+    Raises:
+        TrainingError: when a feature is missing or of another type.
+        StorageFullError: when the scratch disk is full.
+    """
     import numpy as np
 
+    _check_features(lake, training_set)
     names = [feature.name for feature in training_set.features]
-    matrices = [np.empty((0, len(names)), dtype=np.float32)]
-    labels = [np.empty(0, dtype=np.float32)]
-    days = days_of_rank(split.days, rank, world_size)
-    for _, rows in read_days(lake, training_set, days, names):
-        matrices.append(encode(rows, training_set.features, training_set.categories))
-        labels.append(rows["label"].to_numpy().astype(np.float32))
-    return Shard(matrix=np.concatenate(matrices), labels=np.concatenate(labels))
+    shard = Shard(columns=len(names))
+    for _, rows in read_days(lake, training_set, days_of_rank(split.days, rank, world_size), names):
+        matrix = encode(rows, training_set.features, training_set.categories)
+        shard.append(matrix, rows["label"].to_numpy().astype(np.float32))
+    return shard
+
+
+def _check_features(lake: str, training_set: TrainingSet) -> None:
+    schema = _dataset(lake, training_set, "features").schema
+    try:
+        check_columns(schema, training_set.features)
+    except ModelError as error:
+        table = f"features/{training_set.use_case}"
+        raise TrainingError(
+            error.what,
+            where=f"{table} version {training_set.tables[table]}, {error.where}",
+            how_many=error.how_many,
+            fix="build the features with the declaration of now, then clear freeze_training_set of this run with force",
+        ) from error
 
 
 def check_counts(name: str, split: Split, rows: int, positives: int, *, where: str) -> None:

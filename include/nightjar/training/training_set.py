@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobSpec
@@ -49,8 +51,26 @@ class DayCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is done with the rows: the part of the use case's :class:`Training` that decides the model's bytes.
+
+    Frozen with the rows, so that a retry after a change of the declaration and a reproduction years later train alike.
+    """
+
+    params: Mapping[str, Any]
+    num_rounds: int
+    early_stopping_rounds: int | None
+    seed: int
+    checkpoint_every_rounds: int
+
+    @classmethod
+    def of(cls, training: Training) -> Recipe:
+        return cls(**{name: getattr(training, name) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """Everything that training and evaluation need to read the same rows again.
+    """Everything that training and evaluation need to read the same rows again, and to train the same model.
 
     Attributes:
         use_case: Its name.
@@ -61,6 +81,7 @@ class TrainingSet:
         train: Rows that trees are fitted to.
         validation: Rows that early stopping looks at.
         holdout: Rows that the gate looks at, once.
+        recipe: What is done with them.
     """
 
     use_case: str
@@ -71,16 +92,17 @@ class TrainingSet:
     train: Split
     validation: Split
     holdout: Split
-
-    @property
-    def base_rate(self) -> float:
-        """Share of positives in the training rows: what somebody without a model would say."""
-        return self.train.positives / self.train.rows
+    recipe: Recipe
 
     def to_json(self) -> str:
         """Canonical JSON: the same training set gives the same bytes."""
         document = asdict(self)
         return json.dumps(document, sort_keys=True, indent=1, default=date.isoformat)
+
+    @property
+    def sha256(self) -> str:
+        """Of :meth:`to_json`: equal for two training sets that give the same model."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
     def from_json(cls, text: str) -> TrainingSet:
@@ -88,6 +110,7 @@ class TrainingSet:
         document["key"] = tuple(document["key"])
         document["features"] = tuple(Feature(**feature) for feature in document["features"])
         document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
+        document["recipe"] = Recipe(**document["recipe"])
         for name in ("train", "validation", "holdout"):
             split = document[name]
             split["first"], split["last"] = date.fromisoformat(split["first"]), date.fromisoformat(split["last"])

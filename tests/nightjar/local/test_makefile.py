@@ -44,7 +44,10 @@ def test_values_with_quotes_and_dollars_reach_the_command(monkeypatch: pytest.Mo
     assert asked == [sql]
 
 
-@pytest.mark.parametrize(("command", "missing"), [("night", "DATE"), ("backfill", "FROM"), ("new-use-case", "NAME")])
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [("night", "DATE"), ("backfill", "FROM"), ("reproduce", "VERSION"), ("new-use-case", "NAME")],
+)
 def test_a_value_that_is_not_given_is_asked_for(
     command: str, missing: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

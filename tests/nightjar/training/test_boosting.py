@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from nightjar.contracts.errors import ConfigurationError, TrainingError
 from nightjar.contracts.use_case import Feature, Training
 from nightjar.training.boosting import Boosted, boost
+from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.launch import free_port
+from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard
+from nightjar.training.training_set import Recipe
 
 FEATURES = (Feature("signal", "numeric", "Signal."), Feature("noise", "numeric", "Noise."))
+PARAMS = {"max_depth": 6, "eta": 0.5}
+SAMPLED = {**PARAMS, "subsample": 0.6, "colsample_bytree": 0.5, "num_parallel_tree": 3}
 
 
 def shard(rows: int, seed: int) -> Shard:
@@ -19,25 +29,97 @@ def shard(rows: int, seed: int) -> Shard:
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(rows, 2)).astype(np.float32)
     labels = (matrix[:, 0] + 3 * random.normal(size=rows) > 0).astype(np.float32)
-    return Shard(matrix=matrix, labels=labels)
+    filled = Shard(columns=2)
+    for part in range(0, rows, 150):
+        filled.append(matrix[part : part + 150], labels[part : part + 150])
+    return filled
 
 
-def trained(early_stopping_rounds: int | None) -> Boosted:
+def trained(
+    place: Path,
+    *,
+    early_stopping_rounds: int | None = None,
+    num_rounds: int = 60,
+    every: int = 25,
+    params: Mapping[str, object] = PARAMS,
+) -> Boosted:
     group = Group(
         LaunchContract(rank=0, world_size=1, master_addr="127.0.0.1", master_port=free_port()), "job", timeout_seconds=5
     )
-    training = Training(params={"max_depth": 6, "eta": 0.5}, num_rounds=60, early_stopping_rounds=early_stopping_rounds)
-    return boost(shard(400, 1), shard(400, 2), FEATURES, training, group=group, threads=1, say=lambda _: None)
+    training = Training(
+        params=params,
+        num_rounds=num_rounds,
+        early_stopping_rounds=early_stopping_rounds,
+        checkpoint_every_rounds=every,
+    )
+    return boost(
+        shard(400, 1),
+        shard(400, 2),
+        FEATURES,
+        Recipe.of(training),
+        group=group,
+        threads=1,
+        checkpoints=Checkpoints(place=str(place), training={"name": "test"}),
+        progress=Progress(400, lambda _: None, lambda *_: None),
+    )
 
 
-def test_early_stopping_keeps_the_best_round_and_stops_after_its_patience() -> None:
-    boosted = trained(early_stopping_rounds=5)
+def test_early_stopping_keeps_the_best_round_and_stops_after_its_patience(tmp_path: Path) -> None:
+    boosted = trained(tmp_path, early_stopping_rounds=5)
     assert boosted.rounds == int(np.argmax(boosted.history)) + 1
     assert len(boosted.history) == boosted.rounds + 5 < 60
     assert boosted.validation_auc == pytest.approx(max(boosted.history))
 
 
-def test_without_early_stopping_all_rounds_are_kept() -> None:
-    boosted = trained(early_stopping_rounds=None)
+def test_without_early_stopping_all_rounds_are_kept(tmp_path: Path) -> None:
+    boosted = trained(tmp_path, early_stopping_rounds=None)
     assert boosted.rounds == len(boosted.history) == 60
     assert boosted.validation_auc == boosted.history[-1] < max(boosted.history)
+
+
+def model_bytes(boosted: Boosted) -> bytes:
+    return bytes(boosted.booster.save_raw("ubj"))
+
+
+@pytest.mark.parametrize("params", [PARAMS, SAMPLED])
+@pytest.mark.parametrize("rounds", [11, 20, 34])
+def test_a_training_that_goes_on_from_a_checkpoint_ends_with_the_same_bytes(
+    tmp_path: Path, params: Mapping[str, object], rounds: int
+) -> None:
+    undisturbed = trained(tmp_path / "a", num_rounds=40, every=10, params=params)
+    # the checkpoint of a shorter training stands for one that was killed
+    trained(tmp_path / "b", num_rounds=rounds, every=10, params=params)
+    resumed = trained(tmp_path / "b", num_rounds=40, every=10, params=params)
+    assert model_bytes(resumed) == model_bytes(undisturbed)
+    assert resumed.history == undisturbed.history
+
+
+def test_bins_paged_from_disk_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_memory = trained(tmp_path / "a", params=SAMPLED)
+    monkeypatch.setattr("nightjar.training.matrix.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # XGBoost warns when its files go before it has let go of them
+        paged = trained(tmp_path / "b", params=SAMPLED)
+    assert (in_memory.external_memory, paged.external_memory) == (False, True)
+    assert model_bytes(paged) == model_bytes(in_memory)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]  # the scratch is gone
+
+
+def test_early_stopping_goes_on_where_it_was(tmp_path: Path) -> None:
+    undisturbed = trained(tmp_path / "a", early_stopping_rounds=5, every=3)
+    trained(tmp_path / "b", early_stopping_rounds=5, every=3, num_rounds=len(undisturbed.history) - 2)
+    resumed = trained(tmp_path / "b", early_stopping_rounds=5, every=3)
+    assert (resumed.history, model_bytes(resumed)) == (undisturbed.history, model_bytes(undisturbed))
+
+
+def test_a_loss_that_diverges_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="265 predictions are no numbers after round 3") as caught:
+        trained(tmp_path, params={"eta": 1e38, "lambda": 0.0, "min_child_weight": 0})
+    assert "lower eta" in caught.value.fix
+
+
+@pytest.mark.parametrize("params", [{"eval_metric": "error"}, {"tree_method": "exact"}])
+def test_parameters_that_cannot_work_are_refused(tmp_path: Path, params: Mapping[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(params))):
+        trained(tmp_path, params=params)

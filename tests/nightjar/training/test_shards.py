@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from nightjar.contracts.errors import RowCountError
-from nightjar.contracts.use_case import Feature
-from nightjar.training.shards import check_counts, days_of_rank, read_days, read_shard
-from nightjar.training.training_set import Split, TrainingSet
+from nightjar.contracts.errors import RowCountError, StorageFullError, TrainingError
+from nightjar.contracts.use_case import Feature, Training
+from nightjar.training.shards import Shard, check_counts, days_of_rank, read_days, read_shard
+from nightjar.training.training_set import Recipe, Split, TrainingSet
 
 DAY = date(2013, 1, 2)
 NIGHT = date(2013, 1, 1)
@@ -28,6 +28,7 @@ TRAINING_SET = TrainingSet(
     train=SPLIT,
     validation=SPLIT,
     holdout=SPLIT,
+    recipe=Recipe.of(Training()),
 )
 
 
@@ -61,6 +62,12 @@ def filled(lake: str) -> str:
     return lake
 
 
+def whole(shard: Shard) -> tuple[np.ndarray, np.ndarray]:
+    """All batches as one."""
+    matrices, labels = zip(*shard.batches(), strict=True)
+    return np.concatenate(matrices), np.concatenate(labels)
+
+
 def test_labels_meet_the_features_of_the_night_before_sorted_by_key(filled: str) -> None:
     (day, rows), *more = read_days(filled, TRAINING_SET, [DAY], ["distance"])
     assert (day, more) == (DAY, [])
@@ -72,9 +79,11 @@ def test_labels_meet_the_features_of_the_night_before_sorted_by_key(filled: str)
 
 def test_a_shard_is_encoded_with_the_frozen_vocabulary(filled: str) -> None:
     shard = read_shard(filled, TRAINING_SET, replace(SPLIT, days=(DAY, NEXT)))
-    np.testing.assert_array_equal(shard.matrix, np.array([[0, np.nan], [1, 100], [0, 500]], dtype=np.float32))
-    np.testing.assert_array_equal(shard.labels, np.array([0, 1, 1], dtype=np.float32))
+    matrix, labels = whole(shard)
+    np.testing.assert_array_equal(matrix, np.array([[0, np.nan], [1, 100], [0, 500]], dtype=np.float32))
+    np.testing.assert_array_equal(labels, np.array([0, 1, 1], dtype=np.float32))
     assert (shard.rows, shard.positives) == (3, 2)
+    np.testing.assert_array_equal(whole(shard)[0], matrix)  # as often as the engine asks
 
 
 def test_later_versions_are_not_read_and_file_layout_does_not_matter(filled: str) -> None:
@@ -83,12 +92,12 @@ def test_later_versions_are_not_read_and_file_layout_does_not_matter(filled: str
     _write(filled, "features/x", late)
     _write(filled, "labels/x", {"ds": [DAY], "carrier": ["AA"], "flight": [2], "label": [1.0]})
     frozen = read_shard(filled, TRAINING_SET, SPLIT)
-    assert (frozen.matrix.tobytes(), frozen.labels.tobytes()) == (before.matrix.tobytes(), before.labels.tobytes())
-    now = replace(TRAINING_SET, tables={"features/x": 1, "labels/x": 1})
-    scattered = read_shard(filled, now, SPLIT)
+    for now, then in zip(whole(frozen), whole(before), strict=True):
+        assert now.tobytes() == then.tobytes()
+    scattered = read_shard(filled, replace(TRAINING_SET, tables={"features/x": 1, "labels/x": 1}), SPLIT)
     DeltaTable(f"{filled}/features/x").optimize.compact()
     compacted = read_shard(filled, replace(TRAINING_SET, tables={"features/x": 2, "labels/x": 1}), SPLIT)
-    assert scattered.matrix.tobytes() == compacted.matrix.tobytes()
+    assert whole(scattered)[0].tobytes() == whole(compacted)[0].tobytes()
     # flight AA 2 is there twice in the features now: the count shows it
     with pytest.raises(RowCountError, match=r"frozen with 2 rows \(1 positive\), but 4 \(3\) were read"):
         check_counts("train", SPLIT, scattered.rows, scattered.positives, where="here")
@@ -103,5 +112,32 @@ def test_days_are_dealt_like_cards() -> None:
 
 def test_no_days_give_an_empty_shard(filled: str) -> None:
     shard = read_shard(filled, TRAINING_SET, SPLIT, rank=1, world_size=2)
-    assert shard.matrix.shape == (0, 2)
-    assert shard.rows == 0
+    assert (shard.rows, list(shard.batches())) == (0, [])
+
+
+def test_a_feature_that_is_missing_or_of_another_type_is_named_with_its_table(filled: str) -> None:
+    for feature, said in (
+        (Feature("wind", "numeric", "."), "column wind is missing"),
+        (Feature("distance", "categorical", "."), "column distance is double, where the model reads categorical"),
+    ):
+        wrong = replace(TRAINING_SET, features=(*TRAINING_SET.features, feature))
+        with pytest.raises(TrainingError, match=said) as caught:
+            read_shard(filled, wrong, SPLIT)
+        assert caught.value.where == f"features/x version 0, {feature.name}"
+        assert "freeze_training_set" in caught.value.fix
+
+
+def test_a_full_scratch_disk_is_said() -> None:
+    full = Shard(columns=1, _file=open("/dev/full", "wb"))  # noqa: SIM115
+    with pytest.raises(StorageFullError, match="no space left") as caught:
+        full.append(np.zeros((2, 1), dtype=np.float32), np.zeros(2, dtype=np.float32))
+    assert "TMPDIR" in caught.value.where
+
+
+def test_a_vacuumed_version_is_refused_clearly(filled: str) -> None:
+    _write(filled, "features/x", {"ds": [NIGHT], "carrier": ["AA"], "flight": [2], "distance": [1.0]}, "overwrite")
+    table = DeltaTable(f"{filled}/features/x")
+    table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    with pytest.raises(TrainingError, match="files of the frozen versions are gone") as caught:
+        read_shard(filled, TRAINING_SET, SPLIT)
+    assert "features/x version 0" in caught.value.where

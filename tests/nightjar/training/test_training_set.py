@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.use_case import Feature, Gate, Training
-from nightjar.training.training_set import DayCount, TrainingSet, night_of, split_days
+from nightjar.training.training_set import DayCount, Recipe, TrainingSet, night_of, split_days
 
 FIRST = date(2013, 3, 1)
 TRAINING = Training(holdout_days=3, validation_days=2)
@@ -57,12 +58,12 @@ def test_a_training_set_survives_json_to_the_byte() -> None:
         key=("flight_date", "flight"),
         features=(Feature("carrier", "categorical", "Carrier."), Feature("distance", "numeric", "Miles.", drift=False)),
         categories={"carrier": ("AA", "UA")},
+        recipe=Recipe.of(replace(TRAINING, params={"eta": 0.1})),
         **split_days(_days(9), TRAINING, GATE, where="here"),
     )
     again = TrainingSet.from_json(training_set.to_json())
     assert again == training_set
     assert again.to_json() == training_set.to_json()
-    assert training_set.base_rate == 0.4
 
 
 def test_labels_belong_to_the_night_before() -> None:

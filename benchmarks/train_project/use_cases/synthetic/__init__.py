@@ -1,0 +1,1 @@
+"""A made-up use case with twenty inputs."""

@@ -1,0 +1,35 @@
+"""Twenty inputs, three of them categories; the declaration that `benchmarks/train.py` trains. Standard library only."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from nightjar.contracts.tables import Column
+from nightjar.contracts.use_case import Feature, Gate, Training, UseCase
+
+NUMERIC = tuple(Feature(f"number_{i:02d}", "numeric", "Standard normal.") for i in range(17))
+CATEGORICAL = tuple(Feature(f"category_{i}", "categorical", "One of twenty.") for i in range(3))
+
+USE_CASE = UseCase(
+    name="synthetic",
+    title="Benchmark of training",
+    owner="nobody",
+    timezone="UTC",
+    schedule="0 0 * * *",
+    training_schedule="0 0 * * *",
+    first_night=date(2026, 1, 1),
+    sources=(),
+    entity=(Column("id", "long", "Row of the day.", nullable=False),),
+    features=NUMERIC + CATEGORICAL,
+    label="1 with the probability that the inputs give, else 0.",
+    prediction="Probability of 1.",
+    training=Training(
+        params={"max_depth": 6, "eta": 0.1, "subsample": 0.8, "colsample_bytree": 0.8},
+        num_rounds=60,
+        early_stopping_rounds=None,
+        validation_days=5,
+        holdout_days=1,
+        seed=1,
+    ),
+    gate=Gate(floors={"auc": 0.6}, min_holdout_rows=1),
+)

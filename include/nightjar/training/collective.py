@@ -1,0 +1,66 @@
+"""XGBoost's collective, joined by all ranks."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nightjar.training.engine import import_xgboost
+from nightjar.training.rendezvous import Group
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COLLECTIVE_SECONDS = 300
+"""How long a rank waits for the others inside one collective operation."""
+
+
+# Freeing the tracker of a failed training prints a C++ stack or crashes; the process ends with it instead.
+_trackers: list[Any] = []
+
+
+@contextmanager
+def collective(group: Group) -> Iterator[None]:
+    """Join XGBoost's collective; rank 0 runs its tracker on a free port, told to the others through ``group``."""
+    contract = group.contract
+    if contract.world_size == 1:
+        yield
+        return
+    import_xgboost()
+    from xgboost import collective as xgb_collective
+    from xgboost.tracker import RabitTracker
+
+    tracker, port = None, None
+    if contract.rank == 0:
+        address = socket.gethostbyname(contract.master_addr)
+        tracker = RabitTracker(
+            n_workers=contract.world_size, host_ip=address, sortby="task", timeout=COLLECTIVE_SECONDS
+        )
+        _trackers.append(tracker)
+        tracker.start()
+        port = tracker.worker_args()["dmlc_tracker_port"]
+    port = group.exchange(port)[0]
+    xgb_collective.init(
+        dmlc_communicator="rabit",
+        dmlc_tracker_uri=socket.gethostbyname(contract.master_addr),
+        dmlc_tracker_port=port,
+        dmlc_task_id=f"{contract.rank:05d}",  # the tracker sorts by it, so that ranks are ours
+        dmlc_timeout=COLLECTIVE_SECONDS,
+    )
+    yield  # a failed rank ends its process; leaving in order would wait for ranks that are gone
+    xgb_collective.finalize()
+    if tracker is not None:
+        tracker.wait_for(COLLECTIVE_SECONDS)
+        _trackers.remove(tracker)
+
+
+def sum_over_ranks(values: NDArray[Any]) -> NDArray[Any]:
+    """The element-wise sum of every rank's array, on every rank; all ranks call it, with one shape and type."""
+    from xgboost import collective as xgb_collective
+
+    if not xgb_collective.is_distributed():
+        return values
+    total: NDArray[Any] = xgb_collective.allreduce(values, xgb_collective.Op.SUM).reshape(values.shape)
+    return total

@@ -1,0 +1,142 @@
+"""Train a registered version again from what its MLflow run logged, in fresh processes, and compare hashes.
+
+``make reproduce VERSION=n``, or ``python -m nightjar_jobs.reproduce --use-case flight_delay --version n``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+from nightjar.contracts.errors import ModelError, NightjarError, TrainingError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.settings import Settings
+from nightjar.lake import files
+from nightjar.registry import models, tracking
+from nightjar.training.launch import LocalRanks
+from nightjar.training.model import BOOSTER_FILE, TabularModel, read_sums
+from nightjar.training.training_set import FILE, PROFILE_FILE, TrainingSet, night_of, training_set_uri
+
+log = logging.getLogger(__name__)
+
+DAG_ID = "reproduce"
+"""Stands for a DAG in the run's folder and in the ledger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """A version and its second training.
+
+    Attributes:
+        version: What was registered.
+        sha256: File of the model folder to its SHA-256 as registered, and as trained again.
+    """
+
+    version: models.ModelVersion
+    sha256: dict[str, tuple[str, str]]
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Files that are not the same."""
+        return tuple(name for name, (registered, again) in self.sha256.items() if registered != again)
+
+
+def reproduce(use_case: str, version: str) -> Reproduction:
+    """Train ``version`` of ``use_case`` again, on as many ranks, and compare.
+
+    Raises:
+        ModelError: when there is no such version, or its run lacks what it was trained on.
+        TrainingError: when it cannot be trained again (a vacuumed Delta version), or the trees differ.
+        UnreachableError: when MLflow or the lake does not answer.
+    """
+    registered = models.resolve(use_case, version)
+    model = models.fetch(registered)
+    training_set = _training_set(registered)
+    spec = JobSpec(
+        program="train",
+        use_case=use_case,
+        first_night=night_of(training_set.train.first),
+        last_night=training_set.holdout.last,
+        dag_id=DAG_ID,
+        run_id=f"version-{registered.version}",
+        task_id="train",
+        lake=Settings.from_environment().lake,
+        params={"force": True},
+        world_size=model.card.world_size,
+        threads_per_rank=max(1, len(os.sched_getaffinity(0)) // model.card.world_size),
+    )
+    again = _train(spec, training_set, model.profile)
+    sums = [read_sums(uri) for uri in (str(models.cached(registered)), again)]
+    reproduction = Reproduction(version=registered, sha256={name: (sums[0][name], sums[1][name]) for name in sums[0]})
+    if BOOSTER_FILE in reproduction.differing:
+        there, here = reproduction.sha256[BOOSTER_FILE]
+        then, now = registered.tags.get("nightjar.git_commit"), Settings.from_environment().git_commit
+        raise TrainingError(
+            f"the trees are not those of version {registered.version}: SHA-256 {here}, not {there}",
+            where=again,
+            how_many=len(reproduction.differing),
+            fix=f"compare what trained: {model.card.engine} at commit {then} then, "
+            f"{TabularModel.load(again).card.engine} at commit {now} now",
+        )
+    return reproduction
+
+
+def _training_set(version: models.ModelVersion) -> TrainingSet:
+    try:
+        return TrainingSet.from_json(tracking.read_text(version.run_id, FILE))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{FILE} of the version's run cannot be read ({type(error).__name__}: {error})",
+            where=version.uri,
+            fix="reproduce with the release that trained it (tag nightjar.git_commit)",
+        ) from error
+
+
+def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> str:
+    """Train in processes of their own; return the model folder."""
+    uri = training_set_uri(spec)
+    files.write_text(uri, training_set.to_json())
+    files.write_text(f"{uri.rsplit('/', 1)[0]}/{PROFILE_FILE}", profile)
+    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    ranks = LocalRanks(
+        program=spec.program,
+        spec_uri=f"{spec.output}/spec.json",
+        world_size=spec.world_size,
+        threads_per_rank=spec.threads_per_rank,
+        on_line=log.info,
+        # MLflow is not told: this is no new training
+        environ={name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
+    )
+    ranks.start()
+    ranks.wait()
+    result = JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+    if result.status == "failed":
+        raise TrainingError(
+            f"it could not be trained again: {result.error}", where=spec.output, fix="see the error of the training"
+        )
+    return str(result.values["model"])
+
+
+def main() -> int:
+    """Print file by file whether it is the same; return 0 when the trees are."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("use-case", "version"):
+        parser.add_argument(f"--{name}", required=True)
+    arguments = parser.parse_args()
+    try:
+        reproduction = reproduce(arguments.use_case, arguments.version)
+    except NightjarError as error:
+        log.error("ERROR %s", error)
+        return 1
+    for name, (registered, again) in reproduction.sha256.items():
+        log.info("%-14s %s", name, f"same    {again}" if registered == again else f"DIFFERS {registered} {again}")
+    log.info("version %s of %s is reproduced", reproduction.version.version, reproduction.version.name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""A registered version is trained again from what MLflow holds, in fresh processes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from nightjar.contracts.errors import ModelError, TrainingError
+from nightjar.registry import tracking
+from nightjar.runner import run_program
+from nightjar.training.model import MODEL_FILES
+from nightjar.training.training_set import TrainingSet
+from nightjar_jobs import evaluate, register
+from nightjar_jobs.reproduce import reproduce
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def version(trained: Any, new_run: Callable[..., Any], registry: str, request: pytest.FixtureRequest) -> str:
+    """A registered version of the trained model."""
+    run = new_run(f"registered-{request.node.name}")
+    run.adopt(trained, "freeze_training_set", "train")
+    for program in (evaluate, register):
+        result = run_program(program.run, run.spec(program.__name__.rsplit(".", 1)[1]))
+        assert result.status == "succeeded", result.error
+    return str(result.values["model_version"])
+
+
+def test_a_version_is_the_same_to_the_byte_when_trained_again(version: str) -> None:
+    reproduction = reproduce("flight_delay", version)
+    assert set(reproduction.sha256) == set(MODEL_FILES)
+    assert reproduction.differing == ()
+
+
+def test_other_trees_are_an_error_with_both_hashes(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged = tracking.read_text
+
+    def another_seed(run_id: str, name: str) -> str:
+        training_set = TrainingSet.from_json(logged(run_id, name))
+        return replace(training_set, recipe=replace(training_set.recipe, seed=1)).to_json()
+
+    monkeypatch.setattr(tracking, "read_text", another_seed)
+    with pytest.raises(
+        TrainingError, match=r"the trees are not those of version 1: SHA-256 \w{64}, not \w{64}"
+    ) as caught:
+        reproduce("flight_delay", version)
+    assert "at commit c0ffee then" in caught.value.fix
+
+
+def test_a_vacuumed_version_is_refused_clearly(
+    version: str, training_lake: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    lake = tmp_path / "lake"
+    for table in ("features/flight_delay", "labels/flight_delay"):
+        shutil.copytree(training_lake / table, lake / table)
+    table = DeltaTable(str(lake / "features/flight_delay"))
+    rows: pa.Table = table.to_pyarrow_table()
+    write_deltalake(table, rows.slice(0, 10), mode="overwrite")
+    table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    monkeypatch.setenv("NIGHTJAR_LAKE", str(lake))
+    with pytest.raises(
+        TrainingError, match="could not be trained again: files of the frozen versions are gone"
+    ) as caught:
+        reproduce("flight_delay", version)
+    assert "features/flight_delay version 33" in str(caught.value)
+
+
+def test_a_version_that_is_not_there_is_said(registry: str) -> None:
+    with pytest.raises(ModelError, match="flight_delay has no version 7"):
+        reproduce("flight_delay", "7")
