@@ -10,6 +10,7 @@ from typing import Literal
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.names import check_identifier
+from nightjar.contracts.resources import Resources
 from nightjar.contracts.rules import Rule
 from nightjar.contracts.tables import DS, Column, TableSchema
 
@@ -75,6 +76,7 @@ class Training:
         validation_days: Days before the holdout that early stopping looks at.
         holdout_days: Last days of the training interval, touched once, for the gate.
         seed: Of everything random.
+        resources: What one rank needs where ranks are pods.
     """
 
     world_size: int = 2
@@ -84,6 +86,7 @@ class Training:
     validation_days: int = 7
     holdout_days: int = 14
     seed: int = 20130401
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, kw_only=True)
