@@ -14,11 +14,24 @@ from nightjar.contracts.errors import (
 )
 from nightjar_airflow.cluster.manifests import CONTAINER
 from nightjar_airflow.cluster.outcome import Outcome
-from nightjar_airflow.cluster.state import JobState, Json, condition, container, has_started, is_over, rank_of
+from nightjar_airflow.cluster.state import (
+    JobState,
+    Json,
+    condition,
+    container,
+    has_failed,
+    has_started,
+    is_over,
+    rank_of,
+)
 
 IMAGE_REASONS = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
 START_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 NODE_LOST = ("DeletionByTaintManager", "DeletionByPodGC", "NodeLost", "NodeShutdown", "Shutdown")
+KILLED = 137
+"""Exit code of a container that got SIGKILL."""
+GRACE_SECONDS = 30.0
+"""After a first rank failed, how long the others have to notice, to report and to leave by themselves."""
 CANNOT_START = (126, 127, 128)
 """Exit codes of a container whose command could not be run."""
 
@@ -33,8 +46,10 @@ def verdict(state: JobState, *, world_size: int, start_timeout_seconds: float, n
         return Outcome(ending="succeeded")
     if failed := condition(state.job, "Failed") or condition(state.job, "FailureTarget"):
         return _failed(state, failed, world_size)
-    if state.job["spec"].get("suspend"):
+    if state.suspended:
         return None
+    if state.failing_since and (now - state.failing_since).total_seconds() > GRACE_SECONDS:
+        return _of_pods(state, world_size)
     if error := _refused(state, world_size) or _never_starts(state, world_size):
         return Outcome.of(error)
     waited = _seconds_since(state.job.get("status", {}).get("startTime"), now)
@@ -60,9 +75,9 @@ def waiting(state: JobState, rank: int) -> str:
 
 
 def root_cause(state: JobState) -> Json | None:
-    """The pod with which it began: one that the cluster took or killed before one that failed, then the earliest."""
-    candidates = [pod for pod in (*state.pods.values(), *state.vanished.values()) if _has_failed(pod)]
-    return min(candidates, key=_precedence, default=None)
+    """The failed pod with which it began: one that the cluster took, then one that was killed, then the earliest."""
+    known = {**state.vanished, **state.pods}.values()
+    return min((pod for pod in known if has_failed(pod)), key=_precedence, default=None)
 
 
 def _gone() -> Outcome:
@@ -84,13 +99,8 @@ def _failed(state: JobState, failed: Json, world_size: int) -> Outcome | None:
                 fix="raise max_hours of the use case's resources, or train less; clearing resumes from the checkpoint",
             )
         )
-    pod = root_cause(state)
-    if pod is not None:
-        error = _disrupted(pod, world_size) or _killed(pod, world_size) or _cannot_run(pod, world_size)
-        return Outcome.of(error) if error else Outcome.of(_program(pod, world_size), program=True)
-    taken = [pod for pod in (*state.pods.values(), *state.vanished.values()) if _was_deleted(pod)]
-    if taken:
-        return Outcome.of(_vanished(min(taken, key=_precedence), world_size))
+    if outcome := _of_pods(state, world_size):
+        return outcome
     if condition(state.job or {}, "Failed"):
         message = f"{failed.get('reason')}: {failed.get('message', '')}"
         return Outcome.of(
@@ -99,28 +109,28 @@ def _failed(state: JobState, failed: Json, world_size: int) -> Outcome | None:
     return None  # the Job is about to fail, and its pods have not said why yet
 
 
-def _has_failed(pod: Json) -> bool:
-    if condition(pod, "DisruptionTarget") or pod.get("status", {}).get("phase") == "Failed":
-        # A pod that is deleted because another rank failed is no cause.
-        return bool(condition(pod, "DisruptionTarget")) or "deletionTimestamp" not in pod["metadata"]
-    return bool(_terminated(pod).get("exitCode")) and "deletionTimestamp" not in pod["metadata"]
-
-
-def _was_deleted(pod: Json) -> bool:
-    """Whether somebody removed the pod before its program had ended well."""
-    return bool(pod.get("status", {}).get("phase") != "Succeeded")
+def _of_pods(state: JobState, world_size: int) -> Outcome | None:
+    """What the pods say of a failure."""
+    pod = root_cause(state)
+    if pod is not None and (disrupted := _disrupted(pod, world_size)):
+        return Outcome.of(disrupted)
+    if state.removed:
+        return Outcome.of(_removed(min(state.removed.values(), key=rank_of), world_size))
+    if pod is None:
+        return None
+    error = _killed(pod, world_size) or _cannot_run(pod, world_size)
+    return Outcome.of(error) if error else Outcome.of(_program(pod, world_size), program=True)
 
 
 def _precedence(pod: Json) -> tuple[int, str, int]:
     end = _terminated(pod)
     if _disrupted(pod, 0):
         kind = 0
-    elif end.get("reason") == "OOMKilled" or end.get("exitCode", 0) > 128:
+    elif end.get("reason") == "OOMKilled" or end.get("exitCode", 0) == KILLED:
         kind = 1
     else:
         kind = 2
-    # A pod without an end comes last: it was only swept away with the others.
-    return kind, str(end.get("finishedAt", "~")), rank_of(pod)
+    return kind, str(end.get("finishedAt", "")), rank_of(pod)
 
 
 def _terminated(pod: Json) -> Json:
@@ -155,7 +165,7 @@ def _disrupted(pod: Json, world_size: int) -> DisruptionError | None:
 
 def _killed(pod: Json, world_size: int) -> TrainingError | None:
     end = _terminated(pod)
-    if end.get("reason") != "OOMKilled" and end.get("exitCode") != 137:
+    if end.get("reason") != "OOMKilled" and end.get("exitCode") != KILLED:
         return None
     rank: Json = next((c for c in pod["spec"]["containers"] if c["name"] == CONTAINER), {})
     limit = rank.get("resources", {}).get("limits", {}).get("memory", "none")
@@ -188,7 +198,7 @@ def _program(pod: Json, world_size: int) -> TrainingError:
     )
 
 
-def _vanished(pod: Json, world_size: int) -> DisruptionError:
+def _removed(pod: Json, world_size: int) -> DisruptionError:
     return DisruptionError(
         f"the pod of {_of(pod, world_size)} was removed before it had ended",
         where=_where(pod),

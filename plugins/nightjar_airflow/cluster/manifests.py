@@ -9,6 +9,7 @@ from typing import Any
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.programs import GPU_PROGRAMS
 from nightjar.contracts.resources import Resources
+from nightjar.training.launch import EXIT_REPORTED
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.cluster.template import over, read_template
 
@@ -17,6 +18,7 @@ MASTER_PORT = 29500
 TASK_LABEL = "nightjar/task"
 SPEC_ANNOTATION = "nightjar/spec"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+ENDS_ALL = [EXIT_REPORTED, 137]
 RANK_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 JOB_LABEL = "batch.kubernetes.io/job-name"
 
@@ -67,7 +69,11 @@ class TrainingJob:
         }
 
     def job(self) -> Manifest:
-        """The Job. A rank that fails ends all: a rank alone cannot be begun again, its peers have lost it."""
+        """The Job. No rank is begun again alone: its peers have lost it; the next try begins them all together.
+
+        A rank that the cluster took or killed, and a first rank that has written why it failed, end the Job at once;
+        after another failure the first rank has time to write.
+        """
         queue = self.resources.queue or self.settings.queue
         return {
             "apiVersion": "batch/v1",
@@ -89,7 +95,6 @@ class TrainingJob:
                 "completions": self.spec.world_size,
                 "parallelism": self.spec.world_size,
                 "backoffLimitPerIndex": 0,
-                "maxFailedIndexes": 0,
                 "podReplacementPolicy": "Failed",
                 "activeDeadlineSeconds": round(self.resources.max_hours * 3600),
                 "ttlSecondsAfterFinished": self.settings.ttl_seconds,
@@ -100,7 +105,7 @@ class TrainingJob:
                         {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                         {
                             "action": "FailJob",
-                            "onExitCodes": {"containerName": CONTAINER, "operator": "NotIn", "values": [0]},
+                            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": ENDS_ALL},
                         },
                     ]
                 },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -16,15 +15,13 @@ from nightjar_airflow.cluster.follow import follow
 from nightjar_airflow.cluster.manifests import JOB_LABEL
 from nightjar_airflow.cluster.mirror import Mirror
 from nightjar_airflow.cluster.outcome import Outcome
-from nightjar_airflow.cluster.state import JobState, Json, has_started, is_over, rank_of
+from nightjar_airflow.cluster.state import JobState, Json, condition, ended, has_started, is_over, rank_of
 from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 LOOK_SECONDS = 5.0
 """Without news the state is looked at so often: for time limits, and for events, which are not watched."""
 DRAIN_SECONDS = 15.0
 TAIL_LINES = 40
-
-log = logging.getLogger(__name__)
 
 
 class Observer:
@@ -117,27 +114,25 @@ class Observer:
             self._state.events = await self._cluster.events(self._job_name)
 
     def _take_jobs(self, jobs: dict[str, Json], _: dict[str, Json]) -> None:
-        self._state.job = jobs.get(self._job_name)
-        self._state.gone = self._state.job is None
+        self._state.take_job(jobs.get(self._job_name))
         self._changed.set()
 
     def _take_pods(self, pods: dict[str, Json], deleted: dict[str, Json]) -> None:
-        self._state.pods = dict(pods)
-        self._state.vanished.update(deleted)
+        self._state.take_pods(pods, deleted, datetime.now(UTC))
         self._changed.set()
 
     def _tell(self) -> None:
         """Say what each rank does, when it has changed."""
         if self._state.job is None:
             return
-        if self._state.job["spec"].get("suspend"):
+        if self._state.suspended:
             self._said.clear()
             return
         for rank in range(self._world_size):
             now = waiting(self._state, rank)
             if self._said.get(rank) != now:
                 self._said[rank] = now
-                log.info("rank %d %s", rank, now)
+                self._say(f"rank {rank} {now}")
 
     def _follow_first_rank(self) -> None:
         pod = self._state.pod_of(0)
@@ -151,8 +146,10 @@ class Observer:
         self._logs[name] = asyncio.create_task(follow(self._cluster, name, self._say, over))
 
     async def _drain(self) -> None:
-        """Give the first rank's last lines time to arrive."""
-        if self._logs:
+        """Where the pods end too, give the first rank's last lines time to arrive."""
+        job = self._state.job
+        ends = job is None or ended(job) or condition(job, "FailureTarget")
+        if self._logs and ends:
             await asyncio.wait(self._logs.values(), timeout=DRAIN_SECONDS)
 
     async def _told(self, outcome: Outcome) -> Outcome:
@@ -176,7 +173,7 @@ class Observer:
         try:
             return await self._cluster.last_lines(pod["metadata"]["name"], TAIL_LINES)
         except ApiError as error:
-            log.warning("the log of rank %d cannot be read: %s", rank_of(pod), error)
+            self._say(f"the log of rank {rank_of(pod)} cannot be read: {error}")
             return []
 
 

@@ -1,0 +1,5 @@
+"""A Kubernetes cluster for tests: the real HTTP protocol, and pods whose commands are processes of this machine."""
+
+from kubernetes_double.cluster import Cluster
+
+__all__ = ["Cluster"]
