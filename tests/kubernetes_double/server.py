@@ -1,4 +1,4 @@
-"""The API server's HTTP: lists, watches as chunked JSON lines, logs that are followed, refusals, and faults on demand."""
+"""The API server's HTTP: lists, watches as chunked JSON lines, logs that are followed, and faults on demand."""
 
 from __future__ import annotations
 
@@ -122,24 +122,25 @@ class Handler(BaseHTTPRequestHandler):
     def _get(self) -> None:
         kind, namespace, name, log = self._parsed()
         query, store = self._query(), self.server.cluster.store
-        if log:
-            pod = store.read("pods", namespace, str(name))
-            return self._stream(self.server.cluster.kubelet.log(pod, query))
-        if name:
-            return self._send(200, store.read(kind, namespace, name))
         fits = _selector(query, namespace)
-        if query.get("watch") == "true":
-            return self._stream(self._watch(kind, query, fits))
-        with store.changed:
-            items = store.list(kind, fits)
-            self._send(200, {"kind": "List", "metadata": {"resourceVersion": store.version}, "items": items})
+        if log:
+            self._stream(self.server.cluster.kubelet.log(store.read("pods", namespace, str(name)), query))
+        elif name:
+            self._send(200, store.read(kind, namespace, name))
+        elif query.get("watch") == "true":
+            self._stream(self._watch(kind, query, fits))
+        else:
+            with store.changed:
+                items, version = store.list(kind, fits), store.version
+            self._send(200, {"kind": "List", "metadata": {"resourceVersion": version}, "items": items})
 
     def _watch(self, kind: str, query: dict[str, str], fits: Callable[[Json], bool]) -> Iterator[bytes | None]:
         store, version = self.server.cluster.store, int(query["resourceVersion"])
         end = monotonic() + float(query.get("timeoutSeconds", 60))
         while monotonic() < end:
             try:
-                for version, what, thing in store.events_after(kind, version, fits):
+                for later, what, thing in store.events_after(kind, version, fits):
+                    version = later
                     yield json.dumps({"type": what, "object": thing}).encode() + b"\n"
             except Refused as refusal:
                 yield json.dumps({"type": "ERROR", "object": refusal.body()}).encode() + b"\n"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
-from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -154,12 +153,11 @@ class Task:
     def wait(self) -> dict[str, Any]:
         """The event with which the trigger fires."""
 
-        async def first() -> Any:
-            async for event in self.trigger().run():
-                return event.payload
+        async def events() -> Any:
+            return [event.payload async for event in self.trigger().run()]
 
-        event: dict[str, Any] = json.loads(json.dumps(asyncio.run(first())))
-        return event
+        (event,) = json.loads(json.dumps(asyncio.run(events())))
+        return dict(event)
 
     def resume(self, event: dict[str, Any]) -> dict[str, Any]:
         """On a worker again, with the event."""
@@ -172,12 +170,3 @@ class Task:
 @pytest.fixture
 def deployment(cluster: Cluster, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     return Deployment(cluster, lake, tmp_path, monkeypatch)
-
-
-def eventually(true: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until something holds, and return it."""
-    deadline = monotonic() + seconds
-    while not (found := true()):
-        assert monotonic() < deadline, "it never came"
-        sleep(0.02)
-    return found
