@@ -64,7 +64,7 @@ class TrainingJob:
         return {
             "app.kubernetes.io/name": "nightjar",
             "app.kubernetes.io/component": self.spec.program,
-            "nightjar/use-case": self.spec.use_case,
+            "nightjar/use-case": self.spec.use_case.rstrip("_"),
             TASK_LABEL: self.task_id,
         }
 
