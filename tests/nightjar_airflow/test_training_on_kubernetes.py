@@ -193,6 +193,22 @@ class TestCancelling:
         eventually(lambda: not deployment.cluster.jobs())
         _no_orphans(deployment)
 
+    def test_a_kill_that_airflow_interrupts_cancels_nevertheless(
+        self, deployment: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trigger = self._deferred(deployment, monkeypatch, state="failed")
+
+        async def interrupted() -> None:
+            killing = asyncio.create_task(trigger.on_kill())
+            await asyncio.sleep(0)
+            killing.cancel("user-action")
+            with pytest.raises(asyncio.CancelledError):
+                await killing
+            assert deployment.cluster.jobs()
+            await asyncio.to_thread(eventually, lambda: not deployment.cluster.jobs())
+
+        asyncio.run(interrupted())
+
     def test_a_cleared_task_has_no_state_and_cancels_too(
         self, deployment: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -15,6 +15,7 @@ from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 DEFERRED = "deferred"
+_CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
 
 
 class TrainingJobTrigger(BaseTrigger):
@@ -65,16 +66,29 @@ class TrainingJobTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Cancel the Job, its pods and its Service: the task was marked or cleared while it waited.
 
-        Airflow calls this also when another triggerer has taken the trigger over (apache/airflow#73454). The task then
-        still waits, and the Job goes on.
+        Airflow interrupts this after about a second, by cancelling the trigger anew at each of its rounds until it has
+        ended; so the work is a task of its own, which goes on.
         """
         if self._fired:
             return
+        work = asyncio.create_task(self._cancel())
+        _CANCELLING.add(work)
+        work.add_done_callback(_CANCELLING.discard)
+        await asyncio.shield(work)
+
+    async def _cancel(self) -> None:
+        """Cancel the Job, unless the task still waits.
+
+        Airflow calls :meth:`on_kill` also when another triggerer has taken the trigger over (apache/airflow#73454).
+        """
         if await self._task_state() == DEFERRED:
             self.log.info("the task still waits, with another triggerer: the Job %s goes on", self.job_name)
             return
-        async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
-            await cluster.cancel(self.job_name)
+        try:
+            async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
+                await cluster.cancel(self.job_name)
+        except NightjarError as error:
+            self.log.error("the Job %s could not be cancelled and may still run: %s", self.job_name, error)
 
     async def _outcome(self) -> Outcome:
         try:
