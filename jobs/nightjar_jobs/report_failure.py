@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.errors import error_of_kind
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
 from nightjar.runner import run_program
@@ -16,12 +16,12 @@ def main() -> None:
     """Read the error from the command line; write the result and the ledger event."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("spec", "what", "where", "fix"):
+    for name in ("spec", "kind", "what", "where", "fix"):
         parser.add_argument(f"--{name}", required=True)
     arguments = parser.parse_args()
 
     def fail(spec: JobSpec) -> JobResult:
-        raise TrainingError(arguments.what, where=arguments.where, fix=arguments.fix)
+        raise error_of_kind(arguments.kind, arguments.what, where=arguments.where, fix=arguments.fix)
 
     run_program(fail, JobSpec.from_json(files.read_text(arguments.spec)))
     os._exit(0)  # as in the runner: the exit code must not depend on libraries' threads

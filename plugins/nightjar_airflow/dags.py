@@ -125,9 +125,7 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             program="freeze_training_set",
             inlets=[_table(use_case.feature_table.name), _table(use_case.label_table.name)],
         )
-        train = TrainingProgramOperator(
-            use_case=use_case, program="train", world_size=use_case.training.world_size, retries=1
-        )
+        train = TrainingProgramOperator(use_case=use_case, program="train", world_size=use_case.training.world_size)
         evaluate, register, gate = (
             TrainingProgramOperator(use_case=use_case, program=program) for program in ("evaluate", "register", "gate")
         )

@@ -86,8 +86,22 @@ class TrainingError(NightjarError):
     kind = "training"
 
 
+class DisruptionError(NightjarError):
+    """A rank was taken away by the cluster: evicted, preempted, or lost with its node. The next try resumes."""
+
+    kind = "disruption"
+    retryable = True
+
+
+class CapacityError(NightjarError):
+    """The cluster has no room now: a quota is used up, or no node fits."""
+
+    kind = "capacity"
+    retryable = True
+
+
 class UnreachableError(NightjarError):
-    """MLflow, the lake or the Spark application does not answer; worth a retry."""
+    """MLflow, the lake, the cluster or the Spark application does not answer; worth a retry."""
 
     kind = "unreachable"
     retryable = True
@@ -97,3 +111,9 @@ class StorageFullError(NightjarError):
     """The disk or bucket takes no more bytes."""
 
     kind = "storage_full"
+
+
+def error_of_kind(kind: str, what: str, *, where: str, how_many: int = 1, fix: str) -> NightjarError:
+    """The error whose class has this ``kind``; made again from what another process said of it."""
+    classes = {cls.kind: cls for cls in NightjarError.__subclasses__()}
+    return classes.get(kind, NightjarError)(what, where=where, how_many=how_many, fix=fix)

@@ -16,6 +16,8 @@ SPARK_PROGRAMS = (
     "freeze_training_set",
 )
 TRAINING_PROGRAMS = ("train", "evaluate", "register", "gate", "promote")
+GPU_PROGRAMS = ("train",)
+"""Training programs that get the GPUs which the use case declares."""
 
 HEARTBEAT_SECONDS = 1.0
 """How often a Spark application says that it lives."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.names import check_identifier
+from nightjar.contracts.resources import Resources
 from nightjar.contracts.rules import Rule
 from nightjar.contracts.tables import DS, Column, TableSchema
 
@@ -77,6 +78,7 @@ class Training:
         seed: Of everything random.
         checkpoint_every_rounds: A killed training goes on from the last multiple of this. It is part of what decides
             the model's bytes: columns are sampled anew after each checkpoint.
+        resources: What one rank needs where ranks are pods.
     """
 
     world_size: int = 2
@@ -87,6 +89,7 @@ class Training:
     holdout_days: int = 14
     seed: int = 20130401
     checkpoint_every_rounds: int = 25
+    resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
         if self.checkpoint_every_rounds < 1:

@@ -113,6 +113,7 @@ def everything(paths: Paths, ports: Ports, environ: Mapping[str, str] = os.envir
         **airflow(paths, ports),
         "AIRFLOW_HOME": str(paths.airflow_home),
         "AIRFLOW_CONN_SPARK_DEFAULT": spark_connection(cores(), archive_of(paths, Path(found["JAVA_HOME"]))),
+        "AIRFLOW_CONN_TRAINING_DEFAULT": json.dumps({"conn_type": "local"}),
         "MLFLOW_TRACKING_URI": ports.mlflow_url,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "NIGHTJAR_LAKE": str(paths.lake),

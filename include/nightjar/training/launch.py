@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.errors import NightjarError, TrainingError
 
 LIFELINE = "NIGHTJAR_LIFELINE"
 """Environment variable; ``stdin`` says that the launcher holds the other end of the rank's standard input."""
@@ -186,17 +186,25 @@ class LocalRanks:
                 self.on_line(f"rank {rank} {_ending(code)}")
 
     def _report(self, error: TrainingError) -> None:
-        """Write the failed result on behalf of a rank 0 that could not."""
         self.on_line(f"ERROR {error}")
-        arguments = ["--spec", self.spec_uri, "--what", error.what, "--where", error.where, "--fix", error.fix]
-        written = subprocess.run(
-            [sys.executable, "-m", "nightjar_jobs.report_failure", *arguments],
-            env=dict(self.environ),
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        if written.returncode:
-            raise error
+        report_failure(self.spec_uri, error, self.environ)
+
+
+def report_failure(spec_uri: str, error: NightjarError, environ: Mapping[str, str]) -> None:
+    """Write the failed result and the ledger event on behalf of a rank 0 that could not.
+
+    Raises:
+        NightjarError: ``error`` itself, when they could not be written.
+    """
+    words = {"spec": spec_uri, "kind": error.kind, "what": error.what, "where": error.where, "fix": error.fix}
+    written = subprocess.run(
+        [sys.executable, "-m", "nightjar_jobs.report_failure", *(f"--{name}={word}" for name, word in words.items())],
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if written.returncode:
+        raise error
 
 
 def _ending(code: int) -> str:

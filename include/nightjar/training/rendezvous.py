@@ -196,8 +196,7 @@ class Group:
                 peer.send({"error": what[:2000]})
 
     def _listen(self) -> socket.socket:
-        family = socket.getaddrinfo(self.contract.master_addr, None)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(self._family(), socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self.contract.master_addr, self.contract.master_port))
@@ -208,6 +207,21 @@ class Group:
             ) from error
         listener.listen(self.contract.world_size)
         return listener
+
+    def _family(self) -> socket.AddressFamily:
+        """The address family of rank 0's own name; a pod starts before the cluster's name service knows it."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return socket.getaddrinfo(self.contract.master_addr, None)[0][0]
+            except socket.gaierror as error:
+                if time.monotonic() > deadline:
+                    raise TrainingError(
+                        f"rank 0's name {self.contract.master_addr} is not known after {self._timeout:g} s ({error})",
+                        where=self._where,
+                        fix="see whether the ranks' headless Service and the cluster's DNS are there, then clear train",
+                    ) from error
+                time.sleep(_RETRY_SECONDS)
 
     def _connect(self, job: str) -> _Peer:
         """Another rank: find rank 0, which may start later."""

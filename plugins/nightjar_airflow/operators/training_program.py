@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowTaskTimeout
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.errors import ConfigurationError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import TRAINING_PROGRAMS
 from nightjar.contracts.use_case import UseCase
-from nightjar.training.launch import LocalRanks
+from nightjar.lake import files
+from nightjar_airflow.backends.kubernetes import PASSED_ON, KubernetesBackend
+from nightjar_airflow.backends.local import LocalBackend, threads_per_rank
+from nightjar_airflow.backends.result import spec_uri as spec_uri_of
+from nightjar_airflow.cluster.manifests import TrainingJob
+from nightjar_airflow.cluster.outcome import Outcome
+from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.links.result_links import links_of
 from nightjar_airflow.outcome import emit_assets, raise_for, summary
 from nightjar_airflow.specs import build_spec
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Connection, Context
 
 
 class TrainingProgramOperator(BaseOperator):
-    """Runs ``nightjar_jobs.<program>`` as processes under the launch contract (what torchrun sets).
+    """Runs ``nightjar_jobs.<program>`` under the launch contract (what torchrun sets), one process a rank.
+
+    The training connection says where: of type ``local``, the ranks are processes of this machine; of type
+    ``kubernetes`` they are the pods of a Job, and the task waits for it without a worker.
 
     Args:
         use_case: The use case.
         program: The program's name; also the task id, unless one is given.
-        world_size: Number of ranks; this machine's cores are shared among them.
+        world_size: Number of ranks; on one machine its cores are shared among them.
+        training_conn_id: Airflow connection that says where trainings run.
     """
 
     ui_color = "#e3e8f4"
     template_fields: Sequence[str] = ()
 
-    def __init__(self, *, use_case: UseCase, program: str, world_size: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        use_case: UseCase,
+        program: str,
+        world_size: int = 1,
+        training_conn_id: str = "training_default",
+        **kwargs: Any,
+    ) -> None:
         if program not in TRAINING_PROGRAMS:
             raise ValueError(f"there is no training program {program!r}; choose one of {', '.join(TRAINING_PROGRAMS)}")
         super().__init__(**{"task_id": program, **kwargs})
@@ -42,42 +62,111 @@ class TrainingProgramOperator(BaseOperator):
         self.program = program
         self.operator_extra_links = links_of(program)
         self.world_size = world_size
+        self.training_conn_id = training_conn_id
         self.links: dict[str, str] = {}
-        self._ranks: LocalRanks | None = None
+        self._backend: LocalBackend | KubernetesBackend | None = None
 
     @one_line_failure
     def execute(self, context: Context) -> dict[str, Any]:
-        """Start the ranks, pass on the first one's lines, and return rows, versions and metrics of the result."""
-        threads = max(1, len(os.sched_getaffinity(0)) // self.world_size)
+        """Run the program where the connection says; return rows, versions and metrics of its result."""
+        connection = self._connection()
+        if connection.conn_type == "local":
+            return self._execute_here(context)
+        if connection.conn_type == "kubernetes":
+            return self._execute_on_cluster(context, connection.extra_dejson)
+        raise ConfigurationError(
+            f"trainings cannot run on a connection of type {connection.conn_type!r}",
+            where=f"connection {self.training_conn_id}, conn_type",
+            fix="choose `local` (processes of this machine) or `kubernetes`",
+        )
+
+    @one_line_failure
+    def execute_complete(self, context: Context, event: dict[str, Any], job_name: str, spec_uri: str) -> dict[str, Any]:
+        """Take up the task where the trigger has seen its Job end.
+
+        Args:
+            context: Airflow's context.
+            event: An :class:`Outcome`.
+            job_name: The Job that was watched.
+            spec_uri: Where the spec lies that it was made for.
+        """
+        outcome = Outcome.from_event(event)
+        extra = self._connection().extra_dejson
+        ti = context["ti"]
+        if outcome.ending == "gone" and not job_name.endswith(f"-{ti.try_number}"):
+            self.log.warning("the Job %s of an earlier try was cancelled: this try makes its own", job_name)
+            return self._execute_on_cluster(context, extra)
+        spec = JobSpec.from_json(files.read_text(spec_uri))
+        namespace = ClusterSettings.from_extra(extra, self.training_conn_id).namespace
+        self._backend = backend = KubernetesBackend(self.training_conn_id, namespace, extra)
+        try:
+            result = backend.conclude(spec, job_name, outcome, last_try=ti.try_number > ti.max_tries)
+        except TrainingError as error:
+            if outcome.ending == "timed_out":
+                raise AirflowTaskTimeout(str(error)) from None
+            raise
+        return self._concluded(context, spec, result)
+
+    def on_kill(self) -> None:
+        """End all ranks as one, processes or pods."""
+        if self._backend is not None:
+            self._backend.stop()
+
+    def _connection(self) -> Connection:
+        try:
+            return BaseHook.get_connection(self.training_conn_id)
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(
+                f"there is no connection {self.training_conn_id}",
+                where=f"AIRFLOW_CONN_{self.training_conn_id.upper()}",
+                fix='say where trainings run, on one machine {"conn_type": "local"} (docs/configuration.md)',
+            ) from error
+
+    def _execute_here(self, context: Context) -> dict[str, Any]:
+        threads = threads_per_rank(self.world_size)
         spec = build_spec(context, self.use_case, self.program, world_size=self.world_size, threads_per_rank=threads)
-        result = self._run(spec)
+        files.write_text(spec_uri_of(spec), spec.to_json())
+        self._backend = backend = LocalBackend(spec, self.log.info)
+        return self._concluded(context, spec, backend.run())
+
+    def _execute_on_cluster(self, context: Context, extra: dict[str, Any]) -> NoReturn:
+        """Make the Job, or attach to it, and wait for it without a worker."""
+        from nightjar_airflow.triggers.training_job import TrainingJobTrigger
+
+        settings = ClusterSettings.from_extra(extra, self.training_conn_id)
+        resources = self.use_case.training.resources
+        spec = build_spec(
+            context, self.use_case, self.program, world_size=self.world_size, threads_per_rank=resources.cpus
+        )
+        uri = spec_uri_of(spec)
+        training = TrainingJob(
+            spec=spec,
+            spec_uri=uri,
+            map_index=-1 if context["ti"].map_index is None else context["ti"].map_index,
+            try_number=context["ti"].try_number,
+            resources=resources,
+            settings=settings,
+            environ={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        )
+        files.write_text(uri, spec.to_json())
+        self._backend = backend = KubernetesBackend(self.training_conn_id, settings.namespace, extra)
+        job_name = backend.submit(training)
+        timeout = self.execution_timeout
+        self.defer(
+            trigger=TrainingJobTrigger(
+                conn_id=self.training_conn_id,
+                namespace=settings.namespace,
+                job_name=job_name,
+                world_size=spec.world_size,
+                start_timeout_seconds=settings.start_timeout_seconds,
+                deadline=time.time() + timeout.total_seconds() if timeout else None,
+            ),
+            method_name="execute_complete",
+            kwargs={"job_name": job_name, "spec_uri": uri},
+        )
+
+    def _concluded(self, context: Context, spec: JobSpec, result: JobResult) -> dict[str, Any]:
         self.links = dict(result.links)
         raise_for(result)
         emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
         return summary(result)
-
-    def on_kill(self) -> None:
-        """End all ranks as one."""
-        if self._ranks is not None:
-            self._ranks.stop()
-
-    def _run(self, spec: JobSpec) -> JobResult:
-        from nightjar.lake import files
-
-        spec_uri = f"{spec.output}/spec.json"
-        files.write_text(spec_uri, spec.to_json())
-        self._ranks = LocalRanks(
-            program=self.program,
-            spec_uri=spec_uri,
-            world_size=self.world_size,
-            threads_per_rank=spec.threads_per_rank,
-            on_line=self.log.info,
-        )
-        self._ranks.start()
-        self._ranks.wait()
-        result = JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
-        if result.spec_fingerprint != spec.fingerprint:
-            raise TrainingError(
-                f"{self.program} ended without a result for this spec", where=spec.output, fix="clear the task"
-            )
-        return result

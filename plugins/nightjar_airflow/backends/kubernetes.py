@@ -1,0 +1,109 @@
+"""The backend of a cluster: ranks are the pods of an Indexed Job, which a trigger watches."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from nightjar.contracts.errors import NightjarError, TrainingError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.training.launch import report_failure
+from nightjar_airflow.apart import Apart
+from nightjar_airflow.backends.result import required_result, result_of, spec_uri
+from nightjar_airflow.cluster.manifests import TrainingJob
+from nightjar_airflow.cluster.outcome import Outcome
+from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
+
+PASSED_ON = ("NIGHTJAR_LAKE", "NIGHTJAR_LANDING", "MLFLOW_TRACKING_URI")
+"""The deployment's addresses; pods get them as Airflow has them. Secrets come from ``env_from_secrets``."""
+STOP_SECONDS = 20.0
+
+log = logging.getLogger(__name__)
+
+
+class KubernetesBackend:
+    """Makes, judges and cancels the Job of one task.
+
+    Args:
+        conn_id: The training connection.
+        namespace: Where Jobs are made.
+        extra: The connection's extra.
+    """
+
+    def __init__(self, conn_id: str, namespace: str, extra: dict[str, Any]) -> None:
+        self._conn_id = conn_id
+        self._namespace = namespace
+        self._extra = extra
+        self._job_name = ""
+        self._making: Apart | None = None
+        self._stopped = False
+
+    def submit(self, training: TrainingJob) -> str:
+        """Attach to the Job that does this work already, or make one; return its name.
+
+        Raises:
+            NightjarError: when the cluster refuses or does not answer, or :meth:`stop` was called meanwhile.
+        """
+        self._job_name = training.name
+        result = result_of(training.spec)
+        if result is not None and result.status == "failed":
+            from nightjar.lake import files
+
+            # Of an earlier try; it must not be taken for what this one has to say.
+            files.delete_file(f"{training.spec.output}/result.json")
+        self._making = self._apart(lambda cluster: cluster.attach_or_submit(training))
+        self._job_name = self._making.result()
+        if self._stopped:
+            raise TrainingError(
+                "the training was stopped", where=f"Job {self._job_name}", fix="clear the task to start again"
+            )
+        return self._job_name
+
+    def conclude(self, spec: JobSpec, job_name: str, outcome: Outcome, *, last_try: bool) -> JobResult:
+        """The result of a Job that has ended; a failed one is written where the program could not.
+
+        A Job that nobody can see is left running for the next try to attach to, where there is one.
+
+        Raises:
+            NightjarError: saying why there is no result.
+        """
+        self._job_name = job_name
+        if outcome.ending == "succeeded":
+            return required_result(spec)
+        error = outcome.error
+        if outcome.ending == "unreachable":
+            if last_try:
+                self._cancel(error)
+            raise error
+        self._cancel(error)
+        if outcome.program and (result := result_of(spec)) is not None and result.status == "failed":
+            return result
+        report_failure(spec_uri(spec), error, os.environ)
+        raise error
+
+    def stop(self) -> None:
+        """Cancel the Job with its pods and its Service. Safe to call at any time, from a signal handler too."""
+        self._stopped = True
+        if self._making is not None:
+            try:
+                self._job_name = self._making.result(STOP_SECONDS)
+            except (NightjarError, TimeoutError) as error:
+                log.warning("the Job %s was not made when the task was stopped: %s", self._job_name, error)
+        if self._job_name:
+            self._apart(lambda cluster: cluster.cancel(self._job_name)).result(STOP_SECONDS)
+
+    def _cancel(self, because: NightjarError) -> None:
+        """Cancel the Job unless it has ended; when that fails, ``because`` is still what the task says."""
+        try:
+            self._apart(lambda cluster: cluster.cancel_unless_ended(self._job_name)).result()
+        except NightjarError as error:
+            log.error("the Job %s could not be cancelled and may still run (%s): %s", self._job_name, error, because)
+
+    def _apart(self, work: Callable[[TrainingClusterHook], Awaitable[Any]]) -> Apart:
+        async def opened() -> Any:
+            async with TrainingClusterHook(self._conn_id, self._namespace, self._extra) as cluster:
+                return await work(cluster)
+
+        return Apart(opened())

@@ -1,0 +1,44 @@
+"""The backend of one machine: ranks are processes, in a process group of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.training.launch import LocalRanks
+from nightjar_airflow.backends.result import required_result, spec_uri
+
+
+def threads_per_rank(world_size: int) -> int:
+    """This machine's cores, shared among the ranks."""
+    return max(1, len(os.sched_getaffinity(0)) // world_size)
+
+
+class LocalBackend:
+    """Runs the ranks of one spec and waits for them.
+
+    Args:
+        spec: What to do.
+        on_line: Takes each line of rank 0.
+    """
+
+    def __init__(self, spec: JobSpec, on_line: Callable[[str], None]) -> None:
+        self._spec = spec
+        self._ranks = LocalRanks(
+            program=spec.program,
+            spec_uri=spec_uri(spec),
+            world_size=spec.world_size,
+            threads_per_rank=spec.threads_per_rank,
+            on_line=on_line,
+        )
+
+    def run(self) -> JobResult:
+        """Start all ranks, wait for them, and return the result."""
+        self._ranks.start()
+        self._ranks.wait()
+        return required_result(self._spec)
+
+    def stop(self) -> None:
+        """End all ranks as one."""
+        self._ranks.stop()

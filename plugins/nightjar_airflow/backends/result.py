@@ -1,0 +1,37 @@
+"""The result of a training program, as it lies in the lake."""
+
+from __future__ import annotations
+
+from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.job import JobResult, JobSpec
+
+
+def spec_uri(spec: JobSpec) -> str:
+    return f"{spec.output}/spec.json"
+
+
+def result_of(spec: JobSpec) -> JobResult | None:
+    """The result for this very spec, where there is one."""
+    from nightjar.lake import files
+
+    try:
+        result = JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+    except FileNotFoundError:
+        return None
+    return result if result.spec_fingerprint == spec.fingerprint else None
+
+
+def required_result(spec: JobSpec) -> JobResult:
+    """The result of a program that has ended.
+
+    Raises:
+        TrainingError: when there is none for this spec.
+    """
+    result = result_of(spec)
+    if result is None:
+        raise TrainingError(
+            f"{spec.program} ended without a result for this spec",
+            where=spec.output,
+            fix="check that all ranks write to this lake (NIGHTJAR_LAKE), then clear the task",
+        )
+    return result

@@ -1,0 +1,220 @@
+"""The Job and the headless Service of one training: Indexed, one pod a rank, the pods "restricted"."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from nightjar.contracts.job import JobSpec
+from nightjar.contracts.programs import GPU_PROGRAMS
+from nightjar.contracts.resources import Resources
+from nightjar.training.launch import EXIT_REPORTED
+from nightjar_airflow.cluster.settings import ClusterSettings
+from nightjar_airflow.cluster.template import over, read_template
+
+CONTAINER = "rank"
+MASTER_PORT = 29500
+TASK_LABEL = "nightjar/task"
+SPEC_ANNOTATION = "nightjar/spec"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+ENDS_ALL = [EXIT_REPORTED, 137]
+RANK_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+JOB_LABEL = "batch.kubernetes.io/job-name"
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """One try of a task as a Job.
+
+    Attributes:
+        spec: What is to be done.
+        spec_uri: Where it lies.
+        map_index: Of a mapped task; -1 else.
+        try_number: Airflow's count of tries, from 1.
+        resources: What a rank needs.
+        settings: What the environment says.
+        environ: Environment variables that the programs get from the deployment.
+    """
+
+    spec: JobSpec
+    spec_uri: str
+    map_index: int
+    try_number: int
+    resources: Resources
+    settings: ClusterSettings
+    environ: dict[str, str]
+
+    @property
+    def task_id(self) -> str:
+        """The same for all tries of one task of one run, and of no other: value of :data:`TASK_LABEL`."""
+        parts = (self.spec.dag_id, self.spec.run_id, self.spec.task_id, str(self.map_index))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """Use case, program, run and try; short enough to be a host name with any rank behind it."""
+        words = f"{self.spec.use_case[:20]}-{self.spec.program[:12]}".replace("_", "-").strip("-")
+        return f"{words}-{self.task_id}-{self.try_number}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {
+            "app.kubernetes.io/name": "nightjar",
+            "app.kubernetes.io/component": self.spec.program,
+            "nightjar/use-case": self.spec.use_case.rstrip("_"),
+            TASK_LABEL: self.task_id,
+        }
+
+    def job(self) -> Manifest:
+        """The Job. No rank is begun again alone: its peers have lost it; the next try begins them all together.
+
+        A rank that the cluster took or killed, and a first rank that has written why it failed, end the Job at once;
+        after another failure the first rank has time to write.
+        """
+        queue = self.resources.queue or self.settings.queue
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": self.name,
+                "namespace": self.settings.namespace,
+                "labels": {**self.labels, **({QUEUE_LABEL: queue} if queue else {})},
+                "annotations": {
+                    SPEC_ANNOTATION: self.spec.fingerprint,
+                    "nightjar/dag-id": self.spec.dag_id,
+                    "nightjar/run-id": self.spec.run_id,
+                    "nightjar/task-id": self.spec.task_id,
+                    "nightjar/try": str(self.try_number),
+                },
+            },
+            "spec": {
+                "completionMode": "Indexed",
+                "completions": self.spec.world_size,
+                "parallelism": self.spec.world_size,
+                "backoffLimitPerIndex": 0,
+                "podReplacementPolicy": "Failed",
+                "activeDeadlineSeconds": round(self.resources.max_hours * 3600),
+                "ttlSecondsAfterFinished": self.settings.ttl_seconds,
+                # Kueue admits a Job by starting it; without a queue it starts at once.
+                "suspend": bool(queue),
+                "podFailurePolicy": {
+                    "rules": [
+                        {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                        {
+                            "action": "FailJob",
+                            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": ENDS_ALL},
+                        },
+                    ]
+                },
+                "template": self._pod(),
+            },
+        }
+
+    def service(self, job_name: str, job_uid: str) -> Manifest:
+        """The headless Service under which the ranks of a Job find its pod 0; it goes when the Job goes."""
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job_name, "uid": job_uid}
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": job_name,
+                "namespace": self.settings.namespace,
+                "labels": self.labels,
+                "ownerReferences": [owner],
+            },
+            "spec": {
+                "clusterIP": "None",
+                "publishNotReadyAddresses": True,
+                "selector": {JOB_LABEL: job_name},
+                "ports": [{"name": "rendezvous", "port": MASTER_PORT}],
+            },
+        }
+
+    def _pod(self) -> Manifest:
+        settings = self.settings
+        gpu = settings.gpu_type(self.resources.gpu_type) if self._gpus else None
+        spec: Manifest = {
+            "restartPolicy": "Never",
+            "subdomain": self.name,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": settings.user_id,
+                "runAsGroup": settings.user_id,
+                "fsGroup": settings.user_id,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [self._container(gpu.resource if gpu else None)],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _gib(self.resources.shared_memory_gib)}},
+                *settings.volumes,
+            ],
+            "nodeSelector": {**settings.node_selector, **(gpu.node_selector if gpu else {})},
+            "tolerations": [*settings.tolerations, *(gpu.tolerations if gpu else [])],
+            "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
+            "serviceAccountName": settings.service_account,
+            "priorityClassName": self.resources.priority_class or settings.priority_class,
+        }
+        pod = {"metadata": {"labels": self.labels}, "spec": {name: value for name, value in spec.items() if value}}
+        pod["spec"].update({name: spec[name] for name in ("automountServiceAccountToken", "enableServiceLinks")})
+        below = read_template(settings.pod_template_file) if settings.pod_template_file else {}
+        result: Manifest = over(below, pod)
+        return result
+
+    @property
+    def _gpus(self) -> int:
+        return self.resources.gpus if self.spec.program in GPU_PROGRAMS else 0
+
+    def _container(self, gpu_resource: str | None) -> Manifest:
+        amounts = {"cpu": str(self.resources.cpus), "memory": _gib(self.resources.memory_gib)}
+        if gpu_resource:
+            amounts[gpu_resource] = str(self._gpus)
+        return {
+            "name": CONTAINER,
+            "image": self.settings.image,
+            "command": ["python", "-m", f"nightjar_jobs.{self.spec.program}"],
+            "args": ["--spec", self.spec_uri],
+            "env": self._environment(),
+            "envFrom": [{"secretRef": {"name": name}} for name in self.settings.env_from_secrets],
+            "resources": {"requests": amounts, "limits": dict(amounts)},
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "runAsNonRoot": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [
+                {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own, empty at its start
+                {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+                *self.settings.volume_mounts,
+            ],
+        }
+
+    def _environment(self) -> list[Manifest]:
+        """The launch contract and the deployment's addresses; ``env`` of the settings comes over both."""
+        host = f"{self.name}-0.{self.name}"
+        values = {
+            **self.environ,
+            "WORLD_SIZE": str(self.spec.world_size),
+            "LOCAL_RANK": "0",
+            "MASTER_ADDR": f"{host}.{self.settings.namespace}.svc",
+            "MASTER_PORT": str(MASTER_PORT),
+            "OMP_NUM_THREADS": str(self.spec.threads_per_rank),
+            "PYTHONUNBUFFERED": "1",
+            # The first rank waits for the last as long as the last may take to start.
+            "NIGHTJAR_RENDEZVOUS_SECONDS": f"{self.settings.start_timeout_seconds:g}",
+            **({"NIGHTJAR_CHECKPOINTS": self.settings.checkpoints} if self.settings.checkpoints else {}),
+            **self.settings.env,
+        }
+        # What JOB_COMPLETION_INDEX says, under the launch contract's name.
+        rank = {"fieldRef": {"fieldPath": f"metadata.annotations['{RANK_ANNOTATION}']"}}
+        return [{"name": "RANK", "valueFrom": rank}, *({"name": k, "value": v} for k, v in values.items())]
+
+
+def _gib(amount: float) -> str:
+    return f"{round(amount * 1024)}Mi"

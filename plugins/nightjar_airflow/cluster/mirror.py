@@ -1,0 +1,109 @@
+"""A live copy of the objects that a list shows, kept by watching: what every Kubernetes controller does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+from nightjar_airflow.cluster.api import Json, KubernetesApi
+from nightjar_airflow.cluster.api_error import ApiError
+
+WATCH_SECONDS = 60
+"""A watch is begun anew so often, so that a connection that died without a word is noticed."""
+PAUSE_SECONDS = 1.0
+UNREACHABLE_SECONDS = 600.0
+"""An API server that is away for so long is given up."""
+GONE = 410
+
+
+class Mirror:
+    """Objects by name, as of the last word of the API server.
+
+    A broken watch goes on where it stopped; where the server has forgotten that point (410), all is listed anew.
+
+    Args:
+        api: The API server.
+        path: The collection, e.g. ``/api/v1/namespaces/ml/pods``.
+        query: The selector.
+        on_change: Called with all objects, and with those that were deleted since the last call.
+    """
+
+    def __init__(
+        self,
+        api: KubernetesApi,
+        path: str,
+        query: Json,
+        on_change: Callable[[dict[str, Json], dict[str, Json]], None],
+    ) -> None:
+        self._api = api
+        self._path = path
+        self._query = query
+        self._on_change = on_change
+        self._objects: dict[str, Json] = {}
+        self._version: str | None = None
+        self._heard = time.monotonic()
+
+    async def run(self) -> None:
+        """Keep the copy until cancelled.
+
+        Raises:
+            ApiError: when the server refuses, or is away for :data:`UNREACHABLE_SECONDS`.
+        """
+        while True:
+            pause = PAUSE_SECONDS
+            try:
+                if self._version is None:
+                    await self._list()
+                await self._watch()
+                self._heard = time.monotonic()
+            except ApiError as error:
+                if error.status == GONE:
+                    self._version = None
+                elif not error.transient or time.monotonic() - self._heard > UNREACHABLE_SECONDS:
+                    raise
+                pause = max(pause, error.retry_after_seconds)
+            await asyncio.sleep(pause)
+
+    async def _list(self) -> None:
+        answer = await self._api.json("GET", self._path, self._query)
+        listed = {item["metadata"]["name"]: item for item in answer["items"]}
+        deleted = {name: self._objects[name] for name in self._objects if name not in listed}
+        self._objects = listed
+        self._version = answer["metadata"]["resourceVersion"]
+        self._heard = time.monotonic()
+        self._on_change(self._objects, deleted)
+
+    async def _watch(self) -> None:
+        query = {
+            **self._query,
+            "watch": "true",
+            "resourceVersion": self._version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": WATCH_SECONDS,
+        }
+        async with aclosing(self._api.lines(self._path, query, seconds=WATCH_SECONDS + 15)) as lines:
+            async for line in lines:
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError as error:
+            raise ApiError(0, "a watch broke off in the middle of a line") from error
+        self._heard = time.monotonic()
+        thing = event["object"]
+        if event["type"] == "ERROR":
+            raise ApiError(int(thing.get("code") or 0), str(thing.get("message")))
+        self._version = thing["metadata"]["resourceVersion"]
+        if event["type"] == "BOOKMARK":
+            return
+        name = thing["metadata"]["name"]
+        if event["type"] == "DELETED":
+            self._objects.pop(name, None)
+            self._on_change(self._objects, {name: thing})
+        else:
+            self._objects[name] = thing
+            self._on_change(self._objects, {})

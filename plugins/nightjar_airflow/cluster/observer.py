@@ -1,0 +1,185 @@
+"""Watch one Job to its end: say what happens, pass on logs, and tell how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from nightjar_airflow.cluster.api_error import ApiError
+from nightjar_airflow.cluster.diagnosis import root_cause, verdict, waiting
+from nightjar_airflow.cluster.follow import follow
+from nightjar_airflow.cluster.manifests import JOB_LABEL
+from nightjar_airflow.cluster.mirror import Mirror
+from nightjar_airflow.cluster.outcome import Outcome
+from nightjar_airflow.cluster.state import JobState, Json, condition, ended, has_started, is_over, rank_of
+from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
+
+LOOK_SECONDS = 5.0
+"""Without news the state is looked at so often: for time limits, and for events, which are not watched."""
+DRAIN_SECONDS = 15.0
+TAIL_LINES = 40
+
+
+class Observer:
+    """One Job as seen from outside.
+
+    Args:
+        cluster: The cluster, open.
+        job_name: The Job.
+        world_size: Number of ranks.
+        start_timeout_seconds: How long all ranks together may take to start.
+        say: Takes the lines of rank 0, of failed ranks, and what happens to the pods.
+    """
+
+    def __init__(
+        self,
+        cluster: TrainingClusterHook,
+        *,
+        job_name: str,
+        world_size: int,
+        start_timeout_seconds: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._job_name = job_name
+        self._world_size = world_size
+        self._start_timeout = start_timeout_seconds
+        self._say = say
+        self._state = JobState()
+        self._changed = asyncio.Event()
+        self._said: dict[int, str] = {}
+        self._logs: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> Outcome:
+        """Wait until the Job has ended, or never will well.
+
+        Raises:
+            NightjarError: when the cluster refuses to be asked, or does not answer for long.
+        """
+        pods = Mirror(self._cluster.api, self._cluster.pods, self._of_pods, self._take_pods)
+        jobs = Mirror(self._cluster.api, self._cluster.jobs, self._of_job, self._take_jobs)
+        mirrors = [asyncio.create_task(mirror.run()) for mirror in (pods, jobs)]
+        try:
+            outcome = await self._watch(mirrors)
+            await self._drain()
+            return await self._told(outcome)
+        except ApiError as error:
+            raise error.explained(f"watch the Job {self._job_name}", self._cluster.namespace) from error
+        finally:
+            await _cancelled([*mirrors, *self._logs.values()])
+
+    @property
+    def _of_job(self) -> Json:
+        return {"fieldSelector": f"metadata.name={self._job_name}"}
+
+    @property
+    def _of_pods(self) -> Json:
+        return {"labelSelector": f"{JOB_LABEL}={self._job_name}"}
+
+    async def _watch(self, mirrors: list[asyncio.Task[None]]) -> Outcome:
+        while True:
+            self._changed.clear()
+            news = asyncio.create_task(self._changed.wait())
+            done, _ = await asyncio.wait([news, *mirrors], timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await _cancelled([news])
+            for mirror in mirrors:
+                if mirror in done:
+                    mirror.result()
+            await self._read_events()
+            self._tell()
+            self._follow_first_rank()
+            if self._verdict() is not None and (outcome := await self._verdict_again()) is not None:
+                return outcome
+
+    def _verdict(self) -> Outcome | None:
+        return verdict(
+            self._state,
+            world_size=self._world_size,
+            start_timeout_seconds=self._start_timeout,
+            now=datetime.now(UTC),
+        )
+
+    async def _verdict_again(self) -> Outcome | None:
+        """With the pods as they are now: the Job's end may be known before its pods' ends are."""
+        listed = (await self._cluster.api.json("GET", self._cluster.pods, self._of_pods))["items"]
+        self._take_pods({pod["metadata"]["name"]: pod for pod in listed}, {})
+        return self._verdict()
+
+    async def _read_events(self) -> None:
+        if self._state.job is not None and len(self._state.pods) < self._world_size:
+            self._state.events = await self._cluster.events(self._job_name)
+
+    def _take_jobs(self, jobs: dict[str, Json], _: dict[str, Json]) -> None:
+        self._state.take_job(jobs.get(self._job_name))
+        self._changed.set()
+
+    def _take_pods(self, pods: dict[str, Json], deleted: dict[str, Json]) -> None:
+        self._state.take_pods(pods, deleted, datetime.now(UTC))
+        self._changed.set()
+
+    def _tell(self) -> None:
+        """Say what each rank does, when it has changed."""
+        if self._state.job is None:
+            return
+        if self._state.suspended:
+            self._said.clear()
+            return
+        for rank in range(self._world_size):
+            now = waiting(self._state, rank)
+            if self._said.get(rank) != now:
+                self._said[rank] = now
+                self._say(f"rank {rank} {now}")
+
+    def _follow_first_rank(self) -> None:
+        pod = self._state.pod_of(0)
+        if pod is None or not has_started(pod) or pod["metadata"]["name"] in self._logs:
+            return
+        name = pod["metadata"]["name"]
+
+        def over() -> bool:
+            return name not in self._state.pods or is_over(self._state.pods[name])
+
+        self._logs[name] = asyncio.create_task(follow(self._cluster, name, self._say, over))
+
+    async def _drain(self) -> None:
+        """Where the pods end too, give the first rank's last lines time to arrive."""
+        job = self._state.job
+        ends = job is None or ended(job) or condition(job, "FailureTarget")
+        if self._logs and ends:
+            await asyncio.wait(self._logs.values(), timeout=DRAIN_SECONDS)
+
+    async def _told(self, outcome: Outcome) -> Outcome:
+        """Pass on the end of each failed rank's log; the program's last words go into the sentence."""
+        if outcome.ending != "failed":
+            return outcome
+        cause = root_cause(self._state)
+        for pod in sorted(self._state.pods.values(), key=rank_of):
+            if pod.get("status", {}).get("phase") != "Failed":
+                continue
+            lines = await self._last_lines(pod)
+            if rank_of(pod) != 0:
+                for line in lines:
+                    self._say(f"[rank {rank_of(pod)}] {line}")
+            words = [line for line in lines if line.strip()]
+            if outcome.program and pod is cause and words:
+                outcome = replace(outcome, what=f"{outcome.what}; it said last: {words[-1][:500]}")
+        return outcome
+
+    async def _last_lines(self, pod: Json) -> list[str]:
+        try:
+            return await self._cluster.last_lines(pod["metadata"]["name"], TAIL_LINES)
+        except ApiError as error:
+            self._say(f"the log of rank {rank_of(pod)} cannot be read: {error}")
+            return []
+
+
+async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    """End tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)

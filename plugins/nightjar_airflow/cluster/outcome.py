@@ -1,0 +1,53 @@
+"""How a Job ended, in a form that travels in a trigger's event."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from nightjar.contracts.errors import NightjarError, error_of_kind
+
+Ending = Literal["succeeded", "failed", "gone", "timed_out", "unreachable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The end of one Job.
+
+    Attributes:
+        ending: ``succeeded``; ``failed``; ``gone`` when somebody deleted the Job; ``timed_out`` when the task's time
+            was over first; ``unreachable`` when nobody can tell, and the Job may run.
+        program: Whether the program itself failed, and may have written why.
+        kind: The error's kind, and its words below.
+    """
+
+    ending: Ending
+    program: bool = False
+    kind: str = ""
+    what: str = ""
+    where: str = ""
+    how_many: int = 1
+    fix: str = ""
+
+    @classmethod
+    def of(cls, error: NightjarError, *, ending: Ending = "failed", program: bool = False) -> Outcome:
+        return cls(
+            ending=ending,
+            program=program,
+            kind=error.kind,
+            what=error.what,
+            where=error.where,
+            how_many=error.how_many,
+            fix=error.fix,
+        )
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Outcome:
+        return cls(**event)
+
+    def to_event(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def error(self) -> NightjarError:
+        return error_of_kind(self.kind, self.what, where=self.where, how_many=self.how_many, fix=self.fix)

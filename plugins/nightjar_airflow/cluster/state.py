@@ -1,0 +1,104 @@
+"""What is known of a Job and its pods at one moment, and how to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from nightjar_airflow.cluster.manifests import CONTAINER, RANK_ANNOTATION
+
+Json = dict[str, Any]
+
+
+@dataclass
+class JobState:
+    """A Job, its pods and what was said of it.
+
+    Attributes:
+        job: The Job; None before it was seen, and after it is gone.
+        gone: Whether it was looked for and is not there.
+        pods: Name to pod, of those that are there.
+        vanished: Name to the last that was seen of a pod that is not there any more.
+        removed: Pods that somebody removed while they ran and no other had failed; those that the Job sweeps away
+            after a failure come later.
+        events: Events of the Job, oldest first.
+        failing_since: When a first pod had failed or was removed.
+    """
+
+    job: Json | None = None
+    gone: bool = False
+    pods: dict[str, Json] = field(default_factory=dict)
+    vanished: dict[str, Json] = field(default_factory=dict)
+    removed: dict[str, Json] = field(default_factory=dict)
+    events: list[Json] = field(default_factory=list)
+    failing_since: datetime | None = None
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the Job waits in a queue; its pods are removed without that being a failure."""
+        return bool(self.job and self.job["spec"].get("suspend"))
+
+    @property
+    def started(self) -> int:
+        """Number of pods whose program has begun."""
+        return sum(has_started(pod) for pod in self.pods.values())
+
+    def take_job(self, job: Json | None) -> None:
+        """A new word on the Job."""
+        self.job, self.gone = job, job is None
+        if self.suspended:
+            self.vanished, self.removed, self.failing_since = {}, {}, None
+
+    def take_pods(self, pods: dict[str, Json], deleted: dict[str, Json], now: datetime) -> None:
+        """A new word on the pods, in the order in which things happened to them."""
+        going = {name: pod for name, pod in pods.items() if "deletionTimestamp" in pod["metadata"]}
+        taken = {name: pod for name, pod in {**going, **deleted}.items() if not is_over(pod)}
+        if taken and not self.suspended and self.failing_since is None:
+            self.removed.update(taken)
+        self.pods = dict(pods)
+        self.vanished.update(deleted)
+        if self.failing_since is None and (self.removed or any(has_failed(pod) for pod in pods.values())):
+            self.failing_since = now
+
+    def pod_of(self, rank: int) -> Json | None:
+        """The latest pod of a rank."""
+        pods = [pod for pod in self.pods.values() if rank_of(pod) == rank]
+        return max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
+
+
+def rank_of(pod: Json) -> int:
+    return int(pod["metadata"].get("annotations", {}).get(RANK_ANNOTATION, -1))
+
+
+def container(pod: Json) -> Json:
+    """The status of the container that runs the rank; empty before there is one."""
+    statuses: list[Json] = pod.get("status", {}).get("containerStatuses") or []
+    return next((status for status in statuses if status["name"] == CONTAINER), {})
+
+
+def has_started(pod: Json) -> bool:
+    state = container(pod).get("state", {})
+    return "running" in state or "terminated" in state
+
+
+def is_over(pod: Json) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def has_failed(pod: Json) -> bool:
+    """Whether the pod has failed by itself or was disrupted, and was not swept away."""
+    if condition(pod, "DisruptionTarget"):
+        return True
+    return pod.get("status", {}).get("phase") == "Failed" and "deletionTimestamp" not in pod["metadata"]
+
+
+def condition(thing: Json, kind: str) -> Json:
+    """The condition ``kind`` of a Job or pod, when it is true; else empty."""
+    conditions: list[Json] = thing.get("status", {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), {})
+
+
+def ended(job: Json) -> bool:
+    """Whether a Job is complete or has failed; its pods are gone or going."""
+    return bool(condition(job, "Complete") or condition(job, "Failed"))

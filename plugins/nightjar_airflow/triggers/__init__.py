@@ -1,0 +1,1 @@
+"""Triggers: they wait for remote work without a worker."""

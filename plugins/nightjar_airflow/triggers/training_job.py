@@ -1,0 +1,146 @@
+"""The trigger that waits for a training's Job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from nightjar.contracts.errors import NightjarError, TrainingError, UnreachableError
+from nightjar_airflow.cluster.observer import Observer
+from nightjar_airflow.cluster.outcome import Outcome
+from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
+
+DEFERRED = "deferred"
+_CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
+
+
+class TrainingJobTrigger(BaseTrigger):
+    """Watches one Job, passes its lines on to the task's log, and fires once with how it ended.
+
+    It finds the Job by name, so that a triggerer that restarts, or another one, goes on watching where this one
+    stopped. Only a person's act on the task cancels the Job (:meth:`on_kill`).
+
+    Args:
+        conn_id: The training connection.
+        namespace: Where the Job is.
+        job_name: The Job.
+        world_size: Number of ranks.
+        start_timeout_seconds: How long all ranks together may take to start.
+        deadline: Unix time at which the task's ``execution_timeout`` is over; None without one.
+    """
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        namespace: str,
+        job_name: str,
+        world_size: int,
+        start_timeout_seconds: float,
+        deadline: float | None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conn_id = conn_id
+        self.namespace = namespace
+        self.job_name = job_name
+        self.world_size = world_size
+        self.start_timeout_seconds = start_timeout_seconds
+        self.deadline = deadline
+        self._fired = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class and arguments, without any secret: the connection is looked up where the trigger runs."""
+        names = ("conn_id", "namespace", "job_name", "world_size", "start_timeout_seconds", "deadline")
+        return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire once with an :class:`Outcome`; whatever goes wrong here becomes one too."""
+        outcome = await self._outcome()
+        self._fired = True
+        yield TriggerEvent(outcome.to_event())  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Cancel the Job, its pods and its Service: the task was marked or cleared while it waited.
+
+        Airflow interrupts this after about a second, by cancelling the trigger anew at each of its rounds until it has
+        ended; so the work is a task of its own, which goes on.
+        """
+        if self._fired:
+            return
+        work = asyncio.create_task(self._cancel())
+        _CANCELLING.add(work)
+        work.add_done_callback(_CANCELLING.discard)
+        await asyncio.shield(work)
+
+    async def _cancel(self) -> None:
+        """Cancel the Job, unless the task still waits.
+
+        Airflow calls :meth:`on_kill` also when another triggerer has taken the trigger over (apache/airflow#73454).
+        """
+        if await self._task_state() == DEFERRED:
+            self.log.info("the task still waits, with another triggerer: the Job %s goes on", self.job_name)
+            return
+        try:
+            async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
+                await cluster.cancel(self.job_name)
+        except NightjarError as error:
+            self.log.error("the Job %s could not be cancelled and may still run: %s", self.job_name, error)
+
+    async def _outcome(self) -> Outcome:
+        try:
+            async with asyncio.timeout(self._seconds_left()):
+                return await self._observed()
+        except TimeoutError:
+            error = TrainingError(
+                "the task's execution_timeout was over before the training was",
+                where=f"Job {self.job_name}",
+                fix="raise execution_timeout, or train less; the next try resumes from the last checkpoint",
+            )
+            return Outcome.of(error, ending="timed_out")
+
+    async def _observed(self) -> Outcome:
+        try:
+            async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
+                observer = Observer(
+                    cluster,
+                    job_name=self.job_name,
+                    world_size=self.world_size,
+                    start_timeout_seconds=self.start_timeout_seconds,
+                    say=self.log.info,
+                )
+                return await observer.run()
+        except UnreachableError as error:
+            return Outcome.of(error, ending="unreachable")
+        except NightjarError as error:
+            return Outcome.of(error)
+        except Exception as unexpected:
+            self.log.exception("the Job %s cannot be watched", self.job_name)
+            failure = UnreachableError(
+                f"the Job cannot be watched ({type(unexpected).__name__}: {unexpected})",
+                where=f"connection {self.conn_id}, Job {self.job_name}",
+                fix="read the traceback above; the task attaches to the Job again when it is retried",
+            )
+            return Outcome.of(failure, ending="unreachable")
+
+    def _seconds_left(self) -> float | None:
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
+    async def _task_state(self) -> str | None:
+        """The task's state, or None when it has none: a cleared task."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        task: Any = self.task_instance
+        states = await asyncio.to_thread(
+            RuntimeTaskInstance.get_task_states,
+            dag_id=task.dag_id,
+            task_ids=[task.task_id],
+            run_ids=[task.run_id],
+            map_index=task.map_index,
+        )
+        mapped = f"_{task.map_index}" if task.map_index >= 0 else ""
+        state = states.get(task.run_id, {}).get(f"{task.task_id}{mapped}")
+        return None if state is None else str(state)

@@ -1,0 +1,376 @@
+"""The cluster as a whole: admission, the Job controller, the scheduler, and what a test does to it."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import kubernetes_validate
+
+from kubernetes_double.kubelet import INDEX, Kubelet
+from kubernetes_double.server import Fault, Server
+from kubernetes_double.store import Json, Refused, Store, now
+
+VERSION = "1.34"
+JOB_NAME = "batch.kubernetes.io/job-name"
+NODE = "node-1"
+
+
+class Cluster:
+    """A cluster with one namespace ``ml``, one node, and the image ``nightjar-training:1``.
+
+    Attributes:
+        unschedulable: Ranks that no node fits, and what the scheduler says of them.
+        pod_quota: How many pods the namespace may have.
+        cut_off: Ranks whose name service does not know the others.
+    """
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.token = "secret-token"
+        self.namespaces = {"ml"}
+        self.images = {"nightjar-training:1"}
+        self.secrets: dict[str, dict[str, str]] = {}
+        self.unschedulable: dict[int, str] = {}
+        self.pod_quota = 100
+        self.cut_off: set[int] = set()
+        self.living: set[str] = set()
+        self._marked: dict[str, dict[str, Any]] = {}
+        self._suffixes = itertools.count(1)
+        self._stopped = False
+        self.kubelet = Kubelet(self)
+        self.server = Server(self)
+        self._controller = threading.Thread(target=self._control, daemon=True)
+        self._controller.start()
+
+    # What clients do
+
+    def kube_config(self) -> Json:
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": self.server.url}}],
+            "users": [{"name": "test", "user": {"token": self.token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "ml"}}],
+        }
+
+    def create(self, kind: str, namespace: str, thing: Json) -> Json:
+        """Admit an object: the namespace is there, and the manifest is what the OpenAPI schema says."""
+        if namespace not in self.namespaces:
+            raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')
+        try:
+            kubernetes_validate.validate(thing, VERSION, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            raise Refused(422, "Invalid", str(error)) from error
+        return self.store.create(kind, thing)
+
+    def delete(self, kind: str, namespace: str, name: str) -> Json:
+        found = self.store.read(kind, namespace, name)
+        self.store.update(kind, namespace, name, _mark_deleted)
+        return found
+
+    # What a test does
+
+    def fault(self, *match: str, status: int, **more: Any) -> None:
+        """Disturb the next request that matches; status 0 cuts its connection."""
+        self.server.faults.append(Fault(match, status, **more))
+
+    def jobs(self) -> list[Json]:
+        return self.store.list("jobs")
+
+    def pods(self, rank: int | None = None) -> list[Json]:
+        return self.store.list("pods", lambda pod: rank in (None, _index(pod)))
+
+    def running_processes(self) -> int:
+        return sum(process.poll() is None for process in self.kubelet.processes.values())
+
+    def evict(self, rank: int, message: str = "The node was low on resource: memory.") -> None:
+        self._disrupt(rank, "TerminationByKubelet", message, "Evicted")
+
+    def preempt(self, rank: int) -> None:
+        self._disrupt(rank, "PreemptionByScheduler", "node-1: preempting to accommodate a higher priority pod", "")
+
+    def lose_node(self, rank: int) -> None:
+        """The node stops answering: its pod is declared failed, and its log is nowhere to be had."""
+        self._disrupt(rank, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", "")
+
+    def out_of_memory(self, rank: int) -> None:
+        (pod,) = self.pods(rank)
+        self._marked[pod["metadata"]["name"]] = {"reason": "OOMKilled"}
+        self.kubelet.end(pod)
+
+    def vanish(self, rank: int) -> None:
+        """The pod's object is gone without an end, as after a forced deletion."""
+        (pod,) = self.pods(rank)
+        self.store.remove("pods", "ml", pod["metadata"]["name"])
+        self.kubelet.end(pod)
+
+    def delete_pod(self, rank: int) -> None:
+        """As ``kubectl delete pod``."""
+        (pod,) = self.pods(rank)
+        self.delete("pods", "ml", pod["metadata"]["name"])
+
+    def close(self) -> None:
+        self._stopped = True
+        self._controller.join()
+        for pod in self.kubelet.processes:
+            self.kubelet.end({"metadata": {"name": pod}})
+        self.server.shutdown()
+        self.server.server_close()
+        shutil.rmtree(self.kubelet.folder)
+
+    # What nodes report
+
+    def resolve(self, host: str, pod: Json) -> str:
+        """The cluster's name service: a pod's host name under the headless Service that selects it."""
+        hostname, service, namespace, *_ = [*host.split("."), "", ""]
+        if _index(pod) in self.cut_off:
+            return "no-such-host.invalid"
+        try:
+            spec = self.store.read("services", namespace, service)["spec"]
+        except Refused:
+            return host
+        named = [
+            other
+            for other in self.pods()
+            if other["spec"].get("hostname") == hostname
+            and other["spec"].get("subdomain") == service
+            and other["metadata"]["labels"].items() >= spec["selector"].items()
+        ]
+        return str(named[0]["status"]["podIP"]) if named and spec["clusterIP"] == "None" else host
+
+    def set_waiting(self, pod: Json, reason: str, message: str) -> None:
+        self._set_state(pod, "Pending", {"waiting": {"reason": reason, "message": message}})
+
+    def set_running(self, pod: Json) -> None:
+        self.living.add(pod["metadata"]["name"])
+        self._set_state(pod, "Running", {"running": {"startedAt": now()}})
+
+    def set_terminated(self, pod: Json, code: int, reason: str = "", message: str = "") -> None:
+        name = pod["metadata"]["name"]
+        marked = self._marked.pop(name, {})
+        end = {
+            "exitCode": code,
+            "reason": marked.get("reason") or reason or ("Error" if code else "Completed"),
+            "message": message,
+            "finishedAt": now(),
+        }
+        self._set_state(pod, "Failed" if code else "Succeeded", {"terminated": end}, **marked.get("status", {}))
+        self.living.discard(name)
+        with self.store.changed:
+            self.store.changed.notify_all()
+
+    def _set_state(self, pod: Json, phase: str, state: Json, **status: Any) -> None:
+        image = pod["spec"]["containers"][0]["image"]
+
+        def change(thing: Json) -> None:
+            old = thing["status"].get("conditions", [])
+            added = status.get("conditions", [])
+            thing["status"].update(
+                status,
+                phase=phase,
+                conditions=[*old, *added],
+                containerStatuses=[{"name": "rank", "image": image, "state": state}],
+            )
+
+        self.store.update("pods", "ml", pod["metadata"]["name"], change)
+
+    def _disrupt(self, rank: int, reason: str, message: str, pod_reason: str) -> None:
+        (pod,) = self.pods(rank)
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
+        status = {"conditions": [condition], **({"reason": pod_reason} if pod_reason else {})}
+        self._marked[pod["metadata"]["name"]] = {"status": status}
+        self.kubelet.end(pod, signal.SIGKILL)
+
+    # Controllers
+
+    def _control(self) -> None:
+        while not self._stopped:
+            for job in self.jobs():
+                self._reconcile(job)
+            for pod in self.pods():
+                if "deletionTimestamp" in pod["metadata"]:
+                    self._sweep(pod)
+                elif pod["status"]["phase"] == "Pending" and "containerStatuses" not in pod["status"]:
+                    self._schedule(pod)
+            with self.store.changed:
+                self.store.changed.wait(0.02)
+
+    def _reconcile(self, job: Json) -> None:
+        metadata, spec, name = job["metadata"], job["spec"], job["metadata"]["name"]
+        pods = [pod for pod in self.pods() if pod["metadata"]["labels"].get(JOB_NAME) == name]
+        if "deletionTimestamp" in metadata:
+            return self._delete_job(job, pods)
+        conditions = {c["type"] for c in job["status"]["conditions"]} if "status" in job else set()
+        if conditions & {"Complete", "Failed"} or spec["suspend"]:
+            return None
+        if "status" not in job:
+            self.store.update("jobs", "ml", name, lambda j: j.update(status={"startTime": now(), "conditions": []}))
+            return None
+        if "FailureTarget" in conditions:
+            return self._finish_failed(job, pods)
+        if reason := self._failure(job, pods):
+            return self._condition(job, "FailureTarget", *reason)
+        if len([pod for pod in pods if pod["status"]["phase"] == "Succeeded"]) == spec["completions"]:
+            return self._condition(job, "Complete", "CompletionsReached", "Reached expected number of succeeded pods")
+        made = int(metadata["annotations"].get("double/pods-made", 0))
+        for index in range(made, spec["completions"]):
+            self._make_pod(job, index)
+        return None
+
+    def _failure(self, job: Json, pods: list[Json]) -> tuple[str, str] | None:
+        """Why the Job fails now, by its policies."""
+        spec = job["spec"]
+        started = time.strptime(job["status"]["startTime"], "%Y-%m-%dT%H:%M:%SZ")
+        if time.mktime(time.gmtime()) - time.mktime(started) > spec["activeDeadlineSeconds"]:
+            return "DeadlineExceeded", "Job was active longer than specified deadline"
+        for pod in pods:
+            for number, rule in enumerate(spec["podFailurePolicy"]["rules"]):
+                if pod["status"]["phase"] == "Failed" and _matches(rule, pod):
+                    return "PodFailurePolicy", f"Pod {pod['metadata']['name']} failed matching FailJob rule at {number}"
+        ended = [pod for pod in pods if pod["status"]["phase"] in ("Succeeded", "Failed")]
+        made = int(job["metadata"]["annotations"].get("double/pods-made", 0))
+        lost = made - len(pods)  # never made again: backoffLimitPerIndex is 0
+        failed = lost or any(pod["status"]["phase"] == "Failed" for pod in ended)
+        if failed and made == spec["completions"] == len(ended) + lost:
+            return "FailedIndexes", "Job has failed indexes"
+        return None
+
+    def _finish_failed(self, job: Json, pods: list[Json]) -> None:
+        running = [pod for pod in pods if pod["status"]["phase"] not in ("Succeeded", "Failed")]
+        for pod in running:
+            self.store.update("pods", "ml", pod["metadata"]["name"], _mark_deleted)
+        if not running:
+            target = next(c for c in job["status"]["conditions"] if c["type"] == "FailureTarget")
+            self._condition(job, "Failed", target["reason"], target["message"])
+
+    def _condition(self, job: Json, kind: str, reason: str, message: str) -> None:
+        condition = {"type": kind, "status": "True", "reason": reason, "message": message}
+        name = job["metadata"]["name"]
+        self.store.update("jobs", "ml", name, lambda j: j["status"]["conditions"].append(condition))
+
+    def _delete_job(self, job: Json, pods: list[Json]) -> None:
+        """Foreground deletion: first what it owns, then the Job."""
+        uid, name = job["metadata"]["uid"], job["metadata"]["name"]
+        for pod in pods:
+            self.store.update("pods", "ml", pod["metadata"]["name"], _mark_deleted)
+            if pod["status"]["phase"] in ("Succeeded", "Failed"):
+                self.store.remove("pods", "ml", pod["metadata"]["name"])
+        for service in self.store.list("services", lambda s: s["metadata"]["ownerReferences"][0]["uid"] == uid):
+            self.store.remove("services", "ml", service["metadata"]["name"])
+        if not pods:
+            self.store.remove("jobs", "ml", name)
+
+    def _make_pod(self, job: Json, index: int) -> None:
+        name = job["metadata"]["name"]
+        refusal = self._refusal(job["spec"]["template"]["spec"])
+        if refusal:
+            self._event(job, f'Error creating: pods "{name}-{index}-" is forbidden: {refusal}')
+            return
+        template = job["spec"]["template"]
+        metadata = template["metadata"]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{name}-{index}-{next(self._suffixes):05d}",
+                "namespace": "ml",
+                "labels": {**metadata["labels"], JOB_NAME: name, INDEX: str(index)},
+                "annotations": {**metadata.get("annotations", {}), INDEX: str(index)},
+            },
+            "spec": {**template["spec"], "hostname": f"{name}-{index}"},
+            "status": {"phase": "Pending", "podIP": self.kubelet.address()},
+        }
+        self.store.create("pods", pod)
+        made = {"double/pods-made": str(index + 1)}
+        self.store.update("jobs", "ml", name, lambda j: j["metadata"]["annotations"].update(made))
+
+    def _refusal(self, spec: Json) -> str:
+        if problems := restricted_problems(spec):
+            return f'violates PodSecurity "restricted:latest": {", ".join(problems)}'
+        if len(self.pods()) >= self.pod_quota:
+            used = f"requested: pods=1, used: pods={len(self.pods())}, limited: pods={self.pod_quota}"
+            return f"exceeded quota: gpu-quota, {used}"
+        return ""
+
+    def _event(self, job: Json, message: str) -> None:
+        name = job["metadata"]["name"]
+        if self.store.list("events", lambda event: event["message"] == message):
+            return
+        event = {
+            "metadata": {"name": f"{name}.{next(self._suffixes):x}", "namespace": "ml"},
+            "involvedObject": {"kind": "Job", "name": name},
+            "reason": "FailedCreate",
+            "message": message,
+            "lastTimestamp": now(),
+        }
+        self.store.create("events", event)
+
+    def _schedule(self, pod: Json) -> None:
+        owner = pod["metadata"]["labels"][JOB_NAME]
+        if not self.store.list("services", lambda service: service["spec"]["selector"][JOB_NAME] == owner):
+            return  # a real pod takes seconds to start; by then a Service that was made behind its Job is there
+        said = self.unschedulable.get(_index(pod))
+        image = pod["spec"]["containers"][0]["image"]
+        if said:
+            refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+            change: Callable[[Json], None] = lambda p: p["status"].update(conditions=[refused])  # noqa: E731
+            self.store.update("pods", "ml", pod["metadata"]["name"], change)
+        elif image not in self.images:
+            self._bind(pod)
+            self.set_waiting(pod, "ErrImagePull", f'failed to pull image "{image}": not found')
+            self.set_waiting(pod, "ImagePullBackOff", f'Back-off pulling image "{image}": not found')
+        else:
+            self._bind(pod)
+            self.kubelet.start(pod)
+
+    def _bind(self, pod: Json) -> None:
+        self.store.update("pods", "ml", pod["metadata"]["name"], lambda p: p["spec"].update(nodeName=NODE))
+
+    def _sweep(self, pod: Json) -> None:
+        """Graceful deletion: SIGTERM, and the object goes when the process has ended."""
+        name = pod["metadata"]["name"]
+        if name in self.living:
+            self.kubelet.end(pod, signal.SIGTERM)
+        else:
+            self.store.remove("pods", "ml", name)
+
+
+def restricted_problems(spec: Json) -> list[str]:
+    """What of a pod breaks the "restricted" Pod Security Standard."""
+    problems = []
+    if spec.get("securityContext", {}).get("seccompProfile", {}).get("type") != "RuntimeDefault":
+        problems.append("seccompProfile")
+    if any(set(volume) & {"hostPath"} for volume in spec.get("volumes", [])):
+        problems.append("restricted volume types")
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        context = container.get("securityContext", {})
+        if context.get("allowPrivilegeEscalation") is not False:
+            problems.append("allowPrivilegeEscalation != false")
+        if context.get("capabilities", {}).get("drop") != ["ALL"]:
+            problems.append("unrestricted capabilities")
+        if context.get("runAsNonRoot") is not True or context.get("runAsUser") == 0:
+            problems.append("runAsNonRoot != true")
+    return problems
+
+
+def _mark_deleted(thing: Json) -> None:
+    thing["metadata"].setdefault("deletionTimestamp", now())
+
+
+def _index(pod: Json) -> int:
+    return int(pod["metadata"]["annotations"][INDEX])
+
+
+def _matches(rule: Json, pod: Json) -> bool:
+    if "onPodConditions" in rule:
+        wanted = [(c["type"], c["status"]) for c in rule["onPodConditions"]]
+        return any((c["type"], c["status"]) in wanted for c in pod["status"].get("conditions", []))
+    code = pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"]
+    return code in rule["onExitCodes"]["values"]

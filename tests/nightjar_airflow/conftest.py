@@ -1,0 +1,172 @@
+"""A cluster double, an environment as a deployment sets it, and tasks as Airflow runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from nightjar.contracts.job import JobResult
+from nightjar.contracts.resources import Resources
+from nightjar.lake import ledger
+from nightjar_airflow.cluster import api, follow, mirror, observer
+from nightjar_airflow.operators.training_program import TrainingProgramOperator
+from nightjar_airflow.triggers.training_job import TrainingJobTrigger
+from use_cases.flight_delay.use_case import USE_CASE
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from kubernetes_double import Cluster
+
+PROGRAM = """
+import json, os, sys, time
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import files
+rank = int(os.environ["RANK"])
+spec = JobSpec.from_json(files.read_text(sys.argv[sys.argv.index("--spec") + 1]))
+
+def finish(status="succeeded", **more):
+    result = JobResult(status=status, spec_fingerprint=spec.fingerprint, **more)
+    files.write_text(f"{spec.output}/result.json", result.to_json())
+
+def until(name):
+    while not os.path.exists(os.path.join(os.environ["SIGNALS"], name)):
+        time.sleep(0.02)
+
+"""
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A cluster; whatever runs in it ends with the test."""
+    cluster = Cluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses made for real clusters, shortened; what is waited for stays the same."""
+    if "cluster" in request.fixturenames:
+        monkeypatch.setattr(api, "FIRST_PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.02)
+        monkeypatch.setattr(follow, "PAUSE_SECONDS", 0.02)
+        monkeypatch.setattr(observer, "LOOK_SECONDS", 0.1)
+
+
+class Deployment:
+    """An environment: its lake, its training connection, and tasks that run in it."""
+
+    def __init__(self, cluster: Cluster, lake: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cluster = cluster
+        self.lake = lake
+        self.signals = folder / "signals"
+        self.signals.mkdir()
+        self._package = folder / "image" / "nightjar_jobs"
+        self._monkeypatch = monkeypatch
+        self.settings: dict[str, Any] = {"image": "nightjar-training:1", "env": {"SIGNALS": str(self.signals)}}
+        monkeypatch.setenv("NIGHTJAR_LAKE", lake)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        monkeypatch.setenv("AIRFLOW_HOME", str(folder / "airflow"))
+        self.connect()
+
+    def connect(self, **settings: Any) -> None:
+        """Write the training connection, with these settings over those there are."""
+        self.settings.update(settings)
+        extra = {"namespace": "ml", "kube_config": self.cluster.kube_config(), "training": self.settings}
+        connection = {"conn_type": "kubernetes", "extra": extra}
+        self._monkeypatch.setenv("AIRFLOW_CONN_TRAINING_DEFAULT", json.dumps(connection))
+
+    def image(self, body: str) -> None:
+        """Put a small program into the image in place of ``nightjar_jobs.train``."""
+        self._package.mkdir(parents=True)
+        (self._package / "__init__.py").write_text("")
+        (self._package / "train.py").write_text(PROGRAM + dedent(body))
+        self.connect(env={**self.settings["env"], "PYTHONPATH": str(self._package.parent)})
+
+    def signal(self, name: str) -> None:
+        """Let programs go on that wait ``until`` this."""
+        (self.signals / name).touch()
+
+    def task(self, try_number: int = 1, *, max_tries: int = 2, world_size: int = 2, **more: Any) -> Task:
+        resources = more.pop("resources", Resources(cpus=1, memory_gib=2))
+        use_case = replace(USE_CASE, training=replace(USE_CASE.training, resources=resources))
+        operator = TrainingProgramOperator(use_case=use_case, program="train", world_size=world_size, **more)
+        return Task(operator, self, try_number, max_tries)
+
+    def result(self) -> JobResult:
+        return JobResult.from_json(Path(self.lake, "_runs/flight_delay_training/r-1/train/result.json").read_text())
+
+    def failures(self) -> list[str]:
+        """Reasons of the ledger's failures."""
+        return [row["reason"] for row in ledger.read(self.lake, event="failure").to_pylist()]
+
+
+class Task:
+    """One try of one task, run as Airflow runs it: execute, trigger, resume, each from what was serialised."""
+
+    def __init__(
+        self, operator: TrainingProgramOperator, deployment: Deployment, try_number: int, max_tries: int
+    ) -> None:
+        self.operator = operator
+        self.deployment = deployment
+        run = SimpleNamespace(
+            dag_id="flight_delay_training",
+            run_id="r 1",
+            data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC),
+            conf=None,
+        )
+        params = {"interval_start": None, "interval_end": None, "model_version": None, "force": False}
+        ti = SimpleNamespace(task_id="train", map_index=-1, try_number=try_number, max_tries=max_tries)
+        self.context: Any = {"dag_run": run, "params": params, "ti": ti, "outlet_events": {}}
+        self.deferred: TaskDeferred | None = None
+
+    def run(self) -> dict[str, Any]:
+        """From the start to the end."""
+        self.defer()
+        return self.resume(self.wait())
+
+    def defer(self) -> TaskDeferred:
+        """Up to where the worker is given back."""
+        with pytest.raises(TaskDeferred) as raised:
+            self.operator.execute(self.context)
+        self.deferred = raised.value
+        return self.deferred
+
+    def trigger(self) -> TrainingJobTrigger:
+        """The trigger as a triggerer makes it."""
+        assert self.deferred is not None
+        classpath, arguments = self.deferred.trigger.serialize()
+        assert classpath == "nightjar_airflow.triggers.training_job.TrainingJobTrigger"
+        return TrainingJobTrigger(**json.loads(json.dumps(arguments)))
+
+    def wait(self) -> dict[str, Any]:
+        """The event with which the trigger fires."""
+
+        async def events() -> Any:
+            return [event.payload async for event in self.trigger().run()]
+
+        (event,) = json.loads(json.dumps(asyncio.run(events())))
+        return dict(event)
+
+    def resume(self, event: dict[str, Any]) -> dict[str, Any]:
+        """On a worker again, with the event."""
+        assert self.deferred is not None
+        arguments = {**(self.deferred.kwargs or {}), "event": event}
+        outcome: dict[str, Any] = self.operator.resume_execution(self.deferred.method_name, arguments, self.context)
+        return outcome
+
+
+@pytest.fixture
+def deployment(cluster: Cluster, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    return Deployment(cluster, lake, tmp_path, monkeypatch)

@@ -1,0 +1,118 @@
+"""A real scheduler, worker and triggerer around the Kubernetes path: kill, clear, and a restart of all of Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes_double import eventually
+
+from nightjar.local import server_environment
+from nightjar.local.airflow_api import AirflowApi
+from nightjar.local.airflow_login import USER, admin_password
+from nightjar.local.paths import Paths
+from nightjar.local.ports import choose_ports
+from nightjar.local.servers import Server, airflow_command
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+START_SECONDS = 300
+STEP_SECONDS = 120
+DAG = "on_cluster"
+DAG_FILE = """
+from dataclasses import replace
+
+from airflow.sdk import DAG
+
+from nightjar.contracts.resources import Resources
+from nightjar_airflow.operators.training_program import TrainingProgramOperator
+from use_cases.flight_delay.use_case import USE_CASE
+
+use_case = replace(USE_CASE, training=replace(USE_CASE.training, resources=Resources(cpus=1, memory_gib=2)))
+with DAG("on_cluster", schedule=None):
+    TrainingProgramOperator(use_case=use_case, program="train", world_size=2)
+"""
+WAITS = """
+print("rank", rank, "waits", flush=True)
+until("go")
+if rank == 0:
+    finish(metrics={"validation_auc": 0.75})
+"""
+
+
+@pytest.fixture
+def airflow(deployment: Any, tmp_path: Path) -> Callable[[], Any]:
+    """Starts Airflow on the same database each time, as a context; leaving it ends every process of it."""
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "on_cluster.py").write_text(DAG_FILE)
+    paths = Paths(Paths.here().root, tmp_path / "var")
+
+    @contextmanager
+    def up() -> Iterator[AirflowApi]:
+        ports = choose_ports()
+        environ = server_environment.everything(paths, ports, os.environ) | {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+            "AIRFLOW_CONN_TRAINING_DEFAULT": os.environ["AIRFLOW_CONN_TRAINING_DEFAULT"],
+            "NIGHTJAR_LAKE": deployment.lake,
+        }
+        api = AirflowApi(ports.airflow_url, USER, admin_password(paths.airflow_home))
+        with (tmp_path / "lock").open("w") as lock:
+            server = Server("airflow", airflow_command(paths), environ, tmp_path / "airflow.log", lock.fileno())
+            try:
+                eventually(lambda: not api.unhealthy(), START_SECONDS)
+                eventually(lambda: api.has_dag(DAG), STEP_SECONDS)
+                api.unpause(DAG)
+                yield api
+            finally:
+                server.ask_to_stop()
+                server.wait_stopped()
+
+    return up
+
+
+def _deferred(api: AirflowApi, run_id: str) -> Callable[[], bool]:
+    return lambda: [task.state for task in api.tasks(DAG, run_id)] == ["deferred"]
+
+
+def _log(api: AirflowApi, run_id: str, try_number: int = 1) -> str:
+    path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/train/logs/{try_number}"
+    return json.dumps(api._call("GET", path, params={"full_content": "true"}))
+
+
+def test_kill_clear_and_restart(deployment: Any, airflow: Callable[[], Any]) -> None:
+    deployment.image(WAITS)
+    cluster = deployment.cluster
+    with airflow() as api:
+        api.trigger(DAG, "killed", conf={})
+        eventually(_deferred(api, "killed"), STEP_SECONDS)
+        eventually(lambda: len(cluster.living) == 2, STEP_SECONDS)
+        eventually(lambda: "rank 0 waits" in _log(api, "killed"), STEP_SECONDS)
+        api._call("PATCH", f"/dags/{DAG}/dagRuns/killed/taskInstances/train", json={"new_state": "failed"})
+        eventually(lambda: not cluster.jobs() and not cluster.running_processes(), STEP_SECONDS)
+        assert not cluster.store.list("services")
+
+        api.trigger(DAG, "cleared", conf={})
+        eventually(lambda: len(cluster.living) == 2, STEP_SECONDS)
+        eventually(_deferred(api, "cleared"), STEP_SECONDS)
+        (first,) = cluster.jobs()
+        clear = {"dry_run": False, "dag_run_id": "cleared", "task_ids": ["train"], "only_failed": False}
+        api._call("POST", f"/dags/{DAG}/clearTaskInstances", json=clear)
+        eventually(
+            lambda: first["metadata"]["uid"] not in [job["metadata"]["uid"] for job in cluster.jobs()], STEP_SECONDS
+        )
+        eventually(lambda: len(cluster.living) == 2, STEP_SECONDS)
+        eventually(_deferred(api, "cleared"), STEP_SECONDS)
+        (second,) = cluster.jobs()
+        assert second["metadata"]["name"].endswith("-2")
+
+    assert len(cluster.living) == 2, "Airflow's end is not the training's"
+    with airflow() as api:
+        deployment.signal("go")
+        eventually(lambda: api.run_state(DAG, "cleared") == "success", STEP_SECONDS)
+        assert "rank 0 waits" in _log(api, "cleared", 2)
+    assert [job["metadata"]["uid"] for job in cluster.jobs()] == [second["metadata"]["uid"]]
+    assert cluster.running_processes() == 0

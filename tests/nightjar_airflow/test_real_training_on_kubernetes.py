@@ -1,0 +1,74 @@
+"""The training program itself, two ranks of it, through the Kubernetes path."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from nightjar.contracts.job import JobSpec
+from nightjar.training.model import TabularModel
+
+pytestmark = pytest.mark.e2e
+
+
+def _small_lake() -> ModuleType:
+    """The helpers of the training programs' tests: a lake with 34 days of flights, and its frozen training set."""
+    path = Path(__file__).resolve().parents[1] / "nightjar_jobs" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("small_lake", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["small_lake"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def frozen(deployment: Any) -> ModuleType:
+    """A lake whose run ``r 1`` has frozen its training set."""
+    helpers = _small_lake()
+    for i in range(helpers.DAYS):
+        helpers.write_day(deployment.lake, helpers.USE_CASE, helpers.FIRST_DAY + helpers.timedelta(days=i))
+    run = helpers.Run(Path(deployment.lake), "r 1")
+    helpers.freeze(run.spec("freeze_training_set"), helpers.USE_CASE)
+    return helpers
+
+
+def test_two_ranks_train_as_pods_the_very_model_that_they_train_as_processes(
+    deployment: Any, frozen: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = deployment.task()
+    summary = task.run()
+    assert summary["rows_in"] == summary["rows_out"] == 1885 + 1015
+    result = deployment.result()
+    assert result.status == "succeeded"
+    model = TabularModel.load(result.values["model"], sha256=result.values["model_sha256"])
+    assert model.card.world_size == 2
+    said = capsys.readouterr().out
+    assert "2 ranks, 1885 training rows" in said
+    assert said.count(f"validation AUC {model.card.validation_auc:.4f} at round") == 1
+
+    other = frozen.Run(Path(deployment.lake), "as-processes")
+    other.freeze()
+    assert other("train").values["model_sha256"] == result.values["model_sha256"]
+
+    retry = deployment.task(try_number=2)
+    retry.run()
+    assert "trained already by this run" in capsys.readouterr().out, "nothing is trained twice"
+    assert deployment.result().values == result.values
+
+
+def test_a_rank_that_never_joins_is_named_by_the_first(deployment: Any, frozen: ModuleType) -> None:
+    deployment.cluster.cut_off = {1}
+    deployment.connect(env={**deployment.settings["env"], "NIGHTJAR_RENDEZVOUS_SECONDS": "5"})
+    with pytest.raises(AirflowFailException, match=r"rank 1 of 2 did not come within 5 s"):
+        deployment.task().run()
+    spec = JobSpec.from_json(Path(deployment.lake, "_runs/flight_delay_training/r-1/train/spec.json").read_text())
+    assert deployment.result().spec_fingerprint == spec.fingerprint
+    assert deployment.cluster.running_processes() == 0
