@@ -75,7 +75,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         params={
             **_interval_params("the run's own data interval"),
             "model_version": _model_version_param(),
-            "force": _force_param("Choose the model anew, where an earlier try of this run has chosen one already."),
+            "force": _force_param("Score with the champion of now, where this run has published with another model."),
         },
         **_common(use_case, doc_md),
     ) as dag:
