@@ -10,7 +10,20 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAG_FILES = sorted((REPOSITORY / "dags").glob("*.py"))
-HEAVY = ("pyspark", "torch", "pandas", "mlflow", "great_expectations", "xgboost", "pyarrow", "sklearn", "numpy")
+HEAVY = (
+    "pyspark",
+    "torch",
+    "kubernetes",
+    "kubernetes_asyncio",
+    "aiohttp",
+    "pandas",
+    "mlflow",
+    "great_expectations",
+    "xgboost",
+    "pyarrow",
+    "sklearn",
+    "numpy",
+)
 
 PROBE = """
 import json, runpy, sys
