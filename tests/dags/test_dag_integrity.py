@@ -13,7 +13,20 @@ from nightjar.contracts.use_case import load_use_case
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAG_FILES = sorted((REPOSITORY / "dags").glob("*.py"))
-HEAVY = ("pyspark", "torch", "pandas", "mlflow", "great_expectations", "xgboost", "pyarrow", "sklearn", "numpy")
+HEAVY = (
+    "pyspark",
+    "torch",
+    "kubernetes",
+    "kubernetes_asyncio",
+    "aiohttp",
+    "pandas",
+    "mlflow",
+    "great_expectations",
+    "xgboost",
+    "pyarrow",
+    "sklearn",
+    "numpy",
+)
 
 PARAMS = {
     "history": ["interval_end", "interval_start"],

@@ -92,9 +92,9 @@ class Store:
             return copy.deepcopy(found)
 
     def forget_history(self) -> None:
-        """Compact: a watch that asks for an older version gets 410 Gone."""
+        """Other objects have changed, and the history is compacted: a watch from before gets 410 Gone."""
         with self.changed:
-            self._oldest = self._version
+            self._version = self._oldest = next(self._versions)
             self._history.clear()
             self.changed.notify_all()
 

@@ -89,7 +89,7 @@ class Deployment:
 
     def image(self, body: str) -> None:
         """Put a small program into the image in place of ``nightjar_jobs.train``."""
-        self._package.mkdir(parents=True)
+        self._package.mkdir(parents=True, exist_ok=True)
         (self._package / "__init__.py").write_text("")
         (self._package / "train.py").write_text(PROGRAM + dedent(body))
         self.connect(env={**self.settings["env"], "PYTHONPATH": str(self._package.parent)})

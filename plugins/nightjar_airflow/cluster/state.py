@@ -87,10 +87,8 @@ def is_over(pod: Json) -> bool:
 
 
 def has_failed(pod: Json) -> bool:
-    """Whether the pod has failed by itself or was disrupted, and was not swept away."""
-    if condition(pod, "DisruptionTarget"):
-        return True
-    return pod.get("status", {}).get("phase") == "Failed" and "deletionTimestamp" not in pod["metadata"]
+    """Whether the pod has failed, or is being taken by the cluster."""
+    return bool(condition(pod, "DisruptionTarget") or pod.get("status", {}).get("phase") == "Failed")
 
 
 def condition(thing: Json, kind: str) -> Json:

@@ -149,3 +149,9 @@ def test_an_incomplete_contract_is_refused(change: dict[str, str | None], messag
     environ = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", **change}
     with pytest.raises(ConfigurationError, match=message):
         LaunchContract.from_environment({k: v for k, v in environ.items() if v is not None})
+
+
+def test_a_first_rank_whose_name_never_comes_to_be_known_says_so() -> None:
+    contract = LaunchContract(rank=0, world_size=2, master_addr="no-such-host.invalid", master_port=free_port())
+    with pytest.raises(TrainingError, match=r"rank 0's name no-such-host.invalid is not known after 0.5 s"):
+        Group(contract, "job", timeout_seconds=0.5)
