@@ -79,7 +79,6 @@ def boost(
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
     checkpoint = checkpoints.agree(group)
     history = list(checkpoint.history) if checkpoint else []
-    progress.start(history, recipe.num_rounds)
     keeper = checkpoints if group.contract.rank == 0 else None
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
@@ -117,6 +116,7 @@ def _rounds(
     model_file = bytearray(checkpoint.state) if checkpoint else None
     booster = import_xgboost().Booster(params, list(bins), model_file=model_file)
     first = len(history)
+    progress.start(history, recipe.num_rounds)
     while len(history) < recipe.num_rounds and not _stalled(history, recipe.early_stopping_rounds):
         done = len(history)
         if done % recipe.checkpoint_every_rounds == 0 and done > first:
