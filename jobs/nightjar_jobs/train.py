@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,28 +62,31 @@ def run(spec: JobSpec) -> JobResult:
         return earlier
     timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
     group = Group(contract, spec.fingerprint, timeout_seconds=timeout)
-    live = _live_run(spec) if contract.rank == 0 else None
-    try:
-        result = _train(spec, use_case, training_set, group, live.report if live else _silent)
-    except BaseException as failure:
-        error = out_of_memory(failure, contract.rank) or failure
-        lost = group.lost_rank()
-        group.fail(error)
-        if live:
-            live.close(succeeded=False)
-        if lost is not None and not isinstance(error, TrainingError):
-            raise lost from failure
-        raise error from failure.__cause__
-    group.close()
-    if live:
-        live.close(succeeded=True)
+    with _followed(spec, contract.rank) as report:
+        progress = Progress(training_set.train.rows, log.info if contract.rank == 0 else _silent, report)
+        checkpoints = Checkpoints.of(spec, _identity(spec, training_set))
+        fitted = _fit_together(spec, training_set, group, checkpoints, progress)
+        if contract.rank != 0:
+            return JobResult(status="succeeded")
+        result = _keep(spec, use_case, training_set, fitted, progress)
+        checkpoints.clear()
     return result
 
 
-def _live_run(spec: JobSpec) -> LiveRun | None:
-    """The run by which MLflow follows the training; None where no MLflow is configured."""
+@contextmanager
+def _followed(spec: JobSpec, rank: int) -> Iterator[Report]:
+    """Whom to tell of each round: MLflow, by rank 0 and where one is configured."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
-    return LiveRun(uri, spec.use_case, spec.run_id, {FINGERPRINT_TAG: spec.fingerprint}) if uri else None
+    if rank != 0 or not uri:
+        yield _silent
+        return
+    live = LiveRun(uri, spec.use_case, spec.run_id, {FINGERPRINT_TAG: spec.fingerprint})
+    succeeded = False
+    try:
+        yield live.report
+        succeeded = True
+    finally:
+        live.close(succeeded=succeeded)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +108,34 @@ class _Fitted:
     seconds: dict[str, float]
 
 
-def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: Group, report: Report) -> JobResult:
-    rank = group.contract.rank
-    checkpoints = Checkpoints.of(spec, _identity(spec, training_set))
-    progress = Progress(training_set.train.rows, log.info if rank == 0 else _silent, report)
-    _check_same_data(group, training_set, where=training_set_uri(spec))
-    fitted = _fit(spec, training_set, group, checkpoints, progress)
-    if rank != 0:
-        return JobResult(status="succeeded")
+def _fit_together(
+    spec: JobSpec, training_set: TrainingSet, group: Group, checkpoints: Checkpoints, progress: Progress
+) -> _Fitted:
+    """All that the ranks do together; whatever fails on one is told to the others, and named by them."""
+    try:
+        _check_same_data(group, training_set, where=training_set_uri(spec))
+        fitted = _fit(spec, training_set, group, checkpoints, progress)
+    except BaseException as failure:
+        error = out_of_memory(failure, group.contract.rank) or failure
+        lost = group.lost_rank()
+        group.fail(error)
+        if lost is not None and not isinstance(error, TrainingError):
+            raise lost from failure
+        raise error from failure.__cause__
+    group.close()
+    return fitted
+
+
+def _keep(
+    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, fitted: _Fitted, progress: Progress
+) -> JobResult:
+    """Rank 0 saves what all have made."""
     began = time.monotonic()
     boosted = fitted.boosted
-    saved = _save(spec, use_case, training_set, boosted, fitted.predictions, group.contract.world_size)
+    saved = _save(spec, use_case, training_set, boosted, fitted.predictions, spec.world_size)
     baseline_sha256 = fitted.simple.save(spec.output)
     log.info("validation AUC %.4f at round %d of %d", boosted.validation_auc, boosted.rounds, len(boosted.history))
     _to_ledger(spec, training_set, boosted, saved.sha256)
-    checkpoints.clear()
     rows = training_set.train.rows + training_set.validation.rows
     return JobResult(
         status="succeeded",
@@ -136,7 +154,7 @@ def _train(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, group: G
             "baseline": spec.output,
             "baseline_sha256": baseline_sha256,
             "training_set_sha256": training_set.sha256,
-            "world_size": group.contract.world_size,
+            "world_size": spec.world_size,
             "external_memory": boosted.external_memory,
             "device": boosted.params["device"],
             "peak_memory_bytes": fitted.peaks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
+from deltalake import write_deltalake
 
 from nightjar.contracts.errors import RowCountError, TrainingError
 from nightjar.lake import delta, files
@@ -343,3 +347,17 @@ def test_one_rank_trains_alone(new_run: MakeRun) -> None:
     run.freeze()
     assert run("train").status == "succeeded"
     assert run.result("train").values["world_size"] == 1
+
+
+def test_what_fails_after_the_ranks_have_parted_is_said_as_it_is(
+    trained: Any, training_lake: Path, tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    for table in ("features", "labels"):
+        shutil.copytree(training_lake / table, lake / table)
+    write_deltalake(f"{lake}/ledger/events", pa.table({"ds": [date(2013, 4, 1)], "other": [1]}))
+    run = type(trained)(lake, "parted")
+    run.freeze()
+    result = run("train")
+    assert result.status == "failed"
+    assert "ledger/events has other columns" in result.error

@@ -287,11 +287,13 @@ def last_attempt(table: DeltaTable, night: date) -> int | None:
 
 def append(lake: str, schema: TableSchema, rows: pa.Table) -> int:
     """Append a small Arrow table (the ledger's events); return the version made."""
+    import pyarrow as pa
     from deltalake import write_deltalake
 
     table = ensure_table(lake, schema)
+    plain = pa.schema([field.remove_metadata() for field in arrow_schema(schema)])  # comments are the table's affair
     with files.explained(table_uri(lake, schema.name)):
-        write_deltalake(table, rows.cast(arrow_schema(schema)), mode="append")
+        write_deltalake(table, rows.cast(plain), mode="append")
     table.update_incremental()
     return int(table.version())
 

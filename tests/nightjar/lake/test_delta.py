@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -211,3 +212,12 @@ def test_what_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path) -> None:
         with pytest.raises(StorageFullError, match="no space left"), files.explained(str(disk)):
             write(f"{disk}/lake", [{**thing(FIRST, i), "name": f"{i**9}"} for i in range(20_000)])
         assert [path for path in disk.rglob("*") if path.is_file()] == []
+
+
+def test_a_comment_that_was_worded_anew_stops_no_writer(lake: str) -> None:
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    columns = tuple(replace(column, comment=f"{column.comment} Anew.") for column in TABLE.columns)
+    anew = replace(TABLE, columns=columns)
+    delta.commit(lake, anew, write(lake, [thing(FIRST, 2)], anew), [FIRST], run_id="b")
+    delta.append(lake, anew, pa.Table.from_pylist([thing(FIRST, 3)], schema=delta.arrow_schema(anew)))
+    assert ids(lake, FIRST) == [2, 3]

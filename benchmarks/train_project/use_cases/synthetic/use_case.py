@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightjar.contracts.tables import Column
-from nightjar.contracts.use_case import Feature, Gate, Training, UseCase
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.contracts.use_case import Feature, Gate, Source, Training, UseCase
 
 NUMERIC = tuple(Feature(f"number_{i:02d}", "numeric", "Standard normal.") for i in range(17))
 CATEGORICAL = tuple(Feature(f"category_{i}", "categorical", "One of twenty.") for i in range(3))
+
+ROWS = Source(
+    file="rows.csv",
+    table=TableSchema(name="raw/rows", comment="Never landed: the benchmark writes features.", columns=(DS,)),
+)
 
 USE_CASE = UseCase(
     name="synthetic",
@@ -18,7 +23,9 @@ USE_CASE = UseCase(
     schedule="0 0 * * *",
     training_schedule="0 0 * * *",
     first_night=date(2026, 1, 1),
-    sources=(),
+    sources=(ROWS,),
+    features_from=ROWS.name,
+    labels_from=ROWS.name,
     entity=(Column("id", "long", "Row of the day.", nullable=False),),
     features=NUMERIC + CATEGORICAL,
     label="1 with the probability that the inputs give, else 0.",
