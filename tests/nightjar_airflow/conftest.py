@@ -124,11 +124,13 @@ class Task:
             dag_id="flight_delay_training",
             run_id="r 1",
             data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC),
+            run_after=datetime(2013, 4, 2, 6, tzinfo=UTC),
             conf=None,
         )
-        params = {"interval_start": None, "interval_end": None, "model_version": None, "force": False}
+        params = {"interval_start": None, "interval_end": None, "force": False}
+        dag = SimpleNamespace(params=params)
         ti = SimpleNamespace(task_id="train", map_index=-1, try_number=try_number, max_tries=max_tries)
-        self.context: Any = {"dag_run": run, "params": params, "ti": ti, "outlet_events": {}}
+        self.context: Any = {"dag_run": run, "dag": dag, "params": params, "ti": ti, "outlet_events": {}}
         self.deferred: TaskDeferred | None = None
 
     def run(self) -> dict[str, Any]:
