@@ -57,7 +57,7 @@ def training(
         resources=resources,
         settings=ClusterSettings.from_extra({"namespace": "ml", "training": settings}, "training_default"),
         environ={"NIGHTJAR_LAKE": "s3a://lake", "MLFLOW_TRACKING_URI": "https://mlflow"},
-        **{"map_index": -1, "try_number": 1, **more},
+        **{"map_index": -1, "try_number": 1, "max_tries": 2, **more},
     )
 
 

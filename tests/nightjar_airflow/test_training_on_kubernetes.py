@@ -240,6 +240,17 @@ class TestCancelling:
         cleared.resume(cleared.wait())
         assert [job["metadata"]["name"][-2:] for job in deployment.cluster.jobs()] == ["-2"]
 
+    def test_a_cleared_task_that_is_quicker_than_the_old_trigger_makes_its_own_job(self, deployment: Any) -> None:
+        deployment.image(WAITS)
+        deployment.task().defer()
+        _all_run(deployment)()
+        (first,) = deployment.cluster.jobs()
+        deployment.task(try_number=2, max_tries=3).defer()  # clearing raises max_tries; a retry does not
+        eventually(
+            lambda: first["metadata"]["uid"] not in [job["metadata"]["uid"] for job in deployment.cluster.jobs()]
+        )
+        assert [job["metadata"]["name"][-2:] for job in deployment.cluster.jobs()] == ["-2"]
+
     def test_a_kill_while_the_job_is_being_made_leaves_none(
         self, deployment: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -17,6 +17,7 @@ CONTAINER = "rank"
 MASTER_PORT = 29500
 TASK_LABEL = "nightjar/task"
 SPEC_ANNOTATION = "nightjar/spec"
+LAST_TRY_ANNOTATION = "nightjar/last-try"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 ENDS_ALL = [EXIT_REPORTED, 137]
 RANK_ANNOTATION = "batch.kubernetes.io/job-completion-index"
@@ -34,6 +35,7 @@ class TrainingJob:
         spec_uri: Where it lies.
         map_index: Of a mapped task; -1 else.
         try_number: Airflow's count of tries, from 1.
+        max_tries: Airflow's last try; it grows when the task is cleared, and stays when it is retried.
         resources: What a rank needs.
         settings: What the environment says.
         environ: Environment variables that the programs get from the deployment.
@@ -43,6 +45,7 @@ class TrainingJob:
     spec_uri: str
     map_index: int
     try_number: int
+    max_tries: int
     resources: Resources
     settings: ClusterSettings
     environ: dict[str, str]
@@ -88,6 +91,7 @@ class TrainingJob:
                     "nightjar/run-id": self.spec.run_id,
                     "nightjar/task-id": self.spec.task_id,
                     "nightjar/try": str(self.try_number),
+                    LAST_TRY_ANNOTATION: str(self.max_tries),
                 },
             },
             "spec": {

@@ -11,7 +11,7 @@ from airflow.sdk import BaseHook
 from nightjar.contracts.errors import DisruptionError, NightjarError
 from nightjar_airflow.cluster.api import Json, KubernetesApi
 from nightjar_airflow.cluster.api_error import ApiError
-from nightjar_airflow.cluster.manifests import CONTAINER, SPEC_ANNOTATION, TASK_LABEL, TrainingJob
+from nightjar_airflow.cluster.manifests import CONTAINER, LAST_TRY_ANNOTATION, SPEC_ANNOTATION, TASK_LABEL, TrainingJob
 from nightjar_airflow.cluster.state import ended
 
 LOG_SECONDS = 300
@@ -110,7 +110,7 @@ class TrainingClusterHook(BaseHook):
                 self.log.info("attached to the Job %s, which does this work already", name)
                 found = job
             else:
-                self.log.info("the Job %s is of this task and does other work", name)
+                self.log.info("the Job %s is of this task, which was cleared or has other work since", name)
                 await self.cancel(name)
         return found
 
@@ -154,5 +154,10 @@ class TrainingClusterHook(BaseHook):
 
 
 def does(job: Json, training: TrainingJob) -> bool:
-    """Whether a Job was made for the spec of ``training``."""
-    return bool(job["metadata"].get("annotations", {}).get(SPEC_ANNOTATION) == training.spec.fingerprint)
+    """Whether a Job was made for the spec of ``training``, and the task has not been cleared since.
+
+    A cleared task may come up again before the trigger of its earlier try has cancelled that try's Job.
+    """
+    annotations = job["metadata"].get("annotations", {})
+    made_for = annotations.get(SPEC_ANNOTATION), annotations.get(LAST_TRY_ANNOTATION)
+    return made_for == (training.spec.fingerprint, str(training.max_tries))

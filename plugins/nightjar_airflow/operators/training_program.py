@@ -144,6 +144,7 @@ class TrainingProgramOperator(BaseOperator):
             spec_uri=uri,
             map_index=-1 if context["ti"].map_index is None else context["ti"].map_index,
             try_number=context["ti"].try_number,
+            max_tries=context["ti"].max_tries,
             resources=resources,
             settings=settings,
             environ={name: os.environ[name] for name in PASSED_ON if name in os.environ},
