@@ -16,6 +16,7 @@ from kubernetes_double import eventually
 from nightjar.contracts.resources import Resources
 from nightjar_airflow.cluster import api
 
+pytestmark = pytest.mark.e2e
 SUCCEEDS = """
 print(f"rank {rank} of {os.environ['WORLD_SIZE']} at {os.environ['MASTER_ADDR']}", flush=True)
 if rank == 0:
