@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from nightjar.contracts.errors import TrainingError
@@ -132,7 +132,7 @@ def _keep(
     """Rank 0 saves what all have made."""
     began = time.monotonic()
     boosted = fitted.boosted
-    saved = _save(spec, use_case, training_set, boosted, fitted.predictions, spec.world_size)
+    saved = _save(spec, use_case, training_set, boosted, fitted.predictions)
     baseline_sha256 = fitted.simple.save(spec.output)
     log.info("validation AUC %.4f at round %d of %d", boosted.validation_auc, boosted.rounds, len(boosted.history))
     _to_ledger(spec, training_set, boosted, saved.sha256)
@@ -199,7 +199,7 @@ def _fit(
 def _identity(spec: JobSpec, training_set: TrainingSet) -> dict[str, Any]:
     """What decides the model's bytes; a checkpoint belongs to one such training. Threads do not matter."""
     return {
-        "spec": replace(spec, threads_per_rank=1).fingerprint,
+        "spec": spec.fingerprint,
         "training_set": training_set.sha256,
         "world_size": spec.world_size,
         "params": engine_params(training_set.recipe),
@@ -264,7 +264,7 @@ def _prediction_profile(group: Group, boosted: Boosted, validation: Shard) -> Pr
 
 
 def _save(
-    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, boosted: Boosted, predictions: Profile, world_size: int
+    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, boosted: Boosted, predictions: Profile
 ) -> model.TabularModel:
     uri = training_set_uri(spec).rsplit("/", 1)[0]
     profile = Profile.from_json(files.read_text(f"{uri}/{PROFILE_FILE}"))
@@ -277,7 +277,7 @@ def _save(
         engine=f"xgboost {import_xgboost().__version__}",
         params=boosted.params,
         seed=training_set.recipe.seed,
-        world_size=world_size,
+        world_size=spec.world_size,
         rounds=boosted.rounds,
         validation_auc=boosted.validation_auc,
         tables=training_set.tables,

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from nightjar.contracts.errors import RowCountError, SourceError
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import Nights
+from nightjar.contracts.nights import Nights, first_few
 from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
@@ -97,7 +97,7 @@ def _rows(source: str, table: DeltaTable, nights: Nights) -> int:
     rows = delta.rows_by_night(table, nights)
     if empty := [night for night, count in rows.items() if not count]:
         raise SourceError(
-            f"raw/{source} has no rows for {_listed(empty)}",
+            f"raw/{source} has no rows for {first_few(empty)}",
             where=f"raw/{source}",
             how_many=len(empty),
             fix="run land and ingest for these nights, then clear build_features",
@@ -113,19 +113,15 @@ def _missing_history(labels: DeltaTable, use_case: UseCase, nights: Nights) -> l
     if len(missing) > MAX_MISSING_SHARE * len(looked_at):
         raise SourceError(
             f"{len(missing)} of the {len(looked_at)} nights that the features of {nights.first} look back on are "
-            f"missing: {_listed(missing)}",
+            f"missing: {first_few(missing)}",
             where=f"raw/{use_case.labels_from}",
             how_many=len(missing),
             fix=f"run the nights before first (a backfill, or {use_case.name}_history from {missing[0]}), "
             "then clear build_features",
         )
     if missing:
-        log.warning("the history lacks %d of %d nights: %s", len(missing), len(looked_at), _listed(missing))
+        log.warning("the history lacks %d of %d nights: %s", len(missing), len(looked_at), first_few(missing))
     return missing
-
-
-def _listed(nights: Sequence[date]) -> str:
-    return f"{', '.join(map(str, nights[:3]))}{', ...' if len(nights) > 3 else ''}"
 
 
 def _read(

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from nightjar.contracts.errors import ContractError, RowCountError, SourceError
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.nights import first_few
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
@@ -117,9 +118,10 @@ def _features_version(
     name = use_case.feature_table.name
     table = delta.open_table(spec.lake, name)
     held = delta.held_files(table, {"ds": [night.isoformat() for night in nights]})
-    if empty := sorted({night.isoformat() for night in nights} - {file.partition["ds"] for file in held}):
+    there = {file.partition["ds"] for file in held}
+    if empty := [night for night in nights if night.isoformat() not in there]:
         raise SourceError(
-            f"there are no features of {', '.join(empty[:3])}{', ...' if len(empty) > 3 else ''}",
+            f"there are no features of {first_few(empty)}",
             where=name,
             how_many=len(empty),
             fix="clear `ingest` of these nights, or check what landed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -57,3 +57,8 @@ class Nights:
                 how_many=future,
                 fix=f"choose nights whose day has ended in {self.timezone}",
             )
+
+
+def first_few(nights: Sequence[date]) -> str:
+    """The first three of ``nights`` for a message, and dots for the others."""
+    return f"{', '.join(map(str, nights[:3]))}{', ...' if len(nights) > 3 else ''}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -175,7 +175,7 @@ def held_files(table: DeltaTable, partitions: Mapping[str, Sequence[str]]) -> li
         )
         for row in pa.table(table.get_add_actions(flatten=True)).select(wanted).to_pylist()
     ]
-    return [file for file in held if all(file.partition[name] in values for name, values in partitions.items())]
+    return [file for file in held if _is_within(file, partitions)]
 
 
 def rows_by_night(table: DeltaTable, nights: Iterable[date]) -> dict[date, int]:
@@ -230,8 +230,9 @@ def commit(
     replaced = {"ds": [night.isoformat() for night in nights], **(within or {})}
     table = ensure_table(lake, schema)
     uri = table_uri(lake, schema.name)
-    held = held_files(table, replaced)
-    _check_files(uri, table, data_files, replaced)
+    in_table = held_files(table, {})
+    held = [file for file in in_table if _is_within(file, replaced)]
+    _check_files(uri, {file.path for file in in_table}, data_files, replaced)
     if table.version() > 0 and _same_bytes(uri, held, data_files):
         if attempt is None:
             for file in data_files:
@@ -322,6 +323,10 @@ def _same_bytes(uri: str, held: Sequence[HeldFile], written: Sequence[DataFile])
     return sorted(map(content, held)) == sorted(map(content, written))
 
 
+def _is_within(file: HeldFile | DataFile, partitions: Mapping[str, Sequence[str]]) -> bool:
+    return all(file.partition.get(column) in values for column, values in partitions.items())
+
+
 def _attempt_ids(replaced: Mapping[str, Sequence[str]]) -> list[str]:
     """One name for each combination of partition values that a commit replaces."""
     pairs = [[f"{column}={value}" for value in values] for column, values in replaced.items()]
@@ -329,10 +334,9 @@ def _attempt_ids(replaced: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _check_files(
-    uri: str, table: DeltaTable, data_files: Sequence[DataFile], replaced: Mapping[str, Sequence[str]]
+    uri: str, held: Collection[str], data_files: Sequence[DataFile], replaced: Mapping[str, Sequence[str]]
 ) -> None:
     """delta-rs checks none of this: existence, size, partition, statistics, and paths that the table already holds."""
-    held = {file.path for file in held_files(table, {})} if data_files else set()
     for file in data_files:
         system, path = files.filesystem(f"{uri}/{file.path}")
         size = system.get_file_info(path).size
@@ -341,7 +345,7 @@ def _check_files(
             problem = "is not there"
         elif size != file.size:
             problem = f"has {size} bytes, not {file.size}"
-        elif any(file.partition.get(column) not in values for column, values in replaced.items()):
+        elif not _is_within(file, replaced):
             problem = f"is of {dict(file.partition)}, outside of what is replaced"
         elif json.loads(file.stats)["numRecords"] != file.rows:
             problem = f"has statistics that do not say {file.rows} rows"

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from nightjar.local.paths import Paths
-from nightjar.local.steps import run_logged
+from nightjar.local.spark_submit import run_spark_submit
 
 NIGHT_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """A night is short: the second compiler's work would not be paid back, and it takes a core meanwhile. The archive is
@@ -37,19 +37,13 @@ def make_archive(paths: Paths, java_home: Path, archive: Path, log: Path) -> Non
     fresh = archive.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     options = f"{NIGHT_OPTIONS} -XX:ArchiveClassesAtExit={fresh}"
-    environ = {
-        **os.environ,
-        "JAVA_HOME": str(java_home),
-        "SPARK_HOME": str(paths.spark_home),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": str(paths.python),
-    }
-    submit = paths.spark_home / "bin" / "spark-submit"
-    program = paths.root / "spark" / "nightjar_spark" / "warm_up.py"
-    run_logged(
-        [submit, "--master", "local[2]", "--driver-java-options", options, "--conf", "spark.ui.enabled=false", program],
-        log,
-        environ,
+    run_spark_submit(
+        ["--master", "local[2]", "--driver-java-options", options, "--conf", "spark.ui.enabled=false"],
+        paths.root / "spark" / "nightjar_spark" / "warm_up.py",
+        spark_home=paths.spark_home,
+        python=paths.python,
+        java_home=java_home,
+        log=log,
     )
     for other in paths.jars.glob("spark-classes-*.jsa"):
         other.unlink()

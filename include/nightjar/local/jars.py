@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nightjar.local.paths import Paths
-from nightjar.local.steps import SetupError, run_logged
+from nightjar.local.spark_submit import run_spark_submit
+from nightjar.local.steps import SetupError
 
 # Neither is used at run time: the kernel and catalog clients, and what Spark's own distribution brings.
 _EXCLUDED = "io.delta:delta-kernel*,io.unitycatalog*:*,com.*:*,org.*:*,net.*:*,jakarta.*:*"
@@ -65,15 +66,14 @@ def resolve(paths: Paths, spark_home: Path, python: Path, java_home: Path, log: 
         program.write_text("")
         packages = ",".join(jar.coordinates for jar in wanted)
         options = ["--packages", packages, "--exclude-packages", _EXCLUDED, "--conf", f"spark.jars.ivy={cache}"]
-        environ = {
-            **os.environ,
-            "JAVA_HOME": str(java_home),
-            "SPARK_HOME": str(spark_home),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": str(python),
-        }
-        submit = spark_home / "bin" / "spark-submit"
-        run_logged([submit, "--master", "local[1]", *options, program], log, environ)
+        run_spark_submit(
+            ["--master", "local[1]", *options],
+            program,
+            spark_home=spark_home,
+            python=python,
+            java_home=java_home,
+            log=log,
+        )
         for jar in wanted:
             _take(jar, Path(cache) / "jars", paths.jars, log)
 

@@ -216,6 +216,10 @@ class SparkApplicationHook(BaseHook):
     def _state(self) -> dict[str, Any] | None:
         return self._read_json(self._files.state) if self._files else None
 
+    def _driver(self) -> Process | None:
+        state = self._state()
+        return Process.from_json(state) if state else None
+
     @staticmethod
     def _read_json(uri: str) -> dict[str, Any] | None:
         from nightjar.lake import files
@@ -228,14 +232,12 @@ class SparkApplicationHook(BaseHook):
 
     def _process_is_there(self) -> bool:
         """False only when its driver ran on this very machine and is gone."""
-        state = self._state()
-        driver = Process.from_json(state) if state else None
+        driver = self._driver()
         return driver is None or not driver.is_here or driver.is_alive
 
     def _is_up(self) -> bool:
         """Whether an application that was told to stop is still there."""
-        state = self._state()
-        driver = Process.from_json(state) if state else None
+        driver = self._driver()
         return driver.is_alive if driver and driver.is_here else self._heartbeat() is not None
 
     def _tail(self) -> str:
