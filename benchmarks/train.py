@@ -105,7 +105,7 @@ def freeze(lake: str, counts: list[DayCount]) -> TrainingSet:
         key=USE_CASE.key,
         features=USE_CASE.features,
         categories=CATEGORIES,
-        recipe=Recipe.of(USE_CASE.training),
+        recipe=Recipe.of(USE_CASE),
         **split_days(counts, USE_CASE.training, USE_CASE.gate, where="benchmark"),
     )
 
@@ -122,11 +122,11 @@ def plain(lake: str, training_set: TrainingSet, threads: int, device: str) -> di
             "objective": "binary:logistic",
             "tree_method": "hist",
             "device": device,
-            **training.params,
+            **training.engines[0].params,
             "nthread": threads,
             "seed": training.seed,
         },
-        "rounds": training.num_rounds,
+        "rounds": training.engines[0].num_rounds,
     }
     script = Path(__file__).with_name("plain_train.py")
     command = [sys.executable, script, lake, json.dumps(arguments)]
@@ -230,7 +230,7 @@ def main() -> None:
     def ratio(name: str, figure: Any) -> float:
         return round(statistics.median(figure(turn["plain"]) / figure(turn[name]) for turn in turns), 3)
 
-    work = training_set.train.rows * USE_CASE.training.num_rounds
+    work = training_set.train.rows * USE_CASE.training.engines[0].num_rounds
     each = {
         name: {
             "rows_per_second": round(statistics.median(work / seconds(turn[name]) for turn in turns)),
@@ -246,7 +246,7 @@ def main() -> None:
                 "benchmark": "train",
                 "rows": training_set.train.rows,
                 "columns": len(USE_CASE.features),
-                "rounds": USE_CASE.training.num_rounds,
+                "rounds": USE_CASE.training.engines[0].num_rounds,
                 "speed_1rank_vs_plain": ratio("1 rank", seconds),
                 "speed_2ranks_vs_plain": ratio("2 ranks", seconds),
                 "rank_memory_vs_plain": max(

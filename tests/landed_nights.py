@@ -11,7 +11,8 @@ from pathlib import Path
 
 from nightjar.contracts.rules import Rule, between, not_null, one_of
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.contracts.use_case import Feature, Gate, Source, Training, UseCase
+from nightjar.contracts.training import Training
+from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 
 NIGHTS = (date(2013, 4, 1), date(2013, 4, 2))
 _LANDED = (

@@ -15,7 +15,6 @@ from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models
-from nightjar.training.baseline import Baseline
 from nightjar.training.model import TabularModel
 from nightjar.training.shards import check_counts, read_days
 from nightjar.training.training_set import TrainingSet, training_set_uri
@@ -50,12 +49,12 @@ def run(spec: JobSpec) -> JobResult:
     trained = earlier_result(spec, "train").values
     training_set = TrainingSet.of_run(spec)
     challenger = TabularModel.load(trained["model"], sha256=trained["model_sha256"])
-    baseline = Baseline.load(trained["baseline"], sha256=trained["baseline_sha256"])
+    baseline = TabularModel.load(trained["baseline"], sha256=trained["baseline_sha256"])
     champion = _champion(spec, trained["model_sha256"])
     best = models.fetch(champion) if champion else None
     columns = {feature.name for model in (challenger, best) if model for feature in model.card.features}
     contenders: dict[str, Predict] = {
-        BASELINE: baseline.predict,
+        BASELINE: partial(baseline.predict, threads=spec.threads_per_rank),
         CHALLENGER: partial(challenger.predict, threads=spec.threads_per_rank),
     }
     if best:

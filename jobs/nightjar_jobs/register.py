@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
@@ -11,7 +12,7 @@ from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models, tracking
-from nightjar.training.model import PROFILE_FILE, TabularModel
+from nightjar.training.model import PROFILE_FILE, ModelCard, TabularModel
 from nightjar.training.training_set import FILE, TrainingSet
 from nightjar_jobs.runner import main
 
@@ -62,7 +63,7 @@ def _record(spec: JobSpec) -> tracking.TrainingRecord:
         model_uri=trained.values["model"],
         features=model.card.features,
         params={
-            **model.card.params,
+            **_params_of_members(model.card),
             **tables,
             **{f"{name} days": f"{split.first} to {split.last}" for name, split in splits.items()},
             "world_size": model.card.world_size,
@@ -82,6 +83,16 @@ def _record(spec: JobSpec) -> tracking.TrainingRecord:
         texts={FILE: training_set.to_json(), PROFILE_FILE: model.profile},
         description=f"{use_case.prediction} Trained on {training_set.train.first} to {training_set.train.last}.",
     )
+
+
+def _params_of_members(card: ModelCard) -> dict[str, Any]:
+    """Each engine's parameters; ``<kind>.<name>`` where there is more than one."""
+    several = len(card.members) > 1
+    return {
+        f"{member.kind}.{name}" if several else name: value
+        for member in card.members
+        for name, value in member.params.items()
+    }
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.lake import files
 from nightjar.registry import models, tracking
+from nightjar.training.boosted import FILE as BOOSTER_FILE
 from nightjar.training.launch import LocalRanks
-from nightjar.training.model import BOOSTER_FILE, TabularModel, read_sums
+from nightjar.training.model import TabularModel, read_sums
 from nightjar.training.training_set import FILE, PROFILE_FILE, TrainingSet, night_of, training_set_uri
 
 log = logging.getLogger(__name__)

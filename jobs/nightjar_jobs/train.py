@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.training import Engine
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import files, ledger
 from nightjar.lake.results import finished_result
@@ -21,29 +21,39 @@ from nightjar.monitoring.reference import PREDICTION
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar.registry.live import LiveRun
 from nightjar.registry.models import FINGERPRINT_TAG
+from nightjar.timing import timed
 from nightjar.training import baseline, model
-from nightjar.training.boosting import Boosted, boost, engine_params
+from nightjar.training.calibration import Calibrator
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.collective import collective
-from nightjar.training.engine import import_xgboost
+from nightjar.training.engines import engine_version, fit
+from nightjar.training.ensemble import Ensemble, answers_of, combine
+from nightjar.training.fitted import Fitted
 from nightjar.training.memory import out_of_memory, peak_memory
 from nightjar.training.progress import Progress, Report
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, check_counts, read_shard
-from nightjar.training.training_set import PROFILE_FILE, TrainingSet, training_set_uri
+from nightjar.training.training_set import FREEZE_TASK, PROFILE_FILE, TrainingSet, training_set_uri
+from nightjar.training.validation_auc import auc_over_ranks
 from nightjar_jobs.runner import main
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
 HISTORY_FILE = "history.json"
+MODEL = "model"
+BASELINE = "baseline"
 
 
 def run(spec: JobSpec) -> JobResult:
     """Train the model of ``spec.use_case`` on the run's frozen training set; this process is one rank of it.
 
-    Writes ``<output>/model/``, ``<output>/baseline.json`` and ``<output>/history.json`` (validation AUC by round). With
-    the same training set, recipe, seed and number of ranks the model's files are the same to the byte, whatever the
-    number of threads, and also when a killed training went on from a checkpoint.
+    Writes ``<output>/model/``, ``<output>/baseline/`` and ``<output>/history.json`` (validation AUC by round). With the
+    same training set, recipe, seed and number of ranks the files of boosted trees are the same to the byte, whatever
+    the number of threads, and also when a killed training went on from a checkpoint.
 
     Returns:
         On rank 0 the result. ``values``: ``model`` (URI), ``model_sha256``, ``baseline`` (folder), ``baseline_sha256``,
@@ -63,13 +73,12 @@ def run(spec: JobSpec) -> JobResult:
     timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
     group = Group(contract, spec.fingerprint, timeout_seconds=timeout)
     with _followed(spec, contract.rank) as report:
-        progress = Progress(training_set.train.rows, log.info if contract.rank == 0 else _silent, report)
-        checkpoints = Checkpoints.of(spec, _identity(spec, training_set))
-        fitted = _fit_together(spec, training_set, group, checkpoints, progress)
+        trained = _fit_together(spec, training_set, group, report)
         if contract.rank != 0:
             return JobResult(status="succeeded")
-        result = _keep(spec, use_case, training_set, fitted, progress)
-        checkpoints.clear()
+        result = _keep(spec, use_case, training_set, trained)
+        for engine in training_set.recipe.engines:
+            _checkpoints(spec, training_set, engine).clear()
     return result
 
 
@@ -90,31 +99,35 @@ def _followed(spec: JobSpec, rank: int) -> Iterator[Report]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Fitted:
+class _Trained:
     """What the ranks have made together; the same on each of them.
 
     Attributes:
-        boosted: The trees.
+        engines: What each engine has trained.
+        ensemble: How they answer together.
         predictions: How their probabilities are distributed on the validation days.
         simple: What they must beat.
+        simple_auc: Its AUC on the validation days.
+        rows_per_second: Training rows times rounds by seconds, of each engine.
         peaks: Largest resident size of each rank so far, in bytes.
         seconds: Phase to wall-clock seconds.
     """
 
-    boosted: Boosted
+    engines: tuple[Fitted, ...]
+    ensemble: Ensemble
     predictions: Profile
     simple: baseline.Baseline
+    simple_auc: float
+    rows_per_second: dict[str, float]
     peaks: list[int]
     seconds: dict[str, float]
 
 
-def _fit_together(
-    spec: JobSpec, training_set: TrainingSet, group: Group, checkpoints: Checkpoints, progress: Progress
-) -> _Fitted:
+def _fit_together(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report) -> _Trained:
     """All that the ranks do together; whatever fails on one is told to the others, and named by them."""
     try:
         _check_same_data(group, training_set, where=training_set_uri(spec))
-        fitted = _fit(spec, training_set, group, checkpoints, progress)
+        trained = _fit(spec, training_set, group, report)
     except BaseException as failure:
         error = out_of_memory(failure, group.contract.rank) or failure
         lost = group.lost_rank()
@@ -123,19 +136,69 @@ def _fit_together(
             raise lost from failure
         raise error from failure.__cause__
     group.close()
-    return fitted
+    return trained
 
 
-def _keep(
-    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, fitted: _Fitted, progress: Progress
-) -> JobResult:
+def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report) -> _Trained:
+    """Read this rank's shards, and train the engines and the baseline on them together with the other ranks."""
+    rank, world_size, threads = group.contract.rank, group.contract.world_size, spec.threads_per_rank
+    seconds: dict[str, float] = {}
+    rows_per_second: dict[str, float] = {}
+    with timed(seconds, "read"):
+        train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
+        validation = read_shard(spec.lake, training_set, training_set.validation, rank, world_size)
+        _check_shards(group, training_set, train, validation, where=training_set_uri(spec))
+    if rank == 0:
+        log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
+    engines = []
+    with collective(group):
+        for engine in training_set.recipe.engines:
+            say = log.info if rank == 0 else _silent
+            progress = Progress(engine.kind, training_set.train.rows, say, report)
+            with timed(seconds, f"train_{engine.kind}"):
+                fitted = fit(
+                    engine,
+                    train,
+                    validation,
+                    training_set,
+                    group=group,
+                    threads=threads,
+                    checkpoints=_checkpoints(spec, training_set, engine),
+                    progress=progress,
+                )
+            engines.append(fitted)
+            rows_per_second[engine.kind] = progress.rows_per_second
+        with timed(seconds, "combine"):
+            members = [fitted.member for fitted in engines]
+            ensemble = combine(members, validation, training_set.recipe, threads=threads)
+            predictions = _prediction_profile(group, ensemble.predictions)
+        with timed(seconds, "baseline"):
+            simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
+            labels, (answers,) = answers_of([simple], validation, threads=threads)
+            simple_auc = auc_over_ranks(labels, answers, after="the baseline's last step")
+        peaks = group.exchange(peak_memory())
+    return _Trained(
+        engines=tuple(engines),
+        ensemble=ensemble,
+        predictions=predictions,
+        simple=simple,
+        simple_auc=simple_auc,
+        rows_per_second=rows_per_second,
+        peaks=peaks,
+        seconds=seconds,
+    )
+
+
+def _keep(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: _Trained) -> JobResult:
     """Rank 0 saves what all have made."""
-    began = time.monotonic()
-    boosted = fitted.boosted
-    saved = _save(spec, use_case, training_set, boosted, fitted.predictions)
-    baseline_sha256 = fitted.simple.save(spec.output)
-    log.info("validation AUC %.4f at round %d of %d", boosted.validation_auc, boosted.rounds, len(boosted.history))
-    _to_ledger(spec, training_set, boosted, saved.sha256)
+    seconds = dict(trained.seconds)
+    with timed(seconds, "save"):
+        saved, simple = _save(spec, use_case, training_set, trained)
+    for fitted in trained.engines:
+        card = fitted.card
+        said = (card.kind, card.validation_auc, card.rounds, len(fitted.history))
+        log.info("%s: validation AUC %.4f at round %d of %d", *said)
+    _to_ledger(spec, training_set, saved)
     rows = training_set.train.rows + training_set.validation.rows
     return JobResult(
         status="succeeded",
@@ -143,77 +206,42 @@ def _keep(
         rows_out=rows,
         inputs=training_set.tables,
         metrics={
-            "validation_auc": boosted.validation_auc,
-            "rounds": float(boosted.rounds),
-            "rows_per_second": progress.rows_per_second,
-            "peak_memory_megabytes": max(fitted.peaks) / 1e6,
+            "validation_auc": saved.card.validation_auc,
+            "baseline_validation_auc": trained.simple_auc,
+            **{f"{fitted.card.kind}_validation_auc": fitted.card.validation_auc for fitted in trained.engines},
+            **{f"{fitted.card.kind}_rounds": float(fitted.card.rounds) for fitted in trained.engines},
+            **{f"{kind}_rows_per_second": value for kind, value in trained.rows_per_second.items()},
+            "peak_memory_megabytes": max(trained.peaks) / 1e6,
         },
         values={
-            "model": f"{spec.output}/model",
+            "model": f"{spec.output}/{MODEL}",
             "model_sha256": saved.sha256,
-            "baseline": spec.output,
-            "baseline_sha256": baseline_sha256,
+            "baseline": f"{spec.output}/{BASELINE}",
+            "baseline_sha256": simple.sha256,
             "training_set_sha256": training_set.sha256,
             "world_size": spec.world_size,
-            "external_memory": boosted.external_memory,
-            "device": boosted.params["device"],
-            "peak_memory_bytes": fitted.peaks,
+            "external_memory": any(fitted.external_memory for fitted in trained.engines),
+            "device": trained.engines[0].device,
+            "peak_memory_bytes": trained.peaks,
         },
-        seconds={name: round(value, 3) for name, value in {**fitted.seconds, "save": time.monotonic() - began}.items()},
+        seconds=seconds,
     )
 
 
-def _fit(
-    spec: JobSpec, training_set: TrainingSet, group: Group, checkpoints: Checkpoints, progress: Progress
-) -> _Fitted:
-    """Read this rank's shards, and fit trees and baseline to them together with the other ranks."""
-    times = [time.monotonic()]
-    rank, world_size = group.contract.rank, group.contract.world_size
-    train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
-    validation = read_shard(spec.lake, training_set, training_set.validation, rank, world_size)
-    _check_shards(group, training_set, train, validation, where=training_set_uri(spec))
-    if rank == 0:
-        log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
-    times.append(time.monotonic())
-    with collective(group):
-        boosted = boost(
-            train,
-            validation,
-            training_set.features,
-            training_set.recipe,
-            group=group,
-            threads=spec.threads_per_rank,
-            checkpoints=checkpoints,
-            progress=progress,
-        )
-        times.append(time.monotonic())
-        predictions = _prediction_profile(group, boosted, validation)
-        simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
-        times.append(time.monotonic())
-        peaks = group.exchange(peak_memory())
-    phases = zip(("read", "train", "baseline"), times, times[1:], strict=False)
-    seconds = {name: end - start for name, start, end in phases}
-    return _Fitted(boosted=boosted, predictions=predictions, simple=simple, peaks=peaks, seconds=seconds)
-
-
-def _identity(spec: JobSpec, training_set: TrainingSet) -> dict[str, Any]:
-    """What decides the model's bytes; a checkpoint belongs to one such training. Threads do not matter."""
-    return {
-        "spec": spec.fingerprint,
-        "training_set": training_set.sha256,
-        "world_size": spec.world_size,
-        "params": engine_params(training_set.recipe),
-        "engine": f"xgboost {import_xgboost().__version__}",
-    }
+def _checkpoints(spec: JobSpec, training_set: TrainingSet, engine: Engine) -> Checkpoints:
+    """Where an engine's checkpoints are, and what decides its bytes; threads do not matter."""
+    identity = {"spec": spec.fingerprint, "training_set": training_set.sha256, "world_size": spec.world_size}
+    return Checkpoints.of(spec, engine.kind, {**identity, "engine": engine_version(engine)})
 
 
 def _silent(*_: object) -> None:
     """Other ranks than the first say nothing of their progress: it is the same."""
 
 
-def _to_ledger(spec: JobSpec, training_set: TrainingSet, boosted: Boosted, model_sha256: str) -> None:
-    reason = f"validation AUC {boosted.validation_auc:.4f} after {boosted.rounds} rounds on {spec.world_size} ranks"
-    details = {"model_sha256": model_sha256, "training_set_sha256": training_set.sha256}
+def _to_ledger(spec: JobSpec, training_set: TrainingSet, saved: model.TabularModel) -> None:
+    rounds = ", ".join(f"{member.rounds} rounds of {member.kind}" for member in saved.card.members)
+    reason = f"validation AUC {saved.card.validation_auc:.4f} after {rounds} on {spec.world_size} ranks"
+    details = {"model_sha256": saved.sha256, "training_set_sha256": training_set.sha256}
     event = ledger.Event.of(spec, "training", reason=reason, table_versions=training_set.tables, details=details)
     ledger.record(spec.lake, event)
 
@@ -249,14 +277,10 @@ def _check_shards(group: Group, training_set: TrainingSet, train: Shard, validat
         check_counts(name, split, rows, positives, where=where)
 
 
-def _prediction_profile(group: Group, boosted: Boosted, validation: Shard) -> Profile:
+def _prediction_profile(group: Group, predictions: NDArray[np.float64]) -> Profile:
     """How the model's probabilities are distributed on the validation days, over all ranks, in rank 0's bins."""
-    import numpy as np
-
-    predict = boosted.booster.inplace_predict
-    predictions: Any = np.concatenate([predict(matrix, missing=np.nan) for matrix, _ in validation.batches()])
     columns = [ProfiledColumn(PREDICTION, "numeric")]
-    data = {PREDICTION: predictions.astype(np.float64)}
+    data = {PREDICTION: predictions}
     of_first = profile_arrays(data, columns).to_json() if group.contract.rank == 0 else ""
     reference = Profile.from_json(group.exchange(of_first)[0])
     mine = profile_arrays(data, columns, reference)
@@ -264,27 +288,43 @@ def _prediction_profile(group: Group, boosted: Boosted, validation: Shard) -> Pr
 
 
 def _save(
-    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, boosted: Boosted, predictions: Profile
-) -> model.TabularModel:
-    uri = training_set_uri(spec).rsplit("/", 1)[0]
-    profile = Profile.from_json(files.read_text(f"{uri}/{PROFILE_FILE}"))
+    spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: _Trained
+) -> tuple[model.TabularModel, model.TabularModel]:
+    """Write the model, the baseline, and the engines' histories."""
+    uri = f"{spec.run_dir}/{FREEZE_TASK}/{PROFILE_FILE}"
+    profile = Profile.from_json(files.read_text(uri))
+    profile = profile.with_column(PREDICTION, trained.predictions.columns[PREDICTION])
+    ensemble, cost = trained.ensemble, training_set.recipe.cost
     card = model.ModelCard(
         use_case=use_case.name,
         features=training_set.features,
         categories=training_set.categories,
         label=use_case.label,
         prediction=use_case.prediction,
-        engine=f"xgboost {import_xgboost().__version__}",
-        params=boosted.params,
+        members=tuple(
+            replace(fitted.card, weight=weight)
+            for fitted, weight in zip(trained.engines, ensemble.weights, strict=True)
+        ),
+        calibrator=ensemble.calibrator,
+        threshold=cost.false_alarm / (cost.missed + cost.false_alarm) if cost else None,
         seed=training_set.recipe.seed,
         world_size=spec.world_size,
-        rounds=boosted.rounds,
-        validation_auc=boosted.validation_auc,
+        validation_auc=ensemble.validation_auc,
         tables=training_set.tables,
     )
-    files.write_text(f"{spec.output}/{HISTORY_FILE}", json.dumps(boosted.history))
-    profile = profile.with_column(PREDICTION, predictions.columns[PREDICTION])
-    return model.save(f"{spec.output}/model", card, boosted.booster, profile.to_json())
+    simple = replace(
+        card,
+        members=(trained.simple.card(trained.simple_auc),),
+        calibrator=Calibrator(),
+        validation_auc=trained.simple_auc,
+    )
+    history = {fitted.card.kind: fitted.history for fitted in trained.engines}
+    files.write_text(f"{spec.output}/{HISTORY_FILE}", json.dumps(history))
+    text = profile.to_json()
+    return (
+        model.save(f"{spec.output}/{MODEL}", card, [fitted.member for fitted in trained.engines], text),
+        model.save(f"{spec.output}/{BASELINE}", simple, [trained.simple], text),
+    )
 
 
 if __name__ == "__main__":

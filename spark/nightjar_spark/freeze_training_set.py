@@ -21,10 +21,10 @@ from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.results import finished_result
 from nightjar.monitoring.profile import ProfiledColumn
+from nightjar.training.recipe import Recipe
 from nightjar.training.training_set import (
     PROFILE_FILE,
     DayCount,
-    Recipe,
     TrainingSet,
     night_of,
     split_days,
@@ -97,7 +97,7 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         key=use_case.key,
         features=use_case.features,
         categories=_vocabularies([day for day in days if day.count.day in training_days], use_case),
-        recipe=Recipe.of(use_case.training),
+        recipe=Recipe.of(use_case),
         **splits,
     )
     nights = [night_of(day) for day in splits["train"].days]

@@ -23,6 +23,7 @@ from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import Source, UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile, table_uri
+from nightjar.timing import timed
 from nightjar.validation.landing import LandedFile, check_landing
 from nightjar.validation.table_rules import source_rules
 from nightjar.validation.tolerance import NightCount, check_rows_read, check_tolerance
@@ -30,7 +31,6 @@ from nightjar_spark.contracts import annotate, count_by_night, is_rejected
 from nightjar_spark.io import write_unpublished
 from nightjar_spark.landed import MALFORMED_LINE, read_landed
 from nightjar_spark.main import main
-from nightjar_spark.timing import timed
 from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)

@@ -21,13 +21,13 @@ from nightjar.contracts.rules import Rule
 from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import Source, UseCase, load_use_case
 from nightjar.lake import delta
+from nightjar.timing import timed
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import INDEX, TableCheck, TableVerdict, Verdict, validate
 from nightjar.validation.table_rules import table_rules
 from nightjar_spark.contracts import annotate, count_by_night
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
-from nightjar_spark.timing import timed
 from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,8 @@ from nightjar.lake import delta, files
 from nightjar.monitoring.profile import ProfiledColumn
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar.training.launch import LocalRanks, free_port
-from nightjar.training.training_set import DayCount, Recipe, TrainingSet, night_of, split_days
+from nightjar.training.recipe import Recipe
+from nightjar.training.training_set import DayCount, TrainingSet, night_of, split_days
 
 USE_CASE = load_use_case("flight_delay")
 FIRST_DAY = date(2013, 1, 2)
@@ -93,7 +94,7 @@ def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
             for f in use_case.features
             if f.kind == "categorical"
         },
-        recipe=Recipe.of(use_case.training),
+        recipe=Recipe.of(use_case),
         **splits,
     )
     columns = [ProfiledColumn(f.name, f.kind) for f in use_case.features]

@@ -91,7 +91,7 @@ def test_mlflow_holds_the_run_and_a_model_without_pickle(start: Callable[[str], 
     assert logged.data.params["git_commit"] == "c0ffee"
     assert logged.data.params["holdout days"] == "2013-01-22 to 2013-02-04"
     assert {"seed", "world_size", "objective"} <= set(logged.data.params)
-    history = client.get_metric_history(registered.values["mlflow_run_id"], "validation_auc_by_round")
+    history = client.get_metric_history(registered.values["mlflow_run_id"], "boosting_validation_auc_by_round")
     assert [metric.step for metric in history] == list(range(1, len(history) + 1))
     # the use case keeps all rounds, so that its figure is the last one's
     assert history[-1].value == pytest.approx(logged.data.metrics["validation_auc"])
@@ -99,7 +99,7 @@ def test_mlflow_holds_the_run_and_a_model_without_pickle(start: Callable[[str], 
     assert {"training_set.json", "profile.json"} <= names
     folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.values["model_uri"], dst_path=str(tmp_path))
     found = sorted(path.name for path in Path(folder).rglob("*") if path.is_file())
-    assert {"model.ubj", "model.json", "profile.json", "SHA256SUMS", "MLmodel"} <= set(found)
+    assert {"boosting.ubj", "model.json", "profile.json", "SHA256SUMS", "MLmodel"} <= set(found)
     assert not [name for name in found if name.endswith((".pkl", ".pickle", ".joblib"))]
     loaded = mlflow.pyfunc.load_model(registered.values["model_uri"])
     features = TrainingSet.of_run(run.spec("train")).features
@@ -261,7 +261,7 @@ def test_a_fetched_model_is_cached_and_every_tampering_is_noticed(start: Callabl
     cache = tmp_path / "models"
     fetched = models.fetch(champion, str(cache))
     assert fetched.sha256 == champion.sha256 == run.result("train").values["model_sha256"]
-    booster = cache / champion.sha256 / "model.ubj"
+    booster = cache / champion.sha256 / "boosting.ubj"
     spoilt = bytearray(booster.read_bytes())
     spoilt[100] ^= 1
     booster.write_bytes(spoilt)

@@ -193,5 +193,5 @@ def test_a_model_that_was_altered_in_the_lake_is_put_right_from_the_registry(
     nights: Nights, versions: list[str]
 ) -> None:
     folder = Path(nights.run("score").values["model_folder"])
-    (folder / "model.ubj").write_bytes(b"spoilt")
+    (folder / "boosting.ubj").write_bytes(b"spoilt")
     assert nights.run("score").status == "succeeded"

@@ -37,7 +37,7 @@ MakeRun = Callable[..., Any]
 
 
 def _model_bytes(run: Any) -> bytes:
-    return Path(f"{run.spec('train').output}/model/model.ubj").read_bytes()
+    return Path(f"{run.spec('train').output}/model/boosting.ubj").read_bytes()
 
 
 def test_two_ranks_train_a_model_that_predicts(trained: Any) -> None:
@@ -47,7 +47,7 @@ def test_two_ranks_train_a_model_that_predicts(trained: Any) -> None:
     assert result.inputs == {"features/flight_delay": 33, "labels/flight_delay": 33}
     model = TabularModel.load(result.values["model"], sha256=result.values["model_sha256"])
     assert model.card.world_size == 2
-    assert model.card.rounds == result.metrics["rounds"]
+    assert model.card.members[0].rounds == result.metrics["boosting_rounds"]
     assert model.card.validation_auc == result.metrics["validation_auc"]
     features = delta.open_table(trained.lake, "features/flight_delay").to_pyarrow_dataset()
     predictions = model.predict(features.to_table(filter=ds.field("ds") == trained.spec("train").first_night))
@@ -61,7 +61,7 @@ def test_the_exact_validation_auc_is_the_one_reported(trained: Any) -> None:
     training_set = TrainingSet.of_run(trained.spec("train"))
     shard = read_shard(trained.lake, training_set, training_set.validation)
     model = TabularModel.load(result.values["model"])
-    predicted = [(labels, model.booster.inplace_predict(matrix)) for matrix, labels in shard.batches()]
+    predicted = [(labels, model.members[0].predict(matrix, threads=1)) for matrix, labels in shard.batches()]
     exact = roc_auc_score(*map(np.concatenate, zip(*predicted, strict=True)))
     assert result.metrics["validation_auc"] == pytest.approx(exact, abs=1e-4)
 
@@ -93,16 +93,16 @@ def test_a_finished_training_is_not_done_again_unless_forced(new_run: MakeRun) -
     run = new_run("twice")
     run.freeze()
     assert run("train").status == "succeeded"
-    written = os.stat(f"{run.spec('train').output}/model/model.ubj").st_mtime_ns
+    written = os.stat(f"{run.spec('train').output}/model/boosting.ubj").st_mtime_ns
     launched = run.launch("train")
     launched.ranks.wait()
     assert any("trained already by this run" in line for line in launched.lines)
     assert run.result("train").status == "succeeded"
-    assert os.stat(f"{run.spec('train').output}/model/model.ubj").st_mtime_ns == written
+    assert os.stat(f"{run.spec('train').output}/model/boosting.ubj").st_mtime_ns == written
     assert len(run.events("training")) == 1
     forced = new_run("twice", force=True)
     assert forced("train").status == "succeeded"
-    assert os.stat(f"{run.spec('train').output}/model/model.ubj").st_mtime_ns > written
+    assert os.stat(f"{run.spec('train').output}/model/boosting.ubj").st_mtime_ns > written
 
 
 @pytest.mark.parametrize("victim", [0, 1])

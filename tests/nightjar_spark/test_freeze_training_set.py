@@ -13,7 +13,8 @@ from deltalake import write_deltalake
 from nightjar.contracts.errors import ContractError, RowCountError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.tables import Column
-from nightjar.contracts.use_case import Feature, Gate, Training, UseCase, load_use_case
+from nightjar.contracts.training import Training
+from nightjar.contracts.use_case import Feature, Gate, UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profile import Profile
 from nightjar.runner import run_program

@@ -15,7 +15,8 @@ from tests.landed_nights import ORDERS
 from nightjar.contracts.errors import GateError, ModelError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.tables import Column, TableSchema
-from nightjar.contracts.use_case import Feature, Gate, Training, UseCase
+from nightjar.contracts.training import Training
+from nightjar.contracts.use_case import Feature, Gate, UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.profile import Profile, ProfiledColumn

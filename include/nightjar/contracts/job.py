@@ -25,7 +25,8 @@ class JobSpec:
         last_night: Last night of the interval, included.
         dag_id: The DAG whose run asked for this.
         run_id: Airflow's run id; the same at every retry and clear of that run.
-        task_id: The task in that run; one task has one result.
+        task_id: The task in that run.
+        map_index: Which of a mapped task's instances, from 0; None for a task that is not mapped. Each has one result.
         lake: URI or path of the lake's root.
         params: What the person or the schedule asked for (``model_version``, ``force``), and whether a person chose the
             interval (``interval_given``); JSON values only.
@@ -41,6 +42,7 @@ class JobSpec:
     run_id: str
     task_id: str
     lake: str
+    map_index: int | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     world_size: int = 1
     threads_per_rank: int = 1
@@ -63,7 +65,8 @@ class JobSpec:
     @property
     def output(self) -> str:
         """Folder of this task: ``spec.json``, ``job.log``, ``result.json`` and whatever else the program leaves."""
-        return f"{self.run_dir}/{path_segment(self.task_id)}"
+        task = path_segment(self.task_id)
+        return f"{self.run_dir}/{task if self.map_index is None else f'{task}-{self.map_index}'}"
 
     @property
     def fingerprint(self) -> str:

@@ -10,9 +10,9 @@ from typing import Literal
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.names import check_identifier
-from nightjar.contracts.resources import Resources
 from nightjar.contracts.rules import Rule
 from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.contracts.training import Cost, Training
 
 FeatureKind = Literal["numeric", "categorical"]
 
@@ -61,43 +61,6 @@ class Feature:
     @property
     def column(self) -> Column:
         return Column(self.name, "double" if self.kind == "numeric" else "string", self.comment)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How a model is trained.
-
-    Attributes:
-        world_size: Ranks.
-        params: XGBoost parameters (objective, depth, eta, ...).
-        num_rounds: Upper bound of boosting rounds.
-        early_stopping_rounds: Rounds without a better validation AUC after which training stops, keeping the best
-            round; None trains and keeps all rounds.
-        validation_days: Days before the holdout that early stopping looks at.
-        holdout_days: Last days of the training interval, touched once, for the gate.
-        seed: Of everything random.
-        checkpoint_every_rounds: A killed training goes on from the last multiple of this. It is part of what decides
-            the model's bytes: columns are sampled anew after each checkpoint.
-        resources: What one rank needs where ranks are pods.
-    """
-
-    world_size: int = 2
-    params: Mapping[str, object] = field(default_factory=dict)
-    num_rounds: int = 400
-    early_stopping_rounds: int | None = 30
-    validation_days: int = 7
-    holdout_days: int = 14
-    seed: int = 20130401
-    checkpoint_every_rounds: int = 25
-    resources: Resources = field(default_factory=Resources)
-
-    def __post_init__(self) -> None:
-        if self.checkpoint_every_rounds < 1:
-            raise ConfigurationError(
-                f"checkpoint_every_rounds {self.checkpoint_every_rounds} is no number of rounds",
-                where="training of the use case",
-                fix="give a whole number from 1",
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +137,7 @@ class UseCase:
         prediction: Meaning of the prediction column.
         training: How a model is trained.
         gate: What a version must reach.
+        cost: What errors cost; None when nothing is decided by a threshold.
         drift: When a night has drifted.
         audit: What scores must keep.
         replay: True when a recorded history stands in for a source system: module ``landing`` of the folder then
@@ -201,6 +165,7 @@ class UseCase:
     prediction: str
     training: Training
     gate: Gate
+    cost: Cost | None = None
     drift: Drift = Drift()
     audit: ScoreAudit = ScoreAudit()
     replay: bool = False

@@ -16,15 +16,14 @@ from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import Feature
 from nightjar.registry import models, rest
 from nightjar.training.model import download as download_folder
+from nightjar.training.progress import auc_by_round
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-REQUIREMENTS = ("numpy", "pandas", "pyarrow", "xgboost")
+REQUIREMENTS = ("numpy", "onnxruntime", "pandas", "pyarrow", "xgboost")
 """What a loaded model needs; named, because MLflow takes 20 s to find out by itself."""
-BY_ROUND = "validation_auc_by_round"
-"""The metric that grows while a training runs (:class:`nightjar.training.progress.Progress`)."""
 _DATA = "nightjar_model"
 
 
@@ -39,7 +38,7 @@ class TrainingRecord:
         features: Inputs, for the signature.
         params: Parameters.
         metrics: Final figures.
-        history: Validation AUC by round.
+        history: Engine to its validation AUC by round.
         tags: Of the run and of the version; they must tell two trainings apart.
         texts: File name to content: artifacts of the run.
         description: Of the version, for people.
@@ -51,7 +50,7 @@ class TrainingRecord:
     features: Sequence[Feature]
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
-    history: Sequence[float]
+    history: Mapping[str, Sequence[float]]
     tags: Mapping[str, str]
     texts: Mapping[str, str]
     description: str
@@ -151,11 +150,12 @@ def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(record.use_case)
     run = _run_of(client, experiment_id, record) or client.create_run(experiment_id, run_name=record.run_name)
     run_id, started = run.info.run_id, run.info.start_time
-    told = {metric.step for metric in client.get_metric_history(run_id, BY_ROUND)}
     metrics = [Metric(name, float(value), started, 0) for name, value in record.metrics.items()]
-    metrics += [
-        Metric(BY_ROUND, value, started, step) for step, value in enumerate(record.history, start=1) if step not in told
-    ]
+    for kind, history in record.history.items():
+        name = auc_by_round(kind)
+        told = {metric.step for metric in client.get_metric_history(run_id, name)}
+        rounds = enumerate(history, start=1)
+        metrics += [Metric(name, value, started, step) for step, value in rounds if step not in told]
     params = [Param(name, str(value)) for name, value in record.params.items()]
     tags = [RunTag(key, value) for key, value in record.tags.items()]
     client.log_batch(run_id, metrics=metrics, params=params, tags=tags)

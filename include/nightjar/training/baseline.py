@@ -1,28 +1,24 @@
-"""The simple model that others must beat: logistic regression, fitted over all ranks, saved as JSON."""
+"""The simple model that others must beat: logistic regression, fitted over all ranks, kept as JSON."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import ModelError, TrainingError
+from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.use_case import Feature
-from nightjar.lake import files
 from nightjar.training.collective import sum_over_ranks
-from nightjar.training.encoding import encode
+from nightjar.training.member import MemberCard
 from nightjar.training.shards import Shard
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
-FILE = "baseline.json"
-FORMAT = 1
+FILE = "logistic.json"
 MAX_ROWS = 200_000
 """Rows that it is fitted to, taken evenly from all; a few hundred weights are well known by then."""
 RIDGE = 1e-3
@@ -52,48 +48,35 @@ class Baseline:
     scales: tuple[float, ...]
     weights: tuple[float, ...]
 
-    def predict(self, table: pa.Table | pa.RecordBatch) -> NDArray[np.float64]:
-        """Probabilities, one a row.
-
-        Raises:
-            ModelError: when a column is missing or of another type.
-        """
+    def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+        """See :meth:`nightjar.training.model.Member.predict`; always one thread."""
         import numpy as np
 
-        matrix = encode(table, self.features, self.categories)
         columns = design(matrix, self.features, self.categories, np.array(self.means), np.array(self.scales))
-        probability: NDArray[np.float64] = _probability(columns @ np.array(self.weights))
+        # summed column by column: a row's sum must not depend on how many rows there are
+        probability: NDArray[np.float64] = _probability((columns * np.array(self.weights)).sum(axis=1))
         return probability
 
-    def save(self, folder: str) -> str:
-        """Write ``baseline.json`` into ``folder``; return its SHA-256."""
-        text = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1)
-        files.write_text(f"{folder}/{FILE}", text)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def card(self, validation_auc: float) -> MemberCard:
+        """What is known of it."""
+        return MemberCard(
+            kind="logistic",
+            engine="logistic regression",
+            params={"ridge": RIDGE, "max_rows": MAX_ROWS},
+            rounds=0,
+            validation_auc=validation_auc,
+        )
 
-    @classmethod
-    def load(cls, folder: str, *, sha256: str) -> Baseline:
-        """Read what :meth:`save` wrote.
+    def content(self) -> dict[str, bytes]:
+        """See :meth:`nightjar.training.model.Member.content`."""
+        return {FILE: json.dumps(asdict(self), sort_keys=True, indent=1).encode()}
 
-        Raises:
-            ModelError: when it is missing, altered, or of another format.
-        """
-        uri = f"{folder}/{FILE}"
-        try:
-            content = files.read_bytes(uri)
-        except FileNotFoundError as error:
-            raise ModelError("the training has left no baseline", where=uri, fix="clear train of this run") from error
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise ModelError(
-                "the file is not the one that was trained (SHA-256 differs)", where=uri, fix="clear train of this run"
-            )
-        document = json.loads(content)
-        if (found := document.pop("format")) != FORMAT:
-            raise ModelError(
-                f"the baseline's format is {found}, not {FORMAT}", where=uri, fix="clear train of this run"
-            )
-        document["features"] = tuple(Feature(**feature) for feature in document["features"])
-        return cls(**document)
+
+def load(content: Mapping[str, bytes]) -> Baseline:
+    """The member of a model folder's files."""
+    document = json.loads(content[FILE])
+    document["features"] = tuple(Feature(**feature) for feature in document["features"])
+    return Baseline(**document)
 
 
 def fit(

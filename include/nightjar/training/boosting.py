@@ -5,92 +5,83 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError
+from nightjar.contracts.training import Boosting
 from nightjar.contracts.use_case import Feature
-from nightjar.evaluation.metrics import auc_counts, auc_of_counts
 from nightjar.training import device, matrix
+from nightjar.training.boosted import BoostedTrees
 from nightjar.training.checkpoint import Checkpoint, Checkpoints
-from nightjar.training.collective import sum_over_ranks
 from nightjar.training.engine import import_xgboost
+from nightjar.training.fitted import Fitted
+from nightjar.training.member import MemberCard
 from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard
-from nightjar.training.training_set import Recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class Boosted:
-    """What came out of :func:`boost`; the same on every rank.
-
-    Attributes:
-        booster: The trees up to the best round (``xgboost.Booster``).
-        history: Validation AUC after each round that was tried.
-        params: What the engine was given, save what changes no byte of the model.
-        external_memory: Whether the bins were paged from scratch disk.
-    """
-
-    booster: Any
-    history: tuple[float, ...]
-    params: Mapping[str, Any]
-    external_memory: bool
-
-    @property
-    def rounds(self) -> int:
-        return int(self.booster.num_boosted_rounds())
-
-    @property
-    def validation_auc(self) -> float:
-        """At the last round kept."""
-        return self.history[self.rounds - 1]
+from nightjar.training.training_set import TrainingSet
+from nightjar.training.validation_auc import auc_over_ranks
 
 
 def boost(
     train: Shard,
     validation: Shard,
-    features: tuple[Feature, ...],
-    recipe: Recipe,
+    training_set: TrainingSet,
+    engine: Boosting,
     *,
     group: Group,
     threads: int,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints | None,
     progress: Progress,
-) -> Boosted:
+) -> Fitted:
     """Train on this rank's shards together with the other ranks.
 
     Args:
         train: Rows to fit.
         validation: Rows that early stopping looks at.
-        features: The matrix's columns.
-        recipe: Parameters, rounds, early stopping, seed, how often to keep a checkpoint.
+        training_set: The matrix's columns, the seed, and what else is done.
+        engine: Parameters, rounds, early stopping, how often to keep a checkpoint.
         group: The ranks; every rank calls this.
         threads: Threads of this rank.
-        checkpoints: Where an earlier try left off, and where this one leaves its own.
+        checkpoints: Where an earlier try left off, and where this one leaves its own; None keeps none.
         progress: Told of each round.
 
     Raises:
         TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
         StorageFullError: when a checkpoint cannot be kept.
     """
-    params = {**engine_params(recipe), "device": device.choose(group), "nthread": threads}
+    decided = engine_params(engine, training_set.recipe.seed)
+    params = {**decided, "device": device.choose(group), "nthread": threads}
     # all ranks alike: the two kinds of matrix talk to the other ranks differently while they are built
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
-    checkpoint = checkpoints.agree(group)
+    checkpoint = checkpoints.agree(group) if checkpoints else None
     history = list(checkpoint.history) if checkpoint else []
     keeper = checkpoints if group.contract.rank == 0 else None
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
-            bins = _bins(train, validation, features, params, scratch)
-            booster = _rounds(bins, params, checkpoint, history, recipe, keeper, progress)
+            bins = _bins(train, validation, training_set.features, params, scratch)
+            booster = _rounds(bins, params, checkpoint, history, engine, keeper, progress)
             del bins  # XGBoost removes its own files
     except import_xgboost().core.XGBoostError as error:
         raise group.lost_rank(timeout_seconds=3.0) or _engine_error(error) from error
     booster.set_param({"device": device.CPU, "nthread": threads})  # as scoring will read it
-    # the number of threads changes no byte of the model, so that it is not part of it
-    kept = {**engine_params(recipe), "device": str(params["device"]).split(":")[0]}
-    return Boosted(booster=booster, history=tuple(history), params=kept, external_memory=not in_memory)
+    rounds = int(booster.num_boosted_rounds())
+    used = str(params["device"]).split(":")[0]
+    card = MemberCard(
+        kind=engine.kind,
+        engine=engine_version(),
+        params={**decided, "device": used},  # the number of threads changes no byte of the model: it is not part of it
+        rounds=rounds,
+        validation_auc=history[rounds - 1],
+    )
+    return Fitted(
+        member=BoostedTrees(booster), card=card, history=tuple(history), external_memory=not in_memory, device=used
+    )
+
+
+def engine_version() -> str:
+    """The library and its version."""
+    return f"xgboost {import_xgboost().__version__}"
 
 
 def _bins(
@@ -107,7 +98,7 @@ def _rounds(
     params: dict[str, Any],
     checkpoint: Checkpoint | None,
     history: list[float],
-    recipe: Recipe,
+    engine: Boosting,
     keeper: Checkpoints | None,
     progress: Progress,
 ) -> Any:
@@ -116,18 +107,19 @@ def _rounds(
     model_file = bytearray(checkpoint.state) if checkpoint else None
     booster = import_xgboost().Booster(params, list(bins), model_file=model_file)
     first = len(history)
-    progress.start(history, recipe.num_rounds)
-    while len(history) < recipe.num_rounds and not _stalled(history, recipe.early_stopping_rounds):
+    progress.start(history, engine.num_rounds)
+    while len(history) < engine.num_rounds and not _stalled(history, engine.early_stopping_rounds):
         done = len(history)
-        if done % recipe.checkpoint_every_rounds == 0 and done > first:
+        if done % engine.checkpoint_every_rounds == 0 and done > first:
             _restart_sampling(booster)
             if keeper is not None:
                 keeper.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
         booster.update(train, done)
-        history.append(_global_auc(booster.predict(validation), validation.get_label(), done + 1))
+        predictions = booster.predict(validation)
+        history.append(auc_over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))
         progress.round_done(history)
     # a slice is a booster of its own, which does not hold on to the matrices
-    return booster[: len(history) if recipe.early_stopping_rounds is None else _best(history) + 1]
+    return booster[: len(history) if engine.early_stopping_rounds is None else _best(history) + 1]
 
 
 def _restart_sampling(booster: Any) -> None:
@@ -143,30 +135,30 @@ def _restart_sampling(booster: Any) -> None:
     booster.set_param({"tree_method": "hist"})
 
 
-def engine_params(recipe: Recipe) -> dict[str, Any]:
+def engine_params(engine: Boosting, seed: int) -> dict[str, Any]:
     """The use case's parameters, with those that Nightjar decides.
 
     Raises:
         ConfigurationError: for an ``eval_metric`` other than AUC, by which early stopping decides, or a ``tree_method``
             other than ``hist``, which alone works on binned shards.
     """
-    params = dict(recipe.params)
+    params = dict(engine.params)
     if params.pop("tree_method", "hist") != "hist":
         raise ConfigurationError(
-            "tree_method is not hist", where="training.params of the use case", fix="leave tree_method out"
+            "tree_method is not hist", where="params of the use case's Boosting", fix="leave tree_method out"
         )
     if params.pop("eval_metric", "auc") != "auc":
         raise ConfigurationError(
             "eval_metric is not auc",
-            where="training.params of the use case",
+            where="params of the use case's Boosting",
             fix="leave eval_metric out: early stopping looks at the validation AUC",
         )
     return {
         "objective": "binary:logistic",
         **params,
         "tree_method": "hist",
-        "disable_default_eval_metric": True,  # XGBoost's AUC over ranks is a mean of local ones; _global_auc is exact
-        "seed": recipe.seed,
+        "disable_default_eval_metric": True,  # its AUC over ranks is a mean of local ones; auc_over_ranks is exact
+        "seed": seed,
         "seed_per_iteration": True,  # a round's sample must not depend on the process that trains it
     }
 
@@ -181,30 +173,12 @@ def _stalled(history: Sequence[float], patience: int | None) -> bool:
     return patience is not None and bool(history) and len(history) - 1 - _best(history) >= patience
 
 
-def _global_auc(predictions: Any, labels: Any, rounds: int) -> float:
-    """AUC over the validation rows of all ranks, from summed counts: the same figure on each of them."""
-    import numpy as np
-
-    numbers = np.isfinite(predictions)
-    counts = auc_counts(labels[numbers], predictions[numbers])
-    no_numbers = np.full((2, 1), len(numbers) - np.count_nonzero(numbers), dtype=counts.dtype)
-    summed = sum_over_ranks(np.hstack([counts, no_numbers]))
-    if bad := int(summed[0, -1]):
-        raise TrainingError(
-            f"{bad} predictions are no numbers after round {rounds}: the loss has diverged",
-            where="training.params of the use case",
-            how_many=bad,
-            fix="lower eta or raise lambda or min_child_weight",
-        )
-    return auc_of_counts(summed[:, :-1])
-
-
 def _engine_error(error: Exception) -> TrainingError:
     # the engine's message holds a C++ stack; its last reason is what a person can use
     lines = [line.strip(" -") for line in str(error).splitlines()]
     reasons = [line for line in lines if line and "[bt]" not in line and "Stack trace" not in line]
     return TrainingError(
         f"XGBoost gave up: {reasons[-1] if reasons else 'no reason given'}",
-        where="training.params of the use case, or a rank that is gone",
-        fix="read the log of the ranks above; check training.params",
+        where="params of the use case's Boosting, or a rank that is gone",
+        fix="read the log of the ranks above; check its params",
     )

@@ -48,7 +48,7 @@ class Checkpoints:
 
     Attributes:
         place: Folder, on any store that every rank reaches.
-        training: What decides the model's bytes (spec, training set, parameters, ranks, engine); a checkpoint of any
+        training: What decides the model's bytes (spec, training set, ranks, library); a checkpoint of any
             other training is not taken.
     """
 
@@ -56,10 +56,10 @@ class Checkpoints:
     training: Mapping[str, Any]
 
     @classmethod
-    def of(cls, spec: JobSpec, training: Mapping[str, Any]) -> Checkpoints:
-        """The checkpoints of a task: in its folder of the lake, or in the same folder below :data:`PLACE`."""
+    def of(cls, spec: JobSpec, engine: str, training: Mapping[str, Any]) -> Checkpoints:
+        """The checkpoints of a task's engine: in the task's folder of the lake, or the same below :data:`PLACE`."""
         root = os.environ.get(PLACE, "").rstrip("/") or spec.lake
-        place = f"{root}{spec.output.removeprefix(spec.lake)}/checkpoint"
+        place = f"{root}{spec.output.removeprefix(spec.lake)}/checkpoint/{engine}"
         # as read back from JSON, so that it compares equal
         return cls(place=place, training=json.loads(json.dumps(training, default=str)))
 

@@ -1,31 +1,42 @@
-"""A model is a folder: ``model.ubj``, ``model.json``, ``profile.json`` and ``SHA256SUMS``. No pickle."""
+"""A model is a folder: each member's files, ``model.json``, ``profile.json`` and ``SHA256SUMS``. No pickle.
+
+A member is what one engine has trained. The model's answer is the members' weighted mean probability, calibrated.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.use_case import Feature
 from nightjar.lake import files
+from nightjar.training import baseline, boosted, network
+from nightjar.training.calibration import Calibrator
 from nightjar.training.encoding import check_columns, encode
-from nightjar.training.engine import import_xgboost
+from nightjar.training.member import Member, MemberCard
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-BOOSTER_FILE = "model.ubj"
 CARD_FILE = "model.json"
 PROFILE_FILE = "profile.json"
 SUMS_FILE = "SHA256SUMS"
-MODEL_FILES = (BOOSTER_FILE, CARD_FILE, PROFILE_FILE)
-FORMAT = 1
+FORMAT = 2
+
+
+LOADERS: Mapping[str, Callable[[Mapping[str, bytes]], Member]] = {
+    "logistic": baseline.load,
+    "boosting": boosted.load,
+    "network": network.load,
+}
+"""Kind of a member to what makes it from the model folder's files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +49,12 @@ class ModelCard:
         categories: Categorical feature to its frozen vocabulary.
         label: Meaning of the label.
         prediction: Meaning of the output.
-        engine: The library, and the version of it that trained.
-        params: Parameters given to the engine.
+        members: What was trained.
+        calibrator: From the members' mean to a probability.
+        threshold: Probability from which on an alarm costs less than a miss; None where no costs are declared.
         seed: Of everything random.
         world_size: Ranks that trained it.
-        rounds: Trees kept: the best round and those before.
-        validation_auc: AUC on the validation days at that round.
+        validation_auc: The model's AUC on the validation days.
         tables: Delta table name to the version that was read.
     """
 
@@ -52,13 +63,18 @@ class ModelCard:
     categories: Mapping[str, tuple[str, ...]]
     label: str
     prediction: str
-    engine: str
-    params: Mapping[str, Any]
+    members: tuple[MemberCard, ...]
+    calibrator: Calibrator
+    threshold: float | None
     seed: int
     world_size: int
-    rounds: int
     validation_auc: float
     tables: Mapping[str, int]
+
+    @property
+    def engine(self) -> str:
+        """The libraries that trained it."""
+        return " + ".join(member.engine for member in self.members)
 
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1)
@@ -77,6 +93,8 @@ class ModelCard:
             )
         document["features"] = tuple(Feature(**feature) for feature in document["features"])
         document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
+        document["members"] = tuple(MemberCard(**member) for member in document["members"])
+        document["calibrator"] = Calibrator.from_dict(document["calibrator"])
         return cls(**document)
 
 
@@ -86,13 +104,13 @@ class TabularModel:
 
     Attributes:
         card: What it is.
-        booster: The trees (``xgboost.Booster``).
+        members: What was trained, in the order of the card.
         profile: JSON of the training rows' profile.
         sha256: SHA-256 of ``SHA256SUMS``: one figure for the whole folder.
     """
 
     card: ModelCard
-    booster: Any = field(repr=False)
+    members: tuple[Member, ...] = field(repr=False)
     profile: str = field(repr=False)
     sha256: str
 
@@ -107,29 +125,30 @@ class TabularModel:
         Raises:
             ModelError: naming the file that is missing or altered.
         """
-        content = {name: _read(uri, name) for name in (SUMS_FILE, *MODEL_FILES)}
-        sums = _parse_sums(content[SUMS_FILE])
-        for name in MODEL_FILES:
-            if sums.get(name) != hashlib.sha256(content[name]).hexdigest():
-                raise _altered(f"{uri}/{name}")
-        found = hashlib.sha256(content[SUMS_FILE]).hexdigest()
+        found = hashlib.sha256(_read(uri, SUMS_FILE)).hexdigest()
         if sha256 is not None and found != sha256:
             raise _altered(f"{uri}/{SUMS_FILE}")
-        booster = import_xgboost().Booster()
-        booster.load_model(bytearray(content[BOOSTER_FILE]))
-        return cls(
-            card=ModelCard.from_json(content[CARD_FILE].decode()),
-            booster=booster,
-            profile=content[PROFILE_FILE].decode(),
-            sha256=found,
-        )
+        content = {}
+        for name, expected in read_sums(uri).items():
+            content[name] = _read(uri, name)
+            if hashlib.sha256(content[name]).hexdigest() != expected:
+                raise _altered(f"{uri}/{name}")
+        try:
+            card = ModelCard.from_json(content[CARD_FILE].decode())
+            members = tuple(LOADERS[member.kind](content) for member in card.members)
+            profile = content[PROFILE_FILE].decode()
+        except KeyError as error:
+            raise ModelError(
+                f"the model has no {error}", where=f"{uri}/{SUMS_FILE}", fix="train again, or restore it"
+            ) from error
+        return cls(card=card, members=members, profile=profile, sha256=found)
 
     def check(self, schema: pa.Schema) -> None:
         """Refuse a table that this model cannot read; see :func:`nightjar.training.encoding.check_columns`."""
         check_columns(schema, self.card.features)
 
     def encode(self, table: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
-        """The matrix (rows x features) that the trees read; see :func:`nightjar.training.encoding.encode`."""
+        """The matrix (rows x features) that the members read; see :func:`nightjar.training.encoding.encode`."""
         return encode(table, self.card.features, self.card.categories)
 
     def predict(self, table: pa.Table | pa.RecordBatch, *, threads: int = 1) -> NDArray[np.float64]:
@@ -138,45 +157,54 @@ class TabularModel:
         Raises:
             ModelError: when a column is missing or of another type.
         """
+        return self.predict_matrix(self.encode(table), threads=threads)
+
+    def predict_matrix(self, matrix: NDArray[np.float32], *, threads: int = 1) -> NDArray[np.float64]:
+        """:meth:`predict` for rows that are encoded already."""
         import numpy as np
 
-        matrix = self.encode(table)
         if not len(matrix):
             return np.empty(0, dtype=np.float64)
-        self.booster.set_param({"nthread": threads})
-        return np.asarray(self.booster.inplace_predict(matrix, missing=np.nan), dtype=np.float64)
+        answers = [member.predict(matrix, threads=threads) for member in self.members]
+        return self.card.calibrator.apply(blend(answers, [member.weight for member in self.card.members]))
 
 
-def save(uri: str, card: ModelCard, booster: Any, profile: str) -> TabularModel:
+def blend(answers: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
+    """The weighted mean of the members' probabilities, row by row."""
+    if len(answers) == 1:
+        return answers[0]
+    mean: NDArray[np.float64] = sum(w * a for w, a in zip(weights, answers, strict=True))  # type: ignore[assignment]
+    return mean
+
+
+def save(uri: str, card: ModelCard, members: Sequence[Member], profile: str) -> TabularModel:
     """Write a model folder; its sums come last, so that a folder without them is not a model.
 
     Args:
         uri: The folder, on any store of the lake.
         card: What it is.
-        booster: The trees (``xgboost.Booster``).
+        members: What was trained, in the order of the card.
         profile: JSON of the training rows' profile.
     """
-    content = {
-        BOOSTER_FILE: bytes(booster.save_raw("ubj")),
-        CARD_FILE: card.to_json().encode(),
-        PROFILE_FILE: profile.encode(),
-    }
+    content = {CARD_FILE: card.to_json().encode(), PROFILE_FILE: profile.encode()}
+    for member in members:
+        content |= member.content()
     sums = "".join(f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content)).encode()
     for name, data in {**content, SUMS_FILE: sums}.items():
         files.write_bytes(f"{uri}/{name}", data)
-    return TabularModel(card=card, booster=booster, profile=profile, sha256=hashlib.sha256(sums).hexdigest())
+    return TabularModel(card=card, members=tuple(members), profile=profile, sha256=hashlib.sha256(sums).hexdigest())
 
 
 def download(uri: str, folder: Path) -> None:
     """Copy a model folder of the lake to a local one (MLflow uploads from local disk)."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*MODEL_FILES, SUMS_FILE):
+    for name in (*read_sums(uri), SUMS_FILE):
         (folder / name).write_bytes(_read(uri, name))
 
 
 def upload(folder: Path, uri: str) -> None:
     """Copy a local model folder to the lake; its sums come last, so that a folder without them is not a model."""
-    for name in (*MODEL_FILES, SUMS_FILE):
+    for name in (*read_sums(str(folder)), SUMS_FILE):
         files.write_bytes(f"{uri}/{name}", (folder / name).read_bytes())
 
 
@@ -184,14 +212,18 @@ def read_sums(uri: str) -> dict[str, str]:
     """File of a model folder to its SHA-256, as ``SHA256SUMS`` says.
 
     Raises:
-        ModelError: when there is none.
+        ModelError: when there is none, or it names what is no file of the folder.
     """
-    return _parse_sums(_read(uri, SUMS_FILE))
-
-
-def _parse_sums(content: bytes) -> dict[str, str]:
-    lines = (line.split("  ", 1) for line in content.decode().splitlines())
-    return {name: digest for digest, name in lines}
+    lines = (line.split("  ", 1) for line in _read(uri, SUMS_FILE).decode().splitlines())
+    sums = {name: digest for digest, name in lines}
+    if strange := [name for name in sums if "/" in name or name.startswith(".")]:
+        raise ModelError(
+            f"{SUMS_FILE} names {strange[0]!r}, which is no file of a model",
+            where=f"{uri}/{SUMS_FILE}",
+            how_many=len(strange),
+            fix="do not score with this model; restore it, or promote another version",
+        )
+    return sums
 
 
 def _read(uri: str, name: str) -> bytes:

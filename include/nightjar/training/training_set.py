@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobSpec
-from nightjar.contracts.use_case import Feature, Gate, Training
+from nightjar.contracts.training import Training
+from nightjar.contracts.use_case import Feature, Gate
 from nightjar.lake import files
+from nightjar.training.recipe import Recipe
 
 FILE = "training_set.json"
 PROFILE_FILE = "profile.json"
@@ -51,24 +52,6 @@ class DayCount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What is done with the rows: the part of the use case's :class:`Training` that decides the model's bytes.
-
-    Frozen with the rows, so that a retry after a change of the declaration and a reproduction years later train alike.
-    """
-
-    params: Mapping[str, Any]
-    num_rounds: int
-    early_stopping_rounds: int | None
-    seed: int
-    checkpoint_every_rounds: int
-
-    @classmethod
-    def of(cls, training: Training) -> Recipe:
-        return cls(**{name: getattr(training, name) for name in cls.__dataclass_fields__})
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainingSet:
     """Everything that training and evaluation need to read the same rows again, and to train the same model.
 
@@ -96,7 +79,7 @@ class TrainingSet:
 
     def to_json(self) -> str:
         """Canonical JSON: the same training set gives the same bytes."""
-        document = asdict(self)
+        document = {**asdict(self), "recipe": self.recipe.to_dict()}
         return json.dumps(document, sort_keys=True, indent=1, default=date.isoformat)
 
     @property
@@ -110,7 +93,7 @@ class TrainingSet:
         document["key"] = tuple(document["key"])
         document["features"] = tuple(Feature(**feature) for feature in document["features"])
         document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
-        document["recipe"] = Recipe(**document["recipe"])
+        document["recipe"] = Recipe.from_dict(document["recipe"])
         for name in ("train", "validation", "holdout"):
             split = document[name]
             split["first"], split["last"] = date.fromisoformat(split["first"]), date.fromisoformat(split["last"])

@@ -6,7 +6,8 @@ from datetime import date
 
 from nightjar.contracts.rules import between
 from nightjar.contracts.tables import Column
-from nightjar.contracts.use_case import Gate, Training, UseCase
+from nightjar.contracts.training import Boosting, Training
+from nightjar.contracts.use_case import Gate, UseCase
 from use_cases.flight_delay.columns import FEATURES, WINDOWS
 from use_cases.flight_delay.sources import FLIGHTS, SCHEDULE, SOURCES, TIMEZONE
 
@@ -56,19 +57,23 @@ USE_CASE = UseCase(
     label="1 when the flight arrived more than 15 minutes late, else 0; null when cancelled or diverted.",
     prediction="Probability that the flight arrives more than 15 minutes late.",
     training=Training(
-        params={
-            "objective": "binary:logistic",
-            "tree_method": "hist",
-            "max_depth": 4,
-            "eta": 0.05,
-            "min_child_weight": 50,
-            "subsample": 0.6,
-            "colsample_bytree": 0.2,
-            "num_parallel_tree": 4,
-            "monotone_constraints": MONOTONE,
-        },
-        num_rounds=160,
-        early_stopping_rounds=None,  # one validation week is one spell of weather: where it stops is chance
+        engines=(
+            Boosting(
+                params={
+                    "objective": "binary:logistic",
+                    "tree_method": "hist",
+                    "max_depth": 4,
+                    "eta": 0.05,
+                    "min_child_weight": 50,
+                    "subsample": 0.6,
+                    "colsample_bytree": 0.2,
+                    "num_parallel_tree": 4,
+                    "monotone_constraints": MONOTONE,
+                },
+                num_rounds=160,
+                early_stopping_rounds=None,  # one validation week is one spell of weather: where it stops is chance
+            ),
+        ),
     ),
     gate=Gate(floors={"auc": 0.68, "pr_auc": 0.33}, ceilings={"log_loss": 0.52, "brier": 0.17}),
     replay=True,

@@ -16,7 +16,7 @@ PROFILE = Profile(rows=3, columns={"x": count_numeric([1.0, 2.0, 3.0], (2.0,))})
 def write_model(folder: Path) -> str:
     """A model folder as far as drift reads it; returns its SHA-256."""
     text = PROFILE.to_json()
-    sums = f"{'0' * 64}  model.ubj\n{hashlib.sha256(text.encode()).hexdigest()}  profile.json\n"
+    sums = f"{'0' * 64}  boosting.ubj\n{hashlib.sha256(text.encode()).hexdigest()}  profile.json\n"
     (folder / "profile.json").write_text(text)
     (folder / "SHA256SUMS").write_text(sums)
     return hashlib.sha256(sums.encode()).hexdigest()

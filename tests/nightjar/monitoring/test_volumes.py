@@ -5,7 +5,8 @@ from datetime import date
 import pyarrow as pa
 
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.contracts.use_case import Feature, Gate, Source, Training, UseCase
+from nightjar.contracts.training import Training
+from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.volumes import Volume, volumes

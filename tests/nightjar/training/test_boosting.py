@@ -8,18 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.training_sets import training_set
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError
-from nightjar.contracts.use_case import Feature, Training
-from nightjar.training.boosting import Boosted, boost
+from nightjar.contracts.training import Boosting
+from nightjar.contracts.use_case import Feature
+from nightjar.training.boosted import FILE
+from nightjar.training.boosting import boost
 from nightjar.training.checkpoint import Checkpoints
+from nightjar.training.fitted import Fitted
 from nightjar.training.launch import free_port
 from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard
-from nightjar.training.training_set import Recipe
 
 FEATURES = (Feature("signal", "numeric", "Signal."), Feature("noise", "numeric", "Noise."))
+TRAINING_SET = training_set(FEATURES)
 PARAMS = {"max_depth": 6, "eta": 0.5}
 SAMPLED = {**PARAMS, "subsample": 0.6, "colsample_bytree": 0.5, "num_parallel_tree": 3}
 
@@ -42,11 +46,11 @@ def trained(
     num_rounds: int = 60,
     every: int = 25,
     params: Mapping[str, object] = PARAMS,
-) -> Boosted:
+) -> Fitted:
     group = Group(
         LaunchContract(rank=0, world_size=1, master_addr="127.0.0.1", master_port=free_port()), "job", timeout_seconds=5
     )
-    training = Training(
+    engine = Boosting(
         params=params,
         num_rounds=num_rounds,
         early_stopping_rounds=early_stopping_rounds,
@@ -55,30 +59,30 @@ def trained(
     return boost(
         shard(400, 1),
         shard(400, 2),
-        FEATURES,
-        Recipe.of(training),
+        TRAINING_SET,
+        engine,
         group=group,
         threads=1,
         checkpoints=Checkpoints(place=str(place), training={"name": "test"}),
-        progress=Progress(400, lambda _: None, lambda *_: None),
+        progress=Progress("boosting", 400, lambda _: None, lambda *_: None),
     )
 
 
 def test_early_stopping_keeps_the_best_round_and_stops_after_its_patience(tmp_path: Path) -> None:
     boosted = trained(tmp_path, early_stopping_rounds=5)
-    assert boosted.rounds == int(np.argmax(boosted.history)) + 1
-    assert len(boosted.history) == boosted.rounds + 5 < 60
-    assert boosted.validation_auc == pytest.approx(max(boosted.history))
+    assert boosted.card.rounds == int(np.argmax(boosted.history)) + 1
+    assert len(boosted.history) == boosted.card.rounds + 5 < 60
+    assert boosted.card.validation_auc == pytest.approx(max(boosted.history))
 
 
 def test_without_early_stopping_all_rounds_are_kept(tmp_path: Path) -> None:
     boosted = trained(tmp_path, early_stopping_rounds=None)
-    assert boosted.rounds == len(boosted.history) == 60
-    assert boosted.validation_auc == boosted.history[-1] < max(boosted.history)
+    assert boosted.card.rounds == len(boosted.history) == 60
+    assert boosted.card.validation_auc == boosted.history[-1] < max(boosted.history)
 
 
-def model_bytes(boosted: Boosted) -> bytes:
-    return bytes(boosted.booster.save_raw("ubj"))
+def model_bytes(boosted: Fitted) -> bytes:
+    return boosted.member.content()[FILE]
 
 
 @pytest.mark.parametrize("params", [PARAMS, SAMPLED])

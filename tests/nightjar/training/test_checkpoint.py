@@ -21,7 +21,7 @@ TRAINING = {"spec": "abc", "world_size": 2, "params": {"eta": 0.1}, "since": dat
 
 @pytest.fixture
 def checkpoints(lake: str) -> Checkpoints:
-    return Checkpoints.of(_spec(lake), TRAINING)
+    return Checkpoints.of(_spec(lake), "boosting", TRAINING)
 
 
 def _spec(lake: str) -> JobSpec:
@@ -53,16 +53,16 @@ def test_the_place_is_the_tasks_folder_or_what_the_environment_names(
     lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = _spec(lake)
-    assert Checkpoints.of(spec, TRAINING).place == f"{spec.output}/checkpoint"
+    assert Checkpoints.of(spec, "boosting", TRAINING).place == f"{spec.output}/checkpoint/boosting"
     monkeypatch.setenv(PLACE, f"{tmp_path}/fast/")
-    assert Checkpoints.of(spec, TRAINING).place == f"{tmp_path}/fast/_runs/d/r/train/checkpoint"
+    assert Checkpoints.of(spec, "boosting", TRAINING).place == f"{tmp_path}/fast/_runs/d/r/train/checkpoint/boosting"
 
 
 def test_one_of_another_training_is_not_taken_and_what_differs_is_said(
     checkpoints: Checkpoints, lake: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints.save(Checkpoint(history=(0.5,), state=b"one"))
-    other = Checkpoints.of(_spec(lake), {**TRAINING, "world_size": 3, "params": {"eta": 0.2}})
+    other = Checkpoints.of(_spec(lake), "boosting", {**TRAINING, "world_size": 3, "params": {"eta": 0.2}})
     assert other.load() is None
     assert "another training (params, world_size differ); training starts at round 1" in caplog.messages[-1]
     assert other.place in caplog.messages[-1]

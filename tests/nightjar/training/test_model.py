@@ -12,10 +12,14 @@ import pytest
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.use_case import Feature
+from nightjar.training.boosted import FILE, BoostedTrees
+from nightjar.training.calibration import Calibrator
 from nightjar.training.encoding import encode
 from nightjar.training.engine import import_xgboost
-from nightjar.training.model import MODEL_FILES, SUMS_FILE, ModelCard, TabularModel, download, save
+from nightjar.training.member import MemberCard
+from nightjar.training.model import CARD_FILE, PROFILE_FILE, SUMS_FILE, ModelCard, TabularModel, download, save
 
+MODEL_FILES = (FILE, CARD_FILE, PROFILE_FILE)
 FEATURES = (Feature("carrier", "categorical", "Carrier."), Feature("distance", "numeric", "Miles."))
 CARD = ModelCard(
     use_case="flight_delay",
@@ -23,11 +27,11 @@ CARD = ModelCard(
     categories={"carrier": ("AA", "B6", "DL", "UA")},
     label="late",
     prediction="probability",
-    engine="xgboost 3",
-    params={"max_depth": 3},
+    members=(MemberCard(kind="boosting", engine="xgboost 3", params={"max_depth": 3}, rounds=12, validation_auc=0.7),),
+    calibrator=Calibrator(),
+    threshold=0.2,
     seed=1,
     world_size=1,
-    rounds=12,
     validation_auc=0.7,
     tables={"features/flight_delay": 1},
 )
@@ -48,7 +52,7 @@ def model(tmp_path: Path, rows: pa.Table) -> TabularModel:
     matrix = encode(rows, FEATURES, CARD.categories)
     data = xgb.QuantileDMatrix(matrix, labels, feature_types=["c", "q"], enable_categorical=True)
     params = {"objective": "binary:logistic", "max_depth": 3, "nthread": 1, "seed": 1}
-    return save(f"{tmp_path}/model", CARD, xgb.train(params, data, 12), '{"rows": 500}')
+    return save(f"{tmp_path}/model", CARD, [BoostedTrees(xgb.train(params, data, 12))], '{"rows": 500}')
 
 
 def test_a_loaded_model_predicts_the_same_to_the_bit(model: TabularModel, tmp_path: Path, rows: pa.Table) -> None:
@@ -92,7 +96,7 @@ def test_a_missing_file_is_refused_by_name(model: TabularModel, tmp_path: Path, 
 
 
 def test_a_consistent_forgery_is_refused_by_the_expected_sum(model: TabularModel, tmp_path: Path) -> None:
-    forged = save(f"{tmp_path}/model", CARD, model.booster, '{"rows": 501}')
+    forged = save(f"{tmp_path}/model", CARD, model.members, '{"rows": 501}')
     assert forged.sha256 != model.sha256
     with pytest.raises(ModelError, match="SHA-256 differs"):
         TabularModel.load(f"{tmp_path}/model", sha256=model.sha256)
@@ -100,7 +104,7 @@ def test_a_consistent_forgery_is_refused_by_the_expected_sum(model: TabularModel
 
 def test_another_format_is_refused(model: TabularModel) -> None:
     with pytest.raises(ModelError, match="format is 99"):
-        ModelCard.from_json(model.card.to_json().replace('"format": 1', '"format": 99'))
+        ModelCard.from_json(model.card.to_json().replace('"format": 2', '"format": 99'))
 
 
 def test_a_column_of_another_type_is_refused(model: TabularModel, rows: pa.Table) -> None:

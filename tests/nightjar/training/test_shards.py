@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from nightjar.contracts.errors import RowCountError, StorageFullError, TrainingError
-from nightjar.contracts.use_case import Feature, Training
+from nightjar.contracts.use_case import Feature, load_use_case
 from nightjar.training.shards import Shard, check_counts, days_of_rank, read_days, read_shard
 from nightjar.training.training_set import Recipe, Split, TrainingSet
 
@@ -28,7 +28,7 @@ TRAINING_SET = TrainingSet(
     train=SPLIT,
     validation=SPLIT,
     holdout=SPLIT,
-    recipe=Recipe.of(Training()),
+    recipe=Recipe.of(load_use_case("flight_delay")),
 )
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
 from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.use_case import Feature, Gate, Training
-from nightjar.training.training_set import DayCount, Recipe, TrainingSet, night_of, split_days
+from nightjar.contracts.training import (
+    Boosting,
+    Choice,
+    Cost,
+    FloatRange,
+    IntRange,
+    Network,
+    Selection,
+    Training,
+    Tuning,
+)
+from nightjar.contracts.use_case import Feature, Gate
+from nightjar.training.recipe import Base, Recipe
+from nightjar.training.training_set import DayCount, TrainingSet, night_of, split_days
 
 FIRST = date(2013, 3, 1)
 TRAINING = Training(holdout_days=3, validation_days=2)
@@ -58,7 +69,23 @@ def test_a_training_set_survives_json_to_the_byte() -> None:
         key=("flight_date", "flight"),
         features=(Feature("carrier", "categorical", "Carrier."), Feature("distance", "numeric", "Miles.", drift=False)),
         categories={"carrier": ("AA", "UA")},
-        recipe=Recipe.of(replace(TRAINING, params={"eta": 0.1})),
+        recipe=Recipe(
+            engines=(
+                Boosting(
+                    params={"eta": 0.1},
+                    space={"eta": FloatRange(1, 2, log=True), "max_depth": IntRange(2, 8), "grow": Choice(("a", "b"))},
+                ),
+                Network(hidden=(8, 4)),
+            ),
+            seed=7,
+            balance_classes=True,
+            calibration="best",
+            tuning=Tuning(trials=5),
+            selection=Selection(method="permutation"),
+            base=Base(version="3", sha256="abc", frozen_layers=1),
+            compression=("int8", "distilled"),
+            cost=Cost(missed=100, false_alarm=20),
+        ),
         **split_days(_days(9), TRAINING, GATE, where="here"),
     )
     again = TrainingSet.from_json(training_set.to_json())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.contracts.use_case import Feature, Gate, Source, Training, UseCase
+from nightjar.contracts.training import Boosting, Training
+from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 
 NUMERIC = tuple(Feature(f"number_{i:02d}", "numeric", "Standard normal.") for i in range(17))
 CATEGORICAL = tuple(Feature(f"category_{i}", "categorical", "One of twenty.") for i in range(3))
@@ -31,9 +32,14 @@ USE_CASE = UseCase(
     label="1 with the probability that the inputs give, else 0.",
     prediction="Probability of 1.",
     training=Training(
-        params={"max_depth": 6, "eta": 0.1, "subsample": 0.8, "colsample_bytree": 0.8},
-        num_rounds=60,
-        early_stopping_rounds=None,
+        engines=(
+            Boosting(
+                params={"max_depth": 6, "eta": 0.1, "subsample": 0.8, "colsample_bytree": 0.8},
+                num_rounds=60,
+                early_stopping_rounds=None,
+            ),
+        ),
+        calibration="none",
         validation_days=5,
         holdout_days=1,
         seed=1,

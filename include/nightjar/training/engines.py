@@ -1,0 +1,64 @@
+"""From an engine's declaration to what trains it."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from nightjar.contracts.training import Engine, Network
+from nightjar.training import boosting
+from nightjar.training.boosting import boost
+from nightjar.training.checkpoint import Checkpoints
+from nightjar.training.fitted import Fitted
+from nightjar.training.progress import Progress
+from nightjar.training.rendezvous import Group
+from nightjar.training.shards import Shard
+from nightjar.training.training_set import TrainingSet
+
+
+def fit(
+    engine: Engine,
+    train: Shard,
+    validation: Shard,
+    training_set: TrainingSet,
+    *,
+    group: Group,
+    threads: int,
+    checkpoints: Checkpoints | None,
+    progress: Progress,
+) -> Fitted:
+    """Train ``engine`` on this rank's shards together with the other ranks; see :func:`boost`.
+
+    Raises:
+        TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
+        StorageFullError: when a checkpoint cannot be kept.
+    """
+    if isinstance(engine, Network):
+        from nightjar.training.network_fit import fit_network  # torch: imported where a network is trained only
+
+        return fit_network(
+            train,
+            validation,
+            training_set,
+            engine,
+            group=group,
+            threads=threads,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
+    return boost(
+        train,
+        validation,
+        training_set,
+        engine,
+        group=group,
+        threads=threads,
+        checkpoints=checkpoints,
+        progress=progress,
+    )
+
+
+def engine_version(engine: Engine) -> str:
+    """The library that trains it, and its version."""
+    if isinstance(engine, Network):
+        return f"torch {metadata.version('torch')}"
+    return boosting.engine_version()

@@ -1,0 +1,35 @@
+"""A description of rows for tests that hold their rows themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+
+from nightjar.contracts.training import Engine
+from nightjar.contracts.use_case import Feature, load_use_case
+from nightjar.training.recipe import Recipe
+from nightjar.training.training_set import Split, TrainingSet
+
+DAY = date(2013, 1, 2)
+NOTHING = Split(first=DAY, last=DAY, days=(DAY,), rows=0, positives=0)
+
+
+def training_set(
+    features: tuple[Feature, ...],
+    categories: Mapping[str, tuple[str, ...]] | None = None,
+    engines: tuple[Engine, ...] = (),
+) -> TrainingSet:
+    """A training set of ``features``; its recipe is that of the default use case, with ``engines`` where given."""
+    recipe = Recipe.of(load_use_case("flight_delay"))
+    return TrainingSet(
+        use_case="test",
+        tables={},
+        key=("id",),
+        features=features,
+        categories=categories or {},
+        train=NOTHING,
+        validation=NOTHING,
+        holdout=NOTHING,
+        recipe=replace(recipe, engines=engines or recipe.engines),
+    )
