@@ -22,6 +22,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert
 from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.deadlines import ScheduledEnd
 from nightjar_airflow.notifiers.deadline import night_is_late
+from nightjar_airflow.operators.approve import ApproveOperator
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.operators.start_spark import StartSparkOperator
 from nightjar_airflow.operators.stop_spark import StopSparkOperator
@@ -100,7 +101,8 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
 def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
     """``<use_case>_training``: freeze a training set, train on all ranks, evaluate, register, judge, promote.
 
-    Runs weekly, by hand, or on an event of the asset ``retrain/<use_case>``.
+    Runs weekly, by hand, or on an event of the asset ``retrain/<use_case>``. Where the use case's gate asks for an
+    approval, ``approve`` waits for a person before ``promote``.
 
     Args:
         use_case: What to train for.
@@ -131,7 +133,8 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         )
         promote = TrainingProgramOperator(use_case=use_case, program="promote", outlets=[_model(use_case)])
         chain(start, freeze, stop)
-        chain(freeze, train, evaluate, register, gate, promote)
+        approve = [ApproveOperator(use_case=use_case)] if use_case.gate.approval else []
+        chain(freeze, train, evaluate, register, gate, *approve, promote)
     return dag
 
 

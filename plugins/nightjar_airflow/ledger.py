@@ -16,14 +16,17 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 120
 
 
-def record(event: str, *, use_case: str, night: date, **fields: Any) -> None:
+def record(event: str, *, use_case: str, night: date, **fields: Any) -> bool:
     """Append an event; a ledger that takes none is said in the log, since what happened must be reported all the same.
 
     Args:
-        event: What happened: ``failure``, ``late``.
+        event: What happened: ``failure``, ``late``, ``approval``.
         use_case: The use case concerned.
         night: The night concerned.
         fields: Other fields of :class:`nightjar.lake.ledger.Event`, JSON values only.
+
+    Returns:
+        Whether the ledger has it.
     """
     try:
         lake = Settings.from_environment().lake
@@ -36,7 +39,9 @@ def record(event: str, *, use_case: str, night: date, **fields: Any) -> None:
             check=True,
             timeout=TIMEOUT_SECONDS,
         )
+        return True
     except subprocess.CalledProcessError as error:
         log.error("the ledger took no %s: %s", event, (error.stderr.strip().splitlines() or ["no reason given"])[-1])
     except (NightjarError, subprocess.TimeoutExpired) as error:
         log.error("the ledger took no %s: %s", event, error)
+    return False

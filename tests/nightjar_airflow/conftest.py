@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,12 @@ from airflow.sdk.exceptions import TaskDeferred
 from nightjar.contracts.job import JobResult
 from nightjar.contracts.resources import Resources
 from nightjar.lake import ledger
+from nightjar.local import server_environment
+from nightjar.local.airflow_api import AirflowApi
+from nightjar.local.airflow_login import USER, admin_password
+from nightjar.local.paths import Paths
+from nightjar.local.ports import choose_ports
+from nightjar.local.servers import Server, airflow_command
 from nightjar_airflow.cluster import api, follow, mirror, observer
 from nightjar_airflow.operators.training_program import TrainingProgramOperator
 from nightjar_airflow.triggers.training_job import TrainingJobTrigger
@@ -26,7 +34,9 @@ from use_cases.flight_delay.use_case import USE_CASE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from kubernetes_double import Cluster
+from kubernetes_double import Cluster, eventually
+
+START_SECONDS = 300
 
 PROGRAM = """
 import json, os, sys, time
@@ -172,3 +182,31 @@ class Task:
 @pytest.fixture
 def deployment(cluster: Cluster, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     return Deployment(cluster, lake, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def standalone(tmp_path: Path) -> Callable[..., AbstractContextManager[AirflowApi]]:
+    """Starts Airflow with one DAG, on the same database each time; leaving the context ends every process of it."""
+    paths = Paths(Paths.here().root, tmp_path / "var")
+    dags = tmp_path / "dags"
+    dags.mkdir()
+
+    @contextmanager
+    def up(dag_id: str, source: str, environ: Mapping[str, str]) -> Iterator[AirflowApi]:
+        (dags / f"{dag_id}.py").write_text(source)
+        ports = choose_ports()
+        own = server_environment.everything(paths, ports, os.environ)
+        own |= {"AIRFLOW__CORE__DAGS_FOLDER": str(dags), **environ}
+        api = AirflowApi(ports.airflow_url, USER, admin_password(paths.airflow_home))
+        with (tmp_path / "lock").open("w") as lock:
+            server = Server("airflow", airflow_command(paths), own, tmp_path / "airflow.log", lock.fileno())
+            try:
+                eventually(lambda: not api.unhealthy(), START_SECONDS)
+                eventually(lambda: api.has_dag(dag_id), START_SECONDS)
+                api.unpause(dag_id)
+                yield api
+            finally:
+                server.ask_to_stop()
+                server.wait_stopped()
+
+    return up

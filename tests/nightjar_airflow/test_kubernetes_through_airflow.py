@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from kubernetes_double import eventually
 
-from nightjar.local import server_environment
 from nightjar.local.airflow_api import AirflowApi
-from nightjar.local.airflow_login import USER, admin_password
-from nightjar.local.paths import Paths
-from nightjar.local.ports import choose_ports
-from nightjar.local.servers import Server, airflow_command
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
-START_SECONDS = 300
 STEP_SECONDS = 120
 DAG = "on_cluster"
 DAG_FILE = """
@@ -45,33 +37,13 @@ if rank == 0:
 
 
 @pytest.fixture
-def airflow(deployment: Any, tmp_path: Path) -> Callable[[], Any]:
-    """Starts Airflow on the same database each time, as a context; leaving it ends every process of it."""
-    (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "on_cluster.py").write_text(DAG_FILE)
-    paths = Paths(Paths.here().root, tmp_path / "var")
-
-    @contextmanager
-    def up() -> Iterator[AirflowApi]:
-        ports = choose_ports()
-        environ = server_environment.everything(paths, ports, os.environ) | {
-            "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
-            "AIRFLOW_CONN_TRAINING_DEFAULT": os.environ["AIRFLOW_CONN_TRAINING_DEFAULT"],
-            "NIGHTJAR_LAKE": deployment.lake,
-        }
-        api = AirflowApi(ports.airflow_url, USER, admin_password(paths.airflow_home))
-        with (tmp_path / "lock").open("w") as lock:
-            server = Server("airflow", airflow_command(paths), environ, tmp_path / "airflow.log", lock.fileno())
-            try:
-                eventually(lambda: not api.unhealthy(), START_SECONDS)
-                eventually(lambda: api.has_dag(DAG), STEP_SECONDS)
-                api.unpause(DAG)
-                yield api
-            finally:
-                server.ask_to_stop()
-                server.wait_stopped()
-
-    return up
+def airflow(deployment: Any, standalone: Any) -> Callable[[], Any]:
+    """Starts Airflow on the same database each time, with the deployment's training connection."""
+    environ = {
+        "AIRFLOW_CONN_TRAINING_DEFAULT": os.environ["AIRFLOW_CONN_TRAINING_DEFAULT"],
+        "NIGHTJAR_LAKE": deployment.lake,
+    }
+    return lambda: standalone(DAG, DAG_FILE, environ)
 
 
 def _deferred(api: AirflowApi, run_id: str) -> Callable[[], bool]:

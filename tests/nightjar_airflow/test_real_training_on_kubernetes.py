@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from kubernetes_double import eventually
 
 from nightjar.contracts.job import JobSpec
 from nightjar.training.model import TabularModel
@@ -62,6 +65,45 @@ def test_two_ranks_train_as_pods_the_very_model_that_they_train_as_processes(
     retry.run()
     assert "trained already by this run" in capsys.readouterr().out, "nothing is trained twice"
     assert deployment.result().values == result.values
+
+
+def test_an_evicted_training_is_retried_and_resumes_to_the_same_bytes(
+    deployment: Any, frozen: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = Path(deployment.lake, "_runs/flight_delay_training/r-1/train/checkpoint/checkpoint.json")
+    first = deployment.task()
+    first.defer()
+
+    async def evicted() -> dict[str, Any]:
+        watching = asyncio.create_task(asyncio.to_thread(first.wait))
+        await asyncio.to_thread(eventually, checkpoint.exists, 60)
+        deployment.cluster.evict(1)
+        return await watching
+
+    event = asyncio.run(evicted())
+    with pytest.raises(AirflowException, match=r"rank 1 of 2 was evicted from node node-1 .The node was low") as raised:
+        first.resume(event)
+    assert type(raised.value) is AirflowException, "worth a retry"
+    assert "resumes from the last checkpoint" in str(raised.value)
+    assert checkpoint.exists()
+    said = capsys.readouterr().out
+    assert "checkpoint after round 25" in said
+    assert "succeeded: rows" not in said, "it was cut short"
+
+    second = deployment.task(try_number=2)
+    second.run()
+    said = capsys.readouterr().out
+    assert re.search(r"going on after round \d+ of at most 160, from a checkpoint", said)
+    assert "round 1 of" not in said
+    names = sorted(job["metadata"]["name"] for job in deployment.cluster.jobs())
+    assert [name.rsplit("-", 1)[1] for name in names] == ["1", "2"], "a Job for each try"
+    assert deployment.cluster.running_processes() == 0
+    assert str(raised.value) in deployment.failures()
+
+    undisturbed = frozen.Run(Path(deployment.lake), "undisturbed")
+    undisturbed.freeze()
+    ours, theirs = (Path(r.values["model"]) for r in (deployment.result(), undisturbed("train")))
+    assert {f.name: f.read_bytes() for f in ours.iterdir()} == {f.name: f.read_bytes() for f in theirs.iterdir()}
 
 
 def test_a_rank_that_never_joins_is_named_by_the_first(deployment: Any, frozen: ModuleType) -> None:

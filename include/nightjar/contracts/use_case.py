@@ -74,6 +74,7 @@ class Gate:
         decisive_metric: The metric by which challenger and champion are compared; higher is better.
         min_improvement: The challenger must exceed the champion by more than this; a tie does not promote.
         min_holdout_rows: A holdout of fewer labelled rows cannot be judged.
+        approval: A person must approve in Airflow's UI before a version that passed becomes champion.
     """
 
     floors: Mapping[str, float]
@@ -81,6 +82,7 @@ class Gate:
     decisive_metric: str = "auc"
     min_improvement: float = 0.0
     min_holdout_rows: int = 1000
+    approval: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
