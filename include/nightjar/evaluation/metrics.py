@@ -32,7 +32,7 @@ def auc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     return u / (positives * negatives)
 
 
-def auc_counts(labels: NDArray[np.float32], predictions: NDArray[np.float32]) -> NDArray[np.int64]:
+def auc_counts(labels: NDArray[np.floating], predictions: NDArray[np.floating]) -> NDArray[np.int64]:
     """Rows per bin of the prediction, negatives and positives: 2 x :data:`AUC_BINS`. Counts of ranks add up."""
     import numpy as np
 
