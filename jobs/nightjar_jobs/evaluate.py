@@ -1,20 +1,21 @@
-"""Measure challenger and champion on the same holdout: ``python -m nightjar_jobs.evaluate --spec <uri>``."""
+"""Measure challengers and champion on the same holdout: ``python -m nightjar_jobs.evaluate --spec <uri>``."""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.evaluation.metrics import all_metrics
-from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION
+from nightjar.contracts.training import Cost
+from nightjar.evaluation.metrics import all_metrics, decision_metrics
+from nightjar.evaluation.verdict import BASELINE, CHAMPION, prefix_of
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models
+from nightjar.training.candidates import candidates_of_run
 from nightjar.training.model import TabularModel
 from nightjar.training.shards import check_counts, read_days
 from nightjar.training.training_set import TrainingSet, training_set_uri
@@ -22,11 +23,7 @@ from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
-
-    Predict = Callable[[pa.Table], NDArray[np.float64]]
-    """Rows of a feature table to probabilities, one a row."""
 
 log = logging.getLogger(__name__)
 JUDGED_AGAINST = "judged_against.json"
@@ -34,12 +31,12 @@ JUDGED_AGAINST = "judged_against.json"
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Measure the run's model, the champion where there is one, and the baseline, on the frozen holdout, read once.
+    """Measure the run's models, the champion where there is one, and the baseline, on the frozen holdout, read once.
 
     Returns:
-        ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>`` and ``baseline_holdout_<metric>`` for auc,
-        pr_auc, log_loss, brier, rows and positives. ``values``: ``model_sha256``, ``champion_version`` (or null) and
-        ``champion_sha256``.
+        ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>``, ``baseline_holdout_<metric>`` and, of each
+        smaller model, ``<name>_holdout_<metric>``; see :mod:`nightjar.evaluation.metrics` for which. ``values``:
+        ``sha256`` (each of the run's models by name), ``champion_version`` (or null) and ``champion_sha256``.
 
     Raises:
         ModelError: when a model cannot be loaded, or the champion does not fit the feature table.
@@ -48,22 +45,18 @@ def run(spec: JobSpec) -> JobResult:
     started = time.monotonic()
     trained = earlier_result(spec, "train").values
     training_set = TrainingSet.of_run(spec)
-    challenger = TabularModel.load(trained["model"], sha256=trained["model_sha256"])
-    baseline = TabularModel.load(trained["baseline"], sha256=trained["baseline_sha256"])
-    champion = _champion(spec, trained["model_sha256"])
-    best = models.fetch(champion) if champion else None
-    columns = {feature.name for model in (challenger, best) if model for feature in model.card.features}
-    contenders: dict[str, Predict] = {
-        BASELINE: partial(baseline.predict, threads=spec.threads_per_rank),
-        CHALLENGER: partial(challenger.predict, threads=spec.threads_per_rank),
-    }
-    if best:
-        contenders[CHAMPION] = partial(best.predict, threads=spec.threads_per_rank)
+    candidates = candidates_of_run(spec)
+    sha256 = {candidate.name: candidate.sha256 for candidate in candidates}
+    champion = _champion(spec, sha256.values())
+    contenders = {BASELINE: TabularModel.load(trained["baseline"], sha256=trained["baseline_sha256"])}
+    contenders |= {prefix_of(candidate.name): candidate.load() for candidate in candidates}
+    if champion:
+        contenders[CHAMPION] = models.fetch(champion)
     loaded = time.monotonic()
-    labels, predictions = _predict(spec, training_set, sorted(columns), contenders)
+    labels, predictions = _predict(spec, training_set, contenders)
     metrics: dict[str, float] = {}
     for prefix, values in predictions.items():
-        measured = all_metrics(labels, values)
+        measured = _measure(labels, values, training_set.recipe.cost, contenders[prefix].card.threshold)
         metrics |= {prefix + name: value for name, value in measured.items()}
         log.info("%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in measured.items())]))
     return JobResult(
@@ -73,7 +66,7 @@ def run(spec: JobSpec) -> JobResult:
         inputs=training_set.tables,
         metrics=metrics,
         values={
-            "model_sha256": trained["model_sha256"],
+            "sha256": sha256,
             "champion_version": champion.version if champion else None,
             "champion_sha256": champion.sha256 if champion else None,
         },
@@ -81,14 +74,24 @@ def run(spec: JobSpec) -> JobResult:
     )
 
 
-def _champion(spec: JobSpec, own_sha256: str) -> models.ModelVersion | None:
+def _measure(
+    labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost | None, threshold: float | None
+) -> dict[str, float]:
+    """All metrics; those of decisions at the model's own threshold, or at that of ``cost`` where it has none."""
+    measured = all_metrics(labels, predictions)
+    if cost is None:
+        return measured
+    return measured | decision_metrics(labels, predictions, cost, cost.threshold if threshold is None else threshold)
+
+
+def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion | None:
     """The champion to measure: that of now, or, when this run has been promoted since, the one that it replaced.
 
     A run that is cleared after its promotion is thus judged as it was, not against itself.
     """
     memory = f"{spec.output}/{JUDGED_AGAINST}"
     champion = models.champion(spec.use_case)
-    if champion and champion.sha256 == own_sha256 and champion.tags.get(models.RUN_TAG) == spec.run_id:
+    if champion and champion.sha256 in own_sha256 and champion.tags.get(models.RUN_TAG) == spec.run_id:
         replaced = json.loads(files.read_text(memory))["champion_version"]
         return models.resolve(spec.use_case, replaced) if replaced else None
     files.write_text(memory, json.dumps({"champion_version": champion.version if champion else None}))
@@ -96,17 +99,18 @@ def _champion(spec: JobSpec, own_sha256: str) -> models.ModelVersion | None:
 
 
 def _predict(
-    spec: JobSpec, training_set: TrainingSet, columns: Sequence[str], contenders: Mapping[str, Predict]
+    spec: JobSpec, training_set: TrainingSet, contenders: Mapping[str, TabularModel]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Labels of the holdout, and each contender's predictions on it, a day at a time."""
     import numpy as np
 
+    columns = sorted({feature.name for model in contenders.values() for feature in model.card.features})
     labels: list[NDArray[np.float64]] = []
     predictions: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}
     for _, rows in read_days(spec.lake, training_set, training_set.holdout.days, columns):
         labels.append(rows["label"].to_numpy())
-        for prefix, predict in contenders.items():
-            predictions[prefix].append(predict(rows))
+        for prefix, model in contenders.items():
+            predictions[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
     truth = np.concatenate(labels)
     where = training_set_uri(spec)
     check_counts("holdout", training_set.holdout, len(truth), int(truth.sum()), where=where)

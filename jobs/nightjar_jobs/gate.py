@@ -1,74 +1,95 @@
-"""Judge the challenger: ``python -m nightjar_jobs.gate --spec <uri>``.
+"""Judge the challengers and choose one: ``python -m nightjar_jobs.gate --spec <uri>``.
 
 Verdicts: ``promote`` (it becomes champion), ``keep`` (the champion stays; green, with the reason), ``refused`` (it
-misses a floor or ceiling and there is no champion to keep; red, with the figures).
+misses a floor or ceiling and there is no champion to keep; red, with the figures), ``passed_over`` (good enough, but
+another model of the same training is chosen).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import load_use_case
-from nightjar.evaluation.verdict import CHALLENGER, CHAMPION, Verdict, judge
+from nightjar.evaluation.verdict import CHAMPION, Choice, choose, prefix_of
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models
+from nightjar.training.candidates import candidates_of_run
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Judge the run's registered version by what ``evaluate`` measured; to the ledger and to MLflow's tags.
+    """Judge the run's registered versions by what ``evaluate`` measured, and choose; to the ledger and MLflow's tags.
+
+    The first smaller model that is good enough and loses little is chosen, else the full one.
 
     Returns:
-        ``values``: ``verdict`` (``promote`` or ``keep``), ``reasons``, ``model_version``, ``champion_version``.
+        ``values``: ``verdict`` (``promote`` or ``keep``), ``reasons`` and ``model_version`` of the chosen model,
+        ``variant`` (its name), ``candidates`` (version, verdict and reasons of each by name), ``champion_version``.
 
     Raises:
         GateError: when it could not look, or when the challenger is refused and there is no champion.
     """
     use_case = load_use_case(spec.use_case)
     evaluated, registered = earlier_result(spec, "evaluate"), earlier_result(spec, "register")
-    challenger = models.resolve(spec.use_case, registered.values["model_version"])
+    names = [candidate.name for candidate in candidates_of_run(spec)]
+    versions = {name: models.resolve(spec.use_case, registered.values["versions"][name]) for name in names}
     champion = models.champion(spec.use_case)
-    if champion is not None and champion.version == challenger.version:
+    if champion is not None and champion.version in {version.version for version in versions.values()}:
         champion = None  # a rerun after promotion: judged as it was, against the champion of the evaluation
-    _check_same(evaluated, challenger, champion)
+    _check_same(evaluated, versions, champion)
     judged_against = evaluated.values["champion_version"]
-    verdict = judge(use_case.gate, evaluated.metrics, champion=judged_against)
-    for reason in (*verdict.reasons, f"verdict on version {challenger.version}: {verdict.decision}"):
-        log.info(reason)
-    _record(spec, challenger, verdict, evaluated)
+    choice = choose(
+        use_case.gate,
+        evaluated.metrics,
+        names[1:],
+        champion=judged_against,
+        max_loss=use_case.training.max_compression_loss,
+    )
+    for name, verdict in choice.verdicts.items():
+        for reason in (*verdict.reasons, f"verdict on version {versions[name].version} ({name}): {verdict.decision}"):
+            log.info(reason)
+    challenger, verdict = versions[choice.name], choice.verdict
+    said = _record(spec, versions, choice, evaluated)
     if verdict.decision == "refused":
         raise GateError(
             f"version {challenger.version} is refused: {'; '.join(verdict.reasons)}",
             where=f"gate of {spec.use_case}",
             fix="train on more nights or better features; the floors are in the use case's declaration",
         )
+    judged = (*(prefix_of(name) for name in names), CHAMPION)
     return JobResult(
         status="succeeded",
-        metrics={k: v for k, v in evaluated.metrics.items() if k.startswith((CHALLENGER, CHAMPION))},
+        metrics={k: v for k, v in evaluated.metrics.items() if k.startswith(judged)},
         values={
             "verdict": verdict.decision,
             "reasons": list(verdict.reasons),
             "model_version": challenger.version,
+            "variant": choice.name,
+            "candidates": said,
             "champion_version": judged_against,
         },
         links=models.links(challenger),
     )
 
 
-def _check_same(evaluated: JobResult, challenger: models.ModelVersion, champion: models.ModelVersion | None) -> None:
+def _check_same(
+    evaluated: JobResult, versions: Mapping[str, models.ModelVersion], champion: models.ModelVersion | None
+) -> None:
     """What was measured must be what is judged, against the champion of now."""
-    if evaluated.values["model_sha256"] != challenger.sha256:
-        raise GateError(
-            f"evaluate measured another model than version {challenger.version}",
-            where=challenger.uri,
-            fix="clear evaluate and register of this run",
-        )
+    for name, version in versions.items():
+        if evaluated.values["sha256"].get(name) != version.sha256:
+            raise GateError(
+                f"evaluate measured another model than version {version.version}",
+                where=version.uri,
+                fix="clear evaluate and register of this run",
+            )
     if champion is not None and champion.version != evaluated.values["champion_version"]:
         raise GateError(
             f"champion version {champion.version} was not evaluated on this holdout",
@@ -77,20 +98,36 @@ def _check_same(evaluated: JobResult, challenger: models.ModelVersion, champion:
         )
 
 
-def _record(spec: JobSpec, challenger: models.ModelVersion, verdict: Verdict, evaluated: JobResult) -> None:
-    reasons = "; ".join(verdict.reasons)
-    models.set_tags(challenger, {"nightjar.verdict": verdict.decision, "nightjar.verdict_reasons": reasons})
+def _record(
+    spec: JobSpec, versions: Mapping[str, models.ModelVersion], choice: Choice, evaluated: JobResult
+) -> dict[str, dict[str, object]]:
+    """Tag each version with its verdict, and write one event; returns what is said of each."""
+    said: dict[str, dict[str, object]] = {}
+    for name, verdict in choice.verdicts.items():
+        reasons = "; ".join(verdict.reasons)
+        models.set_tags(versions[name], {"nightjar.verdict": verdict.decision, "nightjar.verdict_reasons": reasons})
+        said[name] = {
+            "version": versions[name].version,
+            "verdict": verdict.decision,
+            "reasons": list(verdict.reasons),
+        }
     ledger.record(
         spec.lake,
         ledger.Event.of(
             spec,
             "gate",
-            reason=f"{verdict.decision}: {reasons}",
-            model_version=challenger.version,
+            reason=f"{choice.verdict.decision}: {'; '.join(choice.verdict.reasons)}",
+            model_version=versions[choice.name].version,
             table_versions=evaluated.inputs,
-            details={"verdict": verdict.decision, "metrics": json.loads(json.dumps(dict(evaluated.metrics)))},
+            details={
+                "verdict": choice.verdict.decision,
+                "variant": choice.name,
+                "candidates": said,
+                "metrics": json.loads(json.dumps(dict(evaluated.metrics))),
+            },
         ),
     )
+    return said
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
-"""Write a training to MLflow and register its model: ``python -m nightjar_jobs.register --spec <uri>``."""
+"""Write a training to MLflow and register its models: ``python -m nightjar_jobs.register --spec <uri>``."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import load_use_case
+from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION, FULL, prefix_of, worse_by
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models, tracking
-from nightjar.training.model import PROFILE_FILE, ModelCard, TabularModel
+from nightjar.training.candidates import Candidate, candidates_of_run
+from nightjar.training.model import PROFILE_FILE, ModelCard
 from nightjar.training.training_set import FILE, TrainingSet
 from nightjar_jobs.runner import main
 
@@ -20,20 +24,27 @@ log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Log the run's training and evaluation, and register its model as a version of the model ``spec.use_case``.
+    """Log the run's training and evaluation, and register its models as versions of the model ``spec.use_case``.
 
-    The same training (model SHA-256 and spec) is registered once, however often this runs.
+    Each smaller model is a version with an MLflow run of its own. The same training (model SHA-256 and spec) is
+    registered once, however often this runs.
 
     Returns:
-        ``values``: ``model_name``, ``model_version``, ``model_sha256``, ``model_uri``, ``mlflow_run_id``. ``links``:
-        ``mlflow_run``, ``mlflow_model``.
+        ``values``: ``model_name``, ``model_version``, ``model_sha256``, ``model_uri``, ``mlflow_run_id`` of the full
+        model, and ``versions`` (each of the run's models by name). ``links``: ``mlflow_run``, ``mlflow_model``.
 
     Raises:
-        ModelError: when the model's files were altered since the training.
+        ModelError: when a model's files were altered since the training.
         UnreachableError: when MLflow does not answer.
     """
-    version = tracking.register(_record(spec))
-    log.info("version %s of %s, SHA-256 %s", version.version, version.name, version.sha256)
+    full, *smaller = candidates_of_run(spec)
+    of_full = _record(spec, full)
+    version = tracking.register(of_full)
+    versions = {FULL: version.version}
+    for candidate in smaller:
+        versions[candidate.name] = tracking.register(_smaller(spec, candidate, of_full)).version
+    for name, number in versions.items():
+        log.info("version %s of %s: the %s model", number, version.name, name)
     return JobResult(
         status="succeeded",
         inputs=TrainingSet.of_run(spec).tables,
@@ -43,24 +54,25 @@ def run(spec: JobSpec) -> JobResult:
             "model_sha256": version.sha256,
             "model_uri": version.uri,
             "mlflow_run_id": version.run_id,
+            "versions": versions,
         },
         links=models.links(version),
     )
 
 
-def _record(spec: JobSpec) -> tracking.TrainingRecord:
+def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
     """Everything that the run's earlier tasks have left, as MLflow is told it."""
     use_case = load_use_case(spec.use_case)
     trained, evaluated = earlier_result(spec, "train"), earlier_result(spec, "evaluate")
     training_set = TrainingSet.of_run(spec)
     git_commit = Settings.from_environment().git_commit
-    model = TabularModel.load(trained.values["model"], sha256=trained.values["model_sha256"])
+    model = full.load()
     tables = {f"version of {table}": version for table, version in training_set.tables.items()}
     splits = {"train": training_set.train, "validation": training_set.validation, "holdout": training_set.holdout}
     return tracking.TrainingRecord(
         use_case=use_case.name,
         run_name=spec.run_id,
-        model_uri=trained.values["model"],
+        model_uri=full.uri,
         features=model.card.features,
         params={
             **_params_of_members(model.card),
@@ -68,6 +80,7 @@ def _record(spec: JobSpec) -> tracking.TrainingRecord:
             **{f"{name} days": f"{split.first} to {split.last}" for name, split in splits.items()},
             "world_size": model.card.world_size,
             "engine": model.card.engine,
+            "calibration": model.card.calibrator.method,
             "git_commit": git_commit,
         },
         metrics={**trained.metrics, **evaluated.metrics},
@@ -77,12 +90,47 @@ def _record(spec: JobSpec) -> tracking.TrainingRecord:
             models.FINGERPRINT_TAG: trained.spec_fingerprint,
             "nightjar.dag_id": spec.dag_id,
             models.RUN_TAG: spec.run_id,
+            models.VARIANT_TAG: FULL,
             "nightjar.git_commit": git_commit,
             "nightjar.tables": json.dumps(dict(training_set.tables), sort_keys=True),
         },
         texts={FILE: training_set.to_json(), PROFILE_FILE: model.profile},
         description=f"{use_case.prediction} Trained on {training_set.train.first} to {training_set.train.last}.",
     )
+
+
+def _smaller(spec: JobSpec, candidate: Candidate, of_full: tracking.TrainingRecord) -> tracking.TrainingRecord:
+    """The same of a smaller model: its own figures, and what it loses against the full one."""
+    model = candidate.load()
+    metric = load_use_case(spec.use_case).gate.decisive_metric
+    loss = worse_by(metric, of_full.metrics[prefix_of(candidate.name) + metric], of_full.metrics[CHALLENGER + metric])
+    figures = {**candidate.figures, f"{metric}_loss": loss}
+    return replace(
+        of_full,
+        run_name=f"{of_full.run_name} {candidate.name}",
+        model_uri=candidate.uri,
+        features=model.card.features,
+        params={**of_full.params, **_params_of_members(model.card), "engine": model.card.engine},
+        metrics={**figures, **_holdout_metrics(of_full.metrics, candidate.name)},
+        history={},
+        tags={
+            **of_full.tags,
+            models.SHA256_TAG: model.sha256,
+            models.VARIANT_TAG: candidate.name,
+            **{f"nightjar.{name}": f"{value:.6g}" for name, value in figures.items()},
+        },
+        texts={**of_full.texts, PROFILE_FILE: model.profile},
+        description=f"{of_full.description} Made smaller: {candidate.name}.",
+    )
+
+
+def _holdout_metrics(metrics: Mapping[str, float], name: str) -> dict[str, float]:
+    """A smaller model's figures under the names that every version's have, with those that they are judged against."""
+    mine = prefix_of(name)
+    others = {key: value for key, value in metrics.items() if key.startswith((BASELINE, CHAMPION))}
+    return {
+        CHALLENGER + key.removeprefix(mine): value for key, value in metrics.items() if key.startswith(mine)
+    } | others
 
 
 def _params_of_members(card: ModelCard) -> dict[str, Any]:

@@ -306,7 +306,7 @@ def _save(
             for fitted, weight in zip(trained.engines, ensemble.weights, strict=True)
         ),
         calibrator=ensemble.calibrator,
-        threshold=cost.false_alarm / (cost.missed + cost.false_alarm) if cost else None,
+        threshold=cost.threshold if cost else None,
         seed=training_set.recipe.seed,
         world_size=spec.world_size,
         validation_auc=ensemble.validation_auc,

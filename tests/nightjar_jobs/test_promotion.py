@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nightjar.contracts.errors import GateError, ModelError
-from nightjar.lake import ledger
+from nightjar.lake import files, ledger
 from nightjar.registry import models
 from nightjar.runner import run_program
-from nightjar.training.model import TabularModel
-from nightjar.training.training_set import TrainingSet
+from nightjar.training.boosted import BoostedTrees
+from nightjar.training.model import TabularModel, save
+from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import evaluate, gate, promote, register
 
 pytestmark = pytest.mark.e2e
@@ -68,7 +70,7 @@ def test_the_first_model_becomes_champion_and_leads_back_to_its_data(
     assert promoted.values["promoted"] is True
     champion = models.champion("flight_delay")
     assert champion is not None
-    assert champion.sha256 == evaluated.values["model_sha256"]
+    assert champion.sha256 == evaluated.values["sha256"]["full"]
     assert champion.tags["nightjar.git_commit"] == "c0ffee"
     assert json.loads(champion.tags["nightjar.tables"]) == {"features/flight_delay": 33, "labels/flight_delay": 33}
     assert champion.tags["nightjar.verdict"] == "promote"
@@ -245,12 +247,110 @@ def test_a_model_below_the_floors_keeps_the_champion_green(start: Callable[[str]
     assert _do(run, "promote").values["promoted"] is False
 
 
+def _with_smaller(run: Any, **rounds: int) -> None:
+    """Leave smaller models beside the run's, as if its training had: the first so many rounds of its trees."""
+    result, spec = run.result("train"), run.spec("train")
+    full = TabularModel.load(result.values["model"])
+    (trees,) = full.members
+    assert isinstance(trees, BoostedTrees)
+    compressed = {}
+    for name, kept in rounds.items():
+        uri = f"{spec.output}/{name}"
+        card = replace(full.card, members=(replace(full.card.members[0], rounds=kept),))
+        smaller = save(uri, card, [BoostedTrees(trees.booster[:kept])], full.profile)
+        figures = {"bytes": 1000, "full_bytes": 9000, "rows_per_second": 5e5, "full_rows_per_second": 1e5}
+        compressed[name] = {"model": uri, "model_sha256": smaller.sha256, "validation_auc": 0.75, **figures}
+    left = replace(result, values={**result.values, "compressed": compressed})
+    files.write_text(f"{spec.output}/result.json", left.to_json())
+    frozen = TrainingSet.of_run(spec)
+    declared = replace(frozen, recipe=replace(frozen.recipe, compression=tuple(rounds)))
+    files.write_text(training_set_uri(spec), declared.to_json())
+
+
+def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version(start: Callable[[str], Any]) -> None:
+    import mlflow
+
+    run = start("a")
+    _with_smaller(run, pruned=5, int8=155)
+    measured = _do(run, "evaluate").metrics
+    assert measured["pruned_holdout_rows"] == measured["int8_holdout_rows"] == measured["holdout_rows"] == 2030
+    assert measured["pruned_holdout_log_loss"] > measured["int8_holdout_log_loss"]
+    # the margin is the use case's; these are what the gate is told
+    run.change("evaluate", pruned_holdout_auc=measured["holdout_auc"] - 0.003)
+    run.change("evaluate", int8_holdout_auc=measured["holdout_auc"] - 0.001)
+    registered = _do(run, "register").values["versions"]
+    assert set(registered) == {"full", "int8", "pruned"}
+    assert len(set(registered.values())) == 3
+    verdict = _do(run, "gate").values
+    assert (verdict["variant"], verdict["model_version"]) == ("int8", registered["int8"])
+    decisions = {name: said["verdict"] for name, said in verdict["candidates"].items()}
+    assert decisions == {"full": "passed_over", "int8": "promote", "pruned": "refused"}
+    assert _do(run, "promote").values["promoted"] is True
+    champion = models.champion("flight_delay")
+    assert champion is not None
+    assert (champion.version, champion.tags["nightjar.variant"]) == (registered["int8"], "int8")
+    assert champion.sha256 == run.result("train").values["compressed"]["int8"]["model_sha256"]
+    assert float(champion.tags["nightjar.auc_loss"]) == pytest.approx(0.001)
+    assert (champion.tags["nightjar.bytes"], champion.tags["nightjar.full_bytes"]) == ("1000", "9000")
+    logged = mlflow.MlflowClient().get_run(champion.run_id).data
+    assert logged.metrics["holdout_auc"] == pytest.approx(measured["holdout_auc"] - 0.001)
+    assert logged.metrics["baseline_holdout_auc"] == measured["baseline_holdout_auc"]
+    assert logged.metrics["rows_per_second"] == 5e5
+    pruned = models.resolve("flight_delay", registered["pruned"])
+    assert "misses the ceiling" in pruned.tags["nightjar.verdict_reasons"]
+    assert "beyond 0.002" in pruned.tags["nightjar.verdict_reasons"]
+    (event,) = run.events("gate")
+    assert event["details"]["candidates"] == verdict["candidates"]
+    fetched = models.fetch(champion)
+    assert fetched.card.members[0].rounds == 155
+
+
+def test_a_run_with_smaller_models_that_is_cleared_registers_and_judges_as_it_did(start: Callable[[str], Any]) -> None:
+    run = start("a")
+    _with_smaller(run, int8=160)  # all of its rounds: it loses nothing
+    first = _do(run, "evaluate", "register", "gate", "promote")
+    assert first.values["promoted"] is True
+    before = {task: run.result(task).values for task in ("register", "gate")}
+    again = _do(run, "evaluate", "register", "gate", "promote")
+    assert again.values["promoted"] is True
+    assert {task: run.result(task).values for task in before} == before
+    assert before["gate"]["variant"] == "int8"
+    assert len(run.events("promotion")) == 1
+
+
+def test_a_smaller_model_altered_after_training_is_not_registered(start: Callable[[str], Any]) -> None:
+    run = start("a")
+    _with_smaller(run, int8=100)
+    _do(run, "evaluate")
+    path = Path(f"{run.spec('train').output}/int8/boosting.ubj")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    result = _do(run, "register")
+    assert (result.status, result.error_kind) == ("failed", "model")
+    assert "int8/boosting.ubj" in result.error
+
+
+def test_costs_of_decisions_are_measured_and_reach_mlflow(start: Callable[[str], Any]) -> None:
+    import mlflow
+
+    run = start("a")
+    measured = _do(run, "evaluate").metrics
+    threshold = TabularModel.load(run.result("train").values["model"]).card.threshold
+    assert threshold == pytest.approx(80 / 280)
+    assert measured["holdout_expected_cost"] < min(measured["holdout_never_cost"], measured["holdout_always_cost"])
+    assert measured["holdout_expected_cost"] < measured["baseline_holdout_expected_cost"]
+    assert 0 < measured["holdout_calibration_error"] < 0.1
+    logged = mlflow.MlflowClient().get_run(_do(run, "register").values["mlflow_run_id"]).data
+    assert logged.metrics["holdout_expected_cost"] == measured["holdout_expected_cost"]
+    assert logged.metrics["holdout_recall"] == measured["holdout_recall"]
+    assert logged.params["calibration"] in {"none", "platt", "isotonic"}
+
+
 def test_a_model_of_another_evaluation_is_not_judged(start: Callable[[str], Any]) -> None:
     run = start("a")
     _do(run, "evaluate", "register")
     spec = run.spec("evaluate")
     path = Path(f"{spec.output}/result.json")
-    path.write_text(path.read_text().replace(run.result("evaluate").values["model_sha256"], "0" * 64))
+    path.write_text(path.read_text().replace(run.result("evaluate").values["sha256"]["full"], "0" * 64))
     with pytest.raises(GateError, match="measured another model"):
         gate.run(run.spec("gate"))
 

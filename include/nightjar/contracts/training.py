@@ -209,6 +209,12 @@ class Cost:
                 fix="give both above 0",
             )
 
+    @property
+    def threshold(self) -> float:
+        """Probability from which on an alarm costs less than a miss (Elkan, 2001, The foundations of cost-sensitive
+        learning, with correct decisions free)."""
+        return self.false_alarm / (self.missed + self.false_alarm)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
@@ -258,6 +264,12 @@ class Training:
                 f"compression {', '.join(self.compression)} needs a network",
                 where="training.compression of the use case",
                 fix="declare a Network among the engines, or only `distilled`",
+            )
+        if self.balance_classes and self.calibration == "none":
+            raise ConfigurationError(
+                "classes that weigh alike give answers that are no probabilities, and nothing is to restore them",
+                where="training.calibration of the use case",
+                fix="leave calibration at `best`, or leave balance_classes out",
             )
 
     def engine(self, kind: str) -> Engine:

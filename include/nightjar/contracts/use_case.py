@@ -16,6 +16,13 @@ from nightjar.contracts.training import Cost, Training
 
 FeatureKind = Literal["numeric", "categorical"]
 
+DECISION = Column(
+    "decision",
+    "boolean",
+    "Whether the prediction reaches the model's decision threshold, from which on an alarm costs less than a miss; "
+    "null where the model has none.",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -70,8 +77,10 @@ class Gate:
 
     Attributes:
         floors: Metric name to its least value (``auc``, ``pr_auc``) on the holdout.
-        ceilings: Metric name to its greatest value (``log_loss``, ``brier``) on the holdout.
-        decisive_metric: The metric by which challenger and champion are compared; higher is better.
+        ceilings: Metric name to its greatest value (``log_loss``, ``brier``, ``calibration_error`` and, where a cost is
+            declared, ``expected_cost``) on the holdout.
+        decisive_metric: The metric by which challenger and champion are compared: of ``auc`` and ``pr_auc`` more is
+            better, of those above less.
         min_improvement: The challenger must exceed the champion by more than this; a tie does not promote.
         min_holdout_rows: A holdout of fewer labelled rows cannot be judged.
         approval: A person must approve in Airflow's UI before a version that passed becomes champion.
@@ -179,6 +188,12 @@ class UseCase:
                 raise ValueError(f"{schema.name} has no key")
         for name in (self.features_from, self.labels_from):
             self.source(name)
+        if self.cost is None and "expected_cost" in {*self.gate.ceilings, self.gate.decisive_metric}:
+            raise ConfigurationError(
+                "the gate looks at expected_cost, and no cost is declared",
+                where=f"use case {self.name}",
+                fix="declare `cost`, or let the gate look at log_loss",
+            )
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -235,6 +250,8 @@ class UseCase:
                     "Prediction moment (UTC): the local midnight that ends ds, the same at every rerun.",
                     nullable=False,
                 ),
+                # last, where it comes to lie in a table that is older than the declared cost
+                *((DECISION,) if self.cost else ()),
             ),
             key=self.key,
         )

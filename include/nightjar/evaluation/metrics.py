@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import GateError
+from nightjar.contracts.training import Cost
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 AUC_BINS = 1 << 16
 """Bins of :func:`auc_counts`; two predictions in one bin count as tied, which moves the AUC by less than 1e-4."""
+
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "expected_cost"})
+"""Metrics of which less is better; of all others, more is."""
+_ERROR_BINS = 10
 
 # Keeps log(0) out; the same clipping as scikit-learn's for float64.
 _EPSILON = 2.220446049250313e-16
@@ -32,7 +37,7 @@ def auc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     return u / (positives * negatives)
 
 
-def auc_counts(labels: NDArray[np.float32], predictions: NDArray[np.float32]) -> NDArray[np.int64]:
+def auc_counts(labels: NDArray[np.floating], predictions: NDArray[np.floating]) -> NDArray[np.int64]:
     """Rows per bin of the prediction, negatives and positives: 2 x :data:`AUC_BINS`. Counts of ranks add up."""
     import numpy as np
 
@@ -78,8 +83,41 @@ def brier(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> floa
     return float(np.mean((predictions - labels) ** 2))
 
 
+def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
+    """Mean distance of predicted from observed share, over ten bins of as many rows each; equal predictions share one.
+
+    The expected calibration error (Naeini, Cooper and Hauskrecht, 2015), with bins of equal counts.
+    """
+    import numpy as np
+
+    edges = np.quantile(predictions, np.arange(1, _ERROR_BINS) / _ERROR_BINS)
+    bins = np.searchsorted(edges, predictions, side="right")
+    return float(np.abs(np.bincount(bins, predictions - labels)).sum() / len(labels))
+
+
+def decision_metrics(
+    labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost, threshold: float
+) -> dict[str, float]:
+    """What it costs to announce each row whose prediction reaches ``threshold``, and how well that announces.
+
+    Returns:
+        ``expected_cost``, ``never_cost`` (nothing is announced) and ``always_cost`` (everything is), each a row and in
+        ``cost.unit``; ``recall`` and ``precision`` of the announced rows, which is 0 where none is.
+    """
+    alarm, event = predictions >= threshold, labels == 1
+    rows, alarms, events = len(labels), int(alarm.sum()), int(event.sum())
+    hits = int((alarm & event).sum())
+    return {
+        "expected_cost": (cost.missed * (events - hits) + cost.false_alarm * (alarms - hits)) / rows,
+        "never_cost": cost.missed * events / rows,
+        "always_cost": cost.false_alarm * (rows - events) / rows,
+        "recall": hits / events,
+        "precision": hits / alarms if alarms else 0.0,
+    }
+
+
 def all_metrics(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> dict[str, float]:
-    """``auc``, ``pr_auc``, ``log_loss``, ``brier``, ``rows`` and ``positives``.
+    """``auc``, ``pr_auc``, ``log_loss``, ``brier``, ``calibration_error``, ``rows`` and ``positives``.
 
     Raises:
         GateError: when there is nothing to measure: no rows, one class only, or predictions that are not in [0, 1].
@@ -103,6 +141,7 @@ def all_metrics(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -
         "pr_auc": average_precision(labels, predictions),
         "log_loss": log_loss(labels, predictions),
         "brier": brier(labels, predictions),
+        "calibration_error": calibration_error(labels, predictions),
         "rows": float(len(labels)),
         "positives": float(positives),
     }

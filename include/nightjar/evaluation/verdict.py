@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.use_case import Gate
+from nightjar.evaluation.metrics import LOWER_IS_BETTER
 
+FULL = "full"
+"""Name of the model as it was trained, among the smaller ones made from it."""
 CHALLENGER = "holdout_"
 CHAMPION = "champion_holdout_"
 BASELINE = "baseline_holdout_"
@@ -21,43 +24,110 @@ class Verdict:
 
     Attributes:
         decision: ``promote``: the challenger becomes champion. ``keep``: the champion stays. ``refused``: the
-            challenger misses a floor or ceiling, and there is no champion to keep.
+            challenger misses a floor or ceiling, and there is no champion to keep. ``passed_over``: it is good enough,
+            but another model of the same training is chosen.
         reasons: One sentence per rule that was looked at, with both figures.
     """
 
-    decision: Literal["promote", "keep", "refused"]
+    decision: Literal["promote", "keep", "refused", "passed_over"]
     reasons: tuple[str, ...]
 
 
-def judge(gate: Gate, metrics: Mapping[str, float], *, champion: str | None) -> Verdict:
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which of a training's models is the challenger, and what the gate says of each.
+
+    Attributes:
+        name: ``full``, or one of the smaller ones.
+        verdicts: Name to verdict; at most that of ``name`` is ``promote``.
+    """
+
+    name: str
+    verdicts: Mapping[str, Verdict]
+
+    @property
+    def verdict(self) -> Verdict:
+        """On the chosen one."""
+        return self.verdicts[self.name]
+
+
+def prefix_of(name: str) -> str:
+    """What the names of a model's figures begin with: ``holdout_`` for the full one, else ``<name>_holdout_``."""
+    return CHALLENGER if name == FULL else f"{name}_{CHALLENGER}"
+
+
+def worse_by(metric: str, value: float, other: float) -> float:
+    """By how much ``value`` of ``metric`` is worse than ``other``; below 0 when it is better."""
+    return value - other if metric in LOWER_IS_BETTER else other - value
+
+
+def choose(
+    gate: Gate, metrics: Mapping[str, float], smaller: Sequence[str], *, champion: str | None, max_loss: float
+) -> Choice:
+    """Judge each of a training's models, and choose the first smaller one that is good enough, else the full one.
+
+    Args:
+        gate: What each must reach.
+        metrics: As for :func:`judge`, those of the smaller ones as ``<name>_holdout_<metric>``.
+        smaller: Names of the smaller models, the preferred first.
+        champion: The champion's version; None when there is none.
+        max_loss: By how much the decisive metric of a smaller model may be worse than the full one's.
+
+    Raises:
+        GateError: as :func:`judge`.
+    """
+    verdicts = {FULL: judge(gate, metrics, champion=champion)}
+    chosen = FULL
+    metric = gate.decisive_metric
+    of_full = _figure(metrics, CHALLENGER + metric)
+    for name in smaller:
+        verdict = judge(gate, metrics, champion=champion, name=name)
+        loss = worse_by(metric, _figure(metrics, prefix_of(name) + metric), of_full)
+        near = loss <= max_loss
+        reason = f"{metric} worse than the full model's by {loss:.6f}: {'within' if near else 'beyond'} {max_loss:g}"
+        verdicts[name] = replace(verdict, reasons=(*verdict.reasons, reason))
+        if chosen == FULL and near and verdict.decision == "promote":
+            chosen = name
+    return Choice(name=chosen, verdicts={name: _beside(v, name, chosen) for name, v in verdicts.items()})
+
+
+def _beside(verdict: Verdict, name: str, chosen: str) -> Verdict:
+    if name == chosen or verdict.decision != "promote":
+        return verdict
+    return Verdict(decision="passed_over", reasons=(*verdict.reasons, f"the {chosen} model is preferred"))
+
+
+def judge(gate: Gate, metrics: Mapping[str, float], *, champion: str | None, name: str = FULL) -> Verdict:
     """Judge a challenger by its figures on the holdout.
 
     Args:
         gate: Floors, ceilings, rows and improvement asked for.
-        metrics: ``holdout_<metric>``, ``baseline_holdout_<metric>`` and, with a champion,
+        metrics: ``holdout_<metric>`` (see :func:`prefix_of`), ``baseline_holdout_<metric>`` and, with a champion,
             ``champion_holdout_<metric>``.
         champion: The champion's version; None when there is none.
+        name: Which of the training's models is the challenger.
 
     Raises:
         GateError: when a figure that it needs is missing or no number, or the holdout is too small or not the same.
     """
-    rows = _figure(metrics, f"{CHALLENGER}rows")
+    mine = prefix_of(name)
+    rows = _figure(metrics, f"{mine}rows")
     if rows < gate.min_holdout_rows:
         raise GateError(
             f"the holdout has {rows:.0f} rows, fewer than {gate.min_holdout_rows}",
-            where=f"{CHALLENGER}rows",
+            where=f"{mine}rows",
             how_many=int(rows),
             fix="train on an interval with more nights, or lower min_holdout_rows of the use case's gate",
         )
-    checks = [_bound(metrics, name, bound, floor=True) for name, bound in sorted(gate.floors.items())]
-    checks += [_bound(metrics, name, bound, floor=False) for name, bound in sorted(gate.ceilings.items())]
-    checks.append(_beats(gate, metrics, BASELINE, "the baseline", by_more_than=0.0))
+    checks = [_bound(metrics, mine, metric, bound, floor=True) for metric, bound in sorted(gate.floors.items())]
+    checks += [_bound(metrics, mine, metric, bound, floor=False) for metric, bound in sorted(gate.ceilings.items())]
+    checks.append(_beats(gate, metrics, mine, BASELINE, "the baseline", by_more_than=0.0))
     good_enough = all(passed for passed, _ in checks)
     if champion is None:
         reasons = (*(reason for _, reason in checks), "there is no champion to beat")
         return Verdict(decision="promote" if good_enough else "refused", reasons=reasons)
     of_champion = f"champion version {champion}"
-    better, reason = _beats(gate, metrics, CHAMPION, of_champion, by_more_than=gate.min_improvement)
+    better, reason = _beats(gate, metrics, mine, CHAMPION, of_champion, by_more_than=gate.min_improvement)
     reasons = (*(text for _, text in checks), reason)
     return Verdict(decision="promote" if good_enough and better else "keep", reasons=reasons)
 
@@ -73,27 +143,27 @@ def _figure(metrics: Mapping[str, float], name: str) -> float:
     return value
 
 
-def _bound(metrics: Mapping[str, float], name: str, bound: float, *, floor: bool) -> tuple[bool, str]:
-    value = _figure(metrics, CHALLENGER + name)
+def _bound(metrics: Mapping[str, float], prefix: str, metric: str, bound: float, *, floor: bool) -> tuple[bool, str]:
+    value = _figure(metrics, prefix + metric)
     passed = value >= bound if floor else value <= bound
     word = "floor" if floor else "ceiling"
-    return passed, f"{name} {value:.4f} {'keeps' if passed else 'misses'} the {word} {bound:g}"
+    return passed, f"{metric} {value:.4f} {'keeps' if passed else 'misses'} the {word} {bound:g}"
 
 
 def _beats(
-    gate: Gate, metrics: Mapping[str, float], prefix: str, name: str, *, by_more_than: float
+    gate: Gate, metrics: Mapping[str, float], prefix: str, other: str, name: str, *, by_more_than: float
 ) -> tuple[bool, str]:
     """Whether the challenger is better by more than asked; equal is not better."""
     for count in ("rows", "positives"):
-        if _figure(metrics, CHALLENGER + count) != _figure(metrics, prefix + count):
+        if _figure(metrics, prefix + count) != _figure(metrics, other + count):
             raise GateError(
                 f"challenger and {name} were not measured on the same holdout",
-                where=prefix + count,
+                where=other + count,
                 fix="clear evaluate of this run",
             )
     metric = gate.decisive_metric
-    mine, theirs = _figure(metrics, CHALLENGER + metric), _figure(metrics, prefix + metric)
-    better = mine - theirs > by_more_than
+    mine, theirs = _figure(metrics, prefix + metric), _figure(metrics, other + metric)
+    better = worse_by(metric, theirs, mine) > by_more_than
     compared = f"{metric} {mine:.6f} against {theirs:.6f} of {name}"
     asked = f"by more than {by_more_than:g}"
     return better, f"{compared}: {'better' if better else 'not better'} {asked}"

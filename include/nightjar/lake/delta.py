@@ -128,9 +128,12 @@ def table_exists(lake: str, name: str) -> bool:
 def ensure_table(lake: str, schema: TableSchema) -> DeltaTable:
     """Open a table, creating it empty (partitioned by ``ds``, with column comments) when it is not there.
 
+    Nullable columns that an older table lacks are added to it; what it holds has nulls there.
+
     Raises:
         LakeError: when it is there with other columns.
     """
+    import pyarrow as pa
     from deltalake import DeltaTable, Schema
 
     uri = table_uri(lake, schema.name)
@@ -146,6 +149,11 @@ def ensure_table(lake: str, schema: TableSchema) -> DeltaTable:
             )
     table = open_table(lake, schema.name)
     there = {field.name for field in table.schema().fields}
+    new = [field for field in arrow_schema(schema) if field.name not in there]
+    if there < set(schema.column_names) and all(field.nullable for field in new):
+        with files.explained(uri):
+            table.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
+        return table
     if there != set(schema.column_names):
         raise LakeError(
             f"{schema.name} has other columns: missing {sorted(set(schema.column_names) - there)}, "

@@ -11,6 +11,7 @@ from typing import Any
 from nightjar.contracts.job import JobResult
 from nightjar.contracts.names import path_segment
 from nightjar.contracts.use_case import UseCase
+from nightjar.evaluation.verdict import prefix_of
 from nightjar.local.follow import Request
 
 
@@ -40,7 +41,7 @@ class TrainingOutcome:
     """What one training has made.
 
     Attributes:
-        auc: Area under the ROC curve on the holdout.
+        auc: Area under the ROC curve on the holdout, of the model that the gate chose.
         rows: Labelled rows of the holdout.
         version: Registered version.
         verdict: What became of it, as ``promote`` says.
@@ -83,9 +84,10 @@ def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:
 def training_outcome(lake: Path, request: Request) -> TrainingOutcome:
     """Read what a training's run has made."""
     evaluated = task_result(lake, request, "evaluate")
+    judged = task_result(lake, request, "gate").values
     promoted = task_result(lake, request, "promote").values
     return TrainingOutcome(
-        auc=evaluated.metrics["holdout_auc"],
+        auc=evaluated.metrics[f"{prefix_of(judged['variant'])}auc"],
         rows=evaluated.rows_out,
         version=str(promoted["model_version"]),
         verdict=str(promoted["reason"]),

@@ -22,6 +22,8 @@ CHAMPION = "champion"
 SHA256_TAG = "nightjar.model_sha256"
 RUN_TAG = "nightjar.dag_run_id"
 FINGERPRINT_TAG = "nightjar.train_fingerprint"
+VARIANT_TAG = "nightjar.variant"
+"""``full``, or how the version was made smaller."""
 _PAGE = 1000
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.contracts.use_case import DECISION, UseCase, load_use_case
 from nightjar.lake import files
 from nightjar.lake.delta import DataFile, arrow_schema, table_uri
 from nightjar.lake.parquet import TableFileWriter
@@ -106,8 +106,11 @@ def _score(batch: pa.RecordBatch, use_case: UseCase, task: ScoringTask) -> tuple
         "features_version": task.features_version,
         "dag_run_id": task.run_id,
     }
+    threshold = model.card.threshold
+    decision = pa.nulls(len(prediction), pa.bool_()) if threshold is None else pa.array(prediction >= threshold)
     columns: dict[str, Any] = {
         "prediction": pa.array(prediction, pa.float64()),
+        DECISION.name: decision,
         "scored_at": pa.array([moments[ds] for ds in batch.column("ds").to_pylist()], pa.timestamp("us", tz="UTC")),
     }
     schema = arrow_schema(use_case.score_table)

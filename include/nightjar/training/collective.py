@@ -64,3 +64,10 @@ def sum_over_ranks(values: NDArray[Any]) -> NDArray[Any]:
         return values
     total: NDArray[Any] = xgb_collective.allreduce(values, xgb_collective.Op.SUM).reshape(values.shape)
     return total
+
+
+def place() -> tuple[int, int]:
+    """This process's rank, and how many ranks there are."""
+    from xgboost import collective as xgb_collective
+
+    return int(xgb_collective.get_rank()), int(xgb_collective.get_world_size())

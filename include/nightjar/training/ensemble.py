@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightjar.evaluation.metrics import auc_counts
+from nightjar.training import calibration
 from nightjar.training.calibration import Calibrator
+from nightjar.training.collective import place, sum_over_ranks
 from nightjar.training.member import Member
 from nightjar.training.model import blend
 from nightjar.training.recipe import Recipe
@@ -17,6 +21,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    _Day = tuple[NDArray[np.float32], list[NDArray[np.float64]]]
+    """Labels of a day's rows, and each member's answers to them."""
+
+log = logging.getLogger(__name__)
+
+LEAST_WEIGHT = 0.01
+"""A member of less weight is left out, where that costs less than :data:`LEFT_OUT_COSTS`."""
+LEFT_OUT_COSTS = 1e-4
+"""Nats a row."""
+_MAX_STEPS = 1000
+_ENOUGH = 1e-6  # nats a row
+_LEAST_LIKELIHOOD = 1e-12  # a row that all members think impossible does not decide alone
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
@@ -25,7 +42,7 @@ class Ensemble:
     Attributes:
         weights: Of each member, adding up to 1.
         calibrator: From their mean to a probability.
-        validation_auc: Of the calibrated probabilities.
+        validation_auc: Of the members' mean, whose order calibration keeps.
         predictions: Calibrated probabilities of this rank's validation rows.
     """
 
@@ -43,16 +60,21 @@ def combine(members: Sequence[Member], validation: Shard, recipe: Recipe, *, thr
         validation: This rank's validation rows.
         recipe: How outputs are to become probabilities.
         threads: Threads of this rank.
+
+    Raises:
+        TrainingError: when answers are no numbers; on all ranks alike.
     """
-    labels, answers = answers_of(members, validation, threads=threads)
-    weights = (1 / len(members),) * len(members)
-    calibrator = Calibrator()
-    predictions = calibrator.apply(blend(answers, weights))
+    by_day = _answers_by_day(members, validation, threads=threads)
+    labels, answers = _joined(by_day)
+    weights = fit_weights(labels, answers)
+    mean = blend(answers, weights)
+    validation_auc = auc_over_ranks(labels, mean, after="the last round")
+    calibrator = _calibrate(labels, mean, [len(of_day) for of_day, _ in by_day], recipe)
     return Ensemble(
         weights=weights,
         calibrator=calibrator,
-        validation_auc=auc_over_ranks(labels, predictions, after="the last round"),
-        predictions=predictions,
+        validation_auc=validation_auc,
+        predictions=calibrator.apply(mean),
     )
 
 
@@ -60,12 +82,76 @@ def answers_of(
     members: Sequence[Member], shard: Shard, *, threads: int
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float64]]]:
     """Labels of a shard's rows, and what each member says of them."""
+    return _joined(_answers_by_day(members, shard, threads=threads))
+
+
+def _answers_by_day(members: Sequence[Member], shard: Shard, *, threads: int) -> list[_Day]:
+    return [
+        (labels, [member.predict(matrix, threads=threads) for member in members]) for matrix, labels in shard.batches()
+    ]
+
+
+def _joined(by_day: Sequence[_Day]) -> tuple[NDArray[np.float32], list[NDArray[np.float64]]]:
     import numpy as np
 
-    labels = []
-    answers: list[list[NDArray[np.float64]]] = [[] for _ in members]
-    for matrix, of_batch in shard.batches():
-        labels.append(of_batch)
-        for said, member in zip(answers, members, strict=True):
-            said.append(member.predict(matrix, threads=threads))
-    return np.concatenate(labels), [np.concatenate(said) for said in answers]
+    labels = np.concatenate([of_day for of_day, _ in by_day])
+    return labels, [np.concatenate(said) for said in zip(*(answers for _, answers in by_day), strict=True)]
+
+
+def fit_weights(labels: NDArray[np.float32], answers: Sequence[NDArray[np.float64]]) -> tuple[float, ...]:
+    """Weights of the members' mean that give the least log loss on the rows of all ranks; all ranks call it.
+
+    Expectation maximisation for the weights of a mixture (Smyth and Wolpert, 1999, Linearly combining density
+    estimators via stacking): each step multiplies a member's weight by its mean share in the likelihood of a row. The
+    loss is convex and falls with each step. The weights add up to 1, so that the largest of those means, less 1, bounds
+    what is left to gain: there it ends.
+
+    Args:
+        labels: 0 or 1, one for each row of this rank.
+        answers: Each member's probabilities of the same rows.
+    """
+    import numpy as np
+
+    if len(answers) == 1:
+        return (1.0,)
+    likelihoods = np.stack([np.where(labels == 1, said, 1 - said) for said in answers])
+    likelihoods = np.maximum(likelihoods, _LEAST_LIKELIHOOD)
+    weights = np.full(len(answers), 1 / len(answers))
+    for _ in range(_MAX_STEPS):
+        factors = _mean_over_ranks(likelihoods / (weights @ likelihoods))
+        weights = weights * factors
+        if factors.max() - 1 < _ENOUGH:
+            break
+    large = np.where(weights < LEAST_WEIGHT, 0.0, weights)
+    few = large / large.sum()
+    (costs,) = _mean_over_ranks(np.log(weights @ likelihoods) - np.log(few @ likelihoods)[None])
+    chosen = few if costs < LEFT_OUT_COSTS else weights / weights.sum()
+    return tuple(chosen.tolist())
+
+
+def _mean_over_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each line of ``values`` (lines x rows of this rank) over the rows of all ranks."""
+    import numpy as np
+
+    sums = sum_over_ranks(np.append(values.sum(axis=1), float(values.shape[1])))
+    means: NDArray[np.float64] = sums[:-1] / sums[-1]
+    return means
+
+
+def _calibrate(
+    labels: NDArray[np.float32], answers: NDArray[np.float64], rows_by_day: Sequence[int], recipe: Recipe
+) -> Calibrator:
+    """The recipe's calibration, judged (where it is ``best``) on the later half of the validation days."""
+    import numpy as np
+
+    rank, world_size = place()
+    days = int(sum_over_ranks(np.array([len(rows_by_day)]))[0])
+    mine = len(range(rank, (days + 1) // 2, world_size))  # a rank has every world_size-th day
+    cut = sum(rows_by_day[:mine])
+    parts = [auc_counts(labels[part], answers[part]) for part in (slice(cut), slice(cut, None))]
+    earlier, later = sum_over_ranks(np.stack(parts))
+    calibrator, losses = calibration.fit(recipe.calibration, earlier, later)
+    if rank == 0:
+        figures = ", ".join(f"{method} {loss:.4f}" for method, loss in losses.items()) or "not judged"
+        log.info("calibration: %s (log loss on the later validation days: %s)", calibrator.method, figures)
+    return calibrator

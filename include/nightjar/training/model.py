@@ -165,8 +165,10 @@ class TabularModel:
 
         if not len(matrix):
             return np.empty(0, dtype=np.float64)
-        answers = [member.predict(matrix, threads=threads) for member in self.members]
-        return self.card.calibrator.apply(blend(answers, [member.weight for member in self.card.members]))
+        cards = zip(self.members, self.card.members, strict=True)
+        asked = [(member, card.weight) for member, card in cards if card.weight]
+        answers = [member.predict(matrix, threads=threads) for member, _ in asked]
+        return self.card.calibrator.apply(blend(answers, [weight for _, weight in asked]))
 
 
 def blend(answers: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from nightjar.contracts.errors import GateError
+from nightjar.contracts.training import Cost
 from nightjar.evaluation import metrics
 
 
@@ -35,6 +38,53 @@ def test_figures_by_hand() -> None:
     # thresholds .9: precision 1, recall 1/2; .4: precision 2/3, recall 1
     assert metrics.average_precision(labels, predictions) == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert metrics.brier(labels, predictions) == pytest.approx((0.01 + 0.36 + 0.16 + 0.01) / 4)
+
+
+COST = Cost(missed=50, false_alarm=10)
+
+
+def test_what_decisions_cost_by_hand() -> None:
+    labels, predictions = np.array([0.0, 1.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.9, 0.2])
+    found = metrics.decision_metrics(labels, predictions, COST, 0.4)
+    # announced: .4 (an event), .4 (none), .9; missed: .2
+    assert found == {
+        "expected_cost": (50 + 10) / 5,
+        "never_cost": 3 * 50 / 5,
+        "always_cost": 2 * 10 / 5,
+        "recall": 2 / 3,
+        "precision": 2 / 3,
+    }
+    assert metrics.decision_metrics(labels, predictions, COST, 1.0)["precision"] == 0.0
+
+
+@given(seed=st.integers(0, 10_000), missed=st.floats(0.1, 100), false_alarm=st.floats(0.1, 100))
+@settings(max_examples=30, deadline=None)
+def test_no_threshold_costs_less_than_that_of_the_costs_where_predictions_are_true(
+    seed: int, missed: float, false_alarm: float
+) -> None:
+    cost = Cost(missed=missed, false_alarm=false_alarm)
+    share = np.arange(11) / 10  # of ten rows each that are predicted alike, exactly so many are events
+    predictions = np.repeat(share, 10)
+    labels = np.concatenate([np.arange(10) < round(10 * p) for p in share]).astype(float)
+    mine = metrics.decision_metrics(labels, predictions, cost, cost.threshold)
+    other = metrics.decision_metrics(labels, predictions, cost, float(np.random.default_rng(seed).random()))
+    assert mine["expected_cost"] <= min(other["expected_cost"], mine["never_cost"], mine["always_cost"]) + 1e-9
+
+
+def test_the_calibration_error_by_hand() -> None:
+    labels = np.array([0.0] * 8 + [1.0] * 2 + [1.0] * 10)
+    predictions = np.array([0.2] * 10 + [0.7] * 10)
+    assert metrics.calibration_error(labels, predictions) == pytest.approx(0.15)
+    mixed = np.random.default_rng(1).permutation(20)
+    assert metrics.calibration_error(labels[mixed], predictions[mixed]) == pytest.approx(0.15)
+
+
+def test_the_calibration_error_of_true_probabilities_is_small() -> None:
+    rng = np.random.default_rng(2)
+    predictions = rng.beta(1, 3, 100_000)
+    labels = (rng.random(100_000) < predictions).astype(float)
+    assert metrics.calibration_error(labels, predictions) < 0.01
+    assert metrics.calibration_error(labels, predictions**2) > 0.05
 
 
 def test_counts_of_two_ranks_add_up_to_the_auc_of_all() -> None:

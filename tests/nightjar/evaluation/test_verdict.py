@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.use_case import Gate
-from nightjar.evaluation.verdict import judge
+from nightjar.contracts.errors import ConfigurationError, GateError
+from nightjar.contracts.use_case import Gate, load_use_case
+from nightjar.evaluation.verdict import choose, judge
 
 GATE = Gate(floors={"auc": 0.68}, ceilings={"log_loss": 0.6}, min_improvement=0.01, min_holdout_rows=100)
 
@@ -87,3 +89,80 @@ def test_a_tie_does_not_promote_when_no_improvement_is_asked() -> None:
 def test_a_gate_that_cannot_look_fails(metrics: dict[str, float], champion: str | None, message: str) -> None:
     with pytest.raises(GateError, match=message):
         judge(GATE, metrics, champion=champion)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "brier", "expected_cost", "calibration_error"])
+@pytest.mark.parametrize(("challenger", "decision"), [(0.40, "promote"), (0.44, "keep"), (0.46, "keep")])
+def test_of_losses_and_costs_less_is_better(metric: str, challenger: float, decision: str) -> None:
+    gate = Gate(floors={}, decisive_metric=metric, min_improvement=0.02, min_holdout_rows=1)
+    figures = {f"holdout_{metric}": challenger, f"champion_holdout_{metric}": 0.45, f"baseline_holdout_{metric}": 0.5}
+    verdict = judge(gate, _metrics(champion=0.9) | figures, champion="3")
+    assert verdict.decision == decision
+    worse_than_baseline = figures | {f"baseline_holdout_{metric}": challenger - 0.01}
+    assert judge(gate, _metrics() | worse_than_baseline, champion=None).decision == "refused"
+
+
+def test_costs_are_a_ceiling_and_must_be_declared() -> None:
+    gate = Gate(floors={}, ceilings={"expected_cost": 30.0}, min_holdout_rows=1)
+    assert judge(gate, _metrics(holdout_expected_cost=29.0), champion=None).decision == "promote"
+    assert judge(gate, _metrics(holdout_expected_cost=31.0), champion=None).decision == "refused"
+    with pytest.raises(ConfigurationError, match="no cost is declared"):
+        replace(load_use_case("flight_delay"), gate=gate, cost=None)
+
+
+def _smaller(name: str, auc: float, log_loss: float = 0.5) -> dict[str, float]:
+    figures = {"auc": auc, "log_loss": log_loss, "rows": 100.0, "positives": 30.0}
+    return {f"{name}_holdout_{metric}": value for metric, value in figures.items()}
+
+
+@pytest.mark.parametrize(
+    ("int8", "pruned", "champion", "chosen", "decisions"),
+    [
+        (0.699, 0.7, None, "int8", ("passed_over", "promote", "passed_over")),
+        (0.697, 0.71, None, "pruned", ("passed_over", "passed_over", "promote")),
+        (0.69, 0.69, None, "full", ("promote", "passed_over", "passed_over")),
+        (0.6, 0.69, None, "full", ("promote", "refused", "passed_over")),
+        (0.699, 0.7, 0.72, "full", ("keep", "keep", "keep")),
+        (0.699, 0.7, 0.6895, "pruned", ("keep", "keep", "promote")),
+    ],
+    ids=[
+        "the first declared",
+        "a better second",
+        "too great losses",
+        "a missed floor",
+        "a better champion",
+        "a margin",
+    ],
+)
+def test_the_first_smaller_model_that_passes_and_loses_little_is_chosen(
+    int8: float, pruned: float, champion: float | None, chosen: str, decisions: tuple[str, ...]
+) -> None:
+    full = 0.6994 if champion == 0.6895 else 0.7
+    metrics = _metrics(full, champion=champion) | _smaller("int8", int8) | _smaller("pruned", pruned)
+    version = "3" if champion else None
+    choice = choose(GATE, metrics, ["int8", "pruned"], champion=version, max_loss=0.002)
+    assert choice.name == chosen
+    assert tuple(verdict.decision for verdict in choice.verdicts.values()) == decisions
+    assert choice.verdict == choice.verdicts[chosen]
+
+
+def test_without_smaller_models_the_full_one_is_judged_as_ever() -> None:
+    choice = choose(GATE, _metrics(), [], champion=None, max_loss=0.002)
+    assert (choice.name, choice.verdict) == ("full", judge(GATE, _metrics(), champion=None))
+
+
+def test_what_a_smaller_model_loses_is_said() -> None:
+    metrics = _metrics() | _smaller("int8", 0.695)
+    choice = choose(GATE, metrics, ["int8"], champion=None, max_loss=0.002)
+    assert choice.verdicts["int8"].reasons[-2:] == (
+        "auc worse than the full model's by 0.005000: beyond 0.002",
+        "the full model is preferred",
+    )
+    by_loss = replace(GATE, decisive_metric="log_loss", min_improvement=0.0)
+    lower = metrics | _smaller("int8", 0.695, log_loss=0.501) | {"baseline_holdout_log_loss": 0.6}
+    assert choose(by_loss, lower, ["int8"], champion=None, max_loss=0.002).name == "int8"
+
+
+def test_a_smaller_model_that_was_not_measured_fails() -> None:
+    with pytest.raises(GateError, match="int8_holdout_rows is missing"):
+        choose(GATE, _metrics(), ["int8"], champion=None, max_loss=0.002)

@@ -112,13 +112,34 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_committed(lake: str, d
     assert delta.open_table(lake, TABLE.name).version() == before
 
 
+def _with_extra(*, nullable: bool) -> TableSchema:
+    extra = Column("extra", "boolean", "More.", nullable=nullable)
+    return TableSchema(name=TABLE.name, comment="x", columns=(*TABLE.columns, extra), key=("id",))
+
+
 def test_a_table_with_other_columns_is_refused(lake: str) -> None:
     delta.ensure_table(lake, TABLE)
-    wider = TableSchema(
-        name=TABLE.name, comment="x", columns=(*TABLE.columns, Column("extra", "int", "More.")), key=("id",)
-    )
     with pytest.raises(LakeError, match=r"missing \['extra'\]"):
-        delta.ensure_table(lake, wider)
+        delta.ensure_table(lake, _with_extra(nullable=False))
+    delta.ensure_table(lake, _with_extra(nullable=True))
+    with pytest.raises(LakeError, match=r"unknown \['extra'\]"):
+        delta.ensure_table(lake, TABLE)
+
+
+def test_an_older_table_gets_a_new_nullable_column_and_keeps_what_it_holds(lake: str) -> None:
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    wider = _with_extra(nullable=True)
+    schema = delta.arrow_schema(wider)
+    batch = pa.RecordBatch.from_pylist([thing(SECOND, 2) | {"extra": True}], schema=schema)
+    written = write_files(iter([batch]), delta.table_uri(lake, TABLE.name), schema, ("ds",))
+    version = delta.commit(lake, wider, written, [SECOND], run_id="b")
+    fields = delta.open_table(lake, TABLE.name).schema().fields
+    assert [field.name for field in fields] == list(wider.column_names)
+    assert fields[-1].metadata["comment"] == "More."
+    rows = delta.read_nights(lake, TABLE.name, [FIRST, SECOND]).to_pylist()
+    assert {row["id"]: row["extra"] for row in rows} == {1: None, 2: True}
+    assert version == 3
+    assert delta.ensure_table(lake, wider).version() == version
 
 
 def test_a_missing_table_and_a_missing_version_are_said(lake: str) -> None:

@@ -38,6 +38,7 @@ def lake(tmp_path: Path) -> Path:
     evaluated = JobResult(status="succeeded", rows_out=12345, metrics={"holdout_auc": 0.70712})
     leave(lake, training, "evaluate", evaluated)
     promoted = {"promoted": True, "model_version": 1, "reason": "version 1 is champion, in place of none"}
+    leave(lake, training, "gate", JobResult(status="succeeded", values={"variant": "full"}))
     leave(lake, training, "promote", JobResult(status="succeeded", values=promoted))
     flights = range(1, 21)
     write_deltalake(

@@ -1,0 +1,56 @@
+"""The models that one training leaves: the full one, and the smaller ones made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nightjar.contracts.job import JobSpec
+from nightjar.evaluation.verdict import FULL
+from nightjar.lake.results import earlier_result
+from nightjar.training.model import TabularModel
+from nightjar.training.training_set import TrainingSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model of a training, to be measured, registered and judged.
+
+    Attributes:
+        name: ``full``, or how it was made smaller.
+        uri: Its model folder.
+        sha256: Of the folder.
+        figures: What is known of a smaller one: ``bytes``, ``rows_per_second``, ``validation_auc``, and the full
+            model's ``full_bytes`` and ``full_rows_per_second``.
+    """
+
+    name: str
+    uri: str
+    sha256: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def load(self) -> TabularModel:
+        """The model, checked.
+
+        Raises:
+            ModelError: when its files were altered since the training.
+        """
+        return TabularModel.load(self.uri, sha256=self.sha256)
+
+
+def candidates_of_run(spec: JobSpec) -> tuple[Candidate, ...]:
+    """What this run's training has left: the full model, then the smaller ones in the order of their declaration.
+
+    Raises:
+        GateError: when ``train`` has no result, or has failed.
+        TrainingError: when the run has frozen no training set.
+    """
+    trained = earlier_result(spec, "train").values
+    compressed = trained.get("compressed", {})
+    declared = TrainingSet.of_run(spec).recipe.compression
+    full = Candidate(name=FULL, uri=trained["model"], sha256=trained["model_sha256"])
+    return (full, *(_smaller(name, **compressed[name]) for name in declared if name in compressed))
+
+
+def _smaller(name: str, *, model: str, model_sha256: str, **figures: float) -> Candidate:
+    return Candidate(name=name, uri=model, sha256=model_sha256, figures=figures)
