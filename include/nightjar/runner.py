@@ -63,6 +63,8 @@ def _to_ledger(spec: JobSpec, result: JobResult) -> None:
 
     try:
         details = {"kind": result.error_kind, "program": spec.program}
+        if spec.map_index is not None:
+            details["map_index"] = str(spec.map_index)
         ledger.record(spec.lake, ledger.Event.of(spec, "failure", reason=result.error, details=details))
     except Exception as error:  # the failure itself must still be reported
         log.error("the failure could not be written to the ledger: %s", error)

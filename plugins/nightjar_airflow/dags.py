@@ -18,6 +18,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.deadlines import ScheduledEnd
@@ -101,8 +102,10 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
 def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
     """``<use_case>_training``: freeze a training set, train on all ranks, evaluate, register, judge, promote.
 
-    Runs weekly, by hand, or on an event of the asset ``retrain/<use_case>``. Where the use case's gate asks for an
-    approval, ``approve`` waits for a person before ``promote``.
+    Features are selected and engines tuned in between where the use case declares it, and ``approve`` waits for a
+    person before ``promote`` where its gate asks for that.
+
+    Runs weekly, by hand, or on an event of the asset ``retrain/<use_case>``.
 
     Args:
         use_case: What to train for.
@@ -134,8 +137,28 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         promote = TrainingProgramOperator(use_case=use_case, program="promote", outlets=[_model(use_case)])
         chain(start, freeze, stop)
         approve = [ApproveOperator(use_case=use_case)] if use_case.gate.approval else []
-        chain(freeze, train, evaluate, register, gate, *approve, promote)
+        before = [*_selection(use_case), *_tuning(use_case)]
+        chain(freeze, *before, train, evaluate, register, gate, *approve, promote)
     return dag
+
+
+def _selection(use_case: UseCase) -> list[TrainingProgramOperator]:
+    """Which features are trained on, where the use case asks for it."""
+    if use_case.training.selection is None:
+        return []
+    return [TrainingProgramOperator(use_case=use_case, program="select_features")]
+
+
+def _tuning(use_case: UseCase) -> list[TrainingProgramOperator | MappedOperator]:
+    """Workers that share the trials, and the choice among them, where the use case asks for it."""
+    if use_case.training.tuning is None:
+        return []
+    workers = use_case.training.tuning.workers
+    tune = TrainingProgramOperator.partial(task_id="tune", use_case=use_case, program="tune", at_once=workers)
+    return [
+        tune.expand_kwargs([{}] * workers),  # all alike: a worker is told apart by its map index
+        TrainingProgramOperator(use_case=use_case, program="choose_params"),
+    ]
 
 
 def _common(use_case: UseCase, doc_md: str | None) -> dict[str, Any]:

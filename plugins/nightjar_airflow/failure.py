@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightjar.contracts.errors import NightjarError
 from nightjar_airflow import ledger
-from nightjar_airflow.specs import own_night
+from nightjar_airflow.specs import map_index, own_night
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,5 +47,5 @@ def _to_ledger(use_case: UseCase, context: Context, error: NightjarError) -> Non
         dag_id=run.dag_id,
         run_id=run.run_id,
         task_id=context["ti"].task_id,
-        details={"kind": error.kind},
+        details={"kind": error.kind, **({} if (index := map_index(context)) is None else {"map_index": index})},
     )

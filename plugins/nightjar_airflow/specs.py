@@ -38,6 +38,7 @@ def build_spec(
         dag_id=run.dag_id,
         run_id=run.run_id,
         task_id=context["ti"].task_id,
+        map_index=map_index(context),
         lake=Settings.from_environment().lake,
         params={
             "model_version": params.get("model_version"),
@@ -47,6 +48,12 @@ def build_spec(
         world_size=world_size,
         threads_per_rank=threads_per_rank,
     )
+
+
+def map_index(context: Context) -> int | None:
+    """Which of a mapped task's instances this is; None for a task that is not mapped, which Airflow counts as -1."""
+    index = context["ti"].map_index
+    return None if index is None or index < 0 else index
 
 
 def run_dir(context: Context) -> str:

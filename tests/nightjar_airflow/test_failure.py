@@ -31,7 +31,7 @@ def start(**params: Any) -> str:
         "dag_run": run,
         "dag": SimpleNamespace(params=PARAMS),
         "params": {**PARAMS, **params},
-        "ti": SimpleNamespace(task_id="start_spark"),
+        "ti": SimpleNamespace(task_id="start_spark", map_index=-1),
     }
     with pytest.raises(AirflowFailException) as failure:
         StartSparkOperator(use_case=USE_CASE).execute(context)

@@ -43,13 +43,19 @@ spec:
 
 
 def training(
-    settings: dict[str, Any], resources: Resources, *, program: str = "train", world_size: int = 2, **more: Any
+    settings: dict[str, Any],
+    resources: Resources,
+    *,
+    program: str = "train",
+    world_size: int = 2,
+    map_index: int | None = None,
+    **more: Any,
 ) -> TrainingJob:
     night = date(2013, 4, 1)
     spec = JobSpec(
         program=program, use_case="flight_delay", first_night=night, last_night=night, dag_id="flight_delay_training",
-        run_id="manual__2013-04-01T06:00:00+00:00", task_id=program, lake="s3a://lake", world_size=world_size,
-        threads_per_rank=resources.cpus,
+        run_id="manual__2013-04-01T06:00:00+00:00", task_id=program, map_index=map_index, lake="s3a://lake",
+        world_size=world_size, threads_per_rank=resources.cpus,
     )  # fmt: skip
     return TrainingJob(
         spec=spec,
@@ -57,7 +63,7 @@ def training(
         resources=resources,
         settings=ClusterSettings.from_extra({"namespace": "ml", "training": settings}, "training_default"),
         environ={"NIGHTJAR_LAKE": "s3a://lake", "MLFLOW_TRACKING_URI": "https://mlflow"},
-        **{"map_index": -1, "try_number": 1, "max_tries": 2, **more},
+        **{"try_number": 1, "max_tries": 2, **more},
     )
 
 
@@ -153,14 +159,15 @@ def test_names_tell_use_case_run_and_try_apart_and_fit_a_host_name() -> None:
         training(settings, resources, try_number=2),
         training(settings, resources, map_index=0),
         training(settings, resources, program="evaluate"),
+        training(settings, resources, map_index=1),
     ]
-    assert len({first.name, *(other.name for other in others)}) == 4
+    assert len({first.name, *(other.name for other in others)}) == 5
     assert first.task_id == others[0].task_id, "a retry finds the Job of the try before"
     assert len(f"{training(settings, resources, world_size=1000, try_number=100).name}-999") <= 63
 
 
-def test_only_training_gets_gpus() -> None:
+def test_only_what_trains_gets_gpus() -> None:
     resources = Resources(gpus=2)
-    for program, expected in (("train", "2"), ("evaluate", None)):
+    for program, expected in (("train", "2"), ("tune", "2"), ("select_features", "2"), ("evaluate", None)):
         pod = training({"image": "i"}, resources, program=program).job()["spec"]["template"]["spec"]
         assert pod["containers"][0]["resources"]["limits"].get("nvidia.com/gpu") == expected

@@ -192,7 +192,8 @@ def test_a_start_that_is_killed_takes_its_application_along(
         dag_id="d", run_id="r", run_type="manual", data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC), conf={}
     )
     context = {
-        "dag_run": run, "dag": SimpleNamespace(params={}), "params": {}, "ti": SimpleNamespace(task_id="start_spark")
+        "dag_run": run, "dag": SimpleNamespace(params={}), "params": {},
+        "ti": SimpleNamespace(task_id="start_spark", map_index=-1),
     }  # fmt: skip
     failures: list[BaseException] = []
 

@@ -20,13 +20,14 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
 
 
-def context(start: datetime | None, conf: dict[str, Any] | None = None, **params: Any) -> Any:
+def context(start: datetime | None, conf: dict[str, Any] | None = None, map_index: int = -1, **params: Any) -> Any:
     """What Airflow hands to a task, as far as a spec is concerned."""
     run = SimpleNamespace(
         dag_id="flight_delay_nightly", run_id="r 1", data_interval_start=start, run_after=MADE, conf=conf
     )
     dag = SimpleNamespace(params=PARAMS)
-    return {"dag_run": run, "dag": dag, "params": {**PARAMS, **params}, "ti": SimpleNamespace(task_id="ingest")}
+    ti = SimpleNamespace(task_id="ingest", map_index=map_index)
+    return {"dag_run": run, "dag": dag, "params": {**PARAMS, **params}, "ti": ti}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,15 @@ def test_params_that_make_no_sense_are_refused(params: dict[str, Any], message: 
 def test_an_unknown_name_in_the_runs_conf_is_refused_too() -> None:
     with pytest.raises(ConfigurationError, match=r"unknown param modelversion .* use only force, interval_end"):
         build_spec(context(datetime(2013, 4, 1, 6, tzinfo=UTC), conf={"modelversion": "3"}), USE_CASE, "ingest")
+
+
+def test_instances_of_a_mapped_task_have_a_folder_each() -> None:
+    specs = [
+        build_spec(context(datetime(2013, 4, 1, 6, tzinfo=UTC), map_index=i), USE_CASE, "tune") for i in (-1, 0, 1)
+    ]
+    assert [spec.map_index for spec in specs] == [None, 0, 1]
+    assert [spec.output.rsplit("/", 1)[1] for spec in specs] == ["ingest", "ingest-0", "ingest-1"]
+    assert len({spec.fingerprint for spec in specs}) == 3
 
 
 def test_all_tasks_of_a_run_share_its_folder() -> None:

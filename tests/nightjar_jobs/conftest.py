@@ -117,7 +117,7 @@ class Run:
         self.threads = threads
         self.params = params
 
-    def spec(self, program: str) -> JobSpec:
+    def spec(self, program: str, map_index: int | None = None) -> JobSpec:
         return JobSpec(
             program=program,
             use_case=USE_CASE.name,
@@ -126,6 +126,7 @@ class Run:
             dag_id="flight_delay_training",
             run_id=self.run_id,
             task_id=program,
+            map_index=map_index,
             lake=self.lake,
             params=self.params,
             world_size=self.world_size if program == "train" else 1,
@@ -147,9 +148,11 @@ class Run:
     def freeze(self) -> TrainingSet:
         return freeze(self.spec("freeze_training_set"), USE_CASE)
 
-    def launch(self, program: str, environ: dict[str, str] | None = None) -> SimpleNamespace:
+    def launch(
+        self, program: str, environ: dict[str, str] | None = None, map_index: int | None = None
+    ) -> SimpleNamespace:
         """Start ``program`` in processes; ``.ranks`` and ``.lines`` of what is returned are live."""
-        spec = self.spec(program)
+        spec = self.spec(program, map_index)
         files.write_text(f"{spec.output}/spec.json", spec.to_json())
         lines: list[str] = []
         ranks = LocalRanks(

@@ -15,8 +15,8 @@ SPARK_PROGRAMS = (
     "report_drift",
     "freeze_training_set",
 )
-TRAINING_PROGRAMS = ("train", "evaluate", "register", "gate", "promote")
-GPU_PROGRAMS = ("train",)
+TRAINING_PROGRAMS = ("select_features", "tune", "choose_params", "train", "evaluate", "register", "gate", "promote")
+GPU_PROGRAMS = ("select_features", "tune", "train")
 """Training programs that get the GPUs which the use case declares."""
 
 HEARTBEAT_SECONDS = 1.0

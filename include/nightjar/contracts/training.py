@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from nightjar.contracts.errors import ConfigurationError
@@ -55,6 +55,22 @@ def _check_counts(declared: object, *names: str) -> None:
             )
 
 
+def _check_space(engine: Engine) -> None:
+    """What is searched is declared, with a value that the search may come back to."""
+    declared = engine.declared()
+    for name, span in engine.space.items():
+        if isinstance(span, Choice):
+            fits = name in declared and declared[name] in span.values
+        else:
+            fits = name in declared and span.low <= declared[name] <= span.high and (span.low > 0 or not span.log)
+        if not fits:
+            raise ConfigurationError(
+                f"{name} is searched in {span}, and declared as {declared.get(name, 'nothing')}",
+                where=f"space of the use case's {type(engine).__name__}",
+                fix="declare a value within the range (above 0 where it is log): it is the first that is tried",
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Boosting:
     """Boosted trees (XGBoost).
@@ -79,6 +95,17 @@ class Boosting:
 
     def __post_init__(self) -> None:
         _check_counts(self, "num_rounds", "checkpoint_every_rounds")
+        _check_space(self)
+
+    def declared(self) -> Mapping[str, Any]:
+        """What may be searched, by name, as it is declared."""
+        return {**self.params, "num_rounds": self.num_rounds}
+
+    def with_params(self, chosen: Mapping[str, Any]) -> Boosting:
+        """The same with other values of what is searched."""
+        params = {name: value for name, value in chosen.items() if name != "num_rounds"}
+        num_rounds = chosen.get("num_rounds", self.num_rounds)
+        return replace(self, params={**self.params, **params}, num_rounds=num_rounds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +142,21 @@ class Network:
 
     def __post_init__(self) -> None:
         _check_counts(self, "batch_size", "epochs", "early_stopping_epochs", "checkpoint_every_epochs")
+        _check_space(self)
         if not self.hidden or min(self.hidden) < 1 or not 0 <= self.dropout < 1:
             raise ConfigurationError(
                 f"hidden {self.hidden} with dropout {self.dropout} is no network",
                 where="training.engines of the use case",
                 fix="give widths from 1, and a dropout from 0 and below 1",
             )
+
+    def declared(self) -> Mapping[str, Any]:
+        """What may be searched, by name, as it is declared."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), int | float)}
+
+    def with_params(self, chosen: Mapping[str, Any]) -> Network:
+        """The same with other values of what is searched."""
+        return replace(self, **chosen)
 
 
 Engine = Boosting | Network
@@ -132,8 +168,9 @@ class Tuning:
     """Search of the engines' spaces, by time-ordered cross-validation on the training days.
 
     Attributes:
-        trials: Trials of all workers together; the first is what the use case declares.
-        minutes: A worker begins no trial later than this.
+        trials: Trials of each engine that declares a space, by all workers together; the first is what the use case
+            declares.
+        minutes: A worker begins no trial later than this; engines share the time alike.
         workers: Mapped tasks that share the study.
         folds: Each fold trains on the days before its own, and is judged on its own.
         gap_days: Days left out between the two, in which labels mature.
@@ -270,6 +307,13 @@ class Training:
                 "classes that weigh alike give answers that are no probabilities, and nothing is to restore them",
                 where="training.calibration of the use case",
                 fix="leave calibration at `best`, or leave balance_classes out",
+            )
+
+        if self.tuning and not any(engine.space for engine in self.engines):
+            raise ConfigurationError(
+                "there is nothing to tune",
+                where="training.tuning of the use case",
+                fix="declare a space in one of the engines, or leave tuning out",
             )
 
     def engine(self, kind: str) -> Engine:

@@ -96,7 +96,7 @@ class LiveRun:
 
     def _start(self) -> str:
         """The run of an earlier try, running again, or a new one."""
-        experiment = self._experiment_id()
+        experiment = rest.experiment_id(self._uri, self._experiment)
         same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in self._identity.items())
         search = {"experiment_ids": [experiment], "filter": same, "max_results": 1}
         if found := self._call("POST", "runs/search", search).get("runs"):
@@ -110,12 +110,6 @@ class LiveRun:
             "tags": [{"key": key, "value": value} for key, value in self._identity.items()],
         }
         return str(self._call("POST", "runs/create", new)["run"]["info"]["run_id"])
-
-    def _experiment_id(self) -> str:
-        name = {"experiment_name": self._experiment}
-        if found := rest.call(self._uri, "GET", "experiments/get-by-name", name):
-            return str(found["experiment"]["experiment_id"])
-        return str(self._call("POST", "experiments/create", {"name": self._experiment})["experiment_id"])
 
     def _call(self, method: str, path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return rest.call(self._uri, method, path, arguments) or {}

@@ -57,6 +57,23 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
         raise _unreachable(uri, error) from error
 
 
+def experiment_id(uri: str, name: str) -> str:
+    """The experiment's id; it is made when it is not there, by whoever comes first.
+
+    Raises:
+        UnreachableError, ModelError: as :func:`call`.
+    """
+    if found := call(uri, "GET", "experiments/get-by-name", {"experiment_name": name}):
+        return str(found["experiment"]["experiment_id"])
+    try:
+        return str((call(uri, "POST", "experiments/create", {"name": name}) or {})["experiment_id"])
+    except ModelError:
+        found = call(uri, "GET", "experiments/get-by-name", {"experiment_name": name})
+        if not found:
+            raise
+        return str(found["experiment"]["experiment_id"])
+
+
 def _check_refusal(address: str, error: urllib.error.HTTPError) -> None:
     """Accept that there is no such thing; raise whatever else the server refuses for."""
     try:

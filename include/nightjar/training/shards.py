@@ -6,8 +6,9 @@ scratch disk, because the engine reads its rows several times and decoding Parqu
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     """Matrix (rows x features, see :func:`nightjar.training.encoding.encode`) and labels (0 or 1, one a row)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A batch in the scratch file: where it begins, in bytes, and what it holds."""
+
+    offset: int
+    rows: int
+    positives: int
+
+
 @dataclass(kw_only=True)
 class Shard:
     """Encoded rows of one rank, a day a batch, in a scratch file without a name: it goes with the process.
@@ -40,7 +50,7 @@ class Shard:
     columns: int
     rows: int = 0
     positives: int = 0
-    _sizes: list[int] = field(default_factory=list)
+    _batches: list[_Place] = field(default_factory=list, repr=False)
     _file: IO[bytes] = field(default_factory=tempfile.TemporaryFile, repr=False)
 
     def append(self, matrix: NDArray[np.float32], labels: NDArray[np.float32]) -> None:
@@ -50,21 +60,32 @@ class Shard:
             StorageFullError: when the scratch disk is full.
         """
         with files.explained(f"{tempfile.gettempdir()} (scratch of training; TMPDIR names another)"):
+            offset = self._file.seek(0, os.SEEK_END)
             for array in (matrix, labels):
                 self._file.write(array.data)
             self._file.flush()
-        self._sizes.append(len(labels))
-        self.rows += len(labels)
-        self.positives += int(labels.sum())
+        self._take(_Place(offset=offset, rows=len(labels), positives=int(labels.sum())))
 
     def batches(self) -> Iterator[Batch]:
         """Every batch, in the order in which they were added."""
         import numpy as np
 
-        self._file.seek(0)
-        for size in self._sizes:
-            matrix = np.fromfile(self._file, dtype=np.float32, count=size * self.columns)
-            yield matrix.reshape(size, self.columns), np.fromfile(self._file, dtype=np.float32, count=size)
+        for place in self._batches:
+            self._file.seek(place.offset)  # each time: views of one file may be read in turns
+            matrix = np.fromfile(self._file, dtype=np.float32, count=place.rows * self.columns)
+            yield matrix.reshape(place.rows, self.columns), np.fromfile(self._file, dtype=np.float32, count=place.rows)
+
+    def view(self, batches: Iterable[int]) -> Shard:
+        """The batches of these positions as a shard of their own, read from the same file."""
+        view = Shard(columns=self.columns, _file=self._file)
+        for position in batches:
+            view._take(self._batches[position])
+        return view
+
+    def _take(self, place: _Place) -> None:
+        self._batches.append(place)
+        self.rows += place.rows
+        self.positives += place.positives
 
 
 def days_of_rank(days: Sequence[date], rank: int, world_size: int) -> tuple[date, ...]:

@@ -18,6 +18,8 @@ from nightjar.training.recipe import Recipe
 FILE = "training_set.json"
 PROFILE_FILE = "profile.json"
 FREEZE_TASK = "freeze_training_set"
+SELECT_TASK = "select_features"
+CHOOSE_TASK = "choose_params"
 
 # A label of day d belongs to the features of the night before.
 _FEATURE_LAG = timedelta(days=1)
@@ -87,6 +89,11 @@ class TrainingSet:
         """Of :meth:`to_json`: equal for two training sets that give the same model."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
+    @property
+    def rows(self) -> tuple[object, ...]:
+        """What decides which rows are read."""
+        return self.tables, self.train, self.validation, self.holdout
+
     @classmethod
     def from_json(cls, text: str) -> TrainingSet:
         document = json.loads(text)
@@ -103,23 +110,66 @@ class TrainingSet:
 
     @classmethod
     def of_run(cls, spec: JobSpec) -> TrainingSet:
-        """The training set that this run froze.
+        """What this run trains: the frozen training set, as the last of the stages that it asks for has left it.
 
         Raises:
-            TrainingError: when it has frozen none.
+            TrainingError: when the run has frozen none, or a stage has left none or one of other rows.
         """
-        uri = training_set_uri(spec)
-        try:
-            return cls.from_json(files.read_text(uri))
-        except FileNotFoundError as error:
+        return _last(_stages_of(spec), spec)
+
+    @classmethod
+    def before(cls, spec: JobSpec, stage: str) -> TrainingSet:
+        """What the stage ``stage`` (a task) begins with: what the one before it has left.
+
+        Raises:
+            TrainingError: as :meth:`of_run`, and when the frozen recipe does not ask for this stage.
+        """
+        stages = _stages_of(spec)
+        if stage not in stages:
             raise TrainingError(
-                "this run has frozen no training set", where=uri, fix=f"clear the task {FREEZE_TASK} of this run"
-            ) from error
+                f"this run was frozen before the use case asked for {stage}",
+                where=training_set_uri(spec),
+                fix=f"clear the task {FREEZE_TASK} of this run, with all that follow it, and with force",
+            )
+        return _last(stages[: stages.index(stage)], spec)
 
 
-def training_set_uri(spec: JobSpec) -> str:
-    """Where this run's training set is described."""
-    return f"{spec.run_dir}/{FREEZE_TASK}/{FILE}"
+def training_set_uri(spec: JobSpec, stage: str = FREEZE_TASK) -> str:
+    """Where a stage of this run describes its training set. Rows are decided by the first stage alone."""
+    return f"{spec.run_dir}/{stage}/{FILE}"
+
+
+def _stages_of(spec: JobSpec) -> list[str]:
+    """The tasks of this run that leave a training set each, in their order.
+
+    What a stage has done it takes off the recipe that it passes on, so that a set which is final (a registered one)
+    asks for no stage, wherever it is trained.
+    """
+    recipe = _read(spec, FREEZE_TASK).recipe
+    select = [SELECT_TASK] if recipe.selection else []
+    choose = [CHOOSE_TASK] if recipe.tuning else []
+    return [FREEZE_TASK, *select, *choose]
+
+
+def _last(stages: Sequence[str], spec: JobSpec) -> TrainingSet:
+    """What the last of the stages has left, which must be of the rows that are frozen now."""
+    frozen, last = _read(spec, FREEZE_TASK), _read(spec, stages[-1])
+    if last.rows != frozen.rows:
+        raise TrainingError(
+            f"{stages[-1]} has left a training set of other rows than this run has frozen since",
+            where=training_set_uri(spec, stages[-1]),
+            fix=f"clear the task {stages[1]} of this run with all that follow it",
+        )
+    return last
+
+
+def _read(spec: JobSpec, stage: str) -> TrainingSet:
+    uri = training_set_uri(spec, stage)
+    try:
+        return TrainingSet.from_json(files.read_text(uri))
+    except FileNotFoundError as error:
+        what = "this run has frozen no training set" if stage == FREEZE_TASK else f"{stage} has left no training set"
+        raise TrainingError(what, where=uri, fix=f"clear the task {stage} of this run") from error
 
 
 def night_of(day: date) -> date:

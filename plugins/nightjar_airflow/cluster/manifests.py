@@ -33,7 +33,6 @@ class TrainingJob:
     Attributes:
         spec: What is to be done.
         spec_uri: Where it lies.
-        map_index: Of a mapped task; -1 else.
         try_number: Airflow's count of tries, from 1.
         max_tries: Airflow's last try; it grows when the task is cleared, and stays when it is retried.
         resources: What a rank needs.
@@ -43,7 +42,6 @@ class TrainingJob:
 
     spec: JobSpec
     spec_uri: str
-    map_index: int
     try_number: int
     max_tries: int
     resources: Resources
@@ -53,7 +51,8 @@ class TrainingJob:
     @property
     def task_id(self) -> str:
         """The same for all tries of one task of one run, and of no other: value of :data:`TASK_LABEL`."""
-        parts = (self.spec.dag_id, self.spec.run_id, self.spec.task_id, str(self.map_index))
+        map_index = -1 if self.spec.map_index is None else self.spec.map_index
+        parts = (self.spec.dag_id, self.spec.run_id, self.spec.task_id, str(map_index))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
     @property

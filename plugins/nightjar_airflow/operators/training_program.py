@@ -40,6 +40,7 @@ class TrainingProgramOperator(BaseOperator):
         use_case: The use case.
         program: The program's name; also the task id, unless one is given.
         world_size: Number of ranks; on one machine its cores are shared among them.
+        at_once: Instances of a mapped task that run beside each other; on one machine they share its cores too.
         training_conn_id: Airflow connection that says where trainings run.
     """
 
@@ -52,6 +53,7 @@ class TrainingProgramOperator(BaseOperator):
         use_case: UseCase,
         program: str,
         world_size: int = 1,
+        at_once: int = 1,
         training_conn_id: str = "training_default",
         **kwargs: Any,
     ) -> None:
@@ -62,6 +64,7 @@ class TrainingProgramOperator(BaseOperator):
         self.program = program
         self.operator_extra_links = links_of(program)
         self.world_size = world_size
+        self.at_once = at_once
         self.training_conn_id = training_conn_id
         self.links: dict[str, str] = {}
         self._backend: LocalBackend | KubernetesBackend | None = None
@@ -123,7 +126,7 @@ class TrainingProgramOperator(BaseOperator):
             ) from error
 
     def _execute_here(self, context: Context) -> dict[str, Any]:
-        threads = threads_per_rank(self.world_size)
+        threads = threads_per_rank(self.world_size * self.at_once)
         spec = build_spec(context, self.use_case, self.program, world_size=self.world_size, threads_per_rank=threads)
         files.write_text(spec_uri_of(spec), spec.to_json())
         self._backend = backend = LocalBackend(spec, self.log.info)
@@ -142,7 +145,6 @@ class TrainingProgramOperator(BaseOperator):
         training = TrainingJob(
             spec=spec,
             spec_uri=uri,
-            map_index=-1 if context["ti"].map_index is None else context["ti"].map_index,
             try_number=context["ti"].try_number,
             max_tries=context["ti"].max_tries,
             resources=resources,

@@ -141,3 +141,14 @@ def test_a_vacuumed_version_is_refused_clearly(filled: str) -> None:
     with pytest.raises(TrainingError, match="files of the frozen versions are gone") as caught:
         read_shard(filled, TRAINING_SET, SPLIT)
     assert "features/x version 0" in caught.value.where
+
+
+def test_a_view_holds_the_chosen_batches_of_the_same_file_and_may_be_read_in_turns() -> None:
+    shard = Shard(columns=2)
+    for value in (1, 2, 3):
+        shard.append(np.full((value, 2), value, np.float32), np.ones(value, np.float32))
+    first, last = shard.view([0]), shard.view([1, 2])
+    assert (first.rows, last.rows, last.positives) == (1, 5, 5)
+    turns = zip(last.batches(), shard.batches(), strict=False)
+    assert [(mine[0].mean(), whole[0].mean()) for mine, whole in turns] == [(2, 1), (3, 2)]
+    assert [matrix.shape for matrix, _ in first.batches()] == [(1, 2)]

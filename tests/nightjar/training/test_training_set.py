@@ -72,7 +72,7 @@ def test_a_training_set_survives_json_to_the_byte() -> None:
         recipe=Recipe(
             engines=(
                 Boosting(
-                    params={"eta": 0.1},
+                    params={"eta": 1.5, "max_depth": 4, "grow": "a"},
                     space={"eta": FloatRange(1, 2, log=True), "max_depth": IntRange(2, 8), "grow": Choice(("a", "b"))},
                 ),
                 Network(hidden=(8, 4)),

@@ -1,0 +1,144 @@
+"""Trials as MLflow shows them: a run each, nested in one run for all trials of an Airflow run.
+
+Each is told when it is over, so that a worker that dies leaves no run that seems to go on for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nightjar.contracts.errors import NightjarError
+from nightjar.contracts.job import JobSpec
+from nightjar.registry import rest
+
+log = logging.getLogger(__name__)
+
+STATE_TAG = "nightjar.trial_state"
+STUDY_TAG = "nightjar.study"
+_PARENT_TAG = "mlflow.parentRunId"
+State = Literal["FINISHED", "PRUNED", "FAILED"]
+# MLflow knows no pruned run.
+_STATUS: Mapping[State, str] = {"FINISHED": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldTrial:
+    """A trial that is over.
+
+    Attributes:
+        name: For people.
+        state: How it ended.
+        params: What was tried.
+        aucs: AUC of each fold that was trained.
+        worker: Who tried it.
+        started: Unix time, seconds.
+    """
+
+    name: str
+    state: State
+    params: Mapping[str, Any]
+    aucs: Sequence[float]
+    worker: int
+    started: float
+
+
+class TrialRuns:
+    """Tells MLflow of trials. Nothing here raises: what MLflow does not take is warned of and left out.
+
+    Args:
+        uri: The MLflow server; empty tells nobody.
+        experiment: The experiment's name; made when it is not there.
+        name: Of the run that holds the trials, for people.
+        study: Tells the studies of a run from all others.
+    """
+
+    def __init__(self, uri: str, experiment: str, name: str, study: str) -> None:
+        self._uri = uri
+        self._experiment = experiment
+        self._name = name
+        self._study = study
+
+    @classmethod
+    def of_run(cls, spec: JobSpec, study: str) -> TrialRuns:
+        """Of a run's studies, on the server of the environment; nobody is told where there is none."""
+        return cls(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"), spec.use_case, f"tune {spec.run_id}", study)
+
+    def tell(self, trial: ToldTrial) -> None:
+        """A run of the trial: parameters, AUC by fold, their mean, and how it ended."""
+        self._try(lambda: self._tell(trial))
+
+    def close(self, params: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
+        """End the run that holds the trials, with what came of them; its page, or nothing where MLflow is away."""
+        pages: list[str] = []
+        self._try(lambda: pages.append(self._close(params, metrics)))
+        return pages[0] if pages else ""
+
+    def _try(self, say: Callable[[], None]) -> None:
+        if not self._uri:
+            return
+        try:
+            say()
+        except NightjarError as error:
+            log.warning("WARNING tuning goes on without MLflow, which lacks this: %s", error)
+
+    def _tell(self, trial: ToldTrial) -> None:
+        experiment = rest.experiment_id(self._uri, self._experiment)
+        tags = {_PARENT_TAG: self._parent(experiment), STATE_TAG: trial.state, "nightjar.worker": str(trial.worker)}
+        run_id = self._create(experiment, trial.name, tags, started=trial.started)
+        now = int(time.time() * 1000)
+        metrics = [_metric("fold_auc", value, now, step) for step, value in enumerate(trial.aucs, start=1)]
+        if trial.aucs:
+            metrics.append(_metric("mean_auc", sum(trial.aucs) / len(trial.aucs), now, 0))
+        self._log(run_id, metrics, trial.params)
+        self._call("runs/update", {"run_id": run_id, "status": _STATUS[trial.state], "end_time": now})
+
+    def _close(self, params: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
+        experiment = rest.experiment_id(self._uri, self._experiment)
+        run_id = self._parent(experiment)
+        now = int(time.time() * 1000)
+        self._log(run_id, [_metric(name, value, now, 0) for name, value in metrics.items()], params)
+        self._call("runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": now})
+        return f"{self._uri}/#/experiments/{experiment}/runs/{run_id}"
+
+    def _parent(self, experiment: str) -> str:
+        """The run that holds the trials: the first there is, when several workers have made one at once."""
+        if not (found := self._parents(experiment)):
+            mine = self._create(experiment, self._name, {STUDY_TAG: self._study}, started=time.time())
+            found = self._parents(experiment) or [mine]
+            if found[0] != mine:
+                self._call("runs/delete", {"run_id": mine})
+        return found[0]
+
+    def _parents(self, experiment: str) -> list[str]:
+        search = {
+            "experiment_ids": [experiment],
+            "filter": f"tags.`{STUDY_TAG}` = '{self._study}'",
+            "order_by": ["attributes.start_time ASC", "attributes.run_id ASC"],
+            "max_results": 10,
+        }
+        return [str(run["info"]["run_id"]) for run in self._call("runs/search", search).get("runs", [])]
+
+    def _create(self, experiment: str, name: str, tags: Mapping[str, str], *, started: float) -> str:
+        new = {
+            "experiment_id": experiment,
+            "run_name": name,
+            "start_time": int(started * 1000),
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        return str(self._call("runs/create", new)["run"]["info"]["run_id"])
+
+    def _log(self, run_id: str, metrics: list[dict[str, Any]], params: Mapping[str, Any]) -> None:
+        told = [{"key": name, "value": str(value)} for name, value in params.items()]
+        self._call("runs/log-batch", {"run_id": run_id, "metrics": metrics, "params": told})
+
+    def _call(self, path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return rest.call(self._uri, "POST", path, arguments) or {}
+
+
+def _metric(key: str, value: float, now: int, step: int) -> dict[str, Any]:
+    return {"key": key, "value": float(value), "timestamp": now, "step": step}

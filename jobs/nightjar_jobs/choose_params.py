@@ -1,0 +1,61 @@
+"""Choose the best trial of each engine: ``python -m nightjar_jobs.choose_params --spec <uri>``."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import files
+from nightjar.registry.trials import TrialRuns
+from nightjar.training.study import EngineStudy, searched, study_digest
+from nightjar.training.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
+from nightjar_jobs.runner import main
+
+log = logging.getLogger(__name__)
+
+
+def run(spec: JobSpec) -> JobResult:
+    """Write the training set once more, its engines with the parameters of their best completed trial.
+
+    Returns:
+        ``metrics``, each for each engine: ``<engine>_best_auc``, ``<engine>_declared_auc`` (of what the use case
+        declares, where that trial was completed), ``<engine>_trials_completed``, ``_pruned`` and ``_failed``.
+        ``values``: ``training_set`` (URI), ``training_set_sha256``, ``params`` by engine. ``links``: ``mlflow_run``.
+
+    Raises:
+        TrainingError: when an engine has no completed trial, or the run was frozen without tuning.
+        ConfigurationError: when there is no place for a study.
+        UnreachableError: when the study's database does not answer.
+    """
+    before = TrainingSet.before(spec, CHOOSE_TASK)
+    recipe = replace(before.recipe, tuning=None)  # it is done
+    chosen: dict[str, dict[str, object]] = {}
+    metrics: dict[str, float] = {}
+    for engine in searched(before.recipe):
+        study = EngineStudy(spec, before, engine)
+        best, declared = study.best(), study.declared_auc()
+        chosen[engine.kind] = dict(best.params)
+        recipe = recipe.with_engine(engine.with_params(best.params))
+        metrics[f"{engine.kind}_best_auc"] = best.values[0]
+        if declared is not None:
+            metrics[f"{engine.kind}_declared_auc"] = declared
+        metrics |= {f"{engine.kind}_trials_{name}": float(number) for name, number in study.counts().items()}
+        log.info("%s: trial %d is the best of %s: %s", engine.kind, best.number, study.counts(), best.params)
+        log.info("%s: AUC %.4f, with what is declared %s", engine.kind, best.values[0], declared)
+    training_set = replace(before, recipe=recipe)
+    uri = training_set_uri(spec, CHOOSE_TASK)
+    files.write_text(uri, training_set.to_json())
+    told = {f"{kind}.{name}": value for kind, params in chosen.items() for name, value in params.items()}
+    page = TrialRuns.of_run(spec, study_digest(spec, before)).close(told, metrics)
+    return JobResult(
+        status="succeeded",
+        inputs=training_set.tables,
+        metrics=metrics,
+        values={"training_set": uri, "training_set_sha256": training_set.sha256, "params": chosen},
+        links={"mlflow_run": page} if page else {},
+    )
+
+
+if __name__ == "__main__":
+    main(run)

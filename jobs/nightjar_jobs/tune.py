@@ -1,0 +1,160 @@
+"""Try parameters, beside other workers of the same study: ``python -m nightjar_jobs.tune --spec <uri>``."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.registry.trials import State, ToldTrial, TrialRuns
+from nightjar.training.memory import out_of_memory
+from nightjar.training.rendezvous import Group, LaunchContract
+from nightjar.training.study import EngineStudy, searched, study_digest
+from nightjar.training.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
+from nightjar.training.tuning import FoldRows, cross_validate, read_folds
+from nightjar_jobs.runner import main
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+log = logging.getLogger(__name__)
+
+
+def run(spec: JobSpec) -> JobResult:
+    """Try parameters of each engine that declares a space, until the budget of trials or of minutes is used up.
+
+    Any number of these work on the same studies at once; ``spec.map_index`` says which this is. One that was killed
+    gives up the trial that it was in and tries its parameters again.
+
+    Returns:
+        ``metrics``: ``trials`` of this worker and try, and ``<engine>_best_auc`` of all workers so far.
+
+    Raises:
+        TrainingError: when the training days do not give the folds, or the run was frozen without tuning.
+        ConfigurationError: when there is no place for a study.
+        UnreachableError: when the study's database does not answer.
+    """
+    started = time.monotonic()
+    training_set = TrainingSet.before(spec, CHOOSE_TASK)
+    studies = [EngineStudy(spec, training_set, engine) for engine in searched(training_set.recipe)]
+    for study in studies:
+        if left := study.take_up():
+            log.info("%s: %d trial of an earlier try was cut off, and is tried again", study.engine.kind, left)
+    rows, trials = 0, 0
+    if not all(study.taken for study in studies):
+        worker = _Worker.of(spec, training_set, studies[0])
+        rows = training_set.train.rows
+        for position, study in enumerate(studies, start=1):
+            until = started + 60 * study.tuning.minutes * position / len(studies)
+            trials += worker.work(study, until)
+    best = {f"{study.engine.kind}_best_auc": study.best_auc() for study in studies}
+    return JobResult(
+        status="succeeded",
+        rows_in=rows,
+        rows_out=rows,
+        inputs=training_set.tables,
+        metrics={"trials": float(trials), **{name: auc for name, auc in best.items() if auc is not None}},
+        values={"training_set_sha256": training_set.sha256},
+    )
+
+
+@dataclass(kw_only=True)
+class _Worker:
+    """What one worker needs for any trial.
+
+    Attributes:
+        training_set: What is trained.
+        folds: Its rows.
+        group: Of this one rank.
+        threads: Of this rank.
+        number: The worker's.
+        told: Who is told of trials.
+    """
+
+    training_set: TrainingSet
+    folds: tuple[FoldRows, ...]
+    group: Group
+    threads: int
+    number: int
+    told: TrialRuns
+
+    @classmethod
+    def of(cls, spec: JobSpec, training_set: TrainingSet, study: EngineStudy) -> _Worker:
+        return cls(
+            training_set=training_set,
+            folds=read_folds(spec.lake, training_set, study.tuning, where=training_set_uri(spec)),
+            group=Group(LaunchContract.from_environment(os.environ), spec.fingerprint, timeout_seconds=60),
+            threads=spec.threads_per_rank,
+            number=spec.map_index or 0,
+            told=TrialRuns.of_run(spec, study_digest(spec, training_set)),
+        )
+
+    def work(self, study: EngineStudy, until: float) -> int:
+        """Try until nothing is left, or ``until`` (monotonic seconds) is over; the number of trials."""
+        seconds: list[float] = []
+        while time.monotonic() < until and (trial := study.claim()) is not None:
+            began = time.monotonic()
+            tried = self._try(study, trial)
+            seconds.append(time.monotonic() - began)
+            _say(study, trial.number, tried, seconds, until)
+            self.told.tell(tried)
+        return len(seconds)
+
+    def _try(self, study: EngineStudy, trial: Trial) -> ToldTrial:
+        """One trial, from its parameters to its end. Parameters that cannot be trained fail this trial alone."""
+        started, params = time.time(), study.params(trial)
+        engine, aucs = study.engine.with_params(params), []
+        state: State = "FINISHED"
+        try:
+            for auc in cross_validate(engine, self.folds, self.training_set, group=self.group, threads=self.threads):
+                aucs.append(auc)
+                if study.report(trial, fmean(aucs), len(aucs)):
+                    state = "PRUNED"
+                    break
+        except (TrainingError, MemoryError) as failure:
+            reason = str(out_of_memory(failure, 0) or failure)
+            log.warning("WARNING %s: trial %d failed: %s", engine.kind, trial.number, reason)
+            study.fail(trial, reason)
+            state = "FAILED"
+        if state == "PRUNED":
+            study.prune(trial)
+        if state == "FINISHED":
+            study.complete(trial, fmean(aucs))
+        name = f"{engine.kind} trial {trial.number}"
+        return ToldTrial(name=name, state=state, params=params, aucs=aucs, worker=self.number, started=started)
+
+
+def _say(study: EngineStudy, number: int, tried: ToldTrial, seconds: Sequence[float], until: float) -> None:
+    """One line for a trial that is over."""
+    tuning, best = study.tuning, study.best_auc()
+    over = sum(study.counts().values())
+    each_has = math.ceil((tuning.trials - over) / tuning.workers)
+    left = max(0.0, min(until - time.monotonic(), fmean(seconds) * each_has))
+    log.info(
+        "%s: trial %d %s after %d of %d folds | %s | AUC %s | best %s | %d of %d trials over | at most %.0f s left",
+        study.engine.kind,
+        number,
+        tried.state.lower(),
+        len(tried.aucs),
+        tuning.folds,
+        ", ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in tried.params.items()
+        ),
+        f"{fmean(tried.aucs):.4f}" if tried.aucs else "none",
+        "none" if best is None else f"{best:.4f}",
+        over,
+        tuning.trials,
+        left,
+    )
+
+
+if __name__ == "__main__":
+    main(run)
