@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import accumulate
 from typing import IO, TYPE_CHECKING
 
 from nightjar.contracts.errors import ModelError, RowCountError, TrainingError
@@ -57,12 +58,18 @@ class Shard:
         self.rows += len(labels)
         self.positives += int(labels.sum())
 
-    def batches(self) -> Iterator[Batch]:
-        """Every batch, in the order in which they were added."""
+    @property
+    def batch_count(self) -> int:
+        return len(self._sizes)
+
+    def batches(self, order: Sequence[int] | None = None) -> Iterator[Batch]:
+        """Every batch, in the order in which they were added; or those at the positions ``order``, in that order."""
         import numpy as np
 
-        self._file.seek(0)
-        for size in self._sizes:
+        starts = [0, *accumulate(size * (self.columns + 1) * 4 for size in self._sizes)]
+        for position in range(len(self._sizes)) if order is None else order:
+            size = self._sizes[position]
+            self._file.seek(starts[position])
             matrix = np.fromfile(self._file, dtype=np.float32, count=size * self.columns)
             yield matrix.reshape(size, self.columns), np.fromfile(self._file, dtype=np.float32, count=size)
 
