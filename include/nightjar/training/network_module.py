@@ -41,9 +41,7 @@ def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
                 nn.Embedding((architecture.values[column] or 0) + 1, architecture.widths[column])
                 for column in categorical
             )
-            self.hidden = nn.ModuleList(
-                nn.Linear(before, after) for before, after in pairwise(widths)
-            )
+            self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
             self.norms = nn.ModuleList(nn.LayerNorm(width, eps=NORM_EPSILON) for width in architecture.hidden)
             self.drop = nn.Dropout(dropout)
             self.out = nn.Linear(widths[-1], 1)
