@@ -9,7 +9,7 @@ IN := $(NIGHTJAR) env
 # Values reach the commands as environment variables, never through a shell line.
 export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION
 
-.PHONY: help run test test-fast lint format setup setup-dev night backfill train query reproduce new-use-case bench-night bench-train lock clean
+.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query reproduce new-use-case bench-night bench-train lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -24,6 +24,10 @@ test: setup-dev lint ## | Lint and all tests
 
 test-fast: setup-dev lint ## | Lint and the tests that need neither Spark nor servers
 	@exec $(IN) pytest -n 2 -m "not spark and not e2e"
+
+test-gpu: setup-dev ## | Train both engines on the GPU and on the CPU, and compare; skipped where there is no GPU
+	@if nvidia-smi -L; then exec $(IN) pytest -m gpu -rs -s tests/gpu; \
+	else echo "[test-gpu] skipped: nvidia-smi does not answer, so there is no NVIDIA GPU to train on"; fi
 
 lint: setup-dev ## | Ruff, mypy --strict and the import rules
 	@$(IN) ruff check .

@@ -12,6 +12,7 @@ from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.use_case import Feature
 from nightjar.training.collective import sum_over_ranks
 from nightjar.training.member import MemberCard
+from nightjar.training.moments import moments
 from nightjar.training.shards import Shard
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def fit(
 
     stride = -(-all_rows // MAX_ROWS)
     batches = [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in shard.batches()]
-    means, scales = _moments([matrix for matrix, _ in batches], features)
+    means, scales = moments(lambda: (matrix for matrix, _ in batches), features)
     columns = partial(design, features=features, categories=categories, means=means, scales=scales)
     weights = np.zeros(columns(batches[0][0]).shape[1])
     penalty = np.full(len(weights), RIDGE)
@@ -146,21 +147,6 @@ def design(
         else:
             columns.append((values[:, None] == np.arange(len(categories[feature.name]))).astype(np.float64))
     return np.hstack(columns)
-
-
-def _moments(
-    matrices: Sequence[NDArray[np.float32]], features: Sequence[Feature]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation per feature over all ranks' rows, missing left out; in two passes, for precision."""
-    import numpy as np
-
-    numeric = np.array([feature.kind == "numeric" for feature in features])
-    known = sum_over_ranks(np.sum([(~np.isnan(m)).sum(axis=0, dtype=np.float64) for m in matrices], axis=0))
-    total = sum_over_ranks(np.sum([np.nansum(m, axis=0, dtype=np.float64) for m in matrices], axis=0))
-    means = np.where(numeric, total / np.maximum(known, 1), 0.0)
-    squares = sum_over_ranks(np.sum([np.nansum((m - means) ** 2, axis=0) for m in matrices], axis=0))
-    deviations = np.sqrt(squares / np.maximum(known, 1))
-    return means, np.where(numeric & (deviations > 0), deviations, 1.0)
 
 
 def _sums(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,6 +13,8 @@ from nightjar.contracts.use_case import Feature
 from nightjar.training import device, matrix
 from nightjar.training.boosted import BoostedTrees
 from nightjar.training.checkpoint import Checkpoint, Checkpoints
+from nightjar.training.class_weight import event_weight
+from nightjar.training.early_stopping import best_round, stalled
 from nightjar.training.engine import import_xgboost
 from nightjar.training.fitted import Fitted
 from nightjar.training.member import MemberCard
@@ -51,6 +53,8 @@ def boost(
         StorageFullError: when a checkpoint cannot be kept.
     """
     decided = engine_params(engine, training_set.recipe.seed)
+    if training_set.recipe.balance_classes:
+        decided["scale_pos_weight"] = event_weight(train, group)
     params = {**decided, "device": device.choose(group), "nthread": threads}
     # all ranks alike: the two kinds of matrix talk to the other ranks differently while they are built
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
@@ -108,7 +112,7 @@ def _rounds(
     booster = import_xgboost().Booster(params, list(bins), model_file=model_file)
     first = len(history)
     progress.start(history, engine.num_rounds)
-    while len(history) < engine.num_rounds and not _stalled(history, engine.early_stopping_rounds):
+    while len(history) < engine.num_rounds and not stalled(history, engine.early_stopping_rounds):
         done = len(history)
         if done % engine.checkpoint_every_rounds == 0 and done > first:
             _restart_sampling(booster)
@@ -119,7 +123,7 @@ def _rounds(
         history.append(auc_over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))
         progress.round_done(history)
     # a slice is a booster of its own, which does not hold on to the matrices
-    return booster[: len(history) if engine.early_stopping_rounds is None else _best(history) + 1]
+    return booster[: len(history) if engine.early_stopping_rounds is None else best_round(history) + 1]
 
 
 def _restart_sampling(booster: Any) -> None:
@@ -161,16 +165,6 @@ def engine_params(engine: Boosting, seed: int) -> dict[str, Any]:
         "seed": seed,
         "seed_per_iteration": True,  # a round's sample must not depend on the process that trains it
     }
-
-
-def _best(history: Sequence[float]) -> int:
-    """The first round, from 0, with the best AUC."""
-    return max(range(len(history)), key=history.__getitem__)
-
-
-def _stalled(history: Sequence[float], patience: int | None) -> bool:
-    """Whether the last ``patience`` rounds were no better than the best before them."""
-    return patience is not None and bool(history) and len(history) - 1 - _best(history) >= patience
 
 
 def _engine_error(error: Exception) -> TrainingError:

@@ -1,12 +1,13 @@
-"""XGBoost, imported cheaply."""
+"""The engines' libraries: XGBoost, imported cheaply; torch, where it is installed."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
-from nightjar.contracts.errors import ModelError
+from nightjar.contracts.errors import ConfigurationError, ModelError
 
 
 def import_xgboost() -> ModuleType:
@@ -27,3 +28,20 @@ def import_xgboost() -> ModuleType:
     finally:
         if hidden:
             del sys.modules["sklearn"]
+
+
+def require_torch() -> None:
+    """Refuse to train a network where what trains and exports it is not installed.
+
+    Raises:
+        ConfigurationError: naming the packages that are missing.
+    """
+    missing = [name for name in ("torch", "safetensors", "onnx") if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"a network cannot be trained without {', '.join(missing)}",
+            where="training.engines of the use case",
+            how_many=len(missing),
+            fix="train where the project is installed with its extra `torch` (`make setup-dev`; the training image has "
+            "it), or declare no Network",
+        )

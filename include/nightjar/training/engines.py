@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 from nightjar.contracts.training import Engine, Network
-from nightjar.training import boosting
+from nightjar.training import boosting, network_fit
 from nightjar.training.boosting import boost
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.fitted import Fitted
@@ -33,9 +31,7 @@ def fit(
         StorageFullError: when a checkpoint cannot be kept.
     """
     if isinstance(engine, Network):
-        from nightjar.training.network_fit import fit_network  # torch: imported where a network is trained only
-
-        return fit_network(
+        return network_fit.fit_network(
             train,
             validation,
             training_set,
@@ -58,7 +54,11 @@ def fit(
 
 
 def engine_version(engine: Engine) -> str:
-    """The library that trains it, and its version."""
+    """The library that trains it, and its version.
+
+    Raises:
+        ConfigurationError: when it is not installed.
+    """
     if isinstance(engine, Network):
-        return f"torch {metadata.version('torch')}"
+        return network_fit.engine_version()
     return boosting.engine_version()

@@ -45,6 +45,12 @@ def out_of_memory(error: BaseException, rank: int) -> TrainingError | None:
     origin = error.__cause__ if isinstance(error, NightjarError) else error
     if not isinstance(origin, MemoryError) and not any(words in str(origin) for words in _WORDS):
         return None
+    if "CUDA out of memory" in str(origin):
+        return TrainingError(
+            f"rank {rank} ran out of GPU memory ({str(origin)[:200]})",
+            where=f"rank {rank}",
+            fix="lower batch_size (or max_bin and max_depth), or train on more ranks (world_size of the use case)",
+        )
     return TrainingError(
         f"rank {rank} ran out of memory after {peak_memory() / 1e6:,.0f} MB",
         where=f"rank {rank}",

@@ -66,6 +66,10 @@ class Shard:
             self._file.flush()
         self._take(_Place(offset=offset, rows=len(labels), positives=int(labels.sum())))
 
+    @property
+    def batch_count(self) -> int:
+        return len(self._batches)
+
     def batches(self) -> Iterator[Batch]:
         """Every batch, in the order in which they were added."""
         import numpy as np
@@ -76,7 +80,7 @@ class Shard:
             yield matrix.reshape(place.rows, self.columns), np.fromfile(self._file, dtype=np.float32, count=place.rows)
 
     def view(self, batches: Iterable[int]) -> Shard:
-        """The batches of these positions as a shard of their own, read from the same file."""
+        """The batches of these positions, in this order, as a shard of their own, read from the same file."""
         view = Shard(columns=self.columns, _file=self._file)
         for position in batches:
             view._take(self._batches[position])

@@ -1,0 +1,115 @@
+"""Training networks by real processes: two ranks, boosting and a network, one model."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.dataset as ds
+import pytest
+
+from nightjar.contracts.training import Boosting, Engine, Network
+from nightjar.lake import delta, files
+from nightjar.training.model import TabularModel
+from nightjar.training.training_set import TrainingSet, training_set_uri
+
+pytestmark = pytest.mark.e2e
+MakeRun = Callable[..., Any]
+
+ENGINES = (
+    Boosting(params={"max_depth": 3, "eta": 0.2}, num_rounds=30, early_stopping_rounds=None),
+    Network(hidden=(64, 32), embedding_width=2, batch_size=32, epochs=8, learning_rate=5e-3),
+)
+
+
+def freeze(run: Any, engines: tuple[Engine, ...] = ENGINES, **recipe: Any) -> TrainingSet:
+    """Freeze with another recipe than the use case's."""
+    frozen: TrainingSet = run.freeze()
+    changed = replace(frozen, recipe=replace(frozen.recipe, engines=engines, **recipe))
+    files.write_text(training_set_uri(run.spec("train")), changed.to_json())
+    return changed
+
+
+@pytest.fixture(scope="module")
+def both(training_lake: Path) -> Any:
+    """A run whose two ranks have trained boosting and a network."""
+    from tests.nightjar_jobs.conftest import Run
+
+    run = Run(training_lake, "both-engines")
+    freeze(run)
+    assert run("train").status == "succeeded", run.result("train").error
+    return run
+
+
+def model_of(run: Any) -> TabularModel:
+    values = run.result("train").values
+    return TabularModel.load(values["model"], sha256=values["model_sha256"])
+
+
+def test_two_ranks_train_two_engines_into_one_model_that_predicts(both: Any) -> None:
+    result, model = both.result("train"), model_of(both)
+    assert [member.kind for member in model.card.members] == ["boosting", "network"]
+    assert model.card.engine.split(" + ")[1].startswith("torch ")
+    assert result.metrics["network_validation_auc"] == model.card.members[1].validation_auc > 0.67
+    assert result.metrics["network_validation_auc"] > result.metrics["baseline_validation_auc"] + 0.1
+    assert result.metrics["network_rows_per_second"] > 0
+    features = delta.open_table(both.lake, "features/flight_delay").to_pyarrow_dataset()
+    table = features.to_table(filter=ds.field("ds") == both.spec("train").first_night)
+    predictions = model.predict(table)
+    assert 0 < predictions.min() < predictions.max() < 1
+    apart = [member.predict(model.encode(table), threads=1) for member in model.members]
+    assert np.corrcoef(*apart)[0, 1] > 0.5
+
+
+def launched_until(run: Any, said: str, victims: tuple[int, ...]) -> list[str]:
+    """Train, and kill ranks -9 when rank 0 says so; its lines."""
+    launched = run.launch("train")
+    pids = [rank.process.pid for rank in launched.ranks._ranks]
+    tell = launched.ranks.on_line
+
+    def kill(line: str) -> None:
+        tell(line)
+        if line.startswith(said):
+            for victim in victims:
+                os.kill(pids[victim], signal.SIGKILL)
+
+    launched.ranks.on_line = kill
+    launched.ranks.wait()
+    lines: list[str] = launched.lines
+    assert any(line.startswith(said) for line in lines), lines
+    return lines
+
+
+def test_a_training_killed_while_the_network_learns_ends_with_the_same_bytes(both: Any, new_run: MakeRun) -> None:
+    run = new_run("network-killed")
+    freeze(run)
+    for said, victims in (("network: round 1 of", (1,)), ("checkpoint after round 3", (0, 1)), ("network: go", (0,))):
+        launched_until(run, said, victims)
+        result = run.result("train")
+        assert (result.status, result.error_kind) == ("failed", "training")
+        if victims == (1,):
+            assert result.error.startswith("rank 1 died")
+    resumed = run.launch("train")
+    resumed.ranks.wait()
+    assert any(line.startswith("network: going on after round") for line in resumed.lines)
+    assert run.result("train").values["model_sha256"] == both.result("train").values["model_sha256"]
+    assert files.read_text(f"{run.spec('train').output}/history.json") == files.read_text(
+        f"{both.spec('train').output}/history.json"
+    )
+    assert files.list_files(f"{run.spec('train').output}/checkpoint/network") == []
+
+
+def test_a_loss_that_is_no_number_is_the_same_error_on_all_ranks(new_run: MakeRun) -> None:
+    run = new_run("network-diverges")
+    freeze(run, (replace(ENGINES[1], learning_rate=1e38, weight_decay=1e3),))  # type: ignore[arg-type]
+    launched = run.launch("train")
+    launched.ranks.wait()
+    result = run.result("train")
+    assert (result.status, result.error_kind) == ("failed", "training")
+    assert "is no number in epoch" in result.error
+    assert any("is no number in epoch" in line for line in launched.ranks.tail(1))
