@@ -39,11 +39,13 @@ if rank == 0:
 @pytest.fixture
 def airflow(deployment: Any, standalone: Any) -> Callable[[], Any]:
     """Starts Airflow on the same database each time, with the deployment's training connection."""
-    environ = {
-        "AIRFLOW_CONN_TRAINING_DEFAULT": os.environ["AIRFLOW_CONN_TRAINING_DEFAULT"],
-        "NIGHTJAR_LAKE": deployment.lake,
-    }
-    return lambda: standalone(DAG, DAG_FILE, environ)
+
+    def up() -> Any:
+        connection = os.environ["AIRFLOW_CONN_TRAINING_DEFAULT"]  # as it is by now: a test puts its program into it
+        environ = {"AIRFLOW_CONN_TRAINING_DEFAULT": connection, "NIGHTJAR_LAKE": deployment.lake}
+        return standalone(DAG, DAG_FILE, environ)
+
+    return up
 
 
 def _deferred(api: AirflowApi, run_id: str) -> Callable[[], bool]:
