@@ -70,7 +70,7 @@ def test_two_ranks_train_as_pods_the_very_model_that_they_train_as_processes(
 def test_an_evicted_training_is_retried_and_resumes_to_the_same_bytes(
     deployment: Any, frozen: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkpoint = Path(deployment.lake, "_runs/flight_delay_training/r-1/train/checkpoint/checkpoint.json")
+    checkpoint = Path(deployment.lake, "_runs/flight_delay_training/r-1/train/checkpoint/boosting/checkpoint.json")
     first = deployment.task()
     first.defer()
 

@@ -315,7 +315,8 @@ class TestFailures:
             deployment.task().run()
         assert "[rank 1] out of luck" in capsys.readouterr().out
         assert "rank 1 of 2 failed" in deployment.result().error
-        assert "rank 1 of 2 failed" in deployment.failures()[0]
+        (failure,) = deployment.failures()
+        assert "rank 1 of 2 failed" in failure
         _no_orphans(deployment)
 
     def test_a_first_rank_has_time_to_say_why_after_another_has_failed(self, deployment: Any) -> None:

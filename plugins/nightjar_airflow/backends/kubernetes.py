@@ -62,7 +62,7 @@ class KubernetesBackend:
         return self._job_name
 
     def conclude(self, spec: JobSpec, job_name: str, outcome: Outcome, *, last_try: bool) -> JobResult:
-        """The result of a Job that has ended; a failed one is written where the program could not.
+        """The result of a Job that has ended; a failed one is written, to the ledger as well, where the program could not.
 
         A Job that nobody can see is left running for the next try to attach to, where there is one.
 
@@ -81,7 +81,9 @@ class KubernetesBackend:
         if outcome.program and (result := result_of(spec)) is not None and result.status == "failed":
             return result
         report_failure(spec_uri(spec), error, os.environ)
-        raise error
+        if outcome.ending == "timed_out":
+            raise error
+        return required_result(spec)
 
     def stop(self) -> None:
         """Cancel the Job with its pods and its Service. Safe to call at any time, from a signal handler too."""

@@ -130,7 +130,9 @@ def _precedence(pod: Json) -> tuple[int, str, int]:
         kind = 1
     else:
         kind = 2
-    return kind, str(end.get("finishedAt", "")), rank_of(pod)
+    # the cluster notes whole seconds; within one, rank 0 is the last to be blamed: it ends because another has, and
+    # would have said so of itself
+    return kind, str(end.get("finishedAt", "")), -rank_of(pod)
 
 
 def _terminated(pod: Json) -> Json:
