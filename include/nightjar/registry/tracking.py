@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
@@ -150,7 +151,10 @@ def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(record.use_case)
     run = _run_of(client, experiment_id, record) or client.create_run(experiment_id, run_name=record.run_name)
     run_id, started = run.info.run_id, run.info.start_time
-    metrics = [Metric(name, float(value), started, 0) for name, value in record.metrics.items()]
+    # of now: MLflow refuses another value of the same moment, as an evaluation that was cleared since may give
+    now = int(time.time() * 1000)
+    new = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
+    metrics = [Metric(name, float(value), now, 0) for name, value in new.items()]
     for kind, history in record.history.items():
         name = auc_by_round(kind)
         told = {metric.step for metric in client.get_metric_history(run_id, name)}
