@@ -116,7 +116,7 @@ def test_a_rank_killed_while_boosting_ends_all_with_a_clear_error(new_run: MakeR
 
     def kill_at_first_round(line: str) -> None:
         tell(line)
-        if line.startswith("round 1 of"):
+        if line.startswith("boosting: round 1 of"):
             os.kill(pids[victim], signal.SIGKILL)
 
     ranks.on_line = kill_at_first_round
@@ -134,15 +134,15 @@ def test_a_rank_killed_while_boosting_ends_all_with_a_clear_error(new_run: MakeR
 
 KILLS = (
     ("2 ranks, 1885 training rows", (0,)),
-    ("round 1 of", (1,)),
+    ("boosting: round 1 of", (1,)),
     ("checkpoint after round 25", (0, 1)),
-    ("going on after round 25", (0, 1)),
+    ("boosting: going on after round 25", (0, 1)),
     ("checkpoint after round 50", (1,)),
     ("checkpoint after round 75", (0, 1)),
     ("checkpoint after round 100", (0,)),
     ("checkpoint after round 125", (0, 1)),
     ("checkpoint after round 150", (0, 1)),
-    ("validation AUC", (0,)),
+    ("boosting: validation AUC", (0,)),
 )
 """What rank 0 says before ranks are killed, and which: while it reads, boosts, keeps a checkpoint, and saves."""
 
@@ -174,7 +174,7 @@ def test_a_training_killed_at_ten_points_ends_with_the_bytes_of_an_undisturbed_o
     assert files.read_text(f"{run.spec('train').run_dir}/{history}") == files.read_text(
         f"{trained.spec('train').run_dir}/{history}"
     )
-    assert files.list_files(f"{run.spec('train').output}/checkpoint") == []
+    assert files.list_files(f"{run.spec('train').output}/checkpoint/boosting") == []
 
 
 def test_a_checkpoint_that_was_cut_is_said_and_the_model_is_the_same(trained: Any, new_run: MakeRun) -> None:
@@ -191,7 +191,7 @@ def test_a_checkpoint_that_was_cut_is_said_and_the_model_is_the_same(trained: An
 
     launched.ranks.on_line = kill
     launched.ranks.wait()
-    path = Path(run.spec("train").output, "checkpoint", "round-000050.bin")
+    path = Path(run.spec("train").output, "checkpoint", "boosting", "round-000050.bin")
     path.write_bytes(path.read_bytes()[:1000])
     launched = run.launch("train")
     launched.ranks.wait()
@@ -203,7 +203,7 @@ def test_a_checkpoint_that_was_cut_is_said_and_the_model_is_the_same(trained: An
 def test_a_full_disk_at_a_checkpoint_fails_clearly_on_all_ranks(new_run: MakeRun) -> None:
     run = new_run("full")
     run.freeze()
-    folder = Path(run.spec("train").output, "checkpoint")
+    folder = Path(run.spec("train").output, "checkpoint", "boosting")
     # a file system of 64 KiB in the place of the checkpoints
     folder.mkdir(parents=True)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True)
