@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
@@ -26,6 +26,7 @@ from nightjar.training import baseline, model
 from nightjar.training.calibration import Calibrator
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.collective import collective
+from nightjar.training.compression import Small, compress, sizes
 from nightjar.training.engines import engine_version, fit
 from nightjar.training.ensemble import Ensemble, answers_of, combine
 from nightjar.training.fitted import Fitted
@@ -35,6 +36,7 @@ from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, check_counts, read_shard
 from nightjar.training.training_set import FREEZE_TASK, PROFILE_FILE, TrainingSet, training_set_uri
 from nightjar.training.validation_auc import auc_over_ranks
+from nightjar.training.warm_start import load_base
 from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:
@@ -55,9 +57,13 @@ def run(spec: JobSpec) -> JobResult:
     same training set, recipe, seed and number of ranks the files of boosted trees are the same to the byte, whatever
     the number of threads, and also when a killed training went on from a checkpoint.
 
+    A network's files are the same only on the CPU and with the same number of threads.
+
     Returns:
         On rank 0 the result. ``values``: ``model`` (URI), ``model_sha256``, ``baseline`` (folder), ``baseline_sha256``,
-        ``training_set_sha256``.
+        ``training_set_sha256``; ``compressed``: name of each smaller model, written to ``<output>/model-<name>/``, to
+        its ``model`` (URI), ``model_sha256``, ``bytes`` of its members' files, ``rows_per_second`` on one thread,
+        ``full_bytes`` and ``full_rows_per_second`` of the whole model, and ``validation_auc``.
 
     Raises:
         TrainingError: when a rank is missing, fails, has nothing to train on, or runs out of memory.
@@ -106,6 +112,7 @@ class _Trained:
         engines: What each engine has trained.
         ensemble: How they answer together.
         predictions: How their probabilities are distributed on the validation days.
+        smaller: Smaller models made of them, each with how its probabilities are distributed.
         simple: What they must beat.
         simple_auc: Its AUC on the validation days.
         rows_per_second: Training rows times rounds by seconds, of each engine.
@@ -116,6 +123,7 @@ class _Trained:
     engines: tuple[Fitted, ...]
     ensemble: Ensemble
     predictions: Profile
+    smaller: tuple[tuple[Small, Profile], ...]
     simple: baseline.Baseline
     simple_auc: float
     rows_per_second: dict[str, float]
@@ -148,6 +156,7 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
         train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
         validation = read_shard(spec.lake, training_set, training_set.validation, rank, world_size)
         _check_shards(group, training_set, train, validation, where=training_set_uri(spec))
+        base = load_base(spec.lake, training_set)
     if rank == 0:
         log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
     engines = []
@@ -165,6 +174,7 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
                     threads=threads,
                     checkpoints=_checkpoints(spec, training_set, engine),
                     progress=progress,
+                    base=base,
                 )
             engines.append(fitted)
             rows_per_second[engine.kind] = progress.rows_per_second
@@ -172,6 +182,13 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
             members = [fitted.member for fitted in engines]
             ensemble = combine(members, validation, training_set.recipe, threads=threads)
             predictions = _prediction_profile(group, ensemble.predictions)
+        with timed(seconds, "compress"):
+            smaller = [
+                (small, _prediction_profile(group, small.ensemble.predictions))
+                for small in compress(
+                    tuple(engines), ensemble, train, validation, training_set, group=group, threads=threads
+                )
+            ]
         with timed(seconds, "baseline"):
             simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
             labels, (answers,) = answers_of([simple], validation, threads=threads)
@@ -181,6 +198,7 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
         engines=tuple(engines),
         ensemble=ensemble,
         predictions=predictions,
+        smaller=tuple(smaller),
         simple=simple,
         simple_auc=simple_auc,
         rows_per_second=rows_per_second,
@@ -194,6 +212,7 @@ def _keep(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: 
     seconds = dict(trained.seconds)
     with timed(seconds, "save"):
         saved, simple = _save(spec, use_case, training_set, trained)
+        compressed = {small.name: _save_smaller(spec, saved, small, profile) for small, profile in trained.smaller}
     for fitted in trained.engines:
         card = fitted.card
         said = (card.kind, card.validation_auc, card.rounds, len(fitted.history))
@@ -218,6 +237,7 @@ def _keep(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: 
             "model_sha256": saved.sha256,
             "baseline": f"{spec.output}/{BASELINE}",
             "baseline_sha256": simple.sha256,
+            "compressed": compressed,
             "training_set_sha256": training_set.sha256,
             "world_size": spec.world_size,
             "external_memory": any(fitted.external_memory for fitted in trained.engines),
@@ -325,6 +345,30 @@ def _save(
         model.save(f"{spec.output}/{MODEL}", card, [fitted.member for fitted in trained.engines], text),
         model.save(f"{spec.output}/{BASELINE}", simple, [trained.simple], text),
     )
+
+
+def _save_smaller(spec: JobSpec, full: model.TabularModel, small: Small, predictions: Profile) -> dict[str, Any]:
+    """Write a smaller model beside the whole one; what the result says of it."""
+    card = replace(
+        full.card,
+        members=small.cards,
+        calibrator=small.ensemble.calibrator,
+        validation_auc=small.ensemble.validation_auc,
+    )
+    profile = Profile.from_json(full.profile).with_column(PREDICTION, predictions.columns[PREDICTION])
+    saved = model.save(f"{spec.output}/{MODEL}-{small.name}", card, small.members, profile.to_json())
+    bytes_of, full_bytes = (sum(sizes(members).values()) for members in (small.members, full.members))
+    said = (small.name, card.validation_auc, bytes_of, full_bytes, small.rows_per_second, small.full_rows_per_second)
+    log.info("%s: validation AUC %.4f, %d bytes instead of %d, %.0f rows/s instead of %.0f", *said)
+    return {
+        "model": f"{spec.output}/{MODEL}-{small.name}",
+        "model_sha256": saved.sha256,
+        "bytes": bytes_of,
+        "full_bytes": full_bytes,
+        "rows_per_second": small.rows_per_second,
+        "full_rows_per_second": small.full_rows_per_second,
+        "validation_auc": card.validation_auc,
+    }
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.results import finished_result
 from nightjar.monitoring.profile import ProfiledColumn
-from nightjar.training.recipe import Recipe
+from nightjar.registry import models
+from nightjar.training.recipe import Base, Recipe
 from nightjar.training.training_set import (
     PROFILE_FILE,
     DayCount,
@@ -91,13 +92,14 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         [day.count for day in days], use_case.training, use_case.gate, where=f"labels/{use_case.name} of {_asked(spec)}"
     )
     training_days = set(splits["train"].days)
+    base, of_base = _base(spec, use_case)
     training_set = TrainingSet(
         use_case=use_case.name,
         tables=versions,
         key=use_case.key,
         features=use_case.features,
-        categories=_vocabularies([day for day in days if day.count.day in training_days], use_case),
-        recipe=Recipe.of(use_case),
+        categories=_vocabularies([day for day in days if day.count.day in training_days], use_case, of_base),
+        recipe=Recipe.of(use_case, base),
         **splits,
     )
     nights = [night_of(day) for day in splits["train"].days]
@@ -202,12 +204,32 @@ def _check_unique(spec: JobSpec, use_case: UseCase, version: int, days: Sequence
         )
 
 
-def _vocabularies(days: Sequence[_Day], use_case: UseCase) -> dict[str, tuple[str, ...]]:
-    return {
-        feature.name: tuple(sorted({value for day in days for value in day.categories[feature.name]}))
-        for feature in use_case.features
-        if feature.kind == "categorical"
-    }
+def _base(spec: JobSpec, use_case: UseCase) -> tuple[Base | None, Mapping[str, Sequence[str]]]:
+    """The version that training goes on from, put into the lake, and its vocabularies; none where it begins anew."""
+    declared = use_case.training.warm_start
+    if declared is None:
+        return None, {}
+    version = models.resolve(use_case.name, declared.version) if declared.version else models.champion(use_case.name)
+    if version is None:
+        log.warning("WARNING %s has no champion to go on from: this training begins anew", use_case.name)
+        return None, {}
+    model, uri = models.ship(version, spec.lake)
+    log.info("training goes on from version %s, at %s", version.version, uri)
+    base = Base(version=version.version, sha256=version.sha256, frozen_layers=declared.frozen_layers)
+    return base, model.card.categories
+
+
+def _vocabularies(
+    days: Sequence[_Day], use_case: UseCase, of_base: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """The values of each category, sorted; those that training's base knows come first, in its order."""
+    found = {}
+    for feature in use_case.features:
+        if feature.kind == "categorical":
+            known = of_base.get(feature.name, ())
+            new = {value for day in days for value in day.categories[feature.name]}.difference(known)
+            found[feature.name] = (*known, *sorted(new))
+    return found
 
 
 if __name__ == "__main__":

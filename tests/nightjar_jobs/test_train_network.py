@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -15,7 +16,9 @@ import pytest
 
 from nightjar.contracts.training import Boosting, Engine, Network
 from nightjar.lake import delta, files
-from nightjar.training.model import TabularModel
+from nightjar.monitoring.profile import Profile
+from nightjar.training.model import TabularModel, download
+from nightjar.training.recipe import Base
 from nightjar.training.training_set import TrainingSet, training_set_uri
 
 pytestmark = pytest.mark.e2e
@@ -41,7 +44,7 @@ def both(training_lake: Path) -> Any:
     from tests.nightjar_jobs.conftest import Run
 
     run = Run(training_lake, "both-engines")
-    freeze(run)
+    freeze(run, compression=("int8", "pruned", "distilled"))
     assert run("train").status == "succeeded", run.result("train").error
     return run
 
@@ -66,6 +69,25 @@ def test_two_ranks_train_two_engines_into_one_model_that_predicts(both: Any) -> 
     assert np.corrcoef(*apart)[0, 1] > 0.5
 
 
+def test_smaller_models_are_whole_model_folders_of_their_own(both: Any) -> None:
+    full, compressed = model_of(both), both.result("train").values["compressed"]
+    assert set(compressed) == {"int8", "pruned", "distilled"}
+    matrix = np.random.default_rng(1).normal(size=(300, len(full.card.features))).astype(np.float32)
+    for name, said in compressed.items():
+        small = TabularModel.load(said["model"], sha256=said["model_sha256"])
+        assert said["model"].endswith(f"/model-{name}")
+        assert small.card.validation_auc == said["validation_auc"] > 0.6
+        assert said["rows_per_second"] > 0 < said["full_rows_per_second"]
+        files_of = {key: len(data) for member in small.members for key, data in member.content().items()}
+        assert said["bytes"] == sum(files_of.values())
+        assert small.card.features == full.card.features
+        assert small.predict_matrix(matrix).shape == (300,)
+        assert Profile.from_json(small.profile).columns["prediction"].rows == 1015
+    assert compressed["int8"]["bytes"] < compressed["int8"]["full_bytes"]
+    distilled = TabularModel.load(compressed["distilled"]["model"])
+    assert [member.kind for member in distilled.card.members] == ["boosting"]
+
+
 def launched_until(run: Any, said: str, victims: tuple[int, ...]) -> list[str]:
     """Train, and kill ranks -9 when rank 0 says so; its lines."""
     launched = run.launch("train")
@@ -87,7 +109,7 @@ def launched_until(run: Any, said: str, victims: tuple[int, ...]) -> list[str]:
 
 def test_a_training_killed_while_the_network_learns_ends_with_the_same_bytes(both: Any, new_run: MakeRun) -> None:
     run = new_run("network-killed")
-    freeze(run)
+    freeze(run, compression=("int8", "pruned", "distilled"))
     for said, victims in (("network: round 1 of", (1,)), ("checkpoint after round 3", (0, 1)), ("network: go", (0,))):
         launched_until(run, said, victims)
         result = run.result("train")
@@ -113,3 +135,16 @@ def test_a_loss_that_is_no_number_is_the_same_error_on_all_ranks(new_run: MakeRu
     assert (result.status, result.error_kind) == ("failed", "training")
     assert "is no number in epoch" in result.error
     assert any("is no number in epoch" in line for line in launched.ranks.tail(1))
+
+
+def test_two_ranks_go_on_from_a_version_of_the_lake(both: Any, new_run: MakeRun) -> None:
+    run = new_run("warm")
+    base = both.result("train").values
+    frozen = freeze(run, base=Base(version="1", sha256=base["model_sha256"], frozen_layers=1))
+    download(base["model"], Path(run.lake, "models", frozen.use_case, base["model_sha256"]))
+    result = run("train")
+    assert result.status == "succeeded", result.error
+    old, new = model_of(both), model_of(run)
+    assert new.card.members[0].rounds == old.card.members[0].rounds + 30
+    histories = [json.loads(files.read_text(f"{r.spec('train').output}/history.json"))["network"] for r in (both, run)]
+    assert histories[1][0] > histories[0][0] + 0.05

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,11 +14,16 @@ from deltalake import write_deltalake
 from nightjar.contracts.errors import ContractError, RowCountError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.tables import Column
-from nightjar.contracts.training import Training
+from nightjar.contracts.training import Training, WarmStart
 from nightjar.contracts.use_case import Feature, Gate, UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profile import Profile
+from nightjar.registry import models
 from nightjar.runner import run_program
+from nightjar.training import model
+from nightjar.training.calibration import Calibrator
+from nightjar.training.model import ModelCard
+from nightjar.training.recipe import Base
 from nightjar.training.training_set import TrainingSet
 from nightjar_spark.freeze_training_set import freeze
 
@@ -159,3 +165,44 @@ def test_no_labels_and_too_few_rows_are_clear_errors(spark: SparkSession, filled
     assert "2014-01-01 to 2014-02-01" in caught.value.where
     with pytest.raises(TrainingError, match="train split has 0 labelled rows"):
         freeze(spark, _spec(filled), replace(USE_CASE, training=Training(holdout_days=5, validation_days=1)))
+
+
+def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
+    spark: SparkSession, filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = ModelCard(
+        use_case="tiny",
+        features=USE_CASE.features,
+        categories={"carrier": ("X2", "OO", "UA")},
+        label="late",
+        prediction="probability",
+        members=(),
+        calibrator=Calibrator(),
+        threshold=None,
+        seed=1,
+        world_size=1,
+        validation_auc=0.7,
+        tables={},
+    )
+    saved = model.save(f"{tmp_path}/cached", card, [], "{}")
+    champion = models.ModelVersion(name="tiny", version="4", sha256=saved.sha256, run_id="r")
+    # MLflow is not here: what it would say, and what it would have sent
+    monkeypatch.setattr(models, "champion", lambda name: champion if name == "tiny" else None)
+    monkeypatch.setattr(models, "cached", lambda *_: tmp_path / "cached")
+    warm = replace(USE_CASE, training=replace(USE_CASE.training, warm_start=WarmStart(frozen_layers=1)))
+    spec = _spec(filled)
+    freeze(spark, spec, warm)
+    found = TrainingSet.of_run(spec)
+    assert found.categories == {"carrier": ("X2", "OO", "UA", "AA", "X0")}
+    assert found.recipe.base == Base(version="4", sha256=saved.sha256, frozen_layers=1)
+    assert model.TabularModel.load(f"{filled}/models/tiny/{saved.sha256}", sha256=saved.sha256).card == card
+
+
+def test_a_warm_start_without_a_champion_begins_anew_with_a_warning(
+    spark: SparkSession, filled: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(models, "champion", lambda name: None)
+    warm = replace(USE_CASE, training=replace(USE_CASE.training, warm_start=WarmStart()))
+    freeze(spark, _spec(filled), warm)
+    assert "has no champion to go on from" in caplog.text
+    assert TrainingSet.of_run(_spec(filled)).recipe.base is None

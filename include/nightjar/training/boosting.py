@@ -18,11 +18,13 @@ from nightjar.training.early_stopping import best_round, stalled
 from nightjar.training.engine import import_xgboost
 from nightjar.training.fitted import Fitted
 from nightjar.training.member import MemberCard
+from nightjar.training.model import TabularModel
 from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard
 from nightjar.training.training_set import TrainingSet
 from nightjar.training.validation_auc import auc_over_ranks
+from nightjar.training.warm_start import trees_of
 
 
 def boost(
@@ -35,6 +37,7 @@ def boost(
     threads: int,
     checkpoints: Checkpoints | None,
     progress: Progress,
+    base: TabularModel | None = None,
 ) -> Fitted:
     """Train on this rank's shards together with the other ranks.
 
@@ -47,6 +50,7 @@ def boost(
         threads: Threads of this rank.
         checkpoints: Where an earlier try left off, and where this one leaves its own; None keeps none.
         progress: Told of each round.
+        base: Whose trees the first round goes on from; None begins anew. The history is of the rounds after it.
 
     Raises:
         TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
@@ -60,23 +64,27 @@ def boost(
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
     checkpoint = checkpoints.agree(group) if checkpoints else None
     history = list(checkpoint.history) if checkpoint else []
+    trees = trees_of(base) if base else None
+    start = checkpoint.state if checkpoint else trees
     keeper = checkpoints if group.contract.rank == 0 else None
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
             bins = _bins(train, validation, training_set.features, params, scratch)
-            booster = _rounds(bins, params, checkpoint, history, engine, keeper, progress)
+            booster = _rounds(bins, params, start, history, engine, keeper, progress)
+            kept = len(history) if engine.early_stopping_rounds is None else best_round(history) + 1
+            rounds = int(booster.num_boosted_rounds()) - len(history) + kept
+            booster = booster[:rounds]  # a booster of its own, which does not hold on to the matrices
             del bins  # XGBoost removes its own files
     except import_xgboost().core.XGBoostError as error:
         raise group.lost_rank(timeout_seconds=3.0) or _engine_error(error) from error
     booster.set_param({"device": device.CPU, "nthread": threads})  # as scoring will read it
-    rounds = int(booster.num_boosted_rounds())
     used = str(params["device"]).split(":")[0]
     card = MemberCard(
         kind=engine.kind,
         engine=engine_version(),
         params={**decided, "device": used},  # the number of threads changes no byte of the model: it is not part of it
         rounds=rounds,
-        validation_auc=history[rounds - 1],
+        validation_auc=history[kept - 1],
     )
     return Fitted(
         member=BoostedTrees(booster), card=card, history=tuple(history), external_memory=not in_memory, device=used
@@ -100,17 +108,17 @@ def _bins(
 def _rounds(
     bins: tuple[Any, Any],
     params: dict[str, Any],
-    checkpoint: Checkpoint | None,
+    start: bytes | None,
     history: list[float],
     engine: Boosting,
     keeper: Checkpoints | None,
     progress: Progress,
 ) -> Any:
-    """Add rounds, and their AUC to ``history``, until it is enough; return the booster up to the round to keep."""
+    """Add rounds to those of ``start``, and their AUC to ``history``, until it is enough; return the booster."""
     train, validation = bins
-    model_file = bytearray(checkpoint.state) if checkpoint else None
-    booster = import_xgboost().Booster(params, list(bins), model_file=model_file)
+    booster = import_xgboost().Booster(params, list(bins), model_file=bytearray(start) if start else None)
     first = len(history)
+    before = int(booster.num_boosted_rounds()) - first
     progress.start(history, engine.num_rounds)
     while len(history) < engine.num_rounds and not stalled(history, engine.early_stopping_rounds):
         done = len(history)
@@ -118,12 +126,11 @@ def _rounds(
             _restart_sampling(booster)
             if keeper is not None:
                 keeper.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
-        booster.update(train, done)
+        booster.update(train, before + done)
         predictions = booster.predict(validation)
         history.append(auc_over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))
         progress.round_done(history)
-    # a slice is a booster of its own, which does not hold on to the matrices
-    return booster[: len(history) if engine.early_stopping_rounds is None else best_round(history) + 1]
+    return booster
 
 
 def _restart_sampling(booster: Any) -> None:

@@ -7,6 +7,7 @@ from nightjar.training import boosting, network_fit
 from nightjar.training.boosting import boost
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.fitted import Fitted
+from nightjar.training.model import TabularModel
 from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard
@@ -23,6 +24,7 @@ def fit(
     threads: int,
     checkpoints: Checkpoints | None,
     progress: Progress,
+    base: TabularModel | None = None,
 ) -> Fitted:
     """Train ``engine`` on this rank's shards together with the other ranks; see :func:`boost`.
 
@@ -40,6 +42,7 @@ def fit(
             threads=threads,
             checkpoints=checkpoints,
             progress=progress,
+            base=base,
         )
     return boost(
         train,
@@ -50,6 +53,7 @@ def fit(
         threads=threads,
         checkpoints=checkpoints,
         progress=progress,
+        base=base,
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.training import Network
+from nightjar.contracts.use_case import Feature
 from nightjar.training import device, network_rows
 from nightjar.training.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.class_weight import event_weight
@@ -23,15 +24,17 @@ from nightjar.training.engine import require_torch
 from nightjar.training.fitted import Fitted
 from nightjar.training.launch import free_port
 from nightjar.training.member import MemberCard
+from nightjar.training.model import TabularModel
 from nightjar.training.moments import moments
 from nightjar.training.network import Architecture
-from nightjar.training.network_graph import network_of
-from nightjar.training.network_module import build_module, copied_weights, put_weights
+from nightjar.training.network_graph import member_of
+from nightjar.training.network_module import build_module, copied_weights, freeze, put_weights
 from nightjar.training.progress import Progress
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard
 from nightjar.training.training_set import TrainingSet
 from nightjar.training.validation_auc import auc_over_ranks
+from nightjar.training.warm_start import grown, network_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +54,7 @@ def fit_network(
     threads: int,
     checkpoints: Checkpoints | None,
     progress: Progress,
+    base: TabularModel | None = None,
 ) -> Fitted:
     """Train together with the other ranks; arguments as of :func:`nightjar.training.boosting.boost`.
 
@@ -69,9 +73,20 @@ def fit_network(
     used = device.choose(group)
     seed = training_set.recipe.seed
     weight = event_weight(train, group) if training_set.recipe.balance_classes else 1.0
-    architecture = _architecture(train, training_set, engine)
+    values = tuple(
+        len(training_set.categories[feature.name]) if feature.kind == "categorical" else None
+        for feature in training_set.features
+    )
     torch.manual_seed(seed)
-    module = build_module(architecture, engine.dropout).to(used)
+    if base is None:
+        architecture = _architecture(train, training_set.features, values, engine)
+        module = build_module(architecture, engine.dropout)
+    else:
+        architecture, weights = grown(network_of(base), values)
+        module = build_module(architecture, engine.dropout)
+        put_weights(module, weights)
+        freeze(module, training_set.recipe.base.frozen_layers if training_set.recipe.base else 0)
+    module = module.to(used)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in module.parameters() if parameter.requires_grad],
         lr=engine.learning_rate,
@@ -112,7 +127,7 @@ def fit_network(
         validation_auc=history[rounds - 1],
     )
     return Fitted(
-        member=network_of(architecture, best), card=card, history=tuple(history), external_memory=False, device=kind
+        member=member_of(architecture, best), card=card, history=tuple(history), external_memory=False, device=kind
     )
 
 
@@ -133,15 +148,13 @@ def declared(engine: Network) -> dict[str, Any]:
     return {**params, "hidden": list(engine.hidden)}
 
 
-def _architecture(train: Shard, training_set: TrainingSet, engine: Network) -> Architecture:
+def _architecture(
+    train: Shard, features: tuple[Feature, ...], values: tuple[int | None, ...], engine: Network
+) -> Architecture:
     """The layers for these features; moments are of all ranks' training rows."""
     import numpy as np
 
-    means, scales = moments(lambda: (matrix for matrix, _ in train.batches()), training_set.features)
-    values = tuple(
-        len(training_set.categories[feature.name]) if feature.kind == "categorical" else None
-        for feature in training_set.features
-    )
+    means, scales = moments(lambda: (matrix for matrix, _ in train.batches()), features)
     return Architecture(
         values=values,
         widths=tuple(0 if n is None else max(1, min(engine.embedding_width, (n + 1) // 2)) for n in values),

@@ -25,7 +25,7 @@ STEP = ".step"
 _OPSET, _IR = 17, 8  # both from 2022: every ONNX Runtime since reads them
 
 
-def network_of(architecture: Architecture, weights: Weights) -> Network:
+def member_of(architecture: Architecture, weights: Weights) -> Network:
     """The member of these weights."""
     from safetensors.numpy import save
 

@@ -62,7 +62,8 @@ class TrainingSet:
         tables: Delta table name to the version that is read.
         key: Columns that join features and labels.
         features: The model's inputs, in the model's column order.
-        categories: Categorical feature to its vocabulary, sorted; from the training rows only.
+        categories: Categorical feature to its vocabulary, sorted; from the training rows only. Values that a
+            warm start's base knows come first, in its order.
         train: Rows that trees are fitted to.
         validation: Rows that early stopping looks at.
         holdout: Rows that the gate looks at, once.

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import ModelError, TrainingError
 from nightjar.contracts.training import Engine, Network
-from nightjar.training import network
+from nightjar.training import boosted, network
 from nightjar.training.model import TabularModel
+from nightjar.training.network_graph import weights_of
 from nightjar.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_ARCHITECTURE = ("hidden", "embedding_width")
-"""What is declared of a network that its weights depend on."""
+    Weights = Mapping[str, NDArray[np.float32]]
 
 
 def base_uri(lake: str, use_case: str, sha256: str) -> str:
@@ -74,7 +74,11 @@ def _problem_of_engine(model: TabularModel, engine: Engine) -> str:
     params = {member.kind: member.params for member in model.card.members}
     if engine.kind not in params:
         return f"it has no {engine.kind}"
-    wanted = _declared_architecture(engine) if isinstance(engine, Network) else {}
+    wanted: dict[str, Any] = (
+        {"hidden": list(engine.hidden), "embedding_width": engine.embedding_width}
+        if isinstance(engine, Network)
+        else {}
+    )
     other = [
         f"{name} {params[engine.kind][name]}, not {value}"
         for name, value in wanted.items()
@@ -83,19 +87,14 @@ def _problem_of_engine(model: TabularModel, engine: Engine) -> str:
     return f"its network has {' and '.join(other)}" if other else ""
 
 
-def _declared_architecture(engine: Network) -> dict[str, Any]:
-    return {"hidden": list(engine.hidden), "embedding_width": engine.embedding_width}
-
-
-def network_of_base(base: TabularModel) -> network.Network:
+def network_of(base: TabularModel) -> network.Network:
     """The base's network."""
     return next(member for member in base.members if isinstance(member, network.Network))
 
 
-def boosting_of_base(base: TabularModel) -> bytes:
+def trees_of(base: TabularModel) -> bytes:
     """The base's trees, as XGBoost reads them."""
-    kinds = [member.kind for member in base.card.members]
-    return base.members[kinds.index("boosting")].content()["boosting.ubj"]
+    return next(member.content()[boosted.FILE] for member in base.members if isinstance(member, boosted.BoostedTrees))
 
 
 def grown(base: network.Network, values: Sequence[int | None]) -> tuple[network.Architecture, Weights]:
@@ -109,15 +108,9 @@ def grown(base: network.Network, values: Sequence[int | None]) -> tuple[network.
     """
     import numpy as np
 
-    from nightjar.training.network_graph import weights_of
-
     weights = weights_of(base)
     for number, column in enumerate(base.architecture.categorical):
         name = f"embeddings.{number}.weight"
         new = (values[column] or 0) - (base.architecture.values[column] or 0)
         weights[name] = np.concatenate([weights[name], np.repeat(weights[name][:1], new, axis=0)])
     return replace(base.architecture, values=tuple(values)), weights
-
-
-if TYPE_CHECKING:
-    Weights = Mapping[str, NDArray[np.float32]]

@@ -23,7 +23,7 @@ from nightjar.training.engines import engine_version
 from nightjar.training.fitted import Fitted
 from nightjar.training.launch import free_port
 from nightjar.training.network_fit import fit_network
-from nightjar.training.network_graph import network_of, weights_of
+from nightjar.training.network_graph import member_of, weights_of
 from nightjar.training.network_module import build_module, put_weights
 from nightjar.training.progress import Progress, Report
 from nightjar.training.rendezvous import Group, LaunchContract
@@ -150,7 +150,7 @@ def test_a_member_of_its_files_answers_the_same_and_the_graph_is_made_anew_to_th
     loaded = network.load(content)
     matrix = rows(100, 7)
     assert (loaded.predict(matrix, threads=1) == fitted.member.predict(matrix, threads=1)).all()
-    assert network_of(loaded.architecture, weights_of(loaded)).content() == content
+    assert member_of(loaded.architecture, weights_of(loaded)).content() == content
 
 
 class _Killed(Exception):

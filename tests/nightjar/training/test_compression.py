@@ -1,0 +1,113 @@
+"""Smaller models: really smaller, still right, and valid parts of a model folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.nightjar.training.test_network import SMALL, TRAINING_SET, group, rows, shard
+
+from nightjar.contracts.training import Boosting
+from nightjar.evaluation.metrics import auc
+from nightjar.training import network
+from nightjar.training.compression import compress, int8, pruned, sizes
+from nightjar.training.engines import fit
+from nightjar.training.ensemble import combine
+from nightjar.training.fitted import Fitted
+from nightjar.training.member import Member
+from nightjar.training.network_graph import STEP, weights_of
+from nightjar.training.progress import Progress
+
+ENGINES = (
+    Boosting(params={"max_depth": 7, "eta": 0.02}, num_rounds=120, early_stopping_rounds=None),
+    replace(SMALL, hidden=(64, 32), epochs=6),
+)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[Fitted, ...]:
+    return tuple(
+        fit(
+            engine,
+            shard(2400, 1),
+            shard(600, 2),
+            TRAINING_SET,
+            group=group(),
+            threads=1,
+            checkpoints=None,
+            progress=Progress(engine.kind, 2400, lambda _: None, lambda *_: None),
+        )
+        for engine in ENGINES
+    )
+
+
+@pytest.fixture(scope="module")
+def full(fitted: tuple[Fitted, ...]) -> network.Network:
+    member = fitted[1].member
+    assert isinstance(member, network.Network)
+    return member
+
+
+def auc_of(member: Member) -> float:
+    said = [(labels, member.predict(matrix, threads=1)) for matrix, labels in shard(2000, 4).batches()]
+    labels, answers = (np.concatenate(parts) for parts in zip(*said, strict=True))
+    return auc(labels.astype(np.float64), answers)
+
+
+def test_eight_bits_are_a_third_and_answer_nearly_the_same(full: network.Network) -> None:
+    small = int8(full)
+    matrix = rows(1000, 5)
+    assert np.abs(small.predict(matrix, threads=1) - full.predict(matrix, threads=1)).max() < 0.05
+    assert auc_of(small) == pytest.approx(auc_of(full), abs=0.01)
+    assert len(small.weights) < 0.45 * len(full.weights)
+    restored, weights = weights_of(small), weights_of(full)
+    assert set(restored) == set(weights)
+    assert not any(name.endswith(STEP) for name in restored)
+    assert max(np.abs(restored[name] - weights[name]).max() for name in weights) < 0.03
+
+
+def test_half_the_units_are_gone_and_the_rest_still_knows(full: network.Network) -> None:
+    small = pruned(full)
+    assert small.architecture.hidden == (32, 16)
+    assert len(small.weights) < 0.5 * len(full.weights)
+    assert 0.6 < auc_of(small) <= auc_of(full) + 0.01
+    matrix = rows(1000, 5)
+    none = pruned(full, share=0.0)
+    assert np.abs(none.predict(matrix, threads=1) - full.predict(matrix, threads=1)).max() < 1e-6
+    assert pruned(full, share=0.999).architecture.hidden == (1, 1)
+
+
+@pytest.mark.parametrize("make", [int8, pruned])
+def test_a_smaller_network_is_a_member_like_any_other(full: network.Network, make: object) -> None:
+    small: network.Network = make(full)  # type: ignore[operator]
+    loaded = network.load(small.content())
+    matrix = rows(network.BLOCK + 40, 6)
+    matrix[3, 1] = 1e6  # an outlier, whose row alone it concerns
+    whole = loaded.predict(matrix, threads=1)
+    assert (whole == small.predict(matrix, threads=2)).all()
+    alone = np.concatenate([loaded.predict(matrix[i : i + 1], threads=1) for i in range(40)])
+    assert (alone == whole[:40]).all()
+
+
+def test_what_the_recipe_names_is_made_and_judged(fitted: tuple[Fitted, ...]) -> None:
+    recipe = replace(TRAINING_SET.recipe, compression=("int8", "pruned", "distilled"))
+    members = [each.member for each in fitted]
+    validation = shard(600, 2)
+    ensemble = combine(members, validation, recipe, threads=1)
+    named = replace(TRAINING_SET, recipe=recipe)
+    found = compress(fitted, ensemble, shard(2400, 1), validation, named, group=group(), threads=1)
+    assert [small.name for small in found] == ["int8", "pruned", "distilled"]
+    whole = sum(sizes(tuple(members)).values())
+    for small in found:
+        assert sum(sizes(small.members).values()) < whole
+        assert small.ensemble.validation_auc > ensemble.validation_auc - 0.06
+        assert small.rows_per_second > 0 < small.full_rows_per_second
+        assert small.cards[-1].params["compression"] == small.name
+    student = found[2]
+    assert [card.kind for card in student.cards] == ["boosting"]
+    assert student.cards[0].rounds == 60
+    matrix = rows(1000, 5)
+    taught = student.members[0].predict(matrix, threads=1)
+    teacher = np.mean([member.predict(matrix, threads=1) for member in members], axis=0)
+    assert np.corrcoef(taught, teacher)[0, 1] > 0.9

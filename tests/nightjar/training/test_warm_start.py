@@ -1,0 +1,166 @@
+"""Going on from a registered version: what is kept, what is frozen, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.nightjar.training.test_network import FEATURES, SMALL, TRAINING_SET, group, rows, shard
+
+from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.training import Boosting, Engine
+from nightjar.contracts.use_case import Feature
+from nightjar.training import network
+from nightjar.training.calibration import Calibrator
+from nightjar.training.checkpoint import Checkpoints
+from nightjar.training.compression import int8, pruned
+from nightjar.training.engines import fit
+from nightjar.training.fitted import Fitted
+from nightjar.training.model import ModelCard, TabularModel, save
+from nightjar.training.network_graph import weights_of
+from nightjar.training.progress import Progress
+from nightjar.training.recipe import Base
+from nightjar.training.training_set import TrainingSet
+from nightjar.training.warm_start import base_uri, load_base
+
+TREES = Boosting(params={"max_depth": 3, "subsample": 0.7}, num_rounds=12, checkpoint_every_rounds=5)
+NET = replace(SMALL, epochs=3)
+ENGINES = (TREES, NET)
+
+
+def trained(engine: Engine, found: TrainingSet, base: TabularModel | None = None, place: Path | None = None) -> Fitted:
+    return fit(
+        engine,
+        shard(1200, 3),
+        shard(600, 2),
+        found,
+        group=group(),
+        threads=1,
+        checkpoints=Checkpoints(place=str(place), training={}) if place else None,
+        progress=Progress(engine.kind, 1200, lambda _: None, lambda *_: None),
+        base=base,
+    )
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture(scope="module")
+def base(lake: str) -> TabularModel:
+    """A version whose files are in the lake."""
+    fitted = [trained(engine, TRAINING_SET) for engine in ENGINES]
+    card = ModelCard(
+        use_case="test",
+        features=FEATURES,
+        categories=TRAINING_SET.categories,
+        label="late",
+        prediction="probability",
+        members=tuple(f.card for f in fitted),
+        calibrator=Calibrator(),
+        threshold=None,
+        seed=1,
+        world_size=1,
+        validation_auc=0.7,
+        tables={},
+    )
+    members = [f.member for f in fitted]
+    sha256 = save(f"{lake}/other", card, members, "{}").sha256
+    return save(base_uri(lake, "test", sha256), card, members, "{}")
+
+
+def going_on(base: TabularModel, *, layers: int = 0, features: tuple[Feature, ...] = FEATURES) -> TrainingSet:
+    """A training set that goes on from ``base``, with one more carrier."""
+    recipe = replace(
+        TRAINING_SET.recipe, engines=ENGINES, base=Base(version="3", sha256=base.sha256, frozen_layers=layers)
+    )
+    categories = {**TRAINING_SET.categories, "carrier": ("AA", "B6", "DL", "UA", "WN")}
+    return replace(TRAINING_SET, features=features, categories=categories, recipe=recipe)
+
+
+def test_trees_are_added_to_those_of_the_base(base: TabularModel, lake: str, tmp_path: Path) -> None:
+    found = going_on(base)
+    loaded = load_base(lake, found)
+    fitted = trained(TREES, found, loaded)
+    before = base.card.members[0].rounds
+    kept = int(np.argmax(fitted.history)) + 1
+    assert len(fitted.history) == 12
+    assert fitted.card.rounds == before + kept == fitted.member.booster.num_boosted_rounds()  # type: ignore[attr-defined]
+    assert fitted.card.validation_auc == max(fitted.history)
+    matrix = rows(200, 8)
+    of_base = fitted.member.booster[:before].inplace_predict(matrix)  # type: ignore[attr-defined]
+    assert (of_base == base.members[0].predict(matrix, threads=1)).all()
+    # a shorter training stands for one that was killed
+    trained(replace(TREES, num_rounds=7), found, loaded, tmp_path)
+    assert trained(TREES, found, loaded, tmp_path).member.content() == fitted.member.content()
+
+
+def test_a_network_begins_with_the_base_s_weights_and_leaves_the_frozen_ones(base: TabularModel, lake: str) -> None:
+    found = going_on(base, layers=1)
+    fitted = trained(NET, found, load_base(lake, found))
+    assert isinstance(fitted.member, network.Network)
+    assert isinstance(base.members[1], network.Network)
+    old, new = weights_of(base.members[1]), weights_of(fitted.member)
+    carriers = new["embeddings.0.weight"]
+    assert (carriers[:5] == old["embeddings.0.weight"]).all()
+    assert (carriers[5] == carriers[0]).all()  # the new carrier begins as the unknown, and is frozen too
+    for name in ("embeddings.1.weight", "hidden.0.weight", "hidden.0.bias", "norms.0.weight"):
+        assert (new[name] == old[name]).all()
+    assert (new["hidden.1.weight"] != old["hidden.1.weight"]).any()
+    assert fitted.member.architecture.means == base.members[1].architecture.means
+    assert fitted.history[0] > trained(NET, TRAINING_SET).history[0]
+
+
+def test_nothing_is_frozen_unless_it_is_asked_for(base: TabularModel, lake: str) -> None:
+    found = going_on(base)
+    fitted = trained(NET, found, load_base(lake, found))
+    assert isinstance(fitted.member, network.Network)
+    assert isinstance(base.members[1], network.Network)
+    old, new = weights_of(base.members[1]), weights_of(fitted.member)
+    assert all((new[name][: len(old[name])] != old[name]).any() for name in old)
+
+
+@pytest.mark.parametrize("make", [int8, pruned])
+def test_a_version_that_was_made_smaller_can_be_gone_on_from(
+    base: TabularModel, lake: str, make: Callable[[network.Network], network.Network]
+) -> None:
+    assert isinstance(base.members[1], network.Network)
+    members = (base.members[0], make(base.members[1]))
+    sha256 = save(f"{lake}/smaller", base.card, members, "{}").sha256
+    save(base_uri(lake, "test", sha256), base.card, members, "{}")
+    found = going_on(replace(base, sha256=sha256))
+    fitted = trained(NET, found, load_base(lake, found))
+    assert isinstance(fitted.member, network.Network)
+    assert fitted.member.architecture.hidden == members[1].architecture.hidden
+    assert max(fitted.history) > 0.7
+
+
+def test_without_a_base_training_begins_anew(lake: str) -> None:
+    assert load_base(lake, TRAINING_SET) is None
+
+
+def test_a_base_that_does_not_fit_is_refused_saying_what_differs(base: TabularModel, lake: str) -> None:
+    fits = going_on(base)
+    wider = replace(fits.recipe, engines=(TREES, replace(NET, hidden=(32, 8))))
+    other = {
+        "does not begin with the base's 4 values": replace(
+            fits, categories={**fits.categories, "carrier": ("WN", "AA", "B6", "DL", "UA")}
+        ),
+        r"other features \(noise\)": going_on(base, features=FEATURES[:3]),
+        r"its network has hidden \[16, 8\], not \[32, 8\]": replace(fits, recipe=wider),
+        "cannot be loaded": replace(
+            fits, recipe=replace(fits.recipe, base=Base(version="3", sha256="0" * 64, frozen_layers=0))
+        ),
+    }
+    for said, found in other.items():
+        with pytest.raises(TrainingError, match=said) as caught:
+            load_base(lake, found)
+        assert "version 3 of test" in caught.value.where
+    trees_alone = save(f"{lake}/trees", replace(base.card, members=base.card.members[:1]), base.members[:1], "{}")
+    save(base_uri(lake, "test", trees_alone.sha256), trees_alone.card, trees_alone.members, "{}")
+    with pytest.raises(TrainingError, match="it has no network"):
+        load_base(lake, going_on(trees_alone))
