@@ -62,7 +62,7 @@ class KubernetesBackend:
         return self._job_name
 
     def conclude(self, spec: JobSpec, job_name: str, outcome: Outcome, *, last_try: bool) -> JobResult:
-        """The result of a Job that has ended; a failed one is written, and told to the ledger, where the program has not.
+        """The result of a Job that has ended; a failed one is written, also to the ledger, where it was not.
 
         A Job that nobody can see is left running for the next try to attach to, where there is one.
 
