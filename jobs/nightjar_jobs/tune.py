@@ -6,10 +6,10 @@ import logging
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
@@ -112,6 +112,7 @@ class _Worker:
         started, params = time.time(), study.params(trial)
         engine, aucs = study.engine.with_params(params), []
         state: State = "FINISHED"
+        log.info("%s: trial %d begins: %s", engine.kind, trial.number, _said(params))
         try:
             for auc in cross_validate(engine, self.folds, self.training_set, group=self.group, threads=self.threads):
                 aucs.append(auc)
@@ -144,16 +145,18 @@ def _say(study: EngineStudy, number: int, tried: ToldTrial, seconds: Sequence[fl
         tried.state.lower(),
         len(tried.aucs),
         tuning.folds,
-        ", ".join(
-            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in tried.params.items()
-        ),
+        _said(tried.params),
         f"{fmean(tried.aucs):.4f}" if tried.aucs else "none",
         "none" if best is None else f"{best:.4f}",
         over,
         tuning.trials,
         left,
     )
+
+
+def _said(params: Mapping[str, Any]) -> str:
+    said = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in params.items()}
+    return ", ".join(f"{name} {value}" for name, value in said.items())
 
 
 if __name__ == "__main__":

@@ -110,9 +110,10 @@ class Deployment:
 
     def task(self, try_number: int = 1, *, max_tries: int = 2, world_size: int = 2, **more: Any) -> Task:
         resources = more.pop("resources", Resources(cpus=1, memory_gib=2))
+        map_index = more.pop("map_index", -1)
         use_case = replace(USE_CASE, training=replace(USE_CASE.training, resources=resources))
         operator = TrainingProgramOperator(use_case=use_case, program="train", world_size=world_size, **more)
-        return Task(operator, self, try_number, max_tries)
+        return Task(operator, self, try_number, max_tries, map_index)
 
     def result(self) -> JobResult:
         return JobResult.from_json(Path(self.lake, "_runs/flight_delay_training/r-1/train/result.json").read_text())
@@ -126,7 +127,12 @@ class Task:
     """One try of one task, run as Airflow runs it: execute, trigger, resume, each from what was serialised."""
 
     def __init__(
-        self, operator: TrainingProgramOperator, deployment: Deployment, try_number: int, max_tries: int
+        self,
+        operator: TrainingProgramOperator,
+        deployment: Deployment,
+        try_number: int,
+        max_tries: int,
+        map_index: int,
     ) -> None:
         self.operator = operator
         self.deployment = deployment
@@ -139,7 +145,7 @@ class Task:
         )
         params = {"interval_start": None, "interval_end": None, "force": False}
         dag = SimpleNamespace(params=params)
-        ti = SimpleNamespace(task_id="train", map_index=-1, try_number=try_number, max_tries=max_tries)
+        ti = SimpleNamespace(task_id="train", map_index=map_index, try_number=try_number, max_tries=max_tries)
         self.context: Any = {"dag_run": run, "dag": dag, "params": params, "ti": ti, "outlet_events": {}}
         self.deferred: TaskDeferred | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from datetime import timedelta
 from types import SimpleNamespace
@@ -93,6 +94,23 @@ def test_the_ranks_get_the_launch_contract_and_nothing_of_the_workers_environmen
     assert second["NIGHTJAR_CHECKPOINTS"] == "/checkpoints"
     assert second["AWS_SECRET_ACCESS_KEY"] == "s3cr3t"
     assert "AIRFLOW_HOME" not in second
+
+
+def test_instances_of_a_mapped_task_have_a_job_and_a_result_each(deployment: Any) -> None:
+    deployment.image("""
+        if rank == 0:
+            finish(metrics={"index": float(spec.map_index)})
+    """)
+    tasks = [deployment.task(map_index=index) for index in (0, 1)]
+    for task in tasks:
+        task.defer()
+    events = [task.wait() for task in tasks]
+    summaries = [task.resume(event) for task, event in zip(tasks, events, strict=True)]
+    assert [summary["metrics"]["index"] for summary in summaries] == [0, 1]
+    assert len({job["metadata"]["name"] for job in deployment.cluster.jobs()}) == 2
+    folder = f"{deployment.lake}/_runs/flight_delay_training/r-1"
+    assert all(os.path.exists(f"{folder}/train-{index}/result.json") for index in (0, 1))
+    _no_orphans(deployment)
 
 
 def test_no_secret_leaves_with_the_trigger(deployment: Any) -> None:

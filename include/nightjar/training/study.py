@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError, UnreachableError
@@ -27,7 +26,7 @@ STARTUP_TRIALS = 5
 """So many trials are completed before any is pruned."""
 
 # What a trial is known by, beside its parameters.
-_WORKER, _DECLARED, _ERROR = "worker", "declared", "error"
+_WORKER, _DECLARED, _ERROR, _PLACE = "worker", "declared", "error", "place"
 # How long to wait for the worker that made the study to queue its first trial.
 _PATIENCE_SECONDS = 10.0
 
@@ -41,8 +40,8 @@ class EngineStudy:
     """One engine's study, as one worker sees it.
 
     A study belongs to a run and a training set: a task that is cleared goes on with it, another frozen set begins anew.
-    Every trial is counted once against the budget, in the order of their numbers; only a trial that its worker left
-    running when it died is not, and its parameters are tried again.
+    Every trial is counted once against the budget, in the order of their numbers; one that its worker left running when
+    it died is not, but another with its parameters, which takes its place.
 
     Args:
         spec: Of the task that looks; its map index is the worker's number.
@@ -71,9 +70,12 @@ class EngineStudy:
         from optuna.trial import TrialState
 
         left = [trial for trial in self._trials(TrialState.RUNNING) if trial.user_attrs.get(_WORKER) == self._worker]
+        counted = {trial.number for trial in self._counted()}
         for trial in left:
+            if trial.number in counted:  # not queued already, by a try that died here
+                declared = {_DECLARED: True} if _DECLARED in trial.user_attrs else {}
+                self._study.enqueue_trial(trial.params, user_attrs={**declared, _PLACE: _place(trial)})
             self._study.tell(trial.number, state=TrialState.FAIL)
-            self._queue(trial.params, declared=_DECLARED in trial.user_attrs)
         return len(left)
 
     @property
@@ -92,7 +94,7 @@ class EngineStudy:
             return None
         trial = self._study.ask()
         trial.set_user_attr(_WORKER, self._worker)
-        if sum(other.number < trial.number for other in self._counted()) >= self.tuning.trials:
+        if sum(_place(other) < _place(trial) for other in self._counted()) >= self.tuning.trials:
             self._study.tell(trial, state=TrialState.FAIL)  # another worker was quicker
             return None
         return trial
@@ -167,13 +169,11 @@ class EngineStudy:
         return self._study.get_trials(deepcopy=False, states=states or None)
 
     def _counted(self) -> list[FrozenTrial]:
-        """All but those that a worker did not come to try."""
+        """One trial a place, its last; but none that was given up untried."""
         from optuna.trial import TrialState
 
-        return [trial for trial in self._trials() if trial.state != TrialState.FAIL or _ERROR in trial.user_attrs]
-
-    def _queue(self, params: Mapping[str, Any], *, declared: bool) -> None:
-        self._study.enqueue_trial(dict(params), user_attrs={_DECLARED: True} if declared else {})
+        of_place = {_place(trial): trial for trial in self._trials()}
+        return [t for t in of_place.values() if t.state != TrialState.FAIL or _ERROR in t.user_attrs]
 
     def _open(self, storage: BaseStorage, name: str) -> Study:
         """Make the study, which one worker alone can, or find it; its first trial is what is declared."""
@@ -191,7 +191,8 @@ class EngineStudy:
         while not self._trials():
             if time.monotonic() >= deadline:  # made here, or by a worker that died before it came to this
                 declared = self.engine.declared()
-                self._queue({name: declared[name] for name in self.engine.space}, declared=True)
+                first = {name: declared[name] for name in self.engine.space}
+                self._study.enqueue_trial(first, user_attrs={_DECLARED: True})
             else:
                 time.sleep(0.05)
         return self._study
@@ -202,6 +203,11 @@ class EngineStudy:
 
         mine = sum(trial.user_attrs.get(_WORKER) == self._worker for trial in self._trials())
         self._study.sampler = optuna.samplers.TPESampler(seed=seed + self._worker + 1000 * mine)
+
+
+def _place(trial: Trial | FrozenTrial) -> int:
+    """Where a trial stands in line: its number, or that of the trial in whose stead it is tried."""
+    return int(trial.user_attrs.get(_PLACE, trial.number))
 
 
 def _suggest(trial: Trial, name: str, span: IntRange | FloatRange | Choice) -> Any:
@@ -240,7 +246,7 @@ def _storage(spec: JobSpec) -> BaseStorage:
         raise ConfigurationError(
             "workers cannot share a study in an object store",
             where=STORAGE,
-            fix="set it to the URL of a database that all workers reach (docs/configuration.md)",
+            fix="set it to the URL of a database that all workers reach, in pods by a Secret (docs/configuration.md)",
         )
     path = f"{spec.run_dir}/{JOURNAL_FILE}"
     with files.explained(path):

@@ -116,7 +116,8 @@ class TrainingSet:
         Raises:
             TrainingError: when the run has frozen none, or a stage has left none or one of other rows.
         """
-        return _last(_stages_of(spec), spec)
+        frozen = _read(spec, FREEZE_TASK)
+        return _left(spec, frozen, _stages(frozen.recipe)[-1])
 
     @classmethod
     def before(cls, spec: JobSpec, stage: str) -> TrainingSet:
@@ -125,14 +126,15 @@ class TrainingSet:
         Raises:
             TrainingError: as :meth:`of_run`, and when the frozen recipe does not ask for this stage.
         """
-        stages = _stages_of(spec)
+        frozen = _read(spec, FREEZE_TASK)
+        stages = _stages(frozen.recipe)
         if stage not in stages:
             raise TrainingError(
                 f"this run was frozen before the use case asked for {stage}",
                 where=training_set_uri(spec),
                 fix=f"clear the task {FREEZE_TASK} of this run, with all that follow it, and with force",
             )
-        return _last(stages[: stages.index(stage)], spec)
+        return _left(spec, frozen, stages[stages.index(stage) - 1])
 
 
 def training_set_uri(spec: JobSpec, stage: str = FREEZE_TASK) -> str:
@@ -140,28 +142,29 @@ def training_set_uri(spec: JobSpec, stage: str = FREEZE_TASK) -> str:
     return f"{spec.run_dir}/{stage}/{FILE}"
 
 
-def _stages_of(spec: JobSpec) -> list[str]:
-    """The tasks of this run that leave a training set each, in their order.
+def _stages(recipe: Recipe) -> list[str]:
+    """The tasks that leave a training set each, in their order, as the frozen recipe asks for them.
 
     What a stage has done it takes off the recipe that it passes on, so that a set which is final (a registered one)
     asks for no stage, wherever it is trained.
     """
-    recipe = _read(spec, FREEZE_TASK).recipe
     select = [SELECT_TASK] if recipe.selection else []
     choose = [CHOOSE_TASK] if recipe.tuning else []
     return [FREEZE_TASK, *select, *choose]
 
 
-def _last(stages: Sequence[str], spec: JobSpec) -> TrainingSet:
-    """What the last of the stages has left, which must be of the rows that are frozen now."""
-    frozen, last = _read(spec, FREEZE_TASK), _read(spec, stages[-1])
-    if last.rows != frozen.rows:
+def _left(spec: JobSpec, frozen: TrainingSet, stage: str) -> TrainingSet:
+    """What a stage has left, which must be of the rows that are frozen now."""
+    if stage == FREEZE_TASK:
+        return frozen
+    left = _read(spec, stage)
+    if left.rows != frozen.rows:
         raise TrainingError(
-            f"{stages[-1]} has left a training set of other rows than this run has frozen since",
-            where=training_set_uri(spec, stages[-1]),
-            fix=f"clear the task {stages[1]} of this run with all that follow it",
+            f"{stage} has left a training set of other rows than this run has frozen since",
+            where=training_set_uri(spec, stage),
+            fix=f"clear the task {_stages(frozen.recipe)[1]} of this run with all that follow it",
         )
-    return last
+    return left
 
 
 def _read(spec: JobSpec, stage: str) -> TrainingSet:

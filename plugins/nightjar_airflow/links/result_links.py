@@ -72,6 +72,7 @@ _MLFLOW = (MlflowRunLink(), MlflowModelLink())
 _OF_PROGRAM: dict[str, tuple[ResultLink, ...]] = {
     "validate_features": (DataDocsLink(),),
     "report_drift": (ReportLink(),),
+    "choose_params": (MlflowRunLink(),),
     "register": _MLFLOW,
     "gate": _MLFLOW,
     "promote": _MLFLOW,

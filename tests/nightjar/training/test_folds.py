@@ -22,11 +22,10 @@ days_with_holes = st.sets(st.integers(0, 200), min_size=1, max_size=80).map(
 def test_folds_train_on_the_past_alone_and_validate_the_tail(days: list[date], folds: int, gap_days: int) -> None:
     try:
         chain = forward_chain(days, folds=folds, gap_days=gap_days, where="here")
-    except TrainingError as error:
+    except TrainingError:
         size = len(days) // (folds + 1)
         kept = [day for day in days if size and day < days[-size * folds] - timedelta(days=gap_days)]
         assert not kept, "refused only where a fold would have nothing to train or to validate"
-        assert error.how_many == len(days)
         return
     assert len(chain) == folds
     for fold in chain:
