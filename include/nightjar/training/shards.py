@@ -60,6 +60,7 @@ class Shard:
 
     @property
     def batch_count(self) -> int:
+        """Batches held."""
         return len(self._sizes)
 
     def batches(self, order: Sequence[int] | None = None) -> Iterator[Batch]:
