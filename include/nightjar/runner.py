@@ -31,7 +31,6 @@ def run_program(
     started = time.monotonic()
     try:
         result = program(spec)
-        log.info(result.summary())
     except NightjarError as error:
         log.debug("traceback", exc_info=True)
         result = JobResult(status="failed", error=str(error), error_kind=error.kind, retryable=error.retryable)
@@ -42,6 +41,8 @@ def run_program(
     result = replace(result, spec_fingerprint=spec.fingerprint, seconds=seconds)
     if result.status == "failed":
         _to_ledger(spec, result)
+    else:
+        log.info(result.summary())
     before_result()
     files.write_text(f"{spec.output}/result.json", result.to_json())
     return result

@@ -19,6 +19,7 @@ from nightjar.registry import models, tracking
 from nightjar.training.boosted import FILE as BOOSTER_FILE
 from nightjar.training.launch import LocalRanks
 from nightjar.training.model import TabularModel, read_sums
+from nightjar.training.network import WEIGHTS_FILE
 from nightjar.training.training_set import FILE, PROFILE_FILE, TrainingSet, night_of, training_set_uri
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,13 @@ def reproduce(use_case: str, version: str) -> Reproduction:
 
     Raises:
         ModelError: when there is no such version, or its run lacks what it was trained on.
-        TrainingError: when it cannot be trained again (a vacuumed Delta version), or the trees differ.
+        TrainingError: when it cannot be trained again (a vacuumed Delta version), or what the engines made differs.
         UnreachableError: when MLflow or the lake does not answer.
     """
     registered = models.resolve(use_case, version)
     model = models.fetch(registered)
+    # a network's weights depend on the number of threads, and its card has it; trees do not
+    threads = [member.params["threads"] for member in model.card.members if "threads" in member.params]
     training_set = _training_set(registered)
     spec = JobSpec(
         program="train",
@@ -67,16 +70,17 @@ def reproduce(use_case: str, version: str) -> Reproduction:
         lake=Settings.from_environment().lake,
         params={"force": True},
         world_size=model.card.world_size,
-        threads_per_rank=max(1, len(os.sched_getaffinity(0)) // model.card.world_size),
+        threads_per_rank=threads[0] if threads else max(1, len(os.sched_getaffinity(0)) // model.card.world_size),
     )
     again = _train(spec, training_set, model.profile)
     sums = [read_sums(uri) for uri in (str(models.cached(registered)), again)]
     reproduction = Reproduction(version=registered, sha256={name: (sums[0][name], sums[1][name]) for name in sums[0]})
-    if BOOSTER_FILE in reproduction.differing:
-        there, here = reproduction.sha256[BOOSTER_FILE]
+    engines = {BOOSTER_FILE: "trees", WEIGHTS_FILE: "network's weights"}
+    if wrong := [name for name in engines if name in reproduction.differing]:
+        there, here = reproduction.sha256[wrong[0]]
         then, now = registered.tags.get("nightjar.git_commit"), Settings.from_environment().git_commit
         raise TrainingError(
-            f"the trees are not those of version {registered.version}: SHA-256 {here}, not {there}",
+            f"the {engines[wrong[0]]} are not those of version {registered.version}: SHA-256 {here}, not {there}",
             where=again,
             how_many=len(reproduction.differing),
             fix=f"compare what trained: {model.card.engine} at commit {then} then, "
@@ -122,7 +126,7 @@ def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> str:
 
 
 def main() -> int:
-    """Print file by file whether it is the same; return 0 when the trees are."""
+    """Print file by file whether it is the same; return 0 when what the engines made is."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("use-case", "version"):

@@ -91,7 +91,7 @@ def compress(
                 _said(card, name) if isinstance(member, Network) else card
                 for card, member in zip(cards, full, strict=True)
             )
-        together = combine(members, validation, training_set.recipe, threads=threads)
+        together = combine(members, validation, training_set.recipe, threads=threads, name=name)
         found.append(
             Small(
                 name=name,

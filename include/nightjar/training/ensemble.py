@@ -52,7 +52,9 @@ class Ensemble:
     predictions: NDArray[np.float64]
 
 
-def combine(members: Sequence[Member], validation: Shard, recipe: Recipe, *, threads: int) -> Ensemble:
+def combine(
+    members: Sequence[Member], validation: Shard, recipe: Recipe, *, threads: int, name: str = "full"
+) -> Ensemble:
     """Fit weights and calibration; all ranks call it, inside the collective.
 
     Args:
@@ -60,6 +62,7 @@ def combine(members: Sequence[Member], validation: Shard, recipe: Recipe, *, thr
         validation: This rank's validation rows.
         recipe: How outputs are to become probabilities.
         threads: Threads of this rank.
+        name: Of the model, for the log.
 
     Raises:
         TrainingError: when answers are no numbers; on all ranks alike.
@@ -69,7 +72,7 @@ def combine(members: Sequence[Member], validation: Shard, recipe: Recipe, *, thr
     weights = fit_weights(labels, answers)
     mean = blend(answers, weights)
     validation_auc = auc_over_ranks(labels, mean, after="the last round")
-    calibrator = _calibrate(labels, mean, [len(of_day) for of_day, _ in by_day], recipe)
+    calibrator = _calibrate(labels, mean, [len(of_day) for of_day, _ in by_day], recipe, name)
     return Ensemble(
         weights=weights,
         calibrator=calibrator,
@@ -139,7 +142,7 @@ def _mean_over_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _calibrate(
-    labels: NDArray[np.float32], answers: NDArray[np.float64], rows_by_day: Sequence[int], recipe: Recipe
+    labels: NDArray[np.float32], answers: NDArray[np.float64], rows_by_day: Sequence[int], recipe: Recipe, name: str
 ) -> Calibrator:
     """The recipe's calibration, judged (where it is ``best``) on the later half of the validation days."""
     import numpy as np
@@ -153,5 +156,6 @@ def _calibrate(
     calibrator, losses = calibration.fit(recipe.calibration, earlier, later)
     if rank == 0:
         figures = ", ".join(f"{method} {loss:.4f}" for method, loss in losses.items()) or "not judged"
-        log.info("calibration: %s (log loss on the later validation days: %s)", calibrator.method, figures)
+        said = (name, calibrator.method, figures)
+        log.info("calibration of the %s model: %s (log loss on the later validation days: %s)", *said)
     return calibrator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from nightjar.training.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.class_weight import event_weight
 from nightjar.training.collective import COLLECTIVE_SECONDS
 from nightjar.training.early_stopping import best_round, stalled
-from nightjar.training.engine import require_torch
+from nightjar.training.engine import import_xgboost, require_torch
 from nightjar.training.fitted import Fitted
 from nightjar.training.launch import free_port
 from nightjar.training.member import MemberCard
@@ -67,6 +68,7 @@ def fit_network(
         StorageFullError: when a checkpoint cannot be kept.
     """
     require_torch()
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns of what is asked of it on purpose (_over_ranks)
     import torch
 
     torch.set_num_threads(threads)
@@ -115,14 +117,15 @@ def fit_network(
                 progress.round_done(history)
                 if keeper is not None and len(history) % engine.checkpoint_every_epochs == 0:
                     keeper.save(Checkpoint(history=tuple(history), state=_state(module, optimizer, best)))
-    except RuntimeError as error:
-        raise group.lost_rank(timeout_seconds=3.0) or _torch_error(error) from error
+    except (RuntimeError, import_xgboost().core.XGBoostError) as error:  # the second adds up the AUC's counts
+        raise group.lost_rank(timeout_seconds=3.0) or _broken_off(error) from error
     kind = used.split(":")[0]
     rounds = best_round(history) + 1
     card = MemberCard(
         kind=engine.kind,
         engine=engine_version(),
-        params={**declared(engine), "pos_weight": weight, "device": kind},
+        # another number of threads adds in another order: it is part of what decides the weights
+        params={**declared(engine), "pos_weight": weight, "device": kind, "threads": threads},
         rounds=rounds,
         validation_auc=history[rounds - 1],
     )
@@ -320,9 +323,9 @@ def _restore(checkpoint: Checkpoint, module: torch.nn.Module, optimizer: torch.o
     return parts["best"]
 
 
-def _torch_error(error: Exception) -> TrainingError:
+def _broken_off(error: Exception) -> TrainingError:
     return TrainingError(
-        f"torch gave up: {str(error).splitlines()[0][:500]}",
+        f"the network's training broke off: {str(error).splitlines()[0][:500]}",
         where="the network of the use case's training, or a rank that is gone",
         fix="read the log of the ranks above",
     )

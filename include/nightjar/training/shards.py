@@ -68,6 +68,7 @@ class Shard:
 
     @property
     def batch_count(self) -> int:
+        """Batches held."""
         return len(self._batches)
 
     def batches(self) -> Iterator[Batch]:

@@ -22,6 +22,7 @@ from nightjar.training.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.engines import engine_version
 from nightjar.training.fitted import Fitted
 from nightjar.training.launch import free_port
+from nightjar.training.memory import out_of_memory
 from nightjar.training.network_fit import fit_network
 from nightjar.training.network_graph import member_of, weights_of
 from nightjar.training.network_module import build_module, put_weights
@@ -211,6 +212,15 @@ def test_a_checkpoint_that_cannot_be_kept_ends_the_training(tmp_path: Path, monk
     monkeypatch.setattr(Checkpoints, "save", save)
     with pytest.raises(StorageFullError):
         trained(tmp_path)
+
+
+def test_a_gpu_that_is_too_small_is_said_with_what_helps() -> None:
+    broken_off = TrainingError("the network's training broke off", where="here", fix="read the log")
+    broken_off.__cause__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    said = out_of_memory(broken_off, 3)
+    assert said is not None
+    assert said.what.startswith("rank 3 ran out of GPU memory (CUDA out of memory. Tried to allocate 2.00 GiB")
+    assert "lower batch_size" in said.fix
 
 
 def test_balanced_classes_raise_what_is_answered_by_both_engines(tmp_path: Path) -> None:
