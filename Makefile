@@ -18,8 +18,9 @@ help: ## | List the commands
 run: setup ## [EXIT=1] | Set up, start the servers, load history, train, run three nights; EXIT=1 then stops
 	@exec $(NIGHTJAR) run
 
+# Two tests at a time: one waits for servers while the other computes (tests/conftest.py).
 test: setup-dev lint ## | Lint and all tests
-	@exec $(IN) pytest
+	@exec $(IN) pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-fast: setup-dev lint ## | Lint and the tests that need neither Spark nor servers
 	@exec $(IN) pytest -n 2 -m "not spark and not e2e"

@@ -1,4 +1,4 @@
-"""One Spark session for the whole run, as users run it: local, with Delta from the project's pinned JARs."""
+"""One Spark session for a worker's run, as users run it: local, with Delta from the project's pinned JARs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,31 @@ import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+STARTS_AIRFLOW = ("tests/e2e/", "tests/nightjar/local/test_servers.py", "tests/nightjar_airflow/")
+"""Tests that choose the servers' usual ports, or the pods' usual addresses: two at a time would choose the same ones."""
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
     # PySpark takes a main module without a file for a doctest, and ends the process.
     sys.modules["__main__"].__file__ = pytest.__file__
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """With ``--dist loadscope`` (``make test``) one worker runs all that starts Airflow, and mostly waits; the folders,
+    whose tests share sessions and servers that are slow to make, go to whichever worker is free.
+
+    ``loadgroup`` would say the same by marks, but groups nothing with pytest 9.2 (pytest-dev/pytest-xdist#1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "airflow" if nodeid.startswith(STARTS_AIRFLOW) else nodeid.split("/")[1]
+
+    return ByFolder(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")
