@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STARTS_AIRFLOW = ("tests/e2e/", "tests/nightjar/local/test_servers.py", "tests/nightjar_airflow/")
-"""Tests that choose the servers' usual ports, or the pods' usual addresses: two at a time would choose the same ones."""
+"""Tests that choose the servers' usual ports, or the pods' usual addresses: two at a time would choose the same."""
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
     # PySpark takes a main module without a file for a doctest, and ends the process.

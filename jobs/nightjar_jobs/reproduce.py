@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from nightjar.contracts.errors import ModelError, NightjarError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
+from nightjar.evaluation.verdict import FULL
 from nightjar.lake import files
 from nightjar.registry import models, tracking
 from nightjar.training.boosted import FILE as BOOSTER_FILE
+from nightjar.training.candidates import candidates_of_run
 from nightjar.training.launch import LocalRanks
 from nightjar.training.model import TabularModel, read_sums
 from nightjar.training.network import WEIGHTS_FILE
@@ -72,7 +74,9 @@ def reproduce(use_case: str, version: str) -> Reproduction:
         world_size=model.card.world_size,
         threads_per_rank=threads[0] if threads else max(1, len(os.sched_getaffinity(0)) // model.card.world_size),
     )
-    again = _train(spec, training_set, model.profile)
+    _train(spec, training_set, model.profile)
+    variant = registered.tags.get(models.VARIANT_TAG, FULL)
+    again = next(candidate.uri for candidate in candidates_of_run(spec) if candidate.name == variant)
     sums = [read_sums(uri) for uri in (str(models.cached(registered)), again)]
     reproduction = Reproduction(version=registered, sha256={name: (sums[0][name], sums[1][name]) for name in sums[0]})
     engines = {BOOSTER_FILE: "trees", WEIGHTS_FILE: "network's weights"}
@@ -100,8 +104,8 @@ def _training_set(version: models.ModelVersion) -> TrainingSet:
         ) from error
 
 
-def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> str:
-    """Train in processes of their own; return the model folder."""
+def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:
+    """Train in processes of their own."""
     uri = training_set_uri(spec)
     files.write_text(uri, training_set.to_json())
     files.write_text(f"{uri.rsplit('/', 1)[0]}/{PROFILE_FILE}", profile)
@@ -122,7 +126,6 @@ def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> str:
         raise TrainingError(
             f"it could not be trained again: {result.error}", where=spec.output, fix="see the error of the training"
         )
-    return str(result.values["model"])
 
 
 def main() -> int:

@@ -13,11 +13,12 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from nightjar.contracts.errors import ModelError, TrainingError
-from nightjar.registry import tracking
+from nightjar.lake import files
+from nightjar.registry import models, tracking
 from nightjar.runner import run_program
 from nightjar.training.boosted import FILE
-from nightjar.training.model import CARD_FILE, PROFILE_FILE
-from nightjar.training.training_set import TrainingSet
+from nightjar.training.model import CARD_FILE, PROFILE_FILE, TabularModel
+from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import evaluate, register
 from nightjar_jobs.reproduce import reproduce
 
@@ -77,3 +78,22 @@ def test_a_vacuumed_version_is_refused_clearly(
 def test_a_version_that_is_not_there_is_said(registry: str) -> None:
     with pytest.raises(ModelError, match="flight_delay has no version 7"):
         reproduce("flight_delay", "7")
+
+
+def test_a_smaller_version_is_made_again_with_the_model_that_it_was_made_from(
+    new_run: Callable[..., Any], registry: str
+) -> None:
+    run = new_run("smaller")
+    frozen = run.freeze()
+    engine = replace(frozen.recipe.engines[0], num_rounds=20)
+    wanted = replace(frozen, recipe=replace(frozen.recipe, engines=(engine,), compression=("distilled",)))
+    files.write_text(training_set_uri(run.spec("train")), wanted.to_json())
+    assert run("train").status == "succeeded"
+    for program in (evaluate, register):
+        result = run_program(program.run, run.spec(program.__name__.rsplit(".", 1)[1]))
+        assert result.status == "succeeded", result.error
+    versions = result.values["versions"]
+    assert reproduce("flight_delay", versions["distilled"]).differing == ()
+    full = TabularModel.load(run.result("train").values["model"])
+    student = models.fetch(models.resolve("flight_delay", versions["distilled"]))
+    assert (full.card.members[0].rounds, student.card.members[0].rounds) == (20, 60)

@@ -83,7 +83,9 @@ def compress(
         if name == "distilled":
             student = distilled(full, ensemble, train, validation, training_set, group=group, threads=threads)
             members: tuple[Member, ...] = (student.member,)
-            of_members: tuple[MemberCard, ...] = (_said(student.card, name),)
+            # what a network answers depends on the number of threads that trained it
+            taught = {"threads": threads} if any(isinstance(member, Network) for member in full) else {}
+            of_members: tuple[MemberCard, ...] = (_said(student.card, name, **taught),)
         else:
             make = int8 if name == "int8" else pruned
             members = tuple(make(member) if isinstance(member, Network) else member for member in full)
@@ -184,9 +186,9 @@ def sizes(members: tuple[Member, ...]) -> Mapping[str, int]:
     return {name: len(data) for member in members for name, data in member.content().items()}
 
 
-def _said(card: MemberCard, name: Compression) -> MemberCard:
+def _said(card: MemberCard, name: Compression, **more: object) -> MemberCard:
     """The card of a member that was made smaller."""
-    return replace(card, params={**card.params, "compression": name})
+    return replace(card, params={**card.params, "compression": name, **more})
 
 
 def _answers(
