@@ -21,6 +21,8 @@ Method = Literal["none", "platt", "isotonic"]
 METHODS: tuple[Method, ...] = ("none", "platt", "isotonic")
 GROUPS = 128
 """Groups of about as many rows each, among which ``isotonic`` looks for steps; it has at most two knots more."""
+WORTH = 1e-3
+"""Nats a row that a calibration must gain on later days: between neighbouring weeks, less is chance."""
 LEAST_SLOPE = 1e-3
 """Of ``platt``: answers that tell nothing, or the contrary, still keep their order."""
 _LEAST_ANSWER = 1e-12  # keeps the logit finite
@@ -78,8 +80,9 @@ def fit(
 ) -> tuple[Calibrator, dict[Method, float]]:
     """The map that was asked for, fitted to all counts.
 
-    ``best`` fits each method to the earlier days and takes the one of least log loss on the later ones. Where either
-    has no rows there is nothing to judge by, and it is ``platt``, whose two figures few rows suffice for.
+    ``best`` fits each method to the earlier days and takes the one of least log loss on the later ones; ``none`` stays
+    unless that gains :data:`WORTH`. Where either has no rows there is nothing to judge by, and it is ``platt``, whose
+    two figures few rows suffice for.
 
     Args:
         wanted: The method, or ``best``.
@@ -92,8 +95,16 @@ def fit(
     losses: dict[Method, float] = {}
     if wanted == "best" and earlier.sum() and later.sum():
         losses = {method: log_loss(fit_method(method, earlier), later) for method in METHODS}
-    method: Method = min(losses, key=losses.__getitem__) if losses else "platt" if wanted == "best" else wanted
-    return fit_method(method, earlier + later), losses
+    return fit_method(_chosen(wanted, losses), earlier + later), losses
+
+
+def _chosen(wanted: Calibration, losses: Mapping[Method, float]) -> Method:
+    if wanted != "best":
+        return wanted
+    if not losses:
+        return "platt"
+    method = min(losses, key=losses.__getitem__)
+    return method if losses["none"] - losses[method] >= WORTH else "none"
 
 
 def fit_method(method: Method, counts: NDArray[np.int64]) -> Calibrator:

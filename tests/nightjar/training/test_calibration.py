@@ -15,7 +15,7 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.training import Training
 from nightjar.evaluation.metrics import AUC_BINS, auc, auc_counts
 from nightjar.training import calibration
-from nightjar.training.calibration import GROUPS, Calibrator, fit, fit_method, pool_adjacent_violators
+from nightjar.training.calibration import GROUPS, WORTH, Calibrator, fit, fit_method, pool_adjacent_violators
 
 Rows = tuple[np.ndarray, np.ndarray]
 
@@ -121,17 +121,20 @@ def _bent(seed: int) -> Rows:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (lambda seed: sample(40_000, slope=2.0, shift=1.0, seed=seed), {"platt"}),
-        (_bent, {"isotonic"}),
-        (lambda seed: sample(40_000, seed=seed), {"none", "platt"}),
+        (lambda seed: sample(40_000, slope=2.0, shift=1.0, seed=seed), "platt"),
+        (_bent, "isotonic"),
+        (lambda seed: sample(40_000, seed=seed), "none"),
     ],
     ids=["tilted", "bent", "true"],
 )
-def test_best_is_what_later_days_bear_out(rows: object, expected: set[str]) -> None:
+def test_best_is_what_later_days_bear_out_and_no_calibration_where_that_gains_little(
+    rows: object, expected: str
+) -> None:
     earlier, later = (counts_of(*rows(seed)) for seed in (1, 2))  # type: ignore[operator]
     calibrator, losses = fit("best", earlier, later)
-    assert calibrator.method in expected
-    assert losses[calibrator.method] == min(losses.values())
+    assert calibrator.method == expected
+    least = min(losses.values())
+    assert least > losses["none"] - WORTH if expected == "none" else least == losses[calibrator.method]
     assert set(losses) == set(calibration.METHODS)
     assert calibrator == fit_method(calibrator.method, earlier + later)
 
