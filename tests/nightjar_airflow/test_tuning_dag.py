@@ -1,35 +1,60 @@
-"""The training DAG of a use case that selects and tunes: its shape, and its mapped task run by real workers."""
+"""The training DAG of a use case that selects and tunes: its shape, and its mapped task run by a real Airflow."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.serialization.serialized_objects import DagSerialization
+from kubernetes_double import eventually
 
-from nightjar.contracts.job import JobResult
+from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.training import Boosting, IntRange, Selection, Tuning
 from nightjar.contracts.use_case import UseCase
+from nightjar.training.model import TabularModel
 from nightjar.training.study import EngineStudy
-from nightjar.training.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
+from nightjar.training.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet
 from nightjar_airflow.dags import build_training_dag
-from nightjar_airflow.operators.training_program import TrainingProgramOperator
+from use_cases import flight_delay
 from use_cases.flight_delay.use_case import USE_CASE
 
 ENGINE = Boosting(
     params={"max_depth": 3}, num_rounds=30, early_stopping_rounds=None, space={"max_depth": IntRange(2, 6)}
 )
 TUNING = Tuning(trials=4, workers=2, folds=2)
+RUN_SECONDS = 240
+DAG_ID = "flight_delay_training"
+DAG_FILE = """
+from nightjar_airflow.dags import build_training_dag
+from use_cases.flight_delay.use_case import USE_CASE
+
+dag = build_training_dag(USE_CASE, doc_md="# Training")
+"""
+DECLARED = """
+
+from dataclasses import replace
+
+from nightjar.contracts.training import IntRange, Selection, Tuning
+
+_ENGINE = Boosting(
+    params={"max_depth": 3}, num_rounds=30, early_stopping_rounds=None, space={"max_depth": IntRange(2, 6)}
+)
+_TRAINING = replace(
+    USE_CASE.training,
+    engines=(_ENGINE,),
+    selection=Selection(probes=1, repeats=1),
+    tuning=Tuning(trials=4, workers=2, folds=2),
+)
+USE_CASE = replace(USE_CASE, training=_TRAINING)
+"""
 AFTER = ["train", "evaluate", "register", "gate", "promote"]
 
 
@@ -67,63 +92,60 @@ def test_tune_is_mapped_over_its_workers_as_the_scheduler_sees_it() -> None:
 
 
 @pytest.fixture
-def frozen(lake: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A lake whose run ``r 1`` has frozen a training set that is to be tuned, on a machine of its own."""
+def run_dir(lake: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the run ``r-1`` will leave its results, in a lake with features and labels."""
     helpers = _small_lake()
     for i in range(helpers.DAYS):
         helpers.write_day(lake, helpers.USE_CASE, helpers.FIRST_DAY + helpers.timedelta(days=i))
-    run = helpers.Run(Path(lake), "r 1")
-    training_set = run.freeze()
-    recipe = replace(training_set.recipe, engines=(ENGINE,), tuning=TUNING)
-    Path(training_set_uri(run.spec("tune"))).write_text(replace(training_set, recipe=recipe).to_json())
     monkeypatch.setenv("NIGHTJAR_LAKE", lake)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("AIRFLOW_CONN_TRAINING_DEFAULT", '{"conn_type": "local"}')
-    return str(run.spec("train").run_dir)
+    return Path(lake, "_runs", DAG_ID, "r-1")
 
 
 @pytest.mark.e2e
-def test_the_mapped_tasks_of_a_run_share_its_trials(frozen: str) -> None:
-    dag = build_training_dag(use_case(tuning=TUNING), doc_md="# x")
-    mapped = dag.get_task("tune")
-    assert isinstance(mapped, MappedOperator)
-    operators = [mapped.unmap(values) for values in mapped.expand_input.value]  # type: ignore[union-attr]
-    assert all(isinstance(operator, TrainingProgramOperator) for operator in operators)
-    with ThreadPoolExecutor() as pool:
-        summaries = list(pool.map(lambda index: operators[index].execute(_context("tune", index)), range(2)))
-    assert sum(summary["metrics"]["trials"] for summary in summaries) == TUNING.trials
-    specs = [_spec(frozen, f"tune-{index}") for index in range(2)]
+@pytest.mark.timeout(600)
+def test_features_are_selected_and_trials_shared_in_airflow(
+    run_dir: Path, lake: str, tmp_path: Path, standalone: Any
+) -> None:
+    use_cases = shutil.copytree(Path(flight_delay.__file__).parents[1], tmp_path / "declared" / "use_cases")
+    with (use_cases / "flight_delay" / "use_case.py").open("a") as file:
+        file.write(DECLARED)
+    environ = {
+        "NIGHTJAR_LAKE": lake,
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        "PYTHONPATH": str(use_cases.parent),
+    }
+    with standalone(DAG_ID, DAG_FILE, environ) as api:
+
+        def states(*names: str) -> list[str | None]:
+            return [task.state for task in api.tasks(DAG_ID, "r-1") if task.task_id in names]
+
+        api.trigger(DAG_ID, "r-1", conf={})
+        over = ("success", "failed", "up_for_retry", "upstream_failed")
+        eventually(lambda: states("train")[0] in over, RUN_SECONDS)
+        assert states("freeze_training_set", "select_features", "choose_params", "train") == ["success"] * 4
+        assert states("tune") == ["success"] * 2
+    specs = [JobSpec.from_json(Path(run_dir, f"tune-{index}", "spec.json").read_text()) for index in range(2)]
     assert [spec.map_index for spec in specs] == [0, 1]
     assert {spec.threads_per_rank for spec in specs} == {max(1, len(os.sched_getaffinity(0)) // 2)}
-    for index, spec in enumerate(specs):
-        result = JobResult.from_json(Path(frozen, f"tune-{index}", "result.json").read_text())
-        assert result.spec_fingerprint == spec.fingerprint
+    results = [_result(run_dir, f"tune-{index}") for index in range(2)]
+    assert [result.spec_fingerprint for result in results] == [spec.fingerprint for spec in specs]
+    assert sum(result.metrics["trials"] for result in results) == TUNING.trials
     training_set = TrainingSet.before(specs[0], CHOOSE_TASK)
     assert sum(EngineStudy(specs[0], training_set, ENGINE).counts().values()) == TUNING.trials
+    chosen = _result(run_dir, CHOOSE_TASK)
+    assert chosen.metrics["boosting_best_auc"] >= chosen.metrics["boosting_declared_auc"]
 
-    chosen = dag.get_task("choose_params").execute(_context("choose_params", -1))
-    assert chosen["metrics"]["boosting_best_auc"] >= chosen["metrics"]["boosting_declared_auc"]
-    assert TrainingSet.of_run(specs[0]).recipe.tuning is None
+    trained = TabularModel.load(_result(run_dir, "train").values["model"])
+    assert trained.card.members[0].params["max_depth"] == chosen.values["params"]["boosting"]["max_depth"]
+    dropped = _result(run_dir, SELECT_TASK).values["dropped"]
+    kept = [feature.name for feature in USE_CASE.features if feature.name not in dropped]
+    assert dropped
+    assert [feature.name for feature in trained.card.features] == kept
 
 
-def _spec(run_dir: str, folder: str) -> Any:
-    from nightjar.contracts.job import JobSpec
-
-    return JobSpec.from_json(Path(run_dir, folder, "spec.json").read_text())
-
-
-def _context(task_id: str, map_index: int) -> Any:
-    """What Airflow hands to a task of the run ``r 1``."""
-    run = SimpleNamespace(
-        dag_id="flight_delay_training",
-        run_id="r 1",
-        data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC),
-        run_after=datetime(2013, 4, 2, 6, tzinfo=UTC),
-        conf=None,
-    )
-    params = {"interval_start": None, "interval_end": None, "force": False}
-    ti = SimpleNamespace(task_id=task_id, map_index=map_index, try_number=1, max_tries=2)
-    return {"dag_run": run, "dag": SimpleNamespace(params=params), "params": params, "ti": ti, "outlet_events": {}}
+def _result(run_dir: Path, folder: str) -> JobResult:
+    return JobResult.from_json(Path(run_dir, folder, "result.json").read_text())
 
 
 def _small_lake() -> ModuleType:
