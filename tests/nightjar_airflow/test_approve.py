@@ -75,7 +75,7 @@ def context(run_id: str) -> Any:
         "dag_run": SimpleNamespace(
             dag_id=DAG, run_id=run_id, data_interval_start=None, run_after=datetime(2013, 4, 2, 6, tzinfo=UTC)
         ),
-        "ti": SimpleNamespace(task_id="approve"),
+        "ti": SimpleNamespace(task_id="approve", map_index=-1),
     }
 
 

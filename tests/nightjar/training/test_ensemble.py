@@ -130,7 +130,7 @@ def _on_ranks(world_size: int) -> list[dict[str, Any]]:
 def test_any_number_of_ranks_comes_to_the_same(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     alone = combine([Says(0), Says(1)], shards(1)[0], RECIPE, threads=1)
-    assert caplog.messages[0].startswith(f"calibration: {alone.calibrator.method} (log loss on the later validation")
+    assert caplog.messages[0].startswith(f"calibration of the full model: {alone.calibrator.method} (log loss")
     several = _on_ranks(3)
     assert several[0] == several[1] == several[2]
     assert several[0]["weights"] == pytest.approx(alone.weights, abs=1e-9)
