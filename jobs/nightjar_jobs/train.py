@@ -31,7 +31,7 @@ from nightjar.training.engines import engine_version, fit
 from nightjar.training.ensemble import Ensemble, answers_of, combine
 from nightjar.training.fitted import Fitted
 from nightjar.training.memory import out_of_memory, peak_memory
-from nightjar.training.progress import Progress, Report
+from nightjar.training.progress import Progress, Report, silent
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, check_counts, read_shard
 from nightjar.training.training_set import FREEZE_TASK, PROFILE_FILE, TrainingSet, training_set_uri
@@ -93,7 +93,7 @@ def _followed(spec: JobSpec, rank: int) -> Iterator[Report]:
     """Whom to tell of each round: MLflow, by rank 0 and where one is configured."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
     if rank != 0 or not uri:
-        yield _silent
+        yield silent
         return
     live = LiveRun(uri, spec.use_case, spec.run_id, {FINGERPRINT_TAG: spec.fingerprint})
     succeeded = False
@@ -162,7 +162,7 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
     engines = []
     with collective(group):
         for engine in training_set.recipe.engines:
-            say = log.info if rank == 0 else _silent
+            say = log.info if rank == 0 else silent
             progress = Progress(engine.kind, training_set.train.rows, say, report)
             with timed(seconds, f"train_{engine.kind}"):
                 fitted = fit(
@@ -252,10 +252,6 @@ def _checkpoints(spec: JobSpec, training_set: TrainingSet, engine: Engine) -> Ch
     """Where an engine's checkpoints are, and what decides its bytes; threads do not matter."""
     identity = {"spec": spec.fingerprint, "training_set": training_set.sha256, "world_size": spec.world_size}
     return Checkpoints.of(spec, engine.kind, {**identity, "engine": engine_version(engine)})
-
-
-def _silent(*_: object) -> None:
-    """Other ranks than the first say nothing of their progress: it is the same."""
 
 
 def _to_ledger(spec: JobSpec, training_set: TrainingSet, saved: model.TabularModel) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes_double import eventually
+from tests.nightjar_jobs import conftest as small_lake
 
 from nightjar.contracts.job import JobSpec
 from nightjar.training.model import TabularModel
@@ -20,27 +19,14 @@ from nightjar.training.model import TabularModel
 pytestmark = pytest.mark.e2e
 
 
-def _small_lake() -> ModuleType:
-    """The helpers of the training programs' tests: a lake with 34 days of flights, and its frozen training set."""
-    path = Path(__file__).resolve().parents[1] / "nightjar_jobs" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("small_lake", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["small_lake"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def frozen(deployment: Any) -> ModuleType:
     """A lake whose run ``r 1`` has frozen its training set."""
-    helpers = _small_lake()
-    for i in range(helpers.DAYS):
-        helpers.write_day(deployment.lake, helpers.USE_CASE, helpers.FIRST_DAY + helpers.timedelta(days=i))
-    run = helpers.Run(Path(deployment.lake), "r 1")
-    helpers.freeze(run.spec("freeze_training_set"), helpers.USE_CASE)
-    return helpers
+    for i in range(small_lake.DAYS):
+        small_lake.write_day(deployment.lake, small_lake.USE_CASE, small_lake.FIRST_DAY + small_lake.timedelta(days=i))
+    run = small_lake.Run(Path(deployment.lake), "r 1")
+    small_lake.freeze(run.spec("freeze_training_set"), small_lake.USE_CASE)
+    return small_lake
 
 
 def test_two_ranks_train_as_pods_the_very_model_that_they_train_as_processes(

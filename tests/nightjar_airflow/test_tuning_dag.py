@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 from kubernetes_double import eventually
+from tests.nightjar_jobs import conftest as small_lake
 
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.training import Boosting, IntRange, Selection, Tuning
@@ -94,9 +92,8 @@ def test_tune_is_mapped_over_its_workers_as_the_scheduler_sees_it() -> None:
 @pytest.fixture
 def run_dir(lake: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the run ``r-1`` will leave its results, in a lake with features and labels."""
-    helpers = _small_lake()
-    for i in range(helpers.DAYS):
-        helpers.write_day(lake, helpers.USE_CASE, helpers.FIRST_DAY + helpers.timedelta(days=i))
+    for i in range(small_lake.DAYS):
+        small_lake.write_day(lake, small_lake.USE_CASE, small_lake.FIRST_DAY + small_lake.timedelta(days=i))
     monkeypatch.setenv("NIGHTJAR_LAKE", lake)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     return Path(lake, "_runs", DAG_ID, "r-1")
@@ -146,15 +143,3 @@ def test_features_are_selected_and_trials_shared_in_airflow(
 
 def _result(run_dir: Path, folder: str) -> JobResult:
     return JobResult.from_json(Path(run_dir, folder, "result.json").read_text())
-
-
-def _small_lake() -> ModuleType:
-    """The helpers of the training programs' tests."""
-    helpers = Path(__file__).resolve().parents[1] / "nightjar_jobs" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("small_lake", helpers)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["small_lake"] = module
-    spec.loader.exec_module(module)
-    return module

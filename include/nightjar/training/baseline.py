@@ -50,7 +50,7 @@ class Baseline:
     weights: tuple[float, ...]
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """See :meth:`nightjar.training.model.Member.predict`; always one thread."""
+        """See :meth:`nightjar.training.member.Member.predict`; always one thread."""
         import numpy as np
 
         columns = design(matrix, self.features, self.categories, np.array(self.means), np.array(self.scales))
@@ -69,7 +69,7 @@ class Baseline:
         )
 
     def content(self) -> dict[str, bytes]:
-        """See :meth:`nightjar.training.model.Member.content`."""
+        """See :meth:`nightjar.training.member.Member.content`."""
         return {FILE: json.dumps(asdict(self), sort_keys=True, indent=1).encode()}
 
 

@@ -26,14 +26,14 @@ class BoostedTrees:
     booster: Any = field(repr=False)
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """See :meth:`nightjar.training.model.Member.predict`."""
+        """See :meth:`nightjar.training.member.Member.predict`."""
         import numpy as np
 
         self.booster.set_param({"nthread": threads})
         return np.asarray(self.booster.inplace_predict(matrix, missing=np.nan), dtype=np.float64)
 
     def content(self) -> dict[str, bytes]:
-        """See :meth:`nightjar.training.model.Member.content`."""
+        """See :meth:`nightjar.training.member.Member.content`."""
         return {FILE: bytes(self.booster.save_raw("ubj"))}
 
 

@@ -16,7 +16,7 @@ from nightjar.training.member import Member, MemberCard
 from nightjar.training.model import blend
 from nightjar.training.network import Network
 from nightjar.training.network_graph import STEP, member_of, weights_of
-from nightjar.training.progress import Progress
+from nightjar.training.progress import Progress, silent
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard
 from nightjar.training.training_set import TrainingSet
@@ -78,8 +78,12 @@ def compress(
     """
     full = tuple(fitted.member for fitted in engines)
     cards = tuple(fitted.card for fitted in engines)
+    names = training_set.recipe.compression
+    if not names:
+        return ()
+    full_rows_per_second = _speed(full, ensemble, validation)
     found = []
-    for name in training_set.recipe.compression:
+    for name in names:
         if name == "distilled":
             student = distilled(full, ensemble, train, validation, training_set, group=group, threads=threads)
             members: tuple[Member, ...] = (student.member,)
@@ -101,7 +105,7 @@ def compress(
                 members=members,
                 ensemble=together,
                 rows_per_second=_speed(members, together, validation),
-                full_rows_per_second=_speed(full, ensemble, validation),
+                full_rows_per_second=full_rows_per_second,
             )
         )
     return tuple(found)
@@ -177,7 +181,7 @@ def distilled(
         group=group,
         threads=threads,
         checkpoints=None,
-        progress=Progress("distilled", training_set.train.rows, lambda _: None, lambda *_: None),
+        progress=Progress("distilled", training_set.train.rows, silent, silent),
     )
 
 

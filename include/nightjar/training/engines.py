@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nightjar.contracts.training import Engine, Network
 from nightjar.training import boosting, network_fit
-from nightjar.training.boosting import boost
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.fitted import Fitted
 from nightjar.training.model import TabularModel
@@ -26,25 +27,15 @@ def fit(
     progress: Progress,
     base: TabularModel | None = None,
 ) -> Fitted:
-    """Train ``engine`` on this rank's shards together with the other ranks; see :func:`boost`.
+    """Train ``engine`` on this rank's shards together with the other ranks; see
+    :func:`nightjar.training.boosting.boost`.
 
     Raises:
         TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
         StorageFullError: when a checkpoint cannot be kept.
     """
-    if isinstance(engine, Network):
-        return network_fit.fit_network(
-            train,
-            validation,
-            training_set,
-            engine,
-            group=group,
-            threads=threads,
-            checkpoints=checkpoints,
-            progress=progress,
-            base=base,
-        )
-    return boost(
+    train_engine: Callable[..., Fitted] = network_fit.fit_network if isinstance(engine, Network) else boosting.boost
+    return train_engine(
         train,
         validation,
         training_set,

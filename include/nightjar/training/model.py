@@ -125,11 +125,12 @@ class TabularModel:
         Raises:
             ModelError: naming the file that is missing or altered.
         """
-        found = hashlib.sha256(_read(uri, SUMS_FILE)).hexdigest()
+        sums = _read(uri, SUMS_FILE)
+        found = hashlib.sha256(sums).hexdigest()
         if sha256 is not None and found != sha256:
             raise _altered(f"{uri}/{SUMS_FILE}")
         content = {}
-        for name, expected in read_sums(uri).items():
+        for name, expected in _parse_sums(sums, uri).items():
             content[name] = _read(uri, name)
             if hashlib.sha256(content[name]).hexdigest() != expected:
                 raise _altered(f"{uri}/{name}")
@@ -216,7 +217,11 @@ def read_sums(uri: str) -> dict[str, str]:
     Raises:
         ModelError: when there is none, or it names what is no file of the folder.
     """
-    lines = (line.split("  ", 1) for line in _read(uri, SUMS_FILE).decode().splitlines())
+    return _parse_sums(_read(uri, SUMS_FILE), uri)
+
+
+def _parse_sums(content: bytes, uri: str) -> dict[str, str]:
+    lines = (line.split("  ", 1) for line in content.decode().splitlines())
     sums = {name: digest for digest, name in lines}
     if strange := [name for name in sums if "/" in name or name.startswith(".")]:
         raise ModelError(

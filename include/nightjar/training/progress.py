@@ -11,6 +11,10 @@ Report = Callable[[int, Mapping[str, float]], None]
 """Takes a number of rounds done, and figures by name."""
 
 
+def silent(*_: object) -> None:
+    """Says and reports nothing: for ranks beside the first, and for trainings whose rounds are of no interest."""
+
+
 def auc_by_round(kind: str) -> str:
     """The metric that grows while an engine trains."""
     return f"{kind}_validation_auc_by_round"

@@ -15,7 +15,7 @@ from nightjar.contracts.use_case import Feature
 from nightjar.training.boosting import boost
 from nightjar.training.fitted import Fitted
 from nightjar.training.folds import forward_chain
-from nightjar.training.progress import Progress
+from nightjar.training.progress import Progress, silent
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard, check_counts, read_shard
 from nightjar.training.training_set import TrainingSet
@@ -109,7 +109,7 @@ def measure(
         group=group,
         threads=threads,
         checkpoints=None,
-        progress=Progress(engine.kind, train.rows, _silent, _silent),
+        progress=Progress(engine.kind, train.rows, silent, silent),
     )
     columns = [*names, *(probe.name for probe in probes)]
     if selection.method == "gain":
@@ -220,7 +220,3 @@ def _auc_lost(fitted: Fitted, judge: Shard, random: Generator, threads: int) -> 
         lost.append(whole - measured(matrix))
         matrix[:, column] = own
     return lost
-
-
-def _silent(*_: object) -> None:
-    """Rounds of these trainings are of no interest."""

@@ -9,7 +9,7 @@ from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.training import Engine, Tuning
 from nightjar.training.engines import fit
 from nightjar.training.folds import forward_chain
-from nightjar.training.progress import Progress
+from nightjar.training.progress import Progress, silent
 from nightjar.training.rendezvous import Group
 from nightjar.training.shards import Shard, check_counts, read_shard
 from nightjar.training.training_set import TrainingSet
@@ -80,10 +80,6 @@ def cross_validate(
             group=group,
             threads=threads,
             checkpoints=None,
-            progress=Progress(engine.kind, fold.train.rows, _silent, _silent),
+            progress=Progress(engine.kind, fold.train.rows, silent, silent),
         )
         yield fitted.card.validation_auc
-
-
-def _silent(*_: object) -> None:
-    """A trial says how it ended; its rounds are of no interest."""
