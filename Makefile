@@ -7,9 +7,9 @@ NIGHTJAR := .venv/bin/python -m nightjar.local
 IN := $(NIGHTJAR) env
 
 # Values reach the commands as environment variables, never through a shell line.
-export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION
+export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION EXPLAIN
 
-.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query reproduce new-use-case bench-night bench-train lock clean
+.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query reproduce new-use-case bench-night bench-train bench-score lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -68,6 +68,9 @@ bench-night: setup ## | Measure one night against a plain script; one line of JS
 
 bench-train: setup ## [ROWS=2000000] [DEVICE=cuda] | Measure training against plain xgb.train; one line of JSON
 	@exec $(IN) python benchmarks/train.py
+
+bench-score: setup ## [ROWS=4000000] [EXPLAIN=3] | Measure scoring against a bare loop and spark_udf; one line of JSON
+	@exec $(IN) python benchmarks/score.py
 
 lock: setup-dev ## | Resolve the dependencies of pyproject.toml anew into requirements/
 	@exec $(NIGHTJAR) lock

@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
-PROJECT = Path(__file__).with_name("train_project")
+PROJECT = Path(__file__).with_name("project")
 sys.path.insert(0, str(PROJECT))  # its use case stands in for the project's, here and in the ranks
 
 from nightjar.contracts.job import JobResult, JobSpec  # noqa: E402

@@ -20,6 +20,7 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
+from nightjar.contracts.scoring import CHAMPION_NOW, CHAMPION_THEN
 from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.deadlines import ScheduledEnd
 from nightjar_airflow.notifiers.deadline import night_is_late
@@ -77,6 +78,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         params={
             **_interval_params("the run's own data interval"),
             "model_version": _model_version_param(),
+            "model_policy": _model_policy_param(),
             "force": _force_param("Score with the champion of now, where this run has published with another model."),
         },
         **_common(use_case, doc_md),
@@ -95,7 +97,9 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             inlets=[_table(use_case.feature_table.name), _table(use_case.score_table.name)],
             outlets=[_table("monitoring/drift")],
         )
+        confirm_champion = SparkProgramOperator(use_case=use_case, program="confirm_champion")
         chain(start, *_data_tasks(use_case), score, validate_scores, publish_scores, report_drift, stop)
+        chain(publish_scores, confirm_champion, stop)
     return dag
 
 
@@ -194,6 +198,15 @@ def _model_version_param() -> Param:
         pattern="^[0-9]+$",
         title="Model version",
         description="Registered version to score with; empty: the champion.",
+    )
+
+
+def _model_policy_param() -> Param:
+    return Param(
+        CHAMPION_NOW,
+        enum=[CHAMPION_NOW, CHAMPION_THEN],
+        title="Model policy",
+        description="Without a model version: the champion of now, or the one that was champion on the night.",
     )
 
 

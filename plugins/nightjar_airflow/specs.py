@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.job import JobSpec
+from nightjar.contracts.scoring import CHAMPION_NOW
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase
 
@@ -42,6 +43,7 @@ def build_spec(
         lake=Settings.from_environment().lake,
         params={
             "model_version": params.get("model_version"),
+            "model_policy": params.get("model_policy", CHAMPION_NOW),
             "force": params.get("force", False),
             "interval_given": given is not None,
         },

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
@@ -13,10 +12,10 @@ from pyspark.sql import SparkSession
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import load_use_case
+from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, ledger
-from nightjar.lake.delta import DataFile
 from nightjar.lake.results import earlier_result, remember_published
+from nightjar.scoring.task import data_files
 from nightjar_spark.main import main
 
 if TYPE_CHECKING:
@@ -26,58 +25,86 @@ log = logging.getLogger(__name__)
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Commit the files that `validate_scores` has looked at, and no others.
+    """Commit the files that passed `validate_scores`, and no others; then the shadow's, which may fail.
 
     Published again (a cleared task), the same attempt is in the table already: nothing is committed.
 
     Raises:
-        GateError: when the audit saw other files than those to be published, or a later attempt has been published.
+        GateError: when a later attempt has been published.
     """
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
     schema, nights = use_case.score_table, spec.nights(use_case.timezone)
-    scored, audited = earlier_result(spec, "score"), earlier_result(spec, "validate_scores")
-    data_files = [DataFile(**file) for file in scored.values["files"]]
-    if sorted(file.path for file in data_files) != audited.values["files"]:
-        raise GateError(
-            "the audit has seen other files than those to be published",
-            where=schema.name,
-            how_many=len(data_files),
-            fix="clear `validate_scores` of this run",
-        )
-    attempt = int(scored.values["attempt"])
+    audited = earlier_result(spec, "validate_scores")
+    files = data_files(audited.values["files"])
+    attempt = int(audited.values["attempt"])
     table = delta.ensure_table(spec.lake, schema)
     before = int(table.version())
     if _is_published(table, nights, attempt):
         version = before
     else:
-        version = delta.commit(spec.lake, schema, data_files, nights, run_id=spec.run_id, attempt=attempt)
-    remember_published(spec, scored)
-    _record(spec, f"nights {nights}: {scored.rows_out} rows", attempt, scored, {schema.name: version})
+        version = delta.commit(spec.lake, schema, files, nights, run_id=spec.run_id, attempt=attempt)
+    remember_published(spec, audited)
     log.info("%s@%d %s nights %s", schema.name, version, "now holds" if version > before else "already holds", nights)
+    outputs = {schema.name: version}
+    shadow_error = _publish_shadow(spec, use_case, audited, outputs)
+    _record(spec, f"nights {nights}: {audited.rows_out} rows", attempt, audited, outputs, shadow_error)
     return JobResult(
         status="succeeded",
-        rows_in=scored.rows_out,
-        rows_out=sum(file.rows for file in data_files),
-        inputs=scored.inputs,
-        outputs={schema.name: version},
-        values={"committed": version > before, "model_version": scored.values["model_version"]},
+        rows_in=audited.rows_out,
+        rows_out=sum(file.rows for file in files),
+        inputs=audited.inputs,
+        outputs=outputs,
+        values={"committed": version > before, "speaker": audited.values["speaker"], "shadow_error": shadow_error},
         seconds={"publish": time.monotonic() - began},
     )
 
 
-def _record(spec: JobSpec, reason: str, attempt: int, scored: JobResult, published: Mapping[str, int]) -> None:
+def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: JobResult, outputs: dict[str, int]) -> str:
+    """Commit the shadow's scores beside the night's; return why there are none, if one was to speak.
+
+    Whatever is wrong with it must not fail the night: it is said in the log, the result and the ledger.
+    """
+    error = str(audited.values["shadow_error"])
+    schema, nights = use_case.shadow_table, spec.nights(use_case.timezone)
+    shadow_files = data_files(audited.values["shadow_files"])
+    if shadow_files and not error:
+        try:
+            table = delta.ensure_table(spec.lake, schema)
+            attempt = int(audited.values["attempt"])
+            outputs[schema.name] = (
+                int(table.version())
+                if _is_published(table, nights, attempt)
+                else delta.commit(spec.lake, schema, shadow_files, nights, run_id=spec.run_id, attempt=attempt)
+            )
+        except Exception as raised:
+            error = f"{type(raised).__name__}: {raised}"
+    if error:
+        log.warning("no shadow scores of nights %s: %s", nights, error)
+    return error
+
+
+def _record(
+    spec: JobSpec, reason: str, attempt: int, audited: JobResult, outputs: dict[str, int], shadow_error: str
+) -> None:
     """To the ledger, once for each attempt, also when an earlier try died between the commit and here."""
     earlier = ledger.read(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)["details"].to_pylist()
     if any(json.loads(details)["attempt"] == attempt for details in earlier):
         return
+    speaker = audited.values["speaker"]
+    details = {
+        "attempt": attempt,
+        "speaker": speaker,
+        "shadow": audited.values["shadow"],
+        **({"shadow_error": shadow_error} if shadow_error else {}),
+    }
     event = ledger.Event.of(
         spec,
         "publish",
         reason=reason,
-        model_version=scored.values["model_version"],
-        table_versions={**scored.inputs, **published},
-        details={"attempt": attempt},
+        model_version=speaker["version"],
+        table_versions={**audited.inputs, **outputs},
+        details=details,
     )
     ledger.record(spec.lake, event)
 

@@ -55,8 +55,8 @@ class Scored:
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Compare the nights of ``spec``, whose scores are published.
 
-    The task ``score`` of the same run says where the model lies (``values["model_folder"]``) and which version of the
-    feature table it read (``inputs``).
+    The task ``validate_scores`` of the same run says which model's scores passed (``values["speaker"]``) and which
+    version of the feature table it read (``inputs``).
 
     Raises:
         GateError: when a night has no features or no scores, was scored by several models, or a column is missing.
@@ -69,9 +69,9 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
     """:func:`run` for a given use case."""
     started = time.monotonic()
     nights = list(spec.nights(use_case.timezone))
-    score = _score_result(spec)
-    inputs = _input_versions(spec, use_case, score)
-    found = read_reference(str(score.values["model_folder"]))
+    audited = earlier_result(spec, "validate_scores")
+    inputs = _input_versions(spec, use_case, audited)
+    found = read_reference(str(audited.values["speaker"]["folder"]))
     reference = found.profile
     scored = _scored(spark, spec, use_case, inputs, reference)
     found.check_scored({night.model_sha256 for night in scored.values()}, where=use_case.score_table.name)
@@ -110,17 +110,10 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
     )
 
 
-def _score_result(spec: JobSpec) -> JobResult:
-    result = earlier_result(spec, "score")
-    if "model_folder" not in result.values:
-        raise GateError("scoring has not said which model it used", where=f"{spec.run_dir}/score", fix="clear `score`")
-    return result
-
-
-def _input_versions(spec: JobSpec, use_case: UseCase, score: JobResult) -> dict[str, int]:
+def _input_versions(spec: JobSpec, use_case: UseCase, audited: JobResult) -> dict[str, int]:
     """The feature table as the model saw it, and the scores as published now."""
     features, scores = use_case.feature_table.name, use_case.score_table.name
-    seen = score.inputs.get(features)
+    seen = audited.inputs.get(features)
     return {
         features: int(delta.open_table(spec.lake, features).version()) if seen is None else seen,
         scores: int(delta.open_table(spec.lake, scores).version()),

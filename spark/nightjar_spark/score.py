@@ -1,181 +1,194 @@
-"""Score the nights' features with the champion, into files that no reader sees yet."""
+"""Score the nights' features with the champion, into files that no reader sees yet.
+
+Spark's tasks get file names and give file names back: rows are read, predicted and written by pyarrow and the model's
+engine, and none crosses into the JVM.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
 
 from nightjar.contracts.errors import ContractError, RowCountError, SourceError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import first_few
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
-from nightjar.lake.delta import DataFile
+from nightjar.lake.delta import table_uri
 from nightjar.lake.results import published_by_this_run
-from nightjar.registry.models import resolve, ship
-from nightjar.scoring.batches import ScoringTask, score_batches
-from nightjar_spark.io import read_table, replace_nights
+from nightjar.lake.scan import Scan, scan
+from nightjar.scoring import choice
+from nightjar.scoring.task import Scored, ScoringTask, Speaker
+from nightjar.scoring.unit import score_unit
 from nightjar_spark.main import main
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from nightjar_spark.rows_done import RowsDone
 
 log = logging.getLogger(__name__)
-QUARANTINE_FIELDS = "ds string, table string, rules array<string>, row string, dag_run_id string"
+TASKS_PER_CORE = 4
+"""So that cores which are done early find more to do; a unit's files do not depend on which task writes them."""
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Score the spec's nights with ``params.model_version``, or the champion.
+    """Score the spec's nights with ``params.model_version``, or the champion (see :mod:`nightjar.scoring.choice`).
 
     A run that has published and is cleared scores with the model that it published, so that a rerun gives the same rows
     whoever is champion by now; ``params.force`` chooses anew.
 
     Raises:
-        ModelError: when there is no champion, or it does not fit the features.
+        ModelError: when neither the champion nor another version can score.
         SourceError: when a night has no features.
         ContractError: when the model cannot take too many rows.
     """
-    began = time.monotonic()
     use_case = load_use_case(spec.use_case)
-    nights = list(spec.nights(use_case.timezone))
-    earlier = published_by_this_run(spec)
-    version = resolve(use_case.name, spec.params.get("model_version") or earlier.get("model_version"))
-    model, folder = ship(version, spec.lake)
-    log.info("model %s version %s, sha256 %s", version.name, version.version, model.sha256[:12])
-    resolved = time.monotonic()
-
-    features_version, night_files = _features_version(spec, use_case, nights, earlier)
-    features = read_table(spark, spec.lake, use_case.feature_table.name, nights=nights, version=features_version)
-    task = ScoringTask(
-        use_case=use_case.name,
-        lake=spec.lake,
-        model_folder=folder,
-        model_sha256=model.sha256,
-        model_name=version.name,
-        model_version=str(version.version),
-        features_version=features_version,
-        run_id=spec.run_id,
-        first_night=spec.first_night,
-        last_night=spec.last_night,
-    )
-    written, rows_in, rejected = _score(features, use_case, task)
-    rows_out = sum(file.rows for file in written)
-    if rows_in != rows_out + len(rejected):
-        raise RowCountError(
-            f"{rows_in} rows in, but {rows_out} scored and {len(rejected)} rejected",
-            where=use_case.score_table.name,
-            how_many=rows_in - rows_out - len(rejected),
-            fix="clear `score`; if it happens again, report a bug with this run's folder",
-        )
-    outputs = _quarantine(spark, use_case, spec, rejected)
-    if len(rejected) > use_case.audit.max_rejected_share * rows_in:
-        raise ContractError(
-            f"the model cannot take {len(rejected)} of {rows_in} rows (allowed share "
-            f"{use_case.audit.max_rejected_share})",
-            where=use_case.feature_table.name,
-            how_many=len(rejected),
-            fix=f"look at {use_case.quarantine_table.name} for the inputs, mend the features, clear `build_features`",
-        )
-    return JobResult(
-        status="succeeded",
-        rows_in=rows_in,
-        rows_out=rows_out,
-        rows_rejected=len(rejected),
-        inputs={use_case.feature_table.name: features_version},
-        outputs=outputs,
-        values={
-            "files": [asdict(file) for file in written],
-            "model_name": version.name,
-            "model_version": str(version.version),
-            "model_sha256": model.sha256,
-            "model_folder": folder,
-            "features_version": features_version,
-            "feature_files": night_files,
-            "attempt": time.time_ns() // 1_000_000,
-        },
-        seconds={"resolve": resolved - began, "score": time.monotonic() - resolved},
-    )
+    features = open_features(spec, use_case)
+    speaker = choice.choose(spec, use_case, pa.schema(features.schema().to_arrow()))
+    return score_nights(spark, spec, use_case, features, speaker)
 
 
-def _features_version(
-    spec: JobSpec, use_case: UseCase, nights: Sequence[date], earlier: Mapping[str, Any]
-) -> tuple[int, list[str]]:
-    """The version to read, and the files of the nights in it.
-
-    The table moves on with every later night; while these nights' files are those of what the run has published, the
-    version stays the one that it named then.
+def open_features(spec: JobSpec, use_case: UseCase) -> DeltaTable:
+    """The feature table, at its version of now.
 
     Raises:
         SourceError: naming the nights that have no features.
     """
-    name = use_case.feature_table.name
-    table = delta.open_table(spec.lake, name)
-    held = delta.held_files(table, {"ds": [night.isoformat() for night in nights]})
-    there = {file.partition["ds"] for file in held}
+    table = delta.open_table(spec.lake, use_case.feature_table.name)
+    nights = list(spec.nights(use_case.timezone))
+    there = {file.partition["ds"] for file in delta.held_files(table, {"ds": list(map(str, nights))})}
     if empty := [night for night in nights if night.isoformat() not in there]:
         raise SourceError(
             f"there are no features of {first_few(empty)}",
-            where=name,
+            where=use_case.feature_table.name,
             how_many=len(empty),
             fix="clear `ingest` of these nights, or check what landed",
         )
-    paths = sorted(file.path for file in held)
-    if earlier.get("feature_files") == paths:
-        return int(earlier["features_version"]), paths
-    return int(table.version()), paths
+    return table
 
 
-def _score(
-    features: DataFrame, use_case: UseCase, task: ScoringTask
-) -> tuple[list[DataFile], int, list[dict[str, Any]]]:
-    """One Spark job: rows go to Python by Arrow, only file names, counts and rejected rows come back."""
+def score_nights(
+    spark: SparkSession, spec: JobSpec, use_case: UseCase, features: DeltaTable, speaker: Speaker
+) -> JobResult:
+    """Let ``speaker`` score the nights; the result names the unpublished files.
 
-    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
-        scored = score_batches(batches, task)
-        outcome = {
-            "files": [asdict(file) for file in scored.files],
-            "rows_in": scored.rows_in,
-            "rejected": list(scored.rejected),
-        }
-        yield pa.RecordBatch.from_pydict({"outcome": [json.dumps(outcome)]})
-
-    columns = list(dict.fromkeys(("ds", *use_case.feature_table.column_names)))
-    # A night is sorted by its key, so that the same rows make the same files.
-    ordered = features.select(*columns).hint("rebalance", "ds").sortWithinPartitions("ds", *use_case.key)
-    outcomes = [json.loads(row["outcome"]) for row in ordered.mapInArrow(score, "outcome string").collect()]
-    written = [DataFile(**file) for outcome in outcomes for file in outcome["files"]]
-    rejected = [row for outcome in outcomes for row in outcome["rejected"]]
-    return written, sum(outcome["rows_in"] for outcome in outcomes), rejected
-
-
-def _quarantine(
-    spark: SparkSession, use_case: UseCase, spec: JobSpec, rejected: list[dict[str, Any]]
-) -> dict[str, int]:
-    """Replace the nights' rows rejected by scoring; nothing is written when there are none, and were none before."""
-    schema, origin = use_case.quarantine_table, use_case.feature_table.name
-    nights = spec.nights(use_case.timezone)
-    if not rejected and not _has_rejected(spec.lake, use_case, list(map(str, nights))):
-        return {}
-    frame = spark.createDataFrame([tuple(row.values()) for row in rejected], QUARANTINE_FIELDS)
-    written = replace_nights(frame, spec.lake, schema, nights, run_id=spec.run_id, within={"table": [origin]})
-    return {schema.name: written.version}
-
-
-def _has_rejected(lake: str, use_case: UseCase, nights: list[str]) -> bool:
-    name = use_case.quarantine_table.name
-    return delta.table_exists(lake, name) and any(
-        partition["table"] == use_case.feature_table.name and partition["ds"] in nights
-        for partition in delta.open_table(lake, name).partitions()
+    Raises:
+        ContractError: when the model cannot take too many rows.
+        RowCountError: when rows have come or gone.
+    """
+    began = time.monotonic()
+    nights = list(spec.nights(use_case.timezone))
+    shadow, no_shadow = choice.shadow(spec, use_case, pa.schema(features.schema().to_arrow()), speaker)
+    who = f"model {speaker.name} version {speaker.version}, sha256 {speaker.sha256[:12]}"
+    log.info("%s; shadow: %s", who, f"version {shadow.version}" if shadow else no_shadow or "none")
+    version, night_files = _pinned(features, nights, published_by_this_run(spec))
+    task = ScoringTask(
+        use_case=use_case.name,
+        lake=spec.lake,
+        speaker=speaker,
+        shadow=shadow,
+        features_version=version,
+        run_id=spec.run_id,
+        first_night=spec.first_night,
+        last_night=spec.last_night,
     )
+    wanted = {"ds": [night.isoformat() for night in nights]}
+    planned = scan(features, table_uri(spec.lake, use_case.feature_table.name), wanted)
+    resolved = time.monotonic()
+    scored = _score(spark, planned, task)
+    seconds = {"resolve": resolved - began, "score": time.monotonic() - resolved}
+    _check_counts(planned.rows, scored, use_case)
+    outputs = _quarantine(spec, use_case, nights, scored)
+    if scored.rows_rejected > use_case.audit.max_rejected_share * scored.rows_in:
+        raise ContractError(
+            f"the model cannot take {scored.rows_rejected} of {scored.rows_in} rows (allowed share "
+            f"{use_case.audit.max_rejected_share})",
+            where=use_case.feature_table.name,
+            how_many=scored.rows_rejected,
+            fix=f"look at {use_case.quarantine_table.name} for the inputs, mend the features, clear `build_features`",
+        )
+    return JobResult(
+        status="succeeded",
+        rows_in=scored.rows_in,
+        rows_out=scored.rows_out,
+        rows_rejected=scored.rows_rejected,
+        inputs={use_case.feature_table.name: version},
+        outputs=outputs,
+        metrics={
+            "rows_per_second": round(scored.rows_in / seconds["score"], 1),
+            "worker_peak_mb": round(scored.peak_memory / 2**20, 1),
+        },
+        values={
+            "files": [file.to_dict() for file in scored.files],
+            "speaker": speaker.to_dict(),
+            "shadow": shadow.to_dict() if shadow and not scored.shadow_error else None,
+            "shadow_files": [file.to_dict() for file in scored.shadow_files],
+            "shadow_error": scored.shadow_error or no_shadow,
+            "features_version": version,
+            "feature_files": night_files,
+            "attempt": time.time_ns() // 1_000_000,
+        },
+        seconds=seconds,
+    )
+
+
+def _pinned(features: DeltaTable, nights: Sequence[date], earlier: Mapping[str, Any]) -> tuple[int, list[str]]:
+    """The version that the rows are to name, and the files of the nights in it.
+
+    The table moves on with every later night; while these nights' files are those of what the run has published, the
+    version stays the one that it named then.
+    """
+    paths = sorted(file.path for file in delta.held_files(features, {"ds": list(map(str, nights))}))
+    same = earlier.get("feature_files") == paths
+    return int(earlier["features_version"]) if same else int(features.version()), paths
+
+
+def _score(spark: SparkSession, planned: Scan, task: ScoringTask) -> Scored:
+    """One Spark job: every unit is read, predicted and written by a Python worker."""
+    context = spark.sparkContext
+    slices = min(len(planned.units), TASKS_PER_CORE * context.defaultParallelism)
+    work = partial(score_unit, reader=planned.reader, task=task)
+    with RowsDone(context, total=planned.rows) as done:
+        count = done.counter
+
+        def scored_and_counted(units: Iterable[Any]) -> Iterable[Scored]:
+            for unit in units:
+                scored = work(unit)
+                count.add(scored.rows_in)
+                yield scored
+
+        parts = context.parallelize(planned.units, max(1, slices)).mapPartitions(scored_and_counted).collect()
+    return Scored.together(parts)
+
+
+def _check_counts(expected: int, scored: Scored, use_case: UseCase) -> None:
+    """Rows held by the files = rows read = rows scored + rows rejected."""
+    if not expected == scored.rows_in == scored.rows_out + scored.rows_rejected:
+        raise RowCountError(
+            f"the features hold {expected} rows, {scored.rows_in} were read, {scored.rows_out} scored and "
+            f"{scored.rows_rejected} rejected",
+            where=use_case.score_table.name,
+            how_many=max(abs(expected - scored.rows_in), abs(scored.rows_in - scored.rows_out - scored.rows_rejected)),
+            fix="clear `score`; if it happens again, report a bug with this run's folder",
+        )
+
+
+def _quarantine(spec: JobSpec, use_case: UseCase, nights: Sequence[date], scored: Scored) -> dict[str, int]:
+    """Replace the nights' rows rejected by scoring; nothing is written when there are none, and were none before."""
+    schema, within = use_case.quarantine_table, {"table": [use_case.feature_table.name]}
+    held = {"ds": list(map(str, nights)), **within}
+    before = delta.table_exists(spec.lake, schema.name) and delta.held_files(
+        delta.open_table(spec.lake, schema.name), held
+    )
+    if not before and not scored.quarantined:
+        return {}
+    version = delta.commit(spec.lake, schema, scored.quarantined, nights, run_id=spec.run_id, within=within)
+    return {schema.name: version}
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ HEAVY = (
 PARAMS = {
     "history": ["interval_end", "interval_start"],
     "training": ["force", "interval_end", "interval_start"],
-    "nightly": ["force", "interval_end", "interval_start", "model_version"],
+    "nightly": ["force", "interval_end", "interval_start", "model_policy", "model_version"],
 }
 
 PROBE = """
@@ -138,9 +138,11 @@ def test_the_night_is_one_line_from_landing_to_drift_with_spark_around_it(parsed
         "start_spark", *(["land"] if use_case.replay else []), "ingest", "build_features", "validate_features",
         "score", "validate_scores", "publish_scores", "report_drift", "stop_spark",
     ]  # fmt: skip
-    assert set(tasks) == set(order)
+    assert set(tasks) == {*order, "confirm_champion"}
     for task, following in itertools.pairwise(order):
         assert following in tasks[task]["down"]
+    assert tasks["confirm_champion"]["down"] == ["stop_spark"]  # its failure is the run's, and stops no other task
+    assert "confirm_champion" in tasks["publish_scores"]["down"]
     assert tasks["start_spark"]["setup"]
     assert tasks["stop_spark"]["teardown"]
     assert all(task["retries"] == 2 for task in tasks.values())

@@ -10,7 +10,13 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar_airflow.specs import build_spec, run_dir
 from use_cases.flight_delay.use_case import USE_CASE
 
-PARAMS = {"interval_start": None, "interval_end": None, "model_version": None, "force": False}
+PARAMS = {
+    "interval_start": None,
+    "interval_end": None,
+    "model_version": None,
+    "model_policy": "champion",
+    "force": False,
+}
 MADE = datetime(2013, 4, 3, 5, 30, tzinfo=UTC)  # 01:30 in New York
 
 

@@ -152,9 +152,9 @@ def test_a_cleared_run_gives_the_same_rows_after_a_later_night_and_a_promotion(
 
 
 def test_a_run_that_has_not_published_takes_the_champion_of_now(nights: Nights, versions: list[str]) -> None:
-    assert nights.run("score").values["model_version"] == versions[0]
+    assert nights.run("score").values["speaker"]["version"] == versions[0]
     models.set_champion(models.resolve(USE_CASE.name, versions[1]))
-    assert nights.run("score").values["model_version"] == versions[1]
+    assert nights.run("score").values["speaker"]["version"] == versions[1]
 
 
 def test_features_that_changed_are_read_again(nights: Nights, versions: list[str]) -> None:
@@ -193,6 +193,6 @@ def test_too_many_rows_that_the_model_cannot_take_stop_the_night(nights: Nights,
 def test_a_model_that_was_altered_in_the_lake_is_put_right_from_the_registry(
     nights: Nights, versions: list[str]
 ) -> None:
-    folder = Path(nights.run("score").values["model_folder"])
+    folder = Path(nights.run("score").values["speaker"]["folder"])
     (folder / "boosting.ubj").write_bytes(b"spoilt")
     assert nights.run("score").status == "succeeded"

@@ -71,7 +71,7 @@ def features(rows: int, seed: int, shift: float = 0.0) -> dict[str, list[Any]]:
 def put(lake: str, schema: TableSchema, night: date, data: dict[str, list[Any]]) -> None:
     target = delta.arrow_schema(schema)
     rows = len(data["order"])
-    columns = {name: data.get(name, []) for name in target.names} | {"ds": [night] * rows}
+    columns = {name: data.get(name, [None] * rows) for name in target.names} | {"ds": [night] * rows}
     table = pa.table({name: columns[name] for name in target.names}, schema=target)
     written = write_files(iter(table.to_batches()), delta.table_uri(lake, schema.name), target, schema.partition_by)
     delta.commit(lake, schema, written, [night], run_id="r")
@@ -125,10 +125,10 @@ class Shop:
         version = int(delta.open_table(self.lake, SHOP.feature_table.name).version())
         result = JobResult(
             status="succeeded",
-            values={"model_folder": self.folder, "model_version": "1"},
+            values={"speaker": {"folder": self.folder}},
             inputs={SHOP.feature_table.name: version},
         )
-        files.write_text(f"{spec.run_dir}/score/result.json", result.to_json())
+        files.write_text(f"{spec.run_dir}/validate_scores/result.json", result.to_json())
         return spec
 
 
@@ -242,14 +242,14 @@ def test_a_feature_that_the_model_never_saw_fails(spark: SparkSession, lake: str
 
 @pytest.mark.parametrize(
     "result",
-    [None, JobResult(status="failed"), JobResult(status="succeeded", values={})],
-    ids=["none", "failed", "mute"],
+    [None, JobResult(status="failed")],
+    ids=["none", "failed"],
 )
-def test_without_a_finished_score_task_it_fails(spark: SparkSession, lake: str, result: JobResult | None) -> None:
+def test_without_audited_scores_it_fails(spark: SparkSession, lake: str, result: JobResult | None) -> None:
     shop = Shop(lake)
     shop.night(NIGHTS[0])
     spec = replace(shop.spec(), run_id="run2")
     if result is not None:
-        files.write_text(f"{spec.run_dir}/score/result.json", result.to_json())
-    with pytest.raises(GateError, match="scor"):
+        files.write_text(f"{spec.run_dir}/validate_scores/result.json", result.to_json())
+    with pytest.raises(GateError, match="validate_scores"):
         report_drift(spark, spec, SHOP)

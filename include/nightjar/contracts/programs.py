@@ -12,6 +12,7 @@ SPARK_PROGRAMS = (
     "score",
     "validate_scores",
     "publish_scores",
+    "confirm_champion",
     "report_drift",
     "freeze_training_set",
 )

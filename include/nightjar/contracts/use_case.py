@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib import import_module
 from typing import Literal
@@ -11,8 +11,9 @@ from typing import Literal
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.names import check_identifier
 from nightjar.contracts.rules import Rule
+from nightjar.contracts.scoring import FALLBACK_REASON, Scoring
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.contracts.training import Cost, Training
+from nightjar.contracts.training import Boosting, Cost, Training
 
 FeatureKind = Literal["numeric", "categorical"]
 
@@ -151,6 +152,7 @@ class UseCase:
         cost: What errors cost; None when nothing is decided by a threshold.
         drift: When a night has drifted.
         audit: What scores must keep.
+        scoring: What else scoring does, and what it falls back to.
         replay: True when a recorded history stands in for a source system: module ``landing`` of the folder then
             lands each night's files on demand.
     """
@@ -179,6 +181,7 @@ class UseCase:
     cost: Cost | None = None
     drift: Drift = Drift()
     audit: ScoreAudit = ScoreAudit()
+    scoring: Scoring = field(default_factory=Scoring)
     replay: bool = False
 
     def __post_init__(self) -> None:
@@ -193,6 +196,12 @@ class UseCase:
                 "the gate looks at expected_cost, and no cost is declared",
                 where=f"use case {self.name}",
                 fix="declare `cost`, or let the gate look at log_loss",
+            )
+        if self.scoring.reason_codes and [type(engine) for engine in self.training.engines] != [Boosting]:
+            raise ConfigurationError(
+                "reason codes are declared, and only boosted trees alone can give them",
+                where=f"use case {self.name}",
+                fix="train with one `Boosting`, or leave `reason_codes` out",
             )
 
     @property
@@ -250,10 +259,20 @@ class UseCase:
                     "Prediction moment (UTC): the local midnight that ends ds, the same at every rerun.",
                     nullable=False,
                 ),
-                # last, where it comes to lie in a table that is older than the declared cost
+                # last, where they come to lie in a table that is older than their declaration
                 *((DECISION,) if self.cost else ()),
+                FALLBACK_REASON,
+                *self.scoring.reason_columns,
             ),
             key=self.key,
+        )
+
+    @property
+    def shadow_table(self) -> TableSchema:
+        return replace(
+            self.score_table,
+            name=f"scores_shadow/{self.name}",
+            comment=f"{self.title}: what a challenger would have said; nobody acts on it.",
         )
 
     @property

@@ -45,12 +45,16 @@ class TableFileWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            return
+        if error is not None:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the files."""
         for path, writer in self._open.values():
             with suppress(OSError):  # what cannot be completed cannot be closed either
                 writer.close()
             files.delete_file(f"{self._uri}/{path}")
+        self._open.clear()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append the rows of ``batch`` to their partitions' files."""
@@ -58,13 +62,13 @@ class TableFileWriter:
         import pyarrow.compute as pc
 
         table = pa.Table.from_batches([batch]).select(self._schema.names).cast(self._schema)
-        for combination in table.group_by(list(self._partition_by)).aggregate([]).to_pylist():
-            mask = None
-            for column, value in combination.items():
-                here = pc.equal(table[column], pa.scalar(value, table.schema.field(column).type))
-                mask = here if mask is None else pc.and_(mask, here)
-            rows = table.filter(mask).drop_columns(list(self._partition_by))
-            self._writer(tuple(partition_value(combination[c]) for c in self._partition_by)).write_table(rows)
+        combinations = table.group_by(list(self._partition_by)).aggregate([]).to_pylist()
+        for combination in combinations:
+            rows = table
+            for column, value in combination.items() if len(combinations) > 1 else ():
+                rows = rows.filter(pc.equal(rows[column], pa.scalar(value, rows.schema.field(column).type)))
+            values = tuple(partition_value(combination[c]) for c in self._partition_by)
+            self._writer(values).write_table(rows.drop_columns(list(self._partition_by)))
 
     def close(self) -> list[DataFile]:
         """Close every file, see that it is on the disk, and describe it for the Delta log."""

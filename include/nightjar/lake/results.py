@@ -43,8 +43,14 @@ def finished_result(spec: JobSpec, file: str = "result.json") -> JobResult | Non
 
 
 def remember_published(spec: JobSpec, scored: JobResult) -> None:
-    """Keep what the run has published with, beyond the results of its tasks, which a cleared task begins anew."""
-    chosen = {name: scored.values[name] for name in ("model_version", "features_version", "feature_files")}
+    """Keep what the run has published with, beyond the results of its tasks, which a cleared task begins anew.
+
+    A version that only stood in for the champion is not kept: cleared, the run tries the champion again.
+    """
+    chosen = {name: scored.values[name] for name in ("features_version", "feature_files")}
+    speaker = scored.values["speaker"]
+    if speaker["fallback_reason"] is None:
+        chosen["model_version"] = speaker["version"]
     files.write_text(_published_uri(spec), json.dumps(chosen))
 
 

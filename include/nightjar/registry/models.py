@@ -6,9 +6,7 @@ A registered model has its use case's name. Its versions carry the SHA-256 of th
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.settings import Settings
 from nightjar.registry import rest
+from nightjar.registry.cache import bring, cache_folder
 from nightjar.training.model import SUMS_FILE, TabularModel, upload
 
 CHAMPION = "champion"
@@ -57,9 +56,18 @@ def champion(use_case: str) -> ModelVersion | None:
     Raises:
         UnreachableError: when MLflow does not answer.
     """
+    return aliased(use_case, CHAMPION)
+
+
+def aliased(use_case: str, alias: str) -> ModelVersion | None:
+    """The version that ``alias`` names; None when there is none.
+
+    Raises:
+        UnreachableError: when MLflow does not answer.
+    """
     answer = rest.call(_uri(), "GET", "registered-models/get", {"name": use_case})
     aliases = answer["registered_model"].get("aliases", []) if answer else []
-    versions = [alias["version"] for alias in aliases if alias["alias"] == CHAMPION]
+    versions = [held["version"] for held in aliases if held["alias"] == alias]
     return _get(use_case, str(versions[0])) if versions else None
 
 
@@ -195,15 +203,13 @@ def _version(document: Mapping[str, object]) -> ModelVersion:
 
 def cached(model: ModelVersion, folder: str | None = None) -> Path:
     """The version's folder in the local cache, downloaded when it is not there; not checked, see :func:`fetch`."""
-    root = Path(folder or os.environ.get("NIGHTJAR_MODEL_CACHE") or f"{tempfile.gettempdir()}/nightjar-models")
-    target = (root / model.sha256).absolute()
+    target = cache_folder(model.sha256, folder)
     if not (target / SUMS_FILE).exists():
         _download(model, target)
     return target
 
 
 def _download(model: ModelVersion, target: Path) -> None:
-    """Bring the model's folder to ``target``, whole or not at all."""
     if not model.sha256:
         raise ModelError(
             f"version {model.version} of {model.name} has no tag {SHA256_TAG}",
@@ -212,11 +218,4 @@ def _download(model: ModelVersion, target: Path) -> None:
         )
     from nightjar.registry import tracking
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        data = tracking.download(model.uri, temporary)
-        try:
-            os.replace(data, target)
-        except OSError:
-            if not (target / SUMS_FILE).exists():  # else another process was quicker, with the same files
-                raise
+    bring(target, lambda temporary: tracking.download(model.uri, str(temporary)))

@@ -1,142 +1,132 @@
-"""Score Arrow batches and write them as unpublished files of the scores table; runs inside Spark tasks."""
+"""Score Arrow batches: predictions with their origin, and the rows that the model cannot take."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import DECISION, UseCase, load_use_case
-from nightjar.lake import files
-from nightjar.lake.delta import DataFile, arrow_schema, table_uri
-from nightjar.lake.parquet import TableFileWriter
+from nightjar.contracts.scoring import FALLBACK_REASON
+from nightjar.contracts.use_case import DECISION, UseCase
+from nightjar.lake.delta import arrow_schema
+from nightjar.scoring.reasons import reason_columns
+from nightjar.scoring.task import ScoringTask, Speaker
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+BATCH_BYTES = 64 << 20
+"""About what a batch, its matrix and its predictions take in memory."""
+_BYTES_A_VALUE = 24
+"""Of a row's input: as read, as encoded, and in the engine's hands."""
+_MIN_ROWS, _MAX_ROWS = 1 << 10, 1 << 17
+
+
+def batch_rows(columns: int) -> int:
+    """Rows of a batch with so many columns."""
+    return max(_MIN_ROWS, min(_MAX_ROWS, BATCH_BYTES // (_BYTES_A_VALUE * max(1, columns))))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringTask:
-    """What every worker needs to know; small, as it travels with each Spark task.
+class Answer:
+    """What a model says of a batch.
 
     Attributes:
-        use_case: Name of the use case.
-        lake: The lake's root.
-        model_folder: Model folder in the lake.
-        model_sha256: What its checksum must be.
-        model_name: Registered name.
-        model_version: Registered version.
-        features_version: Delta version of the feature table that is read.
-        run_id: Airflow run.
-        first_night: First night of the run.
-        last_night: Last night of the run.
+        scores: Rows of the scores table.
+        rejected: Rows of the quarantine table; those that the model cannot take.
     """
 
-    use_case: str
-    lake: str
-    model_folder: str
-    model_sha256: str
-    model_name: str
-    model_version: str
-    features_version: int
-    run_id: str
-    first_night: date
-    last_night: date
+    scores: pa.RecordBatch
+    rejected: pa.RecordBatch | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """What scoring a stream of batches left behind.
+def answer(
+    batch: pa.RecordBatch, model: TabularModel, speaker: Speaker, use_case: UseCase, task: ScoringTask, threads: int = 1
+) -> Answer:
+    """Predict every row of ``batch``; a row with an infinite input or no finite prediction is rejected.
 
-    Attributes:
-        files: Unpublished files of the scores table.
-        rows_in: Rows read.
-        rejected: Rows that the model could not take, as rows of the quarantine table.
+    Args:
+        batch: Rows of the feature table, all of one night.
+        model: The speaker's model.
+        speaker: Who it is.
+        use_case: What is predicted.
+        task: What scoring has been told.
+        threads: Threads for the model.
     """
-
-    files: tuple[DataFile, ...]
-    rows_in: int
-    rejected: tuple[dict[str, Any], ...]
-
-
-def score_batches(batches: Iterator[pa.RecordBatch], task: ScoringTask) -> Scored:
-    """Predict every row and write it; a row with an infinite input or no finite prediction is rejected.
-
-    The memory needed is that of one batch and the open files' buffers, whatever the number of rows.
-    """
-    use_case = load_use_case(task.use_case)
-    table = table_uri(task.lake, use_case.score_table.name)
-    rows_in = 0
-    rejected: list[dict[str, Any]] = []
-    with files.explained(table), TableFileWriter(table, arrow_schema(use_case.score_table), ("ds",)) as writer:
-        for batch in batches:
-            if not batch.num_rows:
-                continue
-            rows_in += batch.num_rows
-            scored, unscorable = _score(batch, use_case, task)
-            rejected.extend(unscorable)
-            if scored.num_rows:
-                writer.write(scored)
-        return Scored(files=tuple(writer.close()), rows_in=rows_in, rejected=tuple(rejected))
-
-
-def _score(batch: pa.RecordBatch, use_case: UseCase, task: ScoringTask) -> tuple[pa.RecordBatch, list[dict[str, Any]]]:
     import numpy as np
     import pyarrow as pa
 
-    model = _model(task.model_folder, task.model_sha256)
-    finite = ~np.isinf(model.encode(batch)).any(axis=1)
-    rejected = _quarantine_rows(batch.filter(pa.array(~finite)), "input_is_finite", use_case, task)
-    batch = batch.filter(pa.array(finite))
-    prediction = model.predict(batch)
-    finite = np.isfinite(prediction)
-    rejected += _quarantine_rows(batch.filter(pa.array(~finite)), "prediction_is_finite", use_case, task)
-    batch, prediction = batch.filter(pa.array(finite)), prediction[finite]
-    nights = Nights(first=task.first_night, last=task.last_night, timezone=use_case.timezone)
-    moments: dict[date, datetime] = {night: nights.prediction_moment(night) for night in nights}
+    matrix = model.encode(batch)
+    finite = ~np.isinf(matrix).any(axis=1)
+    if finite.all():
+        prediction = model.predict_matrix(matrix, threads=threads)
+    else:
+        prediction = np.full(len(matrix), np.nan)
+        prediction[finite] = model.predict_matrix(matrix[finite], threads=threads)
+    taken = np.isfinite(prediction)
+    rejected = None
+    if not taken.all():
+        rules = np.where(finite, "prediction_is_finite", "input_is_finite")[~taken]
+        rejected = _quarantine_rows(batch.filter(pa.array(~taken)), rules.tolist(), use_case, task)
+        batch, matrix, prediction = batch.filter(pa.array(taken)), matrix[taken], prediction[taken]
+    return Answer(scores=_score_rows(batch, matrix, prediction, model, speaker, use_case, task), rejected=rejected)
+
+
+def _score_rows(
+    batch: pa.RecordBatch,
+    matrix: NDArray[np.float32],
+    prediction: NDArray[np.float64],
+    model: TabularModel,
+    speaker: Speaker,
+    use_case: UseCase,
+    task: ScoringTask,
+) -> pa.RecordBatch:
+    import pyarrow as pa
+
     constant = {
-        "model_name": task.model_name,
-        "model_version": task.model_version,
-        "model_sha256": task.model_sha256,
+        "model_name": speaker.name,
+        "model_version": speaker.version,
+        "model_sha256": speaker.sha256,
         "features_version": task.features_version,
         "dag_run_id": task.run_id,
+        FALLBACK_REASON.name: speaker.fallback_reason,
     }
+    if batch.num_rows:
+        nights = task.nights(use_case.timezone)
+        constant["scored_at"] = nights.prediction_moment(batch.column("ds")[0].as_py())
     threshold = model.card.threshold
     decision = pa.nulls(len(prediction), pa.bool_()) if threshold is None else pa.array(prediction >= threshold)
     columns: dict[str, Any] = {
         "prediction": pa.array(prediction, pa.float64()),
         DECISION.name: decision,
-        "scored_at": pa.array([moments[ds] for ds in batch.column("ds").to_pylist()], pa.timestamp("us", tz="UTC")),
+        **reason_columns(model, matrix, use_case.scoring.reason_codes),
     }
     schema = arrow_schema(use_case.score_table)
     for field in schema:
         if field.name in constant:
             columns[field.name] = pa.repeat(pa.scalar(constant[field.name], field.type), batch.num_rows)
         elif field.name not in columns:
-            columns[field.name] = batch.column(field.name).cast(field.type)
-    scored = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-    return scored, rejected
+            columns[field.name] = batch.column(field.name)
+    arrays = [columns[field.name].cast(field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _quarantine_rows(rejected: pa.RecordBatch, rule: str, use_case: UseCase, task: ScoringTask) -> list[dict[str, Any]]:
-    return [
+def _quarantine_rows(
+    rejected: pa.RecordBatch, rules: list[str], use_case: UseCase, task: ScoringTask
+) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    rows = [
         {
-            "ds": row["ds"].isoformat(),
+            "ds": row["ds"],
             "table": use_case.feature_table.name,
             "rules": [rule],
             "row": json.dumps(row, default=str, sort_keys=True),
             "dag_run_id": task.run_id,
         }
-        for row in rejected.to_pylist()
+        for row, rule in zip(rejected.to_pylist(), rules, strict=True)
     ]
-
-
-@lru_cache(maxsize=2)
-def _model(folder: str, sha256: str) -> TabularModel:
-    """Load a model once a worker process, checked against its registered checksum."""
-    return TabularModel.load(folder, sha256=sha256)
+    return pa.RecordBatch.from_pylist(rows, schema=arrow_schema(use_case.quarantine_table))

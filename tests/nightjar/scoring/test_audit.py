@@ -37,6 +37,7 @@ def score(ds: date, flight: int, prediction: float | None = 0.2, **other: Any) -
         "dag_run_id": "r",
         "scored_at": datetime(2013, 4, 2, 4, tzinfo=UTC),
         "decision": False,
+        "fallback_reason": None,
         **other,
     }
 

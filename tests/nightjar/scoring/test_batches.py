@@ -1,17 +1,24 @@
-"""Scored rows say whether to announce them, by the model's own threshold."""
+"""Predicting a batch: every row is scored or rejected, in order, with its origin, decision and reasons."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from nightjar.contracts.use_case import load_use_case
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.scoring import Scoring
+from nightjar.contracts.training import Boosting, Network, Training
+from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
-from nightjar.scoring.batches import ScoringTask, score_batches
+from nightjar.scoring.batches import BATCH_BYTES, Answer, answer, batch_rows
+from nightjar.scoring.task import ScoringTask, Speaker
 from nightjar.training.boosted import BoostedTrees
 from nightjar.training.calibration import Calibrator
 from nightjar.training.encoding import encode
@@ -64,21 +71,90 @@ def model(folder: str, rows: pa.RecordBatch, threshold: float | None) -> Tabular
     return save(folder, card, [BoostedTrees(xgb.train(params, data, 8))], "{}")
 
 
+def scored(lake: str, saved: TabularModel, rows: pa.RecordBatch, use_case: UseCase = USE_CASE) -> Answer:
+    speaker = Speaker(name="flight_delay", version="7", sha256=saved.sha256, folder=f"{lake}/models/x")
+    task = ScoringTask(
+        use_case=use_case.name, lake=lake, speaker=speaker, features_version=3, run_id="r", first_night=NIGHT,
+        last_night=NIGHT,
+    )  # fmt: skip
+    return answer(rows, saved, speaker, use_case, task)
+
+
 @pytest.mark.parametrize("threshold", [0.3, None])
 def test_a_row_is_announced_from_the_threshold_on(lake: str, threshold: float | None) -> None:
     rows = batch()
-    saved = model(f"{lake}/models/x", rows, threshold)
-    task = ScoringTask(
-        use_case=USE_CASE.name, lake=lake, model_folder=f"{lake}/models/x", model_sha256=saved.sha256,
-        model_name="flight_delay", model_version="1", features_version=0, run_id="r", first_night=NIGHT,
-        last_night=NIGHT,
-    )  # fmt: skip
-    scored = score_batches(iter([rows]), task)
-    delta.commit(lake, USE_CASE.score_table, scored.files, [NIGHT], run_id="r")
-    written = delta.read_nights(lake, USE_CASE.score_table.name, [NIGHT]).to_pylist()
-    assert len(written) == ROWS
+    said = scored(lake, model(f"{lake}/models/x", rows, threshold), rows)
+    written = said.scores.to_pylist()
+    assert (len(written), said.rejected) == (ROWS, None)
     if threshold is None:
         assert {row["decision"] for row in written} == {None}
         return
     assert [row["decision"] for row in written] == [row["prediction"] >= threshold for row in written]
     assert {row["decision"] for row in written} == {True, False}
+
+
+def test_rows_keep_their_order_and_say_who_spoke(lake: str) -> None:
+    rows = batch()
+    saved = model(f"{lake}/models/x", rows, None)
+    scores = scored(lake, saved, rows).scores
+    assert scores.schema.equals(delta.arrow_schema(USE_CASE.score_table))
+    assert scores["flight"].equals(rows["flight"])
+    assert np.array_equal(scores["prediction"].to_numpy(), saved.predict(rows))
+    said = {(r["model_version"], r["model_sha256"], r["features_version"], r["scored_at"]) for r in scores.to_pylist()}
+    assert said == {("7", saved.sha256, 3, datetime(2013, 4, 2, 4, tzinfo=UTC))}  # New York's midnight
+
+
+@given(infinite=st.sets(st.integers(0, ROWS - 1), max_size=20))
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_in_are_rows_scored_and_rows_rejected(lake: str, infinite: set[int]) -> None:
+    rows = batch()
+    distance = rows["distance"].to_numpy().copy()
+    distance[list(infinite)] = np.inf
+    rows = rows.set_column(rows.schema.get_field_index("distance"), "distance", pa.array(distance))
+    saved = model(f"{lake}/models/x", batch(), None)
+    said = scored(lake, saved, rows)
+    rejected = [] if said.rejected is None else said.rejected.to_pylist()
+    assert {json.loads(row["row"])["flight"] for row in rejected} == infinite
+    assert all(row["rules"] == ["input_is_finite"] for row in rejected)
+    taken = [flight for flight in range(ROWS) if flight not in infinite]
+    assert said.scores["flight"].to_pylist() == taken
+    assert np.array_equal(said.scores["prediction"].to_numpy(), saved.predict(rows.take(pa.array(taken, pa.int32()))))
+
+
+def test_reasons_are_the_strongest_contributions_which_add_up_to_the_margin(lake: str) -> None:
+    rows = batch()
+    count = len(USE_CASE.features)
+    explained = replace(USE_CASE, scoring=Scoring(reason_codes=count))
+    saved = model(f"{lake}/models/x", rows, None)
+    scores = scored(lake, saved, rows, explained).scores
+    sizes = np.column_stack([scores[f"reason_{place}_contribution"].to_numpy() for place in range(1, count + 1)])
+    assert (np.diff(np.abs(sizes), axis=1) <= 0).all()
+    assert all(len({row[f"reason_{place}"] for place in range(1, count + 1)}) == count for row in scores.to_pylist())
+    (member,) = saved.members
+    assert isinstance(member, BoostedTrees)
+    margin = member.booster.inplace_predict(saved.encode(rows), missing=np.nan, predict_type="margin")
+    bias = margin - sizes.sum(axis=1)
+    assert np.ptp(bias) < 1e-5  # what is left is the same in every row
+    assert np.abs(sizes).max() > 0.01
+
+
+def test_a_model_without_trees_gives_no_reasons(lake: str) -> None:
+    rows = batch()
+    explained = replace(USE_CASE, scoring=Scoring(reason_codes=2))
+    saved = model(f"{lake}/models/x", rows, None)
+    two = replace(saved, card=replace(CARD, members=CARD.members * 2), members=saved.members * 2)
+    scores = scored(lake, two, rows, explained).scores
+    assert {row["reason_1"] for row in scores.to_pylist()} == {None}
+
+
+def test_reasons_are_only_declared_where_they_can_be_given() -> None:
+    with pytest.raises(ConfigurationError, match="only boosted trees alone"):
+        replace(USE_CASE, scoring=Scoring(reason_codes=1), training=Training(engines=(Boosting(), Network())))
+    with pytest.raises(ConfigurationError, match="-1 reason codes"):
+        Scoring(reason_codes=-1)
+
+
+def test_a_batch_has_fewer_rows_the_wider_the_table_is() -> None:
+    assert batch_rows(100) == BATCH_BYTES // (24 * 100)
+    assert batch_rows(1) == 1 << 17
+    assert batch_rows(10**6) == 1 << 10

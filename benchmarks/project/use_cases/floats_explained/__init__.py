@@ -1,0 +1,1 @@
+"""Benchmark of scoring: floats only, with reason codes."""

@@ -1,0 +1,58 @@
+"""How nights are scored, beyond the champion's prediction. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.tables import Column
+
+CHAMPION_NOW, CHAMPION_THEN = "champion", "champion_then"
+"""Values of the param ``model_policy``: today's champion, or the one that was champion on the night."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What else scoring does, and what it falls back to.
+
+    Attributes:
+        reason_codes: For how many inputs, those that moved a row's prediction most, the row names the contribution;
+            for models of boosted trees alone.
+        shadow: Alias in MLflow of a version that scores each night too, into ``scores_shadow/<use_case>``; while no
+            version has it, nothing is done.
+        default_version: Registered version that scores when neither the champion nor one that has published can.
+    """
+
+    reason_codes: int = 0
+    shadow: str | None = None
+    default_version: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.reason_codes < 0:
+            raise ConfigurationError(
+                f"{self.reason_codes} reason codes cannot be given", where="Scoring.reason_codes", fix="give 0 or more"
+            )
+
+    @property
+    def reason_columns(self) -> tuple[Column, ...]:
+        """Two columns for each reason code, the strongest first."""
+        return tuple(column for place in range(1, self.reason_codes + 1) for column in _reason(place))
+
+
+def _reason(place: int) -> tuple[Column, Column]:
+    rank = "" if place == 1 else f" {place}."
+    return (
+        Column(f"reason_{place}", "string", f"Input that moved this prediction{rank} most; null without trees."),
+        Column(
+            f"reason_{place}_contribution",
+            "double",
+            "By how much, in log-odds before calibration (SHAP): above 0 towards 1.",
+        ),
+    )
+
+
+FALLBACK_REASON = Column(
+    "fallback_reason",
+    "string",
+    "Why another version than the one meant to scored this row; null when none did.",
+)

@@ -1,0 +1,115 @@
+"""Score one unit of a feature table into unpublished files; runs inside Spark tasks."""
+
+from __future__ import annotations
+
+import logging
+import resource
+from contextlib import ExitStack, suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.tables import TableSchema
+from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.lake import files
+from nightjar.lake.delta import DataFile, arrow_schema, table_uri
+from nightjar.lake.parquet import TableFileWriter
+from nightjar.lake.scan import Reader, Unit
+from nightjar.registry.cache import local_copy
+from nightjar.scoring.batches import answer, batch_rows
+from nightjar.scoring.task import Scored, ScoringTask, Speaker
+from nightjar.training.model import TabularModel
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+
+def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
+    """Read the unit, predict every row, and write scores, rejected rows and the shadow's scores in the same pass.
+
+    The memory needed is that of one batch and of the open files' buffers, whatever the number of rows.
+    """
+    use_case = load_use_case(task.use_case)
+    columns = list(dict.fromkeys(("ds", *use_case.feature_table.column_names)))
+    model = load_model(task.speaker.folder, task.speaker.sha256)
+    rows_in = 0
+    with ExitStack() as stack:
+        stack.enter_context(files.explained(task.lake))
+        scores = stack.enter_context(_writer(task.lake, use_case.score_table))
+        quarantine = stack.enter_context(_writer(task.lake, use_case.quarantine_table))
+        shadow = stack.enter_context(_Shadow(use_case, task))
+        for batch in reader.read(unit, columns, batch_rows=batch_rows(len(columns))):
+            if not batch.num_rows:
+                continue
+            rows_in += batch.num_rows
+            said = answer(batch, model, task.speaker, use_case, task)
+            if said.scores.num_rows:
+                scores.write(said.scores)
+            if said.rejected is not None:
+                quarantine.write(said.rejected)
+            shadow.score(batch)
+        quarantined = quarantine.close()
+        return Scored(
+            files=tuple(scores.close()),
+            quarantined=tuple(quarantined),
+            rows_in=rows_in,
+            rows_rejected=sum(file.rows for file in quarantined),
+            shadow_files=shadow.close(),
+            shadow_error=shadow.error,
+            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
+        )
+
+
+class _Shadow:
+    """The challenger's part of a unit: whatever goes wrong with it, the champion's part goes on."""
+
+    def __init__(self, use_case: UseCase, task: ScoringTask) -> None:
+        self.error = ""
+        self._use_case, self._task = use_case, task
+        self._speaker: Speaker | None = task.shadow
+        self._writer = _writer(task.lake, use_case.shadow_table)
+
+    def __enter__(self) -> _Shadow:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is not None:
+            self._writer.discard()
+
+    def score(self, batch: pa.RecordBatch) -> None:
+        """Predict and write the rows, unless it has failed before."""
+        if self._speaker is None:
+            return
+        try:
+            model = load_model(self._speaker.folder, self._speaker.sha256)
+            scores = answer(batch, model, self._speaker, self._use_case, self._task).scores
+            if scores.num_rows:
+                self._writer.write(scores)
+        except Exception as error:  # it must not fail the night
+            self._give_up(error)
+
+    def close(self) -> tuple[DataFile, ...]:
+        """The files written; none when it has failed."""
+        try:
+            return tuple(self._writer.close()) if not self.error else ()
+        except Exception as error:
+            self._give_up(error)
+            return ()
+
+    def _give_up(self, error: Exception) -> None:
+        self.error = f"{type(error).__name__}: {error}"
+        self._speaker = None
+        log.warning("the shadow gives up: %s", self.error)
+        with suppress(Exception):  # what stays are files that no table holds
+            self._writer.discard()
+
+
+@lru_cache(maxsize=4)
+def load_model(folder: str, sha256: str) -> TabularModel:
+    """Load a model once a worker process, from a copy on its machine, checked against its registered checksum."""
+    return TabularModel.load(local_copy(folder, sha256), sha256=sha256)
+
+
+def _writer(lake: str, schema: TableSchema) -> TableFileWriter:
+    return TableFileWriter(table_uri(lake, schema.name), arrow_schema(schema), schema.partition_by)

@@ -1,0 +1,54 @@
+"""Fail, in plain sight, where another version than the one meant to has scored the nights; they are published."""
+
+from __future__ import annotations
+
+import logging
+
+from pyspark.sql import SparkSession
+
+from nightjar.contracts.errors import ModelError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.use_case import load_use_case
+from nightjar.lake import ledger
+from nightjar.lake.results import earlier_result
+from nightjar.scoring.task import Speaker
+from nightjar_spark.main import main
+
+log = logging.getLogger(__name__)
+
+
+def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+    """Look at who published, and write a fallback to the ledger.
+
+    Raises:
+        ModelError: when it was a version that stood in: the night is served, and a person has to look at the model.
+    """
+    use_case = load_use_case(spec.use_case)
+    published = earlier_result(spec, "publish_scores")
+    speaker = Speaker(**published.values["speaker"])
+    if speaker.fallback_reason is None:
+        log.info("version %s scored the nights, as meant", speaker.version)
+        return JobResult(status="succeeded", values={"model_version": speaker.version})
+    nights = spec.nights(use_case.timezone)
+    reason = f"version {speaker.version} stood in on nights {nights}: {speaker.fallback_reason}"
+    ledger.record(
+        spec.lake,
+        ledger.Event.of(
+            spec,
+            "fallback",
+            reason=reason,
+            model_version=speaker.version,
+            table_versions=published.outputs,
+            details={"sha256": speaker.sha256},
+        ),
+    )
+    raise ModelError(
+        f"FALLBACK, scores are published: {reason}",
+        where=use_case.score_table.name,
+        how_many=published.rows_out,
+        fix="mend or replace the champion (docs/runbooks/fallback.md), then clear `score` of this run",
+    )
+
+
+if __name__ == "__main__":
+    main(run)

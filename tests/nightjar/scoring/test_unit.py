@@ -1,0 +1,117 @@
+"""Scoring a unit: files of scores, of rejected rows and of the shadow in one pass; the shadow harms nobody."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.nightjar.scoring.test_batches import NIGHT, ROWS, USE_CASE, batch, model
+
+from nightjar.lake import delta
+from nightjar.lake.parquet import write_files
+from nightjar.lake.scan import scan
+from nightjar.scoring.task import Scored, ScoringTask, Speaker
+from nightjar.scoring.unit import load_model, score_unit
+
+FEATURES = USE_CASE.feature_table
+
+
+def score(lake: str, shadow: str = "", spoilt: int = 0) -> Scored:
+    """Score one unit of ``ROWS`` rows, of which ``spoilt`` have an infinite input; ``shadow`` is a model folder."""
+    rows = batch()
+    folder = f"{lake}/models/x"
+    saved = model(folder, rows, None)
+    distance = rows["distance"].to_numpy().copy()
+    distance[:spoilt] = np.inf
+    schema = delta.arrow_schema(FEATURES)
+    rows = rows.set_column(rows.schema.get_field_index("distance"), schema.field("distance"), pa.array(distance))
+    written = write_files(iter([rows]), delta.table_uri(lake, FEATURES.name), schema, ("ds",))
+    delta.commit(lake, FEATURES, written, [NIGHT], run_id="r")
+    speaker = Speaker(name="flight_delay", version="1", sha256=saved.sha256, folder=folder)
+    task = ScoringTask(
+        use_case=USE_CASE.name, lake=lake, speaker=speaker, features_version=1, run_id="r", first_night=NIGHT,
+        last_night=NIGHT, shadow=replace(speaker, version="2", folder=shadow) if shadow else None,
+    )  # fmt: skip
+    table = delta.open_table(lake, FEATURES.name)
+    found = scan(table, delta.table_uri(lake, FEATURES.name), {})
+    (unit,) = found.units
+    return score_unit(unit, reader=found.reader, task=task)
+
+
+def files_in(lake: str, table: str) -> list[Path]:
+    return list(Path(lake, table).glob("ds=*/*.parquet"))
+
+
+def test_scores_and_rejected_rows_are_files_that_no_table_holds_yet(lake: str) -> None:
+    scored = score(lake, spoilt=3)
+    assert (scored.rows_in, scored.rows_out, scored.rows_rejected) == (ROWS, ROWS - 3, 3)
+    assert scored.peak_memory > 10 << 20
+    assert not delta.table_exists(lake, USE_CASE.score_table.name)
+    delta.commit(lake, USE_CASE.quarantine_table, scored.quarantined, [NIGHT], run_id="r")
+    rules = delta.read_nights(lake, USE_CASE.quarantine_table.name, [NIGHT])["rules"].to_pylist()
+    assert rules == [["input_is_finite"]] * 3
+
+
+def test_a_shadow_scores_the_same_rows(lake: str) -> None:
+    scored = score(lake, shadow=f"{lake}/models/x")
+    assert (scored.shadow_error, sum(file.rows for file in scored.shadow_files)) == ("", ROWS)
+    delta.commit(lake, USE_CASE.shadow_table, scored.shadow_files, [NIGHT], run_id="r")
+    rows = delta.read_nights(lake, USE_CASE.shadow_table.name, [NIGHT]).to_pylist()
+    assert {row["model_version"] for row in rows} == {"2"}
+
+
+def test_a_shadow_that_cannot_be_loaded_leaves_the_night_alone(lake: str) -> None:
+    scored = score(lake, shadow=f"{lake}/models/nothing")
+    assert (scored.rows_out, scored.shadow_files) == (ROWS, ())
+    assert "the model has no SHA256SUMS" in scored.shadow_error
+    assert files_in(lake, USE_CASE.shadow_table.name) == []
+
+
+def test_a_shadow_that_fails_half_way_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nightjar.scoring.unit as module
+
+    monkeypatch.setattr(module, "batch_rows", lambda columns: ROWS // 4)
+    truth, calls = module.answer, []
+
+    def third_time_unlucky(rows: pa.RecordBatch, *rest: object) -> object:
+        calls.append(rest[1].version)  # type: ignore[attr-defined]
+        if calls[-1] == "2" and calls.count("2") == 3:
+            raise MemoryError("too large")
+        return truth(rows, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "answer", third_time_unlucky)
+    scored = score(lake, shadow=f"{lake}/models/x")
+    assert calls.count("2") == 3
+    assert (scored.rows_out, scored.shadow_files, scored.shadow_error) == (ROWS, (), "MemoryError: too large")
+    assert files_in(lake, USE_CASE.shadow_table.name) == []
+
+
+def test_what_one_part_lacks_the_night_s_shadow_lacks() -> None:
+    broken = Scored(files=(), shadow_error="gone")
+    assert Scored.together([Scored(files=(), rows_in=2), broken]).shadow_error == "gone"
+
+
+def test_a_failing_night_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nightjar.scoring.unit as module
+
+    monkeypatch.setattr(module, "batch_rows", lambda columns: ROWS // 4)
+    truth, calls = module.answer, []
+
+    def fails_later(*given: object) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError("gone")
+        return truth(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "answer", fails_later)
+    with pytest.raises(Exception, match="gone"):
+        score(lake, shadow=f"{lake}/models/x")
+    assert files_in(lake, USE_CASE.score_table.name) == files_in(lake, USE_CASE.shadow_table.name) == []
+
+
+def test_a_model_is_loaded_once_a_process(lake: str) -> None:
+    saved = model(f"{lake}/models/x", batch(), None)
+    assert load_model(f"{lake}/models/x", saved.sha256) is load_model(f"{lake}/models/x", saved.sha256)
