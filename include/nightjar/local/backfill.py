@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +14,7 @@ from nightjar.local import plan, results, summary
 from nightjar.local.follow import Request, RunFailedError
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
-from nightjar.local.session import Session, any_servers
+from nightjar.local.session import any_servers
 
 
 def backfill(paths: Paths, first: str, last: str) -> None:
@@ -38,7 +37,7 @@ def backfill(paths: Paths, first: str, last: str) -> None:
         first_last = min(moments), max(moments)
         session.follower.take_up(dag_id, *first_last)
         if not is_open(session.api.latest_backfill(dag_id), use_case, first_last):
-            _create_backfill(session, dag_id, *first_last)
+            session.api.create_backfill(dag_id, *first_last)
         runs = session.follower.wait_backfill(dag_id, *first_last)
         report(paths, progress, dag_id, by_night(runs, moments))
 
@@ -68,20 +67,6 @@ def by_night(
     """The run of each night by its logical date; None for a night that has none."""
     found = {datetime.fromisoformat(run["logical_date"]): run for run in runs}
     return {night: found.get(moment) for moment, night in moments.items()}
-
-
-def _create_backfill(session: Session, dag_id: str, first: datetime, last: datetime) -> None:
-    command: Sequence[str] = (
-        *("airflow", "backfill", "create", "--dag-id", dag_id),
-        *("--from-date", first.isoformat(), "--to-date", last.isoformat()),
-        *("--reprocess-behavior", "failed", "--max-active-runs", "1"),
-    )
-    done = subprocess.run(command, env=dict(session.environ), capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr + done.stdout).strip().splitlines()[-1:] or ["no reason given"]
-        raise ConfigurationError(
-            f"Airflow made no backfill ({reason[0]})", where=dag_id, fix="wait for the one that runs, or mend the dates"
-        )
 
 
 def report(paths: Paths, progress: Progress, dag_id: str, runs: Mapping[date, Mapping[str, Any] | None]) -> None:

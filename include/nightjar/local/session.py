@@ -26,7 +26,7 @@ class Session:
         api: Airflow's REST API.
         ports: Where both servers are.
         follower: Brings runs to their end.
-        environ: The environment of the servers, for Airflow's own command line.
+        environ: The environment of the servers, for programs that talk to them.
         check: Raises when a server has died.
     """
 

@@ -58,6 +58,8 @@ class FakeAirflow:
         if self.busy:
             self.busy -= 1
             return 503, {"detail": "database is locked"}
+        if path == "/api/v2/backfills" and method == "POST":
+            return 200, body
         if path == "/api/v2/backfills":
             return 200, {"backfills": [self.backfills.pop(0)] if self.backfills else []}
         if path == "/api/v2/dags/d/dagRuns" and method == "GET":
@@ -257,6 +259,21 @@ def test_runs_are_read_page_by_page(airflow: tuple[FakeAirflow, AirflowApi]) -> 
     fake.runs = [a_run(night) for night in range(250)]
     found = api.runs_between("d", START, START + timedelta(days=229))
     assert [run["dag_run_id"] for run in found] == [f"backfill__{night}" for night in range(230)]
+
+
+def test_a_backfill_is_asked_for_again_while_the_database_is_locked(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.busy = 2
+    api.create_backfill("d", START, START + timedelta(days=1))
+    asked = [body for method, path, body in fake.asked if (method, path) == ("POST", "/api/v2/backfills")]
+    assert len(asked) == 3
+    assert asked[-1] == {
+        "dag_id": "d",
+        "from_date": "2013-04-01T06:00:00+00:00",
+        "to_date": "2013-04-02T06:00:00+00:00",
+        "reprocess_behavior": "failed",
+        "max_active_runs": 1,
+    }
 
 
 def test_a_backfill_is_over_when_it_is_complete_and_its_runs_have_ended(
