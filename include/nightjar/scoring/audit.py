@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ContractError, GateError
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta, files
-from nightjar.lake.delta import DataFile, arrow_schema, table_uri
+from nightjar.lake.delta import DataFile, table_uri
+from nightjar.scoring.keys import rows_with_a_key_seen_before
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,36 +44,35 @@ def audit_scores(
 ) -> Audit:
     """Check unpublished scores: row count, every night there, keys, nulls, range, and the shift against the last night.
 
+    The files are read in batches; what is kept of a row are eight bytes of its key, one night at a time.
+
     Raises:
         GateError: when there is nothing to look at.
         ContractError: when the scores must not be published.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     where = table_uri(lake, use_case.score_table.name)
     if not data_files or not expected_rows:
         raise GateError(
             "there are no scores to audit", where=where, how_many=0, fix="clear `score` and look at its log"
         )
-    scores = pa.concat_tables([_read(use_case, lake, file) for file in data_files])
+    seen = [_look(use_case, lake, file) for file in data_files]
+    rows = sum(one.rows for one in seen)
     _refuse(
-        scores.num_rows != expected_rows,
-        f"{scores.num_rows} rows are written, {expected_rows} were scored",
+        rows != expected_rows,
+        f"{rows} rows are written, {expected_rows} were scored",
         where,
-        abs(scores.num_rows - expected_rows),
+        abs(rows - expected_rows),
     )
-    missing = set(nights) - set(scores["ds"].unique().to_pylist())
+    missing = set(nights) - {date.fromisoformat(file.partition["ds"]) for file in data_files}
     _refuse(bool(missing), f"nights without a score: {', '.join(map(str, sorted(missing)))}", where, len(missing))
     for column in use_case.score_table.columns:
-        nulls = 0 if column.nullable else scores[column.name].null_count
+        nulls = 0 if column.nullable else sum(one.nulls.get(column.name, 0) for one in seen)
         _refuse(bool(nulls), f"column {column.name} has nulls", where, nulls)
-    keys = scores.group_by(["ds", *use_case.key]).aggregate([([], "count_all")])
-    _refuse(keys.num_rows != scores.num_rows, "keys are there twice", where, scores.num_rows - keys.num_rows)
-    inside = pc.and_(pc.greater_equal(scores["prediction"], 0.0), pc.less_equal(scores["prediction"], 1.0))
-    outside = scores.num_rows - (pc.sum(inside).as_py() or 0)
+    twice = _keys_twice(use_case, lake, data_files)
+    _refuse(bool(twice), "keys are there twice", where, twice)
+    outside = rows - sum(one.inside for one in seen)
     _refuse(bool(outside), "predictions lie outside 0 to 1", where, outside)
-    mean = float(pc.mean(scores["prediction"]).as_py())
+    mean = math.fsum(one.total for one in seen) / rows
     last_night, last_mean = _last_published(use_case, lake, min(nights))
     if last_mean is not None:
         _refuse(
@@ -75,23 +80,64 @@ def audit_scores(
             f"the mean prediction is {mean:.3f}, it was {last_mean:.3f} on {last_night} "
             f"(allowed shift {use_case.audit.max_mean_shift})",
             where,
-            scores.num_rows,
+            rows,
         )
-    return Audit(rows=scores.num_rows, mean_prediction=mean, last_night=last_night, last_mean=last_mean)
+    return Audit(rows=rows, mean_prediction=mean, last_night=last_night, last_mean=last_mean)
 
 
-def _read(use_case: UseCase, lake: str, file: DataFile) -> pa.Table:
-    import pyarrow as pa
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What a file holds: rows, nulls by column, predictions within 0 to 1, and the sum of all predictions."""
+
+    rows: int
+    nulls: Mapping[str, int]
+    inside: int
+    total: float
+
+
+def _look(use_case: UseCase, lake: str, file: DataFile) -> _Look:
+    import pyarrow.compute as pc
+
+    inside, totals = 0, []
+    with _open(use_case, lake, file) as parquet:
+        metadata = parquet.metadata
+        for batch in parquet.iter_batches(columns=["prediction"]):
+            prediction = batch.column("prediction")
+            within = pc.and_(pc.greater_equal(prediction, 0.0), pc.less_equal(prediction, 1.0))
+            inside += pc.sum(within).as_py() or 0
+            totals.append(pc.sum(prediction).as_py() or 0.0)
+    nulls: Counter[str] = Counter()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            nulls[column.path_in_schema] += column.statistics.null_count if column.statistics else 0
+    return _Look(rows=metadata.num_rows, nulls=nulls, inside=inside, total=math.fsum(totals))
+
+
+def _keys_twice(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) -> int:
+    """Rows whose night has had their key before."""
+    by_night: dict[str, list[DataFile]] = {}
+    for file in data_files:
+        by_night.setdefault(file.partition["ds"], []).append(file)
+
+    def keys(of_night: list[DataFile]) -> Iterator[pa.RecordBatch]:
+        for file in of_night:
+            with _open(use_case, lake, file) as parquet:
+                yield from parquet.iter_batches(columns=list(use_case.key))
+
+    return sum(rows_with_a_key_seen_before(partial(keys, of_night)) for of_night in by_night.values())
+
+
+@contextmanager
+def _open(use_case: UseCase, lake: str, file: DataFile) -> Iterator[pq.ParquetFile]:
     import pyarrow.parquet as pq
 
     uri = f"{table_uri(lake, use_case.score_table.name)}/{file.path}"
     system, path = files.filesystem(uri)
     try:
-        table = pq.read_table(path, filesystem=system, partitioning=None)
+        with system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
+            yield parquet
     except FileNotFoundError as error:
         raise GateError("a file to audit is not there", where=uri, fix="clear `score`: it writes them again") from error
-    ds = pa.repeat(pa.scalar(date.fromisoformat(file.partition["ds"]), pa.date32()), table.num_rows)
-    return table.append_column("ds", ds).select(arrow_schema(use_case.score_table).names)
 
 
 def _last_published(use_case: UseCase, lake: str, before: date) -> tuple[date | None, float | None]:
