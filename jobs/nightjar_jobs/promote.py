@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models
@@ -21,7 +23,8 @@ def run(spec: JobSpec) -> JobResult:
         ``values``: ``promoted`` (whether the version is champion by this run), ``model_version``, ``reason``.
 
     Raises:
-        GateError: when another version became champion since the gate looked.
+        GateError: when another version became champion since the gate looked, or when the use case wants a person's
+            word and the ledger holds none for this version and run.
     """
     verdict = earlier_result(spec, "gate").values
     challenger = models.resolve(spec.use_case, verdict["model_version"])
@@ -39,6 +42,8 @@ def run(spec: JobSpec) -> JobResult:
             where=challenger.uri,
             fix="clear evaluate of this run and what follows it",
         )
+    if load_use_case(spec.use_case).gate.approval:
+        _check_approved(spec, challenger)
     if current != challenger.version:
         models.set_champion(challenger)
     ledger.record(
@@ -53,6 +58,19 @@ def run(spec: JobSpec) -> JobResult:
     )
     reason = f"version {challenger.version} is champion, in place of {verdict['champion_version'] or 'none'}"
     return _result(challenger, promoted=True, reason=reason)
+
+
+def _check_approved(spec: JobSpec, challenger: models.ModelVersion) -> None:
+    """The ledger's word, and not that of the order of tasks, which a person can get round."""
+    answers = ledger.read(
+        spec.lake, event="approval", dag_id=spec.dag_id, run_id=spec.run_id, model_version=challenger.version
+    )["details"].to_pylist()
+    if not answers or not json.loads(answers[-1])["approved"]:
+        raise GateError(
+            f"version {challenger.version} {'was rejected' if answers else 'has not been approved'}",
+            where=f"{ledger.TABLE.name}, event approval",
+            fix="clear `approve` of this run, and answer it in Airflow's UI",
+        )
 
 
 def _result(challenger: models.ModelVersion, *, promoted: bool, reason: str) -> JobResult:

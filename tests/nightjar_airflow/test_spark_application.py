@@ -21,8 +21,9 @@ from typing import Any
 import pyspark
 import pytest
 from airflow.sdk.exceptions import AirflowException
+from tests.small_disk import fill, small_disk
 
-from nightjar.contracts.errors import UnreachableError
+from nightjar.contracts.errors import StorageFullError, UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import ApplicationFolder
 from nightjar_airflow.hooks import spark_application
@@ -107,6 +108,16 @@ def wait(hook: SparkApplicationHook, spec: JobSpec) -> tuple[JobResult, list[str
     hook.submit(spec)
     results = [result for result in hook.results(spec, lines.append) if result is not None]
     return results[0], lines
+
+
+def test_a_full_scratch_disk_is_why_spark_does_not_start(
+    hook: SparkApplicationHook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "scratch", 256) as disk:
+        monkeypatch.setenv("SPARK_LOCAL_DIRS", str(disk))
+        fill(disk)
+        with pytest.raises(StorageFullError, match=rf"no space left for Spark to start: .*where: {disk}"):
+            hook.ensure()
 
 
 def test_one_application_serves_many_tasks_dies_and_is_replaced(hook: SparkApplicationHook, lake: str) -> None:

@@ -19,6 +19,7 @@ from nightjar.training.boosted import BoostedTrees
 from nightjar.training.model import TabularModel, save
 from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import evaluate, gate, promote, register
+from use_cases.flight_delay.use_case import USE_CASE
 
 pytestmark = pytest.mark.e2e
 PROGRAMS = {"evaluate": evaluate.run, "register": register.run, "gate": gate.run, "promote": promote.run}
@@ -206,6 +207,28 @@ def test_a_promotion_that_died_before_the_ledger_is_made_whole_by_clearing_the_r
     run.change("evaluate", champion_holdout_auc=0.7)
     assert _do(run, "register", "gate", "promote").values["promoted"] is True
     assert [event["details"]["from"] for event in run.events("promotion")] == [old]
+
+
+def test_where_a_person_must_approve_nothing_is_promoted_without_the_ledgers_word(
+    start: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = replace(USE_CASE, gate=replace(USE_CASE.gate, approval=True))
+    monkeypatch.setattr(promote, "load_use_case", lambda name: strict)
+    run = start("a")
+    version = _do(run, "evaluate", "register", "gate").values["model_version"]
+    spec = run.spec("approve")
+
+    def answer(approved: bool, model_version: str) -> None:
+        event = ledger.Event.of(spec, "approval", model_version=model_version, details={"approved": approved})
+        ledger.record(spec.lake, event)
+
+    answer(True, "99")  # another version's
+    assert f"version {version} has not been approved" in _do(run, "promote").error
+    answer(False, version)
+    assert f"version {version} was rejected" in _do(run, "promote").error
+    assert models.champion("flight_delay") is None
+    answer(True, version)  # asked again
+    assert _do(run, "promote").values["promoted"] is True
 
 
 def test_another_promotion_in_between_stops_this_one(start: Callable[[str], Any]) -> None:

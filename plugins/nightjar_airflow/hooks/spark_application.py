@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -14,7 +17,7 @@ from uuid import uuid4
 
 from airflow.sdk import BaseHook
 
-from nightjar.contracts.errors import UnreachableError
+from nightjar.contracts.errors import StorageFullError, UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, ApplicationFolder, StartFolder
 from nightjar.processes import Process
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 START_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.15
+FULL_BELOW_BYTES = 1 << 20
 
 
 class SparkApplicationHook(BaseHook):
@@ -196,6 +200,7 @@ class SparkApplicationHook(BaseHook):
             status = launcher.poll()
             if status:
                 self.end()
+                self._check_space()
                 raise UnreachableError(
                     f"the Spark application ended with status {status} before it was ready: {self._tail()}",
                     where=self._folder.log,
@@ -209,6 +214,23 @@ class SparkApplicationHook(BaseHook):
                     fix="check that the Spark master has room, then clear the task",
                 )
             time.sleep(POLL_SECONDS)
+
+    def _check_space(self) -> None:
+        """Spark on a full disk ends with whatever error comes first, and names no disk.
+
+        Raises:
+            StorageFullError: naming those of its folders on this machine that take no more.
+        """
+        scratch = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")
+        folders = [folder for folder in (*scratch, str(Path(self._folder.log).parent)) if Path(folder).is_dir()]
+        full = [folder for folder in folders if shutil.disk_usage(folder).free < FULL_BELOW_BYTES]
+        if full:
+            raise StorageFullError(
+                f"no space left for Spark to start: {self._tail()}",
+                where=", ".join(full),
+                how_many=len(full),
+                fix="free space (`make clean` removes local state) or enlarge the volume, then clear the task",
+            )
 
     def _heartbeat(self) -> dict[str, Any] | None:
         return self._read_json(self._files.heartbeat) if self._files else None
