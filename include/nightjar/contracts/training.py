@@ -215,6 +215,9 @@ class Selection:
 class WarmStart:
     """Training goes on from a registered version instead of from nothing.
 
+    Trees are added to the base's, so that a model grows by up to ``num_rounds`` each time; a schedule that should not
+    let it grow for ever names a ``version``, which each training then goes on from.
+
     Attributes:
         version: Of the use case's registered model; None is the champion at the time of freezing.
         frozen_layers: Of the network's hidden layers, so many of the first (and the embeddings) stay as they are.
