@@ -17,12 +17,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from time import monotonic, sleep
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from tests.nightjar_jobs.nights import NIGHT, Nights
 
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.tables import TableSchema
@@ -30,9 +31,15 @@ from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profile import ProfiledColumn
 from nightjar.monitoring.summarize import profile_arrays
+from nightjar.registry import models
+from nightjar.runner import run_program
 from nightjar.training.launch import LocalRanks, free_port
 from nightjar.training.recipe import Recipe
 from nightjar.training.training_set import DayCount, TrainingSet, night_of, split_days
+from nightjar_jobs import evaluate, register
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 USE_CASE = load_use_case("flight_delay")
 FIRST_DAY = date(2013, 1, 2)
@@ -255,3 +262,27 @@ def registry(mlflow_uri: str, training_lake: Path, tmp_path: Path, monkeypatch: 
     with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10):
         pass
     return mlflow_uri
+
+
+@pytest.fixture
+def nights(spark: SparkSession, lake: str, registry: str) -> Nights:
+    made = Nights(spark, lake)
+    made.features(NIGHT)
+    return made
+
+
+@pytest.fixture
+def versions(trained: Any, new_run: Callable[..., Any], registry: str, request: pytest.FixtureRequest) -> list[str]:
+    """Two registered versions, of which the first is champion."""
+    found = []
+    for name in ("first", "second"):
+        run = new_run(f"{request.node.name}-{name}")
+        run.adopt(trained, "freeze_training_set", "train")
+        trained_here = run.result("train")
+        other = replace(trained_here, spec_fingerprint=f"{name}{trained_here.spec_fingerprint}")
+        Path(f"{run.spec('train').output}/result.json").write_text(other.to_json())
+        run_program(evaluate.run, run.spec("evaluate"))
+        found.append(str(run_program(register.run, run.spec("register")).values["model_version"]))
+    assert len(set(found)) == 2
+    models.set_champion(models.resolve(USE_CASE.name, found[0]))
+    return found

@@ -3,101 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pytest
+from tests.nightjar_jobs.nights import FEATURES, NEXT, NIGHT, SCORES, USE_CASE, Nights
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import delta, ledger
-from nightjar.lake.parquet import write_files
 from nightjar.registry import models
-from nightjar.runner import run_program
-from nightjar_jobs import evaluate, register
-from nightjar_spark import publish_scores, score, validate_scores
-from nightjar_spark.worker_errors import from_workers
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
-USE_CASE = load_use_case("flight_delay")
-FEATURES, SCORES = USE_CASE.feature_table, USE_CASE.score_table
-NIGHT, NEXT = date(2013, 4, 1), date(2013, 4, 2)
-PROGRAMS = {"score": score.run, "validate_scores": validate_scores.run, "publish_scores": publish_scores.run}
-
-
-class Nights:
-    """Nightly runs on a lake of their own, with the registry of the training lake."""
-
-    def __init__(self, spark: SparkSession, lake: str) -> None:
-        self.spark, self.lake = spark, lake
-
-    def features(self, night: date, *, rows: int = 200, **first_row: float) -> None:
-        """Write the night's features: plain numbers, and ``first_row`` in the first one."""
-        schema = delta.arrow_schema(FEATURES)
-        plain: dict[str, Any] = {"string": "AA", "double": 0.5, "date": night + timedelta(days=1)}
-        columns = {c.name: plain.get(c.type) for c in FEATURES.columns}
-        columns |= {"ds": night, "scheduled_departure": datetime.combine(night, time(12), UTC) + timedelta(days=1)}
-        lines = [{**columns, "flight": i, **(first_row if i == 0 else {})} for i in range(rows)]
-        table = pa.Table.from_pylist(lines, schema=schema)
-        written = write_files(iter(table.to_batches()), delta.table_uri(self.lake, FEATURES.name), schema, ("ds",))
-        delta.commit(self.lake, FEATURES, written, [night], run_id="r")
-
-    def run(self, *programs: str, night: date = NIGHT, run_id: str = "a", **params: Any) -> JobResult:
-        """Run programs of one nightly run in order; return the last one's result."""
-        for program in programs:
-            spec = JobSpec(
-                program=program, use_case=USE_CASE.name, first_night=night, last_night=night, task_id=program,
-                dag_id="flight_delay_nightly", run_id=run_id, lake=self.lake, params=params,
-            )  # fmt: skip
-
-            def in_spark(given: JobSpec, name: str = program) -> JobResult:
-                with from_workers():
-                    return PROGRAMS[name](self.spark, given)
-
-            result = run_program(in_spark, spec)
-        return result
-
-    def whole(self, **wanted: Any) -> JobResult:
-        return self.run("score", "validate_scores", "publish_scores", **wanted)
-
-    def scores(self, night: date = NIGHT) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = delta.read_nights(self.lake, SCORES.name, [night]).to_pylist()
-        return sorted(rows, key=lambda row: row["flight"])
-
-    def quarantined(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = delta.read_nights(self.lake, USE_CASE.quarantine_table.name, [NIGHT]).to_pylist()
-        return rows
-
-
-@pytest.fixture
-def nights(spark: SparkSession, lake: str, registry: str) -> Nights:
-    made = Nights(spark, lake)
-    made.features(NIGHT)
-    return made
-
-
-@pytest.fixture
-def versions(trained: Any, new_run: Callable[..., Any], registry: str, request: pytest.FixtureRequest) -> list[str]:
-    """Two registered versions, of which the first is champion."""
-    found = []
-    for name in ("first", "second"):
-        run = new_run(f"{request.node.name}-{name}")
-        run.adopt(trained, "freeze_training_set", "train")
-        trained_here = run.result("train")
-        other = replace(trained_here, spec_fingerprint=f"{name}{trained_here.spec_fingerprint}")
-        Path(f"{run.spec('train').output}/result.json").write_text(other.to_json())
-        run_program(evaluate.run, run.spec("evaluate"))
-        found.append(str(run_program(register.run, run.spec("register")).values["model_version"]))
-    assert len(set(found)) == 2
-    models.set_champion(models.resolve(USE_CASE.name, found[0]))
-    return found
 
 
 def test_without_a_champion_scoring_says_so_and_writes_nothing(nights: Nights) -> None:

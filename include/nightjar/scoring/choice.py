@@ -43,12 +43,14 @@ def choose(spec: JobSpec, use_case: UseCase, features: pa.Schema) -> Speaker:
     asked = spec.params.get("model_version") or published_by_this_run(spec).get("model_version")
     if asked is not None:
         return _ready(resolve(use_case.name, asked), spec.lake, features)
+    meant = "the champion"
     try:
-        if spec.params.get("model_policy") == CHAMPION_THEN:
-            return _ready(resolve(use_case.name, champion_then(spec, use_case)), spec.lake, features)
-        return _ready(resolve(use_case.name), spec.lake, features)
+        then = champion_then(spec, use_case) if spec.params.get("model_policy") == CHAMPION_THEN else None
+        version = resolve(use_case.name, then)
+        meant = f"version {version.version}"
+        return _ready(version, spec.lake, features)
     except (ModelError, UnreachableError) as error:
-        found = stand_in(spec.lake, use_case, features, reason=error.what)
+        found = stand_in(spec.lake, use_case, features, reason=f"{meant}: {error.what}")
         if found is None:
             raise
         return found
