@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError
-from nightjar.local import commands, server_environment
+from nightjar.local import commands, data_dictionary, server_environment
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
 from nightjar.local.locks import lock
@@ -45,6 +45,7 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         "train": lambda: commands.train(paths, again=environ.get("FORCE", "") not in {"", "0"}),
         "reproduce": lambda: commands.reproduce(paths, _given(environ, "VERSION")),
         "query": lambda: commands.query(paths, environ.get("SQL", "")),
+        "data-dictionary": lambda: print(f"written: {data_dictionary.write(paths.root)}"),
         "new-use-case": lambda: new_use_case(paths.root, _given(environ, "NAME")),
         "lock": lambda: lock(paths),
         "jars": lambda: commands.jars(paths),

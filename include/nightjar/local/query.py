@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.use_case import load_use_case
+from nightjar.contracts.views import View, latest_scores
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,8 +24,18 @@ def delta_tables(lake: Path) -> dict[str, Path]:
     }
 
 
+def views(tables: Iterable[str]) -> list[View]:
+    """The views on ``tables`` (``scores.flight_delay``); a use case that is declared no more has none."""
+    found = []
+    for schema, name in (table.split(".") for table in tables):
+        if schema == "scores":
+            with suppress(ConfigurationError):
+                found.append(latest_scores(load_use_case(name)))
+    return found
+
+
 def connect(lake: Path) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection in which each Delta table is a view, and which reaches neither files nor network.
+    """A DuckDB connection that knows each Delta table and those of :func:`views`, and reaches neither files nor network.
 
     Raises:
         ConfigurationError: when the lake has no table yet.
@@ -38,6 +52,8 @@ def connect(lake: Path) -> duckdb.DuckDBPyConnection:
         schema, table = name.split(".")
         connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
         connection.execute(f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM delta_{number}')  # noqa: S608
+    for view in views(tables):
+        connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

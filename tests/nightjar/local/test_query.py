@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from tests.nightjar.scoring.test_audit import USE_CASE, publish, score
 
 from nightjar.contracts.errors import ConfigurationError
-from nightjar.local.query import run_query
+from nightjar.local.query import connect, run_query
 
 
 @pytest.fixture
@@ -21,6 +23,21 @@ def words(lake: str) -> Path:
 def test_tables_are_listed_and_read(words: Path) -> None:
     assert "raw.words" in run_query(words, "")
     assert "two" in run_query(words, "SELECT max(word) FROM raw.words")
+
+
+def test_the_latest_scores_have_each_entity_once_with_its_latest_night(lake: str) -> None:
+    schema, first, second = USE_CASE.score_table, date(2013, 4, 1), date(2013, 4, 2)
+    rows = [
+        score(first, 1, 0.1), score(first, 2, 0.2),
+        score(second, 2, 0.9, flight_date=second), score(second, 3, 0.3, carrier="DL"),
+    ]  # fmt: skip
+    publish(lake, rows, [first, second])
+    name = schema.name.replace("/", ".")
+    with connect(Path(lake)) as connection:
+        found = connection.sql(f"SELECT ds, flight, prediction FROM {name}_latest ORDER BY flight").fetchall()
+        columns = connection.sql(f"SELECT * FROM {name}_latest").columns
+    assert found == [(first, 1, 0.1), (second, 2, 0.9), (second, 3, 0.3)]
+    assert set(columns) == set(schema.column_names)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""The data dictionary is what is declared, and the tables say the same of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deltalake import DeltaTable
+
+from nightjar.contracts.use_case import load_use_case
+from nightjar.lake import delta, ledger
+from nightjar.local import data_dictionary
+from nightjar.local.paths import Paths
+from nightjar.monitoring.records import DRIFT_TABLE
+
+USE_CASE = load_use_case("flight_delay")
+
+
+def test_the_page_is_that_of_the_declarations() -> None:
+    root = Paths.here().root
+    assert (root / data_dictionary.FILE).read_text() == data_dictionary.text(root), "run `make data-dictionary`"
+
+
+def test_every_column_of_every_table_is_on_it_with_its_meaning() -> None:
+    page = data_dictionary.text(Paths.here().root)
+    for schema in (*data_dictionary.tables(USE_CASE), DRIFT_TABLE, ledger.TABLE):
+        section = page.split(f"### `{schema.name}`\n")[1].split("\n#")[0]
+        for column in schema.columns:
+            assert column.comment
+            assert f"| `{column.name}` | {column.type} |" in section
+            assert column.comment.replace("|", "\\|") in section
+
+
+def test_the_tables_carry_the_same_comments(lake: str) -> None:
+    for schema in data_dictionary.tables(USE_CASE):
+        delta.ensure_table(lake, schema)
+        table = DeltaTable(delta.table_uri(lake, schema.name))
+        assert table.metadata().description == schema.comment
+        found = {field.name: field.metadata.get("comment") for field in table.schema().fields}
+        assert found == {column.name: column.comment for column in schema.columns}
+
+
+def test_a_column_that_came_later_has_its_comment_too(lake: str) -> None:
+    whole = USE_CASE.score_table
+    older = replace(whole, columns=tuple(c for c in whole.columns if c.name != "fallback_reason"))
+    delta.ensure_table(lake, older)
+    delta.ensure_table(lake, whole)
+    (field,) = (f for f in delta.open_table(lake, whole.name).schema().fields if f.name == "fallback_reason")
+    assert field.metadata["comment"].startswith("Why another version")
