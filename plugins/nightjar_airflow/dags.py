@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,6 +33,7 @@ from nightjar_airflow.operators.training_program import TrainingProgramOperator
 
 RETRIES = 2
 RETRY_DELAY = timedelta(minutes=1)
+_RETRIED: dict[str, Any] = {"retries": RETRIES, "retry_delay": RETRY_DELAY, "retry_exponential_backoff": 2.0}
 
 
 def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
@@ -146,6 +148,38 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
     return dag
 
 
+def build_maintenance_dag(use_cases: Sequence[UseCase], *, schedule: str, doc_md: str | None) -> DAG:
+    """``lake_maintenance``: one task a use case, one after the other, since all of them tend the shared tables too.
+
+    Args:
+        use_cases: Whose tables are tended.
+        schedule: Cron expression, in UTC.
+        doc_md: The page that the UI shows, usually the DAG file's docstring.
+    """
+    with DAG(
+        dag_id="lake_maintenance",
+        schedule=CronTriggerTimetable(schedule, timezone="UTC"),
+        start_date=datetime(2013, 1, 1, tzinfo=ZoneInfo("UTC")),
+        tags=["nightjar", "platform"],
+        doc_md=doc_md,
+        catchup=False,
+        max_active_runs=1,
+        default_args=_RETRIED,
+    ) as dag:
+        chain(
+            *(
+                TrainingProgramOperator(
+                    use_case=use_case,
+                    program="maintain_lake",
+                    task_id=f"maintain_{use_case.name}",
+                    owner=use_case.owner,
+                )
+                for use_case in use_cases
+            )
+        )
+    return dag
+
+
 def _selection(use_case: UseCase) -> list[TrainingProgramOperator]:
     """Which features are trained on, where the use case asks for it."""
     if use_case.training.selection is None:
@@ -170,12 +204,7 @@ def _common(use_case: UseCase, doc_md: str | None) -> dict[str, Any]:
         "doc_md": doc_md,
         "catchup": False,
         "max_active_runs": 1,
-        "default_args": {
-            "owner": use_case.owner,
-            "retries": RETRIES,
-            "retry_delay": RETRY_DELAY,
-            "retry_exponential_backoff": 2.0,
-        },
+        "default_args": {"owner": use_case.owner, **_RETRIED},
     }
 
 

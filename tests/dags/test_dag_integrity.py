@@ -12,7 +12,8 @@ import pytest
 from nightjar.contracts.use_case import load_use_case
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-DAG_FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+PLATFORM = REPOSITORY / "dags" / "lake_maintenance.py"
+DAG_FILES = sorted(set((REPOSITORY / "dags").glob("*.py")) - {PLATFORM})
 HEAVY = (
     "pyspark",
     "torch",
@@ -80,10 +81,14 @@ print(json.dumps({
 
 @pytest.fixture(scope="session", params=DAG_FILES, ids=[path.stem for path in DAG_FILES])
 def parsed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """A DAG file, imported in a fresh process."""
-    home = tmp_path_factory.mktemp("airflow")
+    """A use case's DAG file."""
+    return imported(request.param, tmp_path_factory.mktemp("airflow"))
+
+
+def imported(file: Path, home: Path) -> dict[str, object]:
+    """What a DAG file holds, imported in a fresh process."""
     run = subprocess.run(
-        [sys.executable, "-c", PROBE, str(request.param), ",".join(HEAVY)],
+        [sys.executable, "-c", PROBE, str(file), ",".join(HEAVY)],
         env={
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": os.pathsep.join(str(REPOSITORY / folder) for folder in ("include", "plugins")),
@@ -95,7 +100,7 @@ def parsed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    document: dict[str, object] = {"file": request.param.stem, **json.loads(run.stdout.splitlines()[-1])}
+    document: dict[str, object] = {"file": file.stem, **json.loads(run.stdout.splitlines()[-1])}
     return document
 
 
@@ -188,3 +193,16 @@ def test_tasks_link_to_what_they_made(parsed: dict[str, object]) -> None:
         "report_drift": {"Report"},
         **{task: {"MLflow run", "MLflow model"} for task in ("register", "gate", "promote")},
     }
+
+
+def test_maintenance_tends_every_use_case_one_after_the_other(tmp_path: Path) -> None:
+    found = imported(PLATFORM, tmp_path)
+    assert found["heavy"] == []
+    dag = found["dags"]["lake_maintenance"]  # type: ignore[index]
+    assert str(dag["doc_md"]).startswith("# ")
+    assert (dag["catchup"], dag["max_active_runs"], dag["cron"]) == (False, 1, "0 12 * * 0")
+    order = [f"maintain_{path.stem}" for path in DAG_FILES]
+    assert sorted(dag["tasks"]) == sorted(order), "add the use case to dags/lake_maintenance.py"
+    for task, following in itertools.pairwise(order):
+        assert dag["tasks"][task]["down"] == [following]
+    assert all(task["retries"] == 2 for task in dag["tasks"].values())

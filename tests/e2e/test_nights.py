@@ -79,6 +79,20 @@ def test_a_backfill_runs_what_is_missing_and_a_night_of_it_can_be_run_again(
     assert scores_of(deployment.lake, night).equals(rows)
 
 
+def test_maintenance_puts_the_ledger_together_and_takes_nothing_from_readers(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, events = scores_of(deployment.lake, LAST), ledger.read(deployment.lake)
+    commands.maintain(deployment.paths)
+    found = re.search(rf"^{ledger.TABLE.name} +\d+ +(\d+) +(\d+) +0$", capsys.readouterr().out, re.MULTILINE)
+    assert found is not None
+    nights, put_together = (int(number) for number in found.groups())
+    assert put_together > nights >= 1
+    assert scores_of(deployment.lake, LAST).equals(before)
+    assert ledger.read(deployment.lake).slice(0, len(events)).equals(events)
+    assert ledger.read(deployment.lake, event="maintenance").num_rows == 1
+
+
 @pytest.mark.parametrize(
     ("request_", "task", "name", "begins"),
     [

@@ -16,7 +16,17 @@ SPARK_PROGRAMS = (
     "report_drift",
     "freeze_training_set",
 )
-TRAINING_PROGRAMS = ("select_features", "tune", "choose_params", "train", "evaluate", "register", "gate", "promote")
+TRAINING_PROGRAMS = (
+    "select_features",
+    "tune",
+    "choose_params",
+    "train",
+    "evaluate",
+    "register",
+    "gate",
+    "promote",
+    "maintain_lake",
+)
 GPU_PROGRAMS = ("select_features", "tune", "train")
 """Training programs that get the GPUs which the use case declares."""
 

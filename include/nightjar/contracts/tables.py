@@ -9,6 +9,9 @@ from nightjar.contracts.names import check_identifier
 
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp", "array<string>"]
 
+LEAST_RETENTION_DAYS = 7
+"""A night that is red for so long is not in flight any more: its unpublished files may go."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -29,6 +32,15 @@ class TableSchema:
 
     Every table is partitioned by ``ds``; one that several writers share (quarantine, drift) by a second column too, so
     that each replaces its own part of a night.
+
+    Attributes:
+        name: Below the lake's root, ``<schema>/<table>``.
+        comment: What its rows are.
+        columns: All of them, partition columns too.
+        key: Columns that tell a night's rows apart; empty for none.
+        partition_by: ``ds``, and perhaps a second one.
+        append_only: Nothing is ever replaced, so that small files pile up, and are put together.
+        retention_days: So long what was replaced stays readable by version, and files that no version holds stay.
     """
 
     name: str
@@ -36,6 +48,8 @@ class TableSchema:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ("ds",)
+    append_only: bool = False
+    retention_days: int = 30
 
     def __post_init__(self) -> None:
         for part in self.name.split("/"):
@@ -47,6 +61,11 @@ class TableSchema:
             raise ValueError(f"{self.name}: key columns {sorted(missing)} are not columns")
         if self.partition_by[:1] != ("ds",) or not set(self.partition_by) <= set(names):
             raise ValueError(f"{self.name}: partition columns {self.partition_by} must be columns and begin with 'ds'")
+        if self.retention_days < LEAST_RETENTION_DAYS:
+            raise ValueError(
+                f"{self.name}: retention_days {self.retention_days} is less than {LEAST_RETENTION_DAYS}, in which a "
+                "night may still be in flight"
+            )
 
     @property
     def column_names(self) -> tuple[str, ...]:

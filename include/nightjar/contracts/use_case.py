@@ -290,6 +290,18 @@ class UseCase:
             ),
         )
 
+    @property
+    def tables(self) -> tuple[TableSchema, ...]:
+        """All of its tables, in the order in which a night fills them."""
+        return (
+            *(source.table for source in self.sources),
+            self.quarantine_table,
+            self.feature_table,
+            self.label_table,
+            self.score_table,
+            *((self.shadow_table,) if self.scoring.shadow is not None else ()),
+        )
+
     def source(self, name: str) -> Source:
         for source in self.sources:
             if source.name == name:

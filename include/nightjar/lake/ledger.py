@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TABLE = TableSchema(
     name="ledger/events",
     comment="Every training, gate verdict, promotion, publish and failure. Append only.",
+    append_only=True,
     columns=(
         DS,
         Column("at", "timestamp", "When the event was recorded (UTC).", nullable=False),

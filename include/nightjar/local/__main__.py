@@ -43,6 +43,7 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         "night": lambda: commands.night(paths, _given(environ, "DATE")),
         "backfill": lambda: backfill(paths, _given(environ, "FROM"), _given(environ, "TO")),
         "train": lambda: commands.train(paths, again=environ.get("FORCE", "") not in {"", "0"}),
+        "maintain": lambda: commands.maintain(paths),
         "reproduce": lambda: commands.reproduce(paths, _given(environ, "VERSION")),
         "query": lambda: commands.query(paths, environ.get("SQL", "")),
         "data-dictionary": lambda: print(f"written: {data_dictionary.write(paths.root)}"),

@@ -76,6 +76,17 @@ def train(paths: Paths, *, again: bool) -> None:
         progress.say(results.training_outcome(paths.lake, request).line())
 
 
+def maintain(paths: Paths) -> None:
+    """``make maintain``: remove what no reader of the lake needs any more, and say what was done to each table."""
+    use_case = load_use_case(plan.USE_CASE)
+    request = plan.maintenance(datetime.now(UTC))
+    with Progress() as progress, any_servers(paths, progress) as session:
+        session.follower.wait_parsed((plan.MAINTENANCE,))
+        _ensure(session, progress, request)
+        done = results.task_result(paths.lake, request, f"maintain_{use_case.name}").values
+        progress.say(summary.maintenance_table(done))
+
+
 def reproduce(paths: Paths, version: str) -> None:
     """``make reproduce``: train a registered version again and compare hashes.
 

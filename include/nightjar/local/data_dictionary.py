@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from nightjar.contracts.tables import TableSchema
@@ -31,19 +30,8 @@ def text(root: Path) -> str:
     parts = [HEAD, "## Every use case", *map(table, (DRIFT_TABLE, ledger.TABLE))]
     for name in sorted(file.parent.name for file in (root / "include" / "use_cases").glob("*/use_case.py")):
         use_case = load_use_case(name)
-        parts += [f"## {use_case.title} (`{name}`)", *map(table, tables(use_case)), view(use_case)]
+        parts += [f"## {use_case.title} (`{name}`)", *map(table, use_case.tables), view(use_case)]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
-
-
-def tables(use_case: UseCase) -> Iterator[TableSchema]:
-    """The use case's tables, in the order in which a night fills them."""
-    yield from (source.table for source in use_case.sources)
-    yield use_case.quarantine_table
-    yield use_case.feature_table
-    yield use_case.label_table
-    yield use_case.score_table
-    if use_case.scoring.shadow is not None:
-        yield use_case.shadow_table
 
 
 def table(schema: TableSchema) -> str:
@@ -58,7 +46,7 @@ def table(schema: TableSchema) -> str:
         "",
         schema.comment,
         "",
-        f"{key}Partitions: `{'`, `'.join(schema.partition_by)}`.",
+        f"{key}Partitions: `{'`, `'.join(schema.partition_by)}`. Time travel: {schema.retention_days} days.",
         "",
         "| Column | Type | Null | Meaning |",
         "|---|---|---|---|",

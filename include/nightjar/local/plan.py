@@ -14,6 +14,7 @@ USE_CASE = "flight_delay"
 HISTORY = (date(2013, 1, 1), date(2013, 3, 31))
 FIRST_NIGHTS = (date(2013, 4, 1), date(2013, 4, 2), date(2013, 4, 3))
 RUN_HOUR = time(2)
+MAINTENANCE = "lake_maintenance"
 
 
 def dag_ids(use_case: UseCase) -> tuple[str, str, str]:
@@ -56,6 +57,11 @@ def night(use_case: UseCase, day: date) -> Request:
         run_id=f"night__{day}",
         interval=(run_moment(use_case, day), run_moment(use_case, day + timedelta(days=1))),
     )
+
+
+def maintenance(at: datetime) -> Request:
+    """One more maintenance of the lake, asked for at ``at``."""
+    return Request(title="maintenance", dag_id=MAINTENANCE, run_id=f"maintenance__{at:%Y%m%dT%H%M%S}")
 
 
 def run_moment(use_case: UseCase, day: date) -> datetime:

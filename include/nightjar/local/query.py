@@ -35,7 +35,7 @@ def views(tables: Iterable[str]) -> list[View]:
 
 
 def connect(lake: Path) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection that knows each Delta table and those of :func:`views`, and reaches neither files nor network.
+    """A DuckDB connection with each Delta table and the :func:`views`, which reaches neither files nor network.
 
     Raises:
         ConfigurationError: when the lake has no table yet.

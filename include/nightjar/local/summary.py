@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,17 @@ def nights_table(nights: Sequence[NightOutcome]) -> str:
     """Rows scored and rejected, and the drift verdict, a line a night."""
     rows = [(str(n.night), n.scored, n.rejected, n.rejected_raw, n.verdict) for n in nights]
     return "\n".join(table(["night", "scored", "not scored", "raw rows rejected", "drift verdict"], rows))
+
+
+def maintenance_table(done: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was done to each table, a line a table.
+
+    Args:
+        done: Table name to :class:`nightjar.lake.maintenance.Maintained`, as a result holds it.
+    """
+    columns = ("version", "files", "put_together", "removed")
+    rows = [(name, *(int(found[column]) for column in columns)) for name, found in done.items()]
+    return "\n".join(table(["table", "version", "files", "put together", "removed"], rows))
 
 
 def render(

@@ -22,7 +22,7 @@ def test_the_page_is_that_of_the_declarations() -> None:
 
 def test_every_column_of_every_table_is_on_it_with_its_meaning() -> None:
     page = data_dictionary.text(Paths.here().root)
-    for schema in (*data_dictionary.tables(USE_CASE), DRIFT_TABLE, ledger.TABLE):
+    for schema in (*USE_CASE.tables, DRIFT_TABLE, ledger.TABLE):
         section = page.split(f"### `{schema.name}`\n")[1].split("\n#")[0]
         for column in schema.columns:
             assert column.comment
@@ -31,7 +31,7 @@ def test_every_column_of_every_table_is_on_it_with_its_meaning() -> None:
 
 
 def test_the_tables_carry_the_same_comments(lake: str) -> None:
-    for schema in data_dictionary.tables(USE_CASE):
+    for schema in USE_CASE.tables:
         delta.ensure_table(lake, schema)
         table = DeltaTable(delta.table_uri(lake, schema.name))
         assert table.metadata().description == schema.comment

@@ -1,0 +1,112 @@
+"""What maintenance removes, and what it must not."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.lake import delta, ledger
+from nightjar.lake.delta import DataFile
+from nightjar.lake.maintenance import maintain
+from nightjar.lake.parquet import write_files
+
+TABLE = TableSchema(name="scores/x", comment="x", columns=(DS, Column("id", "long", "id", nullable=False)), key=("id",))
+NIGHT, NEXT = date(2026, 1, 2), date(2026, 1, 3)
+OLD = time.time() - 31 * 86_400
+
+
+def written(lake: str, *ids: int, night: date = NIGHT) -> list[DataFile]:
+    schema = delta.arrow_schema(TABLE)
+    batch = pa.RecordBatch.from_pydict({"ds": [night] * len(ids), "id": list(ids)}, schema=schema)
+    return write_files(iter([batch]), delta.table_uri(lake, TABLE.name), schema, ("ds",))
+
+
+def publish(lake: str, *ids: int, night: date = NIGHT) -> int:
+    return delta.commit(lake, TABLE, written(lake, *ids, night=night), [night], run_id="r")
+
+
+def age(lake: str, file: DataFile) -> Path:
+    path = Path(delta.table_uri(lake, TABLE.name), file.path)
+    os.utime(path, (OLD, OLD))
+    return path
+
+
+def ids(lake: str, version: int | None = None) -> list[int]:
+    return sorted(delta.open_table(lake, TABLE.name, version).to_pyarrow_table()["id"].to_pylist())
+
+
+def test_only_unpublished_files_that_are_old_go(lake: str) -> None:
+    publish(lake, 1, 2)
+    (published,) = delta.held_files(delta.open_table(lake, TABLE.name), {})
+    os.utime(Path(delta.table_uri(lake, TABLE.name), published.path), (OLD, OLD))
+    forgotten = age(lake, written(lake, 9)[0])
+    in_flight = written(lake, 3, night=NEXT)
+    done = maintain(lake, TABLE)
+    assert done is not None
+    assert (done.removed, done.put_together, done.files) == (1, 0, 1)
+    assert not forgotten.exists()
+    assert ids(lake) == [1, 2]
+    delta.commit(lake, TABLE, in_flight, [NEXT], run_id="r", attempt=1)  # the night goes on, and is whole
+    assert ids(lake) == [1, 2, 3]
+    again = maintain(lake, TABLE)
+    assert again is not None
+    assert again.removed == 0
+
+
+def test_what_was_replaced_stays_readable_for_the_retention_and_goes_after_it(lake: str) -> None:
+    first = publish(lake, 1, 2)
+    second = publish(lake, 3)
+    maintain(lake, TABLE)
+    assert (ids(lake, first), ids(lake, second)) == ([1, 2], [3])
+    log = Path(delta.table_uri(lake, TABLE.name), "_delta_log", f"{second:020d}.json")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        if "remove" in line:
+            line["remove"]["deletionTimestamp"] = int(OLD * 1000)
+    log.write_text("\n".join(map(json.dumps, lines)))
+    done = maintain(lake, TABLE)
+    assert done is not None
+    assert done.removed == 1
+    assert ids(lake) == [3]
+    with pytest.raises(OSError, match="No such file"):
+        ids(lake, first)
+
+
+def test_a_published_attempt_is_known_after_maintenance(lake: str) -> None:
+    delta.commit(lake, TABLE, written(lake, 1), [NIGHT], run_id="r", attempt=7)
+    age(lake, written(lake, 9)[0])
+    maintain(lake, TABLE)
+    assert delta.last_attempt(delta.open_table(lake, TABLE.name), NIGHT) == 7
+
+
+def test_the_ledgers_small_files_become_one_a_day_and_lose_nothing(lake: str) -> None:
+    for number in range(5):
+        event = ledger.Event(event="publish", use_case="x", ds=(NIGHT, NEXT)[number % 2], reason=str(number))
+        ledger.record(lake, event)
+    before = ledger.read(lake)
+    done = maintain(lake, ledger.TABLE)
+    assert done is not None
+    assert (done.put_together, done.files) == (5, 2)
+    assert ledger.read(lake).equals(before)
+    ledger.record(lake, ledger.Event(event="publish", use_case="x", ds=NIGHT))
+    assert ledger.read(lake).num_rows == 6
+    assert DeltaTable(f"{lake}/{ledger.TABLE.name}").metadata().description == ledger.TABLE.comment
+
+
+def test_a_table_that_is_not_there_is_left_alone(lake: str) -> None:
+    assert maintain(lake, TABLE) is None
+    assert not Path(delta.table_uri(lake, TABLE.name)).exists()
+
+
+def test_a_retention_in_which_nights_are_in_flight_is_refused() -> None:
+    with pytest.raises(ValueError, match="retention_days 3 is less than 7"):
+        replace(TABLE, retention_days=3)
