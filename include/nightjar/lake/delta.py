@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,8 +23,11 @@ from nightjar.lake import files
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+    from deltalake.exceptions import CommitFailedError
 
 ENGINE = "nightjar"
+COMMIT_TRIES = 100
+COMMIT_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +217,8 @@ def commit(
 
     Nights that hold these very bytes already are left as they are: a rerun with the same inputs makes no new version,
     so that whoever pins a version gets the same one. The new files are removed then, unless they are an ``attempt``,
-    which a cleared task may want to publish again. Of two that replace the same night at the same time, one is refused.
+    which a cleared task may want to publish again. Commits to other nights meanwhile are none of its business: it is
+    tried again on top of them. Of two that replace the same night at the same time, one is refused.
 
     Args:
         lake: The lake's root.
@@ -231,10 +236,6 @@ def commit(
         LakeError: when a file is missing, of another size, outside the partitions, or in the table already.
         ConflictError: when another commit replaced one of the nights meanwhile; worth a retry.
     """
-    from deltalake import CommitProperties, Schema, Transaction
-    from deltalake.exceptions import CommitFailedError
-    from deltalake.transaction import AddAction, RemoveAction
-
     replaced = {"ds": [night.isoformat() for night in nights], **(within or {})}
     table = ensure_table(lake, schema)
     uri = table_uri(lake, schema.name)
@@ -246,7 +247,42 @@ def commit(
             for file in data_files:
                 files.delete_file(f"{uri}/{file.path}")
         return int(table.version())
-    actions: list[AddAction | RemoveAction] = [
+    number = time.time_ns() // 1_000_000 if attempt is None else attempt
+    before, mine = _attempts(table, replaced), {file.path for file in data_files}
+    for tries_left in reversed(range(COMMIT_TRIES)):
+        refused = _try_commit(table, schema, data_files, replaced, run_id=run_id, attempt=number)
+        table = open_table(lake, schema.name)
+        if refused is None:
+            return int(table.version())
+        now = _attempts(table, replaced)
+        if set(now) == {number} and mine == {file.path for file in held_files(table, replaced)}:
+            return int(table.version())  # it had gone through, and its answer was lost
+        if now != before or not tries_left:
+            raise ConflictError(
+                f"another run replaced the same nights of {schema.name} at the same time ({refused})",
+                where=uri,
+                how_many=len(replaced["ds"]),
+                fix="nothing, the task is tried again; see that no two DAGs are asked for the same nights",
+            ) from refused
+        time.sleep(random.uniform(0, COMMIT_PAUSE_SECONDS))  # noqa: S311 - so that those who wait do not meet again
+    raise AssertionError("the last try returns or raises")
+
+
+def _try_commit(
+    table: DeltaTable,
+    schema: TableSchema,
+    data_files: Sequence[DataFile],
+    replaced: Mapping[str, Sequence[str]],
+    *,
+    run_id: str,
+    attempt: int,
+) -> CommitFailedError | None:
+    """Commit on top of ``table``; what delta-rs says where somebody else was quicker."""
+    from deltalake import CommitProperties, Schema, Transaction
+    from deltalake.exceptions import CommitFailedError
+    from deltalake.transaction import AddAction
+
+    actions = [
         AddAction(
             path=file.path,
             size=file.size,
@@ -257,9 +293,8 @@ def commit(
         )
         for file in data_files
     ]
-    number = time.time_ns() // 1_000_000 if attempt is None else attempt
     try:
-        with files.explained(uri):
+        with files.explained(table.table_uri):
             table.create_write_transaction(
                 actions,
                 mode="overwrite",
@@ -273,18 +308,17 @@ def commit(
                         "nights": ",".join(replaced["ds"]),
                         "rows": str(sum(file.rows for file in data_files)),
                     },
-                    app_transactions=[Transaction(name, number) for name in _attempt_ids(replaced)],
+                    app_transactions=[Transaction(name, attempt) for name in _attempt_ids(replaced)],
                 ),
             )
     except CommitFailedError as error:
-        raise ConflictError(
-            f"another run replaced the same nights of {schema.name} at the same time ({error})",
-            where=uri,
-            how_many=len(replaced["ds"]),
-            fix="nothing, the task is tried again; see that no two DAGs are asked for the same nights",
-        ) from error
-    table.update_incremental()
-    return int(table.version())
+        return error
+    return None
+
+
+def _attempts(table: DeltaTable, replaced: Mapping[str, Sequence[str]]) -> list[int | None]:
+    """The last attempts at these partitions: they change when somebody replaces one, and not by compaction."""
+    return [table.transaction_version(name) for name in _attempt_ids(replaced)]
 
 
 def last_attempt(table: DeltaTable, night: date) -> int | None:
