@@ -9,7 +9,7 @@ IN := $(NIGHTJAR) env
 # Values reach the commands as environment variables, never through a shell line.
 export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION EXPLAIN
 
-.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query maintain data-dictionary reproduce new-use-case bench-night bench-train bench-score lock clean
+.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query maintain data-dictionary reproduce new-use-case bench-night bench-train bench-score bench-publish lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -77,6 +77,9 @@ bench-train: setup ## [ROWS=2000000] [DEVICE=cuda] | Measure training against pl
 
 bench-score: setup ## [ROWS=4000000] [EXPLAIN=3] | Measure scoring against a bare loop and spark_udf; one line of JSON
 	@exec $(IN) python benchmarks/score.py
+
+bench-publish: setup ## [ROWS=200000] [PAIRS=15] | Measure publishing ten times the rows in as many files; one line of JSON
+	@exec $(IN) python benchmarks/publish.py
 
 lock: setup-dev ## | Resolve the dependencies of pyproject.toml anew into requirements/
 	@exec $(NIGHTJAR) lock

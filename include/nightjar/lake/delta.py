@@ -280,9 +280,9 @@ def _try_commit(
     """Commit on top of ``table``; what delta-rs says where somebody else was quicker."""
     from deltalake import CommitProperties, Schema, Transaction
     from deltalake.exceptions import CommitFailedError
-    from deltalake.transaction import AddAction
+    from deltalake.transaction import AddAction, RemoveAction
 
-    actions = [
+    actions: list[AddAction | RemoveAction] = [
         AddAction(
             path=file.path,
             size=file.size,
