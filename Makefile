@@ -9,7 +9,7 @@ IN := $(NIGHTJAR) env
 # Values reach the commands as environment variables, never through a shell line.
 export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION EXPLAIN
 
-.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query maintain data-dictionary reproduce new-use-case bench-night bench-train bench-score bench-publish lock clean
+.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary reproduce new-use-case bench-night bench-train bench-score bench-publish lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -56,6 +56,9 @@ train: setup ## [FORCE=1] | Train on the first history and print the AUC; FORCE=
 
 query: setup ## [SQL="SELECT ..."] | Read the lake's tables with DuckDB; without SQL, list them
 	@exec $(NIGHTJAR) query
+
+bi: setup ## | Serve the lake's tables to JDBC and ODBC clients until Ctrl-C
+	@exec $(NIGHTJAR) bi
 
 maintain: setup ## | Remove from the lake what is older than its tables' retention, and say what was done
 	@exec $(NIGHTJAR) maintain

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError
-from nightjar.local import commands, data_dictionary, server_environment
+from nightjar.local import bi, commands, data_dictionary, server_environment
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
 from nightjar.local.locks import lock
@@ -43,6 +43,7 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         "night": lambda: commands.night(paths, _given(environ, "DATE")),
         "backfill": lambda: backfill(paths, _given(environ, "FROM"), _given(environ, "TO")),
         "train": lambda: commands.train(paths, again=environ.get("FORCE", "") not in {"", "0"}),
+        "bi": lambda: bi.serve(paths),
         "maintain": lambda: commands.maintain(paths),
         "reproduce": lambda: commands.reproduce(paths, _given(environ, "VERSION")),
         "query": lambda: commands.query(paths, environ.get("SQL", "")),
