@@ -152,6 +152,12 @@ class Run:
         changed = replace(result, metrics={**result.metrics, **metrics})
         files.write_text(f"{self.spec(task).output}/result.json", changed.to_json())
 
+    def change_values(self, task: str, **values: Any) -> None:
+        """Put other values into the result of ``task``."""
+        result = self.result(task)
+        changed = replace(result, values={**result.values, **values})
+        files.write_text(f"{self.spec(task).output}/result.json", changed.to_json())
+
     def freeze(self) -> TrainingSet:
         return freeze(self.spec("freeze_training_set"), USE_CASE)
 

@@ -46,19 +46,22 @@ class Nights:
         written = write_files(iter(table.to_batches()), delta.table_uri(self.lake, FEATURES.name), schema, ("ds",))
         delta.commit(self.lake, FEATURES, written, [night], run_id="r")
 
-    def run(self, *programs: str, night: date = NIGHT, run_id: str = "a", **params: Any) -> JobResult:
+    def spec(self, program: str, *, night: date = NIGHT, run_id: str = "a", **params: Any) -> JobSpec:
+        """What a nightly run asks ``program`` for."""
+        return JobSpec(
+            program=program, use_case=USE_CASE.name, first_night=night, last_night=night, task_id=program,
+            dag_id="flight_delay_nightly", run_id=run_id, lake=self.lake, params=params,
+        )  # fmt: skip
+
+    def run(self, *programs: str, **wanted: Any) -> JobResult:
         """Run programs of one nightly run in order; return the last one's result."""
         for program in programs:
-            spec = JobSpec(
-                program=program, use_case=USE_CASE.name, first_night=night, last_night=night, task_id=program,
-                dag_id="flight_delay_nightly", run_id=run_id, lake=self.lake, params=params,
-            )  # fmt: skip
 
             def in_spark(given: JobSpec, name: str = program) -> JobResult:
                 with from_workers():
                     return PROGRAMS[name](self.spark, given)
 
-            result = run_program(in_spark, spec)
+            result = run_program(in_spark, self.spec(program, **wanted))
         return result
 
     def whole(self, **wanted: Any) -> JobResult:

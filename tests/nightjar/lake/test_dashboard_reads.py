@@ -1,0 +1,69 @@
+"""A dashboard's query over many nights reads the nights and the columns that it asks for, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tests.nightjar.scoring.test_audit import SCORES, publish, score
+
+from nightjar.lake import delta
+from nightjar.local.query import connect
+
+NIGHTS = [date(2013, 1, 1) + timedelta(days=i) for i in range(90)]
+WEEK = NIGHTS[40:47]
+QUESTION = (
+    f"SELECT ds, carrier, avg(prediction) AS mean FROM {SCORES.name.replace('/', '.')} "
+    f"WHERE ds BETWEEN '{WEEK[0]}' AND '{WEEK[-1]}' GROUP BY ds, carrier ORDER BY ds, carrier"
+)
+
+
+@pytest.fixture
+def ninety(lake: str) -> str:
+    for night in NIGHTS:
+        rows = [score(night, i, (i % 10) / 10, carrier=("UA", "DL")[i % 2]) for i in range(20)]
+        publish(lake, rows, [night])
+    return lake
+
+
+def ask(lake: str) -> list[tuple[date, str, float]]:
+    with connect(Path(lake)) as connection:
+        return connection.sql(QUESTION).fetchall()
+
+
+def spoil_other_columns(path: Path, kept: set[str]) -> int:
+    """Overwrite the data of all columns but ``kept``; return how many were."""
+    with pq.ParquetFile(path) as file:
+        group = file.metadata.row_group(0)
+        columns = [group.column(i) for i in range(group.num_columns)]
+    spoilt = [column for column in columns if column.path_in_schema not in kept]
+    with path.open("r+b") as file:
+        for column in spoilt:
+            offsets = (column.dictionary_page_offset, column.data_page_offset)
+            file.seek(min(offset for offset in offsets if offset))
+            file.write(b"\xff" * column.total_compressed_size)
+    return len(spoilt)
+
+
+def test_only_the_nights_and_columns_of_the_question_are_read(ninety: str) -> None:
+    before = ask(ninety)
+    assert len(before) == 2 * len(WEEK)
+    held = delta.held_files(delta.open_table(ninety, SCORES.name), {})
+    assert len(held) == len(NIGHTS)
+    folder = Path(delta.table_uri(ninety, SCORES.name))
+    for file in held:
+        if date.fromisoformat(file.partition["ds"]) in WEEK:
+            assert spoil_other_columns(folder / file.path, {"carrier", "prediction"}) > 10
+        else:
+            (folder / file.path).unlink()  # whoever opens it fails
+    assert ask(ninety) == before
+
+
+def test_a_filter_within_a_night_finds_statistics_on_what_bi_filters_by(ninety: str) -> None:
+    import pyarrow as pa
+
+    adds = pa.table(delta.open_table(ninety, SCORES.name).get_add_actions(flatten=True))
+    for column in ("flight_date", "carrier", "flight", "origin", "dest", "scheduled_departure", "model_version"):
+        assert adds[f"min.{column}"].null_count == adds[f"max.{column}"].null_count == 0, column

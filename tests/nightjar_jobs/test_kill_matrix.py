@@ -1,0 +1,116 @@
+"""Programs killed at any moment: readers see the last good state, and the retry ends as if nothing had happened.
+
+``make kill-matrix`` runs every case; the tests run some, chosen by a seed that they print.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.kill_matrix.victims import choose, kill
+from tests.nightjar_jobs.nights import NEXT, SCORES, USE_CASE, Nights
+
+from nightjar.lake import delta, ledger
+from nightjar.registry import models
+from nightjar.runner import run_program
+from nightjar_jobs import evaluate, gate, promote, register
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(3600)]
+NIGHTLY = ("score", "validate_scores", "publish_scores")
+TRAINING = ("register", "promote")
+Rows = Counter[tuple[Any, ...]]
+
+
+def rows_of(lake: str) -> Rows:
+    """The scores as readers see them, as a multiset."""
+    table = delta.open_table(lake, SCORES.name).to_pyarrow_table()
+    return Counter(tuple(row.values()) for row in table.select(SCORES.column_names).to_pylist())
+
+
+def commits_of(lake: str, run_id: str) -> int:
+    return sum(made.get("dag_run_id") == run_id for made in delta.open_table(lake, SCORES.name).history())
+
+
+def test_a_night_that_is_killed_anywhere_is_published_once(
+    spark: SparkSession, nights: Nights, versions: list[str], tmp_path: Path
+) -> None:
+    assert nights.whole().status == "succeeded"
+    nights.features(NEXT)
+    base = nights.lake
+    before = rows_of(base)
+    undisturbed = Nights(spark, str(tmp_path / "undisturbed"))
+    shutil.copytree(base, undisturbed.lake)
+    assert undisturbed.whole(night=NEXT, run_id="b").status == "succeeded"
+    after = rows_of(undisturbed.lake)
+    assert sum(after.values()) == 2 * sum(before.values())
+    cases = choose(NIGHTLY, 5)
+    for number, case in enumerate(cases):
+        here = Nights(spark, str(tmp_path / f"case{number}"))
+        shutil.copytree(base, here.lake)
+        for step in NIGHTLY[: NIGHTLY.index(case.step)]:
+            assert here.run(step, night=NEXT, run_id="b").status == "succeeded"
+        kill(case, f"nightjar_spark.{case.step}", here.spec(case.step, night=NEXT, run_id="b"), tmp_path / "marker")
+        seen = rows_of(here.lake)
+        assert seen in (before, after), f"{case}: readers see a night that is half there"
+        if case.step != "publish_scores":
+            assert seen == before, case
+        for step in NIGHTLY[NIGHTLY.index(case.step) :]:
+            result = here.run(step, night=NEXT, run_id="b")
+            assert result.status == "succeeded", (case, result.error)
+        assert rows_of(here.lake) == after, f"{case}: other rows than undisturbed"
+        assert commits_of(here.lake, "b") == 1, case
+        published = ledger.read(here.lake, event="publish", run_id="b")
+        assert published.num_rows == 1, case
+        print(f"killed and made whole: {case}")
+        shutil.rmtree(here.lake)
+    print(f"{len(cases)} kills, {len(cases)} made whole, 0 survivors")
+
+
+def test_a_training_that_is_killed_while_it_registers_or_promotes_does_so_once(
+    trained: Any, new_run: Callable[..., Any], registry: str, tmp_path: Path
+) -> None:
+    import mlflow
+
+    programs = {"register": register.run, "gate": gate.run, "promote": promote.run}
+    client, cases = mlflow.MlflowClient(), choose(TRAINING, 4)
+    for number, case in enumerate(cases):
+        run = new_run(f"killed-{number}")
+        run.adopt(trained, "freeze_training_set", "train")
+        result = run.result("train")  # of a training of its own, so that its version is
+        (Path(run.spec("train").output) / "result.json").write_text(
+            result.to_json().replace(result.spec_fingerprint, run.spec("train").fingerprint)
+        )
+        assert run_program(evaluate.run, run.spec("evaluate")).status == "succeeded"
+        before = models.champion(USE_CASE.name)
+        order = ["register", "gate", "promote"]
+        for step in order[: order.index(case.step)]:
+            result = run_program(programs[step], run.spec(step))
+            assert result.status == "succeeded", (case, result.error)
+        if case.step == "promote":
+            run.change_values("gate", verdict="promote")  # as good as the champion is not better; here it is
+        kill(case, f"nightjar_jobs.{case.step}", run.spec(case.step), tmp_path / "marker")
+        seen = models.champion(USE_CASE.name)
+        mine = models.find(USE_CASE.name, {models.RUN_TAG: run.run_id})
+        assert seen in (before, mine), case
+        for step in order[order.index(case.step) :]:
+            result = run_program(programs[step], run.spec(step))
+            assert result.status == "succeeded", (case, result.error)
+            if step == "gate":
+                run.change_values("gate", verdict="promote")
+        assert len(client.search_model_versions(f"name='{USE_CASE.name}'")) == number + 1, case
+        mine = models.find(USE_CASE.name, {models.RUN_TAG: run.run_id})
+        assert mine is not None
+        champion = models.champion(USE_CASE.name)
+        assert champion is not None
+        assert champion.version == mine.version, case
+        assert len(run.events("promotion")) == 1, case
+        print(f"killed and made whole: {case}")
+    print(f"{len(cases)} kills, {len(cases)} made whole, 0 survivors")
