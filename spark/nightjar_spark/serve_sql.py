@@ -1,7 +1,7 @@
 """Spark's Thrift server over a lake in a folder: what `make bi` starts, for clients of JDBC and ODBC.
 
-``spark-submit serve_sql.py --lake <folder>``. Each Delta table is a view, so that a client can neither insert into it
-nor drop its rows; new nights are there at once, new tables and columns within some seconds.
+``spark-submit serve_sql.py --lake <folder> --login <file> --classes <folder>``. Each Delta table is a view; new nights
+are there at once, new tables and columns within some seconds. Who knows the login may read; nobody may write.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ import logging
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from nightjar.local.bi import READY
+from nightjar.local.ports import HOST, free_port
 from nightjar.local.query import delta_tables, views
+from nightjar_spark.jvm_classes import compile_into
 from nightjar_spark.session import build_session
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 5.0
+USUAL_PORT = 10000
 
 
 class Catalog:
@@ -52,19 +56,43 @@ class Catalog:
         log.info("view %s", name)
 
 
+def _start(spark: SparkSession, login: Path, classes: Path) -> int:
+    """Start the Thrift server, whose sessions need the login and only read; return its port."""
+    jvm: Any = spark._jvm
+    compile_into(jvm, classes)
+    scratch, port = login.parent / "scratch", free_port(USUAL_PORT)
+    for name, value in {
+        "derby.stream.error.file": str(scratch / "derby.log"),
+        "hive.downloaded.resources.dir": f"{scratch}/${{hive.session.id}}_resources",
+        "hive.exec.local.scratchdir": str(scratch),
+        "hive.exec.scratchdir": str(scratch),
+        "nightjar.bi.login": str(login),
+        "hive.server2.thrift.bind.host": HOST,
+        "hive.server2.thrift.port": str(port),
+        "hive.server2.authentication": "CUSTOM",
+        "hive.server2.custom.authentication.class": "nightjar.Login",
+    }.items():
+        jvm.java.lang.System.setProperty(name, value)
+    # This very session has its rules already and goes on making views; those of clients come later, and get this one.
+    spark._jsparkSession.extensions().injectCheckRule(jvm.nightjar.ReadOnly())
+    server = jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2
+    server.startWithContext(spark._jsparkSession.sqlContext())
+    return port
+
+
 def main(arguments: list[str]) -> None:
     """Serve until the process is ended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lake", required=True, type=Path, help="the lake's root")
-    lake = parser.parse_args(arguments).lake
+    parser.add_argument("--login", required=True, type=Path, help="file that holds <user>:<password>")
+    parser.add_argument("--classes", required=True, type=Path, help="folder on the driver's class path")
+    given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     logging.getLogger("py4j").setLevel(logging.WARNING)
     spark = build_session("nightjar SQL")
-    catalog = Catalog(spark, lake)
+    catalog = Catalog(spark, given.lake)
     catalog.refresh()
-    server = spark._jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2  # type: ignore[union-attr]
-    server.startWithContext(spark._jsparkSession.sqlContext())
-    log.info(READY)
+    log.info("%s%d", READY, _start(spark, given.login, given.classes))
     while True:
         time.sleep(EVERY_SECONDS)
         try:

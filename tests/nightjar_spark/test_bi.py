@@ -17,7 +17,7 @@ from tests.nightjar.scoring.test_audit import USE_CASE, publish, score
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.lake import delta
-from nightjar.local.bi import sql_server
+from nightjar.local.bi import USER, password, sql_server
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.query import connect
@@ -59,12 +59,18 @@ def processes_of(paths: Paths) -> list[str]:
     return found
 
 
-def beeline(paths: Paths, port: int, sql: str) -> list[dict[str, str]]:
-    """What the Hive client of Spark's own JARs prints, as rows."""
+def hive_client(paths: Paths, port: int, *statements: str, secret: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the Hive client of Spark's own JARs; it goes on after a statement that fails."""
     jars = f"{paths.spark_home}/jars/*"
     command = ["java", "-cp", jars, "org.apache.hive.beeline.BeeLine", "-u", f"jdbc:hive2://127.0.0.1:{port}"]
-    command += ["-n", "analyst", "--silent=true", "--outputformat=tsv2", "-e", sql]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    command += ["-n", USER, "-p", secret or password(paths), "--silent=true", "--force=true"]
+    command += ["--outputformat=tsv2", *(part for sql in statements for part in ("-e", sql))]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+
+
+def beeline(paths: Paths, port: int, sql: str) -> list[dict[str, str]]:
+    """What the Hive client prints, as rows."""
+    done = hive_client(paths, port, sql)
     lines = [line.split("> ", 1)[-1] for line in done.stdout.splitlines() if line.strip()]
     if done.returncode or not lines:
         raise AssertionError(done.stdout + done.stderr)
@@ -110,11 +116,54 @@ def test_a_client_of_jdbc_finds_tables_comments_and_the_latest_scores(published:
     assert int(row["n"]) == 15
 
 
-def test_a_client_of_jdbc_cannot_write(published: Paths, port: int) -> None:
-    version = delta.open_table(str(published.lake), TABLE.name).version()
-    with pytest.raises(AssertionError, match=r"scores.*flight_delay"):
-        beeline(published, port, "INSERT INTO scores.flight_delay SELECT * FROM scores.flight_delay")
-    assert delta.open_table(str(published.lake), TABLE.name).version() == version
+def test_a_client_that_browses_sees_the_columns(published: Paths, port: int) -> None:
+    listed = hive_client(published, port, "!columns flight_delay").stdout
+    assert [column for column in TABLE.column_names if f"\t{column}\t" not in listed] == []
+
+
+def test_the_latest_night_can_be_asked_for(published: Paths, port: int) -> None:
+    question = "SELECT DISTINCT ds FROM scores.flight_delay WHERE ds = (SELECT max(ds) FROM scores.flight_delay)"
+    assert beeline(published, port, question) == [{"ds": "2013-04-03"}]
+
+
+def test_who_does_not_know_the_password_is_refused(published: Paths, port: int) -> None:
+    done = hive_client(published, port, "SELECT 1 AS one", secret="guessed")
+    assert "Error validating the login" in done.stderr
+    assert "one" not in done.stdout
+    login = published.var / "bi" / "login"
+    assert login.stat().st_mode & 0o077 == 0
+    secret = login.read_text().split(":")[1]
+    assert secret not in (published.logs / "bi.log").read_text()
+    assert [line for line in processes_of(published) if secret in line] == []
+
+
+def test_a_client_of_jdbc_cannot_write(published: Paths, port: int, tmp_path: Path) -> None:
+    before = delta.open_table(str(published.lake), TABLE.name).version()
+    table = f"delta.`{delta.table_uri(str(published.lake), TABLE.name)}`"
+    refused = {
+        f"INSERT INTO {table} SELECT * FROM scores.flight_delay": "AppendData",
+        f"DELETE FROM {table}": "DeleteCommand",
+        f"UPDATE {table} SET prediction = 1": "UpdateCommand",
+        f"MERGE INTO {table} t USING scores.flight_delay s ON t.ds = s.ds WHEN MATCHED THEN DELETE":
+            "MergeIntoCommand",
+        f"EXECUTE IMMEDIATE 'TRUNCATE TABLE {table}'": "TruncateDeltaTableCommand",
+        f"OPTIMIZE {table}": "OptimizeTableCommand",
+        f"VACUUM {table}": "VacuumTableCommand",
+        f"RESTORE TABLE {table} TO VERSION AS OF 1": "RestoreTableCommand",
+        f"ALTER TABLE {table} SET TBLPROPERTIES ('a' = 'b')": "SetTableProperties",
+        "DROP VIEW scores.flight_delay": "DropTableCommand",
+        "DROP DATABASE scores CASCADE": "DropNamespace",
+        "CREATE OR REPLACE VIEW scores.flight_delay AS SELECT 1 AS one": "CreateViewCommand",
+        "CREATE TABLE one AS SELECT 1 AS one": "CreateDataSourceTableAsSelectCommand",
+        f"INSERT OVERWRITE DIRECTORY '{tmp_path}/out' USING csv SELECT 1": "InsertIntoDataSourceDirCommand",
+        "ADD JAR '/none.jar'": "AddJarsCommand",
+    }  # fmt: skip
+    said = hive_client(published, port, *refused).stderr
+    assert [sql for sql, command in refused.items() if f"only reads, and refuses {command}" not in said] == []
+    assert delta.open_table(str(published.lake), TABLE.name).version() == before
+    assert not (tmp_path / "out").exists()
+    (row,) = beeline(published, port, "SELECT count(*) AS n FROM scores.flight_delay WHERE ds >= '2013-04-01'")
+    assert int(row["n"]) == 15
 
 
 def test_a_night_published_meanwhile_is_there_at_once(published: Paths, port: int) -> None:

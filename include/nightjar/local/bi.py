@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from nightjar.contracts.errors import ConfigurationError, UnreachableError
 from nightjar.local import server_environment
 from nightjar.local.follow import POLL_SECONDS
 from nightjar.local.paths import Paths
-from nightjar.local.ports import HOST, free_port
+from nightjar.local.ports import HOST
 from nightjar.local.progress import Progress
 from nightjar.local.query import delta_tables
 from nightjar.local.servers import START_SECONDS, Server
 
-USUAL_PORT = 10000
-READY = "nightjar SQL is ready"
+USER = "analyst"
+READY = "nightjar SQL is ready on port "
 
 
 def serve(paths: Paths) -> None:
@@ -29,11 +31,11 @@ def serve(paths: Paths) -> None:
         UnreachableError: when the server does not start, or ends by itself.
     """
     with Progress() as progress, sql_server(paths, progress) as (port, server):
-        progress.say(_message(port))
+        progress.say(_message(port, password(paths)))
         with contextlib.suppress(KeyboardInterrupt):
             while server.is_up:
                 time.sleep(POLL_SECONDS)
-            raise _ended(server)
+            raise _ended(server, progress)
 
 
 @contextmanager
@@ -41,25 +43,45 @@ def sql_server(paths: Paths, progress: Progress) -> Iterator[tuple[int, Server]]
     """A Thrift server on a free port of the loopback address, for as long as the context lasts."""
     if not delta_tables(paths.lake):
         raise ConfigurationError("the lake has no table yet", where=str(paths.lake), fix="fill it with `make run`")
-    port = free_port(USUAL_PORT)
+    password(paths)
+    _classes(paths).mkdir(parents=True, exist_ok=True)
     with open(os.devnull, "rb") as nothing:
-        command = _command(paths, port)
+        command = _command(paths)
         environ = server_environment.tools(paths)
         server = Server("the SQL server", command, environ, paths.logs / "bi.log", nothing.fileno())
     try:
-        while READY not in server.last_lines(200):
+        while READY not in (said := server.last_lines(200)):
             if not server.is_up or progress.seconds > START_SECONDS:
-                raise _ended(server)
+                raise _ended(server, progress)
             progress.now("starting Spark's Thrift server")
             time.sleep(POLL_SECONDS)
-        yield port, server
+        yield int(said.split(READY)[1].split()[0]), server
     finally:
         server.ask_to_stop()
         server.wait_stopped()
 
 
-def _command(paths: Paths, port: int) -> list[str]:
-    jars = os.pathsep.join(sorted(str(path) for path in paths.jars.glob("*.jar")))
+def password(paths: Paths) -> str:
+    """The analysts' password, made at the first call and kept readable by its owner alone."""
+    file = _login(paths)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(f"{USER}:{secrets.token_urlsafe(12)}")
+    return file.read_text().removeprefix(f"{USER}:")
+
+
+def _login(paths: Paths) -> Path:
+    return paths.var / "bi" / "login"
+
+
+def _classes(paths: Paths) -> Path:
+    return paths.var / "bi" / "classes"
+
+
+def _command(paths: Paths) -> list[str]:
+    class_path = os.pathsep.join([str(_classes(paths)), *sorted(str(path) for path in paths.jars.glob("*.jar"))])
     cores = str(server_environment.cores())
     conf = {
         "spark.ui.enabled": "false",
@@ -69,24 +91,28 @@ def _command(paths: Paths, port: int) -> list[str]:
         "spark.databricks.delta.snapshotPartitions": cores,
         # The catalog lives as long as the server: the lake's folders say what there is.
         "spark.sql.catalogImplementation": "in-memory",
-        "spark.sql.warehouse.dir": str(paths.var / "bi-warehouse"),
-        "spark.hadoop.hive.server2.thrift.port": str(port),
-        "spark.hadoop.hive.server2.thrift.bind.host": HOST,
+        "spark.sql.warehouse.dir": str(paths.var / "bi" / "warehouse"),
+        # The server has dates as java.time, which Delta 4.4.0 cannot take where it answers from statistics alone:
+        # max(ds) fails with a ClassCastException.
+        "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
+        # A partition of the answer at a time: a client that asks for a whole table does not fill the driver.
+        "spark.sql.thriftServer.incrementalCollect": "true",
     }
     return [
         *(str(paths.spark_home / "bin" / "spark-submit"), "--master", "local[*]", "--driver-memory", "2g"),
         # not --jars: threads of the Thrift server would not find these classes
-        *("--driver-class-path", jars),
+        *("--driver-class-path", class_path),
         *(part for key, value in conf.items() for part in ("--conf", f"{key}={value}")),
         *(str(paths.root / "spark" / "nightjar_spark" / "serve_sql.py"), "--lake", str(paths.lake)),
+        *("--login", str(_login(paths)), "--classes", str(_classes(paths))),
     ]
 
 
-def _message(port: int) -> str:
+def _message(port: int, secret: str) -> str:
     return "\n".join(
         [
             "",
-            f"JDBC     jdbc:hive2://{HOST}:{port}   any user, no password; this machine alone can connect",
+            f"JDBC     jdbc:hive2://{HOST}:{port}   user {USER}, password {secret}",
             "Tables   scores.*, scores.*_latest, features.*, labels.*, raw.*, quarantine.*, monitoring.*, ledger.*",
             "Try      SELECT carrier, avg(prediction) FROM scores.flight_delay GROUP BY carrier",
             "Means    docs/data_dictionary.md; how to connect: docs/bi.md",
@@ -95,7 +121,8 @@ def _message(port: int) -> str:
     )
 
 
-def _ended(server: Server) -> UnreachableError:
+def _ended(server: Server, progress: Progress) -> UnreachableError:
+    progress.say(server.last_lines())
     return UnreachableError(
-        f"the SQL server is not up: {server.last_lines(1)}", where=str(server.log), fix="read the log, then start again"
+        "the SQL server is not up", where=str(server.log), fix="read the lines above, then start again"
     )

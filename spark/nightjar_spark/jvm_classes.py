@@ -1,0 +1,22 @@
+"""The few classes that Spark asks for in Java, compiled by the compiler that Spark itself brings (Janino)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+SOURCES = Path(__file__).parent / "java"
+
+
+def compile_into(jvm: Any, folder: Path) -> None:
+    """Compile ``java/*.java`` into ``folder``, which must be on the JVM's class path.
+
+    A folder, and not a class loader of the compiler's: Hive and Spark find classes by name, from threads of their own.
+    """
+    for source in sorted(SOURCES.glob("*.java")):
+        compiler = jvm.org.codehaus.janino.SimpleCompiler()
+        compiler.cook(source.read_text())
+        for name, code in compiler.getBytecodes().items():
+            target = folder / f"{name.replace('.', '/')}.class"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(bytes(code))
