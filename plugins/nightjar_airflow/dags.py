@@ -158,8 +158,7 @@ def build_maintenance_dag(use_cases: Sequence[UseCase], *, schedule: str, doc_md
     """
     with DAG(
         dag_id="lake_maintenance",
-        schedule=CronTriggerTimetable(schedule, timezone="UTC"),
-        start_date=datetime(2013, 1, 1, tzinfo=ZoneInfo("UTC")),
+        schedule=CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(seconds=0)),
         tags=["nightjar", "platform"],
         doc_md=doc_md,
         catchup=False,

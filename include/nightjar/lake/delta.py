@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from deltalake.exceptions import CommitFailedError
 
 ENGINE = "nightjar"
-COMMIT_TRIES = 100
-COMMIT_PAUSE_SECONDS = 0.1
+COMMIT_SECONDS, MAX_PAUSE_SECONDS = 300.0, 2.0
+"""So long, and with pauses no longer than this, a commit is tried again on top of commits to other nights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +249,8 @@ def commit(
         return int(table.version())
     number = time.time_ns() // 1_000_000 if attempt is None else attempt
     before, mine = _attempts(table, replaced), {file.path for file in data_files}
-    for tries_left in reversed(range(COMMIT_TRIES)):
+    deadline = time.monotonic() + COMMIT_SECONDS
+    for tries in itertools.count(1):
         refused = _try_commit(table, schema, data_files, replaced, run_id=run_id, attempt=number)
         table = open_table(lake, schema.name)
         if refused is None:
@@ -257,15 +258,16 @@ def commit(
         now = _attempts(table, replaced)
         if set(now) == {number} and mine == {file.path for file in held_files(table, replaced)}:
             return int(table.version())  # it had gone through, and its answer was lost
-        if now != before or not tries_left:
+        if now != before or time.monotonic() > deadline:
             raise ConflictError(
                 f"another run replaced the same nights of {schema.name} at the same time ({refused})",
                 where=uri,
                 how_many=len(replaced["ds"]),
                 fix="nothing, the task is tried again; see that no two DAGs are asked for the same nights",
             ) from refused
-        time.sleep(random.uniform(0, COMMIT_PAUSE_SECONDS))  # noqa: S311 - so that those who wait do not meet again
-    raise AssertionError("the last try returns or raises")
+        # the more there are, the longer they wait, each for another time, so that they do not meet again
+        time.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.05 * 1.3**tries)))  # noqa: S311
+    raise AssertionError
 
 
 def _try_commit(
