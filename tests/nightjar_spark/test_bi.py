@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from tests.nightjar.scoring.test_audit import USE_CASE, publish, score
 
@@ -102,6 +103,8 @@ def test_every_client_gives_the_same_rows(published: Paths, spark: SparkSession,
     )
     grouped = frame.groupby("carrier").prediction.agg(["count", "max"])
     found["delta-rs and pandas"] = [(str(name), int(row["count"]), row["max"]) for name, row in grouped.iterrows()]
+    lazy = pl.scan_delta(uri).filter(pl.col("ds") >= NIGHTS[1]).group_by("carrier")
+    found["polars"] = lazy.agg(pl.len(), pl.col("prediction").max()).sort("carrier").collect().rows()
     found["Hive JDBC"] = typed(beeline(published, port, QUESTION.format(table=table)))
     assert found == dict.fromkeys(found, ANSWER)
 
