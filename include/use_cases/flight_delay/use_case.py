@@ -12,7 +12,7 @@ from use_cases.flight_delay.columns import FEATURES, WINDOWS
 from use_cases.flight_delay.sources import FLIGHTS, SCHEDULE, SOURCES, TIMEZONE
 
 ENTITY = (
-    Column("flight_date", "date", "Local day of the scheduled departure: the day after ds.", nullable=False),
+    Column("flight_date", "date", "Local day of scheduled departure: the day after ds; in labels, ds.", nullable=False),
     Column("carrier", "string", "Two-letter carrier code.", nullable=False),
     Column("flight", "int", "Flight number.", nullable=False),
     Column("origin", "string", "Origin airport (FAA).", nullable=False),
