@@ -58,6 +58,11 @@ class Work:
         return f"{self.lake}/models/m"
 
     @property
+    def logged(self) -> str:
+        """The same model as MLflow keeps it, for ``spark_udf``."""
+        return f"{self.lake}/mlflow-model"
+
+    @property
     def files(self) -> list[str]:
         return sorted(str(path) for path in Path(self.lake, self.declared.feature_table.name).glob("ds=*/*.parquet"))
 
@@ -98,7 +103,9 @@ def matrix_of(batch: pa.RecordBatch, use_case: UseCase) -> np.ndarray[Any, np.dt
 
 
 def make(work: Work) -> None:
-    """The feature table in :data:`FILES` files, and a model of the declared size."""
+    """The feature table in :data:`FILES` files, and a model of the declared size, as ours and as MLflow keep it."""
+    import mlflow.pyfunc
+
     use_case = work.declared
     schema, table = delta.arrow_schema(use_case.feature_table), use_case.feature_table
     each = -(-work.rows // FILES)
@@ -133,6 +140,7 @@ def make(work: Work) -> None:
         tables={},
     )
     model = save(work.model, card, [BoostedTrees(booster)], "{}")
+    mlflow.pyfunc.save_model(work.logged, loader_module="nightjar.registry.pyfunc", data_path=work.model)
     print(json.dumps({"sha256": model.sha256}))
 
 
@@ -168,10 +176,7 @@ def spark_udf(work: Work) -> None:
 
     use_case = work.declared
     spark = session()
-    logged = f"{work.lake}/mlflow-model"
-    if not os.path.exists(logged):
-        mlflow.pyfunc.save_model(logged, loader_module="nightjar.registry.pyfunc", data_path=work.model)
-    predict = mlflow.pyfunc.spark_udf(spark, logged, result_type="double", env_manager="local")
+    predict = mlflow.pyfunc.spark_udf(spark, work.logged, result_type="double", env_manager="local")
     key = number_column(use_case)
 
     def once() -> dict[str, float]:
