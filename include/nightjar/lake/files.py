@@ -15,6 +15,8 @@ from nightjar.contracts.errors import ConfigurationError, StorageFullError, Unre
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
+TAIL_BYTES = 64 << 10
+
 
 def filesystem(uri: str) -> tuple[FileSystem, str]:
     """Return the Arrow file system of ``uri`` and the path in it. ``s3a://`` is read as ``s3://``.
@@ -76,6 +78,14 @@ def size(uri: str) -> int:
     with explained(uri):
         found = system.get_file_info(path).size
     return -1 if found is None else int(found)
+
+
+def tail(uri: str) -> bytes:
+    """The last 64 KiB of a file, or all of a smaller one."""
+    system, path = filesystem(uri)
+    with explained(uri), system.open_input_file(path) as file:
+        file.seek(max(0, file.size() - TAIL_BYTES))
+        return bytes(file.read())
 
 
 def sha256(uri: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ class TableFileWriter:
         self._schema = schema
         self._file_schema = pa.schema([field for field in schema if field.name not in partition_by])
         self._open: dict[tuple[str, ...], tuple[str, pq.ParquetWriter]] = {}
+        self._floats = [field.name for field in self._file_schema if pa.types.is_floating(field.type)]
+        self._with_nan: dict[tuple[str, ...], set[str]] = {}
 
     def __enter__(self) -> TableFileWriter:
         return self
@@ -69,6 +72,8 @@ class TableFileWriter:
                 rows = rows.filter(pc.equal(rows[column], pa.scalar(value, rows.schema.field(column).type)))
             values = tuple(partition_value(combination[c]) for c in self._partition_by)
             self._writer(values).write_table(rows.drop_columns(list(self._partition_by)))
+            with_nan = {name for name in self._floats if pc.any(pc.is_nan(rows[name])).as_py()}
+            self._with_nan.setdefault(values, set()).update(with_nan)
 
     def close(self) -> list[DataFile]:
         """Close every file, see that it is on the disk, and describe it for the Delta log."""
@@ -79,7 +84,7 @@ class TableFileWriter:
     def _described(self, values: tuple[str, ...], path: str) -> DataFile:
         uri = f"{self._uri}/{path}"
         files.sync(uri)
-        rows, stats = _statistics(uri)
+        rows, stats = _statistics(uri, self._with_nan[values])
         return DataFile(
             path=path,
             partition=dict(zip(self._partition_by, values, strict=True)),
@@ -113,11 +118,11 @@ def write_files(
         return writer.close()
 
 
-def _statistics(uri: str) -> tuple[int, dict[str, Any]]:
+def _statistics(uri: str, with_nan: Collection[str]) -> tuple[int, dict[str, Any]]:
     """Rows and Delta statistics of a file, from its Parquet footer.
 
-    Floating-point columns get no bounds: Parquet's leave NaN out, while Spark orders NaN above every number, so a
-    reader that trusts them would skip rows.
+    Columns ``with_nan`` get no bounds: Parquet's leave NaN out, while Spark orders NaN above every number, so a reader
+    that trusts them would skip rows. Nor do those that reach infinity, which JSON cannot say.
     """
     import pyarrow.parquet as pq
 
@@ -136,9 +141,9 @@ def _statistics(uri: str) -> tuple[int, dict[str, Any]]:
             if "." in name or statistics is None or not statistics.has_null_count:
                 continue
             nulls[name] = nulls.get(name, 0) + statistics.null_count
-            if isinstance(statistics.min if statistics.has_min_max else None, float):
-                continue
-            if statistics.has_min_max:
+            if name in with_nan or (statistics.has_min_max and _reaches_infinity(statistics.min, statistics.max)):
+                bounded[name] = False
+            elif statistics.has_min_max:
                 low[name] = min(low.get(name, statistics.min), statistics.min)
                 high[name] = max(high.get(name, statistics.max), statistics.max)
             elif statistics.null_count < column.num_values:
@@ -146,10 +151,19 @@ def _statistics(uri: str) -> tuple[int, dict[str, Any]]:
     stats = {
         "numRecords": metadata.num_rows,
         "minValues": {k: _json_value(v) for k, v in low.items() if bounded.get(k, True)},
-        "maxValues": {k: _json_value(v) for k, v in high.items() if bounded.get(k, True)},
+        "maxValues": {k: _json_value(_to_next_ms(v)) for k, v in high.items() if bounded.get(k, True)},
         "nullCount": nulls,
     }
     return metadata.num_rows, stats
+
+
+def _reaches_infinity(*bounds: Any) -> bool:
+    return any(isinstance(bound, float) and math.isinf(bound) for bound in bounds)
+
+
+def _to_next_ms(value: Any) -> Any:
+    """A moment up to its next whole millisecond: Delta's statistics have no finer, and a bound must not be too low."""
+    return value + timedelta(microseconds=-value.microsecond % 1000) if isinstance(value, datetime) else value
 
 
 def _json_value(value: Any) -> Any:

@@ -65,5 +65,6 @@ def test_a_filter_within_a_night_finds_statistics_on_what_bi_filters_by(ninety: 
     import pyarrow as pa
 
     adds = pa.table(delta.open_table(ninety, SCORES.name).get_add_actions(flatten=True))
-    for column in ("flight_date", "carrier", "flight", "origin", "dest", "scheduled_departure", "model_version"):
+    asked = ("flight_date", "carrier", "flight", "origin", "dest", "scheduled_departure", "prediction", "model_version")
+    for column in asked:
         assert adds[f"min.{column}"].null_count == adds[f"max.{column}"].null_count == 0, column

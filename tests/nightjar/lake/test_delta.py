@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from tests.small_disk import small_disk
 
@@ -160,8 +161,47 @@ def test_statistics_bound_what_can_be_bounded(lake: str) -> None:
     assert stats["numRecords"] == 2
     assert (stats["minValues"]["id"], stats["maxValues"]["id"]) == (3, 8)
     assert (stats["minValues"]["name"], stats["maxValues"]["name"]) == ("n3", "n8")
-    assert "value" not in stats["minValues"]
+    assert (stats["minValues"]["value"], stats["maxValues"]["value"]) == (1.5, 4.0)
     assert stats["nullCount"]["at"] == 2
+
+
+def test_what_statistics_cannot_say_has_no_bounds_and_a_moment_is_bounded_from_above(lake: str) -> None:
+    moment = datetime(2013, 4, 1, 4, 0, 59, 999_001, UTC)
+    (many_batches,) = write_files(
+        (
+            pa.RecordBatch.from_pylist([{**thing(FIRST, 1), "at": moment, "value": value}], delta.arrow_schema(TABLE))
+            for value in (float("nan"), 1.0)
+        ),
+        delta.table_uri(lake, TABLE.name), delta.arrow_schema(TABLE), ("ds",),
+    )  # fmt: skip
+    stats = json.loads(many_batches.stats)
+    assert "value" not in stats["minValues"] | stats["maxValues"]
+    bounds = (stats["minValues"]["at"], stats["maxValues"]["at"])
+    assert bounds == ("2013-04-01T04:00:59.999Z", "2013-04-01T04:01:00.000Z")
+    (endless,) = write(lake, [{**thing(FIRST, 1), "value": value} for value in (0.0, float("-inf"))])
+    assert "value" not in json.loads(endless.stats)["minValues"]
+
+
+def test_readers_that_trust_the_bounds_find_every_row(lake: str) -> None:
+    moment = datetime(2013, 4, 1, 4, 0, 59, 999_001, UTC)
+    delta.commit(lake, TABLE, write(lake, [{**thing(FIRST, 1), "at": moment}]), [FIRST], run_id="a")
+    delta.commit(lake, TABLE, write(lake, [thing(SECOND, 2), thing(SECOND, 3)]), [SECOND], run_id="a")
+    table = delta.open_table(lake, TABLE.name)
+    dataset = table.to_pyarrow_dataset()
+    assert dataset.to_table(filter=pc.field("at") >= moment)["id"].to_pylist() == [1]
+    assert dataset.to_table(filter=pc.field("value") > 0.75)["id"].to_pylist() == [2, 3]
+    assert table.to_pandas(filters=[("value", ">", 1.0)])["id"].tolist() == [3]  # delta-rs takes no bound for no row
+    assert len(list(dataset.get_fragments(filter=pc.field("value") > 0.75))) == 1
+
+
+def test_only_files_that_look_the_same_are_read_whole(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    read: list[str] = []
+    monkeypatch.setattr(files, "sha256", lambda uri, truth=files.sha256: read.append(uri) or truth(uri))
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 3)]), [FIRST], run_id="b")
+    assert (read, ids(lake, FIRST)) == ([], [3])
+    delta.commit(lake, TABLE, write(lake, [thing(FIRST, 3)]), [FIRST], run_id="c")
+    assert len(read) == 2
 
 
 def test_the_same_rows_again_make_no_new_version_and_leave_no_files(lake: str) -> None:

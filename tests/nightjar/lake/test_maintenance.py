@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from nightjar.contracts.errors import LakeError
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta, ledger
 from nightjar.lake.delta import DataFile
@@ -110,3 +111,70 @@ def test_a_table_that_is_not_there_is_left_alone(lake: str) -> None:
 def test_a_retention_in_which_nights_are_in_flight_is_refused() -> None:
     with pytest.raises(ValueError, match="retention_days 3 is less than 7"):
         replace(TABLE, retention_days=3)
+
+
+class Past:
+    """A table whose commits and files were made some days ago."""
+
+    def __init__(self, lake: str) -> None:
+        self.lake, self.folder = lake, Path(delta.table_uri(lake, TABLE.name))
+
+    def date_back(self, version: int, days: int) -> None:
+        moment = time.time() - days * 86_400
+        log = self.folder / "_delta_log" / f"{version:020d}.json"
+        actions = [json.loads(line) for line in log.read_text().splitlines()]
+        for action in actions:
+            for kind, name in (("commitInfo", "timestamp"), ("remove", "deletionTimestamp")):
+                if kind in action:
+                    action[kind][name] = int(moment * 1000)
+            if "add" in action:
+                os.utime(self.folder / action["add"]["path"], (moment, moment))
+        log.write_text("\n".join(map(json.dumps, actions)))
+        os.utime(log, (moment, moment))
+
+    def checkpoint(self) -> None:
+        delta.open_table(self.lake, TABLE.name).create_checkpoint()
+
+    def log(self) -> list[str]:
+        return sorted(path.name for path in (self.folder / "_delta_log").glob("0*"))
+
+
+def test_an_old_version_that_was_the_latest_within_the_retention_is_kept_with_its_log(lake: str) -> None:
+    past, versions = Past(lake), [publish(lake, 1, 2), publish(lake, 3), publish(lake, 4)]
+    for version, days in zip((0, *versions), (101, 100, 10, 9), strict=True):
+        past.date_back(version, days)
+    past.checkpoint()  # by default it forgets what was replaced more than 7 days ago
+    for number in range(2):
+        publish(lake, 5 + number)
+        past.checkpoint()
+        done = maintain(lake, TABLE)
+        assert done is not None
+        assert (done.removed, done.log_removed) == (0, 0)
+    assert [ids(lake, version) for version in versions] == [[1, 2], [3], [4]]
+
+
+def test_the_log_goes_with_what_it_tells_of(lake: str) -> None:
+    past, versions = Past(lake), []
+    for days in (50, 45, 40, 1):
+        versions.append(publish(lake, days))
+        past.date_back(versions[-1], days)
+        past.checkpoint()
+    done = maintain(lake, TABLE)
+    assert done is not None
+    assert (done.removed, done.log_removed > 0) == (2, True)
+    assert min(past.log()) == f"{versions[2]:020d}.checkpoint.parquet"  # it was the latest until yesterday
+    assert [ids(lake, version) for version in versions[2:]] == [[40], [1]]
+    with pytest.raises(LakeError, match="cannot be read"):
+        ids(lake, versions[1])
+
+
+def test_a_table_gets_the_retention_that_was_declared_later(lake: str) -> None:
+    publish(lake, 1)
+    maintain(lake, replace(TABLE, retention_days=90))
+    configuration = delta.open_table(lake, TABLE.name).metadata().configuration
+    assert configuration["delta.deletedFileRetentionDuration"] == "interval 90 days"
+    version = delta.open_table(lake, TABLE.name).version()
+    maintain(lake, replace(TABLE, retention_days=90))
+    assert delta.open_table(lake, TABLE.name).version() == version
+    publish(lake, 2)
+    assert ids(lake) == [2]
