@@ -119,11 +119,7 @@ def _statistics(uri: str) -> tuple[int, dict[str, Any]]:
     Floating-point columns get no bounds: Parquet's leave NaN out, while Spark orders NaN above every number, so a
     reader that trusts them would skip rows.
     """
-    import pyarrow.parquet as pq
-
-    system, path = files.filesystem(uri)
-    with pq.ParquetFile(path, filesystem=system) as file:
-        metadata = file.metadata
+    metadata = _metadata(uri)
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
     nulls: dict[str, int] = {}
@@ -150,6 +146,15 @@ def _statistics(uri: str) -> tuple[int, dict[str, Any]]:
         "nullCount": nulls,
     }
     return metadata.num_rows, stats
+
+
+@files.patient
+def _metadata(uri: str) -> pq.FileMetaData:
+    import pyarrow.parquet as pq
+
+    system, path = files.filesystem(uri)
+    with files.explained(uri):
+        return pq.read_metadata(path, filesystem=system)
 
 
 def _json_value(value: Any) -> Any:
