@@ -433,6 +433,7 @@ class TestFailures:
         task = deployment.task()
         with pytest.raises(AirflowFailException, match=r"the namespace nowhere does not exist"):
             task.operator.execute(task.context)
+        _no_orphans(deployment)
 
     def test_a_secret_that_does_not_exist(self, deployment: Any) -> None:
         deployment.image(WAITS)
