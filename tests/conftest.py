@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import random
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,3 +74,35 @@ def lake(tmp_path: Path) -> str:
     folder = tmp_path / "lake"
     folder.mkdir()
     return str(folder)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Makes a lake in an S3 server of its own, behind a proxy that fails as asked; the environment names both.
+
+    The seed is printed, and ``STORE_SEED`` gives one.
+    """
+    import boto3
+
+    seed = os.environ.get("STORE_SEED") or str(random.randrange(10**6))
+    started: list[subprocess.Popen[str]] = []
+
+    def make(*, share: float = 0.0, lost_commits: float = 0.0) -> str:
+        print(f"STORE_SEED={seed}")
+        program = [sys.executable, str(REPOSITORY / "tests" / "failing_store.py"), seed, str(share), str(lost_commits)]
+        with open(tmp_path / "store.log", "w") as log:
+            server = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        started.append(server)
+        assert server.stdout is not None
+        port, direct = server.stdout.readline().split()
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        boto3.client("s3", endpoint_url=f"http://127.0.0.1:{direct}").create_bucket(Bucket="bucket")
+        return "s3://bucket/lake"
+
+    yield make
+    for server in started:
+        server.communicate(timeout=30)

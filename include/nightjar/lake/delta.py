@@ -12,6 +12,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -139,10 +140,12 @@ def ensure_table(lake: str, schema: TableSchema) -> DeltaTable:
     """
     import pyarrow as pa
     from deltalake import DeltaTable, Schema
+    from deltalake.exceptions import CommitFailedError
 
     uri = table_uri(lake, schema.name)
     if not table_exists(lake, schema.name):
-        with files.explained(uri):
+        # Refused: another was quicker, or this call itself, whose answer was lost and which the store's client repeats.
+        with files.explained(uri), suppress(CommitFailedError):
             return DeltaTable.create(
                 uri,
                 Schema.from_arrow(arrow_schema(schema)),
@@ -279,8 +282,7 @@ def commit(
                 how_many=len(replaced["ds"]),
                 fix="nothing, the task is tried again; see that no two DAGs are asked for the same nights",
             ) from refused
-        # the more there are, the longer they wait, each for another time, so that they do not meet again
-        time.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.05 * 1.3**tries)))  # noqa: S311
+        pause(tries)
     raise AssertionError
 
 
@@ -344,17 +346,9 @@ def last_attempt(table: DeltaTable, night: date) -> int | None:
     return version
 
 
-def append(lake: str, schema: TableSchema, rows: pa.Table) -> int:
-    """Append a small Arrow table (the ledger's events); return the version made."""
-    import pyarrow as pa
-    from deltalake import write_deltalake
-
-    table = ensure_table(lake, schema)
-    plain = pa.schema([field.remove_metadata() for field in arrow_schema(schema)])  # comments are the table's affair
-    with files.explained(table_uri(lake, schema.name)):
-        write_deltalake(table, rows.cast(plain), mode="append")
-    table.update_incremental()
-    return int(table.version())
+def pause(tries: int) -> None:
+    """The more there are, the longer they wait, each for another time, so that they do not meet again."""
+    time.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.05 * 1.3**tries)))  # noqa: S311
 
 
 def read_nights(
@@ -398,10 +392,9 @@ def _check_files(
 ) -> None:
     """delta-rs checks none of this: existence, size, partition, statistics, and paths that the table already holds."""
     for file in data_files:
-        system, path = files.filesystem(f"{uri}/{file.path}")
-        size = system.get_file_info(path).size
+        size = files.size(f"{uri}/{file.path}")
         problem = ""
-        if size is None:
+        if size == -1:
             problem = "is not there"
         elif size != file.size:
             problem = f"has {size} bytes, not {file.size}"

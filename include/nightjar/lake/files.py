@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
+import logging
 import os
+import random
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from nightjar.contracts.errors import ConfigurationError, StorageFullError, UnreachableError
 
@@ -16,6 +20,12 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 TAIL_BYTES = 64 << 10
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+TRIES = 5
+"""Of a call of the lake, beside those of Arrow's and delta-rs's own clients, which do not repeat every failure: Arrow
+takes an error whose text is longer than the bytes that it asked for as final."""
 
 
 def filesystem(uri: str) -> tuple[FileSystem, str]:
@@ -55,11 +65,32 @@ def explained(uri: str) -> Iterator[None]:
         ) from error
 
 
+def patient(call: Callable[P, T]) -> Callable[P, T]:
+    """Try ``call`` again, at most :data:`TRIES` times in all, while the lake does not answer; for what may be repeated.
+
+    A folder does not answer when its mount or permissions are wrong, which no retry mends: there the pauses are the
+    only cost, 3 s in all.
+    """
+
+    @functools.wraps(call)
+    def persistent(*args: P.args, **kwargs: P.kwargs) -> T:
+        for tries in range(1, TRIES):
+            try:
+                return call(*args, **kwargs)
+            except UnreachableError as error:
+                log.warning("%s; trying again (%d of %d)", error.what, tries, TRIES - 1)
+                time.sleep(random.uniform(0.5, 1) * 0.2 * 2 ** (tries - 1))  # noqa: S311
+        return call(*args, **kwargs)
+
+    return persistent
+
+
 def read_text(uri: str) -> str:
     """Return the text (UTF-8) of a file; raises as :func:`read_bytes` does."""
     return read_bytes(uri).decode()
 
 
+@patient
 def read_bytes(uri: str) -> bytes:
     """Return the content of a file.
 
@@ -72,6 +103,7 @@ def read_bytes(uri: str) -> bytes:
         return bytes(stream.read())
 
 
+@patient
 def size(uri: str) -> int:
     """Bytes of a file; -1 when there is none."""
     system, path = filesystem(uri)
@@ -80,6 +112,7 @@ def size(uri: str) -> int:
     return -1 if found is None else int(found)
 
 
+@patient
 def tail(uri: str) -> bytes:
     """The last 64 KiB of a file, or all of a smaller one."""
     system, path = filesystem(uri)
@@ -88,6 +121,7 @@ def tail(uri: str) -> bytes:
         return bytes(file.read())
 
 
+@patient
 def sha256(uri: str) -> str:
     """SHA-256 of a file's content, read in pieces."""
     system, path = filesystem(uri)
@@ -103,6 +137,7 @@ def write_text(uri: str, text: str) -> None:
     write_bytes(uri, text.encode())
 
 
+@patient
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a file whole or not at all; folders are made as needed."""
     from pyarrow import fs
@@ -146,6 +181,7 @@ def _sync_path(path: str) -> None:
         os.close(descriptor)
 
 
+@patient
 def exists(uri: str) -> bool:
     """Whether there is a file or folder."""
     from pyarrow.fs import FileType
@@ -155,6 +191,7 @@ def exists(uri: str) -> bool:
         return bool(system.get_file_info(path).type != FileType.NotFound)
 
 
+@patient
 def is_file(uri: str) -> bool:
     """Whether there is a file, and not a folder."""
     system, path = filesystem(uri)
@@ -162,6 +199,7 @@ def is_file(uri: str) -> bool:
         return bool(system.get_file_info(path).is_file)
 
 
+@patient
 def list_files(uri: str) -> list[str]:
     """Names of the files directly in a folder, sorted; empty when there is no such folder."""
     from pyarrow.fs import FileSelector, FileType
@@ -172,6 +210,7 @@ def list_files(uri: str) -> list[str]:
     return sorted(info.base_name for info in infos if info.type == FileType.File)
 
 
+@patient
 def delete_file(uri: str) -> None:
     """Delete a file; one that is not there is fine."""
     system, path = filesystem(uri)

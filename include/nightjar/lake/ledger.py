@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta
+from nightjar.lake.append import append
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +106,7 @@ def record(lake: str, event: Event) -> int:
     """
     import pyarrow as pa
 
-    return delta.append(lake, TABLE, pa.Table.from_pylist([event.to_row()], schema=delta.arrow_schema(TABLE)))
+    return append(lake, TABLE, pa.Table.from_pylist([event.to_row()], schema=delta.arrow_schema(TABLE)))
 
 
 def read(lake: str, **equal: str) -> pa.Table:

@@ -124,11 +124,7 @@ def _statistics(uri: str, with_nan: Collection[str]) -> tuple[int, dict[str, Any
     Columns ``with_nan`` get no bounds: Parquet's leave NaN out, while Spark orders NaN above every number, so a reader
     that trusts them would skip rows. Nor do those that reach infinity, which JSON cannot say.
     """
-    import pyarrow.parquet as pq
-
-    system, path = files.filesystem(uri)
-    with pq.ParquetFile(path, filesystem=system) as file:
-        metadata = file.metadata
+    metadata = _metadata(uri)
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
     nulls: dict[str, int] = {}
@@ -164,6 +160,15 @@ def _reaches_infinity(*bounds: Any) -> bool:
 def _to_next_ms(value: Any) -> Any:
     """A moment up to its next whole millisecond: Delta's statistics have no finer, and a bound must not be too low."""
     return value + timedelta(microseconds=-value.microsecond % 1000) if isinstance(value, datetime) else value
+
+
+@files.patient
+def _metadata(uri: str) -> pq.FileMetaData:
+    import pyarrow.parquet as pq
+
+    system, path = files.filesystem(uri)
+    with files.explained(uri):
+        return pq.read_metadata(path, filesystem=system)
 
 
 def _json_value(value: Any) -> Any:

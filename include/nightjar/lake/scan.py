@@ -200,6 +200,7 @@ class _File:
         else:
             yield from _split(self.uri, self._metadata(), gone, unit_bytes)
 
+    @files.patient
     def _metadata(self) -> pq.FileMetaData:
         import pyarrow.parquet as pq
 

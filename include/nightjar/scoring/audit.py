@@ -95,6 +95,7 @@ class _Look:
     total: float
 
 
+@files.patient
 def _look(use_case: UseCase, lake: str, file: DataFile) -> _Look:
     import pyarrow.compute as pc
 
@@ -113,6 +114,7 @@ def _look(use_case: UseCase, lake: str, file: DataFile) -> _Look:
     return _Look(rows=metadata.num_rows, nulls=nulls, inside=inside, total=math.fsum(totals))
 
 
+@files.patient
 def _keys_twice(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) -> int:
     """Rows whose night has had their key before."""
     by_night: dict[str, list[DataFile]] = {}
@@ -134,7 +136,7 @@ def _open(use_case: UseCase, lake: str, file: DataFile) -> Iterator[pq.ParquetFi
     uri = f"{table_uri(lake, use_case.score_table.name)}/{file.path}"
     system, path = files.filesystem(uri)
     try:
-        with system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
+        with files.explained(uri), system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
             yield parquet
     except FileNotFoundError as error:
         raise GateError("a file to audit is not there", where=uri, fix="clear `score`: it writes them again") from error

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@files.patient  # what it has written is removed when it fails
 def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     """Read the unit, predict every row, and write scores, rejected rows and the shadow's scores in the same pass.
 

@@ -234,10 +234,8 @@ def _parse_sums(content: bytes, uri: str) -> dict[str, str]:
 
 
 def _read(uri: str, name: str) -> bytes:
-    system, path = files.filesystem(f"{uri}/{name}")
     try:
-        with files.explained(uri), system.open_input_stream(path) as stream:
-            return bytes(stream.read())
+        return files.read_bytes(f"{uri}/{name}")
     except FileNotFoundError as error:
         raise ModelError(f"the model has no {name}", where=f"{uri}/{name}", fix="train again, or restore it") from error
 

@@ -13,6 +13,7 @@ from tests.small_disk import small_disk
 from nightjar.contracts.errors import ConflictError, LakeError, StorageFullError
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files
+from nightjar.lake.append import append
 from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files
 
@@ -280,5 +281,5 @@ def test_a_comment_that_was_worded_anew_stops_no_writer(lake: str) -> None:
     columns = tuple(replace(column, comment=f"{column.comment} Anew.") for column in TABLE.columns)
     anew = replace(TABLE, columns=columns)
     delta.commit(lake, anew, write(lake, [thing(FIRST, 2)], anew), [FIRST], run_id="b")
-    delta.append(lake, anew, pa.Table.from_pylist([thing(FIRST, 3)], schema=delta.arrow_schema(anew)))
+    append(lake, anew, pa.Table.from_pylist([thing(FIRST, 3)], schema=delta.arrow_schema(anew)))
     assert ids(lake, FIRST) == [2, 3]

@@ -1,0 +1,60 @@
+"""Append a few rows to a Delta table, once, also where the answer to the commit is lost."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.errors import ConflictError
+from nightjar.contracts.tables import TableSchema
+from nightjar.lake import files
+from nightjar.lake.delta import COMMIT_SECONDS, ENGINE, arrow_schema, ensure_table, pause, table_uri
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def append(lake: str, schema: TableSchema, rows: pa.Table) -> int:
+    """Append a small Arrow table (the ledger's events) once; return the version made.
+
+    Appends never conflict for delta-rs: where the answer to a commit is lost it would find the version taken, and
+    append again. All appends therefore say the same application's name, so that it refuses, and the log tells whose
+    commit it was.
+
+    Raises:
+        ConflictError: when others were quicker until :data:`COMMIT_SECONDS` were over; worth a retry.
+    """
+    import pyarrow as pa
+    from deltalake import CommitProperties, Transaction, write_deltalake
+    from deltalake.exceptions import CommitFailedError
+
+    plain = pa.schema([field.remove_metadata() for field in arrow_schema(schema)])  # comments are the table's affair
+    uri, mine = table_uri(lake, schema.name), uuid.uuid4().hex
+    properties = CommitProperties(
+        custom_metadata={"engine": ENGINE, "append": mine},
+        app_transactions=[Transaction(f"{ENGINE}/append", time.time_ns() // 1_000_000)],
+    )
+    table = ensure_table(lake, schema)
+    before = int(table.version())
+    deadline = time.monotonic() + COMMIT_SECONDS
+    for tries in itertools.count(1):
+        refused: CommitFailedError | None = None
+        try:
+            with files.explained(uri):
+                write_deltalake(table, rows.cast(plain), mode="append", commit_properties=properties)
+        except CommitFailedError as error:
+            refused = error
+        table.update_incremental()
+        if refused is None:
+            return int(table.version())
+        since = table.history(int(table.version()) - before)
+        if made := [int(commit["version"]) for commit in since if commit.get("append") == mine]:
+            return made[0]  # it had gone through, and its answer was lost
+        if time.monotonic() > deadline:
+            raise ConflictError(
+                f"others append to {schema.name} all the while ({refused})", where=uri, fix="nothing, it is tried again"
+            ) from refused
+        pause(tries)
+    raise AssertionError
