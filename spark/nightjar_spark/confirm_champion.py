@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from pyspark.sql import SparkSession
@@ -31,23 +32,30 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         return JobResult(status="succeeded", values={"model_version": speaker.version})
     nights = spec.nights(use_case.timezone)
     reason = f"version {speaker.version} stood in on nights {nights}: {speaker.fallback_reason}"
-    ledger.record(
-        spec.lake,
-        ledger.Event.of(
-            spec,
-            "fallback",
-            reason=reason,
-            model_version=speaker.version,
-            table_versions=published.outputs,
-            details={"sha256": speaker.sha256},
-        ),
-    )
+    _record(spec, reason, speaker, published)
     raise ModelError(
         f"FALLBACK, scores are published: {reason}",
         where=use_case.score_table.name,
         how_many=published.rows_out,
         fix="mend or replace the champion (docs/runbooks/fallback.md), then clear `score` of this run",
     )
+
+
+def _record(spec: JobSpec, reason: str, speaker: Speaker, published: JobResult) -> None:
+    """To the ledger, once for each attempt at the nights, also when this task alone is cleared."""
+    attempt = int(earlier_result(spec, "validate_scores").values["attempt"])
+    earlier = ledger.read(spec.lake, event="fallback", dag_id=spec.dag_id, run_id=spec.run_id)["details"].to_pylist()
+    if any(json.loads(details)["attempt"] == attempt for details in earlier):
+        return
+    event = ledger.Event.of(
+        spec,
+        "fallback",
+        reason=reason,
+        model_version=speaker.version,
+        table_versions=published.outputs,
+        details={"sha256": speaker.sha256, "attempt": attempt},
+    )
+    ledger.record(spec.lake, event)
 
 
 if __name__ == "__main__":

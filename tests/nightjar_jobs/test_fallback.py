@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from nightjar.contracts.scoring import Scoring
 from nightjar.contracts.use_case import Feature
 from nightjar.lake import delta, ledger
 from nightjar.registry import models, rest, tracking
-from nightjar.training.model import TabularModel, save
+from nightjar.training.model import SUMS_FILE, TabularModel, save
 from nightjar_spark import score, validate_scores
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
@@ -68,6 +70,7 @@ def test_the_last_version_that_published_stands_in_and_everybody_can_see_it(
     assert (confirmed.status, confirmed.error_kind, confirmed.retryable) == ("failed", "model", False)
     assert f"FALLBACK, scores are published: version {versions[0]} stood in on nights 2013-04-02" in confirmed.error
     assert "docs/runbooks/fallback.md" in confirmed.error
+    nights.run("confirm_champion", night=NEXT, run_id="b")  # cleared alone: the same fallback
     (event,) = ledger.read(nights.lake, event="fallback").to_pylist()
     assert (event["run_id"], event["model_version"]) == ("b", versions[0])
 
@@ -75,6 +78,44 @@ def test_the_last_version_that_published_stands_in_and_everybody_can_see_it(
     assert nights.whole(night=NEXT, run_id="b").status == "succeeded"
     assert {(r["model_version"], r["fallback_reason"]) for r in nights.scores(NEXT)} == {(versions[1], None)}
     assert nights.run("confirm_champion", night=NEXT, run_id="b").status == "succeeded"
+
+
+def broken(tmp_path: Path) -> models.ModelVersion:
+    """A registered version whose sums are right and whose trees are none."""
+    mine = models.resolve(USE_CASE.name)
+    whole, uri = models.fetch(mine), tmp_path / "broken"
+    shutil.copytree(models.cached(mine), uri)
+    (uri / "boosting.ubj").write_bytes(b"no trees")
+    sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in sorted(uri.iterdir())
+            if file.name != SUMS_FILE]  # fmt: skip
+    (uri / SUMS_FILE).write_text("".join(sums))
+    sha256 = hashlib.sha256((uri / SUMS_FILE).read_bytes()).hexdigest()
+    return register(replace(whole, sha256=sha256), str(uri))
+
+
+def test_a_champion_that_is_whole_and_no_model_does_not_speak(
+    nights: Nights, versions: list[str], tmp_path: Path
+) -> None:
+    nights.whole()
+    nights.features(NEXT)
+    models.set_champion(broken(tmp_path))
+    published = nights.whole(night=NEXT, run_id="b")
+    assert published.status == "succeeded", published.error
+    (reason,) = {row["fallback_reason"] for row in nights.scores(NEXT)}
+    assert "the model cannot be made of its files (XGBoostError" in reason
+
+
+def test_a_shadow_that_is_no_model_does_not_fail_the_night(
+    nights: Nights, versions: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alias = {"name": USE_CASE.name, "alias": "challenger", "version": broken(tmp_path).version}
+    rest.call(models._uri(), "POST", "registered-models/alias", alias)
+    shadowed = replace(USE_CASE, scoring=Scoring(shadow="challenger"))
+    for module in (score, validate_scores):
+        monkeypatch.setattr(module, "load_use_case", lambda name: shadowed)
+    scored = nights.run("score")
+    assert (scored.status, scored.rows_out) == ("succeeded", 200), scored.error
+    assert "cannot be made of its files" in scored.values["shadow_error"]
 
 
 def test_an_mlflow_that_is_away_does_not_keep_the_night_from_being_scored(
@@ -148,9 +189,13 @@ def test_a_backfill_may_be_scored_by_who_was_champion_then(nights: Nights, versi
     refused = nights.run("score", model_policy="champion_then")
     assert (refused.status, refused.error_kind) == ("failed", "model")
     assert f"{USE_CASE.name} had no champion on 2013-04-01" in refused.error
+    nights.features(date(2013, 2, 1))
     for version, month in ((versions[1], 3), (versions[0], 5)):
         at = datetime(2013, month, 1, tzinfo=UTC)
         promotion = ledger.Event(event="promotion", use_case=USE_CASE.name, model_version=version, at=at)
         ledger.record(nights.lake, promotion)
-    assert nights.run("score", model_policy="champion_then").values["speaker"]["version"] == versions[1]
     assert nights.run("score").values["speaker"]["version"] == versions[0]
+    assert nights.run("score", model_policy="champion_then").values["speaker"]["version"] == versions[1]
+    nights.run("validate_scores", "publish_scores")  # from now on somebody could stand in
+    early = nights.run("score", night=date(2013, 2, 1), run_id="early", model_policy="champion_then")
+    assert (early.status, early.error_kind) == ("failed", "model"), "nobody stands in for a champion that was none"

@@ -43,9 +43,9 @@ def choose(spec: JobSpec, use_case: UseCase, features: pa.Schema) -> Speaker:
     asked = spec.params.get("model_version") or published_by_this_run(spec).get("model_version")
     if asked is not None:
         return _ready(resolve(use_case.name, asked), spec.lake, features)
+    then = champion_then(spec, use_case) if spec.params.get("model_policy") == CHAMPION_THEN else None
     meant = "the champion"
     try:
-        then = champion_then(spec, use_case) if spec.params.get("model_policy") == CHAMPION_THEN else None
         version = resolve(use_case.name, then)
         meant = f"version {version.version}"
         return _ready(version, spec.lake, features)
@@ -101,8 +101,8 @@ def shadow(spec: JobSpec, use_case: UseCase, features: pa.Schema, speaker: Speak
         if version.sha256 == speaker.sha256:
             return None, f"version {version.version} has the alias {alias}, and scores the night itself"
         return _ready(version, spec.lake, features), ""
-    except NightjarError as error:
-        return None, str(error)
+    except Exception as error:  # whatever it is, it must not fail the night
+        return None, f"{type(error).__name__}: {error}"
 
 
 def champion_then(spec: JobSpec, use_case: UseCase) -> str:

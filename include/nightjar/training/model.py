@@ -123,7 +123,7 @@ class TabularModel:
             sha256: What :attr:`sha256` must be; None accepts any folder that fits its own sums.
 
         Raises:
-            ModelError: naming the file that is missing or altered.
+            ModelError: naming the file that is missing or altered, or why what it holds is no model.
         """
         sums = _read(uri, SUMS_FILE)
         found = hashlib.sha256(sums).hexdigest()
@@ -142,11 +142,31 @@ class TabularModel:
             raise ModelError(
                 f"the model has no {error}", where=f"{uri}/{SUMS_FILE}", fix="train again, or restore it"
             ) from error
+        except Exception as error:  # each engine has errors of its own
+            raise ModelError(
+                f"the model cannot be made of its files ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+                where=uri,
+                fix="train again, with the versions of the engines that score",
+            ) from error
         return cls(card=card, members=members, profile=profile, sha256=found)
 
     def check(self, schema: pa.Schema) -> None:
-        """Refuse a table that this model cannot read; see :func:`nightjar.training.encoding.check_columns`."""
+        """Refuse a table that this model cannot read, and a model that does not answer.
+
+        Raises:
+            ModelError: for a column that is missing or of another type, or when a row without any value has no answer.
+        """
+        import numpy as np
+
         check_columns(schema, self.card.features)
+        try:
+            self.predict_matrix(np.full((1, len(self.card.features)), np.nan, np.float32))
+        except Exception as error:  # each engine has errors of its own
+            raise ModelError(
+                f"the model does not answer ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+                where=f"model {self.sha256[:12]}",
+                fix="train again, with the versions of the engines that score",
+            ) from error
 
     def encode(self, table: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
         """The matrix (rows x features) that the members read; see :func:`nightjar.training.encoding.encode`."""
