@@ -11,7 +11,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from nightjar.contracts.errors import ConflictError, LakeError, UnreachableError
 from nightjar.contracts.tables import ColumnType, TableSchema
 from nightjar.lake import files
+from nightjar.lake.sameness import same_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -259,7 +260,7 @@ def commit(
     in_table = held_files(table, {})
     held = [file for file in in_table if _is_within(file, replaced)]
     _check_files(uri, {file.path for file in in_table}, data_files, replaced)
-    if table.version() > 0 and _same_bytes(uri, held, data_files):
+    if table.version() > 0 and same_bytes(uri, held, data_files):
         if attempt is None:
             for file in data_files:
                 files.delete_file(f"{uri}/{file.path}")
@@ -359,22 +360,6 @@ def read_nights(
 
     dataset = open_table(lake, name, version).to_pyarrow_dataset()
     return dataset.to_table(columns=columns, filter=pc.field("ds").isin(list(nights)))
-
-
-def _same_bytes(uri: str, held: Sequence[HeldFile], written: Sequence[DataFile]) -> bool:
-    """Whether two sets of files are the same but for names; rows are sorted, so the same rows give the same bytes.
-
-    Files of other content differ in size, or at their ends, where Parquet has its statistics: only those that are the
-    same, all but surely, are read whole.
-    """
-
-    def differ(look: Callable[[str], int | str | bytes]) -> bool:
-        def seen(file: HeldFile | DataFile) -> tuple[Any, ...]:
-            return tuple(file.partition.values()), look(f"{uri}/{file.path}")
-
-        return sorted(map(seen, held)) != sorted(map(seen, written))
-
-    return not (differ(files.size) or differ(files.tail) or differ(files.sha256))
 
 
 def _is_within(file: HeldFile | DataFile, partitions: Mapping[str, Sequence[str]]) -> bool:
