@@ -29,7 +29,7 @@ from nightjar.training.memory import out_of_memory
 from nightjar.training.model import TabularModel
 from nightjar.training.rendezvous import Group, LaunchContract
 from nightjar.training.shards import Shard, read_shard
-from nightjar.training.training_set import TrainingSet
+from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import train
 
 pytestmark = pytest.mark.e2e
@@ -108,7 +108,10 @@ def test_a_finished_training_is_not_done_again_unless_forced(new_run: MakeRun) -
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_killed_while_boosting_ends_all_with_a_clear_error(new_run: MakeRun, victim: int) -> None:
     run = new_run(f"killed-{victim}")
-    run.freeze()
+    training_set = run.freeze()
+    (engine,) = training_set.recipe.engines
+    endless = replace(training_set.recipe, engines=(replace(engine, num_rounds=100_000, early_stopping_rounds=None),))
+    files.write_text(training_set_uri(run.spec("train")), replace(training_set, recipe=endless).to_json())
     launched = run.launch("train")
     ranks = launched.ranks
     pids = [rank.process.pid for rank in ranks._ranks]
