@@ -23,6 +23,9 @@ MOMENTS = (
     "before the result is recorded",
     "before Airflow knows",
 )
+BETWEEN = "between two tables"
+"""For those steps that commit more than one."""
+COMMIT_SEVERAL = ("ingest", "build_features")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 REACH_SECONDS = 180
 END_SECONDS = 30
@@ -43,6 +46,7 @@ class Kill:
 def choose(steps: tuple[str, ...], count: int) -> list[Kill]:
     """All cases of ``steps`` where ``NIGHTJAR_KILLS`` is ``all``, else ``count`` of them by a printed seed."""
     cases = [Kill(*case) for case in product(steps, MOMENTS, SIGNALS)]
+    cases += [Kill(*case) for case in product(steps, [BETWEEN], SIGNALS) if case[0] in COMMIT_SEVERAL]
     if os.environ.get("NIGHTJAR_KILLS") == "all":
         return cases
     seed = int(os.environ.get("NIGHTJAR_TEST_SEED") or random.SystemRandom().randrange(10**6))
@@ -76,7 +80,7 @@ def kill(case: Kill, module: str, spec: JobSpec, marker: Path) -> None:
             raise AssertionError(f"{case}: never reached\n{log.read_text(errors='replace')[-3000:]}")
         time.sleep(0.02)
     _signal(victim.pid, case.signal)
-    victim.wait(END_SECONDS)
+    assert victim.wait(END_SECONDS) != 0, f"{case}: it ended as if all were well"
     deadline = time.monotonic() + END_SECONDS
     while left := _session(victim.pid):
         if time.monotonic() > deadline:

@@ -41,11 +41,26 @@ def wrap(owner: Any, name: str, before: tuple[str, ...], after: tuple[str, ...] 
     setattr(owner, name, wrapped)
 
 
+def count_commits() -> None:
+    """Reach a moment where one table of several is committed and the next is not."""
+    inner: Callable[..., Any] = delta._try_commit
+    calls: list[int] = []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            reached("between two tables")
+        return inner(*arguments, **named)
+
+    delta._try_commit = counted
+
+
 FIRST, AMONG, COMMIT = "before the first write", "among the files", "before the commit"
 RESULT, END = "before the result is recorded", "before Airflow knows"
 
 wrap(TableFileWriter, "_writer", (FIRST,), (AMONG,))
 wrap(delta, "_try_commit", (FIRST, COMMIT), (AMONG,))
+count_commits()
 wrap(models, "set_champion", (FIRST, COMMIT), (AMONG,))
 wrap(tracking, "_log_run", (FIRST,), (AMONG,))
 wrap(tracking, "_create_version", (COMMIT,))
