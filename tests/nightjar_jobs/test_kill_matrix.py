@@ -82,7 +82,7 @@ def test_a_training_that_is_killed_while_it_registers_or_promotes_does_so_once(
     programs = {"register": register.run, "gate": gate.run, "promote": promote.run}
     client, cases = mlflow.MlflowClient(), choose(TRAINING, 4)
     for number, case in enumerate(cases):
-        run = new_run(f"killed-{number}")
+        run = new_run(f"matrix-{number}")
         run.adopt(trained, "freeze_training_set", "train")
         result = run.result("train")  # of a training of its own, so that its version is
         (Path(run.spec("train").output) / "result.json").write_text(
