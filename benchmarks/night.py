@@ -17,12 +17,14 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult
 from nightjar.contracts.use_case import load_use_case
 from nightjar.local import plan
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.session import any_servers
+from nightjar.scoring.task import parts_of
 
 NIGHT = date(2013, 4, 3)
 PACKAGES = ("apache-airflow", "pyspark", "delta-spark", "deltalake", "mlflow", "xgboost", "great-expectations")
@@ -73,7 +75,7 @@ def main() -> None:
     total, started, folder = run_night(paths)
     results = {path.parent.name: JobResult.from_json(path.read_text()) for path in folder.glob("*/result.json")}
     tasks = {task: round(result.seconds["total"], 2) for task, result in sorted(results.items())}
-    plain, said = plain_seconds(paths, results["score"].values["speaker"]["folder"])
+    plain, said = plain_seconds(paths, parts_of(results["score"].values)[CHAMPION].speaker.folder)
     print(
         json.dumps(
             {

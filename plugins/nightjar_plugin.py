@@ -7,7 +7,14 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from nightjar_airflow.deadlines import ScheduledEnd
-from nightjar_airflow.links.result_links import FILES_ROUTE, DataDocsLink, MlflowModelLink, MlflowRunLink, ReportLink
+from nightjar_airflow.links.result_links import (
+    FILES_ROUTE,
+    DataDocsLink,
+    ExperimentLink,
+    MlflowModelLink,
+    MlflowRunLink,
+    ReportLink,
+)
 
 
 def _fastapi_apps() -> list[dict[str, Any]]:
@@ -25,6 +32,6 @@ class NightjarPlugin(AirflowPlugin):
     """Registers what the Airflow server must know of Nightjar."""
 
     name = "nightjar"
-    operator_extra_links = [ReportLink(), DataDocsLink(), MlflowRunLink(), MlflowModelLink()]  # noqa: RUF012
+    operator_extra_links = [ReportLink(), ExperimentLink(), DataDocsLink(), MlflowRunLink(), MlflowModelLink()]  # noqa: RUF012
     deadline_references = [ScheduledEnd]  # noqa: RUF012
     fastapi_apps = _fastapi_apps()

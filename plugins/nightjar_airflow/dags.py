@@ -102,6 +102,14 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         confirm_champion = SparkProgramOperator(use_case=use_case, program="confirm_champion")
         chain(start, *_data_tasks(use_case), score, validate_scores, publish_scores, report_drift, stop)
         chain(publish_scores, confirm_champion, stop)
+        if use_case.scoring.experiment:
+            report_experiment = SparkProgramOperator(
+                use_case=use_case,
+                program="report_experiment",
+                inlets=[_table(use_case.score_table.name), _table(use_case.label_table.name)],
+                outlets=[_table("monitoring/experiments")],
+            )
+            chain(publish_scores, report_experiment, stop)
     return dag
 
 

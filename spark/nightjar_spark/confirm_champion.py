@@ -26,18 +26,24 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """
     use_case = load_use_case(spec.use_case)
     published = earlier_result(spec, "publish_scores")
-    speaker = Speaker(**published.values["speaker"])
-    if speaker.fallback_reason is None:
-        log.info("version %s scored the nights, as meant", speaker.version)
-        return JobResult(status="succeeded", values={"model_version": speaker.version})
+    speakers = {variant: Speaker(**speaker) for variant, speaker in published.values["speakers"].items()}
+    fallen = [speaker for speaker in speakers.values() if speaker.fallback_reason is not None]
+    if not fallen:
+        versions = {variant: speaker.version for variant, speaker in speakers.items()}
+        log.info(
+            "scored as meant: %s", ", ".join(f"{variant} version {version}" for variant, version in versions.items())
+        )
+        return JobResult(status="succeeded", values={"model_versions": versions})
     nights = spec.nights(use_case.timezone)
-    reason = f"version {speaker.version} stood in on nights {nights}: {speaker.fallback_reason}"
-    _record(spec, reason, speaker, published)
+    reason = "; ".join(
+        f"version {speaker.version} stood in on nights {nights}: {speaker.fallback_reason}" for speaker in fallen
+    )
+    _record(spec, reason, fallen[0], published)
     raise ModelError(
         f"FALLBACK, scores are published: {reason}",
         where=use_case.score_table.name,
         how_many=published.rows_out,
-        fix="mend or replace the champion (docs/runbooks/fallback.md), then clear `score` of this run",
+        fix="mend or replace the model (docs/runbooks/fallback.md), then clear `score` of this run",
     )
 
 

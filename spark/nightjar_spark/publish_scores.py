@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
 from nightjar.contracts.errors import GateError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, ledger
-from nightjar.lake.results import earlier_result, remember_published
-from nightjar.scoring.task import data_files
+from nightjar.lake.results import earlier_result
+from nightjar.scoring import pins
+from nightjar.scoring.task import Part, data_files, parts_of
 from nightjar_spark.main import main
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     use_case = load_use_case(spec.use_case)
     schema, nights = use_case.score_table, spec.nights(use_case.timezone)
     audited = earlier_result(spec, "validate_scores")
-    files = data_files(audited.values["files"])
+    parts = parts_of(audited.values)
+    files = [file for part in parts.values() for file in part.files]
     attempt = int(audited.values["attempt"])
     table = delta.ensure_table(spec.lake, schema)
     before = int(table.version())
@@ -44,18 +48,30 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         version = before
     else:
         version = delta.commit(spec.lake, schema, files, nights, run_id=spec.run_id, attempt=attempt)
-    remember_published(spec, audited)
+    pins.keep(
+        spec,
+        pins.Pins(
+            versions=pins.versions_of({variant: part.speaker for variant, part in parts.items()}),
+            features_version=audited.inputs[use_case.feature_table.name],
+            feature_files=tuple(audited.values["feature_files"]),
+            published=True,
+        ),
+    )
     log.info("%s@%d %s nights %s", schema.name, version, "now holds" if version > before else "already holds", nights)
     outputs = {schema.name: version}
     shadow_error = _publish_shadow(spec, use_case, audited, outputs)
-    _record(spec, f"nights {nights}: {audited.rows_out} rows", attempt, audited, outputs, shadow_error)
+    _record(spec, use_case, f"nights {nights}: {audited.rows_out} rows", attempt, audited, outputs, shadow_error)
     return JobResult(
         status="succeeded",
         rows_in=audited.rows_out,
         rows_out=sum(file.rows for file in files),
         inputs=audited.inputs,
         outputs=outputs,
-        values={"committed": version > before, "speaker": audited.values["speaker"], "shadow_error": shadow_error},
+        values={
+            "committed": version > before,
+            "speakers": {variant: part.speaker.to_dict() for variant, part in parts.items()},
+            "shadow_error": shadow_error,
+        },
         seconds={"publish": time.monotonic() - began},
     )
 
@@ -85,16 +101,24 @@ def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: JobResult, output
 
 
 def _record(
-    spec: JobSpec, reason: str, attempt: int, audited: JobResult, outputs: dict[str, int], shadow_error: str
+    spec: JobSpec,
+    use_case: UseCase,
+    reason: str,
+    attempt: int,
+    audited: JobResult,
+    outputs: dict[str, int],
+    shadow_error: str,
 ) -> None:
     """To the ledger, once for each attempt, also when an earlier try died between the commit and here."""
     earlier = ledger.read(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)["details"].to_pylist()
     if any(json.loads(details)["attempt"] == attempt for details in earlier):
         return
-    speaker = audited.values["speaker"]
+    parts = parts_of(audited.values)
+    speaker = parts[CHAMPION].speaker
     details = {
         "attempt": attempt,
-        "speaker": speaker,
+        "speaker": speaker.to_dict(),
+        **_split(use_case, parts),
         "shadow": audited.values["shadow"],
         **({"shadow_error": shadow_error} if shadow_error else {}),
     }
@@ -102,11 +126,20 @@ def _record(
         spec,
         "publish",
         reason=reason,
-        model_version=speaker["version"],
+        model_version=speaker.version,
         table_versions={**audited.inputs, **outputs},
         details=details,
     )
     ledger.record(spec.lake, event)
+
+
+def _split(use_case: UseCase, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """Who spoke for which variant, and for how many rows; empty where nothing was split."""
+    experiment = use_case.scoring.experiment
+    if experiment is None or len(parts) == 1:
+        return {}
+    variants = {variant: {**part.speaker.to_dict(), "rows": part.rows_out} for variant, part in parts.items()}
+    return {"experiment": experiment.name, "variants": variants}
 
 
 def _is_published(table: DeltaTable, nights: Nights, attempt: int) -> bool:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import functions as F
+
 from nightjar.contracts.errors import GateError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
@@ -26,6 +29,7 @@ from nightjar.monitoring.reference import PREDICTION, read_reference
 from nightjar.monitoring.report import Report, render
 from nightjar.monitoring.summarize import count_categories
 from nightjar.monitoring.volumes import volumes
+from nightjar.scoring.task import parts_of
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 from nightjar_spark.profiling import profile_nights
@@ -55,8 +59,8 @@ class Scored:
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Compare the nights of ``spec``, whose scores are published.
 
-    The task ``validate_scores`` of the same run says which model's scores passed (``values["speaker"]``) and which
-    version of the feature table it read (``inputs``).
+    The task ``validate_scores`` of the same run says whose scores passed, and which version of the feature table was
+    read (``inputs``). Of a night that an experiment splits, the champion's predictions are looked at.
 
     Raises:
         GateError: when a night has no features or no scores, was scored by several models, or a column is missing.
@@ -71,7 +75,7 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
     nights = list(spec.nights(use_case.timezone))
     audited = earlier_result(spec, "validate_scores")
     inputs = _input_versions(spec, use_case, audited)
-    found = read_reference(str(audited.values["speaker"]["folder"]))
+    found = read_reference(parts_of(audited.values)[CHAMPION].speaker.folder)
     reference = found.profile
     scored = _scored(spark, spec, use_case, inputs, reference)
     found.check_scored({night.model_sha256 for night in scored.values()}, where=use_case.score_table.name)
@@ -135,6 +139,8 @@ def _scored(
         columns.append(ProfiledColumn(PREDICTION, "numeric"))
         bins = bins.with_column(PREDICTION, reference.columns[PREDICTION])
     frame = read_table(spark, spec.lake, table, nights=nights, version=inputs[table])
+    if use_case.scoring.experiment:
+        frame = frame.where(F.coalesce("variant", F.lit(CHAMPION)) == CHAMPION)
     profiles = profile_nights(frame, columns, bins)
     scored, wrong = {}, []
     for night in nights:

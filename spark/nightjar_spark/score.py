@@ -1,4 +1,4 @@
-"""Score the nights' features with the champion, into files that no reader sees yet.
+"""Score the nights' features with the champion and its challengers, into files that no reader sees yet.
 
 Spark's tasks get file names and give file names back: rows are read, predicted and written by pyarrow and the model's
 engine, and none crosses into the JVM.
@@ -17,15 +17,16 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.errors import ContractError, RowCountError, SourceError
+from nightjar.contracts.errors import GateError, LakeError, RowCountError, SourceError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import first_few
 from nightjar.contracts.use_case import UseCase, load_use_case
-from nightjar.lake import delta
+from nightjar.lake import delta, files
 from nightjar.lake.delta import table_uri
-from nightjar.lake.results import published_by_this_run
+from nightjar.lake.results import earlier_result
 from nightjar.lake.scan import Scan, scan
-from nightjar.scoring import choice
+from nightjar.scoring import choice, pins
 from nightjar.scoring.task import Scored, ScoringTask, Speaker
 from nightjar.scoring.unit import score_unit
 from nightjar_spark.main import main
@@ -39,29 +40,78 @@ TASKS_PER_CORE = 4
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Score the spec's nights with ``params.model_version``, or the champion (see :mod:`nightjar.scoring.choice`).
 
-    A run that has published and is cleared scores with the model that it published, so that a rerun gives the same rows
-    whoever is champion by now; ``params.force`` chooses anew.
+    Every attempt of a run takes the models and the features of the first one, whoever is champion and whatever has
+    become of the features by now, unless this run has built them again itself; ``params.force`` chooses anew.
 
     Raises:
         ModelError: when neither the champion nor another version can score.
         SourceError: when a night has no features.
-        ContractError: when the model cannot take too many rows.
     """
     use_case = load_use_case(spec.use_case)
-    features = open_features(spec, use_case)
-    speaker = choice.choose(spec, use_case, pa.schema(features.schema().to_arrow()))
-    return score_nights(spark, spec, use_case, features, speaker)
+    before = pins.pinned(spec)
+    features, named = open_features(spec, use_case, before)
+    with pins.dropped_on_refusal(spec):
+        speakers = choice.choose(spec, use_case, pa.schema(features.schema().to_arrow()), before)
+        versions = pins.versions_of(speakers)
+        chosen = pins.Pins(
+            versions=versions,
+            features_version=named,
+            feature_files=_files_of(features, spec, use_case),
+            published=before is not None and before.published and before.versions == versions,
+        )
+        if chosen != before:
+            pins.keep(spec, chosen)
+        return score_nights(spark, spec, use_case, features, named, speakers)
 
 
-def open_features(spec: JobSpec, use_case: UseCase) -> DeltaTable:
-    """The feature table, at its version of now.
+def open_features(spec: JobSpec, use_case: UseCase, before: pins.Pins | None) -> tuple[DeltaTable, int]:
+    """The feature table as the run's first attempt has read it, or as it is now.
+
+    Args:
+        spec: Names the nights.
+        use_case: Names the table.
+        before: What the run has chosen before.
+
+    Returns:
+        The table, and the version that the rows name: the table moves on with every later night, and while these
+        nights' files are the same, so is the version.
 
     Raises:
-        SourceError: naming the nights that have no features.
+        SourceError: naming the nights that have no features, or when those chosen before are gone.
     """
-    table = delta.open_table(spec.lake, use_case.feature_table.name)
+    name = use_case.feature_table.name
+    now = delta.open_table(spec.lake, name)
+    if before is None:
+        _check_there(now, spec, use_case)
+        return now, int(now.version())
+    if _files_of(now, spec, use_case) == before.feature_files:
+        return now, before.features_version
+    if _built_by_this_run(spec, name) > before.features_version:
+        _check_there(now, spec, use_case)
+        return now, int(now.version())
+    log.info("%s has other features of these nights by now; read is version %d", name, before.features_version)
+    return _as_of(spec, name, before), before.features_version
+
+
+def _as_of(spec: JobSpec, name: str, before: pins.Pins) -> DeltaTable:
+    """The feature table as the first attempt has read it."""
+    lost = [path for path in before.feature_files if not files.exists(f"{table_uri(spec.lake, name)}/{path}")]
+    try:
+        if not lost:
+            return delta.open_table(spec.lake, name, before.features_version)
+    except LakeError as error:
+        log.warning("%s", error)
+    raise SourceError(
+        f"the features that the run's first attempt has read (version {before.features_version}) are gone",
+        where=name,
+        how_many=len(lost),
+        fix="clear `build_features` of this run to make them again, or run the nights anew with the param force",
+    )
+
+
+def _check_there(features: DeltaTable, spec: JobSpec, use_case: UseCase) -> None:
     nights = list(spec.nights(use_case.timezone))
-    there = {file.partition["ds"] for file in delta.held_files(table, {"ds": list(map(str, nights))})}
+    there = {file.partition["ds"] for file in delta.held_files(features, {"ds": list(map(str, nights))})}
     if empty := [night for night in nights if night.isoformat() not in there]:
         raise SourceError(
             f"there are no features of {first_few(empty)}",
@@ -69,30 +119,56 @@ def open_features(spec: JobSpec, use_case: UseCase) -> DeltaTable:
             how_many=len(empty),
             fix="clear `ingest` of these nights, or check what landed",
         )
-    return table
+
+
+def _files_of(features: DeltaTable, spec: JobSpec, use_case: UseCase) -> tuple[str, ...]:
+    """The nights' files in this version of the table."""
+    nights = [night.isoformat() for night in spec.nights(use_case.timezone)]
+    return tuple(sorted(file.path for file in delta.held_files(features, {"ds": nights})))
+
+
+def _built_by_this_run(spec: JobSpec, name: str) -> int:
+    """The version of the feature table that this run's own `build_features` has left; -1 when it has left none."""
+    try:
+        return int(earlier_result(spec, "build_features").outputs[name])
+    except GateError:
+        return -1
 
 
 def score_nights(
-    spark: SparkSession, spec: JobSpec, use_case: UseCase, features: DeltaTable, speaker: Speaker
+    spark: SparkSession,
+    spec: JobSpec,
+    use_case: UseCase,
+    features: DeltaTable,
+    features_version: int,
+    speakers: Mapping[str, Speaker],
 ) -> JobResult:
-    """Let ``speaker`` score the nights; the result names the unpublished files.
+    """Let ``speakers`` score the nights; the result names the unpublished files.
+
+    Args:
+        spark: Does the work.
+        spec: Names the nights.
+        use_case: What is predicted.
+        features: What is read.
+        features_version: The version that the rows name.
+        speakers: By variant; without an experiment, the champion's alone.
 
     Raises:
-        ContractError: when the model cannot take too many rows.
         RowCountError: when rows have come or gone.
     """
     began = time.monotonic()
     nights = list(spec.nights(use_case.timezone))
-    shadow, no_shadow = choice.shadow(spec, use_case, pa.schema(features.schema().to_arrow()), speaker)
-    who = f"model {speaker.name} version {speaker.version}, sha256 {speaker.sha256[:12]}"
-    log.info("%s; shadow: %s", who, f"version {shadow.version}" if shadow else no_shadow or "none")
-    version, night_files = _pinned(features, nights, published_by_this_run(spec))
+    champion = speakers[CHAMPION]
+    shadow, no_shadow = choice.shadow(spec, use_case, pa.schema(features.schema().to_arrow()), champion)
+    for variant, speaker in speakers.items():
+        log.info("%s: model %s version %s, sha256 %s", variant, speaker.name, speaker.version, speaker.sha256[:12])
+    log.info("shadow: %s", f"version {shadow.version}" if shadow else no_shadow or "none")
     task = ScoringTask(
         use_case=use_case.name,
         lake=spec.lake,
-        speaker=speaker,
+        speakers=speakers,
         shadow=shadow,
-        features_version=version,
+        features_version=features_version,
         run_id=spec.run_id,
         first_night=spec.first_night,
         last_night=spec.last_night,
@@ -104,48 +180,27 @@ def score_nights(
     seconds = {"resolve": resolved - began, "score": time.monotonic() - resolved}
     _check_counts(planned.rows, scored, use_case)
     outputs = _quarantine(spec, use_case, nights, scored)
-    if scored.rows_rejected > use_case.audit.max_rejected_share * scored.rows_in:
-        raise ContractError(
-            f"the model cannot take {scored.rows_rejected} of {scored.rows_in} rows (allowed share "
-            f"{use_case.audit.max_rejected_share})",
-            where=use_case.feature_table.name,
-            how_many=scored.rows_rejected,
-            fix=f"look at {use_case.quarantine_table.name} for the inputs, mend the features, clear `build_features`",
-        )
     return JobResult(
         status="succeeded",
         rows_in=scored.rows_in,
         rows_out=scored.rows_out,
         rows_rejected=scored.rows_rejected,
-        inputs={use_case.feature_table.name: version},
+        inputs={use_case.feature_table.name: features_version},
         outputs=outputs,
         metrics={
             "rows_per_second": round(scored.rows_in / seconds["score"], 1),
             "worker_peak_mb": round(scored.peak_memory / 2**20, 1),
         },
         values={
-            "files": [file.to_dict() for file in scored.files],
-            "speaker": speaker.to_dict(),
+            "parts": {variant: part.to_dict() for variant, part in scored.parts.items()},
+            "feature_files": _files_of(features, spec, use_case),
             "shadow": shadow.to_dict() if shadow and not scored.shadow_error else None,
             "shadow_files": [file.to_dict() for file in scored.shadow_files],
             "shadow_error": scored.shadow_error or no_shadow,
-            "features_version": version,
-            "feature_files": night_files,
             "attempt": time.time_ns() // 1_000_000,
         },
         seconds=seconds,
     )
-
-
-def _pinned(features: DeltaTable, nights: Sequence[date], earlier: Mapping[str, Any]) -> tuple[int, list[str]]:
-    """The version that the rows are to name, and the files of the nights in it.
-
-    The table moves on with every later night; while these nights' files are those of what the run has published, the
-    version stays the one that it named then.
-    """
-    paths = sorted(file.path for file in delta.held_files(features, {"ds": list(map(str, nights))}))
-    same = earlier.get("feature_files") == paths
-    return int(earlier["features_version"]) if same else int(features.version()), paths
 
 
 def _score(spark: SparkSession, planned: Scan, task: ScoringTask) -> Scored:

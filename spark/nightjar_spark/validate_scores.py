@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import date
 
 import pyarrow as pa
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from nightjar.contracts.errors import ContractError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake.results import earlier_result
-from nightjar.scoring import choice
+from nightjar.scoring import choice, pins
 from nightjar.scoring.audit import Audit, audit_scores
-from nightjar.scoring.task import Speaker, data_files
+from nightjar.scoring.task import Speaker, parts_of
 from nightjar_spark.main import main
 from nightjar_spark.score import open_features, score_nights
 
@@ -23,10 +28,10 @@ log = logging.getLogger(__name__)
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Check row count, keys, nulls, range, and the shift against the last published night.
+    """Check rejected rows, row count, keys, nulls, range, and the shift against the last published night, by variant.
 
-    The result names the files that passed: those of `score`, or those of the version that stands in when the champion's
-    scores fail. Nothing stands in for a version that a person asked for.
+    The result names the files that passed. Where the champion's scores fail, another version stands in; where a
+    challenger's do, the champion. Nothing stands in for a version that a person asked for.
 
     Raises:
         ContractError: when the scores must not be published, nor those of any version that could stand in.
@@ -35,51 +40,90 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
     scored = earlier_result(spec, "score")
-    try:
-        audit = _audit(use_case, spec, scored)
-    except ContractError as error:
-        scored = _by_another(spark, spec, use_case, scored, error)
-        audit = _audit(use_case, spec, scored)
-    log.info(
-        "%d rows, mean prediction %.4f; last published night %s: %s",
-        audit.rows, audit.mean_prediction, audit.last_night or "none", audit.last_mean,
-    )  # fmt: skip
+    with pins.dropped_on_refusal(spec):
+        audits, refused = _audit(use_case, spec, scored)
+        if refused:
+            scored = _by_others(spark, spec, use_case, scored, refused)
+            audits, refused = _audit(use_case, spec, scored)
+        if refused:
+            raise next(iter(refused.values()))
+    rows = sum(audit.rows for audit in audits.values())
+    for variant, audit in audits.items():
+        log.info(
+            "%s: %d rows, mean prediction %.4f; last published night %s: %s",
+            variant, audit.rows, audit.mean_prediction, audit.last_night or "none", audit.last_mean,
+        )  # fmt: skip
     return replace(
         scored,
         rows_in=scored.rows_out,
-        rows_out=audit.rows,
+        rows_out=rows,
         rows_rejected=0,
         outputs={},
-        metrics={"mean_prediction": audit.mean_prediction},
-        values={**scored.values, "last_night": str(audit.last_night or "")},
+        metrics={"mean_prediction": math.fsum(one.mean_prediction * one.rows for one in audits.values()) / rows},
         seconds={"audit": time.monotonic() - began},
     )
 
 
-def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> Audit:
-    written = data_files(scored.values["files"])
-    return audit_scores(use_case, spec.lake, written, list(spec.nights(use_case.timezone)), scored.rows_out)
+def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[str, Audit], dict[str, ContractError]]:
+    """What each variant's audit has found, or why it was refused; a challenger without a row is not looked at.
+
+    A night without any score is the champion's fault.
+    """
+    parts = parts_of(scored.values)
+    nights = {
+        variant: {date.fromisoformat(file.partition["ds"]) for file in part.files} for variant, part in parts.items()
+    }
+    nights[CHAMPION] |= set(spec.nights(use_case.timezone)).difference(*nights.values())
+    audits, refused = {}, {}
+    for variant, part in parts.items():
+        if part.rows_in or nights[variant]:
+            try:
+                audits[variant] = audit_scores(use_case, spec.lake, part, nights[variant])
+            except ContractError as error:
+                refused[variant] = error
+    return audits, refused
 
 
-def _by_another(
-    spark: SparkSession, spec: JobSpec, use_case: UseCase, scored: JobResult, refused: ContractError
+def _by_others(
+    spark: SparkSession, spec: JobSpec, use_case: UseCase, scored: JobResult, refused: Mapping[str, ContractError]
 ) -> JobResult:
-    """The nights as scored by the version that stands in.
+    """The nights as scored by whoever is left: the stand-in for the champion, the champion for a challenger.
 
     Raises:
-        ContractError: the given one, when there is no such version.
+        ContractError: the champion's, when nobody may or can stand in for it.
     """
-    speaker = Speaker(**scored.values["speaker"])
-    if not choice.may_fall_back(spec, speaker):
-        raise refused
-    log.warning("version %s: %s", speaker.version, refused.what)
-    features = open_features(spec, use_case)
-    schema = pa.schema(features.schema().to_arrow())
-    reason = f"version {speaker.version}: {refused.what}"
-    other = choice.stand_in(spec.lake, use_case, schema, reason=reason, without={speaker.sha256})
-    if other is None:
-        raise refused
-    return score_nights(spark, spec, use_case, features, other)
+    before = pins.pinned(spec)
+    pins.drop_unpublished(spec)
+    features, named = open_features(spec, use_case, before)
+    speakers = {variant: part.speaker for variant, part in parts_of(scored.values).items()}
+    models = {speakers[variant].sha256 for variant in refused}
+    if speakers[CHAMPION].sha256 in models:
+        speakers[CHAMPION] = _stand_in(spec, use_case, features, speakers[CHAMPION], before, models, refused)
+    for variant, speaker in speakers.items():
+        if variant != CHAMPION and speaker.sha256 in models:
+            why = refused[variant].what if variant in refused else f"version {speaker.version} is refused"
+            speakers[variant] = choice.instead_of_challenger(variant, speakers[CHAMPION], why)
+    return score_nights(spark, spec, use_case, features, named, speakers)
+
+
+def _stand_in(
+    spec: JobSpec,
+    use_case: UseCase,
+    features: DeltaTable,
+    champion: Speaker,
+    before: pins.Pins | None,
+    models: Collection[str],
+    refused: Mapping[str, ContractError],
+) -> Speaker:
+    error = refused.get(CHAMPION) or next(iter(refused.values()))
+    log.warning("version %s: %s", champion.version, error.what)
+    if champion.fallback_reason is None and choice.may_stand_in(spec, before):
+        reason = f"version {champion.version}: {error.what}"
+        schema = pa.schema(features.schema().to_arrow())
+        found = choice.stand_in(spec.lake, use_case, schema, reason=reason, without=models)
+        if found is not None:
+            return found
+    raise error
 
 
 if __name__ == "__main__":

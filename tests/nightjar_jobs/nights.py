@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import load_use_case
-from nightjar.lake import delta
+from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
 from nightjar.runner import run_program
+from nightjar.scoring.task import Speaker, parts_of
 from nightjar_spark import confirm_champion, publish_scores, score, validate_scores
 from nightjar_spark.worker_errors import from_workers
 
@@ -27,6 +29,12 @@ PROGRAMS = {
     "publish_scores": publish_scores.run,
     "confirm_champion": confirm_champion.run,
 }
+
+
+def champion_of(result: JobResult) -> Speaker:
+    """Who has scored the champion's rows, by the result of `score` or `validate_scores`."""
+    assert result.status == "succeeded", result.error
+    return parts_of(result.values)[CHAMPION].speaker
 
 
 class Nights:
@@ -45,6 +53,13 @@ class Nights:
         table = pa.Table.from_pylist(lines, schema=schema)
         written = write_files(iter(table.to_batches()), delta.table_uri(self.lake, FEATURES.name), schema, ("ds",))
         delta.commit(self.lake, FEATURES, written, [night], run_id="r")
+
+    def built(self, run_id: str = "a") -> None:
+        """Say that the features as they are now have been built by the run."""
+        version = int(delta.open_table(self.lake, FEATURES.name).version())
+        spec = self.spec("build_features", run_id=run_id)
+        result = JobResult(status="succeeded", outputs={FEATURES.name: version})
+        files.write_text(f"{spec.output}/result.json", result.to_json())
 
     def spec(self, program: str, *, night: date = NIGHT, run_id: str = "a", **params: Any) -> JobSpec:
         """What a nightly run asks ``program`` for."""

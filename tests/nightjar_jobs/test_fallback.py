@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nightjar_jobs.nights import NEXT, SCORES, USE_CASE, Nights
+from tests.nightjar_jobs.nights import NEXT, SCORES, USE_CASE, Nights, champion_of
 
 from nightjar.contracts.scoring import Scoring
 from nightjar.contracts.use_case import Feature
@@ -152,10 +152,10 @@ def test_scores_that_fail_their_audit_are_given_by_another_version_and_never_pub
     mean = sum(row["prediction"] for row in nights.scores()) / 200
     strange = replace(mine.card.calibrator, method="platt", slope=0.001, intercept=4.0 if mean < 0.5 else -4.0)
     odd = changed(nights, tmp_path, calibrator=strange)
-    assert nights.run("score", night=NEXT, run_id="b").values["speaker"]["version"] == odd.version
+    assert champion_of(nights.run("score", night=NEXT, run_id="b")).version == odd.version
     audited = nights.run("validate_scores", night=NEXT, run_id="b")
     assert audited.status == "succeeded", audited.error
-    assert audited.values["speaker"]["version"] == versions[0]
+    assert champion_of(audited).version == versions[0]
     nights.run("publish_scores", night=NEXT, run_id="b")
     (reason,) = {row["fallback_reason"] for row in nights.scores(NEXT)}
     assert f"version {odd.version}: the scores fail their audit" in reason
@@ -181,8 +181,8 @@ def test_the_declared_default_speaks_where_nothing_has_published(
         monkeypatch.setattr(module, "load_use_case", lambda name: declared)
     scored = nights.run("score")
     assert scored.status == "succeeded", scored.error
-    assert scored.values["speaker"]["version"] == versions[0]
-    assert scored.values["speaker"]["fallback_reason"]
+    assert champion_of(scored).version == versions[0]
+    assert champion_of(scored).fallback_reason
 
 
 def test_a_backfill_may_be_scored_by_who_was_champion_then(nights: Nights, versions: list[str]) -> None:
@@ -194,8 +194,8 @@ def test_a_backfill_may_be_scored_by_who_was_champion_then(nights: Nights, versi
         at = datetime(2013, month, 1, tzinfo=UTC)
         promotion = ledger.Event(event="promotion", use_case=USE_CASE.name, model_version=version, at=at)
         ledger.record(nights.lake, promotion)
-    assert nights.run("score").values["speaker"]["version"] == versions[0]
-    assert nights.run("score", model_policy="champion_then").values["speaker"]["version"] == versions[1]
+    assert champion_of(nights.run("score")).version == versions[0]
+    assert champion_of(nights.run("score", run_id="b", model_policy="champion_then")).version == versions[1]
     nights.run("validate_scores", "publish_scores")  # from now on somebody could stand in
     early = nights.run("score", night=date(2013, 2, 1), run_id="early", model_policy="champion_then")
     assert (early.status, early.error_kind) == ("failed", "model"), "nobody stands in for a champion that was none"

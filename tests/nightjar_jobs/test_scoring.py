@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.nightjar_jobs.nights import FEATURES, NEXT, NIGHT, SCORES, USE_CASE, Nights
+from tests.nightjar_jobs.nights import FEATURES, NEXT, NIGHT, SCORES, USE_CASE, Nights, champion_of
 
 from nightjar.lake import delta, ledger
 from nightjar.registry import models
@@ -65,18 +65,55 @@ def test_a_cleared_run_gives_the_same_rows_after_a_later_night_and_a_promotion(
     assert {row["model_version"] for row in nights.scores()} == {versions[1]}
 
 
-def test_a_run_that_has_not_published_takes_the_champion_of_now(nights: Nights, versions: list[str]) -> None:
-    assert nights.run("score").values["speaker"]["version"] == versions[0]
+def test_every_attempt_of_a_run_takes_the_model_of_the_first_one_unless_told_to_choose_anew(
+    nights: Nights, versions: list[str]
+) -> None:
+    assert champion_of(nights.run("score")).version == versions[0]
     models.set_champion(models.resolve(USE_CASE.name, versions[1]))
-    assert nights.run("score").values["speaker"]["version"] == versions[1]
+    assert champion_of(nights.run("score")).version == versions[0]
+    assert champion_of(nights.run("score", run_id="b")).version == versions[1]
+    assert champion_of(nights.run("score", force=True)).version == versions[1]
 
 
-def test_features_that_changed_are_read_again(nights: Nights, versions: list[str]) -> None:
+def test_a_run_whose_scores_were_refused_takes_the_champion_of_now(nights: Nights, versions: list[str]) -> None:
+    nights.features(NIGHT, rows=20, distance=float("inf"))
+    assert champion_of(nights.run("score")).version == versions[0]
+    assert nights.run("validate_scores").error_kind == "contract"
+    models.set_champion(models.resolve(USE_CASE.name, versions[1]))
+    assert champion_of(nights.run("score")).version == versions[1]
+
+
+@pytest.mark.parametrize("last", ["score", "publish_scores"])
+def test_every_attempt_of_a_run_reads_the_features_of_the_first_one(
+    nights: Nights, versions: list[str], last: str
+) -> None:
+    order = ["score", "validate_scores", "publish_scores"]
+    nights.run(*order[: order.index(last) + 1])
+    nights.features(NIGHT, rows=201)  # by another run
+    assert nights.whole().status == "succeeded"
+    assert {row["features_version"] for row in nights.scores()} == {1}
+    assert len(nights.scores()) == 200
+
+
+def test_features_that_the_run_itself_has_built_again_are_read(nights: Nights, versions: list[str]) -> None:
+    nights.built()
     nights.whole()
     nights.features(NIGHT, rows=201)
+    nights.built()
     nights.whole()
     assert {row["features_version"] for row in nights.scores()} == {2}
     assert len(nights.scores()) == 201
+
+
+def test_features_of_the_first_attempt_that_are_gone_are_asked_for_by_name(nights: Nights, versions: list[str]) -> None:
+    nights.run("score")
+    nights.features(NIGHT, rows=201)
+    delta.open_table(nights.lake, FEATURES.name).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    result = nights.run("score")
+    assert result.status == "failed"
+    assert "features/flight_delay" in result.error
+    assert "clear `build_features`" in result.error
+    assert champion_of(nights.run("score", force=True)).version == versions[0]
 
 
 def test_a_row_that_the_model_cannot_take_goes_to_quarantine_and_leaves_it_when_mended(
@@ -89,6 +126,7 @@ def test_a_row_that_the_model_cannot_take_goes_to_quarantine_and_leaves_it_when_
     assert (row["table"], row["rules"]) == (FEATURES.name, ["input_is_finite"])
     assert json.loads(row["row"])["flight"] == 0
     nights.features(NIGHT)
+    nights.built()
     assert nights.run("score").rows_rejected == 0
     assert nights.quarantined() == []
 
@@ -97,9 +135,9 @@ def test_too_many_rows_that_the_model_cannot_take_stop_the_night(nights: Nights,
     nights.whole()
     before = nights.scores()
     nights.features(NIGHT, rows=20, distance=float("inf"))
-    result = nights.run("score")
+    result = nights.run("score", "validate_scores", run_id="b")
     assert (result.status, result.error_kind) == ("failed", "contract")
-    assert "the model cannot take 1 of 20 rows (allowed share 0.01)" in result.error
+    assert "the model cannot take 1 of 20 rows (allowed share 0.01" in result.error
     assert len(nights.quarantined()) == 1
     assert nights.scores() == before
 
@@ -107,6 +145,6 @@ def test_too_many_rows_that_the_model_cannot_take_stop_the_night(nights: Nights,
 def test_a_model_that_was_altered_in_the_lake_is_put_right_from_the_registry(
     nights: Nights, versions: list[str]
 ) -> None:
-    folder = Path(nights.run("score").values["speaker"]["folder"])
+    folder = Path(champion_of(nights.run("score")).folder)
     (folder / "boosting.ubj").write_bytes(b"spoilt")
     assert nights.run("score").status == "succeeded"

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pytest
 
 from nightjar.contracts.errors import GateError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import delta, files, ledger
 from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files
+from nightjar.scoring.task import parts_of
 from nightjar_spark.publish_scores import run
 from use_cases.flight_delay.use_case import USE_CASE
 
@@ -44,7 +46,13 @@ def scored_and_audited(lake: str, run_id: str, attempt: int, prediction: float) 
     schema = delta.arrow_schema(SCORES)
     batch = pa.RecordBatch.from_pylist([row(prediction, run_id)], schema=schema)
     written = write_files(iter([batch]), delta.table_uri(lake, SCORES.name), schema, ("ds",))
-    save(spec, "validate_scores", JobResult(status="succeeded", rows_out=1, values=audited(written, attempt)))
+    save(
+        spec,
+        "validate_scores",
+        JobResult(
+            status="succeeded", rows_out=1, inputs={USE_CASE.feature_table.name: 1}, values=audited(written, attempt)
+        ),
+    )
     return spec
 
 
@@ -53,7 +61,8 @@ def audited(written: Sequence[DataFile], attempt: int, **more: Any) -> dict[str,
     speaker = {"name": "flight_delay", "version": "1", "sha256": "ab", "folder": "x", "fallback_reason": None}
     listed = [file.to_dict() for file in written]
     return {
-        "files": listed, "attempt": attempt, "speaker": speaker, "features_version": 1, "feature_files": ["a"],
+        "parts": {CHAMPION: {"speaker": speaker, "files": listed, "rows_in": 1}},
+        "attempt": attempt, "feature_files": ["a"],
         "shadow": None, "shadow_files": [], "shadow_error": "", **more,
     }  # fmt: skip
 
@@ -103,7 +112,7 @@ def test_only_what_was_audited_is_published(lake: str) -> None:
 def test_files_are_described_as_they_were_written(lake: str) -> None:
     spec = scored_and_audited(lake, "a", 1, 0.25)
     result = JobResult.from_json(files.read_text(f"{spec.run_dir}/validate_scores/result.json"))
-    (file,) = (DataFile(**file) for file in result.values["files"])
+    (file,) = parts_of(result.values)[CHAMPION].files
     assert (file.rows, dict(file.partition)) == (1, {"ds": "2013-04-01"})
 
 

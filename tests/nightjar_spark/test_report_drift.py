@@ -13,6 +13,7 @@ import pytest
 from tests.landed_nights import ORDERS
 
 from nightjar.contracts.errors import GateError, ModelError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.tables import Column, TableSchema
 from nightjar.contracts.training import Training
@@ -123,9 +124,10 @@ class Shop:
             lake=self.lake,
         )
         version = int(delta.open_table(self.lake, SHOP.feature_table.name).version())
+        speaker = {"name": "shop", "version": "1", "sha256": self.sha256, "folder": self.folder}
         result = JobResult(
             status="succeeded",
-            values={"speaker": {"folder": self.folder}},
+            values={"parts": {CHAMPION: {"speaker": speaker, "files": [], "rows_in": 1}}},
             inputs={SHOP.feature_table.name: version},
         )
         files.write_text(f"{spec.run_dir}/validate_scores/result.json", result.to_json())

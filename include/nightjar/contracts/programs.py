@@ -14,6 +14,7 @@ SPARK_PROGRAMS = (
     "publish_scores",
     "confirm_champion",
     "report_drift",
+    "report_experiment",
     "freeze_training_set",
 )
 TRAINING_PROGRAMS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.experiment import Experiment
 from nightjar.contracts.tables import Column
 
 CHAMPION_NOW, CHAMPION_THEN = "champion", "champion_then"
@@ -21,11 +22,13 @@ class Scoring:
         shadow: Alias in MLflow of a version that scores each night too, into ``scores_shadow/<use_case>``; while no
             version has it, nothing is done.
         default_version: Registered version that scores when neither the champion nor one that has published can.
+        experiment: Splits the entities between the champion and challengers; None lets the champion score all.
     """
 
     reason_codes: int = 0
     shadow: str | None = None
     default_version: str | None = None
+    experiment: Experiment | None = None
 
     def __post_init__(self) -> None:
         if self.reason_codes < 0:

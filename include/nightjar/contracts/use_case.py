@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Literal
 
 from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.experiment import EXPERIMENT_COLUMNS
 from nightjar.contracts.names import check_identifier
 from nightjar.contracts.rules import Rule
 from nightjar.contracts.scoring import FALLBACK_REASON, Scoring
@@ -203,6 +204,19 @@ class UseCase:
                 where=f"use case {self.name}",
                 fix="train with one `Boosting`, or leave `reason_codes` out",
             )
+        experiment = self.scoring.experiment
+        if experiment and not {*experiment.unit} <= {*self.key}:
+            raise ConfigurationError(
+                f"the experiment is split by {', '.join(experiment.unit)}, the key is {', '.join(self.key)}",
+                where=f"experiment {experiment.name} of {self.name}",
+                fix="split by columns of the key, or by all of it (leave `unit` out)",
+            )
+        if experiment and experiment.metric == "cost" and self.cost is None:
+            raise ConfigurationError(
+                "the experiment compares costs, and no cost is declared",
+                where=f"experiment {experiment.name} of {self.name}",
+                fix="declare `cost`, or compare the label or the Brier score",
+            )
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -263,6 +277,7 @@ class UseCase:
                 *((DECISION,) if self.cost else ()),
                 FALLBACK_REASON,
                 *self.scoring.reason_columns,
+                *(EXPERIMENT_COLUMNS if self.scoring.experiment else ()),
             ),
             key=self.key,
         )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
@@ -40,30 +37,3 @@ def finished_result(spec: JobSpec, file: str = "result.json") -> JobResult | Non
     except FileNotFoundError:
         return None
     return result if result.status == "succeeded" and result.spec_fingerprint == spec.fingerprint else None
-
-
-def remember_published(spec: JobSpec, scored: JobResult) -> None:
-    """Keep what the run has published with, beyond the results of its tasks, which a cleared task begins anew.
-
-    A version that only stood in for the champion is not kept: cleared, the run tries the champion again.
-    """
-    chosen = {name: scored.values[name] for name in ("features_version", "feature_files")}
-    speaker = scored.values["speaker"]
-    if speaker["fallback_reason"] is None:
-        chosen["model_version"] = speaker["version"]
-    files.write_text(_published_uri(spec), json.dumps(chosen))
-
-
-def published_by_this_run(spec: JobSpec) -> dict[str, Any]:
-    """What :func:`remember_published` kept; empty when nothing was published, or the run is to choose anew (force)."""
-    if spec.params.get("force"):
-        return {}
-    try:
-        chosen: dict[str, Any] = json.loads(files.read_text(_published_uri(spec)))
-    except FileNotFoundError:
-        return {}
-    return chosen
-
-
-def _published_uri(spec: JobSpec) -> str:
-    return f"{spec.run_dir}/published.json"

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
-from importlib import resources
 from urllib.parse import quote
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 
-from nightjar.monitoring import plots, words
+from nightjar.monitoring import pages, plots, words
 from nightjar.monitoring.drift import ColumnDrift, NightDrift
 from nightjar.monitoring.records import PastNight
 from nightjar.monitoring.reference import PREDICTION
@@ -83,7 +82,7 @@ class Report:
 
 def render(report: Report) -> str:
     """The page as HTML; the same report gives the same bytes."""
-    script = _read("drift.js")
+    script = pages.read("drift.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _environment()
@@ -100,29 +99,15 @@ def render(report: Report) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return pages.environment(
+        {
+            "headline": words.headline,
+            "strength": words.strength,
+            "changes": words.changes,
+            "means": words.means,
+            "plot": plots.plot,
+            "tally": plots.tally,
+            "thumbnail": plots.thumbnail,
+            "history_plot": plots.history_plot,
+        }
     )
-    environment.filters.update(
-        number=words.number,
-        count=words.count,
-        share=words.share,
-        probability=words.probability,
-        psi=words.psi,
-        breakable=words.breakable,
-    )
-    environment.globals.update(
-        headline=words.headline,
-        strength=words.strength,
-        changes=words.changes,
-        means=words.means,
-        plot=plots.plot,
-        tally=plots.tally,
-        thumbnail=plots.thumbnail,
-        history_plot=plots.history_plot,
-    )
-    return environment
-
-
-def _read(name: str) -> str:
-    return resources.files("nightjar.monitoring").joinpath("templates", name).read_text(encoding="utf-8")

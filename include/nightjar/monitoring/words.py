@@ -65,6 +65,12 @@ def share(value: float) -> str:
     return f"{percent:.0f}\u202f%" if percent >= 9.95 or percent == 0 else f"{percent:.1f}\u202f%"
 
 
+def signed_share(value: float) -> str:
+    """A change as percent, with its sign."""
+    sign = "\u2212" if value < 0 else "+"
+    return f"{sign}{share(abs(value))}"
+
+
 def probability(value: float | None) -> str:
     """A p or q value; a dash for none."""
     if value is None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nightjar.contracts.errors import ModelError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.settings import Settings
 from nightjar.registry import rest
 from nightjar.registry.cache import bring, cache_folder
 from nightjar.training.model import SUMS_FILE, TabularModel, upload
 
-CHAMPION = "champion"
 SHA256_TAG = "nightjar.model_sha256"
 RUN_TAG = "nightjar.dag_run_id"
 FINGERPRINT_TAG = "nightjar.train_fingerprint"

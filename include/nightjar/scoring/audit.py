@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +16,7 @@ from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.delta import DataFile, table_uri
 from nightjar.scoring.keys import rows_with_a_key_seen_before
+from nightjar.scoring.task import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,10 +40,9 @@ class Audit:
     last_mean: float | None
 
 
-def audit_scores(
-    use_case: UseCase, lake: str, data_files: Sequence[DataFile], nights: Sequence[date], expected_rows: int
-) -> Audit:
-    """Check unpublished scores: row count, every night there, keys, nulls, range, and the shift against the last night.
+def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[date]) -> Audit:
+    """Check unpublished scores: the share of rows that the model could not take, row count, every night there, keys,
+    nulls, range, and the shift against the last night.
 
     The files are read in batches; what is kept of a row are eight bytes of its key, one night at a time.
 
@@ -51,17 +51,25 @@ def audit_scores(
         ContractError: when the scores must not be published.
     """
     where = table_uri(lake, use_case.score_table.name)
-    if not data_files or not expected_rows:
+    data_files = part.files
+    if not part.rows_in:
         raise GateError(
             "there are no scores to audit", where=where, how_many=0, fix="clear `score` and look at its log"
         )
+    _refuse(
+        part.rows_rejected > use_case.audit.max_rejected_share * part.rows_in,
+        f"the model cannot take {part.rows_rejected} of {part.rows_in} rows (allowed share "
+        f"{use_case.audit.max_rejected_share}; the rows are in {use_case.quarantine_table.name})",
+        where,
+        part.rows_rejected,
+    )
     seen = [_look(use_case, lake, file) for file in data_files]
     rows = sum(one.rows for one in seen)
     _refuse(
-        rows != expected_rows,
-        f"{rows} rows are written, {expected_rows} were scored",
+        rows != part.rows_out,
+        f"{rows} rows are written, {part.rows_out} were scored",
         where,
-        abs(rows - expected_rows),
+        abs(rows - part.rows_out),
     )
     missing = set(nights) - {date.fromisoformat(file.partition["ds"]) for file in data_files}
     _refuse(bool(missing), f"nights without a score: {', '.join(map(str, sorted(missing)))}", where, len(missing))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,14 @@ class Answer:
 
 
 def answer(
-    batch: pa.RecordBatch, model: TabularModel, speaker: Speaker, use_case: UseCase, task: ScoringTask, threads: int = 1
+    batch: pa.RecordBatch,
+    model: TabularModel,
+    speaker: Speaker,
+    use_case: UseCase,
+    task: ScoringTask,
+    *,
+    variant: str | None = None,
+    threads: int = 1,
 ) -> Answer:
     """Predict every row of ``batch``; a row with an infinite input or no finite prediction is rejected.
 
@@ -54,6 +62,7 @@ def answer(
         speaker: Who it is.
         use_case: What is predicted.
         task: What scoring has been told.
+        variant: Of the experiment, whose rows these are; None where nothing is split.
         threads: Threads for the model.
     """
     import numpy as np
@@ -72,20 +81,32 @@ def answer(
         rules = np.where(finite, "prediction_is_finite", "input_is_finite")[~taken]
         rejected = _quarantine_rows(batch.filter(pa.array(~taken)), rules.tolist(), use_case, task)
         batch, matrix, prediction = batch.filter(pa.array(taken)), matrix[taken], prediction[taken]
-    return Answer(scores=_score_rows(batch, matrix, prediction, model, speaker, use_case, task), rejected=rejected)
+    said: dict[str, Any] = {
+        "prediction": pa.array(prediction, pa.float64()),
+        DECISION.name: _decisions(prediction, model.card.threshold),
+        **reason_columns(model, matrix, use_case.scoring.reason_codes),
+    }
+    return Answer(scores=_score_rows(batch, said, speaker, use_case, task, variant), rejected=rejected)
+
+
+def _decisions(prediction: NDArray[np.float64], threshold: float | None) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.nulls(len(prediction), pa.bool_()) if threshold is None else pa.array(prediction >= threshold)
 
 
 def _score_rows(
     batch: pa.RecordBatch,
-    matrix: NDArray[np.float32],
-    prediction: NDArray[np.float64],
-    model: TabularModel,
+    said: Mapping[str, Any],
     speaker: Speaker,
     use_case: UseCase,
     task: ScoringTask,
+    variant: str | None,
 ) -> pa.RecordBatch:
+    """The rows of the scores table: what the model has ``said``, its origin, and the batch's own columns."""
     import pyarrow as pa
 
+    experiment = use_case.scoring.experiment
     constant = {
         "model_name": speaker.name,
         "model_version": speaker.version,
@@ -93,17 +114,13 @@ def _score_rows(
         "features_version": task.features_version,
         "dag_run_id": task.run_id,
         FALLBACK_REASON.name: speaker.fallback_reason,
+        "experiment": experiment.name if experiment and variant else None,
+        "variant": variant,
     }
     if batch.num_rows:
         nights = task.nights(use_case.timezone)
         constant["scored_at"] = nights.prediction_moment(batch.column("ds")[0].as_py())
-    threshold = model.card.threshold
-    decision = pa.nulls(len(prediction), pa.bool_()) if threshold is None else pa.array(prediction >= threshold)
-    columns: dict[str, Any] = {
-        "prediction": pa.array(prediction, pa.float64()),
-        DECISION.name: decision,
-        **reason_columns(model, matrix, use_case.scoring.reason_codes),
-    }
+    columns = dict(said)
     schema = arrow_schema(use_case.score_table)
     for field in schema:
         if field.name in constant:

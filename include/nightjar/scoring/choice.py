@@ -1,4 +1,4 @@
-"""Which version scores a night: the one asked for, the one published before, the champion, or what stands in for it."""
+"""Which versions score a night: the one asked for, those chosen before, the champion and challengers, or stand-ins."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ConfigurationError, ModelError, NightjarError, UnreachableError
+from nightjar.contracts.experiment import CHAMPION, Experiment
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.scoring import CHAMPION_THEN
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import ledger
-from nightjar.lake.results import published_by_this_run
 from nightjar.registry.models import ModelVersion, aliased, resolve, ship
+from nightjar.scoring.pins import Pins
 from nightjar.scoring.task import Speaker
 from nightjar.training.model import TabularModel
 
@@ -24,42 +25,88 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def choose(spec: JobSpec, use_case: UseCase, features: pa.Schema) -> Speaker:
-    """The version that is to score the spec's nights, shipped to the lake and fit for the features.
+def choose(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> dict[str, Speaker]:
+    """The versions that are to score the spec's nights, by variant, shipped to the lake and fit for the features.
 
-    A version that a person asked for, or that this run has published with, speaks or nobody does. In the champion's
-    place another may (:func:`stand_in`), which its ``fallback_reason`` says.
+    Without an experiment there is one, the champion's. A version that a person asked for, or that this run has
+    published with, speaks or nobody does. In the champion's place another may (:func:`stand_in`), and in a
+    challenger's the champion, which their ``fallback_reason`` says.
 
     Args:
-        spec: With the params ``model_version``, ``model_policy`` and ``force``.
+        spec: With the params ``model_version`` and ``model_policy``.
         use_case: What is predicted.
         features: Schema of the feature table.
+        pins: What the run has chosen before.
 
     Raises:
         ModelError: when the version, or the champion and all that could stand in, cannot score.
         UnreachableError: when MLflow does not answer, and nothing stands in.
         ConfigurationError: when the nights had different champions.
     """
-    asked = spec.params.get("model_version") or published_by_this_run(spec).get("model_version")
-    if asked is not None:
-        return _ready(resolve(use_case.name, asked), spec.lake, features)
-    then = champion_then(spec, use_case) if spec.params.get("model_policy") == CHAMPION_THEN else None
-    meant = "the champion"
+    champion = _champion(spec, use_case, features, pins)
+    experiment = use_case.scoring.experiment
+    if experiment is None or not _splits(spec, experiment):
+        return {CHAMPION: champion}
+    before = pins.versions if pins else {}
+    return {
+        variant: champion
+        if variant == CHAMPION
+        else _challenger(spec, use_case, features, champion, variant, before.get(variant))
+        for variant in experiment.variants
+    }
+
+
+def may_stand_in(spec: JobSpec, pins: Pins | None) -> bool:
+    """Whether another version may speak in the champion's place: nobody asked for it, and it has not published."""
+    return not spec.params.get("model_version") and not (pins and pins.published and CHAMPION in pins.versions)
+
+
+def instead_of_challenger(variant: str, champion: Speaker, why: str) -> Speaker:
+    """The champion, speaking for the challenger's rows."""
+    log.warning("FALLBACK of variant %s to version %s: %s", variant, champion.version, why)
+    return replace(champion, fallback_reason=f"variant {variant}: {why}")
+
+
+def _champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> Speaker:
+    """The version that speaks where nothing is split, and for the variant ``champion`` where something is."""
+    asked = spec.params.get("model_version") or (pins.versions.get(CHAMPION) if pins else None)
+    meant = f"version {asked}" if asked else "the champion"
+    if not asked and spec.params.get("model_policy") == CHAMPION_THEN:
+        asked = champion_then(spec, use_case)
     try:
-        version = resolve(use_case.name, then)
+        version = resolve(use_case.name, asked)
         meant = f"version {version.version}"
         return _ready(version, spec.lake, features)
     except (ModelError, UnreachableError) as error:
-        found = stand_in(spec.lake, use_case, features, reason=f"{meant}: {error.what}")
+        found = (
+            stand_in(spec.lake, use_case, features, reason=f"{meant}: {error.what}")
+            if may_stand_in(spec, pins)
+            else None
+        )
         if found is None:
             raise
         return found
 
 
-def may_fall_back(spec: JobSpec, speaker: Speaker) -> bool:
-    """Whether another version may speak when this one's scores fail the audit: nobody has asked for it by number."""
-    asked = spec.params.get("model_version") or published_by_this_run(spec).get("model_version")
-    return asked is None and speaker.fallback_reason is None
+def _splits(spec: JobSpec, experiment: Experiment) -> bool:
+    """Whether the run's nights are split: not where a person has said who speaks, nor before the experiment began."""
+    told = spec.params.get("model_version") or spec.params.get("model_policy") == CHAMPION_THEN
+    return not told and spec.last_night >= experiment.first_night
+
+
+def _challenger(
+    spec: JobSpec, use_case: UseCase, features: pa.Schema, champion: Speaker, variant: str, before: str | None
+) -> Speaker:
+    """The version of the alias ``variant``, or that of ``before``; whatever is wrong with it, the champion."""
+    try:
+        version = resolve(use_case.name, before) if before else aliased(use_case.name, variant)
+        if version is None:
+            return instead_of_challenger(variant, champion, "no version has this alias")
+        return _ready(version, spec.lake, features)
+    except NightjarError as error:
+        return instead_of_challenger(variant, champion, error.what)
+    except Exception as error:  # whatever it is, it must not fail the night
+        return instead_of_challenger(variant, champion, f"{type(error).__name__}: {error}")
 
 
 def stand_in(

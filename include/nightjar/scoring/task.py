@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -40,7 +40,7 @@ class ScoringTask:
     Attributes:
         use_case: Name of the use case.
         lake: The lake's root.
-        speaker: Whose predictions are the night's scores.
+        speakers: Whose predictions are the night's scores: the champion's, and those of an experiment's challengers.
         shadow: Who predicts beside it, for nobody to act on; None for nobody.
         features_version: Delta version of the feature table that is read.
         run_id: Airflow run.
@@ -50,7 +50,7 @@ class ScoringTask:
 
     use_case: str
     lake: str
-    speaker: Speaker
+    speakers: Mapping[str, Speaker]
     shadow: Speaker | None = None
     features_version: int
     run_id: str
@@ -62,45 +62,98 @@ class ScoringTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
-    """What scoring some rows has left behind.
+class Part:
+    """One variant's rows of the nights; without an experiment, all of them.
 
     Attributes:
+        speaker: Who scored them.
         files: Unpublished files of the scores table.
-        shadow_files: Those of the shadow's table.
-        quarantined: Unpublished files of the quarantine table: rows that the model could not take.
-        rows_in: Rows read.
-        rows_rejected: Rows in ``quarantined``.
-        shadow_error: Why the shadow has not scored these rows; empty when it has, or is none.
-        peak_memory: Largest resident size of a worker so far, in bytes.
+        rows_in: Rows that it was given.
     """
 
-    files: tuple[DataFile, ...]
-    shadow_files: tuple[DataFile, ...] = ()
-    quarantined: tuple[DataFile, ...] = ()
+    speaker: Speaker
+    files: tuple[DataFile, ...] = ()
     rows_in: int = 0
-    rows_rejected: int = 0
-    shadow_error: str = ""
-    peak_memory: int = 0
 
     @property
     def rows_out(self) -> int:
         """Rows scored."""
         return sum(file.rows for file in self.files)
 
+    @property
+    def rows_rejected(self) -> int:
+        """Rows that it could not take."""
+        return self.rows_in - self.rows_out
+
+    def to_dict(self) -> dict[str, Any]:
+        files = [file.to_dict() for file in self.files]
+        return {"speaker": self.speaker.to_dict(), "files": files, "rows_in": self.rows_in}
+
     @classmethod
-    def together(cls, parts: list[Scored]) -> Scored:
-        """What all ``parts`` have left; a shadow that failed in one has no files at all."""
-        errors = [part.shadow_error for part in parts if part.shadow_error]
+    def from_dict(cls, document: Mapping[str, Any]) -> Part:
         return cls(
-            files=tuple(file for part in parts for file in part.files),
-            shadow_files=() if errors else tuple(file for part in parts for file in part.shadow_files),
-            quarantined=tuple(file for part in parts for file in part.quarantined),
-            rows_in=sum(part.rows_in for part in parts),
-            rows_rejected=sum(part.rows_rejected for part in parts),
-            shadow_error=errors[0] if errors else "",
-            peak_memory=max((part.peak_memory for part in parts), default=0),
+            speaker=Speaker(**document["speaker"]),
+            files=tuple(data_files(document["files"])),
+            rows_in=document["rows_in"],
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What scoring some rows has left behind.
+
+    Attributes:
+        parts: Variant to its rows.
+        shadow_files: Those of the shadow's table.
+        quarantined: Unpublished files of the quarantine table: rows that the model could not take.
+        shadow_error: Why the shadow has not scored these rows; empty when it has, or is none.
+        peak_memory: Largest resident size of a worker so far, in bytes.
+    """
+
+    parts: Mapping[str, Part]
+    shadow_files: tuple[DataFile, ...] = ()
+    quarantined: tuple[DataFile, ...] = ()
+    shadow_error: str = ""
+    peak_memory: int = 0
+
+    @property
+    def rows_in(self) -> int:
+        """Rows read."""
+        return sum(part.rows_in for part in self.parts.values())
+
+    @property
+    def rows_out(self) -> int:
+        """Rows scored."""
+        return sum(part.rows_out for part in self.parts.values())
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows in ``quarantined``."""
+        return sum(file.rows for file in self.quarantined)
+
+    @classmethod
+    def together(cls, units: Sequence[Scored]) -> Scored:
+        """What all ``units`` have left; a shadow that failed in one has no files at all."""
+        errors = [unit.shadow_error for unit in units if unit.shadow_error]
+        parts: dict[str, Part] = {}
+        for unit in units:
+            for variant, part in unit.parts.items():
+                so_far = parts.get(variant, Part(speaker=part.speaker))
+                parts[variant] = Part(
+                    speaker=part.speaker, files=so_far.files + part.files, rows_in=so_far.rows_in + part.rows_in
+                )
+        return cls(
+            parts=parts,
+            shadow_files=() if errors else tuple(file for unit in units for file in unit.shadow_files),
+            quarantined=tuple(file for unit in units for file in unit.quarantined),
+            shadow_error=errors[0] if errors else "",
+            peak_memory=max((unit.peak_memory for unit in units), default=0),
+        )
+
+
+def parts_of(values: Mapping[str, Any]) -> dict[str, Part]:
+    """Variant to its rows, as the values of a result of `score` or `validate_scores` name them."""
+    return {variant: Part.from_dict(part) for variant, part in values["parts"].items()}
 
 
 def data_files(listed: list[Mapping[str, Any]]) -> list[DataFile]:

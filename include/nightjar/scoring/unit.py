@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import resource
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import files
@@ -16,7 +18,8 @@ from nightjar.lake.parquet import TableFileWriter
 from nightjar.lake.scan import Reader, Unit
 from nightjar.registry.cache import local_copy
 from nightjar.scoring.batches import answer, batch_rows
-from nightjar.scoring.task import Scored, ScoringTask, Speaker
+from nightjar.scoring.split import parts, splitting
+from nightjar.scoring.task import Part, Scored, ScoringTask, Speaker
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
@@ -33,33 +36,47 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     """
     use_case = load_use_case(task.use_case)
     columns = list(dict.fromkeys(("ds", *use_case.feature_table.column_names)))
-    model = load_model(task.speaker.folder, task.speaker.sha256)
-    rows_in = 0
+    rows_in = dict.fromkeys(task.speakers, 0)
     with ExitStack() as stack:
         stack.enter_context(files.explained(task.lake))
-        scores = stack.enter_context(_writer(task.lake, use_case.score_table))
+        scores = {variant: stack.enter_context(_writer(task.lake, use_case.score_table)) for variant in task.speakers}
         quarantine = stack.enter_context(_writer(task.lake, use_case.quarantine_table))
         shadow = stack.enter_context(_Shadow(use_case, task))
         for batch in reader.read(unit, columns, batch_rows=batch_rows(len(columns))):
             if not batch.num_rows:
                 continue
-            rows_in += batch.num_rows
-            said = answer(batch, model, task.speaker, use_case, task)
-            if said.scores.num_rows:
-                scores.write(said.scores)
-            if said.rejected is not None:
-                quarantine.write(said.rejected)
+            for variant, rows, split in _by_variant(batch, use_case, task):
+                rows_in[variant] += rows.num_rows
+                speaker = task.speakers[variant]
+                model = load_model(speaker.folder, speaker.sha256)
+                said = answer(rows, model, speaker, use_case, task, variant=variant if split else None)
+                if said.scores.num_rows:
+                    scores[variant].write(said.scores)
+                if said.rejected is not None:
+                    quarantine.write(said.rejected)
             shadow.score(batch)
-        quarantined = quarantine.close()
         return Scored(
-            files=tuple(scores.close()),
-            quarantined=tuple(quarantined),
-            rows_in=rows_in,
-            rows_rejected=sum(file.rows for file in quarantined),
+            parts={
+                variant: Part(speaker=speaker, files=tuple(scores[variant].close()), rows_in=rows_in[variant])
+                for variant, speaker in task.speakers.items()
+            },
+            quarantined=tuple(quarantine.close()),
             shadow_files=shadow.close(),
             shadow_error=shadow.error,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
         )
+
+
+def _by_variant(
+    batch: pa.RecordBatch, use_case: UseCase, task: ScoringTask
+) -> Iterator[tuple[str, pa.RecordBatch, bool]]:
+    """The batch's rows by variant, and whether they are of a split night; those of another are the champion's."""
+    experiment = splitting(use_case, batch.column("ds")[0].as_py()) if len(task.speakers) > 1 else None
+    if experiment is None:
+        yield CHAMPION, batch, False
+    else:
+        for variant, rows in parts(batch, experiment, use_case.key):
+            yield variant, rows, True
 
 
 class _Shadow:

@@ -47,6 +47,13 @@ class ReportLink(ResultLink):
     key = "report"
 
 
+class ExperimentLink(ResultLink):
+    """The experiment's report."""
+
+    name = "Experiment"
+    key = "experiment"
+
+
 class DataDocsLink(ResultLink):
     """The Data Docs page of the validation."""
 
@@ -72,6 +79,7 @@ _MLFLOW = (MlflowRunLink(), MlflowModelLink())
 _OF_PROGRAM: dict[str, tuple[ResultLink, ...]] = {
     "validate_features": (DataDocsLink(),),
     "report_drift": (ReportLink(),),
+    "report_experiment": (ExperimentLink(),),
     "choose_params": (MlflowRunLink(),),
     "register": _MLFLOW,
     "gate": _MLFLOW,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from nightjar.contracts.errors import ContractError, GateError
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files
-from nightjar.scoring.audit import audit_scores
+from nightjar.scoring.audit import Audit, audit_scores
+from nightjar.scoring.task import Part, Speaker
 from use_cases.flight_delay.use_case import USE_CASE
 
 SCORES = USE_CASE.score_table
@@ -53,56 +55,77 @@ def publish(lake: str, rows: list[dict[str, Any]], nights: list[date]) -> None:
     delta.commit(lake, SCORES, write(lake, rows), nights, run_id="r")
 
 
+def audited(lake: str, files: list[DataFile], night: date, rows_in: int | None = None) -> Audit:
+    """The audit of files whose rows were all scored, unless ``rows_in`` says that more came in."""
+    speaker = Speaker(name="flight_delay", version="1", sha256="ab", folder="x")
+    rows = sum(file.rows for file in files) if rows_in is None else rows_in
+    return audit_scores(USE_CASE, lake, Part(speaker=speaker, files=tuple(files), rows_in=rows), [night])
+
+
 def test_good_scores_pass_and_are_compared_with_the_last_published_night(lake: str) -> None:
     publish(lake, [score(FIRST, 1, 0.1), score(FIRST, 2, 0.3)], [FIRST])
-    audit = audit_scores(USE_CASE, lake, write(lake, [score(SECOND, 1, 0.4)]), [SECOND], 1)
+    audit = audited(lake, write(lake, [score(SECOND, 1, 0.4)]), SECOND)
     assert (audit.rows, audit.mean_prediction) == (1, 0.4)
     assert (audit.last_night, audit.last_mean) == (FIRST, 0.2)
 
 
 def test_the_first_night_has_none_to_be_compared_with(lake: str) -> None:
-    audit = audit_scores(USE_CASE, lake, write(lake, [score(FIRST, 1)]), [FIRST], 1)
+    audit = audited(lake, write(lake, [score(FIRST, 1)]), FIRST)
     assert (audit.last_night, audit.last_mean) == (None, None)
 
 
 def test_a_rerun_is_compared_with_the_night_before_not_with_itself(lake: str) -> None:
     publish(lake, [score(FIRST, 1, 0.2)], [FIRST])
     publish(lake, [score(SECOND, 1, 0.9)], [SECOND])
-    audit = audit_scores(USE_CASE, lake, write(lake, [score(SECOND, 1, 0.3)]), [SECOND], 1)
+    audit = audited(lake, write(lake, [score(SECOND, 1, 0.3)]), SECOND)
     assert audit.last_night == FIRST
 
 
 @pytest.mark.parametrize(
-    ("rows", "expected", "message", "how_many"),
+    ("rows", "message", "how_many"),
     [
-        pytest.param([score(FIRST, 1)], 3, "1 rows are written, 3 were scored", 2, id="rows lost"),
-        pytest.param([score(FIRST, 1), score(FIRST, 1)], 2, "keys are there twice", 1, id="key twice"),
-        pytest.param([score(FIRST, 1, None)], 1, "column prediction has nulls", 1, id="null prediction"),
-        pytest.param([score(FIRST, 1, carrier=None)], 1, "column carrier has nulls", 1, id="null key"),
-        pytest.param([score(FIRST, 1, 1.5), score(FIRST, 2, -0.1)], 2, "outside 0 to 1", 2, id="out of range"),
-        pytest.param([score(FIRST, 1, float("nan"))], 1, "outside 0 to 1", 1, id="not a number"),
-        pytest.param([score(SECOND, 1)], 1, "nights without a score: 2013-04-01", 1, id="other night"),
+        pytest.param([score(FIRST, 1), score(FIRST, 1)], "keys are there twice", 1, id="key twice"),
+        pytest.param([score(FIRST, 1, None)], "column prediction has nulls", 1, id="null prediction"),
+        pytest.param([score(FIRST, 1, carrier=None)], "column carrier has nulls", 1, id="null key"),
+        pytest.param([score(FIRST, 1, 1.5), score(FIRST, 2, -0.1)], "outside 0 to 1", 2, id="out of range"),
+        pytest.param([score(FIRST, 1, float("nan"))], "outside 0 to 1", 1, id="not a number"),
+        pytest.param([score(SECOND, 1)], "nights without a score: 2013-04-01", 1, id="other night"),
     ],
 )
-def test_bad_scores_are_refused(
-    lake: str, rows: list[dict[str, Any]], expected: int, message: str, how_many: int
-) -> None:
+def test_bad_scores_are_refused(lake: str, rows: list[dict[str, Any]], message: str, how_many: int) -> None:
     with pytest.raises(ContractError, match=message) as failure:
-        audit_scores(USE_CASE, lake, write(lake, rows), [FIRST], expected)
+        audited(lake, write(lake, rows), FIRST)
     assert failure.value.how_many == how_many
     assert not delta.table_exists(lake, SCORES.name)
+
+
+def test_files_that_hold_fewer_rows_than_were_scored_are_refused(lake: str) -> None:
+    (file,) = write(lake, [score(FIRST, 1)])
+    with pytest.raises(ContractError, match="1 rows are written, 3 were scored") as failure:
+        audited(lake, [replace(file, rows=3)], FIRST)
+    assert failure.value.how_many == 2
+
+
+def test_a_model_that_cannot_take_too_many_rows_is_refused(lake: str) -> None:
+    rows = [score(FIRST, flight) for flight in range(98)]
+    with pytest.raises(ContractError, match=r"the model cannot take 2 of 100 rows \(allowed share 0.01") as failure:
+        audited(lake, write(lake, rows), FIRST, rows_in=100)
+    assert failure.value.how_many == 2
+    assert audited(lake, write(lake, [*rows, score(FIRST, 98)]), FIRST, rows_in=100).rows == 99
+    with pytest.raises(ContractError, match="the model cannot take 5 of 5 rows"):
+        audited(lake, [], FIRST, rows_in=5)
 
 
 def test_a_shift_against_the_last_night_is_refused(lake: str) -> None:
     publish(lake, [score(FIRST, 1, 0.1)], [FIRST])
     with pytest.raises(ContractError, match=r"mean prediction is 0.900, it was 0.100 on 2013-04-01"):
-        audit_scores(USE_CASE, lake, write(lake, [score(SECOND, 1, 0.9)]), [SECOND], 1)
+        audited(lake, write(lake, [score(SECOND, 1, 0.9)]), SECOND)
 
 
 def test_an_audit_that_cannot_look_does_not_pass(lake: str) -> None:
     with pytest.raises(GateError, match="no scores to audit"):
-        audit_scores(USE_CASE, lake, [], [FIRST], 0)
+        audited(lake, [], FIRST)
     written = write(lake, [score(FIRST, 1)])
     (Path(delta.table_uri(lake, SCORES.name)) / written[0].path).unlink()
     with pytest.raises(GateError, match="a file to audit is not there"):
-        audit_scores(USE_CASE, lake, written, [FIRST], 1)
+        audited(lake, written, FIRST)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.scoring import Scoring
 from nightjar.contracts.training import Boosting, Network, Training
 from nightjar.contracts.use_case import UseCase, load_use_case
@@ -74,8 +75,8 @@ def model(folder: str, rows: pa.RecordBatch, threshold: float | None) -> Tabular
 def scored(lake: str, saved: TabularModel, rows: pa.RecordBatch, use_case: UseCase = USE_CASE) -> Answer:
     speaker = Speaker(name="flight_delay", version="7", sha256=saved.sha256, folder=f"{lake}/models/x")
     task = ScoringTask(
-        use_case=use_case.name, lake=lake, speaker=speaker, features_version=3, run_id="r", first_night=NIGHT,
-        last_night=NIGHT,
+        use_case=use_case.name, lake=lake, speakers={CHAMPION: speaker}, features_version=3, run_id="r",
+        first_night=NIGHT, last_night=NIGHT,
     )  # fmt: skip
     return answer(rows, saved, speaker, use_case, task)
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from tests.nightjar.scoring.test_batches import NIGHT, ROWS, USE_CASE, batch, model
 
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.lake.scan import scan
@@ -32,8 +33,8 @@ def score(lake: str, shadow: str = "", spoilt: int = 0) -> Scored:
     delta.commit(lake, FEATURES, written, [NIGHT], run_id="r")
     speaker = Speaker(name="flight_delay", version="1", sha256=saved.sha256, folder=folder)
     task = ScoringTask(
-        use_case=USE_CASE.name, lake=lake, speaker=speaker, features_version=1, run_id="r", first_night=NIGHT,
-        last_night=NIGHT, shadow=replace(speaker, version="2", folder=shadow) if shadow else None,
+        use_case=USE_CASE.name, lake=lake, speakers={CHAMPION: speaker}, features_version=1, run_id="r",
+        first_night=NIGHT, last_night=NIGHT, shadow=replace(speaker, version="2", folder=shadow) if shadow else None,
     )  # fmt: skip
     table = delta.open_table(lake, FEATURES.name)
     found = scan(table, delta.table_uri(lake, FEATURES.name), {})
@@ -76,11 +77,11 @@ def test_a_shadow_that_fails_half_way_leaves_no_file(lake: str, monkeypatch: pyt
     monkeypatch.setattr(module, "batch_rows", lambda columns: ROWS // 4)
     truth, calls = module.answer, []
 
-    def third_time_unlucky(rows: pa.RecordBatch, *rest: object) -> object:
+    def third_time_unlucky(rows: pa.RecordBatch, *rest: object, **more: object) -> object:
         calls.append(rest[1].version)  # type: ignore[attr-defined]
         if calls[-1] == "2" and calls.count("2") == 3:
             raise MemoryError("too large")
-        return truth(rows, *rest)  # type: ignore[arg-type]
+        return truth(rows, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "answer", third_time_unlucky)
     scored = score(lake, shadow=f"{lake}/models/x")
@@ -90,8 +91,8 @@ def test_a_shadow_that_fails_half_way_leaves_no_file(lake: str, monkeypatch: pyt
 
 
 def test_what_one_part_lacks_the_night_s_shadow_lacks() -> None:
-    broken = Scored(files=(), shadow_error="gone")
-    assert Scored.together([Scored(files=(), rows_in=2), broken]).shadow_error == "gone"
+    broken = Scored(parts={}, shadow_error="gone")
+    assert Scored.together([Scored(parts={}), broken]).shadow_error == "gone"
 
 
 def test_a_failing_night_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,11 +101,11 @@ def test_a_failing_night_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "batch_rows", lambda columns: ROWS // 4)
     truth, calls = module.answer, []
 
-    def fails_later(*given: object) -> object:
+    def fails_later(*given: object, **more: object) -> object:
         calls.append(1)
         if len(calls) >= 3:  # at every try
             raise OSError("gone")
-        return truth(*given)  # type: ignore[arg-type]
+        return truth(*given, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "answer", fails_later)
     with pytest.raises(Exception, match="gone"):

@@ -1,0 +1,183 @@
+"""Report the experiment: what the nights whose labels are in say of each challenger against the champion.
+
+Counted in Spark, one row a night and variant; judged by :mod:`nightjar.monitoring.experiments`, stored in
+``monitoring/experiments`` and shown on one page per night.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from nightjar.contracts.errors import ConfigurationError, ContractError
+from nightjar.contracts.experiment import Experiment
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.settings import Settings
+from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.lake import delta, files
+from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE, experiment_rows, replace_experiments
+from nightjar.monitoring.experiment_report import ExperimentReport, render
+from nightjar.monitoring.experiments import Moments, Night, analyse
+from nightjar_spark.io import read_table
+from nightjar_spark.main import main
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+log = logging.getLogger(__name__)
+ONE_NIGHT = timedelta(days=1)
+
+
+def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+    """Judge the use case's experiment as of the spec's last night: by the scores of its nights that have labels.
+
+    Raises:
+        ConfigurationError: when the use case declares no experiment.
+        ContractError: when units are in several variants, because the split was changed under its name.
+        LakeError: when there is no table of scores or of labels.
+    """
+    return report_experiment(spark, spec, load_use_case(spec.use_case))
+
+
+def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+    """:func:`run` for a given use case."""
+    began = time.monotonic()
+    experiment = use_case.scoring.experiment
+    if experiment is None:
+        raise ConfigurationError(
+            "no experiment is declared", where=f"use case {use_case.name}", fix="declare `Scoring.experiment`"
+        )
+    scores, labels = use_case.score_table.name, use_case.label_table.name
+    inputs = {name: int(delta.open_table(spec.lake, name).version()) for name in (scores, labels)}
+    matured = _matured(spec, use_case, experiment, inputs)
+    split = read_table(spark, spec.lake, scores, nights=matured, version=inputs[scores]).where(
+        F.col("experiment") == experiment.name
+    )
+    spoken = _who_spoke(split)
+    fallen = sorted({night for night, _, _, stood_in in spoken if stood_in})
+    nights_of_labels = [night + ONE_NIGHT for night in matured]
+    truth = read_table(spark, spec.lake, labels, nights=nights_of_labels, version=inputs[labels])
+    analysis = analyse(experiment, _count(split.where(~F.col("ds").isin(fallen)), truth, use_case, experiment))
+    counted = time.monotonic()
+    night = spec.last_night
+    rows = experiment_rows(analysis, experiment, night=night, use_case=use_case.name, run_id=spec.run_id)
+    version = replace_experiments(spec.lake, rows, night, use_case=use_case.name, run_id=spec.run_id)
+    report = ExperimentReport(
+        title=use_case.title,
+        night=night,
+        experiment=experiment,
+        analysis=analysis,
+        fallen=fallen,
+        versions={
+            variant: sorted({model for on, of, model, _ in spoken if of == variant and on not in fallen}, key=int)
+            for variant in experiment.variants
+        },
+        cost=use_case.cost,
+        git_commit=Settings.from_environment().git_commit,
+        run_id=spec.run_id,
+        table_versions=inputs,
+    )
+    uri = f"{spec.lake}/reports/{use_case.name}/{night}/experiment.html"
+    files.write_text(uri, render(report))
+    for one in analysis.comparisons:
+        tell = log.warning if one.verdict == "mismatch" else log.info
+        tell("%s, %s against champion: %s, %s", experiment.name, one.variant, one.verdict, uri)
+    return JobResult(
+        status="succeeded",
+        rows_in=len(rows),
+        rows_out=len(rows),
+        inputs=inputs,
+        outputs={EXPERIMENTS_TABLE.name: version},
+        metrics={"units": float(sum(analysis.units.values())), "mismatch_p": analysis.mismatch_p},
+        values={"verdicts": {one.variant: one.verdict for one in analysis.comparisons}, "report": uri},
+        links={"experiment": uri},
+        seconds={"count": counted - began, "write": time.monotonic() - counted},
+    )
+
+
+def _matured(spec: JobSpec, use_case: UseCase, experiment: Experiment, inputs: Mapping[str, int]) -> list[date]:
+    """Nights of the experiment that are scored and whose labels have landed: those of the day after."""
+    scored, labelled = (
+        {
+            date.fromisoformat(file.partition["ds"])
+            for file in delta.held_files(delta.open_table(spec.lake, name, inputs[name]), {})
+        }
+        for name in (use_case.score_table.name, use_case.label_table.name)
+    )
+    return sorted(
+        night for night in scored if experiment.first_night <= night < spec.last_night and night + ONE_NIGHT in labelled
+    )
+
+
+def _who_spoke(split: DataFrame) -> list[tuple[date, str, str, bool]]:
+    """Night, variant, model version, and whether it stood in for the one meant to.
+
+    Whatever a night on which one stood in shows, it is not the variants' difference.
+    """
+    groups = split.groupBy("ds", "variant", "model_version", F.col("fallback_reason").isNotNull().alias("stood_in"))
+    return [(row["ds"], row["variant"], row["model_version"], row["stood_in"]) for row in groups.count().collect()]
+
+
+def _count(split: DataFrame, truth: DataFrame, use_case: UseCase, experiment: Experiment) -> list[Night]:
+    """What each night adds: of the units whose first scored night it is, those that have a value.
+
+    Raises:
+        ContractError: when a unit is in several variants.
+    """
+    key = list(use_case.key)
+    labels = truth.select(*key, F.date_sub("ds", 1).alias("ds"), "label")
+    values = split.join(labels, on=[*key, "ds"], how="left").withColumn("value", _value(use_case, experiment))
+    units = values.groupBy(*(experiment.unit or key)).agg(
+        F.min_by(F.struct("ds", "variant", "value"), F.struct("ds", *key)).alias("first"),
+        (F.min("variant") != F.max("variant")).cast("long").alias("moved"),
+    )
+    counted = (
+        units.groupBy("first.ds", "first.variant")
+        .agg(
+            F.count("first.value").alias("units"),
+            F.avg("first.value").alias("mean"),
+            F.var_pop("first.value").alias("variance"),
+            F.sum("moved").alias("moved"),
+        )
+        .collect()
+    )
+    moved = sum(row["moved"] for row in counted)
+    if moved:
+        raise ContractError(
+            f"units are in several variants of the experiment {experiment.name}",
+            where=use_case.score_table.name,
+            how_many=moved,
+            fix="its shares or its unit were changed on the way: give the changed experiment another name",
+        )
+    nights: dict[date, dict[str, Moments]] = defaultdict(dict)
+    for row in counted:
+        if row["units"]:
+            squares = row["variance"] * row["units"]
+            nights[row["ds"]][row["variant"]] = Moments(units=row["units"], mean=row["mean"], squares=squares)
+    return [Night(night=night, moments=nights[night]) for night in sorted(nights)]
+
+
+def _value(use_case: UseCase, experiment: Experiment) -> Column:
+    """What is compared, a row; null without a label or a decision."""
+    label = F.col("label")
+    if experiment.metric == "label":
+        return label
+    if experiment.metric == "brier":
+        return F.pow(F.col("prediction") - label, F.lit(2.0))
+    cost = use_case.cost
+    if cost is None:
+        raise ConfigurationError("no cost is declared", where=f"use case {use_case.name}", fix="declare `cost`")
+    announced = F.when(label == 0, cost.false_alarm).otherwise(0.0)
+    silent = F.when(label == 1, cost.missed).otherwise(0.0)
+    decided = F.when(F.col("decision"), announced).when(~F.col("decision"), silent)
+    return F.when(label.isNotNull(), decided)
+
+
+if __name__ == "__main__":
+    main(run)
