@@ -81,7 +81,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             **_interval_params("the run's own data interval"),
             "model_version": _model_version_param(),
             "model_policy": _model_policy_param(),
-            "force": _force_param("Score with the champion of now, where this run has published with another model."),
+            "force": _force_param("Score with the model and the features of now, not those of the run's first attempt."),
         },
         **_common(use_case, doc_md),
     ) as dag:

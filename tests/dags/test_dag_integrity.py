@@ -143,7 +143,8 @@ def test_the_night_is_one_line_from_landing_to_drift_with_spark_around_it(parsed
         "start_spark", *(["land"] if use_case.replay else []), "ingest", "build_features", "validate_features",
         "score", "validate_scores", "publish_scores", "report_drift", "stop_spark",
     ]  # fmt: skip
-    assert set(tasks) == {*order, "confirm_champion"}
+    beside = {"confirm_champion", *(["report_experiment"] if use_case.scoring.experiment else [])}
+    assert set(tasks) == {*order, *beside}
     for task, following in itertools.pairwise(order):
         assert following in tasks[task]["down"]
     assert tasks["confirm_champion"]["down"] == ["stop_spark"]  # its failure is the run's, and stops no other task
@@ -191,8 +192,30 @@ def test_tasks_link_to_what_they_made(parsed: dict[str, object]) -> None:
     assert found == {
         "validate_features": {"Data Docs"},
         "report_drift": {"Report"},
+        **({"report_experiment": {"Experiment"}} if load_use_case(str(name)).scoring.experiment else {}),
         **{task: {"MLflow run", "MLflow model"} for task in ("register", "gate", "promote")},
     }
+
+
+SPLIT = """
+from declared import split
+from nightjar_airflow.dags import build_nightly_dag
+from use_cases.flight_delay.use_case import USE_CASE
+
+nightly = build_nightly_dag(split(USE_CASE), doc_md="# An experiment")
+"""
+
+
+def test_a_use_case_that_splits_its_nights_has_its_experiment_reported(tmp_path: Path) -> None:
+    file = tmp_path / "flight_delay.py"
+    file.write_text(f"import sys\nsys.path.append({str(REPOSITORY / 'tests' / 'split_site')!r})\n{SPLIT}")
+    found = imported(file, tmp_path)
+    tasks = found["dags"]["flight_delay_nightly"]["tasks"]  # type: ignore[index]
+    report = tasks["report_experiment"]
+    assert (report["down"], report["links"], report["retries"]) == (["stop_spark"], ["Experiment"], 2)
+    assert report["inlets"] == ["scores/flight_delay", "labels/flight_delay"]
+    assert report["outlets"] == ["monitoring/experiments"]
+    assert "report_experiment" in tasks["publish_scores"]["down"]
 
 
 def test_maintenance_tends_every_use_case_one_after_the_other(tmp_path: Path) -> None:

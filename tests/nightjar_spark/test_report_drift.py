@@ -13,8 +13,9 @@ import pytest
 from tests.landed_nights import ORDERS
 
 from nightjar.contracts.errors import GateError, ModelError
-from nightjar.contracts.experiment import CHAMPION
+from nightjar.contracts.experiment import CHAMPION, Experiment, Sequential
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.scoring import Scoring
 from nightjar.contracts.tables import Column, TableSchema
 from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate, UseCase
@@ -138,6 +139,37 @@ class Shop:
 def settings(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIGHTJAR_LAKE", lake)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+
+
+def test_of_a_split_night_the_champion_s_predictions_are_looked_at(spark: SparkSession, lake: str) -> None:
+    experiment = Experiment(
+        name="half", variants={"champion": 0.5, "challenger": 0.5}, metric="brier",
+        design=Sequential(effect=0.02), first_night=NIGHTS[0],
+    )  # fmt: skip
+    split = replace(SHOP, scoring=Scoring(experiment=experiment))
+    shop = Shop(lake)
+    data = features(ROWS, seed=1)
+    put(lake, split.feature_table, NIGHTS[0], data)
+    challenged = [row % 2 == 1 for row in range(ROWS)]
+    moved = [0.99 if theirs else value for theirs, value in zip(challenged, data["prediction"], strict=True)]
+    scores = {
+        **data,
+        "prediction": moved,
+        "model_name": ["shop"] * ROWS,
+        "model_version": ["2" if theirs else "1" for theirs in challenged],
+        "model_sha256": ["other" if theirs else shop.sha256 for theirs in challenged],
+        "features_version": [0] * ROWS,
+        "dag_run_id": ["r"] * ROWS,
+        "scored_at": [datetime(2013, 4, 3, tzinfo=UTC)] * ROWS,
+        "experiment": ["half"] * ROWS,
+        "variant": ["challenger" if theirs else "champion" for theirs in challenged],
+    }
+    put(lake, split.score_table, NIGHTS[0], scores)
+    result = report_drift(spark, shop.spec(), split)
+    assert (result.values["verdict"], result.values["drifted_columns"]) == ("stable", [])
+    assert stored(lake, NIGHTS[0])["prediction"]["night_rows"] == ROWS / 2
+    with pytest.raises(GateError, match="scores of several models"):
+        report_drift(spark, shop.spec(), SHOP)
 
 
 def stored(lake: str, night: date) -> dict[str, dict[str, Any]]:
