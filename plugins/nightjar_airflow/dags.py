@@ -24,6 +24,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from nightjar.contracts.scoring import CHAMPION_NOW, CHAMPION_THEN
 from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.deadlines import ScheduledEnd
+from nightjar_airflow.notifiers.alert import AlertNotifier
 from nightjar_airflow.notifiers.deadline import night_is_late
 from nightjar_airflow.operators.approve import ApproveOperator
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
@@ -81,7 +82,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             **_interval_params("the run's own data interval"),
             "model_version": _model_version_param(),
             "model_policy": _model_policy_param(),
-            "force": _force_param("Score with the model and the features of now, not those of the run's first attempt."),
+            "force": _force_param("Score with the model and features of now, not those of the run's first attempt."),
         },
         **_common(use_case, doc_md),
     ) as dag:
@@ -99,7 +100,9 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             inlets=[_table(use_case.feature_table.name), _table(use_case.score_table.name)],
             outlets=[_table("monitoring/drift")],
         )
-        confirm_champion = SparkProgramOperator(use_case=use_case, program="confirm_champion")
+        confirm_champion = SparkProgramOperator(
+            use_case=use_case, program="confirm_champion", on_failure_callback=AlertNotifier()
+        )
         chain(start, *_data_tasks(use_case), score, validate_scores, publish_scores, report_drift, stop)
         chain(publish_scores, confirm_champion, stop)
         if use_case.scoring.experiment:

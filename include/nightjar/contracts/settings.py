@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nightjar.contracts.errors import ConfigurationError
 
@@ -18,12 +18,15 @@ class Settings:
         landing: Where sources land, a folder a night (``NIGHTJAR_LANDING``; default ``<lake>/landing``).
         mlflow_uri: The MLflow server (``MLFLOW_TRACKING_URI``).
         git_commit: Commit of the code that runs (``NIGHTJAR_GIT_COMMIT``; ``unknown`` when not given).
+        alert_webhook: Where alerts are posted as JSON, ``{"text": …}`` (``NIGHTJAR_ALERT_WEBHOOK``); empty for nowhere.
+            A secret, as who knows it can post.
     """
 
     lake: str
     landing: str
     mlflow_uri: str
     git_commit: str = "unknown"
+    alert_webhook: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -49,4 +52,5 @@ class Settings:
             landing=environ.get("NIGHTJAR_LANDING", "").rstrip("/") or f"{lake}/landing",
             mlflow_uri=required("MLFLOW_TRACKING_URI"),
             git_commit=environ.get("NIGHTJAR_GIT_COMMIT", "unknown"),
+            alert_webhook=environ.get("NIGHTJAR_ALERT_WEBHOOK", ""),
         )

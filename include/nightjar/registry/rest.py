@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,7 +18,10 @@ from typing import Any
 
 from nightjar.contracts.errors import ConfigurationError, ModelError, UnreachableError
 
+log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 5.0
+PAUSES_SECONDS = (0.5, 2.0)
+"""Before a question is asked again: one that was not answered once is no reason to score without the champion."""
 
 
 def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -32,7 +37,7 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
         The answer, or None when the server says that there is no such thing.
 
     Raises:
-        UnreachableError: when the server does not answer within seconds.
+        UnreachableError: when the server does not answer within seconds: a question (``GET``) is asked three times.
         ModelError: when it refuses.
     """
     if not uri.startswith(("http://", "https://")):
@@ -46,12 +51,22 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
     else:
         data = json.dumps(arguments).encode()
     request = urllib.request.Request(address, data=data, method=method, headers=_headers())  # noqa: S310 (checked above)
+    for pause in PAUSES_SECONDS if method == "GET" else ():
+        try:
+            return _answer(request, uri)
+        except UnreachableError as error:
+            log.warning("%s; asked again in %g s", error.what, pause)
+            time.sleep(pause)
+    return _answer(request, uri)
+
+
+def _answer(request: urllib.request.Request, uri: str) -> dict[str, Any] | None:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
             answer: dict[str, Any] = json.load(response)
             return answer
     except urllib.error.HTTPError as error:
-        _check_refusal(address, error)
+        _check_refusal(request.full_url, error)
         return None
     except (OSError, ValueError) as error:  # URLError, timeouts and answers that are no JSON
         raise _unreachable(uri, error) from error

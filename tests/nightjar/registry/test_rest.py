@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -17,6 +18,7 @@ from nightjar.training.launch import free_port
 
 ANSWERS = {
     "/api/2.0/mlflow/ok": (200, json.dumps({"a": 1})),
+    "/api/2.0/mlflow/shaky": (200, json.dumps({"a": 2})),
     "/api/2.0/mlflow/absent": (404, json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"})),
     "/api/2.0/mlflow/forbidden": (403, json.dumps({"error_code": "PERMISSION_DENIED", "message": "not you"})),
     "/api/2.0/mlflow/broken": (500, "oops"),
@@ -27,9 +29,12 @@ ANSWERS = {
 
 class _Handler(BaseHTTPRequestHandler):
     seen: list[str | None] = []  # noqa: RUF012 (a test's notebook)
+    asked: Counter[str] = Counter()  # noqa: RUF012
 
     def do_GET(self) -> None:
-        code, text = ANSWERS[self.path.split("?")[0]]
+        path = self.path.split("?")[0]
+        first, self.asked[path] = not self.asked[path], self.asked[path] + 1
+        code, text = (503, "busy") if first and path.endswith("/shaky") else ANSWERS[path]
         self.seen.append(self.headers.get("Authorization"))
         self.send_response(code)
         self.end_headers()
@@ -45,6 +50,22 @@ def server() -> Iterator[str]:
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{httpd.server_port}"
     httpd.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "PAUSES_SECONDS", (0.01, 0.01))
+
+
+def test_a_question_that_was_not_answered_once_is_asked_again_and_a_change_is_not(server: str) -> None:
+    assert rest.call(server, "GET", "shaky", {}) == {"a": 2}
+    before = _Handler.asked["/api/2.0/mlflow/broken"]
+    with pytest.raises(UnreachableError):
+        rest.call(server, "GET", "broken", {})
+    assert _Handler.asked["/api/2.0/mlflow/broken"] == before + 3
+    with pytest.raises(UnreachableError, match="501"):  # the server knows no POST
+        rest.call(server, "POST", "broken", {})
+    assert _Handler.asked["/api/2.0/mlflow/broken"] == before + 3
 
 
 def test_an_answer_is_returned_and_an_absent_thing_is_none(server: str) -> None:
