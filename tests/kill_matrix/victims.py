@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -23,9 +26,9 @@ MOMENTS = (
     "before the result is recorded",
     "before Airflow knows",
 )
-BETWEEN = "between two tables"
-"""For those steps that commit more than one."""
-COMMIT_SEVERAL = ("ingest", "build_features")
+BETWEEN = "between two commits"
+"""For those steps that make several: of tables, or of one, or an alias, and the ledger."""
+COMMIT_SEVERAL = ("ingest", "build_features", "publish_scores", "promote")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 REACH_SECONDS = 180
 END_SECONDS = 30
@@ -54,6 +57,30 @@ def choose(steps: tuple[str, ...], count: int) -> list[Kill]:
     chosen = random.Random(seed)
     each = [chosen.choice([case for case in cases if case.step == step]) for step in steps]
     return each + chosen.sample([case for case in cases if case not in each], count - len(each))
+
+
+def judge(cases: Sequence[Kill], examine: Callable[[int, Kill], None]) -> None:
+    """Examine every case, and print a JSON line that counts those that were not made whole.
+
+    Args:
+        cases: What is to be killed.
+        examine: Kills, retries, and asserts what must hold then; gets the case's number too.
+
+    Raises:
+        AssertionError: with what each survivor has left.
+    """
+    survivors = []
+    for number, case in enumerate(cases):
+        try:
+            examine(number, case)
+        except AssertionError as error:
+            survivors.append(f"{case}: {error}")
+            print(f"SURVIVED: {survivors[-1]}")
+        else:
+            print(f"killed and made whole: {case}")
+    steps = Counter(case.step for case in cases)
+    print(json.dumps({"kill_matrix": dict(steps), "kills": len(cases), "survivors": len(survivors)}))
+    assert not survivors, "\n".join(survivors)
 
 
 def kill(case: Kill, module: str, spec: JobSpec, marker: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.kill_matrix.victims import choose, kill
+from tests.kill_matrix.victims import Kill, choose, judge, kill
 from tests.nightjar_jobs.nights import NEXT, SCORES, USE_CASE, Nights
 
 from nightjar.lake import delta, ledger
@@ -51,27 +51,29 @@ def test_a_night_that_is_killed_anywhere_is_published_once(
     assert undisturbed.whole(night=NEXT, run_id="b").status == "succeeded"
     after = rows_of(undisturbed.lake)
     assert sum(after.values()) == 2 * sum(before.values())
-    cases = choose(NIGHTLY, 5)
-    for number, case in enumerate(cases):
+
+    def examine(number: int, case: Kill) -> None:
+        models.set_champion(models.resolve(USE_CASE.name, versions[0]))
         here = Nights(spark, str(tmp_path / f"case{number}"))
         shutil.copytree(base, here.lake)
         for step in NIGHTLY[: NIGHTLY.index(case.step)]:
             assert here.run(step, night=NEXT, run_id="b").status == "succeeded"
         kill(case, f"nightjar_spark.{case.step}", here.spec(case.step, night=NEXT, run_id="b"), tmp_path / "marker")
+        models.set_champion(models.resolve(USE_CASE.name, versions[1]))  # until somebody clears it
         seen = rows_of(here.lake)
-        assert seen in (before, after), f"{case}: readers see a night that is half there"
+        assert seen in (before, after), "readers see a night that is half there"
         if case.step != "publish_scores":
-            assert seen == before, case
+            assert seen == before
         for step in NIGHTLY[NIGHTLY.index(case.step) :]:
             result = here.run(step, night=NEXT, run_id="b")
-            assert result.status == "succeeded", (case, result.error)
-        assert rows_of(here.lake) == after, f"{case}: other rows than undisturbed"
-        assert commits_of(here.lake, "b") == 1, case
+            assert result.status == "succeeded", result.error
+        assert rows_of(here.lake) == after, "other rows than undisturbed"
+        assert commits_of(here.lake, "b") == 1
         published = ledger.read(here.lake, event="publish", run_id="b")
-        assert published.num_rows == 1, case
-        print(f"killed and made whole: {case}")
+        assert published.num_rows == 1
         shutil.rmtree(here.lake)
-    print(f"{len(cases)} kills, {len(cases)} made whole, 0 survivors")
+
+    judge(choose(NIGHTLY, 5), examine)
 
 
 def test_a_training_that_is_killed_while_it_registers_or_promotes_does_so_once(
@@ -80,8 +82,9 @@ def test_a_training_that_is_killed_while_it_registers_or_promotes_does_so_once(
     import mlflow
 
     programs = {"register": register.run, "gate": gate.run, "promote": promote.run}
-    client, cases = mlflow.MlflowClient(), choose(TRAINING, 4)
-    for number, case in enumerate(cases):
+    client = mlflow.MlflowClient()
+
+    def examine(number: int, case: Kill) -> None:
         run = new_run(f"matrix-{number}")
         run.adopt(trained, "freeze_training_set", "train")
         result = run.result("train")  # of a training of its own, so that its version is
@@ -93,24 +96,24 @@ def test_a_training_that_is_killed_while_it_registers_or_promotes_does_so_once(
         order = ["register", "gate", "promote"]
         for step in order[: order.index(case.step)]:
             result = run_program(programs[step], run.spec(step))
-            assert result.status == "succeeded", (case, result.error)
+            assert result.status == "succeeded", result.error
         if case.step == "promote":
             run.change_values("gate", verdict="promote")  # as good as the champion is not better; here it is
         kill(case, f"nightjar_jobs.{case.step}", run.spec(case.step), tmp_path / "marker")
         seen = models.champion(USE_CASE.name)
         mine = models.find(USE_CASE.name, {models.RUN_TAG: run.run_id})
-        assert seen in (before, mine), case
+        assert seen in (before, mine)
         for step in order[order.index(case.step) :]:
             result = run_program(programs[step], run.spec(step))
-            assert result.status == "succeeded", (case, result.error)
+            assert result.status == "succeeded", result.error
             if step == "gate":
                 run.change_values("gate", verdict="promote")
-        assert len(client.search_model_versions(f"name='{USE_CASE.name}'")) == number + 1, case
+        assert len(client.search_model_versions(f"name='{USE_CASE.name}'")) == number + 1
         mine = models.find(USE_CASE.name, {models.RUN_TAG: run.run_id})
         assert mine is not None
         champion = models.champion(USE_CASE.name)
         assert champion is not None
-        assert champion.version == mine.version, case
-        assert len(run.events("promotion")) == 1, case
-        print(f"killed and made whole: {case}")
-    print(f"{len(cases)} kills, {len(cases)} made whole, 0 survivors")
+        assert champion.version == mine.version
+        assert len(run.events("promotion")) == 1
+
+    judge(choose(TRAINING, 4), examine)

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as ds
 import pytest
+from tests.nightjar_jobs.nights import FEATURES, NIGHT, Nights
+from tests.nightjar_jobs.test_fallback import register
 
 from nightjar.contracts.training import Boosting, Engine, Network
 from nightjar.lake import delta, files
 from nightjar.monitoring.profile import Profile
-from nightjar.training.model import TabularModel, download
+from nightjar.registry import models
+from nightjar.training.model import TabularModel, download, save
 from nightjar.training.recipe import Base
 from nightjar.training.training_set import TrainingSet, training_set_uri
 
@@ -148,3 +151,28 @@ def test_two_ranks_go_on_from_a_version_of_the_lake(both: Any, new_run: MakeRun)
     assert new.card.members[0].rounds == old.card.members[0].rounds + 30
     histories = [json.loads(files.read_text(f"{r.spec('train').output}/history.json"))["network"] for r in (both, run)]
     assert histories[1][0] > histories[0][0] + 0.05
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("kind", ["boosting + network", "network", "logistic"])
+def test_every_kind_of_model_scores_a_night_in_spark_s_workers(
+    both: Any, nights: Nights, tmp_path: Path, kind: str
+) -> None:
+    whole = model_of(both)
+    model = whole if kind == "boosting + network" else alone(both, kind, str(tmp_path / "model"))
+    where = both.result("train").values["model"] if model is whole else str(tmp_path / "model")
+    models.set_champion(register(model, where))
+    features = delta.read_nights(nights.lake, FEATURES.name, [NIGHT])
+    expected = dict(zip(features["flight"].to_pylist(), model.predict(features), strict=True))
+    assert nights.whole().status == "succeeded"
+    said = {row["flight"]: row["prediction"] for row in nights.scores()}
+    assert said == expected
+    assert {row["model_sha256"] for row in nights.scores()} == {model.sha256}
+
+
+def alone(both: Any, kind: str, uri: str) -> TabularModel:
+    """One member of what the run has trained, as a model of its own."""
+    of = model_of(both) if kind == "network" else TabularModel.load(both.result("train").values["baseline"])
+    place = [card.kind for card in of.card.members].index(kind)
+    card = replace(of.card, members=(replace(of.card.members[place], weight=1.0),))
+    return save(uri, card, [of.members[place]], of.profile)

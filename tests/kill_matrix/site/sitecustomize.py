@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nightjar import runner
-from nightjar.lake import delta, files
+from nightjar.lake import delta, files, ledger
 from nightjar.lake.parquet import TableFileWriter
 from nightjar.registry import models, tracking
 
@@ -49,12 +49,13 @@ def count_commits() -> None:
     def counted(*arguments: Any, **named: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
-            reached("between two tables")
+            reached(BETWEEN)
         return inner(*arguments, **named)
 
     delta._try_commit = counted
 
 
+BETWEEN = "between two commits"
 FIRST, AMONG, COMMIT = "before the first write", "among the files", "before the commit"
 RESULT, END = "before the result is recorded", "before Airflow knows"
 
@@ -62,6 +63,7 @@ wrap(TableFileWriter, "_writer", (FIRST,), (AMONG,))
 wrap(delta, "_try_commit", (FIRST, COMMIT), (AMONG,))
 count_commits()
 wrap(models, "set_champion", (FIRST, COMMIT), (AMONG,))
+wrap(ledger, "record", (BETWEEN,))
 wrap(tracking, "_log_run", (FIRST,), (AMONG,))
 wrap(tracking, "_create_version", (COMMIT,))
 

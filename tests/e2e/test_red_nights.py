@@ -1,0 +1,152 @@
+"""Nights that go wrong in the real Airflow: another version speaks, Spark dies, and everybody can see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+from tests.e2e.conftest import USE_CASE, Deployment, FirstRun, processes_of
+from tests.e2e.test_nights import NIGHTLY, scores_of
+
+from nightjar.contracts.programs import ApplicationFolder
+from nightjar.lake import delta, ledger
+from nightjar.local import plan
+from nightjar.local.follow import Request, RunFailedError
+from nightjar.local.progress import Progress
+from nightjar.local.session import own_servers
+from nightjar.registry import models, rest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]
+RED, CUT = date(2013, 4, 5), date(2013, 4, 6)
+OTHER = Request(
+    title="a load beside it",
+    dag_id=f"{USE_CASE.name}_history",
+    run_id="beside",
+    conf={"interval_start": "2013-04-05", "interval_end": "2013-04-05"},
+)
+
+
+@pytest.fixture(scope="module")
+def alerts() -> Iterator[list[str]]:
+    """What a webhook of a chat is told."""
+    told: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["NIGHTJAR_ALERT_WEBHOOK"] = f"http://127.0.0.1:{server.server_address[1]}/"
+    yield told
+    del os.environ["NIGHTJAR_ALERT_WEBHOOK"]
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def deployment(first_run: FirstRun, alerts: list[str]) -> Iterator[Deployment]:
+    with Progress() as progress, own_servers(first_run.paths, progress) as session:
+        session.follower.wait_parsed(plan.dag_ids(USE_CASE))
+        yield Deployment(session, first_run.paths)
+
+
+def states(deployment: Deployment, request: Request) -> dict[str, str | None]:
+    return {task.task_id: task.state for task in deployment.session.api.tasks(request.dag_id, request.run_id)}
+
+
+def applications(deployment: Deployment, request: Request) -> list[str]:
+    """Spark applications that have served the run."""
+    folder = ApplicationFolder.of_run(f"{deployment.lake}/_runs/{request.dag_id}/{request.run_id}")
+    return sorted(os.listdir(folder.applications))
+
+
+def drivers(deployment: Deployment) -> list[str]:
+    return [line for line in processes_of(deployment.paths) if "nightjar_spark" in line and "application" in line]
+
+
+def test_a_champion_that_was_altered_is_stood_in_for_in_plain_sight_until_it_is_mended(
+    deployment: Deployment, alerts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTJAR_LAKE", deployment.lake)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", deployment.session.ports.mlflow_url)
+    champion = models.resolve(USE_CASE.name)
+    night = plan.night(USE_CASE, RED)
+    tag = {"name": USE_CASE.name, "version": champion.version, "key": models.SHA256_TAG}
+    rest.call(deployment.session.ports.mlflow_url, "POST", "model-versions/set-tag", {**tag, "value": "0" * 64})
+    try:
+        deployment.session.api.trigger(OTHER.dag_id, OTHER.run_id, conf=OTHER.conf)
+        with pytest.raises(RunFailedError, match="failed in task confirm_champion: FALLBACK, scores are published"):
+            deployment.session.follower.ensure(night)
+        deployment.session.follower.wait(OTHER)
+    finally:
+        rest.call(
+            deployment.session.ports.mlflow_url, "POST", "model-versions/set-tag", {**tag, "value": champion.sha256}
+        )
+    found = states(deployment, night)
+    assert found.pop("confirm_champion") == "failed"
+    assert set(found.values()) == {"success"}, found
+    rows = scores_of(deployment.lake, RED)
+    assert rows.num_rows > 800
+    (reason,) = pc.unique(rows["fallback_reason"]).to_pylist()
+    assert "SHA-256 differs" in reason
+    (event,) = ledger.read(deployment.lake, event="fallback").to_pylist()
+    assert event["run_id"] == night.run_id
+    (text,) = alerts
+    assert text.startswith(f"{NIGHTLY}, task confirm_champion: FALLBACK, scores are published: ")
+    assert f"/dags/{NIGHTLY}/runs/{night.run_id}/tasks/confirm_champion" in text
+    mine, others = applications(deployment, night), applications(deployment, OTHER)
+    assert (len(mine), len(others), set(mine) & set(others)) == (1, 1, set()), "no night shares with another"
+    assert drivers(deployment) == [], "the application is ended also when the night fails"
+
+    deployment.run(night)  # mended, cleared
+    assert set(states(deployment, night).values()) == {"success"}
+    rows = scores_of(deployment.lake, RED)
+    assert pc.unique(rows["fallback_reason"]).to_pylist() == [None]
+    assert pc.unique(rows["model_version"]).to_pylist() == [champion.version]
+
+
+@pytest.mark.parametrize("task", ["score"])
+def test_a_night_whose_spark_dies_in_the_middle_starts_another_and_goes_on(deployment: Deployment, task: str) -> None:
+    night = plan.night(USE_CASE, CUT)
+    killed = threading.Thread(target=kill_driver, args=(deployment, night, task))
+    killed.start()
+    deployment.session.follower.ensure(night)
+    killed.join()
+    assert set(states(deployment, night).values()) == {"success"}
+    assert len(applications(deployment, night)) == 2
+    assert drivers(deployment) == []
+    rows = scores_of(deployment.lake, CUT)
+    assert rows.num_rows == delta.read_nights(deployment.lake, USE_CASE.feature_table.name, [CUT]).num_rows > 800
+    assert pc.unique(rows["fallback_reason"]).to_pylist() == [None]
+
+
+def kill_driver(deployment: Deployment, night: Request, task: str) -> None:
+    """SIGKILL the run's Spark driver and its JVM as soon as ``task`` has been handed to it."""
+    folder = Path(ApplicationFolder.of_run(f"{deployment.lake}/_runs/{night.dag_id}/{night.run_id}").root)
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
+        with suppress(OSError, ValueError, KeyError):
+            for state in folder.glob("*/heartbeat.json"):
+                if json.loads(state.read_text()).get("task") == task:
+                    driver = json.loads((state.parent / "application.json").read_text())["pid"]
+                    jvm = int(Path(f"/proc/{driver}/stat").read_text().rsplit(")", 1)[1].split()[1])
+                    for pid in (driver, jvm):
+                        os.kill(pid, signal.SIGKILL)
+                    return
+        time.sleep(0.05)
