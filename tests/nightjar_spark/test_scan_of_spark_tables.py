@@ -75,3 +75,14 @@ def test_renamed_and_dropped_columns(spark: SparkSession, lake: str) -> None:
     assert list(zip(batch["z"].to_pylist(), batch["id"].to_pylist(), micros, strict=True)) == [
         tuple(r) for r in expected
     ]
+
+
+def test_a_column_whose_type_has_grown(spark: SparkSession, lake: str) -> None:
+    table = f"delta.`{lake}/t`"
+    spark.sql(f"create table {table} (ds date, id int, x float) using delta partitioned by (ds) "
+              "tblproperties ('delta.enableTypeWidening' = 'true')")  # fmt: skip
+    spark.sql(f"insert into {table} select date'2026-01-02', id, id * 1.5 from range(0, 10, 1, 1)")
+    spark.sql(f"alter table {table} alter column id type bigint")
+    spark.sql(f"alter table {table} alter column x type double")
+    spark.sql(f"insert into {table} select date'2026-01-02', id + 5000000000, id / 3 from range(0, 10, 1, 1)")
+    assert check(spark, f"{lake}/t", ["id", "x", "ds"], 1 << 20) == 1
