@@ -38,7 +38,7 @@ from use_cases.floats.use_case import USE_CASE as FLOATS  # noqa: E402
 
 WARM = 3
 WAYS = ("bare", "spark_udf", "ours")
-WORKLOADS = {"floats": 1.0, "synthetic": 0.25, "flight_delay": 0.25}
+WORKLOADS = {"floats": 1.0, "synthetic": 1.0, "flight_delay": 0.25}
 """Use case to its share of ROWS: 20 floats; 17 numbers and 3 categories; the flights' columns, on drawn rows."""
 PACKAGES = ("xgboost", "pyspark", "pyarrow", "deltalake", "mlflow", "numpy")
 

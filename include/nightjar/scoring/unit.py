@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from nightjar.contracts.errors import ModelError
 from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
@@ -126,7 +128,14 @@ class _Shadow:
 @lru_cache(maxsize=4)
 def load_model(folder: str, sha256: str) -> TabularModel:
     """Load a model once a worker process, from a copy on its machine, checked against its registered checksum."""
-    return TabularModel.load(local_copy(folder, sha256), sha256=sha256)
+    copy = local_copy(folder, sha256)
+    try:
+        return TabularModel.load(copy, sha256=sha256)
+    except ModelError:
+        if copy == folder:
+            raise
+        shutil.rmtree(copy, ignore_errors=True)  # a spoilt copy must not outlive its discovery
+        return TabularModel.load(local_copy(folder, sha256), sha256=sha256)
 
 
 def _writer(lake: str, schema: TableSchema) -> TableFileWriter:
