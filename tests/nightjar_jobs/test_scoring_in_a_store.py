@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.kill_matrix.victims import Kill, kill
 from tests.nightjar_jobs.nights import NEXT, NIGHT, SCORES, Nights
 
 from nightjar.lake import delta, ledger
@@ -47,3 +50,31 @@ def test_nights_in_a_store_that_fails_a_tenth_of_its_calls_give_the_same_rows_on
     assert sorted(one["nights"] for one in history if "nights" in one) == [str(NIGHT), str(NEXT)]
     local, there = (len(ledger.read(place.lake, event="publish")) for place in (nights, failing))
     assert there == local
+
+
+@pytest.mark.parametrize(
+    ("step", "moment"),
+    [("score", "among the files"), ("publish_scores", "between two commits"), ("publish_scores", "before the commit")],
+)
+def test_a_night_killed_on_a_store_that_fails_is_published_once_with_the_rows_of_an_undisturbed_one(
+    nights: Nights, versions: list[str], spark: SparkSession, store: Callable[..., str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, step: str, moment: str,
+) -> None:  # fmt: skip
+    assert nights.whole().status == "succeeded"
+    failing = Nights(spark, store(share=0.1, lost_commits=0.3))
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
+    failing.features(NIGHT)
+    order = ["score", "validate_scores", "publish_scores"]
+    for earlier in order[: order.index(step)]:
+        assert failing.run(earlier).status == "succeeded"
+    case = Kill(step, moment, signal.SIGKILL)
+    kill(case, f"nightjar_spark.{step}", failing.spec(step), tmp_path / "marker")
+    result = failing.run(*order[order.index(step) :])
+    assert result.status == "succeeded", result.error
+    rows, undisturbed = failing.scores(), nights.scores()
+    same = [name for name in rows[0] if name not in OWN]
+    assert [[row[name] for name in same] for row in rows] == [[row[name] for name in same] for row in undisturbed]
+    history = delta.open_table(failing.lake, SCORES.name).history()
+    assert [one["nights"] for one in history if "nights" in one] == [str(NIGHT)]
+    assert len(ledger.read(failing.lake, event="publish")) == 1
