@@ -206,7 +206,7 @@ def ours(work: Work) -> None:
             program="score", use_case=use_case.name, first_night=NIGHT, last_night=NIGHT, dag_id="bench",
             run_id=str(time.time_ns()), task_id="score", lake=work.lake,
         )  # fmt: skip
-        result = score_nights(spark, spec, use_case, *open_features(spec, use_case, None), speakers)
+        result = score_nights(spark, spec, use_case, open_features(spec, use_case, None), speakers)
         written = parts_of(result.values)[CHAMPION].files
         delta.commit(work.lake, use_case.score_table, written, [NIGHT], run_id=spec.run_id)
         return {"worker_peak_mb": result.metrics["worker_peak_mb"]}

@@ -60,7 +60,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     log.info("%s@%d %s nights %s", schema.name, version, "now holds" if version > before else "already holds", nights)
     outputs = {schema.name: version}
     shadow_error = _publish_shadow(spec, use_case, audited, outputs)
-    _record(spec, use_case, f"nights {nights}: {audited.rows_out} rows", attempt, audited, outputs, shadow_error)
+    _record(spec, use_case, audited, parts, outputs, shadow_error)
     return JobResult(
         status="succeeded",
         rows_in=audited.rows_out,
@@ -103,17 +103,16 @@ def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: JobResult, output
 def _record(
     spec: JobSpec,
     use_case: UseCase,
-    reason: str,
-    attempt: int,
     audited: JobResult,
-    outputs: dict[str, int],
+    parts: Mapping[str, Part],
+    outputs: Mapping[str, int],
     shadow_error: str,
 ) -> None:
     """To the ledger, once for each attempt, also when an earlier try died between the commit and here."""
+    attempt = int(audited.values["attempt"])
     earlier = ledger.read(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)["details"].to_pylist()
     if any(json.loads(details)["attempt"] == attempt for details in earlier):
         return
-    parts = parts_of(audited.values)
     speaker = parts[CHAMPION].speaker
     details = {
         "attempt": attempt,
@@ -125,7 +124,7 @@ def _record(
     event = ledger.Event.of(
         spec,
         "publish",
-        reason=reason,
+        reason=f"nights {spec.nights(use_case.timezone)}: {audited.rows_out} rows",
         model_version=speaker.version,
         table_versions={**audited.inputs, **outputs},
         details=details,

@@ -24,7 +24,7 @@ from nightjar.lake import delta, files
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.drift import NightDrift, compare
 from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn
-from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_drift
+from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_rows
 from nightjar.monitoring.reference import PREDICTION, read_reference
 from nightjar.monitoring.report import Report, render
 from nightjar.monitoring.summarize import count_categories
@@ -97,7 +97,7 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
             run_id=spec.run_id,
         )
     ]
-    version = replace_drift(spec.lake, rows, nights, use_case=use_case.name, run_id=spec.run_id)
+    version = replace_rows(spec.lake, DRIFT_TABLE, rows, nights, use_case=use_case.name, run_id=spec.run_id)
     reports = {
         night: _write_report(spec, use_case, night, drift, scored[night], inputs) for night, drift in drifts.items()
     }

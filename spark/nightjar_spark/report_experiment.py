@@ -21,9 +21,10 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
-from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE, experiment_rows, replace_experiments
+from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE, experiment_rows
 from nightjar.monitoring.experiment_report import ExperimentReport, render
 from nightjar.monitoring.experiments import Moments, Night, analyse
+from nightjar.monitoring.records import replace_rows
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 
@@ -67,7 +68,7 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     counted = time.monotonic()
     night = spec.last_night
     rows = experiment_rows(analysis, experiment, night=night, use_case=use_case.name, run_id=spec.run_id)
-    version = replace_experiments(spec.lake, rows, night, use_case=use_case.name, run_id=spec.run_id)
+    version = replace_rows(spec.lake, EXPERIMENTS_TABLE, rows, [night], use_case=use_case.name, run_id=spec.run_id)
     report = ExperimentReport(
         title=use_case.title,
         night=night,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any
@@ -49,56 +50,79 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """
     use_case = load_use_case(spec.use_case)
     before = pins.pinned(spec)
-    features, named = open_features(spec, use_case, before)
+    features = open_features(spec, use_case, before)
     with pins.dropped_on_refusal(spec):
-        speakers = choice.choose(spec, use_case, pa.schema(features.schema().to_arrow()), before)
+        speakers = choice.choose(spec, use_case, features.schema, before)
         versions = pins.versions_of(speakers)
         chosen = pins.Pins(
             versions=versions,
-            features_version=named,
-            feature_files=_files_of(features, spec, use_case),
+            features_version=features.version,
+            feature_files=features.files,
             published=before is not None and before.published and before.versions == versions,
         )
         if chosen != before:
             pins.keep(spec, chosen)
-        return score_nights(spark, spec, use_case, features, named, speakers)
+        return score_nights(spark, spec, use_case, features, speakers)
 
 
-def open_features(spec: JobSpec, use_case: UseCase, before: pins.Pins | None) -> tuple[DeltaTable, int]:
-    """The feature table as the run's first attempt has read it, or as it is now.
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What is read.
+
+    Attributes:
+        table: The feature table, at the version that is read.
+        version: The one that the rows name: the table moves on with every later night, and while a run's nights have
+            the same files, so do its attempts name the same version.
+        files: The nights' files, by their paths in the log.
+    """
+
+    table: DeltaTable
+    version: int
+    files: tuple[str, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema(self.table.schema().to_arrow())
+
+
+def open_features(spec: JobSpec, use_case: UseCase, before: pins.Pins | None) -> Features:
+    """The features as the run's first attempt has read them, or as they are now.
 
     Args:
         spec: Names the nights.
         use_case: Names the table.
         before: What the run has chosen before.
 
-    Returns:
-        The table, and the version that the rows name: the table moves on with every later night, and while these
-        nights' files are the same, so is the version.
-
     Raises:
         SourceError: naming the nights that have no features, or when those chosen before are gone.
     """
-    name = use_case.feature_table.name
+    name, nights = use_case.feature_table.name, list(spec.nights(use_case.timezone))
     now = delta.open_table(spec.lake, name)
-    if before is None:
-        _check_there(now, spec, use_case)
-        return now, int(now.version())
-    if _files_of(now, spec, use_case) == before.feature_files:
-        return now, before.features_version
-    if _built_by_this_run(spec, name) > before.features_version:
-        _check_there(now, spec, use_case)
-        return now, int(now.version())
-    log.info("%s has other features of these nights by now; read is version %d", name, before.features_version)
-    return _as_of(spec, name, before), before.features_version
+    held = delta.held_files(now, {"ds": [night.isoformat() for night in nights]})
+    paths = tuple(sorted(file.path for file in held))
+    if before and paths == before.feature_files:
+        return Features(table=now, version=before.features_version, files=paths)
+    if before and _built_by_this_run(spec, name) <= before.features_version:
+        log.info("%s has other features of these nights by now; read is version %d", name, before.features_version)
+        return _as_of(spec, name, before)
+    there = {file.partition["ds"] for file in held}
+    if empty := [night for night in nights if night.isoformat() not in there]:
+        raise SourceError(
+            f"there are no features of {first_few(empty)}",
+            where=name,
+            how_many=len(empty),
+            fix="clear `ingest` of these nights, or check what landed",
+        )
+    return Features(table=now, version=int(now.version()), files=paths)
 
 
-def _as_of(spec: JobSpec, name: str, before: pins.Pins) -> DeltaTable:
-    """The feature table as the first attempt has read it."""
+def _as_of(spec: JobSpec, name: str, before: pins.Pins) -> Features:
+    """The features as the first attempt has read them."""
     lost = [path for path in before.feature_files if not files.exists(f"{table_uri(spec.lake, name)}/{path}")]
     try:
         if not lost:
-            return delta.open_table(spec.lake, name, before.features_version)
+            table = delta.open_table(spec.lake, name, before.features_version)
+            return Features(table=table, version=before.features_version, files=before.feature_files)
     except LakeError as error:
         log.warning("%s", error)
     raise SourceError(
@@ -107,24 +131,6 @@ def _as_of(spec: JobSpec, name: str, before: pins.Pins) -> DeltaTable:
         how_many=len(lost),
         fix="clear `build_features` of this run to make them again, or run the nights anew with the param force",
     )
-
-
-def _check_there(features: DeltaTable, spec: JobSpec, use_case: UseCase) -> None:
-    nights = list(spec.nights(use_case.timezone))
-    there = {file.partition["ds"] for file in delta.held_files(features, {"ds": list(map(str, nights))})}
-    if empty := [night for night in nights if night.isoformat() not in there]:
-        raise SourceError(
-            f"there are no features of {first_few(empty)}",
-            where=use_case.feature_table.name,
-            how_many=len(empty),
-            fix="clear `ingest` of these nights, or check what landed",
-        )
-
-
-def _files_of(features: DeltaTable, spec: JobSpec, use_case: UseCase) -> tuple[str, ...]:
-    """The nights' files in this version of the table."""
-    nights = [night.isoformat() for night in spec.nights(use_case.timezone)]
-    return tuple(sorted(file.path for file in delta.held_files(features, {"ds": nights})))
 
 
 def _built_by_this_run(spec: JobSpec, name: str) -> int:
@@ -139,8 +145,7 @@ def score_nights(
     spark: SparkSession,
     spec: JobSpec,
     use_case: UseCase,
-    features: DeltaTable,
-    features_version: int,
+    features: Features,
     speakers: Mapping[str, Speaker],
 ) -> JobResult:
     """Let ``speakers`` score the nights; the result names the unpublished files.
@@ -150,7 +155,6 @@ def score_nights(
         spec: Names the nights.
         use_case: What is predicted.
         features: What is read.
-        features_version: The version that the rows name.
         speakers: By variant; without an experiment, the champion's alone.
 
     Raises:
@@ -159,7 +163,7 @@ def score_nights(
     began = time.monotonic()
     nights = list(spec.nights(use_case.timezone))
     champion = speakers[CHAMPION]
-    shadow, no_shadow = choice.shadow(spec, use_case, pa.schema(features.schema().to_arrow()), champion)
+    shadow, no_shadow = choice.shadow(spec, use_case, features.schema, champion)
     for variant, speaker in speakers.items():
         log.info("%s: model %s version %s, sha256 %s", variant, speaker.name, speaker.version, speaker.sha256[:12])
     log.info("shadow: %s", f"version {shadow.version}" if shadow else no_shadow or "none")
@@ -168,13 +172,13 @@ def score_nights(
         lake=spec.lake,
         speakers=speakers,
         shadow=shadow,
-        features_version=features_version,
+        features_version=features.version,
         run_id=spec.run_id,
         first_night=spec.first_night,
         last_night=spec.last_night,
     )
     wanted = {"ds": [night.isoformat() for night in nights]}
-    planned = scan(features, table_uri(spec.lake, use_case.feature_table.name), wanted)
+    planned = scan(features.table, table_uri(spec.lake, use_case.feature_table.name), wanted)
     resolved = time.monotonic()
     scored = _score(spark, planned, task)
     seconds = {"resolve": resolved - began, "score": time.monotonic() - resolved}
@@ -185,7 +189,7 @@ def score_nights(
         rows_in=scored.rows_in,
         rows_out=scored.rows_out,
         rows_rejected=scored.rows_rejected,
-        inputs={use_case.feature_table.name: features_version},
+        inputs={use_case.feature_table.name: features.version},
         outputs=outputs,
         metrics={
             "rows_per_second": round(scored.rows_in / seconds["score"], 1),
@@ -193,7 +197,7 @@ def score_nights(
         },
         values={
             "parts": {variant: part.to_dict() for variant, part in scored.parts.items()},
-            "feature_files": _files_of(features, spec, use_case),
+            "feature_files": features.files,
             "shadow": shadow.to_dict() if shadow and not scored.shadow_error else None,
             "shadow_files": [file.to_dict() for file in scored.shadow_files],
             "shadow_error": scored.shadow_error or no_shadow,

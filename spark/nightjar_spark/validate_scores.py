@@ -9,8 +9,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
 
-import pyarrow as pa
-from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from nightjar.contracts.errors import ContractError
@@ -22,7 +20,7 @@ from nightjar.scoring import choice, pins
 from nightjar.scoring.audit import Audit, audit_scores
 from nightjar.scoring.task import Speaker, parts_of
 from nightjar_spark.main import main
-from nightjar_spark.score import open_features, score_nights
+from nightjar_spark.score import Features, open_features, score_nights
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +92,7 @@ def _by_others(
     """
     before = pins.pinned(spec)
     pins.drop_unpublished(spec)
-    features, named = open_features(spec, use_case, before)
+    features = open_features(spec, use_case, before)
     speakers = {variant: part.speaker for variant, part in parts_of(scored.values).items()}
     models = {speakers[variant].sha256 for variant in refused}
     if speakers[CHAMPION].sha256 in models:
@@ -103,13 +101,13 @@ def _by_others(
         if variant != CHAMPION and speaker.sha256 in models:
             why = refused[variant].what if variant in refused else f"version {speaker.version} is refused"
             speakers[variant] = choice.instead_of_challenger(variant, speakers[CHAMPION], why)
-    return score_nights(spark, spec, use_case, features, named, speakers)
+    return score_nights(spark, spec, use_case, features, speakers)
 
 
 def _stand_in(
     spec: JobSpec,
     use_case: UseCase,
-    features: DeltaTable,
+    features: Features,
     champion: Speaker,
     before: pins.Pins | None,
     models: Collection[str],
@@ -119,8 +117,7 @@ def _stand_in(
     log.warning("version %s: %s", champion.version, error.what)
     if champion.fallback_reason is None and choice.may_stand_in(spec, before):
         reason = f"version {champion.version}: {error.what}"
-        schema = pa.schema(features.schema().to_arrow())
-        found = choice.stand_in(spec.lake, use_case, schema, reason=reason, without=models)
+        found = choice.stand_in(spec.lake, use_case, features.schema, reason=reason, without=models)
         if found is not None:
             return found
     raise error

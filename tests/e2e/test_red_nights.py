@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
 import pytest
 from tests.e2e.conftest import USE_CASE, Deployment, FirstRun, processes_of
 from tests.e2e.test_nights import NIGHTLY, scores_of
+from tests.webhook import receiver
 
 from nightjar.contracts.programs import ApplicationFolder
 from nightjar.lake import delta, ledger
@@ -40,23 +39,10 @@ OTHER = Request(
 @pytest.fixture(scope="module")
 def alerts() -> Iterator[list[str]]:
     """What a webhook of a chat is told."""
-    told: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    os.environ["NIGHTJAR_ALERT_WEBHOOK"] = f"http://127.0.0.1:{server.server_address[1]}/"
-    yield told
-    del os.environ["NIGHTJAR_ALERT_WEBHOOK"]
-    server.shutdown()
+    with receiver() as (address, told):
+        os.environ["NIGHTJAR_ALERT_WEBHOOK"] = address
+        yield told
+        del os.environ["NIGHTJAR_ALERT_WEBHOOK"]
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.webhook import receiver
 
 from nightjar.contracts.settings import Settings
 from nightjar_airflow.dags import build_nightly_dag
@@ -25,37 +23,15 @@ CONTEXT: dict[str, Any] = {
 }
 
 
-class Receiver:
-    """Takes posts, after refusing the first ones."""
-
-    def __init__(self, refuse: int) -> None:
-        self.seen: list[dict[str, str]] = []
-        seen, left = self.seen, [refuse]
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                left[0] -= 1
-                self.send_response(503 if left[0] >= 0 else 200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}/hooks/s3cret"
-
-
 @pytest.fixture
-def receiver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    made = Receiver(getattr(request, "param", 0))
+def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What the webhook that is set has been told; it refuses so many posts first."""
     monkeypatch.setenv("NIGHTJAR_LAKE", "/lake")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("NIGHTJAR_ALERT_WEBHOOK", made.address)
     monkeypatch.setattr(alert, "PAUSES_SECONDS", (0.01, 0.01))
-    yield made
-    made.server.shutdown()
+    with receiver(getattr(request, "param", 0)) as (address, texts):
+        monkeypatch.setenv("NIGHTJAR_ALERT_WEBHOOK", address)
+        yield texts
 
 
 def notify(caplog: pytest.LogCaptureFixture) -> str:
@@ -64,10 +40,10 @@ def notify(caplog: pytest.LogCaptureFixture) -> str:
     return caplog.text
 
 
-@pytest.mark.parametrize("receiver", [0, 2], indirect=True)
-def test_an_alert_says_what_failed_why_and_where_to_look(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("told", [0, 2], indirect=True)
+def test_an_alert_says_what_failed_why_and_where_to_look(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
     log = notify(caplog)
-    text = receiver.seen[-1]["text"]
+    text = told[-1]
     assert text.startswith(
         "flight_delay_nightly, task confirm_champion: FALLBACK, scores are published: version 3 stood in"
     )
@@ -77,27 +53,27 @@ def test_an_alert_says_what_failed_why_and_where_to_look(receiver: Receiver, cap
     assert "s3cret" not in log
 
 
-@pytest.mark.parametrize("receiver", [9], indirect=True)
+@pytest.mark.parametrize("told", [9], indirect=True)
 def test_a_webhook_that_never_answers_is_said_without_its_address(
-    receiver: Receiver, caplog: pytest.LogCaptureFixture
+    told: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     log = notify(caplog)
-    assert len(receiver.seen) == 3
+    assert len(told) == 3
     assert "the alert went nowhere" in log
     assert "s3cret" not in log
     assert "s3cret" not in repr(Settings.from_environment())
 
 
 def test_without_a_webhook_the_log_has_it(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    told: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("NIGHTJAR_ALERT_WEBHOOK")
     assert "ALERT flight_delay_nightly" in notify(caplog)
-    assert receiver.seen == []
+    assert told == []
 
 
 def test_an_address_that_is_none_is_not_opened(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    told: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("NIGHTJAR_ALERT_WEBHOOK", "file:///etc/passwd")
     assert "is no http(s) address" in notify(caplog)

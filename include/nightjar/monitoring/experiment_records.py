@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from nightjar.contracts.experiment import CHAMPION, Experiment, FixedHorizon
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.lake import delta
-from nightjar.lake.parquet import write_files
 from nightjar.monitoring.experiments import Analysis
 
 EXPERIMENTS_TABLE = TableSchema(
@@ -81,16 +78,3 @@ def experiment_rows(
             }
         )
     return rows
-
-
-def replace_experiments(
-    lake: str, rows: Sequence[Mapping[str, Any]], night: date, *, use_case: str, run_id: str
-) -> int:
-    """Make ``rows`` the use case's part of ``night``, in one commit; return the version made."""
-    import pyarrow as pa
-
-    schema = delta.arrow_schema(EXPERIMENTS_TABLE)
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema)
-    uri = delta.table_uri(lake, EXPERIMENTS_TABLE.name)
-    written = write_files(iter(table.to_batches()), uri, schema, EXPERIMENTS_TABLE.partition_by)
-    return delta.commit(lake, EXPERIMENTS_TABLE, written, [night], run_id=run_id, within={"use_case": [use_case]})

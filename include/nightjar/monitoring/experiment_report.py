@@ -14,6 +14,7 @@ from nightjar.contracts.experiment import CHAMPION, Experiment, FixedHorizon
 from nightjar.contracts.training import Cost
 from nightjar.monitoring import pages
 from nightjar.monitoring.experiments import MAX_MISMATCH_P, MIN_UNITS, Analysis, Comparison
+from nightjar.monitoring.plots import text
 from nightjar.monitoring.words import number
 
 WORDS = {
@@ -124,10 +125,10 @@ def path_plot(one: Comparison) -> Markup:
     """The interval after each night, and the line of no difference; its content in words for a screen reader."""
     path = one.path
     top, floor, left, right = 12.0, 150.0, 8.0, 300.0
-    low, high = min(0.0, *(i.low for i in path)), max(0.0, *(i.high for i in path))
-    # The first intervals are as wide as little data makes them: the scale is that of the later half.
+    # The first intervals are as wide as little data makes them: the scale is at most twice that of the later half.
     later = path[len(path) // 2 :]
-    low, high = max(low, 2 * min(0.0, *(i.low for i in later))), min(high, 2 * max(0.0, *(i.high for i in later)))
+    low = max(min(0.0, *(i.low for i in path)), 2 * min(0.0, *(i.low for i in later)))
+    high = min(max(0.0, *(i.high for i in path)), 2 * max(0.0, *(i.high for i in later)))
     scale = (floor - top) / (high - low or 1.0)
     step = (right - left) / len(path)
 
@@ -154,16 +155,10 @@ def path_plot(one: Comparison) -> Markup:
                 step * 0.8,
             )
         )
-    for value in (low, 0.0, high):
-        parts.append(
-            Markup('<text class="side" x="{:.1f}" y="{:.1f}">{}</text>').format(right + 6, y(value) + 4, number(value))
-        )
+    parts += [text(right + 6, y(value) + 4, number(value), "side") for value in (low, 0.0, high)]
     for place in sorted({0, len(path) - 1}):
-        parts.append(
-            Markup('<text class="tick" x="{:.1f}" y="{:.1f}">{}</text>').format(
-                min(max(left + (place + 0.5) * step, 34), right - 30), floor + 18, path[place].night
-            )
-        )
+        x = min(max(left + (place + 0.5) * step, 34), right - 30)
+        parts.append(text(x, floor + 18, str(path[place].night), "tick"))
     last = path[-1]
     label = (
         f"{one.variant} less {CHAMPION} after {len(path)} looks: last {number(last.difference)}, "

@@ -86,8 +86,8 @@ def _columns(column: ColumnDrift, drawn: Sequence[Bar]) -> tuple[Markup, int]:
     peak = max(drawn, key=lambda b: (b.moved, max(b.then, b.now)))
     at = ticks[drawn.index(peak)][0]
     y = floor - (floor - top) * max(peak.then, peak.now) / highest - 4
-    parts.append(_text(min(max(at, 16), 344), y, share(peak.now), "value"))
-    parts += [_text(x, floor + 15, name, "tick") for x, name in _axis_ticks(drawn, width, gap)]
+    parts.append(text(min(max(at, 16), 344), y, share(peak.now), "value"))
+    parts += [text(x, floor + 15, name, "tick") for x, name in _axis_ticks(drawn, width, gap)]
     return Markup("").join(parts), 154
 
 
@@ -142,7 +142,7 @@ def _rows(drawn: Sequence[Bar]) -> tuple[Markup, int]:
     parts = []
     for i, bar in enumerate(drawn):
         y = 4 + i * step
-        parts.append(_text(left - 8, y + 11.5, _short(bar.name), "name"))
+        parts.append(text(left - 8, y + 11.5, _short(bar.name), "name"))
         parts.append(
             Markup('<rect class="{}" x="{}" y="{:.1f}" width="{:.1f}" height="15" rx="1.5"/>').format(
                 "then gone" if bar.moved and bar.now < bar.then else "then", left, y, bar.then * scale
@@ -153,7 +153,7 @@ def _rows(drawn: Sequence[Bar]) -> tuple[Markup, int]:
                 "now moved" if bar.moved else "now", left, y + 4.5, bar.now * scale
             )
         )
-        parts.append(_text(left + max(bar.then, bar.now) * scale + 6, y + 11.5, share(bar.now), "side"))
+        parts.append(text(left + max(bar.then, bar.now) * scale + 6, y + 11.5, share(bar.now), "side"))
     return Markup("").join(parts), int(8 + len(drawn) * step)
 
 
@@ -205,8 +205,9 @@ def history_plot(history: Sequence[PastNight], share_now: float, threshold: floa
     )
 
 
-def _text(x: float, y: float, text: str, kind: str) -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, text)
+def text(x: float, y: float, content: str, kind: str) -> Markup:
+    """Words at a place of a plot; ``kind`` is their class."""
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, content)
 
 
 def _short(name: str, limit: int = 14) -> str:

@@ -94,20 +94,26 @@ def drift_rows(
     ]
 
 
-def replace_drift(
-    lake: str, rows: Sequence[Mapping[str, Any]], nights: Iterable[date], *, use_case: str, run_id: str
+def replace_rows(
+    lake: str,
+    schema: TableSchema,
+    rows: Sequence[Mapping[str, Any]],
+    nights: Iterable[date],
+    *,
+    use_case: str,
+    run_id: str,
 ) -> int:
-    """Make ``rows`` the use case's part of ``nights``, in one commit; return the version made.
+    """Make ``rows`` the use case's part of ``nights`` of a monitoring table, in one commit; return the version made.
 
     A few dozen rows a night: they are written from here, without a Spark job.
     """
     import pyarrow as pa
 
-    schema = delta.arrow_schema(DRIFT_TABLE)
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema)
-    uri = delta.table_uri(lake, DRIFT_TABLE.name)
-    written = write_files(iter(table.to_batches()), uri, schema, DRIFT_TABLE.partition_by)
-    return delta.commit(lake, DRIFT_TABLE, written, nights, run_id=run_id, within={"use_case": [use_case]})
+    target = delta.arrow_schema(schema)
+    table = pa.Table.from_pylist([dict(row) for row in rows], target)
+    uri = delta.table_uri(lake, schema.name)
+    written = write_files(iter(table.to_batches()), uri, target, schema.partition_by)
+    return delta.commit(lake, schema, written, nights, run_id=run_id, within={"use_case": [use_case]})
 
 
 def past_nights(lake: str, use_case: str, nights: Sequence[date]) -> list[PastNight]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -86,8 +87,7 @@ class Part:
         return self.rows_in - self.rows_out
 
     def to_dict(self) -> dict[str, Any]:
-        files = [file.to_dict() for file in self.files]
-        return {"speaker": self.speaker.to_dict(), "files": files, "rows_in": self.rows_in}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Part:
@@ -135,15 +135,19 @@ class Scored:
     def together(cls, units: Sequence[Scored]) -> Scored:
         """What all ``units`` have left; a shadow that failed in one has no files at all."""
         errors = [unit.shadow_error for unit in units if unit.shadow_error]
-        parts: dict[str, Part] = {}
+        of_variant: defaultdict[str, list[Part]] = defaultdict(list)
         for unit in units:
             for variant, part in unit.parts.items():
-                so_far = parts.get(variant, Part(speaker=part.speaker))
-                parts[variant] = Part(
-                    speaker=part.speaker, files=so_far.files + part.files, rows_in=so_far.rows_in + part.rows_in
-                )
+                of_variant[variant].append(part)
         return cls(
-            parts=parts,
+            parts={
+                variant: Part(
+                    speaker=parts[0].speaker,
+                    files=tuple(file for part in parts for file in part.files),
+                    rows_in=sum(part.rows_in for part in parts),
+                )
+                for variant, parts in of_variant.items()
+            },
             shadow_files=() if errors else tuple(file for unit in units for file in unit.shadow_files),
             quarantined=tuple(file for unit in units for file in unit.quarantined),
             shadow_error=errors[0] if errors else "",

@@ -38,6 +38,7 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     """
     use_case = load_use_case(task.use_case)
     columns = list(dict.fromkeys(("ds", *use_case.feature_table.column_names)))
+    models = {variant: load_model(speaker.folder, speaker.sha256) for variant, speaker in task.speakers.items()}
     rows_in = dict.fromkeys(task.speakers, 0)
     with ExitStack() as stack:
         stack.enter_context(files.explained(task.lake))
@@ -49,9 +50,8 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
                 continue
             for variant, rows, split in _by_variant(batch, use_case, task):
                 rows_in[variant] += rows.num_rows
-                speaker = task.speakers[variant]
-                model = load_model(speaker.folder, speaker.sha256)
-                said = answer(rows, model, speaker, use_case, task, variant=variant if split else None)
+                of_variant = variant if split else None
+                said = answer(rows, models[variant], task.speakers[variant], use_case, task, variant=of_variant)
                 if said.scores.num_rows:
                     scores[variant].write(said.scores)
                 if said.rejected is not None:
@@ -125,7 +125,7 @@ class _Shadow:
             self._writer.discard()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)  # an experiment may have several variants, and a shadow
 def load_model(folder: str, sha256: str) -> TabularModel:
     """Load a model once a worker process, from a copy on its machine, checked against its registered checksum."""
     copy = local_copy(folder, sha256)

@@ -4,14 +4,14 @@ from datetime import date
 from typing import Any
 
 from nightjar.lake import delta
-from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_drift
+from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_rows
 
 NIGHT = date(2013, 4, 1)
 
 
 def write(lake: str, compared: Any, use_case: str, night: date = NIGHT, moved: int = 0) -> list[dict[str, Any]]:
     rows = drift_rows(compared.night(moved=moved), night=night, use_case=use_case, model_version="3", run_id="r1")
-    replace_drift(lake, rows, [night], use_case=use_case, run_id="r1")
+    replace_rows(lake, DRIFT_TABLE, rows, [night], use_case=use_case, run_id="r1")
     return rows
 
 
