@@ -10,6 +10,7 @@ from typing import Literal
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.experiment import EXPERIMENT_COLUMNS
+from nightjar.contracts.monitoring import Drift, Performance, Retraining
 from nightjar.contracts.names import check_identifier
 from nightjar.contracts.rules import Rule
 from nightjar.contracts.scoring import FALLBACK_REASON, Scoring
@@ -97,21 +98,6 @@ class Gate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drift:
-    """When a column counts as drifted: its effect (PSI) *and* its test must both say so.
-
-    Attributes:
-        max_psi: Population stability index above which the effect is large.
-        max_q: False discovery rate (Benjamini-Hochberg over the columns) below which the test is significant.
-        max_drifted_share: The night's verdict is ``drift`` when a larger share of the watched columns drifted.
-    """
-
-    max_psi: float = 0.25
-    max_q: float = 0.01
-    max_drifted_share: float = 0.3
-
-
-@dataclass(frozen=True, kw_only=True)
 class ScoreAudit:
     """What a night's scores must keep before they are published.
 
@@ -152,6 +138,8 @@ class UseCase:
         gate: What a version must reach.
         cost: What errors cost; None when nothing is decided by a threshold.
         drift: When a night has drifted.
+        performance: When a night is judged against the truth, and where.
+        retraining: When monitoring asks for a training; None for never.
         audit: What scores must keep.
         scoring: What else scoring does, and what it falls back to.
         replay: True when a recorded history stands in for a source system: module ``landing`` of the folder then
@@ -181,6 +169,8 @@ class UseCase:
     gate: Gate
     cost: Cost | None = None
     drift: Drift = Drift()
+    performance: Performance = Performance()
+    retraining: Retraining | None = None
     audit: ScoreAudit = ScoreAudit()
     scoring: Scoring = field(default_factory=Scoring)
     replay: bool = False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nightjar.contracts.errors import GateError
-from nightjar.contracts.use_case import Drift
+from nightjar.contracts.monitoring import Drift
 from nightjar.monitoring.measures import benjamini_hochberg, bin_counts, expected_psi, psi, two_sample_test
 from nightjar.monitoring.profile import ColumnProfile, NightVariation, Profile
 

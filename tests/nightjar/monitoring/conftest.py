@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
-from nightjar.contracts.use_case import Drift
+from nightjar.contracts.monitoring import Drift
 from nightjar.monitoring.drift import NightDrift, compare
 from nightjar.monitoring.profile import Profile, ProfiledColumn
 from nightjar.monitoring.records import PastNight

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nightjar.contracts.errors import GateError
-from nightjar.contracts.use_case import Drift
+from nightjar.contracts.monitoring import Drift
 from nightjar.monitoring.drift import compare
 from nightjar.monitoring.measures import bin_counts
 from nightjar.monitoring.profile import NightVariation, Profile, ProfiledColumn

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nightjar.contracts.use_case import Drift
+from nightjar.contracts.monitoring import Drift
 from nightjar.monitoring.drift import compare
 from nightjar.monitoring.plots import MAX_BARS, bars, history_plot, plot, tally
 from nightjar.monitoring.profile import ProfiledColumn

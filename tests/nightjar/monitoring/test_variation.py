@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nightjar.contracts.use_case import Drift
+from nightjar.contracts.monitoring import Drift
 from nightjar.monitoring.drift import compare
 from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.summarize import profile_arrays
