@@ -168,8 +168,8 @@ class UseCase:
     training: Training
     gate: Gate
     cost: Cost | None = None
-    drift: Drift = Drift()
-    performance: Performance = Performance()
+    drift: Drift = field(default_factory=Drift)
+    performance: Performance = field(default_factory=Performance)
     retraining: Retraining | None = None
     audit: ScoreAudit = ScoreAudit()
     scoring: Scoring = field(default_factory=Scoring)
