@@ -1,0 +1,226 @@
+"""What a night's scores and labels come down to: small, exact, and added up in any order.
+
+All metrics of a night, a slice or a week are computed from a :class:`Summary`, never from rows: a task of Spark makes
+one of the rows that it holds, the driver adds them up, and a week is its nights added up. It holds two things.
+
+- Rows by bin of the prediction and label. :data:`BINS` bins of equal width in log-odds: fine where predictions are
+  rare (0.05 % of the probability) and in the middle (1e-4). Rows of one bin count as tied, which moves the AUC by at
+  most half the share of (positive, negative) pairs that lie in one bin; ``performance.tie_error`` says how much that
+  is. Sorting every row of every slice would cost a shuffle for each, and could not be added up.
+- Sums for whatever is a mean of rows (log loss, Brier score, cost, and what the scores alone lead to expect of them),
+  with those of squares for their intervals. They are whole numbers of 2^-32, so that they come out the same to the bit
+  in whatever order Spark adds rows; a row's rounding is at most 1.2e-10.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BINS = 1 << 16
+"""Bins of the prediction, of equal width in log-odds from -:data:`REACH` to :data:`REACH`; what lies beyond is in the
+outermost ones."""
+REACH = 16.0
+SCALE = 1 << 32
+"""One, in the fixed-point sums."""
+_EPSILON = 2.220446049250313e-16  # keeps log(0) out; as in nightjar.evaluation.metrics
+
+NEGATIVE, POSITIVE, UNLABELLED = 0, 1, 2
+COUNTS = ("rows", "landed", "alarm_0", "alarm_1", "silent_0", "silent_1", "alarms", "silents")
+"""Whole numbers: rows scored, rows whose label row has landed (without a label too), labelled rows with and without an
+announcement by label, and all rows with and without one."""
+SUMS = (
+    *(f"{name}_{label}" for label in (0, 1) for name in ("loss", "loss_squares", "error", "error_squares")),
+    *("prediction", "entropy", "entropy_spread", "brier", "brier_spread"),
+    *(f"{decided}_{name}" for decided in ("alarm", "silent") for name in ("prediction", "spread")),
+)
+"""Fixed-point sums. By label: log loss (nats) and squared error of the rows, and their squares. Over all scored rows,
+what a calibrated p leads to expect: p; the log loss -p ln p - q ln q, with its variance p q ln(p/q)^2; the Brier score
+p q, with its variance p q (1 - 2p)^2; and of rows with and without an announcement p and p q."""
+TERMS = (*COUNTS, *SUMS)
+
+
+def bin_of(predictions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bin of each prediction, from 0 by rising prediction."""
+    places = (_logit(predictions) + REACH) * (BINS / (2 * REACH))
+    bins: NDArray[np.int64] = np.clip(places, 0, BINS - 1).astype(np.int64)
+    return bins
+
+
+def probability_of(bins: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The prediction in the middle of each bin."""
+    middles = (bins + 0.5) * (2 * REACH / BINS) - REACH
+    probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-middles))
+    return probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Rows of a night, a slice or a week.
+
+    Attributes:
+        bins: The bins that hold a row, rising.
+        counts: Rows of each: negatives, positives and rows without a label (3 x bins).
+        sums: Name in :data:`TERMS` to its sum.
+    """
+
+    bins: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64), repr=False)
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.empty((3, 0), np.int64), repr=False)
+    sums: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(TERMS, 0))
+
+    @property
+    def rows(self) -> int:
+        """Scored rows."""
+        return self.sums["rows"]
+
+    @property
+    def landed(self) -> int:
+        """Rows whose outcome has landed, with a label or (cancelled, diverted) without."""
+        return self.sums["landed"]
+
+    @property
+    def negatives(self) -> int:
+        return int(self.counts[NEGATIVE].sum())
+
+    @property
+    def positives(self) -> int:
+        return int(self.counts[POSITIVE].sum())
+
+    @property
+    def labelled(self) -> int:
+        """Rows with a label."""
+        return self.negatives + self.positives
+
+    @property
+    def landed_share(self) -> float:
+        """Share of the scored rows whose outcome has landed; 0 without rows."""
+        return self.landed / self.rows if self.rows else 0.0
+
+    def sum(self, name: str) -> float:
+        """A sum as a number: of :data:`SUMS` in its unit, of :data:`COUNTS` as counted."""
+        return self.sums[name] / (1 if name in COUNTS else SCALE)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Summary):
+            return NotImplemented
+        same = np.array_equal(self.bins, other.bins) and np.array_equal(self.counts, other.counts)
+        return same and dict(self.sums) == dict(other.sums)
+
+    def to_json(self) -> str:
+        """Compact, with the bins as steps from one to the next."""
+        steps = np.diff(self.bins, prepend=0)
+        document = {"bins": steps.tolist(), "counts": self.counts.tolist(), "sums": dict(self.sums)}
+        return json.dumps(document, separators=(",", ":"), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Summary:
+        """Read what :meth:`to_json` wrote."""
+        document = json.loads(text)
+        bins = np.cumsum(np.array(document["bins"], np.int64))
+        return cls(bins=bins, counts=np.array(document["counts"], np.int64).reshape(3, -1), sums=document["sums"])
+
+
+def merge(summaries: Sequence[Summary]) -> Summary:
+    """All rows together; of none, the empty summary. The order does not matter, to the bit."""
+    if not summaries:
+        return Summary()
+    bins, place = np.unique(np.concatenate([one.bins for one in summaries]), return_inverse=True)
+    counts = np.zeros((3, len(bins)), np.int64)
+    for total, added in zip(counts, np.concatenate([one.counts for one in summaries], axis=1), strict=True):
+        np.add.at(total, place, added)
+    return Summary(bins=bins, counts=counts, sums={t: sum(one.sums[t] for one in summaries) for t in TERMS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Scored rows, as arrays of one length.
+
+    Attributes:
+        predictions: In [0, 1].
+        labels: 0, 1, or NaN where there is none.
+        landed: Whether the row's outcome has landed.
+        decisions: 1 announced, 0 not, NaN where the model decides nothing.
+    """
+
+    predictions: NDArray[np.float64]
+    labels: NDArray[np.float64]
+    landed: NDArray[np.bool_]
+    decisions: NDArray[np.float64]
+
+
+def summarize(rows: Rows) -> Summary:
+    """The summary of all rows."""
+    return summarize_groups(rows, np.zeros(len(rows.predictions), np.int64)).get(0, Summary())
+
+
+def summarize_groups(rows: Rows, groups: NDArray[np.int64]) -> dict[int, Summary]:
+    """A summary for each group of rows, one pass over them whatever the number of groups.
+
+    Args:
+        rows: At most a few hundred thousand, as the sums of one call are of 64 bits.
+        groups: A whole number from 0 for each row.
+    """
+    if not len(groups):
+        return {}
+    present, codes = np.unique(groups, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(present)))
+    sums = np.add.reduceat(_terms(rows)[order], starts, axis=0)
+    histograms = _histograms(rows, codes, len(present))
+    return {
+        int(group): Summary(
+            bins=histograms[i][0],
+            counts=histograms[i][1],
+            sums=dict(zip(TERMS, map(int, sums[i]), strict=True)),
+        )
+        for i, group in enumerate(present)
+    }
+
+
+def _histograms(rows: Rows, codes: NDArray[np.int64], groups: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Bins that hold a row, and rows by label in each, for each group."""
+    kind = np.where(np.isnan(rows.labels), UNLABELLED, rows.labels).astype(np.int64)
+    places, inverse = np.unique(codes * BINS + bin_of(rows.predictions), return_inverse=True)
+    counts = np.bincount(inverse * 3 + kind, minlength=3 * len(places)).reshape(-1, 3).T
+    bounds = np.searchsorted(places, np.arange(groups + 1) * BINS)
+    return [
+        (places[low:high] - group * BINS, np.ascontiguousarray(counts[:, low:high]))
+        for group, (low, high) in enumerate(pairwise(bounds))
+    ]
+
+
+def _terms(rows: Rows) -> NDArray[np.int64]:
+    """Each row's addition to each of :data:`TERMS` (rows x terms)."""
+    p = np.clip(rows.predictions, _EPSILON, 1 - _EPSILON)
+    q, plain = 1 - p, rows.predictions
+    log_p, log_q = np.log(p), np.log1p(-p)
+    announced, silent = rows.decisions == 1, rows.decisions == 0
+    truth = (rows.labels == 0, rows.labels == 1)
+    whole = [
+        np.ones(len(p), bool), rows.landed, announced & truth[0], announced & truth[1],
+        silent & truth[0], silent & truth[1], announced, silent,
+    ]  # fmt: skip
+    real = []
+    for label, has, log in ((0, truth[0], log_q), (1, truth[1], log_p)):
+        loss, error = np.where(has, -log, 0.0), np.where(has, (plain - label) ** 2, 0.0)
+        real += [loss, loss**2, error, error**2]
+    spread = p * q
+    real += [plain, -p * log_p - q * log_q, spread * (log_p - log_q) ** 2, spread, spread * (1 - 2 * p) ** 2]
+    for decided in (announced, silent):
+        real += [np.where(decided, plain, 0.0), np.where(decided, spread, 0.0)]
+    fixed = np.rint(np.stack(real, axis=1) * SCALE).astype(np.int64)
+    return np.concatenate([np.stack(whole, axis=1).astype(np.int64), fixed], axis=1)
+
+
+def _logit(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    clipped = np.clip(predictions, _EPSILON, 1 - _EPSILON)
+    logits: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
+    return logits

@@ -1,0 +1,226 @@
+"""Join scores with the labels that came later, and count them: one job for all nights and slices.
+
+Each task counts its Arrow batches with numpy and hands small summaries to the driver, which adds them up
+(:mod:`nightjar.monitoring.performance_summary`); no row is collected.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+from nightjar.contracts.experiment import CHAMPION
+from nightjar.contracts.use_case import UseCase
+from nightjar.monitoring.performance_records import ALL, Place
+from nightjar.monitoring.performance_summary import Rows, Summary, merge, summarize_groups
+from nightjar.monitoring.words import MISSING
+from nightjar_spark.io import read_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pyspark.sql import DataFrame, SparkSession
+
+HISTORY_NIGHTS = 28
+"""The constant prediction is the label rate of so many nights, whole weeks, as known when a night was scored."""
+_ROWS_AT_ONCE = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What one night's scores have come to.
+
+    Attributes:
+        summaries: By slice and value.
+        versions: Model versions that scored them.
+    """
+
+    summaries: Mapping[Place, Summary]
+    versions: tuple[str, ...]
+
+
+def count_nights(
+    spark: SparkSession,
+    lake: str,
+    use_case: UseCase,
+    inputs: Mapping[str, int],
+    *,
+    judged: Mapping[date, date],
+    fresh: Sequence[date],
+) -> dict[date, Counted]:
+    """The summaries of nights' scores; nights without published scores are left out.
+
+    Of a night that an experiment splits, the champion's scores are looked at.
+
+    Args:
+        spark: Does the work.
+        lake: The lake's root.
+        use_case: Says the key and the slices.
+        inputs: Table name to the version that is read.
+        judged: Scored night to the one whose run judges it: labels that landed in between are looked at.
+        fresh: Nights whose scores are looked at without labels.
+    """
+    without = [night for night in fresh if night not in judged]
+    versions = defaultdict(list)
+    scored_by = _published(spark, lake, use_case, inputs, [*judged, *without]).groupBy("ds", "model_version").count()
+    for row in scored_by.orderBy("ds", "model_version").collect():
+        versions[row["ds"]].append(row["model_version"])
+    rows = _scores(spark, lake, use_case, inputs, without).withColumns(
+        {"label": F.lit(None).cast("double"), "landed": F.lit(False)}
+    )
+    if judged:
+        labels = _labels(spark, lake, use_case, inputs, judged)
+        scores = _scores(spark, lake, use_case, inputs, judged)
+        rows = rows.unionByName(scores.join(labels, on=["ds", *use_case.key], how="left"))
+    summaries = _count(rows, use_case.performance.slices)
+    return {night: Counted(summaries=summaries[night], versions=tuple(versions[night])) for night in sorted(summaries)}
+
+
+def _published(
+    spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
+) -> DataFrame:
+    """The champion's rows of the scores."""
+    table = use_case.score_table.name
+    frame = read_table(spark, lake, table, nights=sorted(nights), version=inputs[table])
+    return frame.where(F.coalesce("variant", F.lit(CHAMPION)) == CHAMPION) if use_case.scoring.experiment else frame
+
+
+def _scores(
+    spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
+) -> DataFrame:
+    """Night, key, prediction, decision and slices of the champion's scores."""
+    wanted = sorted(nights)
+    frame = _published(spark, lake, use_case, inputs, wanted)
+    slices = use_case.performance.slices
+    if apart := [name for name in slices if name not in use_case.score_table.column_names]:
+        features = use_case.feature_table.name
+        seen = read_table(spark, lake, features, nights=wanted, version=inputs[features])
+        frame = frame.join(seen.select("ds", *use_case.key, *apart), on=["ds", *use_case.key], how="left")
+    decision = F.col("decision").cast("double") if use_case.cost else F.lit(None).cast("double")
+    named = (F.coalesce(F.col(name).cast("string"), F.lit(MISSING)) for name in slices)
+    return frame.select(
+        *dict.fromkeys(["ds", *use_case.key]),
+        "prediction",
+        decision.alias("decision"),
+        *(value.alias(f"s{i}") for i, value in enumerate(named)),
+    )
+
+
+def _labels(
+    spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], judged: Mapping[date, date]
+) -> DataFrame:
+    """Scored night, key and label: of each key the first outcome that landed after the night, by its judgement."""
+    table = use_case.label_table.name
+    serves = {
+        scored: [scored + timedelta(days=i + 1) for i in range((on - scored).days)] for scored, on in judged.items()
+    }
+    landed = sorted({night for nights in serves.values() for night in nights})
+    pairs = [(scored, night) for scored, nights in serves.items() for night in nights]
+    scored_by = F.broadcast(spark.createDataFrame(pairs, "scored date, ds date"))
+    rows = read_table(spark, lake, table, nights=landed, version=inputs[table]).join(scored_by, on="ds")
+    first = F.min_by(F.struct("label"), "ds").alias("first")
+    return (
+        rows.groupBy("scored", *use_case.key)
+        .agg(first)
+        .select(
+            F.col("scored").alias("ds"), *use_case.key, F.col("first.label").alias("label"), F.lit(True).alias("landed")
+        )
+    )
+
+
+def _count(joined: DataFrame, slices: Sequence[str]) -> dict[date, dict[Place, Summary]]:
+    columns = ["prediction", "label", "landed", "decision", *(f"s{i}" for i in range(len(slices)))]
+    selected = joined.select(F.col("ds").cast("string").alias("night"), *columns)
+    schema = "night string, slice string, slice_value string, summary string"
+    parts: defaultdict[tuple[date, Place], list[Summary]] = defaultdict(list)
+    for row in selected.mapInArrow(_counter(tuple(slices)), schema).collect():
+        parts[date.fromisoformat(row["night"]), (row["slice"], row["slice_value"])].append(
+            Summary.from_json(row["summary"])
+        )
+    found: dict[date, dict[Place, Summary]] = {}
+    for (night, place), summaries in sorted(parts.items()):
+        found.setdefault(night, {})[place] = merge(summaries)
+    return found
+
+
+def _counter(slices: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The function that a Spark task runs over its Arrow batches: one row per night, slice and value out."""
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        parts: defaultdict[tuple[str, str, str], list[Summary]] = defaultdict(list)
+        for table in _gathered(batches):
+            for place, summary in _count_table(table, slices).items():
+                parts[place] = [merge([*parts[place], summary])]
+        rows = [(*place, one.to_json()) for place, (one,) in parts.items()]
+        columns = zip(*rows, strict=True) if rows else ((), (), (), ())
+        names = ["night", "slice", "slice_value", "summary"]
+        yield pa.record_batch([pa.array(column, pa.string()) for column in columns], names)
+
+    return count
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches put together up to :data:`_ROWS_AT_ONCE`: counting many slices costs by the call."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= _ROWS_AT_ONCE:
+            yield pa.Table.from_batches(held)
+            held = []
+    if any(one.num_rows for one in held):
+        yield pa.Table.from_batches(held)
+
+
+def _count_table(table: pa.Table, slices: tuple[str, ...]) -> dict[tuple[str, str, str], Summary]:
+    nights, night_codes = _encoded(table["night"])
+    rows = Rows(
+        predictions=table["prediction"].to_numpy(),
+        labels=table["label"].cast(pa.float64()).to_numpy(),
+        landed=table["landed"].fill_null(False).to_numpy(),
+        decisions=table["decision"].to_numpy(),
+    )
+    found = {(nights[code], *ALL): summary for code, summary in summarize_groups(rows, night_codes).items()}
+    for i, name in enumerate(slices):
+        values, codes = _encoded(table[f"s{i}"])
+        for code, summary in summarize_groups(rows, night_codes * len(values) + codes).items():
+            found[nights[code // len(values)], name, values[code % len(values)]] = summary
+    return found
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+    """The column's values, and each row's place among them."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+
+
+def naive_rates(
+    spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Sequence[date]
+) -> dict[date, float]:
+    """The share of positives among the labels known at each night's prediction moment, of the nights up to it.
+
+    A label is known on the first night that has landed it and whose prediction moment does not lie before ``known_at``.
+    Nights without a known label are left out.
+    """
+    table = use_case.label_table.name
+    first = min(nights) - timedelta(days=HISTORY_NIGHTS - 1)
+    wanted = [first + timedelta(days=i) for i in range((max(nights) - first).days + 1)]
+    local_day = F.to_date(F.from_utc_timestamp("known_at", use_case.timezone))
+    counted = (
+        read_table(spark, lake, table, nights=wanted, version=inputs[table])
+        .where(F.col("label").isNotNull())
+        .groupBy(F.greatest("ds", local_day).alias("known_on"))
+        .agg(F.count("*").alias("rows"), F.sum((F.col("label") == 1).cast("long")).alias("positives"))
+        .collect()
+    )
+    rates = {}
+    for night in nights:
+        known = [row for row in counted if night - timedelta(days=HISTORY_NIGHTS) < row["known_on"] <= night]
+        if rows := sum(row["rows"] for row in known):
+            rates[night] = sum(row["positives"] for row in known) / rows
+    return rates
