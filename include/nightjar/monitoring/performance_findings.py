@@ -39,7 +39,7 @@ def findings_of(rows: Sequence[Mapping[str, Any]], use_case: UseCase, *, night: 
                 kind="performance",
                 subject=f"{use_case.name} {metric} {subject}",
                 night=night,
-                what=f"{what} on the scores of night {by_metric[metric]['ds']}",
+                what=f"scores of {by_metric[metric]['ds']}: {what}",
                 severity=severity,
                 badness=badness,
                 link=link,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from nightjar.contracts.use_case import UseCase
 from nightjar.monitoring.performance_calibration import groups
 from nightjar.monitoring.performance_findings import findings_of
-from nightjar.monitoring.performance_records import ALL, Place, ScoredNight, performance_rows
+from nightjar.monitoring.performance_records import ALL, Place, ScoredNight, estimates, performance_rows
 from nightjar.monitoring.performance_report import PerformanceReport, Point, Row, State, as_of, by_metric
 from nightjar.monitoring.performance_summary import POSITIVE, UNLABELLED, Summary, merge, probability_of
 
@@ -130,6 +130,7 @@ class Pages:
             naive=first["baseline"] if first else None,
             holdout=of_holdout if len(versions) == 1 else {},
         )
+        pooled = replace(pooled, kept=estimates(pooled, self.use_case))
         return performance_rows(pooled, self.use_case, run_id=self.shared["run_id"])
 
 

@@ -121,7 +121,11 @@ def _upright(
     values += [line for line in lines if line is not None]
     values += [row["baseline"] for _, row in drawn if metric != "auc" and row["baseline"] is not None]
     ends = [v for _, row in drawn for v in _ends(row) if v is not None and math.isfinite(v)]
-    room = max(max(values) - min(values), 0.02 * max(abs(v) for v in values), 1e-9)
+    widths = sorted(
+        high - low for low, high in map(_ends, (row for _, row in drawn)) if low is not None and high is not None
+    )
+    usual = widths[len(widths) // 2] if widths and math.isfinite(widths[len(widths) // 2]) else 0.0
+    room = max(max(values) - min(values), usual, 1e-9)
     low = max(min([*ends, *values]), min(values) - room)
     high = min(max([*ends, *values]), max(values) + room)
     marks = ticks(low - (high - low) * 0.04, high + (high - low) * 0.04)
@@ -129,7 +133,7 @@ def _upright(
     top, foot = 8.0, 156.0
 
     def scale(value: float) -> float:
-        return min(foot, max(top, foot - (value - low) / ((high - low) or 1.0) * (foot - top)))
+        return float(min(foot, max(top, foot - (value - low) / ((high - low) or 1.0) * (foot - top))))
 
     return scale, marks
 

@@ -167,6 +167,7 @@ def _environment() -> Environment:
             "day": performance_words.day,
             "verdict": performance_words.verdict,
             "headline": performance_words.headline,
+            "wrong": performance_words.wrong,
             "changes": performance_words.changes,
             "since": performance_words.since,
             "where": performance_words.where,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nightjar.monitoring.words import count, number, share
 
 if TYPE_CHECKING:
+    from nightjar.monitoring.findings import Finding
     from nightjar.monitoring.performance_calibration import Group
     from nightjar.monitoring.performance_report import PerformanceReport, Point
 
@@ -112,6 +113,12 @@ def _against(row: Row) -> str:
     return "above" if row["low"] > row["holdout"] else "a little below"
 
 
+def wrong(finding: Finding) -> str:
+    """What a finding says, without the night, which the page has said already."""
+    what = finding.what.partition(": ")[2]
+    return f"{what[0].upper()}{what[1:]}."
+
+
 def changes(report: PerformanceReport) -> list[str]:
     """What is unlike training, unlike a constant, and unlike what the scores led to expect; the weightiest first."""
     rows, unit = report.figures, report.cost.unit if report.cost else ""
@@ -150,7 +157,7 @@ def _beside_constant(rows: Mapping[str, Row], unit: str) -> str:
             doubt = ", which may be chance" if unsure else ""
             parts.append(
                 f"{NAMES[metric].lower()} {figure(metric, row['value'], unit)} is {share(abs(less))} {side} "
-                f"a constant's {figure(metric, row['baseline'], unit)}{doubt}"
+                f"a constant\u2019s {figure(metric, row['baseline'], unit)}{doubt}"
             )
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
@@ -185,6 +192,8 @@ def _before(report: PerformanceReport) -> str:
         return ""
     lower = sum(one["value"] < row["value"] for one in values)
     what = "weeks" if report.weekly else "nights"
+    if lower in (0, len(values)):
+        return f"Its AUC is {'above' if lower else 'below'} that of all {len(values)} {what} before."
     return f"Its AUC is above that of {lower} of the {len(values)} {what} before."
 
 
@@ -205,10 +214,9 @@ def since(report: PerformanceReport) -> str:
     below = [row["high"] < limit for row in rows]
     what = "week" if report.weekly else "night"
     if not below[-1]:
-        times = sum(below)
-        named = "the floor" if limit == report.floor else "the holdout’s AUC"
-        some = f"{times} of {len(rows)} {what}s" if times else f"none of {len(rows)} {what}s"
-        return f"{some} below {named} by the whole interval; this one is not."
+        named = f"{'the floor' if limit == report.floor else 'the holdout’s AUC'} of {figure('auc', limit)}"
+        counted = f"{sum(below) or 'none'} of the {len(rows)} judged {what}s shown"
+        return f"With the whole interval below {named}: {counted}, and not the last."
     first = len(below) - 1
     while first and below[first - 1]:
         first -= 1
