@@ -13,7 +13,9 @@ SPARK_PROGRAMS = (
     "validate_scores",
     "publish_scores",
     "confirm_champion",
+    "check_skew",
     "report_drift",
+    "report_performance",
     "report_experiment",
     "freeze_training_set",
 )
