@@ -207,7 +207,7 @@ def _write_pages(
         week = _uri(spec, night, "performance_week")
         files.write_text(week, render_week(pages.of_week(night, link=week)))
         tell = log.warning if report.state == "not_judged" or report.findings else log.info
-        tell("%s judges %s: %s %s, %s", night, report.judged_night, verdict(report), headline(report), uri)
+        tell("%s judges %s. %s: %s %s", night, report.judged_night, verdict(report), headline(report), uri)
     return made
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nightjar.contracts.errors import ConfigurationError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
@@ -26,7 +28,8 @@ class Performance:
 
     Attributes:
         matured_after_nights: A night is judged so many nights later, when its labels have been ingested.
-        min_label_share: It is judged only when at least this share of its scores has a label by then.
+        min_label_share: It is judged only when the outcome of at least this share of its scores has landed by then,
+            one without a label (a cancelled flight) included.
         slices: Columns of the feature table by whose values it is judged apart as well.
         min_slice_rows: A slice of fewer labelled rows is not judged.
         confidence: Of the intervals.
@@ -37,6 +40,20 @@ class Performance:
     slices: tuple[str, ...] = ()
     min_slice_rows: int = 100
     confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.matured_after_nights < 1 or self.min_slice_rows < 1:
+            raise ConfigurationError(
+                f"matured_after_nights {self.matured_after_nights} or min_slice_rows {self.min_slice_rows} is below 1",
+                where="Performance",
+                fix="give both from 1 on; labels come on a later night than scores",
+            )
+        if not 0 < self.min_label_share <= 1 or not 0 < self.confidence < 1:
+            raise ConfigurationError(
+                f"min_label_share {self.min_label_share:g} and confidence {self.confidence:g} are no shares",
+                where="Performance",
+                fix="give min_label_share above 0 and at most 1, confidence between 0 and 1",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

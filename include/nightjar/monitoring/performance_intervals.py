@@ -77,7 +77,7 @@ def delong(negatives: NDArray[np.int64], positives: NDArray[np.int64], confidenc
         float((rows * moves**2).sum()) * total / (total - 1) if total > 1 else math.inf
         for rows, moves, total in ((positives, found.positive, m), (negatives, found.negative, n))
     )
-    if spread == 0 and found.value in (0.0, 1.0):
+    if found.value in (0.0, 1.0):
         edge = ((1 - confidence) / 2) ** (1 / min(n, m))
         low, high = (edge, 1.0) if found.value == 1 else (0.0, 1 - edge)
         return Interval(value=found.value, low=low, high=high)

@@ -92,6 +92,7 @@ class Pages:
         return {
             "title": use_case.title,
             "use_case": use_case.name,
+            "slice_names": use_case.performance.slices,
             "calibration": groups(summary, use_case.performance.confidence),
             "histogram": histogram(summary),
             "confidence": use_case.performance.confidence,

@@ -102,7 +102,7 @@ def nights_plot(
     def x(night: date) -> float:
         return float(left + inset + (night - first).days / days * (right - left - 2 * inset))
 
-    width = min(5.0, (right - left) / (days + 1) * 0.42)
+    width = min(5.0, (right - left) / len(drawn) * 0.42)
     parts += [part for night, row in drawn for part in _night_marks(row, x(night), scale, width)]
     parts += [text(place, foot + 17, said, "tick") for place, said in _dates([night for night, _ in drawn], x)]
     said = "; ".join(f"{night}: {_said(metric, row, unit)}" for night, row in drawn)

@@ -50,6 +50,7 @@ class PerformanceReport:
         reason: Why not.
         figures: Metric to its row, of all rows.
         slices: Rows of ``monitoring/performance`` of slices.
+        slice_names: The declared slices.
         calibration: Groups of like predictions.
         histogram: Labelled rows and positives by fiftieths of the prediction.
         tonight: Metric to its row, of the scores that are estimated only.
@@ -73,6 +74,7 @@ class PerformanceReport:
     reason: str = ""
     figures: Mapping[str, Row] = field(default_factory=dict)
     slices: Sequence[Row] = ()
+    slice_names: Sequence[str] = ()
     calibration: Sequence[Group] = ()
     histogram: Sequence[tuple[int, int]] = ()
     tonight: Mapping[str, Row] = field(default_factory=dict)
@@ -92,6 +94,11 @@ class PerformanceReport:
         return self.nights[-1] if self.nights else None
 
     @property
+    def ranked(self) -> bool:
+        """Whether there is an AUC to judge by."""
+        return self.state == "judged" and self.figures["auc"]["value"] is not None
+
+    @property
     def metrics(self) -> list[str]:
         """Those that have a row, in the order in which they are shown."""
         return [metric for metric in METRICS if metric in self.figures]
@@ -99,14 +106,9 @@ class PerformanceReport:
     @property
     def look(self) -> str:
         """The page's class: calm, ``drift`` where something is wrong, ``unknown`` where nobody could look."""
-        if self.state != "judged":
-            return "unknown"
-        return "drift" if self.findings else "stable"
-
-    @property
-    def slice_names(self) -> list[str]:
-        """The declared slices that have rows."""
-        return sorted({row["slice"] for row in self.slices})
+        if self.findings:
+            return "drift"
+        return "stable" if self.ranked else "unknown"
 
     def of_slice(self, name: str) -> list[Mapping[str, Row]]:
         """Each value of a slice that was judged: metric to its row, the largest first."""

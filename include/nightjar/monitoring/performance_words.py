@@ -78,7 +78,9 @@ def verdict(report: PerformanceReport) -> str:
         return "Not judged"
     if any(finding.severity == "breach" for finding in report.findings):
         return "Below the floor"
-    return "Worse" if report.findings else "Holds"
+    if report.findings:
+        return "Worse"
+    return "Holds" if report.ranked else "Judged in part"
 
 
 def headline(report: PerformanceReport) -> str:
@@ -87,9 +89,9 @@ def headline(report: PerformanceReport) -> str:
         return "no night has labels that had time to come."
     if report.state == "not_judged":
         return f"{report.reason}."
-    row = report.figures.get("auc")
-    if row is None or row["value"] is None:
-        return f"{row['reason'] if row else 'there is no AUC'}."
+    row = report.figures["auc"]
+    if row["value"] is None:
+        return f"{row['reason']}."
     auc = f"the AUC is {figure('auc', row['value'])}"
     kinds = [finding.subject.rsplit(" ", 3)[-3:] for finding in report.findings]
     if ["below", "the", "floor"] in kinds:
@@ -222,12 +224,17 @@ def since(report: PerformanceReport) -> str:
         first -= 1
     nights = len(below) - first
     streak = f"the last {nights} judged {what}s" if nights > 1 else f"this {what} alone"
-    return f"Below {figure('auc', limit)} since {rows[first]['ds']:%-d %B}: {streak}."
+    began = f"{'the week to ' if report.weekly else ''}{rows[first]['ds']:%-d %B}"
+    return f"Below {figure('auc', limit)} since {began}: {streak}."
 
 
 def where(report: PerformanceReport, name: str) -> list[str]:
-    """Values of a slice whose AUC interval lies wholly below that of all rows, or that surprised the scores most."""
-    whole = report.figures.get("auc")
+    """Values of a slice whose AUC interval lies wholly below that of all rows, or that surprised the scores
+    by more than all rows did."""
+    whole, all_rates = report.figures.get("auc"), report.figures.get("label_rate")
+    moved = (
+        (all_rates["value"] - all_rates["estimate"]) if all_rates and all_rates["estimate_error"] is not None else 0.0
+    )
     sentences = []
     for rows in report.of_slice(name):
         auc, rate = rows.get("auc"), rows.get("label_rate")
@@ -237,14 +244,14 @@ def where(report: PerformanceReport, name: str) -> list[str]:
                 f"{value}: AUC {figure('auc', auc['value'])} ({span('auc', auc['low'], auc['high'])}), "
                 "clearly below all rows."
             )
-        elif rate and rate["estimate"] is not None and _surprised(rate):
+        elif rate and rate["estimate"] is not None and _surprised(rate, moved):
             sentences.append(f"{value}: {share(rate['value'])} positive, {share(rate['estimate'])} expected.")
     return sentences
 
 
-def _surprised(rate: Row) -> bool:
-    """Whether the observed share and the expected one have intervals that do not meet."""
-    return bool(rate["low"] > rate["estimate_high"] or rate["high"] < rate["estimate_low"])
+def _surprised(rate: Row, moved: float) -> bool:
+    """Whether the observed share and the expected one have intervals that do not meet, beyond what moved all rows."""
+    return bool(rate["low"] > rate["estimate_high"] + moved or rate["high"] < rate["estimate_low"] + moved)
 
 
 def expectations(report: PerformanceReport) -> list[tuple[str, str, str]]:
