@@ -291,27 +291,31 @@ def test_outcomes_without_a_label_have_landed_and_labels_all_alike_leave_ranks_u
 
 def test_a_model_that_has_gone_bad_is_found_by_floor_holdout_and_baseline(spark: SparkSession, lake: str) -> None:
     shop = Shop(lake)
-    shop.nights(4, skill=0.0)
-    spec = shop.spec(3)
+    shop.nights(7, skill=0.0)
+    spec = shop.spec(0, 6)
     said = {"full": {"version": "1", "verdict": "promote", "reasons": []}}
     figures = {"holdout_auc": 0.74, "holdout_rows": 1000.0, "holdout_positives": 250.0}
     event = ledger.Event.of(spec, "gate", model_version="1", details={"candidates": said, "metrics": figures})
     ledger.record(lake, event)
     result = report_performance(spark, spec, CASE)
-    row = stored(lake, 1)
+    row = stored(lake, 4)
     assert (row["auc"]["holdout"], row["label_rate"]["holdout"], row["brier"]["holdout"]) == (0.74, 0.25, None)
-    found = performance_findings(lake, CASE, night(3))
+    found = performance_findings(lake, CASE, night(6))
     assert [(one.subject, one.severity) for one in found] == [
         ("shop auc below the floor", "breach"),
         ("shop auc below the holdout", "warn"),
         ("shop log_loss above the baseline", "warn"),
         ("shop brier above the baseline", "warn"),
+        ("shop expected_cost above the baseline", "warn"),
     ]  # fmt: skip
-    assert all(one.badness > 1 and one.night == night(3) and one.link == result.links["performance"] for one in found)
-    assert found[0].what.startswith("scores of 2013-04-02: the AUC is ")
+    assert all(one.badness > 1 and one.night == night(6) and one.link == result.links["performance"] for one in found)
+    assert found[0].what.startswith("scores of 2013-04-05: the AUC is ")
     assert result.values["findings"] == [one.subject for one in found]
     assert "Below the floor:" in Path(result.links["performance"]).read_text()
-    assert performance_findings(lake, CASE, night(2)) == []
+    assert [one.subject for one in performance_findings(lake, CASE, night(3))] == ["shop auc below the floor"], (
+        "two nights are too few for a warning"
+    )
+    assert performance_findings(lake, CASE, night(1)) == []
 
 
 def test_the_champion_s_part_of_a_split_night_is_judged(spark: SparkSession, lake: str) -> None:

@@ -11,9 +11,18 @@ from typing import Any
 import numpy as np
 
 from nightjar.contracts.use_case import UseCase
+from nightjar.monitoring.findings import Finding
 from nightjar.monitoring.performance_calibration import groups
 from nightjar.monitoring.performance_findings import findings_of
-from nightjar.monitoring.performance_records import ALL, Place, ScoredNight, estimates, performance_rows
+from nightjar.monitoring.performance_records import (
+    ALL,
+    LOOKED_BACK_NIGHTS,
+    Place,
+    ScoredNight,
+    estimates,
+    judged_nights,
+    performance_rows,
+)
 from nightjar.monitoring.performance_report import PerformanceReport, Point, Row, State, as_of, by_metric
 from nightjar.monitoring.performance_summary import POSITIVE, UNLABELLED, Summary, merge, probability_of
 
@@ -58,7 +67,7 @@ class Pages:
             slices=[row for row in mine if row["slice"]],
             tonight=by_metric([row for row in known if row["ds"] == night and not row["slice"]]),
             history=_points(row for row in known if row["ds"] >= first),
-            findings=findings_of(list(figures.values()), self.use_case, night=night, link=link),
+            findings=self._findings([judged] if judged and state == "judged" else [], night, link),
             notes=_notes(figures),
             **self._told(summary),
         )
@@ -82,10 +91,20 @@ class Pages:
             figures=figures,
             slices=[row for row in rows if row["slice"]],
             history=[*before, Point(night=weeks[-1][-1], rows=figures)],
-            findings=findings_of(list(figures.values()), self.use_case, night=night, link=link),
+            findings=self._findings(weeks[-1], night, link, figures),
             notes=_notes(figures),
             **self._told(self._summary(ALL, weeks[-1])),
         )
+
+    def _findings(
+        self, nights: Sequence[date], night: date, link: str, figures: Mapping[str, Row] | None = None
+    ) -> list[Finding]:
+        """What is wrong with the last of ``nights``, by it and by those judged before it; or with all together."""
+        if not nights:
+            return []
+        first = nights[-1] - timedelta(days=LOOKED_BACK_NIGHTS - 1)
+        looked = judged_nights((row for row in self.rows if first <= row["ds"] <= nights[-1]), night)
+        return findings_of(list(looked.values()), self.use_case, night=night, link=link, judged=figures)
 
     def _told(self, summary: Summary) -> dict[str, Any]:
         use_case = self.use_case

@@ -72,6 +72,8 @@ COUNTS_TABLE = TableSchema(
         Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
     ),
 )
+LOOKED_BACK_NIGHTS = 28
+"""Among which the last judged nights are looked for."""
 MISSING_SCORES = "no scores of this night are published"
 TOO_SMALL = "fewer labelled rows than min_slice_rows"
 
@@ -228,10 +230,18 @@ def kept_estimates(rows: Iterable[Mapping[str, Any]]) -> dict[date, dict[tuple[s
 def performance_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
     """What is wrong with the night that ``night`` has judged; nothing where none was judged."""
     judged = night - timedelta(days=use_case.performance.matured_after_nights)
-    rows = [
-        row
-        for row in read_rows(lake, PERFORMANCE_TABLE, use_case.name, [judged])
-        if row["judged_on"] == night and not row["slice"]
-    ]
+    window = [judged - timedelta(days=i) for i in range(LOOKED_BACK_NIGHTS)]
+    nights = judged_nights(read_rows(lake, PERFORMANCE_TABLE, use_case.name, window), night)
+    if judged not in nights or nights[judged]["label_rate"]["judged_on"] != night:
+        return []
     link = f"{lake}/reports/{use_case.name}/{night}/performance.html"
-    return findings_of(rows, use_case, night=night, link=link)
+    return findings_of(list(nights.values()), use_case, night=night, link=link)
+
+
+def judged_nights(rows: Iterable[Mapping[str, Any]], night: date) -> dict[date, dict[str, Mapping[str, Any]]]:
+    """Metric to row, of all rows, of each night that was judged by ``night``, oldest first."""
+    found: dict[date, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        if not row["slice"] and row["judged_on"] is not None and row["judged_on"] <= night:
+            found.setdefault(row["ds"], {})[row["metric"]] = row
+    return {ds: found[ds] for ds in sorted(found) if found[ds]["label_rate"]["verdict"] == "judged"}

@@ -93,26 +93,26 @@ def headline(report: PerformanceReport) -> str:
     if row["value"] is None:
         return f"{row['reason']}."
     auc = f"the AUC is {figure('auc', row['value'])}"
-    kinds = [finding.subject.rsplit(" ", 3)[-3:] for finding in report.findings]
-    if ["below", "the", "floor"] in kinds:
+    wrong = [finding.subject for finding in report.findings]
+    if any(subject.endswith("below the floor") for subject in wrong):
         return f"{auc}, and all of its interval lies below the floor of {report.floor:g}."
-    if ["below", "the", "holdout"] in kinds:
-        return f"{auc}, clearly below the {figure('auc', row['holdout'])} of the holdout."
-    if report.findings:
-        beaten = [metric for metric in NAMES if any(f" {metric} above" in f.subject for f in report.findings)]
-        if beaten:
-            which = " and ".join(NAMES[metric].lower() for metric in beaten)
-            return f"a constant prediction would have had the better {which}."
-        return f"{auc}, below chance."
+    if any(subject.endswith("below the holdout") for subject in wrong):
+        return f"{auc}, and for days it has been clearly below the {figure('auc', row['holdout'])} of the holdout."
+    if wrong:
+        beaten = [NAMES[metric].lower() for metric in NAMES if any(f" {metric} above" in subject for subject in wrong)]
+        return f"for days a constant prediction would have had the better {' and '.join(beaten)}."
     if row["holdout"] is None:
         return f"{auc}, clear of chance." if row["low"] > 0.5 else f"{auc}, not to be told from chance."
-    return f"{auc}, {_against(row)} the {figure('auc', row['holdout'])} of the holdout."
+    return f"{auc}, {_against(report, row)}."
 
 
-def _against(row: Row) -> str:
+def _against(report: PerformanceReport, row: Row) -> str:
+    holdout = f"the {figure('auc', row['holdout'])} of the holdout"
     if row["low"] <= row["holdout"] <= row["high"]:
-        return "in line with"
-    return "above" if row["low"] > row["holdout"] else "a little below"
+        return f"in line with {holdout}"
+    if row["low"] > row["holdout"]:
+        return f"above {holdout}"
+    return f"below {holdout}" if report.weekly else f"below {holdout}, as a single night may be"
 
 
 def wrong(finding: Finding) -> str:
