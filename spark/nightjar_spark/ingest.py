@@ -1,14 +1,14 @@
 """Ingest: landed files to ``raw/<source>``, and the rows that break their contract to ``quarantine/<use_case>``.
 
 Everything is checked and written before anything is published: a night that is missing, broken or beyond its tolerance
-leaves every raw table at the version it had. The quarantine is published either way, so that people see the rows.
+leaves every raw table at the version it had. The quarantine, the warnings and the Data Docs are published either way,
+so that people see what is wrong.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
@@ -18,47 +18,24 @@ from pyspark.sql import functions as F
 
 from nightjar.contracts.errors import RowCountError
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.rules import Rule
 from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import Source, UseCase, load_use_case
+from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
-from nightjar.lake.delta import DataFile, table_uri
+from nightjar.lake.delta import DataFile
+from nightjar.monitoring.warning_records import History, write_figures, write_warnings
 from nightjar.timing import timed
+from nightjar.validation import contract_versions
 from nightjar.validation.landing import LandedFile, check_landing
-from nightjar.validation.table_rules import source_rules
-from nightjar.validation.tolerance import NightCount, check_rows_read, check_tolerance
-from nightjar_spark.contracts import annotate, count_by_night, is_rejected
+from nightjar.validation.judged import Judged
+from nightjar.validation.tolerance import check_rows_read
+from nightjar_spark.contracts import is_rejected
 from nightjar_spark.io import write_unpublished
-from nightjar_spark.landed import MALFORMED_LINE, read_landed
+from nightjar_spark.landed import MALFORMED_LINE
+from nightjar_spark.landing_verdict import Annotated, annotate_source, judge_landed, validate_landed
 from nightjar_spark.main import main
 from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Annotated:
-    """A source's rows of the interval, cached, each with the rules that it broke, and their counts by night."""
-
-    source: Source
-    rules: Sequence[Rule]
-    rows: DataFrame
-    counts: Sequence[NightCount]
-
-    @property
-    def accepted(self) -> int:
-        return sum(count.accepted for count in self.counts)
-
-    @property
-    def rejected(self) -> int:
-        return sum(count.rejected for count in self.counts)
-
-    @property
-    def broken(self) -> dict[str, int]:
-        """Rule name to rows of the interval that break it, for the rules that some row breaks."""
-        names = [rule.name for rule in self.rules]
-        totals = {name: sum(count.broken.get(name, 0) for count in self.counts) for name in names}
-        return {name: total for name, total in totals.items() if total}
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
@@ -67,7 +44,8 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     Raises:
         ConfigurationError: for nights in the future.
         SourceError: for files that are missing, empty, truncated, without rows or of another schema.
-        ContractError: for a source that rejects more of a night than it tolerates.
+        ContractError: for a source that rejects more of a night than it tolerates or breaks a rule that stops the
+            night, and for a contract that breaks its readers.
         RowCountError: when rows got lost or doubled on the way.
         StorageFullError: when the lake takes no more bytes.
     """
@@ -80,9 +58,13 @@ def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) 
     nights = spec.nights(use_case.timezone)
     nights.check_past(datetime.now(UTC))
     seconds: dict[str, float] = {}
+    contract = contract_versions.check(spec.lake, use_case)
     with timed(seconds, "check_landing"):
         landed = check_landing(landing, use_case, nights)
-    return _ingest_landed(spark, spec, use_case, landed, seconds)
+    result = _ingest_landed(spark, spec, use_case, landed, seconds)
+    if contract.changed:
+        contract_versions.record(spec, contract)
+    return result
 
 
 def _ingest_landed(
@@ -92,39 +74,30 @@ def _ingest_landed(
     nights = spec.nights(use_case.timezone)
     try:
         with timed(seconds, "read_and_check"):
-            annotated = together(spark, lambda source: _annotate(spark, source, landed), use_case.sources)
+            annotated = together(spark, lambda source: annotate_source(spark, source, landed), use_case.sources)
         with timed(seconds, "quarantine"):
             outputs = {use_case.quarantine_table.name: _quarantine(annotated, spec, use_case)}
-        counts = {item.source.name: item.counts for item in annotated}
-        check_rows_read(landed, counts)
-        check_tolerance(
-            counts,
-            use_case.sources,
-            {item.source.name: item.rules for item in annotated},
-            quarantine=table_uri(spec.lake, use_case.quarantine_table.name),
-        )
+        check_rows_read(landed, {item.source.name: item.counts for item in annotated})
+        with timed(seconds, "judge"):
+            judged = judge_landed(annotated, spec, use_case, nights, landed)
+            broken = [one for one in judged if not one.kept]
+            write_warnings(spec.lake, use_case.name, broken, nights, run_id=spec.run_id)
+        with timed(seconds, "great_expectations"):
+            page = validate_landed(annotated, judged, spec, use_case, nights)
         with timed(seconds, "write"):
             files = together(spark, lambda item: _write_accepted(item, spec), annotated)
         with timed(seconds, "publish"):
+            figures: History = {item.source.table.name: dict(item.figures) for item in annotated}
+            write_figures(spec.lake, use_case.name, figures, nights, run_id=spec.run_id)
             for item, written in zip(annotated, files, strict=True):
                 table = item.source.table
                 outputs[table.name] = delta.commit(spec.lake, table, written, nights, run_id=spec.run_id)
     finally:
         spark.catalog.clearCache()  # of sources that were read before another one failed, too
-    return _result(annotated, outputs, seconds)
+    return _result(annotated, broken, page, outputs, seconds)
 
 
-def _annotate(spark: SparkSession, source: Source, landed: Sequence[LandedFile]) -> _Annotated:
-    """Read a source's files once, into the cache, and count by night; one Spark job."""
-    rules = source_rules(source)
-    mine = [file for file in landed if file.source == source.name]
-    rows = annotate(read_landed(spark, source, mine), source.table, rules).cache()
-    item = _Annotated(source=source, rules=rules, rows=rows, counts=count_by_night(rows, rules))
-    log.info("%s: %d rows accepted, %d rejected %s", source.file, item.accepted, item.rejected, item.broken or "")
-    return item
-
-
-def _quarantine(annotated: Sequence[_Annotated], spec: JobSpec, use_case: UseCase) -> int:
+def _quarantine(annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase) -> int:
     """Publish the rejected rows of all sources, in place of those of an earlier run of these nights."""
     table = use_case.quarantine_table
     rejected = [_rejected_rows(item, spec) for item in annotated if item.rejected]
@@ -140,7 +113,7 @@ def _quarantine(annotated: Sequence[_Annotated], spec: JobSpec, use_case: UseCas
     )
 
 
-def _rejected_rows(item: _Annotated, spec: JobSpec) -> DataFrame:
+def _rejected_rows(item: Annotated, spec: JobSpec) -> DataFrame:
     """Rejected rows as the quarantine holds them: the text as it landed, so that nothing is lost to a failed parse."""
     as_landed = F.when(
         F.col(MALFORMED_LINE).isNotNull(), F.to_json(F.struct(F.col(MALFORMED_LINE).alias("line")))
@@ -154,7 +127,7 @@ def _rejected_rows(item: _Annotated, spec: JobSpec) -> DataFrame:
     )
 
 
-def _write_accepted(item: _Annotated, spec: JobSpec) -> list[DataFile]:
+def _write_accepted(item: Annotated, spec: JobSpec) -> list[DataFile]:
     table = item.source.table
     written = write_unpublished(item.rows.where(~is_rejected(item.rules)), spec.lake, table)
     _same_count("written", table.name, _rows(written), item.accepted)
@@ -175,7 +148,13 @@ def _same_count(done: str, table: str, rows: int, expected: int) -> None:
         )
 
 
-def _result(annotated: Sequence[_Annotated], outputs: dict[str, int], seconds: dict[str, float]) -> JobResult:
+def _result(
+    annotated: Sequence[Annotated],
+    broken: Sequence[Judged],
+    page: str,
+    outputs: dict[str, int],
+    seconds: dict[str, float],
+) -> JobResult:
     accepted = sum(item.accepted for item in annotated)
     rejected = sum(item.rejected for item in annotated)
     by_source: dict[str, dict[str, Any]] = {
@@ -193,7 +172,8 @@ def _result(annotated: Sequence[_Annotated], outputs: dict[str, int], seconds: d
         rows_out=accepted,
         rows_rejected=rejected,
         outputs=outputs,
-        values={"sources": by_source},
+        values={"sources": by_source, "warnings": [f"{one.night}: {one.what}" for one in broken]},
+        links={"data_docs": page},
         seconds=seconds,
     )
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,10 @@ from nightjar.contracts.errors import (
     StorageFullError,
 )
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.rules import volume
 from nightjar.contracts.use_case import UseCase
-from nightjar.lake import delta
+from nightjar.lake import delta, ledger
+from nightjar.monitoring.warning_records import data_findings
 from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:
@@ -195,7 +198,7 @@ def test_beyond_the_tolerance_the_night_stops_and_the_quarantine_shows_why(shop:
     shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), *bad]})
     error = stopped(shop, ContractError, "raw/orders, night 2013-04-01: 4 of 12 rows rejected")
     assert "most by amount_between (4 rows: amount is outside 0 to 1000 euros)" in error.what
-    assert error.where == f"{shop.lake}/quarantine/shop"
+    assert error.where.startswith(f"{shop.lake}/data_docs/shop/validations/raw_orders/")
     assert error.how_many == 4
     assert "then clear the task" in error.fix
     assert [rules for _, rules, _ in shop.rejected(FIRST)] == [["amount_between"]] * 4
@@ -226,7 +229,7 @@ def test_missing_empty_truncated_and_other_files_stop_before_anything_is_read(sh
     stopped(shop, SourceError, f"is truncated: {len(whole) - 10} bytes of {len(whole)}")
     (folder / "orders.csv").write_bytes(whole.replace(b"amount", b"sum"))
     write_manifest(folder)
-    stopped(shop, SourceError, "another schema: missing amount, unknown sum")
+    stopped(shop, SourceError, r"another schema: missing amount \(double\), unknown sum")
     shop.land(FIRST, {"orders.csv": []})
     stopped(shop, SourceError, "has a header and no rows")
 
@@ -269,7 +272,7 @@ def test_columns_in_another_order_are_read_by_name(shop: Shop) -> None:
 
 
 def test_full_disk_stops_with_what_to_do_and_leaves_the_tables(shop: Shop, spark: SparkSession, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "small", 256) as disk:
+    with small_disk(tmp_path / "small", 32 * 1024) as disk:
         tight = Shop(spark, disk)
         tight.landing = shop.landing
         tight.ingest()
@@ -329,3 +332,76 @@ def test_real_nights_of_flights(spark: SparkSession, tmp_path: Path) -> None:
     schedule = delta.read_nights(lake, "raw/schedule", [date(2013, 3, 10)]).to_pylist()
     key = ("carrier", "flight", "origin")
     assert {tuple(row[k] for k in key) for row in flights} == {tuple(row[k] for k in key) for row in schedule}
+
+
+def figures(shop: Shop, night: date) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["table_name"], row["column_name"]): row for row in shop.rows("monitoring/landing", night)}
+
+
+def test_figures_of_what_landed_are_kept_for_the_next_nights(shop: Shop) -> None:
+    found = figures(shop, FIRST)
+    assert (found["raw/orders", ""]["rows"], found["raw/orders", ""]["nulls"]) == (8, 0)
+    amount = found["raw/orders", "amount"]
+    assert (amount["mean"], amount["minimum"], amount["maximum"], amount["distinct"]) == (13.5, 10, 17, 8)
+    assert json.loads(found["raw/orders", "shop"]["categories"]) == {"N": 0.5, "S": 0.5}
+    assert found["raw/orders", "placed_at"]["maximum"] == 7.5  # hours since the night's first midnight
+    assert found["raw/prices", "price"]["nulls"] == 1
+
+
+def history(shop: Shop, nights: int = 20) -> date:
+    """Land and ingest so many ordinary nights; return the one after them."""
+    after = FIRST + timedelta(days=nights)
+    for night in (FIRST + timedelta(days=i) for i in range(nights)):
+        lines = [f"{'NS'[i % 2]},{i},{10 + i + night.day % 3 / 10},{night}T{i:02d}:30:00Z" for i in range(20)]
+        shop.land(night, {"orders.csv": lines})
+    shop.ingest(FIRST, after - timedelta(days=1), use_case=WATCHED)
+    return after
+
+
+WATCHED = replace(SHOP, sources=(replace(SHOP.sources[0], night_rules=(volume(0.6, 1.6),)), SHOP.sources[1]))
+
+
+def test_a_rule_of_nights_stops_the_night_and_leaves_its_warning_and_page(shop: Shop) -> None:
+    night = history(shop)
+    shop.land(night, {"orders.csv": orders_of(night)})
+    before = shop.versions()
+    with pytest.raises(ContractError) as caught:
+        shop.ingest(night, use_case=WATCHED)
+    assert caught.value.what == (
+        f"raw/orders, night {night}: raw/orders: rows 8 rows, expected 12 to 32; usually 20 "
+        "(the night is cut short, doubled, or not the one that it claims to be)"
+    )
+    assert "rows 8 rows, expected 12 to 32" in Path(caught.value.where).read_text()
+    assert shop.versions() == before
+    (stop,) = [row for row in shop.rows("monitoring/warnings", night) if row["severity"] == "stop_night"]
+    assert (stop["rule"], stop["observed"], stop["low"], stop["high"], stop["usual"]) == ("volume", 8, 12, 32, 20)
+    assert figures(shop, night) == {}  # a refused night says nothing of what is usual
+
+
+def test_what_nobody_declared_warns_and_the_night_goes_on(shop: Shop) -> None:
+    night = history(shop)
+    lines = [f"{'NS'[i % 2]},{i},{500 + i},{night}T{i:02d}:30:00Z" for i in range(20)]
+    folder = shop.land(night, {"orders.csv": lines})
+    prices = (folder / "prices.csv").read_text().splitlines()
+    (folder / "prices.csv").write_text("".join(f"{line},{'x' if i else 'note'}\n" for i, line in enumerate(prices)))
+    write_manifest(folder)
+    result = shop.ingest(night, use_case=WATCHED)
+    assert result.rows_out == 23
+    warned = {(row["column_name"], row["figure"]) for row in shop.rows("monitoring/warnings", night)}
+    assert {("amount", "mean"), ("amount", "p50"), ("note", "unknown_column"), ("", "price_known")} <= warned
+    findings = {finding.subject: finding for finding in data_findings(shop.lake, "shop", night)}
+    assert findings["raw/orders.amount mean"].badness > 1
+    assert findings["raw/orders.amount mean"].severity == "warn"
+    assert shop.ingest(night, use_case=WATCHED).values["warnings"] == result.values["warnings"]
+
+
+def test_a_contract_that_breaks_its_readers_stops_before_anything_is_read(shop: Shop) -> None:
+    orders = SHOP.sources[0]
+    columns = tuple(replace(c, unit="cents") if c.name == "amount" else c for c in orders.table.columns)
+    changed = replace(SHOP, sources=(replace(orders, table=replace(orders.table, columns=columns)), SHOP.sources[1]))
+    before = shop.versions()
+    with pytest.raises(ContractError, match=r"raw/orders\.amount: unit none -> cents"):
+        shop.ingest(use_case=changed)
+    assert shop.versions() == before
+    assert shop.ingest(use_case=replace(changed, contract_version=2)).status == "succeeded"
+    assert ledger.read(shop.lake, event="contract").to_pylist()[-1]["reason"] == "raw/orders.amount: unit none -> cents"

@@ -15,12 +15,17 @@ LEAST_RETENTION_DAYS = 7
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, type, meaning (with unit) and whether it may be null."""
+    """One column: its name, type, meaning (with unit) and whether it may be null.
+
+    ``unit`` is the unit apart from the words, where a change of it would break what is computed: a contract that
+    changes it is another contract (:mod:`nightjar.validation.contract_versions`).
+    """
 
     name: str
     type: ColumnType
     comment: str
     nullable: bool = True
+    unit: str = ""
 
     def __post_init__(self) -> None:
         check_identifier(self.name, field="column")

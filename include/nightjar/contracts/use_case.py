@@ -12,7 +12,7 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.experiment import EXPERIMENT_COLUMNS
 from nightjar.contracts.monitoring import Drift, Performance, Retraining
 from nightjar.contracts.names import check_identifier
-from nightjar.contracts.rules import Rule
+from nightjar.contracts.rules import NightRule, Rule
 from nightjar.contracts.scoring import FALLBACK_REASON, Scoring
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.contracts.training import Boosting, Cost, Training
@@ -36,12 +36,17 @@ class Source:
             file's columns, by name; the file's header must hold exactly these, in any order.
         file: File name in the night's landing folder (CSV with a header, UTF-8, ``NA`` or empty for null).
         rules: The rows' contract. The key's nulls and duplicates are rules already; do not repeat them.
+        night_rules: The contract of each night as a whole: volume, freshness, missing values, distribution.
+        by_nature: Columns whose values move by nature (the date, the rain): only their missing values are compared with
+            the last nights' for anomalies that nobody declared.
         max_rejected_share: The night stops when a larger share of the source's rows breaks a ``reject_row`` rule.
     """
 
     table: TableSchema
     file: str
     rules: tuple[Rule, ...] = ()
+    night_rules: tuple[NightRule, ...] = ()
+    by_nature: tuple[str, ...] = ()
     max_rejected_share: float = 0.02
 
     @property
@@ -121,6 +126,8 @@ class UseCase:
         timezone: IANA zone in which nights begin and end.
         schedule: Cron expression of the nightly run, in ``timezone``.
         training_schedule: Cron expression of the training, in ``timezone``.
+        contract_version: Raised with a change of the declared tables that breaks their readers; see
+            :mod:`nightjar.validation.contract_versions`.
         first_night: Earliest night that the sources hold.
         last_night: Latest night that the sources hold; None when they go on.
         deadline_minutes: A scheduled night alerts when it is not done this long after its time.
@@ -155,6 +162,7 @@ class UseCase:
     first_night: date
     last_night: date | None = None
     deadline_minutes: int = 60
+    contract_version: int = 1
     sources: tuple[Source, ...]
     features_from: str
     labels_from: str

@@ -1,5 +1,8 @@
 """Look at a night's landed files before anything reads them: there, whole, with the declared columns, not empty.
 
+A file with columns beyond the declared ones passes: they are not read, and named in a warning. One that lacks a
+declared column does not.
+
 A landing is a folder a night, ``<landing>/<use_case>/<night>/``, with the source files and a ``manifest.json`` that is
 written last::
 
@@ -40,6 +43,7 @@ class LandedFile:
         uri: Where it is.
         rows: Data rows, as the manifest says.
         header: Column names in the file's order.
+        unknown: Those of them that nobody declared.
         landed_at: When it landed (UTC).
     """
 
@@ -48,6 +52,7 @@ class LandedFile:
     uri: str
     rows: int
     header: tuple[str, ...]
+    unknown: tuple[str, ...]
     landed_at: datetime
 
 
@@ -153,7 +158,7 @@ def _check_file(folder: str, source: Source, night: date, manifest: Mapping[str,
     digest, header = _digest_and_header(uri, name)
     if digest != sha256:
         raise _Problem(f"{name} is not the file that landed: its SHA-256 differs from the manifest's", uri)
-    _check_header(header, source, name, uri)
+    unknown = _check_header(header, source, name, uri)
     if rows == 0:
         raise _Problem(f"{name} has a header and no rows", uri)
     return LandedFile(
@@ -162,6 +167,7 @@ def _check_file(folder: str, source: Source, night: date, manifest: Mapping[str,
         uri=uri,
         rows=rows,
         header=header,
+        unknown=unknown,
         landed_at=landed_at or info.mtime.astimezone(UTC),
     )
 
@@ -201,11 +207,14 @@ def _digest_and_header(uri: str, name: str) -> tuple[str, tuple[str, ...]]:
     return digest.hexdigest(), tuple(header)
 
 
-def _check_header(header: Sequence[str], source: Source, name: str, uri: str) -> None:
-    declared = {column.name for column in source.file_columns}
-    missing, unknown = sorted(declared - set(header)), sorted(set(header) - declared)
+def _check_header(header: Sequence[str], source: Source, name: str, uri: str) -> tuple[str, ...]:
+    """Refuse a header that lacks a declared column or repeats one; return the columns that nobody declared."""
+    declared = {column.name: column for column in source.file_columns}
+    missing = [f"{column.name} ({column.type})" for column in declared.values() if column.name not in header]
+    unknown = tuple(column for column in header if column not in declared)
     repeated = sorted({column for column in header if header.count(column) > 1})
     said = {"missing": missing, "unknown": unknown, "repeated": repeated}
-    differences = ", ".join(f"{word} {', '.join(columns)}" for word, columns in said.items() if columns)
-    if differences:
+    if missing or repeated:
+        differences = ", ".join(f"{word} {', '.join(columns)}" for word, columns in said.items() if columns)
         raise _Problem(f"{name} has another schema: {differences}", uri)
+    return unknown

@@ -1,15 +1,18 @@
-"""Decide, from counts alone, whether a night may go on with the rows that it rejected."""
+"""Rows of a landing as counted, and the words for what stops it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ContractError, RowCountError
-from nightjar.contracts.rules import Rule
 from nightjar.contracts.use_case import Source
 from nightjar.validation.landing import LandedFile
+
+if TYPE_CHECKING:
+    from nightjar.validation.expectations import TableCheck, Verdict
 
 _NAMED = 5
 
@@ -58,53 +61,59 @@ def check_rows_read(landed: Sequence[LandedFile], counts: Mapping[str, Sequence[
         )
 
 
-def check_tolerance(
-    counts: Mapping[str, Sequence[NightCount]],
-    sources: Iterable[Source],
-    rules: Mapping[str, Sequence[Rule]],
-    *,
-    quarantine: str,
-) -> None:
-    """Stop when a night of a source rejected too large a share, or any row broke a ``stop_night`` rule.
+def stop_if_refused(verdict: Verdict, sources: Iterable[Source], *, docs: str) -> None:
+    """Raise what Great Expectations has refused of a landing, in words; its verdict alone decides.
 
     Args:
-        counts: Source name to its counts.
-        sources: The sources, with their ``max_rejected_share``.
-        rules: Source name to its whole contract.
-        quarantine: URI of the quarantine table, for the message.
+        verdict: On the tables of ``sources``.
+        sources: With their ``max_rejected_share``.
+        docs: Root of the Data Docs.
 
     Raises:
-        ContractError: naming the nights, the worst rule and its reason.
+        ContractError: naming the nights, the worst rules and their reasons.
     """
+    if verdict.success:
+        return
+    by_table = {source.table.name: source for source in sources}
+    failed = [table for table in verdict.tables if not table.success]
     problems: list[str] = []
     rejected = 0
-    for source in sources:
-        for count in counts[source.name]:
-            if problem := _problem(source, count, rules[source.name]):
-                problems.append(problem)
-                rejected += count.rejected
-    if problems:
-        more = len(problems) - _NAMED
-        raise ContractError(
-            "; ".join(problems[:_NAMED]) + (f"; and {more} more" if more > 0 else ""),
-            where=quarantine,
-            how_many=rejected,
-            fix="read the rejected rows there, have the source corrected and landed again (or, if the rows are right, "
-            "correct the rule or max_rejected_share in use_case.py), then clear the task (docs/runbooks/contract.md)",
-        )
+    for table in failed:
+        check = table.check
+        said = [(count, words) for count in check.counts if (words := _said_of(by_table[check.table], count, check))]
+        problems += [words for _, words in said] or [
+            f"{check.table} could not be judged: {'; '.join(table.failed) or 'no result'}"
+        ]
+        rejected += sum(count.rejected for count, _ in said)
+    more = len(problems) - _NAMED
+    raise ContractError(
+        "; ".join(problems[:_NAMED]) + (f"; and {more} more" if more > 0 else ""),
+        where=f"{docs}/{failed[0].page}" if failed else docs,
+        how_many=rejected or len(problems) or 1,
+        fix="read the rejected rows in the quarantine and the warnings in monitoring/warnings, have the source "
+        "corrected and landed again (or, if the rows are right, correct the rule or max_rejected_share in "
+        "use_case.py), then clear the task (docs/runbooks/contract.md)",
+    )
 
 
-def _problem(source: Source, count: NightCount, rules: Sequence[Rule]) -> str:
-    stopping = {rule.name for rule in rules if rule.severity == "stop_night" and count.broken.get(rule.name)}
+def _said_of(source: Source, count: NightCount, check: TableCheck) -> str:
+    """What stops one night of a source, worst first, in words; empty when nothing does."""
+    stopping = {rule.name for rule in check.rules if rule.severity == "stop_night" and count.broken.get(rule.name)}
     share = count.rejected / count.rows if count.rows else 0.0
-    if not stopping and share <= source.max_rejected_share:
-        return ""
-    rejecting = [rule for rule in rules if rule.severity != "warn" and count.broken.get(rule.name)]
-    worst = max(rejecting, key=lambda rule: (rule.name in stopping, count.broken[rule.name]))
-    allowed = (
-        f"{worst.name} stops the night at the first row" if stopping else f"tolerated: {source.max_rejected_share:.1%}"
-    )
-    return (
-        f"{source.table.name}, night {count.night}: {count.rejected} of {count.rows} rows rejected ({share:.1%}; "
-        f"{allowed}), most by {worst.name} ({count.broken[worst.name]} rows: {worst.reason})"
-    )
+    said = [
+        one.what for one in check.judged if one.night == count.night and not one.kept and one.severity == "stop_night"
+    ]
+    if stopping or share > source.max_rejected_share:
+        rejecting = [rule for rule in check.rules if rule.severity != "warn" and count.broken.get(rule.name)]
+        worst = max(rejecting, key=lambda rule: (rule.name in stopping, count.broken[rule.name]))
+        allowed = (
+            f"{worst.name} stops the night at the first row"
+            if stopping
+            else f"tolerated: {source.max_rejected_share:.1%}"
+        )
+        said.insert(
+            0,
+            f"{count.rejected} of {count.rows} rows rejected ({share:.1%}; {allowed}), most by {worst.name} "
+            f"({count.broken[worst.name]} rows: {worst.reason})",
+        )
+    return f"{source.table.name}, night {count.night}: {'; '.join(said)}" if said else ""

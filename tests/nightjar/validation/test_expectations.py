@@ -90,7 +90,8 @@ def test_pages_load_nothing_from_other_hosts_and_the_index_lists_both_runs(tmp_p
 def test_nights_without_rows_are_lines_too() -> None:
     frame = counts_frame(TableCheck(table="t", rules=RULES, counts=[], nights=NIGHTS))
     assert frame["rows"].tolist() == [0, 0]
-    assert list(frame.columns) == ["ds", "rows", "missing_columns", *(rule.name for rule in RULES)]
+    names = [rule.name for rule in RULES]
+    assert list(frame.columns) == ["ds", "rows", "missing_columns", *names, "_rejected_share", "_anomalies"]
 
 
 def test_site_of_an_object_store_comes_down_and_goes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,8 +113,17 @@ def test_other_schema_names_the_columns(tmp_path: Path, folder: Path) -> None:
     (folder / "orders.csv").write_text(text.replace("shop,number,amount", "shop,shop,sum", 1))
     write_manifest(folder)
     assert refused(tmp_path).what == (
-        "orders.csv of night 2013-04-01 has another schema: missing amount, number, unknown sum, repeated shop"
+        "orders.csv of night 2013-04-01 has another schema: missing number (int), amount (double), unknown sum, "
+        "repeated shop"
     )
+
+
+def test_columns_that_nobody_declared_pass_and_are_named(tmp_path: Path, folder: Path) -> None:
+    lines = (folder / "orders.csv").read_text().splitlines()
+    (folder / "orders.csv").write_text("".join(f"{line},{'7' if i else 'note'}\n" for i, line in enumerate(lines)))
+    write_manifest(folder)
+    found = {file.source: file.unknown for file in check_landing(str(tmp_path), SHOP, BOTH) if file.night == NIGHTS[0]}
+    assert found == {"orders": ("note",), "prices": ()}
 
 
 def test_columns_may_come_in_another_order_and_after_a_byte_order_mark(tmp_path: Path, folder: Path) -> None:

@@ -1,21 +1,35 @@
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, date, datetime
 
 import pytest
 from tests.landed_nights import NIGHTS, ORDERS, PRICES
 
 from nightjar.contracts.errors import ContractError, RowCountError
+from nightjar.validation.expectations import TableCheck, validate
 from nightjar.validation.landing import LandedFile
 from nightjar.validation.table_rules import source_rules
-from nightjar.validation.tolerance import NightCount, check_rows_read, check_tolerance
+from nightjar.validation.tolerance import NightCount, check_rows_read, stop_if_refused
 
-RULES = {source.name: source_rules(source) for source in (ORDERS, PRICES)}
+SITE = tempfile.mkdtemp(prefix="data_docs_")
 
 
 def check(orders: list[NightCount], prices: list[NightCount] | None = None) -> None:
-    counts = {"orders": orders, "prices": prices or []}
-    check_tolerance(counts, (ORDERS, PRICES), RULES, quarantine="/lake/quarantine/shop")
+    """Ask Great Expectations, as ingest does."""
+    checks = [
+        TableCheck(
+            table=source.table.name,
+            rules=source_rules(source),
+            counts=counts,
+            nights=[count.night for count in counts],
+            max_rejected_share=source.max_rejected_share,
+        )
+        for source, counts in ((ORDERS, orders), (PRICES, prices or []))
+        if counts
+    ]
+    verdict = validate(checks, site=SITE, run_name="run")
+    stop_if_refused(verdict, (ORDERS, PRICES), docs="/lake/data_docs/shop")
 
 
 def count(night: date, rows: int, rejected: int, **broken: int) -> NightCount:
@@ -33,7 +47,7 @@ def test_share_above_it_names_night_rule_and_counts() -> None:
         "raw/orders, night 2013-04-02: 26 of 100 rows rejected (26.0%; tolerated: 25.0%), "
         "most by amount_between (20 rows: amount is outside 0 to 1000 euros)"
     )
-    assert caught.value.where == "/lake/quarantine/shop"
+    assert caught.value.where.startswith("/lake/data_docs/shop/validations/raw_orders/run/")
     assert caught.value.how_many == 26
     assert "max_rejected_share" in caught.value.fix
 
@@ -50,7 +64,7 @@ def test_stop_night_rule_stops_at_its_first_row() -> None:
 
 
 def test_warning_never_stops() -> None:
-    check([], [count(NIGHTS[0], 10, 0, price_known=10)])
+    check([count(NIGHTS[0], 10, 0)], [count(NIGHTS[0], 10, 0, price_known=10)])
 
 
 def test_many_problems_are_counted_and_five_named() -> None:
@@ -67,6 +81,7 @@ def landed(rows: int) -> LandedFile:
         uri="/landing/shop/2013-04-01/orders.csv",
         rows=rows,
         header=(),
+        unknown=(),
         landed_at=datetime(2013, 4, 2, tzinfo=UTC),
     )
 

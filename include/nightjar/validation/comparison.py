@@ -1,0 +1,71 @@
+"""Compare a column's figures with those of the last nights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import numpy as np
+
+from nightjar.validation.figures import QUANTILES, Figures
+from nightjar.validation.judged import REJECTED, NightFigures
+from nightjar.validation.usual import MIN_NIGHTS, Usual, usual
+
+
+def usual_of(
+    figure: str, column: str, night: date, tonight: NightFigures, history: Mapping[date, NightFigures]
+) -> Usual | None:
+    earlier = of_column(history, column)
+    values = {day: value for day, one in earlier.items() if (value := value_of(one, figure)) is not None}
+    center = float(np.median(list(values.values()))) if values else 0.0
+    noise = _noise(figure, center, tonight[column], earlier)
+    return usual(list(values.values()), list(values), night, noise=noise)
+
+
+def value_of(figures: Figures, figure: str) -> float | None:
+    return figures.null_share if figure == REJECTED else figures.value(figure)
+
+
+def _noise(figure: str, center: float, tonight: Figures, history: Mapping[date, Figures]) -> float:
+    """The standard deviation that a figure has at least, by chance or because so little is no news."""
+    if figure in {"rows", "distinct"}:
+        return max(1.0, 0.02 * center)
+    if figure in {"null_share", REJECTED}:  # binomial, and half a row
+        rows = max(1, tonight.rows)
+        return float(np.sqrt(center * (1 - center) / rows)) + 0.5 / rows
+    spreads = [one.std for one in history.values() if one.std is not None]
+    return 0.1 * float(np.sqrt(np.mean(np.square(spreads)))) + 1e-9 * abs(center)
+
+
+def of_column(history: Mapping[date, NightFigures], column: str) -> dict[date, Figures]:
+    return {day: figures[column] for day, figures in history.items() if column in figures}
+
+
+def distance_from(tonight: Figures, history: Mapping[date, Figures]) -> float | None:
+    """See :func:`nightjar.contracts.rules.like_usual`."""
+    if len(history) < MIN_NIGHTS:
+        return None
+    if tonight.categories:
+        return total_variation(tonight.categories, mean_shares(history))
+    spreads = [one.std for one in history.values() if one.std is not None]
+    if not tonight.quantiles or not spreads:
+        return None
+    spread = float(np.sqrt(np.mean(np.square(spreads)))) or 1.0
+    shifts = [
+        abs(
+            tonight.quantiles[name]
+            - float(np.median([one.quantiles[name] for one in history.values() if one.quantiles]))
+        )
+        for name in QUANTILES
+    ]
+    return max(shifts) / spread
+
+
+def mean_shares(history: Mapping[date, Figures]) -> dict[str, float]:
+    names = {name for one in history.values() for name in one.categories}
+    return {name: sum(one.categories.get(name, 0.0) for one in history.values()) / len(history) for name in names}
+
+
+def total_variation(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    """Half the sum of the absolute differences of two sets of shares: 0 alike, 1 with nothing in common."""
+    return 0.5 * sum(abs(a.get(name, 0.0) - b.get(name, 0.0)) for name in a.keys() | b.keys())

@@ -1,0 +1,159 @@
+"""Figures of a night's columns: what is compared from night to night. Mergeable, of bounded size.
+
+Rows, missing values and moments are exact. Quantiles, cardinality and categories come from the :data:`SAMPLE_ROWS` rows
+with the least hashes: all rows of a smaller night, and of a larger one a uniform sample that is the same wherever the
+rows lay (bottom-k sampling; Cohen and Kaplan 2007, Summarizing Data using Bottom-k Sketches), with quantiles off by
+less than 2 percent of the ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SAMPLE_ROWS = 5000
+LISTED_CATEGORIES = 200
+"""Categories whose shares are kept, the most frequent first."""
+HASH = "_hash"
+QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Figures of one column on one night.
+
+    Attributes:
+        rows: Rows of the night that are used (not quarantined).
+        nulls: Rows without a value.
+        distinct: Distinct values (of the sample).
+        mean: Mean of the values; None for text, and where there is none. Moments are hours since the night's first
+            midnight (UTC), dates are days since the night.
+        std: Standard deviation.
+        minimum: Least value.
+        maximum: Greatest value.
+        quantiles: ``p05`` to ``p95``.
+        categories: Text: share of the rows with a value that has each of the most frequent values.
+    """
+
+    rows: int
+    nulls: int
+    distinct: int = 0
+    mean: float | None = None
+    std: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    categories: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def null_share(self) -> float:
+        return self.nulls / self.rows if self.rows else 0.0
+
+    def value(self, figure: str) -> float | None:
+        """A figure by its name in :data:`nightjar.contracts.rules.NightFigure`; None where the column has none."""
+        if figure in QUANTILES:
+            return self.quantiles.get(figure)
+        found: float | None = getattr(self, figure)
+        return None if found is None else float(found)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Exact count and moments of one column of some rows; text has a count alone."""
+
+    nulls: int
+    values: int
+    mean: float = 0.0
+    squares: float = 0.0
+    minimum: float = np.inf
+    maximum: float = -np.inf
+
+    def merge(self, other: Moments) -> Moments:
+        """Chan, Golub and LeVeque (1979), STAN-CS-79-773, eq. 2.1."""
+        values = self.values + other.values
+        if not values:
+            return Moments(self.nulls + other.nulls, 0)
+        delta = other.mean - self.mean
+        return Moments(
+            self.nulls + other.nulls,
+            values,
+            self.mean + delta * other.values / values,
+            self.squares + other.squares + delta * delta * self.values * other.values / values,
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a night: their exact moments, and those of them with the least hashes."""
+
+    rows: int
+    moments: Mapping[str, Moments]
+    sample: pa.Table
+
+    def merge(self, other: Part) -> Part:
+        """The part of both; associative and commutative (moments up to floating point)."""
+        return Part(
+            self.rows + other.rows,
+            {name: one.merge(other.moments[name]) for name, one in self.moments.items()},
+            _least(pa.concat_tables([self.sample, other.sample])),
+        )
+
+
+def part_of(rows: pa.Table) -> Part:
+    """The part of rows with a column :data:`HASH` (int64, of the row's key) and columns of text and doubles."""
+    names = [name for name in rows.column_names if name != HASH]
+    return Part(rows.num_rows, {name: _moments(rows[name]) for name in names}, _least(rows))
+
+
+def figures_of(part: Part) -> dict[str, Figures]:
+    """Column to its figures."""
+    return {name: _figures(part, name) for name in part.moments}
+
+
+def _moments(column: pa.ChunkedArray) -> Moments:
+    nulls = column.null_count
+    if pa.types.is_string(column.type) or nulls == len(column):
+        return Moments(nulls, len(column) - nulls)
+    values = column.drop_null().to_numpy()
+    mean = float(values.mean())
+    return Moments(
+        nulls, values.size, mean, float(((values - mean) ** 2).sum()), float(values.min()), float(values.max())
+    )
+
+
+def _least(rows: pa.Table) -> pa.Table:
+    if rows.num_rows <= SAMPLE_ROWS:
+        return rows.combine_chunks()
+    return rows.take(pc.select_k_unstable(rows, SAMPLE_ROWS, [(HASH, "ascending")])).combine_chunks()
+
+
+def _figures(part: Part, name: str) -> Figures:
+    moments, values = part.moments[name], part.sample[name].drop_null()
+    counted = Figures(rows=part.rows, nulls=moments.nulls, distinct=len(pc.unique(values)))
+    if not len(values):
+        return counted
+    if pa.types.is_string(values.type):
+        return Figures(**{**vars(counted), "categories": _shares(values)})
+    quantiles = np.quantile(values.to_numpy(), list(QUANTILES.values()))
+    return Figures(
+        rows=part.rows,
+        nulls=moments.nulls,
+        distinct=counted.distinct,
+        mean=moments.mean,
+        std=float(np.sqrt(moments.squares / moments.values)),
+        minimum=moments.minimum,
+        maximum=moments.maximum,
+        quantiles=dict(zip(QUANTILES, quantiles.tolist(), strict=True)),
+    )
+
+
+def _shares(values: pa.ChunkedArray) -> dict[str, float]:
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(values).to_pylist()}
+    listed: Sequence[str] = sorted(counts, key=lambda name: (-counts[name], name))[:LISTED_CATEGORIES]
+    return {name: counts[name] / len(values) for name in listed}

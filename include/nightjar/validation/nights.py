@@ -1,0 +1,94 @@
+"""Judge a night's figures: by the rules that a source declares of whole nights, and by what the last nights were like.
+
+A declared rule stops the night or warns; what nobody declared only warns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+
+from nightjar.contracts.nights import Nights
+from nightjar.contracts.rules import NightRule
+from nightjar.contracts.use_case import Source
+from nightjar.validation.anomalies import anomalies
+from nightjar.validation.comparison import distance_from, of_column, usual_of
+from nightjar.validation.judged import Judged, NightFigures, expected, named, number, words_for
+from nightjar.validation.usual import MIN_NIGHTS
+
+
+def judge(
+    source: Source, night: date, tonight: NightFigures, history: Mapping[date, NightFigures], *, timezone: str
+) -> list[Judged]:
+    """Every declared rule that can be judged, kept or not, and the anomalies that nobody declared.
+
+    Args:
+        source: Its rules, and the columns that move by nature.
+        night: The night to judge.
+        tonight: Its figures.
+        history: Figures of earlier nights.
+        timezone: Zone in which nights end.
+    """
+    history = {day: figures for day, figures in sorted(history.items()) if day < night}
+    night_ends = Nights(first=night, last=night, timezone=timezone).prediction_moment(night)
+    midnight = datetime.combine(night, time.min, UTC)
+    declared = [
+        found
+        for rule in source.night_rules
+        if (found := _declared(source, rule, night, tonight, history, (night_ends - midnight).total_seconds() / 3600))
+    ]
+    known = {(one.column, one.figure) for one in declared if not one.kept}
+    undeclared = [one for one in anomalies(source, night, tonight, history) if (one.column, one.figure) not in known]
+    return [*declared, *undeclared]
+
+
+def not_yet(source: Source, history_nights: int) -> list[NightRule]:
+    """Declared rules that cannot be judged before more nights are known."""
+    if history_nights >= MIN_NIGHTS:
+        return []
+    return [rule for rule in source.night_rules if rule.of_usual or rule.figure == "distance"]
+
+
+def _declared(
+    source: Source,
+    rule: NightRule,
+    night: date,
+    tonight: NightFigures,
+    history: Mapping[date, NightFigures],
+    ends_hours: float,
+) -> Judged | None:
+    if rule.column not in tonight:  # every row was rejected
+        return None
+    figures = tonight[rule.column]
+    center: float | None = None
+    low, high = rule.low, rule.high
+    if rule.figure == "distance":
+        observed = distance_from(figures, of_column(history, rule.column))
+    elif rule.figure == "newest_age_hours":
+        observed = None if figures.maximum is None else ends_hours - figures.maximum
+    else:
+        observed = figures.value(rule.figure)
+        if rule.of_usual:
+            found = usual_of(rule.figure, rule.column, night, tonight, history)
+            if found is None:
+                return None
+            center = found.center
+            low, high = (None if bound is None else bound * center for bound in (rule.low, rule.high))
+    if observed is None:
+        return None
+    kept = (low is None or observed >= low) and (high is None or observed <= high)
+    what = f"{named(source, rule.column)}: {words_for(rule.figure)} {number(observed)} {rule.unit}".rstrip()
+    return Judged(
+        table=source.table.name,
+        column=rule.column,
+        night=night,
+        figure=rule.figure,
+        rule=rule.name,
+        severity=rule.severity,
+        kept=kept,
+        observed=observed,
+        low=low,
+        high=high,
+        usual=center,
+        what=f"{what}, {expected(low, high, center)} ({rule.reason})",
+    )

@@ -1,0 +1,105 @@
+"""Run the corpus: clean nights for false alarms, and each kind on a real night, through the program `ingest` itself."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from tests.corruptions.kinds import KINDS, Kind
+from tests.corruptions.landed import Landed
+
+from nightjar.contracts.errors import NightjarError
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.nights import Nights
+from nightjar.lake import delta
+from nightjar.monitoring.warning_records import WARNINGS_TABLE
+from nightjar_spark.ingest import ingest
+from use_cases.flight_delay.landing import land
+from use_cases.flight_delay.use_case import USE_CASE
+
+FIRST, LAST = date(2013, 2, 18), date(2013, 5, 31)
+CLEAN = 60
+"""Untouched nights judged, the last of the range; those before them are history."""
+SPOILT = (date(2013, 5, 17), date(2013, 5, 16), date(2013, 5, 15))
+"""Nights that are spoilt, in this order, so that each has a clean history."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one kind brought about."""
+
+    kind: Kind
+    did: tuple[str, ...]
+    said: str
+
+    @property
+    def caught(self) -> bool:
+        return bool(self.did)
+
+    @property
+    def right(self) -> bool:
+        if self.kind.must == "nothing":
+            return not self.did
+        return self.kind.must == "may" or self.kind.must in self.did
+
+
+class Corpus:
+    """A lake with clean nights, and a landing beside it whose nights are spoilt one at a time."""
+
+    def __init__(self, spark: SparkSession, root: Path) -> None:
+        self.spark, self.lake = spark, str(root / "lake")
+        self.clean, self.spoilt = root / "landing", root / "spoilt"
+        nights = Nights(first=FIRST, last=LAST, timezone=USE_CASE.timezone)
+        land(nights, str(self.clean))
+        self._ingest(FIRST, LAST, self.clean)
+
+    def false_warnings(self) -> dict[date, list[str]]:
+        """Clean night to its warnings, for those that have one."""
+        nights = [LAST - timedelta(days=i) for i in range(CLEAN)]
+        found: dict[date, list[str]] = {}
+        for row in delta.read_nights(self.lake, WARNINGS_TABLE.name, nights).to_pylist():
+            found.setdefault(row["ds"], []).append(row["what"])
+        return found
+
+    def run(self) -> Iterator[Outcome]:
+        """Each kind, on one of the nights."""
+        for i, night in enumerate(SPOILT):
+            for one in KINDS[i :: len(SPOILT)]:
+                yield self._spoil(one, night)
+
+    def _spoil(self, kind: Kind, night: date) -> Outcome:
+        folder = self.spoilt / USE_CASE.name / night.isoformat()
+        kind.spoil(Landed(self.clean / USE_CASE.name / night.isoformat(), folder))
+        try:
+            result = self._ingest(night, night, self.spoilt)
+        except NightjarError as error:
+            return Outcome(kind, ("stopped",), error.what)
+        broken = [f"{name} {source['broken_rules']}" for name, source in result.values["sources"].items()]
+        said = [*(line for line in broken if not line.endswith("{}")), *result.values["warnings"]]
+        did = ("rejected",) * bool(result.rows_rejected) + ("warned",) * bool(result.values["warnings"])
+        return Outcome(kind, did, "; ".join(said))
+
+    def _ingest(self, first: date, last: date, landing: Path) -> JobResult:
+        spec = JobSpec(
+            program="ingest", use_case=USE_CASE.name, first_night=first, last_night=last, dag_id="corruptions",
+            run_id=f"{first}", task_id="ingest", lake=self.lake,
+        )  # fmt: skip
+        return ingest(self.spark, spec, USE_CASE, str(landing))
+
+
+def quiet() -> None:
+    """Warnings are the subject here; their log lines are not."""
+    logging.getLogger("nightjar_spark").setLevel(logging.ERROR)
+
+
+def timed(corpus: Corpus) -> Iterator[tuple[Outcome, float]]:
+    """Outcomes with the seconds that each took."""
+    began = time.monotonic()
+    for outcome in corpus.run():
+        yield outcome, time.monotonic() - began
+        began = time.monotonic()
