@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -48,9 +51,8 @@ def to_spark(spark: SparkSession, raw: Mapping[str, pd.DataFrame]) -> dict[str, 
     for source in SOURCES:
         columns = ("ds", *(column.name for column in source.file_columns))
         types = {column.name: column.type for column in source.table.columns}
-        text = raw[source.name][list(columns)].astype(object).where(raw[source.name][list(columns)].notna(), None)
-        rows = [tuple(None if value is None else str(value) for value in row) for row in text.itertuples(index=False)]
-        frame = spark.createDataFrame(rows, ", ".join(f"{name} string" for name in columns))
+        text = {name: [None if pd.isna(value) else str(value) for value in raw[source.name][name]] for name in columns}
+        frame = spark.createDataFrame(pa.table({name: pa.array(text[name], pa.string()) for name in columns}))
         casts = [
             frame[name].cast("double").cast("int").alias(name)
             if types[name] == "int"
@@ -103,6 +105,89 @@ def tampered(raw: Mapping[str, pd.DataFrame], seed: int, minutes: float) -> dict
     planes.loc[planes["ds"] > NIGHT, "seats"] = 1
     schedule = schedule[schedule["ds"] <= NIGHT]
     return {**raw, "flights": flights, "weather": weather, "planes": planes, "schedule": schedule}
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that happens to a raw table after the night.
+
+    Attributes:
+        source: The source.
+        kind: ``value`` (a column's), ``lost`` (rows), ``late`` (rows of the night itself and of those before it, which
+            land only afterwards, as if they had always been so).
+        column: Whose value changes; of late rows as well.
+        share: Of the rows.
+        value: The new value; None for none, ``"another"`` for that of any other row.
+        seed: Which rows.
+    """
+
+    source: str
+    kind: str
+    column: str
+    share: float
+    value: Any
+    seed: int
+
+    def applied(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table with the change; not a row of the night or before it is another."""
+        random = np.random.default_rng(self.seed)
+        known = (table["ds"] <= NIGHT).to_numpy()
+        drawn = random.random(len(table)) < self.share
+        if self.kind == "lost":
+            return table[~(drawn & ~known)]
+        if self.kind == "value":
+            return self._changed(table, drawn & ~known, random)
+        again = np.flatnonzero(drawn & known)
+        more = table.iloc[np.concatenate([np.arange(len(table)), again])].reset_index(drop=True)
+        late = np.arange(len(more)) >= len(table)
+        days = random.integers(1, (AFTER - NIGHT).days + 1, len(again))
+        more.loc[late, "ds"] = [NIGHT + timedelta(days=int(day)) for day in days]
+        return self._changed(more, late, random)
+
+    def _changed(self, table: pd.DataFrame, chosen: np.ndarray, random: np.random.Generator) -> pd.DataFrame:
+        values = table[self.column].astype(object).to_numpy(copy=True)
+        others = values[random.integers(0, len(values), int(chosen.sum()))]
+        values[chosen] = others if self.value == "another" else self.value
+        return table.assign(**{self.column: values})
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> Change:
+    """Any column of any source; numbers become any number, times and words those of other rows, all may be lost."""
+    source = draw(st.sampled_from(SOURCES))
+    column = draw(st.sampled_from(source.file_columns))
+    values = st.none() | st.just("another")
+    if column.type == "double":
+        values |= st.floats(-3000, 3000)
+    return Change(
+        source=source.name,
+        kind=draw(st.sampled_from(("value", "value", "late", "lost"))),
+        column=column.name,
+        share=draw(st.floats(0.05, 1.0)),
+        value=draw(values),
+        seed=draw(st.integers(0, 1000)),
+    )
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    happened=st.lists(changes(), max_size=25),
+    first=st.sampled_from((FIRST + timedelta(days=1), NIGHT)),
+    last=st.sampled_from((NIGHT, NIGHT + timedelta(days=1), AFTER)),
+)
+def test_whatever_happens_afterwards_and_lands_late_no_feature_notices(
+    spark: SparkSession,
+    raw: dict[str, pd.DataFrame],
+    honest: pd.DataFrame,
+    happened: list[Change],
+    first: date,
+    last: date,
+) -> None:
+    """Nor does the night notice which others are built with it; without a change, it is the night that was served."""
+    other = dict(raw)
+    for change in happened:
+        other[change.source] = change.applied(other[change.source])
+    pd.testing.assert_frame_equal(features_of(spark, other, first=first, last=last), honest, check_exact=True)
 
 
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
