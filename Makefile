@@ -7,9 +7,9 @@ NIGHTJAR := .venv/bin/python -m nightjar.local
 IN := $(NIGHTJAR) env
 
 # Values reach the commands as environment variables, never through a shell line.
-export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION EXPLAIN
+export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION EXPLAIN TABLE
 
-.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary reproduce new-use-case bench-night bench-train bench-score bench-publish kill-matrix lock clean
+.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish kill-matrix lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -69,6 +69,9 @@ data-dictionary: setup ## | Write docs/data_dictionary.md from the declared tabl
 reproduce: setup ## VERSION=1 | Train a registered version again from what MLflow logged, and compare hashes
 	@exec $(NIGHTJAR) reproduce
 
+contract-draft: setup ## TABLE=raw/flights | Propose a contract from what a table holds
+	@exec $(NIGHTJAR) contract-draft
+
 new-use-case: setup ## NAME=churn | Write the folder and the DAG file of a new use case
 	@exec $(NIGHTJAR) new-use-case
 
@@ -86,6 +89,9 @@ bench-publish: setup ## [ROWS=200000] [PAIRS=15] | Measure publishing ten times 
 
 kill-matrix: setup-dev ## | Kill every step of a night at every moment, and see each made whole by its retry
 	@exec env NIGHTJAR_KILLS=all $(IN) pytest -s tests/nightjar_spark/test_kill_matrix.py tests/nightjar_jobs/test_kill_matrix.py
+
+corruptions: setup-dev ## | Spoil real nights in 80 ways, and see what the contract catches; false alarms on 60 untouched nights
+	@exec $(IN) pytest -s tests/corruptions
 
 lock: setup-dev ## | Resolve the dependencies of pyproject.toml anew into requirements/
 	@exec $(NIGHTJAR) lock

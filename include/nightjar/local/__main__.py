@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError
-from nightjar.local import bi, commands, data_dictionary, server_environment
+from nightjar.local import bi, commands, contract_draft, data_dictionary, server_environment
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
 from nightjar.local.locks import lock
@@ -47,6 +47,9 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         "maintain": lambda: commands.maintain(paths),
         "reproduce": lambda: commands.reproduce(paths, _given(environ, "VERSION")),
         "query": lambda: commands.query(paths, environ.get("SQL", "")),
+        "contract-draft": lambda: contract_draft.write_draft(
+            str(paths.lake), _given(environ, "TABLE"), paths.var / "contract_drafts"
+        ),
         "data-dictionary": lambda: print(f"written: {data_dictionary.write(paths.root)}"),
         "new-use-case": lambda: new_use_case(paths.root, _given(environ, "NAME")),
         "lock": lambda: lock(paths),

@@ -1,0 +1,190 @@
+"""``make contract-draft``: propose a contract from what a table of the lake holds, for a person to read and correct."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.names import check_identifier
+from nightjar.lake import delta
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+NIGHTS = 60
+"""The latest nights that are looked at."""
+LISTED_VALUES = 20
+"""A text column of at most so many values is a set; of more, a pattern is looked for."""
+KEY_COLUMNS = 6
+"""A key of more columns is not looked for."""
+MIN_NIGHTS = 7
+"""With fewer nights nothing is proposed of volume."""
+_NOT_LANDED = {"ds", "source_file", "landed_at"}
+_HEAD = '''"""Draft of a contract from {rows:,} rows of {nights} nights of {table}.
+
+Read each line before it goes to `sources.py`. Ranges are those seen and half as much again; units, comments, rules
+across columns, and how fresh a night must be (`fresh`) are yours to write.
+"""
+
+from nightjar.contracts.rules import {imports}
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.contracts.use_case import Source
+
+'''
+
+
+def write_draft(lake: str, table: str, folder: Path) -> Path:
+    """Draft the contract of a table, print it, and write it to ``<folder>/<table>.py``; return the file.
+
+    Raises:
+        ConfigurationError: for a name that is no table's, or a table without rows.
+        LakeError: when there is no such table.
+    """
+    parts = table.split("/")
+    if len(parts) != 2:
+        raise ConfigurationError(
+            f"{table!r} is no table", where="TABLE", fix="say `TABLE=raw/<name>`; see `make query`"
+        )
+    for part in parts:
+        check_identifier(part, field="TABLE")
+    found = delta.open_table(lake, table)
+    held = sorted({file.partition["ds"] for file in delta.held_files(found, {})})[-NIGHTS:]
+    if not held:
+        raise ConfigurationError(f"{table} has no rows", where="TABLE", fix="ingest some nights, then draft again")
+    rows = found.to_pyarrow_dataset().to_table(filter=_in_nights(held))
+    text = draft(table, rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{parts[1]}.py"
+    file.write_text(text)
+    print(text)
+    print(f"written: {file}")
+    return file
+
+
+def draft(table: str, rows: pa.Table) -> str:
+    """The contract as Python: a :class:`~nightjar.contracts.use_case.Source` whose rules all of ``rows`` keep."""
+    frame = rows.to_pandas()
+    columns = [name for name in rows.column_names if name not in _NOT_LANDED]
+    key = find_key(frame, columns)
+    rules = [rule for name in columns for rule in _row_rules(frame[name], name, in_key=name in key)]
+    night_rules = list(_night_rules(frame, columns))
+    name = table.split("/")[1]
+    calls = sorted({rule.split("(")[0] for rule in (*rules, *night_rules)})
+    lines = [
+        _HEAD.format(rows=len(frame), nights=frame["ds"].nunique(), table=table, imports=", ".join(calls) or "Rule"),
+        f"{name.upper()} = Source(",
+        f'    file="{name}.csv",',
+        "    table=TableSchema(",
+        f'        name="{table}",',
+        '        comment="?",',
+        f"        key={key!r},",
+        "        columns=(",
+        "            DS,",
+        *(f'            Column("{column}", "{_type(rows.schema.field(column).type)}", "?"),' for column in columns),
+        '            Column("source_file", "string", "Landed file that held the row.", nullable=False),',
+        '            Column("landed_at", "timestamp", "When that file landed (UTC).", nullable=False),',
+        "        ),",
+        "    ),",
+        "    rules=(",
+        *(f"        {rule}," for rule in rules),
+        "    ),",
+        "    night_rules=(",
+        *(f"        {rule}," for rule in night_rules),
+        "    ),",
+        ")",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def find_key(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    """The fewest columns that tell a night's rows apart; those with most values first. Empty when there are none."""
+    import pandas as pd
+
+    fit = [c for c in columns if frame[c].notna().all() and not pd.api.types.is_float_dtype(frame[c])]
+    fit = sorted(fit, key=lambda name: (-frame[name].nunique(), columns.index(name)))
+    for size in range(1, min(KEY_COLUMNS, len(fit)) + 1):
+        for chosen in combinations(fit, size):
+            if not frame.duplicated(["ds", *chosen]).any():
+                return tuple(sorted(chosen, key=columns.index))
+    return ()
+
+
+def shape(values: Sequence[str]) -> str:
+    """A pattern that matches all values: runs of digits and capitals with their least and greatest length; or empty."""
+    shapes = {re.sub(r"[0-9]", "9", re.sub(r"[A-Z]", "A", value)) for value in values}
+    letters = {char for text in shapes for char in text}
+    if not letters or not letters <= {"9", "A"}:
+        return ""
+    symbols = "".join(part for char, part in (("9", "0-9"), ("A", "A-Z")) if char in letters)
+    low, high = min(map(len, values)), max(map(len, values))
+    return f"[{symbols}]{{{low}}}" if low == high else f"[{symbols}]{{{low},{high}}}"
+
+
+def _row_rules(values: pd.Series, name: str, *, in_key: bool) -> Iterator[str]:
+    """What every row keeps."""
+    import pandas as pd
+
+    present = values.dropna()
+    if values.notna().all() and not in_key:
+        yield f'not_null("{name}")'
+    if present.empty:
+        return
+    if pd.api.types.is_numeric_dtype(present) and not pd.api.types.is_bool_dtype(present):
+        low, high = _wider(float(present.min()), float(present.max()))
+        yield f'between("{name}", {low:g}, {high:g}, unit="?")'
+    elif isinstance(present.iloc[0], str):
+        distinct = sorted(present.unique())
+        if len(distinct) <= LISTED_VALUES and len(present) > 5 * len(distinct):
+            yield f'one_of("{name}", {tuple(distinct)!r})'
+        elif pattern := shape(distinct):
+            yield f'matches("{name}", {pattern!r}, like="?")'
+
+
+def _night_rules(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
+    """What every night keeps."""
+    by_night = frame.groupby("ds")
+    rows = by_night.size()
+    if len(rows) >= MIN_NIGHTS:
+        low, high = rows.min() / rows.median(), rows.max() / rows.median()
+        yield f"volume({max(0.1, math.floor(8 * low) / 10):g}, {math.ceil(12 * high) / 10:g})"
+    for name in columns:
+        share = by_night[name].apply(lambda values: values.isna().mean()).max()
+        if 0 < share < 0.5:
+            yield f'nulls_at_most("{name}", {min(1.0, math.ceil(20 * share) / 10):g})'
+
+
+def _wider(low: float, high: float) -> tuple[float, float]:
+    """Half the range more on either side, rounded outwards to two digits; a bound of one sign keeps it."""
+    margin = 0.5 * (high - low) or max(1.0, abs(high))
+    wide_low = low - margin if low < 0 else max(0.0, low - margin)
+    wide_high = high + margin if high > 0 else min(0.0, high + margin)
+    return _outwards(wide_low, math.floor), _outwards(wide_high, math.ceil)
+
+
+def _outwards(value: float, towards: object) -> float:
+    if value == 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    rounded: float = towards(value / unit) * unit  # type: ignore[operator]
+    return float(f"{rounded:.6g}")
+
+
+def _type(kind: pa.DataType) -> str:
+    import pyarrow as pa
+
+    named = {pa.int32(): "int", pa.int64(): "long", pa.float64(): "double", pa.bool_(): "boolean", pa.date32(): "date"}
+    return "timestamp" if pa.types.is_timestamp(kind) else named.get(kind, "string")
+
+
+def _in_nights(nights: Sequence[str]) -> object:
+    from datetime import date
+
+    import pyarrow.compute as pc
+
+    return pc.field("ds").isin([date.fromisoformat(night) for night in nights])

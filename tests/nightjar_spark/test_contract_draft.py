@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.job import JobSpec
+from nightjar.contracts.nights import Nights
+from nightjar.contracts.use_case import Source
+from nightjar.local.contract_draft import shape, write_draft
+from nightjar.validation.table_rules import table_rules
+from use_cases.flight_delay.landing import land
+from use_cases.flight_delay.use_case import USE_CASE
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+FIRST, LAST = date(2013, 4, 1), date(2013, 4, 9)
+
+
+@pytest.fixture(scope="module")
+def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Nine real nights."""
+    from nightjar_spark.ingest import ingest
+
+    root = tmp_path_factory.mktemp("draft")
+    land(Nights(first=FIRST, last=LAST, timezone=USE_CASE.timezone), str(root / "landing"))
+    spec = JobSpec(
+        program="ingest", use_case=USE_CASE.name, first_night=FIRST, last_night=LAST, dag_id="d", run_id="r",
+        task_id="ingest", lake=str(root / "lake"),
+    )  # fmt: skip
+    ingest(spark, spec, USE_CASE, str(root / "landing"))
+    return str(root / "lake")
+
+
+@pytest.mark.parametrize("name", ["flights", "weather", "airports"])
+def test_a_draft_is_a_contract_that_the_table_keeps(lake: str, spark: SparkSession, tmp_path: Path, name: str) -> None:
+    from nightjar_spark.contracts import annotate, count_by_night
+    from nightjar_spark.io import read_table
+
+    written: dict[str, Any] = {}
+    exec(write_draft(lake, f"raw/{name}", tmp_path).read_text(), written)  # the draft is Python
+    source: Source = written[name.upper()]
+    declared = next(one for one in USE_CASE.sources if one.name == name)
+    assert {c.name: c.type for c in source.table.columns} == {c.name: c.type for c in declared.table.columns}
+    assert 0 < len(source.table.key) <= len(declared.table.key)
+    assert any(rule.name == "volume" for rule in source.night_rules)
+    rules = table_rules(source.table, source.rules)
+    assert len(rules) > 4
+    counts = count_by_night(annotate(read_table(spark, lake, f"raw/{name}"), source.table, rules), rules)
+    assert len(counts) == 9
+    assert [count.broken for count in counts] == [{}] * 9
+
+
+@pytest.mark.parametrize(
+    ("values", "pattern"),
+    [
+        (["UA", "B6", "9E"], "[0-9A-Z]{2}"),
+        (["JFK", "LGA"], "[A-Z]{3}"),
+        (["1", "22"], "[0-9]{1,2}"),
+        (["Boeing", "A"], ""),
+        ([""], ""),
+    ],
+)
+def test_a_shape_is_what_all_values_have(values: list[str], pattern: str) -> None:
+    assert shape(values) == pattern
+
+
+@pytest.mark.parametrize("table", ["flights", "raw/../secret", "raw/Flights;"])
+def test_a_name_that_is_no_table_is_refused(lake: str, tmp_path: Path, table: str) -> None:
+    with pytest.raises((ConfigurationError, ValueError)):
+        write_draft(lake, table, tmp_path)
