@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HISTORY_NIGHTS = 28
 """The constant prediction is the label rate of so many nights, whole weeks, as known when a night was scored."""
 _ROWS_AT_ONCE = 200_000
+_NO_LABEL, _OUTCOMES = 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +125,17 @@ def _labels(
     pairs = [(scored, night) for scored, nights in serves.items() for night in nights]
     scored_by = F.broadcast(spark.createDataFrame(pairs, "scored date, ds date"))
     rows = read_table(spark, lake, table, nights=landed, version=inputs[table]).join(scored_by, on="ds")
-    first = F.min_by(F.struct("label"), "ds").alias("first")
+    # a whole number keeps the aggregation in Spark's hash tables; a struct of night and label would sort all rows
+    outcome = F.coalesce(F.col("label").cast("int"), F.lit(_NO_LABEL))
+    first = F.min(F.datediff("ds", "scored") * _OUTCOMES + outcome) % _OUTCOMES
     return (
         rows.groupBy("scored", *use_case.key)
-        .agg(first)
+        .agg(first.alias("outcome"))
         .select(
-            F.col("scored").alias("ds"), *use_case.key, F.col("first.label").alias("label"), F.lit(True).alias("landed")
+            F.col("scored").alias("ds"),
+            *use_case.key,
+            F.when(F.col("outcome") != _NO_LABEL, F.col("outcome").cast("double")).alias("label"),
+            F.lit(True).alias("landed"),
         )
     )
 

@@ -117,7 +117,9 @@ def _check_scored(use_case: UseCase, missing: Sequence[date]) -> None:
 
 
 def _input_versions(spec: JobSpec, use_case: UseCase) -> dict[str, int]:
-    names = (use_case.score_table.name, use_case.label_table.name, use_case.feature_table.name)
+    names = [use_case.score_table.name, use_case.label_table.name]
+    if not set(use_case.performance.slices) <= set(use_case.score_table.column_names):
+        names.append(use_case.feature_table.name)
     return {name: int(delta.open_table(spec.lake, name).version()) for name in names}
 
 
