@@ -18,15 +18,14 @@ Night = Mapping[str, Row]
 """Metric to its row of ``monitoring/performance``, of all rows of a night."""
 NIGHTS, LEAST_NIGHTS = 7, 4
 """Warnings look at so many judged nights, of which at least so many must have a figure. Rows of one night share its
-weather: over the nights of April to December 2013 a model's AUC had a standard deviation of 0.085 between nights, and
-an interval by rows a half width of 0.043. Warned by single nights' intervals, every tenth night would be (docs/
-performance.md)."""
+weather: of the flights' nights, AUCs differ by twice what intervals by rows allow, so that every tenth would be warned
+of by its own interval (``benchmarks/performance_nights.py``)."""
 CLEAR_AUC = 0.03
 """An AUC is clearly below the holdout's when its interval over nights lies below it by more than this: the holdout is
 but a week itself."""
-AGAINST_BASELINE = ("log_loss", "brier", "expected_cost")
-"""Metrics by which a constant may be better. Their level moves with the night's label rate, so they are compared with
-the constant on the same rows, and not with the holdout's figures."""
+AGAINST_BASELINE = {"log_loss": "log loss", "brier": "Brier score", "expected_cost": "cost a row"}
+"""Metrics, with their names, by which a constant may be better. Their level moves with the night's label rate, so they
+are compared with the constant on the same rows, and not with the holdout's figures."""
 RUNBOOK = "docs/runbooks/performance.md"
 
 
@@ -79,13 +78,13 @@ def findings_of(
         of = f"the AUC is {over.value:.3f} ({over.low:.3f} to {over.high:.3f})"
         what = f"over the last {len(recent)} judged nights {of}, clearly below the {holdout:.3f} of the holdout"
         add("auc below the holdout", what, "warn", (1 - over.value) / (1 - holdout + CLEAR_AUC))
-    for metric in AGAINST_BASELINE:
+    for metric, name in AGAINST_BASELINE.items():
         excess = over_nights(recent, metric, "excess", confidence)
         if excess and excess.low > 0 and (last[metric]["excess"] or 0) > 0:
             constants = [row[metric]["baseline"] for row in recent if row[metric]["excess"] is not None]
             constant = math.fsum(constants) / len(constants)
             what = (
-                f"over the last {len(recent)} judged nights the {metric.replace('_', ' ')} is "
+                f"over the last {len(recent)} judged nights the {name} is "
                 f"{constant + excess.value:.3g}; a constant prediction would have got {constant:.3g}"
             )
             add(f"{metric} above the baseline", what, "warn", 1 + excess.value / constant)

@@ -217,8 +217,10 @@ def since(report: PerformanceReport) -> str:
     what = "week" if report.weekly else "night"
     if not below[-1]:
         named = f"{'the floor' if limit == report.floor else 'the holdout’s AUC'} of {figure('auc', limit)}"
-        counted = f"{sum(below) or 'none'} of the {len(rows)} judged {what}s shown"
-        return f"With the whole interval below {named}: {counted}, and not the last."
+        if not any(below):
+            return f"None of the {len(rows)} judged {what}s shown has its whole interval below {named}."
+        lie = f"{sum(below)} of the {len(rows)} judged {what}s shown lie below {named}"
+        return f"{lie} by the whole interval; the last does not."
     first = len(below) - 1
     while first and below[first - 1]:
         first -= 1

