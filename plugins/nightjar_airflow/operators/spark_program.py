@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -11,11 +12,13 @@ from nightjar.contracts.errors import NightjarError, UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import SPARK_PROGRAMS, ApplicationFolder
 from nightjar.contracts.use_case import UseCase
+from nightjar_airflow import metrics
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 from nightjar_airflow.links.result_links import links_of
 from nightjar_airflow.outcome import emit_assets, raise_for, summary
 from nightjar_airflow.specs import build_spec
+from nightjar_airflow.usage import of_spark
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -60,6 +63,7 @@ class SparkProgramOperator(BaseOperator):
             self.log.warning("%s", error)
             result = self._run(hook, spec)
         self.links = dict(result.links)
+        metrics.emit(context, self.use_case, spec, result, partial(of_spark, self.spark_conn_id))
         raise_for(result)
         emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
         return summary(result)

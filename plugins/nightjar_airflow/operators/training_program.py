@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseHook, BaseOperator
@@ -15,6 +16,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import TRAINING_PROGRAMS
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import files
+from nightjar_airflow import metrics
 from nightjar_airflow.backends.kubernetes import PASSED_ON, KubernetesBackend
 from nightjar_airflow.backends.local import LocalBackend, threads_per_rank
 from nightjar_airflow.backends.result import spec_uri as spec_uri_of
@@ -25,6 +27,7 @@ from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.links.result_links import links_of
 from nightjar_airflow.outcome import emit_assets, raise_for, summary
 from nightjar_airflow.specs import build_spec
+from nightjar_airflow.usage import of_training
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection, Context
@@ -170,6 +173,7 @@ class TrainingProgramOperator(BaseOperator):
 
     def _concluded(self, context: Context, spec: JobSpec, result: JobResult) -> dict[str, Any]:
         self.links = dict(result.links)
+        metrics.emit(context, self.use_case, spec, result, partial(of_training, self.use_case, spec))
         raise_for(result)
         emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
         return summary(result)

@@ -1,0 +1,81 @@
+"""Metrics of a program's result, through Airflow's own exporter (``[metrics]``: StatsD or OpenTelemetry)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow.sdk.configuration import conf
+from airflow.sdk.observability import stats
+
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.metrics import METRICS, TAGS
+from nightjar.contracts.prices import Prices
+from nightjar.contracts.use_case import UseCase
+from nightjar_airflow.usage import Usage
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+SWITCHES = ("statsd_on", "statsd_datadog_enabled", "otel_on")
+PUBLISHING = "publish_scores"
+
+
+def emit(context: Context, use_case: UseCase, spec: JobSpec, result: JobResult, usage: Callable[[], Usage]) -> None:
+    """Hand the metrics of ``result``, also of a failed one, to Airflow's exporter; nothing where none is switched on.
+
+    Whatever goes wrong is said in the log: metrics fail no task.
+
+    Args:
+        context: Airflow's context.
+        use_case: The use case.
+        spec: What was asked for.
+        result: What came of it.
+        usage: Says what the program held; asked only where metrics are switched on.
+    """
+    try:
+        if not any(conf.getboolean("metrics", switch) for switch in SWITCHES):
+            return
+        values = _of_result(result, usage()) | _of_night(context, use_case, spec, result)
+        values |= {
+            metric.name: result.metrics[metric.source]
+            for metric in METRICS
+            if metric.source in result.metrics and spec.program in metric.programs
+        }
+        map_index = -1 if spec.map_index is None else spec.map_index
+        tags = dict(zip(TAGS, (use_case.name, spec.program, spec.dag_id, str(map_index)), strict=True))
+        for metric in METRICS:
+            if math.isfinite(values.get(metric.name, math.nan)):
+                stats.gauge(metric.stat, values[metric.name], tags=tags)
+    except Exception as error:
+        log.warning("no metrics of %s: %s: %s", spec.task_id, type(error).__name__, error)
+
+
+def _of_result(result: JobResult, usage: Usage) -> dict[str, float]:
+    seconds = result.seconds.get("total", sum(result.seconds.values()))
+    values: dict[str, float] = {"succeeded": float(result.status == "succeeded"), "seconds": seconds}
+    hours = {"cpu_hours": usage.cpus * seconds / 3600, "gpu_hours": usage.gpus * seconds / 3600}
+    prices = Prices.from_environment()
+    cost = {"cost": prices.cost(**hours)} if prices else {}
+    if result.status != "succeeded":
+        return values | hours | cost
+    rows: dict[str, float] = {name: getattr(result, name) for name in ("rows_in", "rows_out", "rows_rejected")}
+    speed = {"rows_per_second": result.rows_in / seconds} if seconds > 0 else {}
+    return values | hours | cost | rows | speed
+
+
+def _of_night(context: Context, use_case: UseCase, spec: JobSpec, result: JobResult) -> dict[str, float]:
+    """When a night was published; of runs that people and backfills make, not how late: they are late by nature."""
+    if spec.program != PUBLISHING or result.status != "succeeded":
+        return {}
+    end = spec.nights(use_case.timezone).prediction_moment(spec.last_night)
+    values = {"published_night_end_timestamp_seconds": end.timestamp()}
+    run = context["dag_run"]
+    if run.run_type == "scheduled" and run.data_interval_end is not None:
+        late = datetime.now(UTC) - run.data_interval_end
+        values |= {"published_after_minutes": late.total_seconds() / 60, "deadline_minutes": use_case.deadline_minutes}
+    return values
