@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from nightjar.validation.figures import QUANTILES, Figures
 from nightjar.validation.judged import REJECTED, NightFigures
 from nightjar.validation.usual import MIN_NIGHTS, Usual, usual
+
+NEVER_NEGATIVE = {"rows", "distinct", "null_share", REJECTED, "std"}
 
 
 def usual_of(
@@ -19,7 +22,10 @@ def usual_of(
     values = {day: value for day, one in earlier.items() if (value := value_of(one, figure)) is not None}
     center = float(np.median(list(values.values()))) if values else 0.0
     noise = _noise(figure, center, tonight[column], earlier)
-    return usual(list(values.values()), list(values), night, noise=noise)
+    found = usual(list(values.values()), list(values), night, noise=noise)
+    if found is None or figure not in NEVER_NEGATIVE:
+        return found
+    return replace(found, low=max(0.0, found.low))
 
 
 def value_of(figures: Figures, figure: str) -> float | None:
