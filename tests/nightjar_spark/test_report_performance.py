@@ -25,6 +25,7 @@ from nightjar.evaluation import metrics
 from nightjar.lake import delta, ledger
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.performance_records import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
+from nightjar_spark.performance_counts import naive_rates
 from nightjar_spark.report_performance import report_performance
 
 if TYPE_CHECKING:
@@ -352,3 +353,18 @@ def test_a_slice_that_is_no_column_is_refused(spark: SparkSession, lake: str) ->
         report_performance(
             spark, Shop(lake).spec(0), replace(CASE, performance=Performance(slices=("channel", "colour")))
         )
+
+
+def test_the_constant_is_what_was_known_at_the_prediction_moment(spark: SparkSession, lake: str) -> None:
+    """A label counts from the local midnight after it came to be known, and no longer than four weeks."""
+    case = replace(CASE, timezone="America/New_York")
+    midnight = datetime(2013, 4, 2, 4, tzinfo=UTC)  # that ends the first of April in New York
+    moments = [midnight - timedelta(minutes=1), midnight + timedelta(minutes=1), None, None]
+    rows = [
+        {"order": order, "label": label, "known_at": known, "outcome": "done"}
+        for order, (label, known) in enumerate(zip([1.0, 0.0, 0.0, None], moments, strict=True))
+    ]
+    Shop(lake)._put(case.label_table, 0, rows)
+    Shop(lake)._put(case.label_table, 30, [{"order": 9, "label": 1.0, "outcome": "done"}])
+    rates = naive_rates(spark, lake, case, {"labels/shop": 2}, [night(i) for i in (-1, 0, 1, 27, 28, 29, 30)])
+    assert rates == {night(0): 1 / 2, night(1): 1 / 3, night(27): 1 / 3, night(28): 0.0, night(30): 1.0}

@@ -61,6 +61,8 @@ def test_a_constant_that_is_better_for_days_is_a_warning() -> None:
             for other in {"log_loss", "brier", "expected_cost"} - {metric}:
                 night[other]["excess"] = -0.1
         assert subjects(worse) == [f"warn {metric} above the baseline"]
+    well_again = nights_of([{"excess": value} for value in (0.05, 0.06, 0.07, 0.06, 0.05, 0.06, -0.001)])
+    assert subjects(well_again) == [], "the last night is well again"
     mixed = nights_of([{"excess": value} for value in (0.3, -0.2, 0.4, -0.3, 0.2)])
     assert subjects(mixed) == []
     unknown = nights_of([{"excess": 0.05}] * 5)
