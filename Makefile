@@ -9,7 +9,7 @@ IN := $(NIGHTJAR) env
 # Values reach the commands as environment variables, never through a shell line.
 export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION EXPLAIN TABLE
 
-.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish kill-matrix lock clean
+.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish kill-matrix lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -68,6 +68,9 @@ data-dictionary: setup ## | Write docs/data_dictionary.md from the declared tabl
 
 reproduce: setup ## VERSION=1 | Train a registered version again from what MLflow logged, and compare hashes
 	@exec $(NIGHTJAR) reproduce
+
+grafana: setup ## | Write the Grafana dashboard, the StatsD mapping and docs/metrics.md's table from the declared metrics
+	@exec $(NIGHTJAR) grafana
 
 contract-draft: setup ## TABLE=raw/flights | Propose a contract from what a table holds
 	@exec $(NIGHTJAR) contract-draft

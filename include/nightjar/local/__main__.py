@@ -12,6 +12,7 @@ from nightjar.contracts.errors import ConfigurationError, NightjarError
 from nightjar.local import bi, commands, contract_draft, data_dictionary, server_environment
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
+from nightjar.local.grafana import files as grafana_files
 from nightjar.local.locks import lock
 from nightjar.local.paths import Paths
 from nightjar.local.scaffold import new_use_case
@@ -51,6 +52,7 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
             str(paths.lake), _given(environ, "TABLE"), paths.var / "contract_drafts"
         ),
         "data-dictionary": lambda: print(f"written: {data_dictionary.write(paths.root)}"),
+        "grafana": lambda: print(f"written: {', '.join(map(str, grafana_files.write(paths.root)))}"),
         "new-use-case": lambda: new_use_case(paths.root, _given(environ, "NAME")),
         "lock": lambda: lock(paths),
         "jars": lambda: commands.jars(paths),

@@ -1,0 +1,264 @@
+"""What the dashboard shows: to a person on call, to one who answers for a model, and to one who pays."""
+
+from __future__ import annotations
+
+from nightjar.local.grafana.panel import BLUE, DASHED, FAINT, GREEN, RED, YELLOW, Panel, Query, fixed, of
+
+NIGHTLY = 'dag_id=~".*_nightly"'
+STEPS = 'program=~"ingest|build_features|publish_scores"'
+HEAVY = 'program=~"ingest|build_features|score"'
+
+NIGHTS = (
+    Panel(
+        title="Age of the newest scores",
+        description=(
+            "Time since the end of the last published night. A nightly use case stays below 26 hours; above, no night "
+            "was published: open the nightly DAG in Airflow (docs/runbooks/late_night.md)."
+        ),
+        unit="s",
+        kind="stat",
+        width=5,
+        steps=((None, GREEN), (26 * 3600, YELLOW), (30 * 3600, RED)),
+        queries=(
+            Query(
+                expr=f"time() - max by (use_case) ({of('published_night_end_timestamp_seconds')})",
+                legend="{{use_case}}",
+            ),
+        ),
+    ),
+    Panel(
+        title="Failed programs",
+        description=(
+            "Programs whose last run failed. The red task's last log line says what, where, how many and what to do; "
+            "clearing it is safe."
+        ),
+        unit="short",
+        kind="stat",
+        width=4,
+        decimals=0,
+        steps=((None, GREEN), (1, RED)),
+        queries=(Query(expr=f"count({of('succeeded')} == 0) or vector(0)", legend="failed"),),
+    ),
+    Panel(
+        title="Published after the night's end",
+        description=(
+            "Scheduled nights only. The whole night is due by the dashed line; when scores creep towards it, look to "
+            "the right at which program takes longer, and give Spark more cores or the deadline more minutes."
+        ),
+        unit="m",
+        width=7,
+        queries=(
+            Query(expr=f"max by (use_case) ({of('published_after_minutes')})", legend="{{use_case}}"),
+            Query(expr=f"max by (use_case) ({of('deadline_minutes')})", legend="{{use_case}} deadline"),
+        ),
+        overrides={"/deadline$/": DASHED},
+    ),
+    Panel(
+        title="Where the night's time goes",
+        description=(
+            "Seconds of each program of the nightly DAG in its last run. One that grows while its rows (below) do not "
+            "has a problem of its own: its log has the seconds of each phase."
+        ),
+        unit="s",
+        width=8,
+        stacked=True,
+        queries=(Query(expr=f"sum by (program) ({of('seconds', NIGHTLY)})", legend="{{program}}"),),
+    ),
+)
+DATA = (
+    Panel(
+        title="Rows of the night",
+        description=(
+            "Rows written by each step. A fall of the first step is the source's (docs/runbooks/source.md); of a later "
+            "one alone, rows were rejected on the way."
+        ),
+        unit="short",
+        width=9,
+        queries=(
+            Query(
+                expr=f"sum by (program) ({of('rows_out', STEPS)})",
+                legend="{{program}}",
+            ),
+        ),
+    ),
+    Panel(
+        title="Rejected rows",
+        description=(
+            "Share of the rows read that went to quarantine. Above the declared tolerance the night stops; below it, "
+            "read the rules that they broke in quarantine/<use_case> (docs/runbooks/contract.md)."
+        ),
+        unit="percentunit",
+        width=8,
+        steps=((None, GREEN), (0.01, YELLOW), (0.05, RED)),
+        queries=(
+            Query(
+                expr=f"sum by (program) ({of('rows_rejected')}) / (sum by (program) ({of('rows_in')}) > 0)",
+                legend="{{program}}",
+            ),
+        ),
+    ),
+    Panel(
+        title="Rows per second",
+        description=(
+            "Throughput of the steps that touch every row. A fall with the same rows means a slower machine, store or "
+            "feature: compare with make bench-night."
+        ),
+        unit="rowsps",
+        width=7,
+        queries=(
+            Query(
+                expr=f"max by (program) ({of('rows_per_second', HEAVY)})",
+                legend="{{program}}",
+            ),
+        ),
+    ),
+)
+DRIFT = (
+    Panel(
+        title="Columns that drifted",
+        description=(
+            "Share of the watched columns whose effect and test both say drift. Above 30 % (unless declared otherwise) "
+            "the night counts as drifted: open its report from the task report_drift."
+        ),
+        unit="percentunit",
+        width=8,
+        most=1,
+        steps=((None, GREEN), (0.15, YELLOW), (0.3, RED)),
+        queries=(Query(expr=f"max by (use_case) ({of('drifted_share')})", legend="{{use_case}}"),),
+    ),
+    Panel(
+        title="Population stability",
+        description=(
+            "PSI of the worst watched column and of the predictions; 0.25 is a large change. Predictions that move "
+            "alone point at the model, columns that move alone at the data."
+        ),
+        unit="none",
+        width=9,
+        decimals=2,
+        steps=((None, GREEN), (0.1, YELLOW), (0.25, RED)),
+        queries=(
+            Query(expr=f"max by (use_case) ({of('max_psi')})", legend="{{use_case}} worst column"),
+            Query(expr=f"max by (use_case) ({of('prediction_psi')})", legend="{{use_case}} predictions"),
+        ),
+    ),
+    Panel(
+        title="Skewed columns",
+        description=(
+            "Columns in which training would read other values than were served. Must be 0: monitoring/skew names them "
+            "and the cause (docs/runbooks/skew.md)."
+        ),
+        unit="short",
+        kind="stat",
+        width=7,
+        decimals=0,
+        steps=((None, GREEN), (1, RED)),
+        queries=(Query(expr=f"max by (use_case) ({of('skewed_columns')})", legend="{{use_case}}"),),
+    ),
+)
+MODEL = (
+    Panel(
+        title="AUC of judged nights",
+        description=(
+            "The last night whose labels have matured, with its confidence interval, tonight's estimate, and the "
+            "champion's holdout. A whole interval below the holdout on several nights: the model is stale, or the data "
+            "broke; look at drift first, then train."
+        ),
+        unit="none",
+        width=11,
+        least=0.5,
+        most=1,
+        decimals=3,
+        queries=(
+            Query(expr=f"max by (use_case) ({of('night_auc')})", legend="{{use_case}}"),
+            Query(expr=f"max by (use_case) ({of('night_auc_low')})", legend="{{use_case}} low"),
+            Query(expr=f"max by (use_case) ({of('night_auc_high')})", legend="{{use_case}} high"),
+            Query(expr=f"max by (use_case) ({of('estimated_auc')})", legend="{{use_case}} estimate of tonight"),
+        ),
+        overrides={"/ (low|high)$/": FAINT, "/estimate of tonight$/": {**FAINT, "custom.lineStyle": {"fill": "dot"}}},
+    ),
+    Panel(
+        title="AUC on the holdout",
+        description=(
+            "The last training against the champion of its time, on the same days. A challenger that stays below is "
+            "not promoted; several in a row mean that the features are exhausted, not the training."
+        ),
+        unit="none",
+        width=7,
+        least=0.5,
+        most=1,
+        decimals=3,
+        queries=(
+            Query(expr=f"max by (use_case) ({of('holdout_auc')})", legend="{{use_case}} last trained"),
+            Query(expr=f"max by (use_case) ({of('champion_holdout_auc')})", legend="{{use_case}} champion"),
+        ),
+        overrides={"/champion$/": {**DASHED, **fixed(BLUE)}},
+    ),
+    Panel(
+        title="Age of the model",
+        description=(
+            "Days from the last training day to the night that was scored. Old is no fault while AUC holds; past 90 "
+            "days the default policy asks for a training."
+        ),
+        unit="d",
+        kind="stat",
+        width=3,
+        decimals=0,
+        steps=((None, GREEN), (60, YELLOW), (90, RED)),
+        queries=(Query(expr=f"max by (use_case) ({of('model_age_days')})", legend="{{use_case}}"),),
+    ),
+    Panel(
+        title="Labels landed",
+        description=(
+            "Share of the judged night's scores that have a label. Below 90 % (unless declared otherwise) the night is "
+            "not judged: ask the source for the missing labels."
+        ),
+        unit="percentunit",
+        kind="stat",
+        width=3,
+        most=1,
+        steps=((None, RED), (0.9, GREEN)),
+        queries=(Query(expr=f"min by (use_case) ({of('label_share')})", legend="{{use_case}}"),),
+    ),
+)
+COST = (
+    Panel(
+        title="Estimated cost of the last run",
+        description=(
+            "CPU and GPU hours at the declared prices (NIGHTJAR_PRICE_CPU_HOUR, NIGHTJAR_PRICE_GPU_HOUR), in their "
+            "currency; empty while none is declared. An estimate from what was configured, not a bill."
+        ),
+        unit="none",
+        kind="bargauge",
+        width=8,
+        decimals=2,
+        queries=(Query(expr=f"sum by (dag_id) ({of('cost')})", legend="{{dag_id}}"),),
+    ),
+    Panel(
+        title="CPU hours of the last run",
+        description=(
+            "Cores held times hours, by DAG. Spark holds all its cores while one of its programs runs: fewer executors "
+            "may cost the night minutes and save hours."
+        ),
+        unit="h",
+        width=8,
+        queries=(Query(expr=f"sum by (dag_id) ({of('cpu_hours')})", legend="{{dag_id}}"),),
+    ),
+    Panel(
+        title="GPU hours of the last run",
+        description=(
+            "GPUs held times hours, by program. Trainings that hold several for minutes pay more for starting than for "
+            "training: lower world_size (make bench-train)."
+        ),
+        unit="h",
+        width=8,
+        queries=(Query(expr=f"sum by (dag_id, program) ({of('gpu_hours')} > 0)", legend="{{dag_id}} {{program}}"),),
+    ),
+)
+ROWS: tuple[tuple[str, int, tuple[Panel, ...]], ...] = (
+    ("Nights", 8, NIGHTS),
+    ("Data", 8, DATA),
+    ("Drift and skew", 8, DRIFT),
+    ("Model", 9, MODEL),
+    ("Cost", 7, COST),
+)
+"""Title, height of its panels in grid units, and the panels from left to right."""

@@ -1,0 +1,25 @@
+"""How old a model is: from the last day that it was trained on to the night that it scores."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from nightjar.contracts.names import path_segment
+from nightjar.lake import files, ledger
+from nightjar.training.training_set import FILE, FREEZE_TASK, TrainingSet
+
+
+def model_age_days(lake: str, use_case: str, model_version: str, night: date) -> float | None:
+    """Days from the last training day of a version to ``night``; None when the lake does not know its training.
+
+    The ledger's gate event of the version names the run that trained it, and that run's folder its training set.
+    """
+    judged = ledger.read(lake, event="gate", use_case=use_case, model_version=model_version).to_pylist()
+    for event in reversed(judged):
+        run = f"{lake}/_runs/{path_segment(event['dag_id'])}/{path_segment(event['run_id'])}"
+        try:
+            training_set = TrainingSet.from_json(files.read_text(f"{run}/{FREEZE_TASK}/{FILE}"))
+        except FileNotFoundError:
+            continue
+        return float((night - training_set.train.last).days)
+    return None
