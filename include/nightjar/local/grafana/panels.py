@@ -6,6 +6,7 @@ from nightjar.local.grafana.panel import BLUE, DASHED, FAINT, GREEN, RED, YELLOW
 
 NIGHTLY = 'dag_id=~".*_nightly"'
 STEPS = 'program=~"ingest|build_features|publish_scores"'
+REJECTING = 'program=~"ingest|score"'
 HEAVY = 'program=~"ingest|build_features|score"'
 
 NIGHTS = (
@@ -92,7 +93,10 @@ DATA = (
         steps=((None, GREEN), (0.01, YELLOW), (0.05, RED)),
         queries=(
             Query(
-                expr=f"sum by (program) ({of('rows_rejected')}) / (sum by (program) ({of('rows_in')}) > 0)",
+                expr=(
+                    f"sum by (program) ({of('rows_rejected', REJECTING)}) / "
+                    f"(sum by (program) ({of('rows_in', REJECTING)}) > 0)"
+                ),
                 legend="{{program}}",
             ),
         ),
