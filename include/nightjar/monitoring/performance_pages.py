@@ -52,11 +52,11 @@ class Pages:
 
     def of_night(self, night: date, judged: date | None, *, link: str) -> PerformanceReport:
         """The page of ``night``, whose run has judged ``judged``; None where there is nothing to judge yet."""
-        known = [as_of(row, night) for row in self.rows if row["ds"] <= night]
+        first = (judged or night) - timedelta(days=SHOWN_NIGHTS - 1)
+        known = [as_of(row, night) for row in self.rows if first <= row["ds"] <= night]
         mine = [row for row in known if row["ds"] == judged]
         figures = by_metric([row for row in mine if not row["slice"]])
         state = self._state(figures)
-        first = (judged or night) - timedelta(days=SHOWN_NIGHTS - 1)
         summary = self._summary(ALL, [judged] if judged and state == "judged" else [])
         return PerformanceReport(
             night=night,
@@ -66,7 +66,7 @@ class Pages:
             figures=figures,
             slices=[row for row in mine if row["slice"]],
             tonight=by_metric([row for row in known if row["ds"] == night and not row["slice"]]),
-            history=_points(row for row in known if row["ds"] >= first),
+            history=_points(known),
             findings=self._findings([judged] if judged and state == "judged" else [], night, link),
             notes=_notes(figures),
             **self._told(summary),
@@ -162,7 +162,7 @@ def histogram(summary: Summary) -> list[tuple[int, int]]:
     return [(int(n), int(k)) for n, k in zip(*counted, strict=True)]
 
 
-def _points(rows: Any) -> list[Point]:
+def _points(rows: Sequence[Row]) -> list[Point]:
     nights: dict[date, dict[str, Row]] = {}
     for row in rows:
         if not row["slice"]:
