@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from scipy.special import stdtrit
 
@@ -47,48 +48,67 @@ def findings_of(
     """
     if not nights:
         return []
-    looked = judged if judged is not None else nights[-1]
     last = nights[-1]
     version = last["auc"]["model_version"]
     recent = [one for one in nights if one["auc"]["model_version"] == version][-NIGHTS:]
-    found: list[Finding] = []
-
-    def add(subject: str, what: str, severity: Any, badness: float) -> None:
-        found.append(
-            Finding(
-                kind="performance",
-                subject=f"{use_case.name} {subject}",
-                night=night,
-                what=f"scores of {last['auc']['ds']}: {what}",
-                severity=severity,
-                badness=badness,
-                link=link,
-                runbook=RUNBOOK,
-            )
+    confidence = use_case.performance.confidence
+    wrong = [
+        *_below_the_floor(last if judged is None else judged, use_case),
+        *_below_the_holdout(recent, confidence),
+        *_above_the_baseline(recent, confidence),
+    ]
+    return [
+        Finding(
+            kind="performance",
+            subject=f"{use_case.name} {one.subject}",
+            night=night,
+            what=f"scores of {last['auc']['ds']}: {one.what}",
+            severity=one.severity,
+            badness=one.badness,
+            link=link,
+            runbook=RUNBOOK,
         )
+        for one in wrong
+    ]
 
-    floor = use_case.retraining.min_auc if use_case.retraining else None
-    auc = looked["auc"]
+
+@dataclass(frozen=True)
+class _Wrong:
+    """A finding before it says of which use case and night."""
+
+    subject: str
+    what: str
+    severity: Literal["warn", "breach"]
+    badness: float
+
+
+def _below_the_floor(judged: Night, use_case: UseCase) -> Iterator[_Wrong]:
+    floor, auc = use_case.retraining.min_auc if use_case.retraining else None, judged["auc"]
     if floor is not None and auc["high"] is not None and auc["high"] < floor:
         what = f"the AUC is {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), below the floor of {floor:g}"
-        add("auc below the floor", what, "breach", (1 - auc["value"]) / (1 - floor))
-    confidence = use_case.performance.confidence
-    holdout, over = last["auc"]["holdout"], over_nights(recent, "auc", "value", confidence)
-    if over and holdout is not None and over.high < holdout - CLEAR_AUC and (last["auc"]["high"] or 1.0) < holdout:
+        yield _Wrong("auc below the floor", what, "breach", (1 - auc["value"]) / (1 - floor))
+
+
+def _below_the_holdout(recent: Sequence[Night], confidence: float) -> Iterator[_Wrong]:
+    last = recent[-1]["auc"]
+    holdout, over = last["holdout"], over_nights(recent, "auc", "value", confidence)
+    if over and holdout is not None and over.high < holdout - CLEAR_AUC and (last["high"] or 1.0) < holdout:
         of = f"the AUC is {over.value:.3f} ({over.low:.3f} to {over.high:.3f})"
         what = f"over the last {len(recent)} judged nights {of}, clearly below the {holdout:.3f} of the holdout"
-        add("auc below the holdout", what, "warn", (1 - over.value) / (1 - holdout + CLEAR_AUC))
+        yield _Wrong("auc below the holdout", what, "warn", (1 - over.value) / (1 - holdout + CLEAR_AUC))
+
+
+def _above_the_baseline(recent: Sequence[Night], confidence: float) -> Iterator[_Wrong]:
     for metric, name in AGAINST_BASELINE.items():
         excess = over_nights(recent, metric, "excess", confidence)
-        if excess and excess.low > 0 and (last[metric]["excess"] or 0) > 0:
+        if excess and excess.low > 0 and (recent[-1][metric]["excess"] or 0) > 0:
             constants = [row[metric]["baseline"] for row in recent if row[metric]["excess"] is not None]
             constant = math.fsum(constants) / len(constants)
             what = (
                 f"over the last {len(recent)} judged nights the {name} is "
                 f"{constant + excess.value:.3g}; a constant prediction would have got {constant:.3g}"
             )
-            add(f"{metric} above the baseline", what, "warn", 1 + excess.value / constant)
-    return found
+            yield _Wrong(f"{metric} above the baseline", what, "warn", 1 + excess.value / constant)
 
 
 def over_nights(nights: Sequence[Night], metric: str, column: str, confidence: float) -> Interval | None:
