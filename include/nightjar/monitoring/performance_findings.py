@@ -100,10 +100,10 @@ def _below_the_holdout(recent: Sequence[Night], confidence: float) -> Iterator[_
 
 def _above_the_baseline(recent: Sequence[Night], confidence: float) -> Iterator[_Wrong]:
     for metric, name in AGAINST_BASELINE.items():
+        rows = [night[metric] for night in recent if metric in night and night[metric]["excess"] is not None]
         excess = over_nights(recent, metric, "excess", confidence)
-        if excess and excess.low > 0 and (recent[-1][metric]["excess"] or 0) > 0:
-            constants = [row[metric]["baseline"] for row in recent if row[metric]["excess"] is not None]
-            constant = math.fsum(constants) / len(constants)
+        if excess and excess.low > 0 and rows[-1]["ds"] == recent[-1]["auc"]["ds"] and rows[-1]["excess"] > 0:
+            constant = math.fsum(row["baseline"] for row in rows) / len(rows)
             what = (
                 f"over the last {len(recent)} judged nights the {name} is "
                 f"{constant + excess.value:.3g}; a constant prediction would have got {constant:.3g}"

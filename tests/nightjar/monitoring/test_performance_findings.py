@@ -63,6 +63,9 @@ def test_a_constant_that_is_better_for_days_is_a_warning() -> None:
         assert subjects(worse) == [f"warn {metric} above the baseline"]
     well_again = nights_of([{"excess": value} for value in (0.05, 0.06, 0.07, 0.06, 0.05, 0.06, -0.001)])
     assert subjects(well_again) == [], "the last night is well again"
+    without_cost = nights_of([{"excess": 0.05}] * 5)
+    del without_cost[-1]["expected_cost"], without_cost[0]["expected_cost"]
+    assert subjects(without_cost) == ["warn log_loss above the baseline", "warn brier above the baseline"]
     mixed = nights_of([{"excess": value} for value in (0.3, -0.2, 0.4, -0.3, 0.2)])
     assert subjects(mixed) == []
     unknown = nights_of([{"excess": 0.05}] * 5)
