@@ -7,9 +7,9 @@ NIGHTJAR := .venv/bin/python -m nightjar.local
 IN := $(NIGHTJAR) env
 
 # Values reach the commands as environment variables, never through a shell line.
-export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION EXPLAIN TABLE
+export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS VERSION EXPLAIN TABLE YEAR
 
-.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish kill-matrix lock clean
+.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish simulate kill-matrix lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -89,6 +89,9 @@ bench-score: setup ## [ROWS=4000000] [EXPLAIN=3] | Measure scoring against a bar
 
 bench-publish: setup ## [ROWS=200000] [PAIRS=15] | Measure publishing ten times the rows in as many files; one line of JSON
 	@exec $(IN) python benchmarks/publish.py
+
+simulate: setup ## YEAR=2013 [FORCE=1] | Simulate a year of nights with and without retraining; resumes where it was
+	@exec $(IN) python benchmarks/simulate.py
 
 kill-matrix: setup-dev ## | Kill every step of a night at every moment, and see each made whole by its retry
 	@exec env NIGHTJAR_KILLS=all $(IN) pytest -s tests/nightjar_spark/test_kill_matrix.py tests/nightjar_jobs/test_kill_matrix.py

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
 
+RETRAIN = "retrain/"
+"""Assets of this name, ``retrain/<use_case>``, start a training."""
+
+
 def raise_for(result: JobResult) -> None:
     """Fail the task when the program failed: at once, or with Airflow's retries where another try may help."""
     if result.status == "succeeded":
@@ -24,16 +28,22 @@ def emit_assets(context: Context, outlets: list[Asset], result: JobResult, night
 
     Args:
         context: Airflow's context.
-        outlets: The operator's own list: emptied when the champion stays, since Airflow emits an event for each in it.
+        outlets: The operator's own list: without the model when the champion stays, and without the request when no
+            training is asked for, since Airflow emits an event for each in it.
         result: What the program did.
         nights: First and last night.
     """
     if result.values.get("promoted") is False:
         outlets.clear()
+    retrain: dict[str, Any] = result.values.get("retrain", {})
+    if retrain and not retrain["request"]:
+        outlets[:] = [outlet for outlet in outlets if not outlet.name.startswith(RETRAIN)]
     for outlet in outlets:
         extra: dict[str, Any] = {"first_night": nights[0], "last_night": nights[1]}
         if "promoted" in result.values:
             extra |= {"model_version": result.values["model_version"]}
+        elif outlet.name.startswith(RETRAIN):
+            extra |= {"reason": retrain["reason"]}
         else:
             extra |= {"rows": result.rows_out, "delta_version": result.outputs.get(outlet.name)}
         context["outlet_events"][outlet].extra = extra

@@ -390,8 +390,11 @@ def test_what_nobody_declared_warns_and_the_night_goes_on(shop: Shop) -> None:
     warned = {(row["column_name"], row["figure"]) for row in shop.rows("monitoring/warnings", night)}
     assert {("amount", "mean"), ("amount", "p50"), ("note", "unknown_column"), ("", "price_known")} <= warned
     findings = {finding.subject: finding for finding in data_findings(shop.lake, "shop", night)}
-    assert findings["raw/orders.amount mean"].badness > 1
-    assert findings["raw/orders.amount mean"].severity == "warn"
+    assert findings.keys() == {"raw/orders", "raw/prices"}
+    assert findings["raw/orders"].badness > 1
+    assert findings["raw/orders"].severity == "warn"
+    assert "raw/orders.amount: " in findings["raw/orders"].what
+    assert "; and " in findings["raw/orders"].what
     assert shop.ingest(night, use_case=WATCHED).values["warnings"] == result.values["warnings"]
 
 

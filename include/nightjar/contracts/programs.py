@@ -17,6 +17,7 @@ SPARK_PROGRAMS = (
     "report_drift",
     "report_performance",
     "report_experiment",
+    "react",
     "freeze_training_set",
 )
 TRAINING_PROGRAMS = (

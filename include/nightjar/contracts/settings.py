@@ -20,6 +20,10 @@ class Settings:
         git_commit: Commit of the code that runs (``NIGHTJAR_GIT_COMMIT``; ``unknown`` when not given).
         alert_webhook: Where alerts are posted as JSON, ``{"text": …}`` (``NIGHTJAR_ALERT_WEBHOOK``); empty for nowhere.
             A secret, as who knows it can post.
+        alert_slack_conn: Airflow connection (Slack Incoming Webhook) by which alerts go to Slack
+            (``NIGHTJAR_ALERT_SLACK_CONN``); empty for not at all.
+        alert_email_to: Who gets alerts by mail, through Airflow's connection ``smtp_default``
+            (``NIGHTJAR_ALERT_EMAIL_TO``, separated by commas); empty for nobody.
     """
 
     lake: str
@@ -27,6 +31,8 @@ class Settings:
     mlflow_uri: str
     git_commit: str = "unknown"
     alert_webhook: str = field(default="", repr=False)
+    alert_slack_conn: str = ""
+    alert_email_to: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -53,4 +59,8 @@ class Settings:
             mlflow_uri=required("MLFLOW_TRACKING_URI"),
             git_commit=environ.get("NIGHTJAR_GIT_COMMIT", "unknown"),
             alert_webhook=environ.get("NIGHTJAR_ALERT_WEBHOOK", ""),
+            alert_slack_conn=environ.get("NIGHTJAR_ALERT_SLACK_CONN", ""),
+            alert_email_to=tuple(
+                part.strip() for part in environ.get("NIGHTJAR_ALERT_EMAIL_TO", "").split(",") if part.strip()
+            ),
         )

@@ -12,7 +12,7 @@ from nightjar.lake import delta
 from nightjar.monitoring.findings import Finding
 from nightjar.monitoring.records import replace_rows
 from nightjar.validation.figures import QUANTILES, Figures
-from nightjar.validation.judged import TABLE, Judged, NightFigures
+from nightjar.validation.judged import Judged, NightFigures
 from nightjar.validation.usual import HISTORY_NIGHTS
 
 RUNBOOK = "docs/runbooks/data.md"
@@ -126,36 +126,42 @@ def write_warnings(lake: str, use_case: str, broken: Sequence[Judged], nights: I
 
 
 def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
-    """What was wrong with the night's data."""
+    """What was wrong with the night's data: one finding a table, in the words of the worst."""
     if not delta.table_exists(lake, WARNINGS_TABLE.name):
         return []
     rows = [r for r in delta.read_nights(lake, WARNINGS_TABLE.name, [night]).to_pylist() if r["use_case"] == use_case]
-    return [_finding(row) for row in sorted(rows, key=lambda r: (r["table_name"], r["column_name"], r["figure"]))]
+    tables = sorted({row["table_name"] for row in rows})
+    return [_finding(table, [row for row in rows if row["table_name"] == table], lake) for table in tables]
 
 
-def _finding(row: Mapping[str, Any]) -> Finding:
-    table, column = row["table_name"], row["column_name"]
+def _finding(table: str, rows: Sequence[Mapping[str, Any]], lake: str) -> Finding:
+    def rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
+        return row["severity"] == "stop_night", _badness(row), row["column_name"], row["figure"]
+
+    worst = max(rows, key=rank)
+    more = f"; and {len(rows) - 1} more" if len(rows) > 1 else ""
     return Finding(
         kind="data",
-        subject=f"{table}{'.' if column != TABLE else ''}{column} {row['rule'] or row['figure']}",
-        night=row["ds"],
-        what=row["what"],
-        severity="breach" if row["severity"] == "stop_night" else "warn",
-        badness=_badness(row["observed"], row["low"], row["high"], row["usual"]),
-        link=WARNINGS_TABLE.name,
+        subject=table,
+        night=worst["ds"],
+        what=f"{worst['what']}{more}",
+        severity="breach" if worst["severity"] == "stop_night" else "warn",
+        badness=_badness(worst),
+        link=f"{lake}/{WARNINGS_TABLE.name}",
         runbook=RUNBOOK,
     )
 
 
-def _badness(observed: float, low: float | None, high: float | None, usual: float | None) -> float:
+def _badness(row: Mapping[str, Any]) -> float:
     """How far from the usual value the figure lies, as a multiple of the distance to the bound that it crossed.
 
     Without a usual value, or where the bound is that value: how many times over the bound it is.
     """
+    observed, low, high, usual = (row[name] for name in ("observed", "low", "high", "usual"))
     bound = high if high is not None and observed > high else low
     if bound is None:
         return 1.0
     if usual is not None and bound != usual:
-        return max(1.0, abs(observed - usual) / abs(bound - usual))
+        return float(max(1.0, abs(observed - usual) / abs(bound - usual)))
     smaller, larger = sorted((abs(observed), abs(bound)))
-    return max(1.0, larger / smaller) if smaller else max(1.0, larger)
+    return float(max(1.0, larger / smaller if smaller else larger))

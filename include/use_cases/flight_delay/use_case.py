@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightjar.contracts.monitoring import Performance
+from nightjar.contracts.monitoring import Performance, Retraining
 from nightjar.contracts.rules import between
 from nightjar.contracts.tables import Column
 from nightjar.contracts.training import Boosting, Cost, Training
@@ -82,5 +82,13 @@ USE_CASE = UseCase(
     # puts figures of their own; their ratio alone decides: from a probability of 2/7 on.
     cost=Cost(missed=200, false_alarm=80),
     performance=Performance(slices=("origin", "carrier")),
+    retraining=Retraining(
+        breaches=3,
+        of_nights=7,
+        min_auc=0.6,
+        max_age_days=60,
+        cooldown_days=14,
+        max_per_month=2,
+    ),
     replay=True,
 )

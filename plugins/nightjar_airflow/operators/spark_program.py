@@ -49,6 +49,7 @@ class SparkProgramOperator(BaseOperator):
         self.operator_extra_links = links_of(program)
         self.spark_conn_id = spark_conn_id
         self.links: dict[str, str] = {}
+        self.result: JobResult | None = None
         self._cancel: tuple[SparkApplicationHook, JobSpec] | None = None
 
     @one_line_failure
@@ -62,7 +63,7 @@ class SparkProgramOperator(BaseOperator):
         except UnreachableError as error:
             self.log.warning("%s", error)
             result = self._run(hook, spec)
-        self.links = dict(result.links)
+        self.result, self.links = result, dict(result.links)
         metrics.emit(context, self.use_case, spec, result, partial(of_spark, self.spark_conn_id))
         raise_for(result)
         emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
