@@ -13,6 +13,8 @@ from nightjar_airflow.links.result_links import (
     ExperimentLink,
     MlflowModelLink,
     MlflowRunLink,
+    PerformanceLink,
+    PerformanceWeekLink,
     ReportLink,
 )
 
@@ -32,6 +34,9 @@ class NightjarPlugin(AirflowPlugin):
     """Registers what the Airflow server must know of Nightjar."""
 
     name = "nightjar"
-    operator_extra_links = [ReportLink(), ExperimentLink(), DataDocsLink(), MlflowRunLink(), MlflowModelLink()]  # noqa: RUF012
+    operator_extra_links = [  # noqa: RUF012
+        *(ReportLink(), PerformanceLink(), PerformanceWeekLink(), ExperimentLink(), DataDocsLink()),
+        *(MlflowRunLink(), MlflowModelLink()),
+    ]
     deadline_references = [ScheduledEnd]  # noqa: RUF012
     fastapi_apps = _fastapi_apps()

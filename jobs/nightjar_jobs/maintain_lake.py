@@ -6,8 +6,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.maintenance import maintain
-from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE
-from nightjar.monitoring.records import DRIFT_TABLE
+from nightjar.monitoring.tables import MONITORING_TABLES
 from nightjar_jobs.runner import main
 
 
@@ -20,7 +19,7 @@ def run(spec: JobSpec) -> JobResult:
     Raises:
         UnreachableError: when the lake does not answer.
     """
-    schemas = (*load_use_case(spec.use_case).tables, DRIFT_TABLE, EXPERIMENTS_TABLE, ledger.TABLE)
+    schemas = (*load_use_case(spec.use_case).tables, *MONITORING_TABLES, ledger.TABLE)
     done = {found.table: found.to_dict() for schema in schemas if (found := maintain(spec.lake, schema))}
     removed = sum(table["removed"] for table in done.values())
     put_together = sum(table["put_together"] for table in done.values())

@@ -24,9 +24,10 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from nightjar.contracts.scoring import CHAMPION_NOW, CHAMPION_THEN
 from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.deadlines import ScheduledEnd
-from nightjar_airflow.notifiers.alert import AlertNotifier
+from nightjar_airflow.notifiers.alert import AlertNotifier, RecoveryNotifier
 from nightjar_airflow.notifiers.deadline import night_is_late
 from nightjar_airflow.operators.approve import ApproveOperator
+from nightjar_airflow.operators.react import ReactOperator
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.operators.start_spark import StartSparkOperator
 from nightjar_airflow.operators.stop_spark import StopSparkOperator
@@ -35,6 +36,7 @@ from nightjar_airflow.operators.training_program import TrainingProgramOperator
 RETRIES = 2
 RETRY_DELAY = timedelta(minutes=1)
 _RETRIED: dict[str, Any] = {"retries": RETRIES, "retry_delay": RETRY_DELAY, "retry_exponential_backoff": 2.0}
+_TOLD: dict[str, Any] = {"on_failure_callback": AlertNotifier(), "on_success_callback": RecoveryNotifier()}
 
 
 def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
@@ -57,9 +59,10 @@ def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
 
 
 def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
-    """``<use_case>_nightly``: one night from its landed files to published scores and a drift report.
+    """``<use_case>_nightly``: one night from its landed files to published scores, and what is known of them.
 
-    Scheduled by time, so that it can be backfilled; it emits an asset event for each table that it publishes.
+    Scheduled by time, so that it can be backfilled; it emits an asset event for each table that it publishes, and one
+    that asks for a training where the use case's policy wants it.
 
     Args:
         use_case: What to predict.
@@ -100,10 +103,24 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             inlets=[_table(use_case.feature_table.name), _table(use_case.score_table.name)],
             outlets=[_table("monitoring/drift")],
         )
-        confirm_champion = SparkProgramOperator(
-            use_case=use_case, program="confirm_champion", on_failure_callback=AlertNotifier()
+        report_performance = SparkProgramOperator(
+            use_case=use_case,
+            program="report_performance",
+            inlets=[_table(use_case.score_table.name), _table(use_case.label_table.name)],
+            outlets=[_table("monitoring/performance"), _table("monitoring/performance_counts")],
         )
-        chain(start, *_data_tasks(use_case), score, validate_scores, publish_scores, report_drift, stop)
+        check_skew = SparkProgramOperator(
+            use_case=use_case,
+            program="check_skew",
+            inlets=[_table(use_case.feature_table.name), _table(use_case.score_table.name)],
+            outlets=[_table("monitoring/skew")],
+        )
+        react = ReactOperator(
+            use_case=use_case, outlets=[_table("monitoring/incidents"), Asset(f"retrain/{use_case.name}")]
+        )
+        confirm_champion = SparkProgramOperator(use_case=use_case, program="confirm_champion")
+        chain(start, *_data_tasks(use_case), score, validate_scores, publish_scores)
+        chain(publish_scores, [report_drift, report_performance, check_skew], react, stop)
         chain(publish_scores, confirm_champion, stop)
         if use_case.scoring.experiment:
             report_experiment = SparkProgramOperator(
@@ -174,7 +191,7 @@ def build_maintenance_dag(use_cases: Sequence[UseCase], *, schedule: str, doc_md
         doc_md=doc_md,
         catchup=False,
         max_active_runs=1,
-        default_args=_RETRIED,
+        default_args={**_RETRIED, **_TOLD},
     ) as dag:
         chain(
             *(
@@ -214,7 +231,7 @@ def _common(use_case: UseCase, doc_md: str | None) -> dict[str, Any]:
         "doc_md": doc_md,
         "catchup": False,
         "max_active_runs": 1,
-        "default_args": {"owner": use_case.owner, **_RETRIED},
+        "default_args": {"owner": use_case.owner, **_RETRIED, **_TOLD},
     }
 
 

@@ -8,10 +8,12 @@ import logging
 from pyspark.sql import SparkSession
 
 from nightjar.contracts.errors import ModelError
+from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
+from nightjar.monitoring.model_age import model_age_days
 from nightjar.scoring.task import Speaker
 from nightjar_spark.main import main
 
@@ -33,7 +35,9 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         log.info(
             "scored as meant: %s", ", ".join(f"{variant} version {version}" for variant, version in versions.items())
         )
-        return JobResult(status="succeeded", values={"model_versions": versions})
+        age = model_age_days(spec.lake, use_case.name, versions[CHAMPION], spec.last_night)
+        metrics = {} if age is None else {"model_age_days": age}
+        return JobResult(status="succeeded", metrics=metrics, values={"model_versions": versions})
     nights = spec.nights(use_case.timezone)
     reason = "; ".join(
         f"version {speaker.version} stood in on nights {nights}: {speaker.fallback_reason}" for speaker in fallen

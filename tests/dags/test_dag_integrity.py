@@ -135,20 +135,24 @@ def test_every_dag_is_documented_owned_tagged_and_has_a_form(parsed: dict[str, d
         assert dag["max_active_runs"] == 1
 
 
-def test_the_night_is_one_line_from_landing_to_drift_with_spark_around_it(parsed: dict[str, object]) -> None:
+def test_the_night_is_one_line_from_landing_to_scores_then_watched_with_spark_around_it(
+    parsed: dict[str, object],
+) -> None:
     nightly = parsed["dags"][f"{parsed['file']}_nightly"]  # type: ignore[index]
     use_case = load_use_case(str(parsed["file"]))
     tasks = nightly["tasks"]
     order = [
         "start_spark", *(["land"] if use_case.replay else []), "ingest", "build_features", "validate_features",
-        "score", "validate_scores", "publish_scores", "report_drift", "stop_spark",
+        "score", "validate_scores", "publish_scores", "report_drift", "react", "stop_spark",
     ]  # fmt: skip
-    beside = {"confirm_champion", *(["report_experiment"] if use_case.scoring.experiment else [])}
+    watching = ("report_drift", "report_performance", "check_skew")
+    beside = {"confirm_champion", *watching, *(["report_experiment"] if use_case.scoring.experiment else [])}
     assert set(tasks) == {*order, *beside}
     for task, following in itertools.pairwise(order):
         assert following in tasks[task]["down"]
     assert tasks["confirm_champion"]["down"] == ["stop_spark"]  # its failure is the run's, and stops no other task
-    assert "confirm_champion" in tasks["publish_scores"]["down"]
+    assert {"confirm_champion", *watching} <= set(tasks["publish_scores"]["down"])
+    assert [tasks[task]["down"] for task in watching] == [["react"]] * 3
     assert tasks["start_spark"]["setup"]
     assert tasks["stop_spark"]["teardown"]
     assert all(task["retries"] == 2 for task in tasks.values())
@@ -165,6 +169,7 @@ def test_the_asset_graph_leads_from_raw_tables_to_scores(parsed: dict[str, objec
     assert tasks["build_features"]["outlets"] == [f"features/{name}", f"labels/{name}"]
     assert tasks["score"]["inlets"] == [f"features/{name}", f"model/{name}"]
     assert tasks["publish_scores"]["outlets"] == [f"scores/{name}"]
+    assert tasks["react"]["outlets"] == ["monitoring/incidents", f"retrain/{name}"]
     training = parsed["dags"][f"{name}_training"]["tasks"]  # type: ignore[index]
     assert training["promote"]["outlets"] == [f"model/{name}"]
 
@@ -190,8 +195,10 @@ def test_tasks_link_to_what_they_made(parsed: dict[str, object]) -> None:
         if task["links"]
     }
     assert found == {
+        "ingest": {"Data Docs"},
         "validate_features": {"Data Docs"},
         "report_drift": {"Report"},
+        "report_performance": {"Performance", "Performance of the week"},
         **({"report_experiment": {"Experiment"}} if load_use_case(str(name)).scoring.experiment else {}),
         **{task: {"MLflow run", "MLflow model"} for task in ("register", "gate", "promote")},
     }

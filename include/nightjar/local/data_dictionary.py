@@ -8,8 +8,7 @@ from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.contracts.views import latest_scores
 from nightjar.lake import ledger
-from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE
-from nightjar.monitoring.records import DRIFT_TABLE
+from nightjar.monitoring.tables import MONITORING_TABLES
 
 FILE = Path("docs/data_dictionary.md")
 HEAD = """# Data dictionary
@@ -28,7 +27,7 @@ def write(root: Path) -> Path:
 
 def text(root: Path) -> str:
     """The whole page: the platform's tables, then each use case's in the order of a night."""
-    parts = [HEAD, "## Every use case", *map(table, (DRIFT_TABLE, EXPERIMENTS_TABLE, ledger.TABLE))]
+    parts = [HEAD, "## Every use case", *map(table, (*MONITORING_TABLES, ledger.TABLE))]
     for name in sorted(file.parent.name for file in (root / "include" / "use_cases").glob("*/use_case.py")):
         use_case = load_use_case(name)
         parts += [f"## {use_case.title} (`{name}`)", *map(table, use_case.tables), view(use_case)]

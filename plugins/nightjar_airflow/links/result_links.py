@@ -54,6 +54,20 @@ class ExperimentLink(ResultLink):
     key = "experiment"
 
 
+class PerformanceLink(ResultLink):
+    """The performance of the night just judged."""
+
+    name = "Performance"
+    key = "performance"
+
+
+class PerformanceWeekLink(ResultLink):
+    """The performance of the last seven judged nights."""
+
+    name = "Performance of the week"
+    key = "performance_week"
+
+
 class DataDocsLink(ResultLink):
     """The Data Docs page of the validation."""
 
@@ -77,8 +91,10 @@ class MlflowModelLink(ResultLink):
 
 _MLFLOW = (MlflowRunLink(), MlflowModelLink())
 _OF_PROGRAM: dict[str, tuple[ResultLink, ...]] = {
+    "ingest": (DataDocsLink(),),
     "validate_features": (DataDocsLink(),),
     "report_drift": (ReportLink(),),
+    "report_performance": (PerformanceLink(), PerformanceWeekLink()),
     "report_experiment": (ExperimentLink(),),
     "choose_params": (MlflowRunLink(),),
     "register": _MLFLOW,

@@ -10,8 +10,7 @@ from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import delta, ledger
 from nightjar.local import data_dictionary
 from nightjar.local.paths import Paths
-from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE
-from nightjar.monitoring.records import DRIFT_TABLE
+from nightjar.monitoring.tables import MONITORING_TABLES
 
 USE_CASE = load_use_case("flight_delay")
 
@@ -23,7 +22,7 @@ def test_the_page_is_that_of_the_declarations() -> None:
 
 def test_every_column_of_every_table_is_on_it_with_its_meaning() -> None:
     page = data_dictionary.text(Paths.here().root)
-    for schema in (*USE_CASE.tables, DRIFT_TABLE, EXPERIMENTS_TABLE, ledger.TABLE):
+    for schema in (*USE_CASE.tables, *MONITORING_TABLES, ledger.TABLE):
         section = page.split(f"### `{schema.name}`\n")[1].split("\n#")[0]
         for column in schema.columns:
             assert column.comment
