@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightjar.monitoring.findings import Finding
+from nightjar.monitoring.incident_records import incidents_before, read_incidents, write_incidents
+from nightjar.monitoring.incidents import REMIND_NIGHTS, Incident, message, notices, step, touches_data
+
+NIGHT = date(2013, 4, 1)
+SUBJECTS = ("raw/flights", "raw/weather")
+
+
+def finding(subject: str, night: date, *, badness: float = 2.0, kind: str = "data", severity: str = "warn") -> Finding:
+    return Finding(
+        kind=kind, subject=subject, night=night, what=f"{subject} is odd", severity=severity, badness=badness,
+        link="monitoring/warnings", runbook="docs/runbooks/data.md",
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def play(nights: Sequence[Sequence[str]]) -> list[list[Incident]]:
+    """The incidents of night after night, from the subjects that are found on each."""
+    before: list[Incident] = []
+    played = []
+    for i, subjects in enumerate(nights):
+        night = NIGHT + timedelta(days=i)
+        before = step(before, [finding(subject, night) for subject in subjects], night, use_case="shop")
+        played.append(before)
+    return played
+
+
+def test_one_incident_however_many_nights() -> None:
+    played = play([["raw/flights"]] * 3 + [[]] * 3)
+    assert [[(one.state, one.nights) for one in night] for night in played] == [
+        [("opened", 1)], [("open", 2)], [("open", 3)], [("open", 3)], [("resolved", 3)], [],
+    ]  # fmt: skip
+    assert len({one.incident_id for night in played for one in night}) == 1
+
+
+def test_one_quiet_night_does_not_end_it() -> None:
+    states = [[one.state for one in night] for night in play([["raw/flights"], [], ["raw/flights"], [], []])]
+    assert states == [["opened"], ["open"], ["open"], ["open"], ["resolved"]]
+
+
+def test_what_comes_again_after_it_is_over_is_another_incident() -> None:
+    played = play([["raw/flights"], [], [], [], ["raw/flights"]])
+    assert played[0][0].incident_id != played[4][0].incident_id
+    assert played[4][0].state == "opened"
+
+
+def test_the_worst_of_a_night_speaks_and_the_gravest_severity_stays() -> None:
+    first = step(
+        [], [finding("raw/flights", NIGHT, badness=9.0), finding("raw/flights", NIGHT)], NIGHT, use_case="shop"
+    )
+    assert (len(first), first[0].badness) == (1, 9.0)
+    later = NIGHT + timedelta(days=1)
+    breach = step(first, [finding("raw/flights", later, severity="breach")], later, use_case="shop")
+    assert (breach[0].severity, breach[0].badness, breach[0].worst_badness) == ("breach", 2.0, 9.0)
+    again = NIGHT + timedelta(days=2)
+    assert step(breach, [finding("raw/flights", again)], again, use_case="shop")[0].severity == "breach"
+
+
+@given(st.lists(st.sets(st.sampled_from(SUBJECTS)), max_size=40))
+def test_each_subject_opens_and_resolves_in_turn_and_is_told_so_once(nights: list[set[str]]) -> None:
+    played = play([sorted(subjects) for subjects in nights])
+    for subject in SUBJECTS:
+        told, state = [], "resolved"
+        for i, night in enumerate(played):
+            mine = [one for one in night if one.subject == subject]
+            assert len(mine) <= 1
+            if mine:
+                assert (mine[0].state == "opened") == (state == "resolved")
+                state = mine[0].state
+            else:
+                assert state == "resolved"
+            told += [one.state for one in notices(mine, NIGHT + timedelta(days=i)) if one.state != "open"]
+        assert told == ["opened", "resolved"] * (len(told) // 2) + ["opened"] * (len(told) % 2)
+
+
+def test_one_that_stays_open_is_told_again_each_week() -> None:
+    played = play([["raw/flights"]] * 16)
+    told = [i for i, night in enumerate(played) if notices(night, NIGHT + timedelta(days=i))]
+    assert told == [0, REMIND_NIGHTS, 2 * REMIND_NIGHTS]
+
+
+def test_a_message_says_what_how_bad_since_when_where_and_what_to_do() -> None:
+    (incident,) = play([["raw/flights"]] * 3)[-1]
+    assert message(incident, NIGHT + timedelta(days=2), use_case="shop") == (
+        "STILL OPEN shop data: raw/flights is odd | how bad: 2.0 times what is tolerated, at worst 2.0 "
+        "| since 2013-04-01, 3 nights | night: 2013-04-03 | look: monitoring/warnings | do: docs/runbooks/data.md"
+    )
+
+
+def test_only_data_found_tonight_is_broken_data() -> None:
+    played = play([["raw/flights"], []])
+    assert touches_data(played[0])
+    assert not touches_data(played[1])
+    assert not touches_data(step([], [finding("shop", NIGHT, kind="drift")], NIGHT, use_case="shop"))
+
+
+def test_a_night_that_runs_again_replaces_its_own_and_the_next_finds_them(lake: str) -> None:
+    first, second = play([["raw/flights"], ["raw/flights", "raw/weather"]])
+    for _ in range(2):
+        write_incidents(lake, "shop", first, NIGHT, run_id="r")
+    write_incidents(lake, "other", second, NIGHT, run_id="r")
+    after = NIGHT + timedelta(days=2)  # a night between was not watched
+    assert incidents_before(lake, "shop", after) == first
+    assert read_incidents(lake, "shop", [NIGHT]) == {NIGHT: first}
+    assert incidents_before(lake, "shop", NIGHT + timedelta(days=9)) == []
