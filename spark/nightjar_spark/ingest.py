@@ -25,8 +25,8 @@ from nightjar.lake.delta import DataFile
 from nightjar.monitoring.warning_records import History, write_figures, write_warnings
 from nightjar.timing import timed
 from nightjar.validation import contract_versions
-from nightjar.validation.landing import LandedFile, check_landing
 from nightjar.validation.judged import Judged
+from nightjar.validation.landing import LandedFile, check_landing
 from nightjar.validation.tolerance import check_rows_read
 from nightjar_spark.contracts import is_rejected
 from nightjar_spark.io import write_unpublished

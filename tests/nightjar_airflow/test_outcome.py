@@ -8,7 +8,9 @@ from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from nightjar.contracts.job import JobResult
+from nightjar_airflow.dags import build_training_dag
 from nightjar_airflow.outcome import emit_assets
+from use_cases.flight_delay.use_case import USE_CASE
 
 MODEL = Asset(name="model/flight_delay", uri="mlflow://registry/flight_delay")
 SCORES = Asset(name="scores/flight_delay", uri="delta://lake/scores/flight_delay")
@@ -36,3 +38,28 @@ def test_a_champion_that_stays_emits_nothing() -> None:
     outlets = [MODEL]
     assert emitted(outlets, JobResult(status="succeeded", values={"promoted": False, "model_version": "4"})) == {}
     assert outlets == [], "Airflow emits an event for each outlet that is left"
+
+
+RETRAIN = Asset(f"retrain/{USE_CASE.name}")
+INCIDENTS = Asset(name="monitoring/incidents", uri="delta://lake/monitoring/incidents")
+
+
+def reacted(*, request: bool) -> JobResult:
+    decision = {"request": request, "reason": "3 of the last 7 nights were in breach", "blocked_by": "", "night": ""}
+    return JobResult(
+        status="succeeded", rows_out=2, outputs={"monitoring/incidents": 5}, values={"alerts": [], "retrain": decision}
+    )
+
+
+def test_a_training_that_is_asked_for_has_an_event_with_its_reason() -> None:
+    events = emitted([INCIDENTS, RETRAIN], reacted(request=True))
+    assert events["retrain/flight_delay"]["reason"] == "3 of the last 7 nights were in breach"
+    assert events["monitoring/incidents"]["delta_version"] == 5
+
+
+def test_without_a_request_no_training_begins() -> None:
+    outlets = [INCIDENTS, RETRAIN]
+    assert emitted(outlets, reacted(request=False)).keys() == {"monitoring/incidents"}
+    assert outlets == [INCIDENTS]
+    (start,) = [asset for asset in build_training_dag(USE_CASE, doc_md="#").timetable.asset_condition.objects]
+    assert start.name == RETRAIN.name
