@@ -99,6 +99,33 @@ def test_drift_is_kept_by_column(first_run: FirstRun) -> None:
     assert 0 < pc.max(drift["psi"]).as_py() < 10
 
 
+def test_each_night_is_watched(first_run: FirstRun) -> None:
+    figures = delta.read_nights(first_run.lake, "monitoring/landing", NIGHTS)
+    assert set(figures["table_name"].unique().to_pylist()) == {source.table.name for source in USE_CASE.sources}
+    performance = delta.read_nights(first_run.lake, "monitoring/performance", NIGHTS).to_pylist()
+    (auc,) = {row["verdict"] for row in performance if row["metric"] == "auc" and not row["slice"]}
+    assert auc == "estimated"  # the labels of the first night are judged three nights later
+    assert all(0.5 < row["estimate"] < 1 for row in performance if row["metric"] == "auc" and not row["slice"])
+    skew = delta.read_nights(first_run.lake, "monitoring/skew", NIGHTS[1:]).to_pylist()
+    assert {(row["verdict"], row["differing_rows"]) for row in skew if row["checked_night"]} == {("same", 0)}
+    assert len({row["column_name"] for row in skew}) > len(USE_CASE.features)
+    reacted = [json.loads((run / "react/result.json").read_text()) for run in nightly_runs(first_run)]
+    assert [one["values"]["retrain"]["request"] for one in reacted] == [False] * 3
+
+
+def nightly_runs(first_run: FirstRun) -> list[Path]:
+    return sorted(Path(first_run.lake).glob(f"_runs/{USE_CASE.name}_nightly/*"))
+
+
+def test_the_contract_is_in_the_ledger(first_run: FirstRun) -> None:
+    (event,) = ledger.read(first_run.lake, event="contract").to_pylist()
+    details = json.loads(event["details"])
+    assert (event["reason"], details["version"]) == ("first contract", 1)
+    assert details["document"]["raw/flights"]["columns"]["distance"] == {
+        "type": "int", "nullable": True, "unit": "miles",
+    }  # fmt: skip
+
+
 def test_no_pickle_is_anywhere(first_run: FirstRun) -> None:
     state = [path for path in first_run.paths.var.rglob("*") if path.suffix in {".pkl", ".pickle", ".joblib"}]
     assert state == []

@@ -97,6 +97,8 @@ def test_maintenance_puts_the_ledger_together_and_takes_nothing_from_readers(
     ("request_", "task", "name", "begins"),
     [
         (plan.night(USE_CASE, LAST), "report_drift", "Report", f"/nightjar/files/reports/{USE_CASE.name}/{LAST}/"),
+        (plan.night(USE_CASE, LAST), "ingest", "Data Docs", f"/nightjar/files/data_docs/{USE_CASE.name}/"),
+        (plan.night(USE_CASE, LAST), "report_performance", "Performance", f"/nightjar/files/reports/{USE_CASE.name}/"),
         (plan.night(USE_CASE, LAST), "validate_features", "Data Docs", f"/nightjar/files/data_docs/{USE_CASE.name}/"),
         (plan.training(USE_CASE, *plan.HISTORY), "register", "MLflow model", "http://127.0.0.1:"),
         (plan.training(USE_CASE, *plan.HISTORY), "promote", "MLflow run", "http://127.0.0.1:"),
