@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from nightjar.contracts.errors import GateError
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.lake import delta
+from nightjar.lake.parquet import write_files
 from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.summarize import profile_arrays
-from nightjar_spark.profiling import profile_frame, profile_nights
+from nightjar_spark import profiling
+from nightjar_spark.profiling import profile_frame, profile_nights, profile_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -156,3 +161,74 @@ def test_a_missing_column_is_an_error(frame: DataFrame) -> None:
         profile_frame(frame, [ProfiledColumn("amount", "categorical")], reference)
     with pytest.raises(GateError, match="no column to profile"):
         profile_frame(frame, [])
+
+
+TABLE = TableSchema(
+    name="features/things",
+    comment="Of this test.",
+    columns=(
+        DS,
+        *(Column(name, "double", "") for name in ("amount", "rain", "constant", "nothing")),
+        Column("seats", "int", ""),
+        Column("carrier", "string", ""),
+        Column("late", "boolean", ""),
+    ),
+)
+TABLE_COLUMNS = [
+    ProfiledColumn(column.name, "categorical" if column.type in ("string", "boolean") else "numeric")
+    for column in TABLE.columns[1:]
+]
+
+
+def fill(lake: str, data: dict[str, list[Any]]) -> int:
+    """The rows as a table, each night in files of 100 rows; its version."""
+    columns = {**data, "late": data["odd name`s"]}
+    schema = delta.arrow_schema(TABLE)
+    rows = pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}, schema)
+    written = []
+    for night in NIGHTS:
+        of_night = rows.filter(pa.array([day == night for day in data["ds"]]))
+        for first in range(0, of_night.num_rows, 100):
+            batches = iter(of_night.slice(first, 100).to_batches())
+            written += write_files(batches, f"{lake}/{TABLE.name}", schema, ("ds",))
+    return delta.commit(lake, TABLE, written, NIGHTS, run_id="test")
+
+
+def test_a_table_read_by_the_tasks_gives_what_its_frame_gives(
+    spark: SparkSession, lake: str, data: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiling, "UNIT_BYTES", 10_000)  # several units a night
+    version = fill(lake, data)
+    frame = spark.read.format("delta").load(f"{lake}/{TABLE.name}")
+    reference = profile_frame(frame, TABLE_COLUMNS)
+    expected = profile_nights(frame, TABLE_COLUMNS, reference)
+    found = profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS)
+    assert list(found) == NIGHTS
+    for night, profile in expected.items():
+        same(found[night], profile)
+    emptied = delta.commit(lake, TABLE, [], [NIGHTS[1]], run_id="test")
+    assert emptied > version
+    now = profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS[1:])
+    then = profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS[1:], version=version)
+    assert now == {NIGHTS[2]: found[NIGHTS[2]]}
+    assert then == {night: found[night] for night in NIGHTS[1:]}
+    assert profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=[NIGHTS[1]]) == {}
+
+
+def test_a_table_profiled_is_one_job(spark: SparkSession, lake: str, data: dict[str, list[Any]]) -> None:
+    fill(lake, data)
+    reference = profile_arrays(as_spark_says(data), COLUMNS[:3])
+
+    def profile() -> object:
+        return profile_table(spark, lake, TABLE.name, COLUMNS[:3], reference, nights=NIGHTS)
+
+    assert jobs_of(spark, profile) == 1
+
+
+def test_a_table_that_lacks_a_column_is_an_error(spark: SparkSession, lake: str, data: dict[str, list[Any]]) -> None:
+    fill(lake, data)
+    reference = profile_arrays(as_spark_says(data), COLUMNS)
+    with pytest.raises(GateError, match="lack odd name`s"):
+        profile_table(spark, lake, TABLE.name, COLUMNS, reference, nights=NIGHTS)
+    with pytest.raises(GateError, match="does not hold late"):
+        profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,14 +59,16 @@ def _just_above(value: float) -> float:
 def count_numeric(values: ArrayLike, edges: Sequence[float]) -> ColumnProfile:
     """Profile of numeric values in the bins of ``edges``; NaN and infinities count as missing."""
     array = np.asarray(values, dtype=np.float64)
-    kept: NDArray[np.float64] = array[np.isfinite(array)]
-    bins = np.searchsorted(np.asarray(edges, dtype=np.float64), kept, side="right")
+    finite = np.isfinite(array)
+    kept: NDArray[np.float64] = array if finite.all() else array[finite]
     some = kept.size > 0
+    # A comparison with each of a few edges runs at the memory's speed, ten times that of a binary search a value.
+    at_least = [kept.size, *(int(np.count_nonzero(kept >= edge)) for edge in edges), 0]
     return ColumnProfile(
         kind="numeric",
         rows=int(array.size),
         nulls=int(array.size - kept.size),
-        counts=tuple(np.bincount(bins, minlength=len(edges) + 1).tolist()),
+        counts=tuple(low - high for low, high in pairwise(at_least)),
         edges=tuple(edges),
         mean=float(kept.mean()) if some else None,
         variance=float(kept.var()) if some else None,
