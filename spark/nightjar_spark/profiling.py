@@ -20,18 +20,18 @@ from nightjar.lake import delta
 from nightjar.lake.delta import table_uri
 from nightjar.lake.scan import Reader, Unit, scan
 from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn, merge, merge_all
+from nightjar.monitoring.sketch import grid_of
 from nightjar.monitoring.summarize import (
     MAX_CATEGORIES,
     count_categories,
     count_numeric,
+    grid_in,
     numeric_edges,
     top_categories,
 )
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
-
-_Group = TypeVar("_Group", str, date)
 
 _Group = TypeVar("_Group", str, date)
 
@@ -45,15 +45,6 @@ _TRACKED_CATEGORIES = 10_000
 """``approx_top_k``: exact up to about this many distinct categories, approximate beyond."""
 
 _ALL = ""
-
-BATCH_ROWS = 65_536
-"""Rows in memory at a time: a column of them fits a core's cache."""
-
-UNIT_BYTES = 16 << 20
-"""Compressed bytes of a unit: small enough that a night of some 100,000 rows keeps several cores busy."""
-
-TASKS_PER_CORE = 4
-"""So that cores which are done early find more to do; which task counts a unit changes nothing."""
 
 BATCH_ROWS = 65_536
 """Rows in memory at a time: a column of them fits a core's cache."""
@@ -207,7 +198,7 @@ def _profile_batch(arrays: Sequence[pa.Array], columns: Sequence[ProfiledColumn]
     for values, column in zip(arrays, columns, strict=True):
         known = bins.columns[column.name]
         if column.kind == "numeric":
-            profiles[column.name] = count_numeric(values.to_numpy(zero_copy_only=False), known.edges)
+            profiles[column.name] = count_numeric(values.to_numpy(zero_copy_only=False), known.edges, grid_in(known))
         else:
             counts = {item["values"]: item["counts"] for item in pc.value_counts(values).to_pylist()}
             profiles[column.name] = count_categories(counts, known.categories)
@@ -231,7 +222,7 @@ def _fix_bins(df: DataFrame, columns: Sequence[ProfiledColumn]) -> Profile:
     bins = {}
     for i, column in enumerate(columns):
         if column.kind == "numeric":
-            bins[column.name] = count_numeric([], numeric_edges(row[i] or []))
+            bins[column.name] = count_numeric([], numeric_edges(row[i] or []), grid_of(row[i] or []))
         else:
             bins[column.name] = count_categories({}, top_categories({item: n for item, n in row[i] or []}))
     return Profile(rows=0, columns=bins)
@@ -247,7 +238,9 @@ def _empty(columns: Sequence[ProfiledColumn], bins: Profile) -> Profile:
     for column in columns:
         known = bins.columns[column.name]
         numeric = column.kind == "numeric"
-        empty[column.name] = count_numeric([], known.edges) if numeric else count_categories({}, known.categories)
+        empty[column.name] = (
+            count_numeric([], known.edges, grid_in(known)) if numeric else count_categories({}, known.categories)
+        )
     return Profile(rows=0, columns=empty)
 
 

@@ -11,10 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.monitoring import Drift
-from nightjar.monitoring.measures import benjamini_hochberg, bin_counts, expected_psi, psi, two_sample_test
+from nightjar.monitoring.measures import (
+    benjamini_hochberg,
+    bin_counts,
+    expected_psi,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    psi,
+    two_sample_test,
+)
 from nightjar.monitoring.profile import ColumnProfile, NightVariation, Profile
+from nightjar.monitoring.sketch import wasserstein
 
 Verdict = Literal["stable", "drift", "not_watched"]
 NightVerdict = Literal["stable", "drift"]
@@ -60,6 +71,24 @@ class ColumnDrift:
     def new_categories(self) -> tuple[str, ...]:
         """Categories that the reference, which lists all of its own, has never seen (up to ten)."""
         return self.night.unlisted if self.reference.others == 0 else ()
+
+    @property
+    def js_distance(self) -> float:
+        """Jensen-Shannon distance over the bins and the missing bin."""
+        return jensen_shannon(bin_counts(self.reference), bin_counts(self.night))
+
+    @property
+    def ks(self) -> float | None:
+        """Kolmogorov-Smirnov statistic at the bins' borders; None for a categorical column, or one without values."""
+        if self.night.kind == "categorical":
+            return None
+        return kolmogorov_smirnov(np.array(self.reference.counts), np.array(self.night.counts))
+
+    @property
+    def wasserstein(self) -> float | None:
+        """Wasserstein-1 distance in the column's unit; None for a categorical column, or one that has no sketch."""
+        then, now = self.reference.sketch, self.night.sketch
+        return wasserstein(then, now) if then and now else None
 
 
 @dataclass(frozen=True, kw_only=True)

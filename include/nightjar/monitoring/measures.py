@@ -1,4 +1,5 @@
-"""Measures of drift on binned counts: effect (PSI), test (chi-squared), false discovery rate. Pure numpy and scipy."""
+"""Measures of drift on binned counts: effects (PSI, Jensen-Shannon, Kolmogorov-Smirnov), test (chi-squared), false
+discovery rate. Pure numpy and scipy."""
 
 from __future__ import annotations
 
@@ -65,6 +66,39 @@ def bin_divergence(reference: NDArray[np.int64], night: NDArray[np.int64]) -> ND
     )
     divergence: NDArray[np.float64] = (actual - expected) * np.log(actual / expected)
     return divergence
+
+
+def jensen_shannon(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float:
+    """Jensen-Shannon distance of the shares, from 0 (the same) to 1 (no bin in common).
+
+    The square root of the divergence in bits, which is a metric (Endres and Schindelin 2003, IEEE Trans. Inf. Theory
+    49:1858).
+
+    Args:
+        reference: Rows per bin.
+        night: Rows per bin, the same bins.
+    """
+    then, now = reference / reference.sum(), night / night.sum()
+    middle = (then + now) / 2
+    divergence = sum(
+        float((shares[shares > 0] * np.log2(shares[shares > 0] / middle[shares > 0])).sum()) for shares in (then, now)
+    )
+    return float(np.sqrt(max(0.0, divergence / 2)))
+
+
+def kolmogorov_smirnov(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float | None:
+    """Largest difference of both distribution functions at the bins' borders, from 0 to 1; None for no values.
+
+    A lower bound of the statistic on the values themselves, since it looks at the borders alone.
+
+    Args:
+        reference: Values per bin in the order of the bins, without the missing ones.
+        night: The same of the night.
+    """
+    if not reference.sum() or not night.sum():
+        return None
+    then, now = np.cumsum(reference) / reference.sum(), np.cumsum(night) / night.sum()
+    return float(np.abs(then - now).max())
 
 
 def two_sample_test(

@@ -1,20 +1,25 @@
 """Profiles: what a column looked like, in numbers of fixed size. Standard library and numpy only.
 
-A profile is a histogram per column in bins that the reference (the training set) fixed once, so that every night is
-counted in the same bins, partial profiles add up, and memory does not grow with rows. Missing values (null, NaN,
-infinite) are a bin of their own.
+A profile is a histogram per column in bins that the reference (the training set) fixed once, and a quantile sketch of
+each numeric one, so that every night is counted in the same bins, partial profiles add up, and memory does not grow
+with rows. Missing values (null, NaN, infinite) are a bin of their own.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import reduce
 from typing import Any, Literal
 
+from nightjar.monitoring.sketch import Grid, Sketch, merge_sketches
+
 MAX_UNLISTED = 10
 """Names of categories outside the reference that a profile keeps as examples."""
+
+FORMAT = 2
+"""Format 1, of models trained before, has no sketches; it is read, and measures that need them are left out."""
 
 ColumnKind = Literal["numeric", "categorical"]
 
@@ -44,6 +49,7 @@ class ColumnProfile:
         variance: Population variance of the values.
         minimum: Least value.
         maximum: Greatest value.
+        sketch: Quantiles of a numeric column; None in profiles of format 1.
     """
 
     kind: ColumnKind
@@ -57,6 +63,7 @@ class ColumnProfile:
     variance: float | None = None
     minimum: float | None = None
     maximum: float | None = None
+    sketch: Sketch | None = None
 
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.bins) + 1:
@@ -123,7 +130,7 @@ class Profile:
         """Canonical JSON: the same profile gives the same bytes."""
         columns = {name: _compact(column) for name, column in self.columns.items()}
         variation = {name: asdict(varies) for name, varies in self.variation.items()}
-        document = {"format": 1, "rows": self.rows, "columns": columns, "variation": variation}
+        document = {"format": FORMAT, "rows": self.rows, "columns": columns, "variation": variation}
         return json.dumps(document, sort_keys=True, allow_nan=False)
 
     @classmethod
@@ -134,8 +141,8 @@ class Profile:
             ValueError: when the text is no profile.
         """
         document = json.loads(text)
-        if not isinstance(document, dict) or document.get("format") != 1:
-            raise ValueError("not a profile of format 1")
+        if not isinstance(document, dict) or document.get("format") not in (1, FORMAT):
+            raise ValueError(f"not a profile of format 1 or {FORMAT}")
         columns = {name: _expanded(column) for name, column in document["columns"].items()}
         variation = {name: NightVariation(**varies) for name, varies in document["variation"].items()}
         return cls(rows=document["rows"], columns=columns, variation=variation)
@@ -144,8 +151,8 @@ class Profile:
 def merge(a: Profile, b: Profile) -> Profile:
     """The profile of the rows of ``a`` and ``b`` together: a month from its nights.
 
-    Associative and commutative: counts exactly, moments up to floating point. How nights vary does not add up, and is
-    left out.
+    Associative and commutative: counts and sketches exactly, moments up to floating point. How nights vary does not
+    add up, and is left out.
 
     Raises:
         ValueError: when the columns or their bins differ.
@@ -182,6 +189,7 @@ def merge_columns(a: ColumnProfile, b: ColumnProfile) -> ColumnProfile:
         variance=variance,
         minimum=min((v for v in (a.minimum, b.minimum) if v is not None), default=None),
         maximum=max((v for v in (a.maximum, b.maximum) if v is not None), default=None),
+        sketch=merge_sketches(a.sketch, b.sketch) if a.sketch and b.sketch else None,
     )
 
 
@@ -200,10 +208,19 @@ def _merged_moments(a: ColumnProfile, b: ColumnProfile) -> tuple[float | None, f
 
 def _compact(column: ColumnProfile) -> dict[str, object]:
     """Fields that say something; the defaults are left out."""
-    return {key: value for key, value in asdict(column).items() if value not in ((), None)}
+    compact: dict[str, object] = {
+        name: value
+        for name, value in ((field.name, getattr(column, field.name)) for field in fields(column))
+        if value not in ((), None)
+    }
+    if column.sketch:
+        compact["sketch"] = {**vars(column.sketch), "grid": vars(column.sketch.grid)}
+    return compact
 
 
-def _expanded(fields: Mapping[str, Any]) -> ColumnProfile:
+def _expanded(compact: Mapping[str, Any]) -> ColumnProfile:
     """The inverse of :func:`_compact`; JSON's lists are tuples."""
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in compact.items()}
+    if sketch := values.get("sketch"):
+        values["sketch"] = Sketch(Grid(**sketch["grid"]), tuple(sketch["keys"]), tuple(sketch["counts"]))
     return ColumnProfile(**values)

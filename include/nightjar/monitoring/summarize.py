@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nightjar.monitoring.profile import MAX_UNLISTED, ColumnProfile, Profile, ProfiledColumn
+from nightjar.monitoring.sketch import Grid, grid_of
 
 NUMERIC_BINS = 10
 """Quantile bins of a numeric column: deciles, on which the usual PSI thresholds of 0.1 and 0.25 were set."""
@@ -56,25 +56,38 @@ def _just_above(value: float) -> float:
     return float(np.nextafter(value, np.inf))
 
 
-def count_numeric(values: ArrayLike, edges: Sequence[float]) -> ColumnProfile:
-    """Profile of numeric values in the bins of ``edges``; NaN and infinities count as missing."""
-    array = np.asarray(values, dtype=np.float64)
-    finite = np.isfinite(array)
-    kept: NDArray[np.float64] = array if finite.all() else array[finite]
+def count_numeric(values: ArrayLike, edges: Sequence[float], grid: Grid | None = None) -> ColumnProfile:
+    """Profile of numeric values in the bins of ``edges``; NaN and infinities count as missing.
+
+    The values are sorted once: bins and buckets are then found by bisection, several times as fast as each value's.
+
+    Args:
+        values: The values.
+        edges: Cut points, ascending.
+        grid: Of the sketch; without one there is none.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    finite = slice(np.searchsorted(ordered, -np.inf, side="right"), np.searchsorted(ordered, np.inf, side="left"))
+    kept: NDArray[np.float64] = ordered[finite]
+    below = np.searchsorted(kept, np.asarray(edges, dtype=np.float64), side="left")
     some = kept.size > 0
-    # A comparison with each of a few edges runs at the memory's speed, ten times that of a binary search a value.
-    at_least = [kept.size, *(int(np.count_nonzero(kept >= edge)) for edge in edges), 0]
     return ColumnProfile(
         kind="numeric",
-        rows=int(array.size),
-        nulls=int(array.size - kept.size),
-        counts=tuple(low - high for low, high in pairwise(at_least)),
+        rows=int(ordered.size),
+        nulls=int(ordered.size - kept.size),
+        counts=tuple(np.diff(below, prepend=0, append=kept.size).tolist()),
         edges=tuple(edges),
         mean=float(kept.mean()) if some else None,
         variance=float(kept.var()) if some else None,
-        minimum=float(kept.min()) if some else None,
-        maximum=float(kept.max()) if some else None,
+        minimum=float(kept[0]) if some else None,
+        maximum=float(kept[-1]) if some else None,
+        sketch=grid.counted(kept) if grid else None,
     )
+
+
+def grid_in(column: ColumnProfile) -> Grid | None:
+    """The grid to sketch a column in so that it compares with this profile of it."""
+    return column.sketch.grid if column.sketch else None
 
 
 def top_categories(counts: Mapping[str | None, int], limit: int = MAX_CATEGORIES) -> tuple[str, ...]:
@@ -113,7 +126,11 @@ def profile_arrays(
         known = reference.columns[column.name] if reference else None
         if column.kind == "numeric":
             values = np.asarray(data[column.name], dtype=np.float64)
-            profiles[column.name] = count_numeric(values, known.edges if known else numeric_edges(values))
+            profiles[column.name] = (
+                count_numeric(values, known.edges, grid_in(known))
+                if known
+                else count_numeric(values, numeric_edges(values), grid_of(values))
+            )
         else:
             raw = np.asarray(data[column.name], dtype=object).tolist()
             counts = Counter(None if value is None or value != value else str(value) for value in raw)

@@ -116,6 +116,25 @@ def test_new_categories_are_named_only_when_training_listed_all() -> None:
     assert night.columns[0].new_categories == ()
 
 
+def test_every_measure_of_a_moved_column() -> None:
+    random = np.random.default_rng(6)
+    reference = profile_arrays(sample(random, 20_000), COLUMNS)
+    columns = compare(profile_arrays(sample(random, 900, 0.7), COLUMNS, reference), reference, Drift(), watched=WATCHED)
+    moved, still, category = (columns.by_name[name] for name in ("x0", "x1", "c"))
+    assert moved.wasserstein == pytest.approx(0.7, abs=0.1)  # in the column's own unit
+    assert still.wasserstein is not None
+    assert still.wasserstein < 0.1
+    assert (moved.ks or 0) > 0.2 > 0.07 > (still.ks or 0)
+    assert moved.js_distance > 0.25 > 0.12 > still.js_distance
+    assert (category.ks, category.wasserstein) == (None, None)
+
+
+def test_a_reference_without_sketches_has_no_wasserstein() -> None:
+    reference = Profile(rows=4, columns={"x": count_numeric([1.0, 2.0, 3.0, 4.0], (2.0,))})
+    column = compare(reference, reference, Drift(), watched=["x"]).columns[0]
+    assert (column.wasserstein, column.ks) == (None, 0.0)
+
+
 @pytest.mark.parametrize(
     ("night", "watched", "message"),
     [

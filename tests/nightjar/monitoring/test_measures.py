@@ -8,8 +8,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
+from scipy.spatial import distance
 
-from nightjar.monitoring.measures import benjamini_hochberg, expected_psi, psi, two_sample_test
+from nightjar.monitoring.measures import (
+    benjamini_hochberg,
+    expected_psi,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    psi,
+    two_sample_test,
+)
 
 counts = st.integers(2, 12).flatmap(
     lambda bins: st.tuples(*[st.lists(st.integers(0, 5000), min_size=bins, max_size=bins)] * 2)
@@ -41,6 +49,24 @@ def test_psi_is_not_negative_and_symmetric(pair: tuple[list[int], list[int]]) ->
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=20))
 def test_psi_of_the_same_is_zero(values: list[int]) -> None:
     assert psi(array(values), array(values)) == 0
+
+
+@given(counts)
+def test_jensen_shannon_is_scipys(pair: tuple[list[int], list[int]]) -> None:
+    then, now = array(pair[0]), array(pair[1])
+    assume(then.sum() and now.sum())
+    assert jensen_shannon(then, now) == pytest.approx(distance.jensenshannon(then, now, base=2), abs=1e-7)
+
+
+def test_jensen_shannon_of_nothing_in_common_is_one() -> None:
+    assert jensen_shannon(array([5, 0]), array([0, 900])) == 1.0
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.lists(st.integers(0, 20), min_size=1, max_size=60))
+def test_kolmogorov_smirnov_is_scipys_where_each_value_has_its_bin(one: list[int], other: list[int]) -> None:
+    then, now = (np.bincount(values, minlength=21) for values in (one, other))
+    assert kolmogorov_smirnov(then, now) == pytest.approx(stats.ks_2samp(one, other).statistic)
+    assert kolmogorov_smirnov(then, np.zeros(21, dtype=np.int64)) is None
 
 
 def test_expected_psi_is_the_asymptotic_one_for_large_samples() -> None:

@@ -9,16 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.monitoring.profile import ColumnProfile, NightVariation, Profile, merge, merge_all
+from nightjar.monitoring.sketch import Grid
 from nightjar.monitoring.summarize import count_categories, count_numeric
 
 EDGES = (-10.0, 0.0, 0.5, 10.0)
+GRID = Grid(0.0, 3.0)
 CATEGORIES = ("a", "b")
 numbers = st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), max_size=40)
 names = st.dictionaries(st.none() | st.sampled_from("abcdefghijklmnop"), st.integers(0, 50), max_size=14)
 
 
 def profile(values: list[float], counts: dict[str | None, int]) -> Profile:
-    columns = {"x": count_numeric(values, EDGES), "c": count_categories(counts, CATEGORIES)}
+    columns = {"x": count_numeric(values, EDGES, GRID), "c": count_categories(counts, CATEGORIES)}
     return Profile(rows=len(values), columns=columns)
 
 
@@ -30,7 +32,7 @@ def same(a: Profile, b: Profile) -> None:
     assert a.rows == b.rows
     for name, column in a.columns.items():
         other = b.columns[name]
-        for field in ("rows", "nulls", "counts", "edges", "categories", "unlisted", "minimum", "maximum"):
+        for field in ("rows", "nulls", "counts", "edges", "categories", "unlisted", "minimum", "maximum", "sketch"):
             assert getattr(column, field) == getattr(other, field)
         for field in ("mean", "variance"):
             one, two = getattr(column, field), getattr(other, field)
@@ -49,9 +51,9 @@ def test_merging_is_associative(a: Profile, b: Profile, c: Profile) -> None:
 
 @given(st.lists(st.lists(st.floats(-1e3, 1e3), max_size=30), min_size=1, max_size=5))
 def test_merged_parts_are_the_whole(parts: list[list[float]]) -> None:
-    merged = merge_all([Profile(rows=len(part), columns={"x": count_numeric(part, EDGES)}) for part in parts])
+    merged = merge_all([Profile(rows=len(part), columns={"x": count_numeric(part, EDGES, GRID)}) for part in parts])
     together = [value for part in parts for value in part]
-    same(merged, Profile(rows=len(together), columns={"x": count_numeric(together, EDGES)}))
+    same(merged, Profile(rows=len(together), columns={"x": count_numeric(together, EDGES, GRID)}))
 
 
 @given(profiles)
@@ -81,6 +83,21 @@ def test_other_bins_do_not_merge() -> None:
         merge(one, other)
 
 
+def test_other_grids_do_not_merge() -> None:
+    one, other = (Profile(rows=1, columns={"x": count_numeric([1.0], (0.0,), Grid(0.0, s))}) for s in (1.0, 2.0))
+    with pytest.raises(ValueError, match="other grids"):
+        merge(one, other)
+
+
+def test_a_profile_of_format_1_has_no_sketch() -> None:
+    """Models that were trained before are still compared with."""
+    column = '{"kind": "numeric", "rows": 2, "nulls": 0, "counts": [1, 1], "edges": [2.0], "mean": 2.0}'
+    old = Profile.from_json(f'{{"format": 1, "rows": 2, "columns": {{"x": {column}}}, "variation": {{}}}}')
+    new = Profile(rows=1, columns={"x": count_numeric([1.0], (2.0,), GRID)})
+    assert (old.columns["x"].counts, old.columns["x"].sketch) == ((1, 1), None)
+    assert merge(old, new).columns["x"].sketch is None
+
+
 def test_other_columns_do_not_merge() -> None:
     one = Profile(rows=1, columns={"x": count_numeric([1.0], (0.0,))})
     with pytest.raises(ValueError, match="'x'"):
@@ -95,8 +112,8 @@ def test_a_profile_that_does_not_add_up_is_refused() -> None:
 
 
 def test_text_that_is_no_profile_is_refused() -> None:
-    for text in ("[]", '{"format": 2}'):
-        with pytest.raises(ValueError, match="format 1"):
+    for text in ("[]", '{"format": 3}'):
+        with pytest.raises(ValueError, match="format 1 or 2"):
             Profile.from_json(text)
 
 
