@@ -7,7 +7,7 @@ NIGHTJAR := .venv/bin/python -m nightjar.local
 IN := $(NIGHTJAR) env
 
 # Values reach the commands as environment variables, never through a shell line.
-export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS SIZES VERSION EXPLAIN TABLE YEAR
+export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS SIZES NIGHTS VERSION EXPLAIN TABLE YEAR
 
 .PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power simulate kill-matrix lock clean
 
@@ -93,7 +93,7 @@ bench-publish: setup ## [ROWS=200000] [PAIRS=15] | Measure publishing ten times 
 bench-drift: setup ## [SIZES=300000,3000000,30000000] | Measure a night's drift against Evidently's; one line of JSON
 	@exec $(IN) python benchmarks/drift.py
 
-bench-drift-power: setup ## [PAIRS=200] | False alarms on real nights and power against injected shifts; a table, one line of JSON
+bench-drift-power: setup ## [NIGHTS=200] | False alarms on real nights and power against injected shifts; a table, one line of JSON
 	@exec $(IN) python benchmarks/drift_power.py
 
 simulate: setup ## YEAR=2013 [FORCE=1] | Simulate a year of nights with and without retraining; resumes where it was
