@@ -4,8 +4,9 @@
 table. Ours is a whole ``spark-submit``, as a night's is: a session is started, the night is profiled in the bins of the
 reference's profile (which a training has stored) in one pass, and compared. Theirs is a whole process as well, in an
 environment of its own below ``var/``: pandas reads night and reference, and the preset compares them. The reference has
-as many rows as the night, at most 3 million. Every PSI and KS of ours is compared with plain numpy on the same bins.
-Memory is the largest resident size of all processes together. Sizes above 3 million are not given to Evidently.
+as many rows as the night, at most 3 million. Every PSI and, of numbers, KS of ours is compared with plain numpy on the
+same bins. Memory is the largest resident size of all processes together. Sizes above 3 million are not given to
+Evidently.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ false alarm is a column called drifted on a clean night; the rate is over column
 What is injected, into one column of a clean night at a time: a shift of the mean (in the reference's standard
 deviations), of the scale (about the night's mean), of the category mix (rows drawn at random become one middling
 category), or missing values (rows drawn at random). Power is the share of nights on which that column is called
-drifted. Columns of the flight and of the weather are told apart: 900 flights of a night are 900 draws, its weather is one.
+drifted. Columns of the flight and of the weather are told apart: 900 flights of a night are 900 draws, its
+weather is one.
 """
 
 from __future__ import annotations
