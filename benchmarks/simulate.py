@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -28,6 +29,7 @@ from nightjar.local.server_environment import cores
 
 def main() -> None:
     """Simulate the year that the environment names."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that MLflow's server ends with it
     year = int(os.environ.get("YEAR") or 2013)
     checkout = Paths.here()
     paths = replace(checkout, state=checkout.var / "simulation" / str(year))

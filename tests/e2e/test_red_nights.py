@@ -93,7 +93,7 @@ def test_a_champion_that_was_altered_is_stood_in_for_in_plain_sight_until_it_is_
     assert "SHA-256 differs" in reason
     (event,) = ledger.read(deployment.lake, event="fallback").to_pylist()
     assert event["run_id"] == night.run_id
-    (text,) = alerts
+    (text,) = [told for told in alerts if "confirm_champion" in told]
     assert text.startswith(f"{NIGHTLY}, task confirm_champion: FALLBACK, scores are published: ")
     assert f"/dags/{NIGHTLY}/runs/{night.run_id}/tasks/confirm_champion" in text
     mine, others = applications(deployment, night), applications(deployment, OTHER)
@@ -102,6 +102,8 @@ def test_a_champion_that_was_altered_is_stood_in_for_in_plain_sight_until_it_is_
 
     deployment.run(night)  # mended, cleared
     assert set(states(deployment, night).values()) == {"success"}
+    (over,) = [told for told in alerts if told.startswith(f"RESOLVED {NIGHTLY}, task confirm_champion")]
+    assert f"run: {night.run_id}" in over
     rows = scores_of(deployment.lake, RED)
     assert pc.unique(rows["fallback_reason"]).to_pylist() == [None]
     assert pc.unique(rows["model_version"]).to_pylist() == [champion.version]

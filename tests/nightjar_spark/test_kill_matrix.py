@@ -17,6 +17,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import delta
+from nightjar.monitoring.warning_records import LANDING_TABLE, WARNINGS_TABLE
 from nightjar.runner import run_program
 from nightjar_spark import build_features, ingest
 from use_cases.flight_delay.landing import land
@@ -29,6 +30,7 @@ USE_CASE = load_use_case("flight_delay")
 FIRST, SECOND = date(2013, 1, 1), date(2013, 1, 2)
 PROGRAMS = {"ingest": ingest.run, "build_features": build_features.run}
 STEPS = tuple(PROGRAMS)
+TABLES = (*USE_CASE.tables, LANDING_TABLE, WARNINGS_TABLE)
 Lake = dict[str, Counter[str]]
 
 
@@ -44,9 +46,9 @@ def run(spark: SparkSession, lake: str, program: str, night: date) -> JobResult:
 
 
 def rows_of(lake: str) -> Lake:
-    """Each table of the use case as readers see it, as a multiset."""
+    """Each table that these steps write, as readers see it, as a multiset."""
     found: Lake = {}
-    for schema in USE_CASE.tables:
+    for schema in TABLES:
         if delta.table_exists(lake, schema.name):
             table = delta.open_table(lake, schema.name).to_pyarrow_table().select(schema.column_names)
             found[schema.name] = Counter(str(row) for row in table.to_pylist())
@@ -57,7 +59,7 @@ def rows_of(lake: str) -> Lake:
 
 def commits_of(lake: str, run_id: str) -> dict[str, int]:
     made: dict[str, int] = {}
-    for schema in USE_CASE.tables:
+    for schema in TABLES:
         if delta.table_exists(lake, schema.name):
             history: list[dict[str, Any]] = delta.open_table(lake, schema.name).history()
             made[schema.name] = sum(commit.get("dag_run_id") == run_id for commit in history)
