@@ -12,6 +12,7 @@ from airflow.models.base import Base
 from airflow.serialization.encoders import encode_deadline_alert
 from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session
+from tests.webhook import receiver
 
 from nightjar.lake import ledger
 from nightjar_airflow.dags import build_nightly_dag
@@ -48,14 +49,17 @@ def test_the_scheduler_reads_the_deadline_that_the_dag_declares() -> None:
     }
 
 
-def test_a_late_night_is_in_the_log_and_in_the_ledger(
+def test_a_late_night_is_in_the_log_and_in_the_ledger_and_people_are_told(
     lake: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("NIGHTJAR_LAKE", lake)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     run = {"dag_id": "flight_delay_nightly", "dag_run_id": "scheduled__x", "data_interval_start": STARTS.isoformat()}
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.ERROR), receiver() as (address, told):
+        monkeypatch.setenv("NIGHTJAR_ALERT_WEBHOOK", address)
         asyncio.run(night_is_late("flight_delay", "America/New_York", 60, {"dag_run": run}))
+    (text,) = told
+    assert text in caplog.text
     assert "run scheduled__x was not done 60 minutes after its time" in caplog.text
     (event,) = ledger.read(lake, event="late").to_pylist()
     assert (event["use_case"], event["ds"], event["run_id"]) == ("flight_delay", date(2013, 11, 2), "scheduled__x")

@@ -6,16 +6,20 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
 from nightjar_airflow import ledger
+from nightjar_airflow.notifiers.channels import tell
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 
 
 async def night_is_late(use_case: str, timezone: str, minutes: int, context: Mapping[str, Any]) -> None:
-    """Say in the triggerer's log and in the ledger that a scheduled night has missed its deadline.
+    """Say in the triggerer's log, in the ledger and to people that a scheduled night has missed its deadline.
 
     Args:
         use_case: The use case.
@@ -33,3 +37,4 @@ async def night_is_late(use_case: str, timezone: str, minutes: int, context: Map
     night = datetime.fromisoformat(run["data_interval_start"]).astimezone(ZoneInfo(timezone)).date()
     event = {"reason": reason, "dag_id": run["dag_id"], "run_id": run["dag_run_id"]}
     await asyncio.to_thread(ledger.record, "late", use_case=use_case, night=night, **event)
+    await asyncio.to_thread(tell, reason, cast("Context", context))
