@@ -20,7 +20,10 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.results import finished_result
-from nightjar.monitoring.profile import ProfiledColumn
+from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.reference import LABEL
+from nightjar.monitoring.summarize import count_labels
+from nightjar.monitoring.variation import with_variation
 from nightjar.registry import models
 from nightjar.training.recipe import Base, Recipe
 from nightjar.training.training_set import (
@@ -33,7 +36,7 @@ from nightjar.training.training_set import (
 )
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
-from nightjar_spark.profiling import profile_frame
+from nightjar_spark.profiling import profile_reference
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -104,7 +107,13 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     )
     nights = [night_of(day) for day in splits["train"].days]
     columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
-    profile = profile_frame(features.where(F.col("ds").isin(nights)), columns)
+    table = use_case.feature_table.name
+    watched = [feature.name for feature in use_case.features if feature.drift]
+    profile = profile_reference(
+        spark, spec.lake, table, columns, nights, use_case.key, watched=watched, version=versions[table]
+    )
+    labels_of = _labels_profile([day.count for day in days if day.count.day in training_days])
+    profile = profile.with_column(LABEL, labels_of.columns[LABEL], labels_of.variation.get(LABEL))
     files.write_text(f"{spec.output}/{PROFILE_FILE}", profile.to_json())
     files.write_text(training_set_uri(spec), training_set.to_json())
     labelled = sum(day.labelled for day in days)
@@ -125,6 +134,12 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     )
     files.write_text(f"{spec.output}/{FROZEN_FILE}", result.to_json())
     return result
+
+
+def _labels_profile(days: Sequence[DayCount]) -> Profile:
+    """The labels of these days, and how much days vary."""
+    profiles = [Profile(rows=d.rows, columns={LABEL: count_labels(d.rows, d.positives)}) for d in days]
+    return with_variation(merge_all(profiles), profiles)
 
 
 def _asked(spec: JobSpec) -> str:

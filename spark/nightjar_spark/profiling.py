@@ -1,13 +1,14 @@
-"""Profile a DataFrame: fixed-size histograms of many columns in one pass, memory flat with rows.
+"""Profile nights: fixed-size histograms and sketches of many columns in one pass, memory flat with rows.
 
 Each task counts its Arrow batches with numpy and hands small JSON to the driver, which merges them: one job, no
-shuffle. Without a reference, one aggregation more fixes the bins of all columns at once. A table's nights are read by
-the tasks themselves (:func:`profile_table`): no row crosses the JVM.
+shuffle. A table's nights are read by the tasks themselves (:func:`profile_table`): no row crosses the JVM. For a
+reference, one aggregation more fixes the bins of all columns at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +20,9 @@ from nightjar.contracts.errors import GateError
 from nightjar.lake import delta
 from nightjar.lake.delta import table_uri
 from nightjar.lake.scan import Reader, Unit, scan
+from nightjar.monitoring.domain import own_nights, usual_auc
 from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn, merge, merge_all
+from nightjar.monitoring.sample import NIGHT_ROWS, SAMPLE_ROWS, Draw, Sample, draw, least, least_hashes, together
 from nightjar.monitoring.sketch import grid_of
 from nightjar.monitoring.summarize import (
     MAX_CATEGORIES,
@@ -29,6 +32,8 @@ from nightjar.monitoring.summarize import (
     numeric_edges,
     top_categories,
 )
+from nightjar.monitoring.variation import with_variation
+from nightjar_spark.io import read_table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -44,8 +49,6 @@ _QUANTILE_ACCURACY = 2_000
 _TRACKED_CATEGORIES = 10_000
 """``approx_top_k``: exact up to about this many distinct categories, approximate beyond."""
 
-_ALL = ""
-
 BATCH_ROWS = 65_536
 """Rows in memory at a time: a column of them fits a core's cache."""
 
@@ -56,26 +59,43 @@ TASKS_PER_CORE = 4
 """So that cores which are done early find more to do; which task counts a unit changes nothing."""
 
 
-def profile_frame(df: DataFrame, columns: Sequence[ProfiledColumn], reference: Profile | None = None) -> Profile:
-    """Profile the rows of ``df``.
+def profile_reference(
+    spark: SparkSession,
+    lake: str,
+    name: str,
+    columns: Sequence[ProfiledColumn],
+    nights: Sequence[date],
+    key: Sequence[str],
+    *,
+    watched: Sequence[str],
+    version: int | None = None,
+) -> Profile:
+    """What nights are compared with: nights of a table in bins that fit them, how they vary, and a sample of rows.
 
     Args:
-        df: Rows to profile.
+        spark: Does the work: one pass that fixes the bins, one that counts.
+        lake: The lake's root.
+        name: The table, partitioned by ``ds``.
         columns: What to profile, and how.
-        reference: Profile whose bins to count in. Without one ``df`` becomes a reference: its bins are fixed in one
-            pass more, and if it holds nights (a column ``ds``) they are counted apart, to say how much nights vary.
+        nights: Which.
+        key: Columns that tell rows apart.
+        watched: Columns by which nights are told apart from the others.
+        version: Of the table; None is the latest.
 
     Raises:
-        GateError: when ``df`` or the reference lacks a column, or the reference holds it as another kind.
+        GateError: when the table lacks a column.
     """
-    _check_columns(df.columns, columns, reference)
-    if reference is not None:
-        return _count(df, columns, reference, by=None).get(_ALL) or _empty(columns, reference)
-    from nightjar.monitoring.variation import with_variation
-
-    bins = _fix_bins(df, columns)
-    nights = _count(df, columns, bins, by="ds" if "ds" in df.columns else None)
-    return with_variation(merge_all(list(nights.values())), list(nights.values())) if nights else _empty(columns, bins)
+    frame = read_table(spark, lake, name, nights=nights, version=version)
+    _check_columns(frame.columns, columns, None)
+    bins = fix_bins(frame, columns)
+    each, own = -(-SAMPLE_ROWS // max(1, len(nights))), set(own_nights(nights))
+    rows = {night: NIGHT_ROWS if night in own else each for night in nights}
+    profiles, samples = profile_and_sample(spark, lake, name, columns, bins, rows, key, version=version)
+    if not profiles:
+        return bins
+    reference = with_variation(merge_all(list(profiles.values())), list(profiles.values()))
+    sample = together([one.first(each) for one in samples.values()])
+    return replace(reference, sample=sample, usual_auc=usual_auc(samples, bins, watched))
 
 
 def profile_nights(
@@ -93,7 +113,7 @@ def profile_nights(
         A profile for every night that has rows.
 
     Raises:
-        GateError: as for :func:`profile_frame`.
+        GateError: when ``df`` or the reference lacks a column, or the reference holds it as another kind.
     """
     _check_columns(df.columns, columns, reference)
     counted = _count(df, columns, reference, by=by)
@@ -128,35 +148,80 @@ def profile_table(
         A profile for every night that has rows.
 
     Raises:
-        GateError: as for :func:`profile_frame`.
+        GateError: as for :func:`profile_nights`.
         LakeError: when there is no such table or version, or one of its files is gone.
     """
-    table, wanted = delta.open_table(lake, name, version), {"ds": [night.isoformat() for night in nights]}
+    return profile_and_sample(spark, lake, name, columns, reference, dict.fromkeys(nights, 0), (), version=version)[0]
+
+
+def profile_and_sample(
+    spark: SparkSession,
+    lake: str,
+    name: str,
+    columns: Sequence[ProfiledColumn],
+    reference: Profile,
+    rows: Mapping[date, int],
+    key: Sequence[str],
+    *,
+    version: int | None = None,
+) -> tuple[Mapping[date, Profile], Mapping[date, Sample]]:
+    """:func:`profile_table`, and a sample of the rows in the same pass: those whose keys have the least hashes.
+
+    Args:
+        spark: Does the work.
+        lake: The lake's root.
+        name: The table.
+        columns: What to profile and to sample.
+        reference: Profile whose bins to count in.
+        rows: Night to the rows of its sample; 0 for none.
+        key: Columns that tell rows apart.
+        version: Of the table; None is the latest.
+
+    Returns:
+        A profile for every night that has rows, and a sample for those of them that were asked for one.
+    """
+    table, wanted = delta.open_table(lake, name, version), {"ds": [night.isoformat() for night in rows]}
     planned = scan(table, table_uri(lake, name), wanted, unit_bytes=UNIT_BYTES)
     _check_columns(planned.reader.schema.names, columns, reference)
     if not planned.rows:
-        return {}
+        return {}, {}
+    there = delta.rows_by_night(table, rows)
+    limits = {night: least_hashes(count, there[night]) for night, count in rows.items() if count}
     context = spark.sparkContext
     slices = min(len(planned.units), TASKS_PER_CORE * context.defaultParallelism)
-    count = _unit_counter(planned.reader, list(columns), reference)
+    count = _unit_counter(planned.reader, list(columns), reference, limits, tuple(key))
     merged: dict[date, Profile] = {}
-    for night, text in context.parallelize(planned.units, slices).map(count).collect():
+    drawn: dict[date, list[Draw]] = {}
+    for night, text, draws in context.parallelize(planned.units, slices).map(count).collect():
         _add(merged, night, Profile.from_json(text))
-    return {night: profile for night, profile in merged.items() if profile.rows}
+        drawn.setdefault(night, []).extend(draws)
+    profiles = {night: profile for night, profile in merged.items() if profile.rows}
+    return profiles, {night: least(drawn[night], rows[night]) for night in profiles if rows[night]}
 
 
-def _unit_counter(reader: Reader, columns: list[ProfiledColumn], bins: Profile) -> Callable[[Unit], tuple[date, str]]:
-    """The function that a Spark task runs over each unit: its night and its profile."""
+def _unit_counter(
+    reader: Reader,
+    columns: list[ProfiledColumn],
+    reference: Profile,
+    limits: Mapping[date, int],
+    key: tuple[str, ...],
+) -> Callable[[Unit], tuple[date, str, list[Draw]]]:
+    """The function that a Spark task runs over each unit: its night, its profile, and the rows drawn from it."""
     names = [column.name for column in columns]
+    read = [*names, *(name for name in key if name not in names)] if limits else names
     types = [pa.float64() if column.kind == "numeric" else pa.string() for column in columns]
+    bins = _empty(columns, reference)
 
-    def count(unit: Unit) -> tuple[date, str]:
+    def count(unit: Unit) -> tuple[date, str, list[Draw]]:
         night: date = unit.partition["ds"]
-        merged = {night: _empty(columns, bins)}
-        for batch in reader.read(unit, names, batch_rows=BATCH_ROWS):
-            values = [array.cast(kind, safe=False) for array, kind in zip(batch.columns, types, strict=True)]
+        merged, draws = {night: bins}, []
+        for batch in reader.read(unit, read, batch_rows=BATCH_ROWS):
+            values = [batch.column(name).cast(kind, safe=False) for name, kind in zip(names, types, strict=True)]
             _add(merged, night, _profile_batch(values, columns, bins))
-        return night, merged[night].to_json()
+            if night in limits:
+                keys, of_rows = [batch.column(name) for name in key], dict(zip(names, values, strict=True))
+                draws.append(draw(keys, of_rows, limits[night]))
+        return night, merged[night].to_json(), draws
 
     return count
 
@@ -165,10 +230,12 @@ def _add(merged: dict[_Group, Profile], group: _Group, profile: Profile) -> None
     merged[group] = merge(merged[group], profile) if group in merged else profile
 
 
-def _count(df: DataFrame, columns: Sequence[ProfiledColumn], bins: Profile, by: str | None) -> dict[str, Profile]:
-    group = F.lit(_ALL) if by is None else F.col(by).cast("string")
+def _count(df: DataFrame, columns: Sequence[ProfiledColumn], bins: Profile, by: str) -> dict[str, Profile]:
+    group = F.col(by).cast("string")
     selected = df.select(group.alias("_group"), *(_value(c).alias(f"c{i}") for i, c in enumerate(columns)))
-    parts = selected.mapInArrow(_counter(list(columns), bins), "group string, profile string").collect()
+    parts = selected.mapInArrow(
+        _counter(list(columns), _empty(columns, bins)), "group string, profile string"
+    ).collect()
     merged: dict[str, Profile] = {}
     for part in parts:
         _add(merged, part["group"], Profile.from_json(part["profile"]))
@@ -205,7 +272,7 @@ def _profile_batch(arrays: Sequence[pa.Array], columns: Sequence[ProfiledColumn]
     return Profile(rows=len(arrays[0]), columns=profiles)
 
 
-def _fix_bins(df: DataFrame, columns: Sequence[ProfiledColumn]) -> Profile:
+def fix_bins(df: DataFrame, columns: Sequence[ProfiledColumn]) -> Profile:
     """An empty profile whose bins fit ``df``: approximate quantiles and top categories, one aggregation for all."""
     grid = F.lit([i / _QUANTILES for i in range(_QUANTILES + 1)])
     aggregates = []

@@ -1,7 +1,8 @@
-"""Report drift: each night's features and predictions against the training set of the model that scored it.
+"""Report drift: each night's features, predictions and labels against the training set of the model that scored it.
 
-Counted in Spark in one pass, stored in ``monitoring/drift``, shown on one page per night. A night that cannot be
-looked at (no rows, no profile, a column missing) fails; it is never called stable.
+Counted in Spark in one pass, stored in ``monitoring/profiles``, ``monitoring/drift`` and ``monitoring/domain``, shown
+on one page per night. A night that cannot be looked at (no rows, no profile, a column missing) fails; it is never
+called stable.
 """
 
 from __future__ import annotations
@@ -13,26 +14,25 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
-from nightjar.contracts.errors import GateError
 from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.results import earlier_result
+from nightjar.monitoring.domain import Domain, tell_apart
+from nightjar.monitoring.domain_records import DOMAIN_TABLE, domain_row
 from nightjar.monitoring.drift import NightDrift, compare
-from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn
+from nightjar.monitoring.profile import Profile
+from nightjar.monitoring.profile_records import PROFILES_TABLE, profile_rows, stored_profiles
 from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_rows
-from nightjar.monitoring.reference import PREDICTION, read_reference
+from nightjar.monitoring.reference import LABEL, PREDICTION, read_reference
 from nightjar.monitoring.report import Report, render
-from nightjar.monitoring.summarize import count_categories
 from nightjar.monitoring.volumes import volumes
+from nightjar.monitoring.windows import LookBack, look_back, nights_before
 from nightjar.scoring.task import parts_of
-from nightjar_spark.io import read_table
+from nightjar_spark.drift_counts import Counted, count_nights
 from nightjar_spark.main import main
-from nightjar_spark.profiling import profile_nights
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,26 +41,28 @@ log = logging.getLogger(__name__)
 
 HISTORY_NIGHTS = 14
 NO_PREDICTION = "The model's profile holds no predictions, so their drift was not looked at."
-
-
-_IDENTITY = ("model_name", "model_version", "model_sha256")
+NO_SKETCH = (
+    "The model was trained before profiles held quantiles and rows, so distances in the columns' own units and all "
+    "columns together were not looked at. Train again to have them."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
-    """Which model spoke on a night, and its predictions, when the reference holds some to compare with."""
+class _Night:
+    """All that is found out about one night."""
 
-    model_name: str
-    model_version: str
-    model_sha256: str
-    prediction: ColumnProfile | None
+    counted: Counted
+    drift: NightDrift
+    before: Mapping[str, LookBack]
+    domain: Domain | None
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Compare the nights of ``spec``, whose scores are published.
 
     The task ``validate_scores`` of the same run says whose scores passed, and which version of the feature table was
-    read (``inputs``). Of a night that an experiment splits, the champion's predictions are looked at.
+    read (``inputs``). Of a night that an experiment splits, the champion's predictions are looked at. Labels are those
+    that landed with the night, for what was scored before.
 
     Raises:
         GateError: when a night has no features or no scores, was scored by several models, or a column is missing.
@@ -76,40 +78,30 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
     audited = earlier_result(spec, "validate_scores")
     inputs = _input_versions(spec, use_case, audited)
     found = read_reference(parts_of(audited.values)[CHAMPION].speaker.folder)
-    reference = found.profile
-    scored = _scored(spark, spec, use_case, inputs, reference)
-    found.check_scored({night.model_sha256 for night in scored.values()}, where=use_case.score_table.name)
-    profiles = _features(spark, spec, use_case, inputs, reference)
-    for night in nights:
-        if (prediction := scored[night].prediction) is not None:
-            profiles[night] = profiles[night].with_column(PREDICTION, prediction)
-    counted = time.monotonic()
-    watched = [f.name for f in use_case.features if f.drift] + [PREDICTION] * (PREDICTION in reference.columns)
-    drifts = {night: compare(profiles[night], reference, use_case.drift, watched=watched) for night in nights}
-    rows = [
-        row
-        for night, drift in drifts.items()
-        for row in drift_rows(
-            drift,
-            night=night,
-            use_case=use_case.name,
-            model_version=scored[night].model_version,
-            run_id=spec.run_id,
-        )
-    ]
-    version = replace_rows(spec.lake, DRIFT_TABLE, rows, nights, use_case=use_case.name, run_id=spec.run_id)
+    counted = count_nights(spark, spec.lake, use_case, nights, inputs, found.profile)
+    found.check_scored({night.model_sha256 for night in counted.values()}, where=use_case.score_table.name)
+    counted_at = time.monotonic()
+    compared = _compare(spec, use_case, counted, found.profile)
+    outputs = _store(spec, use_case, compared)
+    notes = _notes(found.profile)
     reports = {
-        night: _write_report(spec, use_case, night, drift, scored[night], inputs) for night, drift in drifts.items()
+        night: _write_report(spec, use_case, night, one, [*notes, *_label_note(one, found.profile)], inputs)
+        for night, one in compared.items()
     }
+    drifts = {night: one.drift for night, one in compared.items()}
+    rows = sum(len(drift.columns) for drift in drifts.values())
     return JobResult(
         status="succeeded",
-        rows_in=len(rows),
-        rows_out=len(rows),
+        rows_in=rows,
+        rows_out=rows,
         inputs=inputs,
-        outputs={DRIFT_TABLE.name: version},
-        seconds={"count": round(counted - started, 3), "compare_and_write": round(time.monotonic() - counted, 3)},
-        metrics=_metrics(drifts),
-        values=_values(drifts, reports),
+        outputs=outputs,
+        seconds={
+            "count": round(counted_at - started, 3),
+            "compare_and_write": round(time.monotonic() - counted_at, 3),
+        },
+        metrics=_metrics(compared),
+        values=_values(drifts, reports, notes),
         links={"report": reports[nights[-1]]},
     )
 
@@ -117,88 +109,93 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
 def _input_versions(spec: JobSpec, use_case: UseCase, audited: JobResult) -> dict[str, int]:
     """The feature table as the model saw it, and the scores as published now."""
     features, scores = use_case.feature_table.name, use_case.score_table.name
+    labels = use_case.label_table.name
     seen = audited.inputs.get(features)
-    return {
+    versions = {
         features: int(delta.open_table(spec.lake, features).version()) if seen is None else seen,
         scores: int(delta.open_table(spec.lake, scores).version()),
     }
+    if delta.table_exists(spec.lake, labels):
+        versions[labels] = int(delta.open_table(spec.lake, labels).version())
+    return versions
 
 
-def _scored(
-    spark: SparkSession, spec: JobSpec, use_case: UseCase, inputs: Mapping[str, int], reference: Profile
-) -> dict[date, Scored]:
-    """Which model scored each night, and its predictions in the reference's bins; one pass over the scores.
-
-    Raises:
-        GateError: when a night has no scores, or those of several models.
-    """
-    nights, table = list(spec.nights(use_case.timezone)), use_case.score_table.name
-    columns = [ProfiledColumn(name, "categorical") for name in _IDENTITY]
-    bins = Profile(rows=0, columns={name: count_categories({}, ()) for name in _IDENTITY})
-    if PREDICTION in reference.columns:
-        columns.append(ProfiledColumn(PREDICTION, "numeric"))
-        bins = bins.with_column(PREDICTION, reference.columns[PREDICTION])
-    frame = read_table(spark, spec.lake, table, nights=nights, version=inputs[table])
-    if use_case.scoring.experiment:
-        frame = frame.where(F.coalesce("variant", F.lit(CHAMPION)) == CHAMPION)
-    profiles = profile_nights(frame, columns, bins)
-    scored, wrong = {}, []
-    for night in nights:
-        found = profiles[night].columns if night in profiles else {}
-        names = {name: found[name].unlisted if found else () for name in _IDENTITY}
-        if any(len(values) != 1 for values in names.values()):
-            wrong.append(str(night))
-            continue
-        identity = {name: values[0] for name, values in names.items()}
-        scored[night] = Scored(**identity, prediction=found.get(PREDICTION))
-    if wrong:
-        raise GateError(
-            "no published scores, or scores of several models",
-            where=f"{table}, {', '.join(wrong)}",
-            how_many=len(wrong),
-            fix="clear the tasks score to publish_scores of these nights",
+def _compare(
+    spec: JobSpec, use_case: UseCase, counted: Mapping[date, Counted], reference: Profile
+) -> dict[date, _Night]:
+    """Each night against the training set and against the nights before it, those of this run included."""
+    wanted = {day for night in counted for day in nights_before(night, use_case.drift)} - counted.keys()
+    known = stored_profiles(spec.lake, use_case.name, sorted(wanted))
+    known |= {night: one.profile for night, one in counted.items()}
+    features = [feature.name for feature in use_case.features if feature.drift]
+    compared = {}
+    for night, one in counted.items():
+        others = [name for name in (PREDICTION, LABEL) if name in one.profile.columns]
+        domain = None
+        if one.sample and reference.sample:
+            domain = tell_apart(reference.sample, one.sample, reference, features, reference.usual_auc)
+        compared[night] = _Night(
+            counted=one,
+            drift=compare(one.profile, reference, use_case.drift, watched=[*features, *others]),
+            before=look_back(night, one.profile, known, reference, use_case.drift),
+            domain=domain,
         )
-    return scored
+    return compared
 
 
-def _features(
-    spark: SparkSession, spec: JobSpec, use_case: UseCase, inputs: Mapping[str, int], reference: Profile
-) -> dict[date, Profile]:
-    """Each night's features in the reference's bins; one pass over them.
+def _store(spec: JobSpec, use_case: UseCase, compared: Mapping[date, _Night]) -> dict[str, int]:
+    """Replace the nights' rows of the tables of drift; the versions made."""
+    profiles: list[dict[str, Any]] = []
+    drifts: list[dict[str, Any]] = []
+    domains: list[dict[str, Any]] = []
+    for night, one in compared.items():
+        told: dict[str, Any] = {
+            "night": night,
+            "use_case": use_case.name,
+            "model_version": one.counted.model_version,
+            "run_id": spec.run_id,
+        }
+        profiles += profile_rows(one.counted.profile, model_sha256=one.counted.model_sha256, **told)
+        drifts += drift_rows(one.drift, one.before, **told)
+        domains += [domain_row(one.domain, **told)] if one.domain else []
+    written = {PROFILES_TABLE: profiles, DOMAIN_TABLE: domains, DRIFT_TABLE: drifts}
+    return {
+        schema.name: replace_rows(spec.lake, schema, rows, list(compared), use_case=use_case.name, run_id=spec.run_id)
+        for schema, rows in written.items()
+    }
 
-    Raises:
-        GateError: when a night has none.
-    """
-    nights, table = list(spec.nights(use_case.timezone)), use_case.feature_table.name
-    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
-    frame = read_table(spark, spec.lake, table, nights=nights, version=inputs[table])
-    profiles = dict(profile_nights(frame, columns, reference))
-    if empty := [str(night) for night in nights if night not in profiles]:
-        raise GateError(
-            "there are no feature rows to look at",
-            where=f"{table}, {', '.join(empty)}",
-            how_many=len(empty),
-            fix="clear the task build_features of these nights",
-        )
-    return profiles
+
+def _notes(reference: Profile) -> list[str]:
+    """What the reference cannot tell."""
+    notes = [] if PREDICTION in reference.columns else [NO_PREDICTION]
+    return notes if reference.sample else [*notes, NO_SKETCH]
+
+
+def _label_note(one: _Night, reference: Profile) -> list[str]:
+    if LABEL not in reference.columns or LABEL in one.drift.by_name:
+        return []
+    return ["No label landed with this night, so the labels' drift was not looked at."]
 
 
 def _write_report(
-    spec: JobSpec, use_case: UseCase, night: date, drift: NightDrift, scored: Scored, inputs: Mapping[str, int]
+    spec: JobSpec, use_case: UseCase, night: date, one: _Night, notes: list[str], inputs: Mapping[str, int]
 ) -> str:
     earlier = [night - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
+    features = {feature.name: feature.comment for feature in use_case.features}
     report = Report(
         title=use_case.title,
         use_case=use_case.name,
         night=night,
-        drift=drift,
-        comments={**{f.name: f.comment for f in use_case.features}, PREDICTION: use_case.prediction},
-        model_name=scored.model_name,
-        model_version=scored.model_version,
-        model_sha256=scored.model_sha256,
+        drift=one.drift,
+        before=one.before,
+        domain=one.domain,
+        comments={**features, PREDICTION: use_case.prediction, LABEL: use_case.label},
+        model_name=one.counted.model_name,
+        model_version=one.counted.model_version,
+        model_sha256=one.counted.model_sha256,
         volumes=volumes(spec.lake, use_case, night, earlier),
         history=past_nights(spec.lake, use_case.name, earlier),
-        notes=[] if PREDICTION in drift.by_name else [NO_PREDICTION],
+        notes=notes,
         mlflow_uri=Settings.from_environment().mlflow_uri,
         git_commit=Settings.from_environment().git_commit,
         run_id=spec.run_id,
@@ -206,21 +203,26 @@ def _write_report(
     )
     uri = f"{spec.lake}/reports/{use_case.name}/{night}/drift.html"
     files.write_text(uri, render(report))
-    log.info("%s: %s, %s", night, drift.verdict, uri)
+    log.info("%s: %s, %s", night, one.drift.verdict, uri)
     return uri
 
 
-def _metrics(drifts: Mapping[date, NightDrift]) -> dict[str, float]:
+def _metrics(compared: Mapping[date, _Night]) -> dict[str, float]:
     """The worst of the nights."""
+    drifts = [one.drift for one in compared.values()]
     metrics = {
-        "drifted_share": max(drift.drifted_share for drift in drifts.values()),
-        "max_psi": max(column.psi for drift in drifts.values() for column in drift.watched),
+        "drifted_share": max(drift.drifted_share for drift in drifts),
+        "max_psi": max(column.psi for drift in drifts for column in drift.watched),
     }
-    predictions = [drift.by_name[PREDICTION].psi for drift in drifts.values() if PREDICTION in drift.by_name]
-    return {**metrics, "prediction_psi": max(predictions)} if predictions else metrics
+    for name in (PREDICTION, LABEL):
+        if found := [drift.by_name[name].psi for drift in drifts if name in drift.by_name]:
+            metrics[f"{name}_psi"] = max(found)
+    if told := [one.domain.auc.value for one in compared.values() if one.domain]:
+        metrics["domain_auc"] = max(told)
+    return metrics
 
 
-def _values(drifts: Mapping[date, NightDrift], reports: Mapping[date, str]) -> dict[str, Any]:
+def _values(drifts: Mapping[date, NightDrift], reports: Mapping[date, str], notes: list[str]) -> dict[str, Any]:
     """The verdict on all nights together (``drift`` when one drifted), the last report, and each night's own."""
     by_night = {
         str(night): {
@@ -230,13 +232,12 @@ def _values(drifts: Mapping[date, NightDrift], reports: Mapping[date, str]) -> d
         }
         for night, drift in drifts.items()
     }
-    looked_at_predictions = all(PREDICTION in drift.by_name for drift in drifts.values())
     return {
         "verdict": "drift" if any(drift.verdict == "drift" for drift in drifts.values()) else "stable",
         "report": reports[max(reports)],
         "drifted_columns": sorted({column.name for drift in drifts.values() for column in drift.drifted}),
         "nights": by_night,
-        "notes": [] if looked_at_predictions else [NO_PREDICTION],
+        "notes": notes,
     }
 
 

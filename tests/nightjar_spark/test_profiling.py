@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -15,9 +16,10 @@ from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.sample import Sample
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar_spark import profiling
-from nightjar_spark.profiling import profile_frame, profile_nights, profile_table
+from nightjar_spark.profiling import fix_bins, profile_and_sample, profile_nights, profile_reference, profile_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -80,7 +82,18 @@ def same(found: Profile, expected: Profile) -> None:
     assert found.rows == expected.rows
     for name, column in expected.columns.items():
         other = found.columns[name]
-        for field in ("kind", "rows", "nulls", "counts", "edges", "categories", "unlisted", "minimum", "maximum"):
+        for field in (
+            "kind",
+            "rows",
+            "nulls",
+            "counts",
+            "edges",
+            "categories",
+            "unlisted",
+            "minimum",
+            "maximum",
+            "sketch",
+        ):
             assert getattr(other, field) == getattr(column, field), (name, field)
         for field in ("mean", "variance"):
             one, two = getattr(other, field), getattr(column, field)
@@ -98,15 +111,19 @@ def jobs_of(spark: SparkSession, do: Callable[[], object]) -> int:
     return len(spark.sparkContext.statusTracker().getJobIdsForGroup(group))
 
 
+def whole(frame: DataFrame, columns: list[ProfiledColumn]) -> Profile:
+    """All nights of the frame together, in bins that fit them."""
+    return merge_all(list(profile_nights(frame, columns, fix_bins(frame, columns)).values()))
+
+
 def test_counts_equal_numpys_in_the_same_bins(frame: DataFrame, data: dict[str, list[Any]]) -> None:
-    reference = profile_frame(frame, COLUMNS)
+    reference = whole(frame, COLUMNS)
     assert reference.rows == 3000
-    same(profile_frame(frame, COLUMNS, reference), profile_arrays(as_spark_says(data), COLUMNS, reference))
     same(reference, profile_arrays(as_spark_says(data), COLUMNS, reference))
 
 
 def test_bins_are_fixed_well(frame: DataFrame) -> None:
-    columns = profile_frame(frame, COLUMNS).columns
+    columns = whole(frame, COLUMNS).columns
     inner = columns["amount"].counts[1:-1]
     assert len(inner) == 10
     assert all(abs(count - 299.7) < 15 for count in inner)
@@ -120,7 +137,7 @@ def test_bins_are_fixed_well(frame: DataFrame) -> None:
 
 
 def test_nights_add_up_to_the_whole(frame: DataFrame) -> None:
-    reference = profile_frame(frame, COLUMNS)
+    reference = whole(frame, COLUMNS)
     nights = profile_nights(frame, COLUMNS, reference)
     assert list(nights) == NIGHTS
     assert [night.rows for night in nights.values()] == [1000, 1000, 1000]
@@ -128,39 +145,26 @@ def test_nights_add_up_to_the_whole(frame: DataFrame) -> None:
 
 
 def test_counting_is_one_job(spark: SparkSession, frame: DataFrame) -> None:
-    reference = profile_frame(frame, COLUMNS)
-    assert jobs_of(spark, lambda: profile_frame(frame, COLUMNS, reference)) == 1
+    reference = fix_bins(frame, COLUMNS)
     assert jobs_of(spark, lambda: profile_nights(frame, COLUMNS, reference)) == 1
 
 
-def test_a_reference_of_many_nights_knows_how_they_vary(spark: SparkSession) -> None:
-    rows = [(date(2013, 4, 1 + i % 9), float(i % 9), float(i // 9)) for i in range(1800)]
-    frame = spark.createDataFrame(rows, "ds date, weather double, own double")
-    columns = [ProfiledColumn("weather", "numeric"), ProfiledColumn("own", "numeric")]
-    variation = profile_frame(frame, columns).variation
-    assert variation["weather"].psi > 2 > 0.1 > variation["own"].psi
-    assert profile_frame(frame.drop("ds"), columns).variation == {}
-
-
-def test_no_rows_is_an_empty_profile(frame: DataFrame) -> None:
-    reference = profile_frame(frame, COLUMNS)
+def test_no_rows_is_no_profile(frame: DataFrame) -> None:
     nobody = frame.where("false")
-    empty = profile_frame(nobody, COLUMNS, reference)
-    assert (empty.rows, empty.columns["amount"].edges) == (0, reference.columns["amount"].edges)
-    assert profile_frame(nobody, COLUMNS).rows == 0
-    assert profile_nights(nobody, COLUMNS, reference) == {}
+    assert fix_bins(nobody, COLUMNS).columns["amount"].edges == ()
+    assert profile_nights(nobody, COLUMNS, fix_bins(frame, COLUMNS)) == {}
 
 
 def test_a_missing_column_is_an_error(frame: DataFrame) -> None:
+    reference = fix_bins(frame, COLUMNS[:1])
     with pytest.raises(GateError, match="lack gone"):
-        profile_frame(frame, [ProfiledColumn("gone", "numeric")])
-    reference = profile_frame(frame, COLUMNS[:1])
+        profile_nights(frame, [ProfiledColumn("gone", "numeric")], reference)
     with pytest.raises(GateError, match="does not hold rain"):
-        profile_frame(frame, COLUMNS[:2], reference)
+        profile_nights(frame, COLUMNS[:2], reference)
     with pytest.raises(GateError, match="does not hold amount"):
-        profile_frame(frame, [ProfiledColumn("amount", "categorical")], reference)
+        profile_nights(frame, [ProfiledColumn("amount", "categorical")], reference)
     with pytest.raises(GateError, match="no column to profile"):
-        profile_frame(frame, [])
+        profile_nights(frame, [], reference)
 
 
 TABLE = TableSchema(
@@ -200,7 +204,7 @@ def test_a_table_read_by_the_tasks_gives_what_its_frame_gives(
     monkeypatch.setattr(profiling, "UNIT_BYTES", 10_000)  # several units a night
     version = fill(lake, data)
     frame = spark.read.format("delta").load(f"{lake}/{TABLE.name}")
-    reference = profile_frame(frame, TABLE_COLUMNS)
+    reference = whole(frame, TABLE_COLUMNS)
     expected = profile_nights(frame, TABLE_COLUMNS, reference)
     found = profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS)
     assert list(found) == NIGHTS
@@ -232,3 +236,56 @@ def test_a_table_that_lacks_a_column_is_an_error(spark: SparkSession, lake: str,
         profile_table(spark, lake, TABLE.name, COLUMNS, reference, nights=NIGHTS)
     with pytest.raises(GateError, match="does not hold late"):
         profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS)
+
+
+def test_a_reference_knows_how_its_nights_vary_and_keeps_rows_of_them(spark: SparkSession, lake: str) -> None:
+    """Weather is one figure a night, so that any night is told from the others by it."""
+    nights = [date(2013, 4, day) for day in range(1, 16)]
+    table = replace(TABLE, columns=(DS, *(Column(name, "double", "") for name in ("id", "weather", "own"))))
+    schema = delta.arrow_schema(table)
+    written = []
+    for i, night in enumerate(nights):
+        own = np.random.default_rng(i).normal(size=200)
+        rows = {"ds": [night] * 200, "id": np.arange(200.0), "weather": np.full(200, float(i)), "own": own}
+        batches = iter(pa.table(rows, schema).to_batches())
+        written += write_files(batches, f"{lake}/{table.name}", schema, ("ds",))
+    delta.commit(lake, table, written, nights, run_id="test")
+    columns = [ProfiledColumn(name, "numeric") for name in ("weather", "own")]
+
+    def reference(watched: list[str]) -> Profile:
+        return profile_reference(spark, lake, table.name, columns, nights, ("id", "ds"), watched=watched)
+
+    made = reference(["weather", "own"])
+    assert made.rows == 3000
+    assert made.variation["weather"].psi > 2 > 0.1 > made.variation["own"].psi
+    assert made.usual_auc is not None
+    assert made.usual_auc > 0.99 > 0.65 > (reference(["own"]).usual_auc or 1.0)
+    assert made.sample is not None
+    assert made.sample.rows == 3000
+    assert sorted(set(made.sample.columns["weather"])) == [float(i) for i in range(15)]
+    assert Profile.from_json(made.to_json()) == made
+    assert reference(["weather", "own"]).to_json() == made.to_json()
+
+
+def test_a_sample_does_not_depend_on_how_rows_lie_in_files(
+    spark: SparkSession, lake: str, data: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(lake, data)
+    columns = [ProfiledColumn("amount", "numeric"), ProfiledColumn("carrier", "categorical")]
+    bins = profile_arrays(as_spark_says(data), columns)
+
+    def sampled() -> Mapping[date, Sample]:
+        asked = {NIGHTS[0]: 50, NIGHTS[1]: 0}
+        profiles, samples = profile_and_sample(spark, lake, TABLE.name, columns, bins, asked, ("amount", "ds"))
+        assert [profile.rows for profile in profiles.values()] == [1000, 1000]
+        return samples
+
+    before = sampled()
+    assert list(before) == [NIGHTS[0]]
+    assert before[NIGHTS[0]].rows == 50
+    monkeypatch.setattr(profiling, "UNIT_BYTES", 10_000)
+    monkeypatch.setattr(profiling, "BATCH_ROWS", 7)
+    assert sampled() == before
+    reversed_rows = {name: values[::-1] for name, values in data.items()}
+    fill(lake, reversed_rows)
+    assert sampled() == before

@@ -21,10 +21,14 @@ from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate, UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
+from nightjar.monitoring.domain_records import DOMAIN_TABLE
 from nightjar.monitoring.profile import Profile, ProfiledColumn
+from nightjar.monitoring.profile_records import PROFILES_TABLE, stored_profiles
 from nightjar.monitoring.records import DRIFT_TABLE
-from nightjar.monitoring.summarize import profile_arrays
-from nightjar_spark.report_drift import NO_PREDICTION, report_drift
+from nightjar.monitoring.sample import Sample
+from nightjar.monitoring.summarize import count_labels, profile_arrays
+from nightjar.monitoring.windows import merged
+from nightjar_spark.report_drift import NO_PREDICTION, NO_SKETCH, report_drift
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -82,7 +86,7 @@ def put(lake: str, schema: TableSchema, night: date, data: dict[str, list[Any]])
 class Shop:
     """A lake with a model, and nights of it."""
 
-    def __init__(self, lake: str, *, predictions: bool = True) -> None:
+    def __init__(self, lake: str, *, predictions: bool = True, sampled: bool = False) -> None:
         self.lake = lake
         self.folder = f"{lake}/models/shop/1"
         training = features(5000, seed=100)
@@ -91,7 +95,16 @@ class Shop:
         if predictions:
             predicted = profile_arrays({"prediction": training["prediction"]}, PREDICTED)
             reference = reference.with_column("prediction", predicted.columns["prediction"])
+        if sampled:
+            sample = Sample({column.name: training[column.name][:1000] for column in PROFILED})
+            reference = replace(reference.with_column("label", count_labels(5000, 1000)), sample=sample, usual_auc=0.6)
         self.write_model(reference)
+
+    def labels(self, night: date, values: Sequence[float | None]) -> None:
+        """Labels that land with the night, of what was scored before it."""
+        outcomes = ["kept" if value is not None else "lost" for value in values]
+        data: dict[str, list[Any]] = {"order": list(range(len(values))), "label": list(values), "outcome": outcomes}
+        put(self.lake, SHOP.label_table, night, data)
 
     def write_model(self, reference: Profile) -> None:
         text = reference.to_json()
@@ -188,7 +201,8 @@ def test_a_stable_and_a_drifted_night_in_one_run(spark: SparkSession, lake: str)
     assert [night["verdict"] for night in result.values["nights"].values()] == ["stable", "drift"]
     assert result.metrics["drifted_share"] == pytest.approx(2 / 3)
     assert result.metrics["max_psi"] >= result.metrics["prediction_psi"] > 0.25
-    assert (result.rows_in, result.rows_out, result.outputs) == (8, 8, {DRIFT_TABLE.name: 1})
+    assert (result.rows_in, result.rows_out) == (8, 8)
+    assert result.outputs == {DRIFT_TABLE.name: 1, PROFILES_TABLE.name: 1, DOMAIN_TABLE.name: 1}
     assert result.inputs == {"features/shop": 2, "scores/shop": 2}
 
     calm, moved = stored(lake, NIGHTS[0]), stored(lake, NIGHTS[1])
@@ -212,6 +226,53 @@ def test_a_stable_and_a_drifted_night_in_one_run(spark: SparkSession, lake: str)
     assert "none of 3 watched columns moved" in files.read_text(f"{lake}/reports/shop/2013-04-01/drift.html")
 
 
+def test_labels_and_all_columns_together(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake, sampled=True)
+    shop.night(NIGHTS[0])
+    shop.night(NIGHTS[1], shift=20.0)
+    shop.labels(NIGHTS[0], [0.0, 0.0, 0.0, 1.0, 0.0, None] * 60)
+    shop.labels(NIGHTS[1], [1.0, 1.0, 0.0] * 100)
+    result = report_drift(spark, shop.spec(*NIGHTS), SHOP)
+    calm, moved = stored(lake, NIGHTS[0]), stored(lake, NIGHTS[1])
+    assert (calm["label"]["verdict"], moved["label"]["verdict"]) == ("stable", "drift")
+    assert (calm["label"]["night_rows"], calm["label"]["null_share"]) == (300, 0)  # no truth, no label, as in training
+    assert moved["label"]["wasserstein"] == pytest.approx(2 / 3 - 1 / 5, abs=0.01)
+    assert result.metrics["label_psi"] == moved["label"]["psi"]
+    told = {row["ds"]: row for row in delta.read_nights(lake, DOMAIN_TABLE.name, list(NIGHTS)).to_pylist()}
+    assert [told[night]["verdict"] for night in NIGHTS] == ["stable", "drift"]
+    assert told[NIGHTS[1]]["columns"][0] == "amount"
+    assert (told[NIGHTS[1]]["night_rows"], told[NIGHTS[1]]["usual_auc"]) == (ROWS, 0.6)
+    assert result.metrics["domain_auc"] == told[NIGHTS[1]]["auc"] > 0.85
+    assert result.values["notes"] == []
+
+
+def test_nights_are_kept_as_profiles_and_looked_back_on(spark: SparkSession, lake: str) -> None:
+    """The amount moves for good on the third night: a week later that is no news."""
+    shop = Shop(lake)
+    nights = [date(2013, 4, day) for day in range(1, 9)]
+    shifts = {night: 20.0 if night.day >= 3 else 0.0 for night in nights}
+    for night, shift in shifts.items():
+        shop.night(night, shift=shift)
+    report_drift(spark, shop.spec(nights[0], nights[-2]), SHOP)
+    report_drift(spark, shop.spec(nights[-1], nights[-1]), SHOP)  # as nights come: one by one, from what is stored
+    amounts = [stored(lake, night)["amount"] for night in nights]
+    assert [row["recent_nights"] for row in amounts] == [None, None, None, 3, 4, 5, 6, 7]
+    assert [row["week_nights"] for row in amounts] == [None, None, 3, 4, 5, 6, 7, 7]
+    assert amounts[3]["recent_psi"] > 2 * amounts[-1]["recent_psi"]
+    assert amounts[-1]["psi"] > 1
+    assert amounts[2]["week_psi"] < amounts[-1]["week_psi"]
+    assert {row["weekday_nights"] for row in amounts} == {None}
+    kept = stored_profiles(lake, "shop", nights)
+    week = merged([profile.columns["amount"] for profile in kept.values()])
+    pooled = [
+        value for night in nights for value in features(ROWS, night.day, 20.0 if night.day >= 3 else 0.0)["amount"]
+    ]
+    bins = Profile(rows=0, columns={"amount": week})
+    whole = profile_arrays({"amount": pooled}, PROFILED[:1], bins).columns["amount"]
+    assert (week.counts, week.sketch, week.rows) == (whole.counts, whole.sketch, whole.rows)
+    assert (week.mean, week.variance) == pytest.approx((whole.mean, whole.variance))
+
+
 def test_a_rerun_says_the_same(spark: SparkSession, lake: str) -> None:
     shop = Shop(lake)
     shop.night(NIGHTS[0], shift=20.0)
@@ -226,7 +287,7 @@ def test_without_predictions_in_the_profile_it_says_so(spark: SparkSession, lake
     shop = Shop(lake, predictions=False)
     shop.night(NIGHTS[0])
     result = report_drift(spark, shop.spec(), SHOP)
-    assert result.values["notes"] == [NO_PREDICTION]
+    assert result.values["notes"] == [NO_PREDICTION, NO_SKETCH]
     assert "prediction_psi" not in result.metrics
     assert "prediction" not in stored(lake, NIGHTS[0])
     assert NO_PREDICTION.replace("'", "&#39;") in files.read_text(result.values["report"])

@@ -6,20 +6,38 @@ from dataclasses import dataclass
 
 from nightjar.contracts.errors import ConfigurationError
 
+MAX_FALSE_ALARM_RATE = 0.05
+"""At most this share of ordinary nights may be called ``drift``, and of their watched columns be said to have moved;
+`make bench-drift-power` measures both (docs/drift.md)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
     """When a column counts as drifted: its effect (PSI) *and* its test must both say so.
 
+    Nights before tell since when, without a say in the verdict.
+
     Attributes:
         max_psi: Population stability index above which the effect is large.
         max_q: False discovery rate (Benjamini-Hochberg over the columns) below which the test is significant.
         max_drifted_share: The night's verdict is ``drift`` when a larger share of the watched columns drifted.
+        recent_nights: A night is compared with so many nights before it, too.
+        same_weekday_weeks: And with the same weekday of so many weeks before it.
     """
 
     max_psi: float = 0.25
     max_q: float = 0.01
     max_drifted_share: float = 0.3
+    recent_nights: int = 14
+    same_weekday_weeks: int = 4
+
+    def __post_init__(self) -> None:
+        if self.recent_nights < 1 or self.same_weekday_weeks < 1:
+            raise ConfigurationError(
+                f"recent_nights {self.recent_nights} or same_weekday_weeks {self.same_weekday_weeks} is below 1",
+                where="Drift",
+                fix="give both from 1 on",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,8 @@ from nightjar.monitoring.sketch import wasserstein
 
 Verdict = Literal["stable", "drift", "not_watched"]
 NightVerdict = Literal["stable", "drift"]
+NO_VARIATION = NightVariation(psi=0.0, design_effect=1.0)
+"""Of a reference of which no nights are known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,10 +182,25 @@ class _Result:
 
 
 def _effect_and_test(reference: Profile, night: Profile, name: str) -> _Result:
-    then, now = bin_counts(reference.columns[name]), bin_counts(night.columns[name])
-    varies = reference.variation.get(name, NightVariation(psi=0.0, design_effect=1.0))
-    raw, usual = psi(then, now), max(expected_psi(then, now), varies.psi)
-    return _Result(max(0.0, raw - usual), raw, usual, *two_sample_test(then, now, varies.design_effect))
+    column, other = reference.columns[name], night.columns[name]
+    varies = reference.variation.get(name, NO_VARIATION)
+    raw, usual = raw_and_usual_psi(column, other, varies)
+    test = two_sample_test(bin_counts(column), bin_counts(other), varies.design_effect)
+    return _Result(max(0.0, raw - usual), raw, usual, *test)
+
+
+def raw_and_usual_psi(
+    reference: ColumnProfile, night: ColumnProfile, varies: NightVariation = NO_VARIATION
+) -> tuple[float, float]:
+    """PSI as counted, and what of it chance and ordinary nights account for.
+
+    Args:
+        reference: What is compared with, e.g. the training set or the last nights.
+        night: One night, or several, in the same bins.
+        varies: How the reference's own nights vary.
+    """
+    then, now = bin_counts(reference), bin_counts(night)
+    return psi(then, now), max(expected_psi(then, now), varies.psi)
 
 
 def _check(night: Profile, reference: Profile, watched: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -15,6 +15,8 @@ from nightjar.monitoring.words import MISSING, OTHERS, bin_names, share
 
 MAX_BARS = 9
 """Categories drawn one by one."""
+MAX_TOLD = 6
+"""Columns drawn that tell a night from training."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,49 @@ def history_plot(history: Sequence[PastNight], share_now: float, threshold: floa
     label = f"Share of columns that moved, the last {len(shares)} nights: " + ", ".join(share(v) for v in shares)
     return Markup('<svg class="history" viewBox="0 0 240 48" role="img" aria-label="{}">{}</svg>').format(
         label, line + Markup("").join(parts)
+    )
+
+
+def psi_plot(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) -> Markup:
+    """A column's PSI night by night, this night last, with the limit as a line; nothing without earlier nights."""
+    values = [*(night.psi[column.name] for night in history if column.name in night.psi), column.psi]
+    if len(values) < 3:
+        return Markup("")
+    highest, floor, step = max(*values, max_psi) * 1.05, 44.0, 360 / len(values)
+    width = min(step - 3, 22.0)
+    parts = [
+        Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
+            "now moved" if value > max_psi else "then",
+            360 - (len(values) - i) * (width + 3) + 1.5,
+            floor - max(1.5, (floor - 4) * value / highest),
+            width,
+            max(1.5, (floor - 4) * value / highest),
+        )
+        for i, value in enumerate(values)
+    ]
+    y, left = floor - (floor - 4) * max_psi / highest, 360 - len(values) * (width + 3)
+    parts.append(Markup('<line class="limit" x1="{:.1f}" x2="360" y1="{:.1f}" y2="{:.1f}"/>').format(left, y, y))
+    label = f"PSI of {column.name}, the last {len(values)} nights: " + ", ".join(f"{value:.2f}" for value in values)
+    return Markup('<svg class="psis" viewBox="0 0 360 46" role="img" aria-label="{}">{}</svg>').format(
+        label, Markup("").join(parts)
+    )
+
+
+def shares_plot(shares: Mapping[str, float]) -> Markup:
+    """The columns that tell most, as lying bars of their shares."""
+    drawn = list(shares.items())[:MAX_TOLD]
+    highest = max(share for _, share in drawn)
+    parts = []
+    for i, (name, value) in enumerate(drawn):
+        y, length = 4 + i * 20.0, 170 * value / highest
+        parts.append(text(142, y + 11.5, _short(name, 22), "name"))
+        parts.append(
+            Markup('<rect class="now" x="150" y="{:.1f}" width="{:.1f}" height="12" rx="1.5"/>').format(y + 1.5, length)
+        )
+        parts.append(text(156 + length, y + 11.5, share(value), "side"))
+    label = "What tells them apart: " + "; ".join(f"{name} {share(value)}" for name, value in drawn)
+    return Markup('<svg class="plot" viewBox="0 0 360 {}" role="img" aria-label="{}">{}</svg>').format(
+        8 + len(drawn) * 20, label, Markup("").join(parts)
     )
 
 

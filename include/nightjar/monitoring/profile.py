@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import reduce
 from typing import Any, Literal
 
+from nightjar.monitoring.sample import Sample
 from nightjar.monitoring.sketch import Grid, Sketch, merge_sketches
 
 MAX_UNLISTED = 10
@@ -115,11 +116,15 @@ class Profile:
         rows: Rows seen.
         columns: Column to its profile.
         variation: Column to how much its nights vary; only a reference taken from nights knows it.
+        sample: Rows of a reference, for the domain classifier; None in a night, and in profiles of format 1.
+        usual_auc: How well that tells one of the reference's own nights from the others; None when not known.
     """
 
     rows: int
     columns: Mapping[str, ColumnProfile] = field(default_factory=dict)
     variation: Mapping[str, NightVariation] = field(default_factory=dict)
+    sample: Sample | None = field(default=None, repr=False)
+    usual_auc: float | None = None
 
     def with_column(self, name: str, column: ColumnProfile, varies: NightVariation | None = None) -> Profile:
         """This profile with one more column, e.g. the model's predictions (on rows of their own), and how it varies."""
@@ -131,6 +136,8 @@ class Profile:
         columns = {name: _compact(column) for name, column in self.columns.items()}
         variation = {name: asdict(varies) for name, varies in self.variation.items()}
         document = {"format": FORMAT, "rows": self.rows, "columns": columns, "variation": variation}
+        if self.sample:
+            document |= {"sample": dict(self.sample.columns), "usual_auc": self.usual_auc}
         return json.dumps(document, sort_keys=True, allow_nan=False)
 
     @classmethod
@@ -145,14 +152,20 @@ class Profile:
             raise ValueError(f"not a profile of format 1 or {FORMAT}")
         columns = {name: _expanded(column) for name, column in document["columns"].items()}
         variation = {name: NightVariation(**varies) for name, varies in document["variation"].items()}
-        return cls(rows=document["rows"], columns=columns, variation=variation)
+        return cls(
+            rows=document["rows"],
+            columns=columns,
+            variation=variation,
+            sample=Sample(document["sample"]) if "sample" in document else None,
+            usual_auc=document.get("usual_auc"),
+        )
 
 
 def merge(a: Profile, b: Profile) -> Profile:
     """The profile of the rows of ``a`` and ``b`` together: a month from its nights.
 
     Associative and commutative: counts and sketches exactly, moments up to floating point. How nights vary does not
-    add up, and is left out.
+    add up, and is left out like samples.
 
     Raises:
         ValueError: when the columns or their bins differ.
@@ -204,6 +217,16 @@ def _merged_moments(a: ColumnProfile, b: ColumnProfile) -> tuple[float | None, f
     share = b.values / total
     variance = (1 - share) * a.variance + share * b.variance + share * (1 - share) * delta * delta
     return a.mean + share * delta, variance
+
+
+def column_to_json(column: ColumnProfile) -> str:
+    """One column's profile as canonical JSON."""
+    return json.dumps(_compact(column), sort_keys=True, allow_nan=False)
+
+
+def column_from_json(text: str) -> ColumnProfile:
+    """Read what :func:`column_to_json` wrote."""
+    return _expanded(json.loads(text))
 
 
 def _compact(column: ColumnProfile) -> dict[str, object]:

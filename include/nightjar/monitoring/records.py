@@ -12,6 +12,7 @@ from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.drift import NightDrift
 from nightjar.monitoring.measures import TEST_NAME
+from nightjar.monitoring.windows import LookBack
 
 DRIFT_TABLE = TableSchema(
     name="monitoring/drift",
@@ -22,7 +23,7 @@ DRIFT_TABLE = TableSchema(
     columns=(
         DS,
         Column("use_case", "string", "Use case.", nullable=False),
-        Column("column_name", "string", "Feature, or 'prediction'.", nullable=False),
+        Column("column_name", "string", "Feature, 'prediction' or 'label'.", nullable=False),
         Column("kind", "string", "numeric or categorical.", nullable=False),
         Column("psi", "double", "Population stability index less usual_psi, at least 0.", nullable=False),
         Column("raw_psi", "double", "Population stability index as counted.", nullable=False),
@@ -41,6 +42,17 @@ DRIFT_TABLE = TableSchema(
         Column("reference_rows", "long", "Rows of the reference.", nullable=False),
         Column("model_version", "string", "Version of the model whose training set is the reference.", nullable=False),
         Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
+        # Rows from before these were measured hold null, so they come last.
+        Column("js_distance", "double", "Jensen-Shannon distance over the bins, 0 to 1."),
+        Column("ks", "double", "Kolmogorov-Smirnov statistic at the bins' borders; null for a category."),
+        Column("wasserstein", "double", "Mean distance that values moved, in the column's unit; null for a category."),
+        Column("new_categories", "array<string>", "Up to ten categories that training never saw."),
+        Column("week_nights", "int", "Nights of the week up to this one that are known; null for too few."),
+        Column("week_psi", "double", "PSI of these nights together, as psi."),
+        Column("recent_nights", "int", "Nights before this one that it is compared with; null for too few."),
+        Column("recent_psi", "double", "PSI against these nights instead of training, as psi."),
+        Column("weekday_nights", "int", "Nights before of the same weekday; null for too few."),
+        Column("weekday_psi", "double", "PSI against these nights instead of training, as psi."),
     ),
 )
 
@@ -63,9 +75,24 @@ class PastNight:
 
 
 def drift_rows(
-    drift: NightDrift, *, night: date, use_case: str, model_version: str, run_id: str
+    drift: NightDrift,
+    before: Mapping[str, LookBack],
+    *,
+    night: date,
+    use_case: str,
+    model_version: str,
+    run_id: str,
 ) -> list[dict[str, Any]]:
-    """The rows of :data:`DRIFT_TABLE` for one night, one per column."""
+    """The rows of :data:`DRIFT_TABLE` for one night, one per column.
+
+    Args:
+        drift: The night against the training set.
+        before: Its columns against the nights before.
+        night: The night.
+        use_case: Name of the use case.
+        model_version: Whose training set.
+        run_id: Airflow run.
+    """
     return [
         {
             "ds": night,
@@ -89,9 +116,23 @@ def drift_rows(
             "reference_rows": column.reference.rows,
             "model_version": model_version,
             "dag_run_id": run_id,
+            "js_distance": column.js_distance,
+            "ks": column.ks,
+            "wasserstein": column.wasserstein,
+            "new_categories": list(column.new_categories),
+            **_looked_back(before[column.name]),
         }
         for column in sorted(drift.columns, key=lambda c: c.name)
     ]
+
+
+def _looked_back(before: LookBack) -> dict[str, Any]:
+    windows = {"week": before.week, "recent": before.recent, "weekday": before.weekday}
+    return {
+        f"{name}_{figure}": getattr(window, figure) if window else None
+        for name, window in windows.items()
+        for figure in ("nights", "psi")
+    }
 
 
 def replace_rows(

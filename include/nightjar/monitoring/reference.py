@@ -12,6 +12,9 @@ from nightjar.monitoring.profile import Profile
 PREDICTION = "prediction"
 """The profile's column of the model's own predictions on rows that it was not fitted to."""
 
+LABEL = "label"
+"""The profile's column of the labels that the model was fitted to."""
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -12,11 +12,13 @@ from urllib.parse import quote
 
 from jinja2 import Environment
 
-from nightjar.monitoring import pages, plots, words
+from nightjar.monitoring import pages, plots, since, words
+from nightjar.monitoring.domain import Domain
 from nightjar.monitoring.drift import ColumnDrift, NightDrift
 from nightjar.monitoring.records import PastNight
-from nightjar.monitoring.reference import PREDICTION
+from nightjar.monitoring.reference import LABEL, PREDICTION
 from nightjar.monitoring.volumes import Volume
+from nightjar.monitoring.windows import LookBack
 
 CARDS = 6
 """Columns shown with a plot of their own; the table holds all."""
@@ -31,6 +33,8 @@ class Report:
         use_case: Its name.
         night: The night compared.
         drift: The comparison.
+        before: Column to how the night compares with those before it, and its week with training.
+        domain: How well the night is told from training by all columns; None when that was not looked at.
         comments: Column to its meaning.
         model_name: Registered model.
         model_version: Its version.
@@ -48,6 +52,8 @@ class Report:
     use_case: str
     night: date
     drift: NightDrift
+    before: Mapping[str, LookBack]
+    domain: Domain | None = None
     comments: Mapping[str, str] = field(default_factory=dict)
     model_name: str
     model_version: str
@@ -66,10 +72,16 @@ class Report:
         return self.drift.by_name.get(PREDICTION)
 
     @property
+    def outcomes(self) -> Mapping[str, ColumnDrift]:
+        """Heading to the comparison of what is no feature: the prediction and the labels that landed."""
+        found = {"The prediction": PREDICTION, "The label": LABEL}
+        return {title: self.drift.by_name[name] for title, name in found.items() if name in self.drift.by_name}
+
+    @property
     def cards(self) -> Sequence[ColumnDrift]:
         """Features to show with a plot: the worst that moved, or the three nearest to it."""
-        moved = [c for c in self.drift.drifted if c.name != PREDICTION]
-        return moved[:CARDS] or [c for c in self.drift.watched if c.name != PREDICTION][:3]
+        moved = [c for c in self.drift.drifted if c.name not in (PREDICTION, LABEL)]
+        return moved[:CARDS] or [c for c in self.drift.watched if c.name not in (PREDICTION, LABEL)][:3]
 
     @property
     def model_link(self) -> str:
@@ -105,7 +117,14 @@ def _environment() -> Environment:
             "strength": words.strength,
             "changes": words.changes,
             "means": words.means,
+            "moved_by": words.moved_by,
+            "since": since.since,
+            "week": since.week,
+            "week_nights": since.week_nights,
+            "told_apart": since.told_apart,
             "plot": plots.plot,
+            "psi_plot": plots.psi_plot,
+            "shares_plot": plots.shares_plot,
             "tally": plots.tally,
             "thumbnail": plots.thumbnail,
             "history_plot": plots.history_plot,

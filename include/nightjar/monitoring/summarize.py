@@ -85,6 +85,24 @@ def count_numeric(values: ArrayLike, edges: Sequence[float], grid: Grid | None =
     )
 
 
+def count_labels(rows: int, positives: int) -> ColumnProfile:
+    """Profile of so many labels, ``positives`` of them 1 and the others 0, in bins that fit any labels."""
+    edges, share = (0.0, _just_above(0.0), 1.0, _just_above(1.0)), positives / rows if rows else None
+    sketch = Grid(0.0, 1.0).counted(np.repeat([0.0, 1.0], [rows - positives, positives]))
+    return ColumnProfile(
+        kind="numeric",
+        rows=rows,
+        nulls=0,
+        counts=(0, rows - positives, 0, positives, 0),
+        edges=edges,
+        mean=share,
+        variance=None if share is None else share * (1 - share),
+        minimum=None if share is None else float(positives == rows),
+        maximum=None if share is None else float(positives > 0),
+        sketch=sketch,
+    )
+
+
 def grid_in(column: ColumnProfile) -> Grid | None:
     """The grid to sketch a column in so that it compares with this profile of it."""
     return column.sketch.grid if column.sketch else None

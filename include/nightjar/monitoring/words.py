@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +12,6 @@ from markupsafe import Markup
 from nightjar.monitoring.drift import ColumnDrift, NightDrift
 from nightjar.monitoring.measures import bin_counts, bin_divergence
 from nightjar.monitoring.profile import MAX_UNLISTED, ColumnProfile
-from nightjar.monitoring.records import PastNight
 
 MISSING = "missing"
 OTHERS = "all others"
@@ -107,6 +105,13 @@ def means(column: ColumnDrift) -> tuple[str, str]:
     return then, now
 
 
+def moved_by(column: ColumnDrift) -> str:
+    """The mean distance that values moved, in the column's own unit; a dash where it is not known."""
+    if column.wasserstein is None:
+        return "\u2013"
+    return rounded(column.wasserstein, math.sqrt(column.reference.variance or 0.0))
+
+
 def headline(drift: NightDrift) -> str:
     """The verdict in one sentence, without the word itself."""
     moved, watched = len(drift.drifted), len(drift.watched)
@@ -126,7 +131,7 @@ def strength(psi: float, max_psi: float) -> str:
     return "some change" if psi > min(0.1, max_psi) else "much the same"
 
 
-def changes(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) -> list[str]:
+def changes(column: ColumnDrift) -> list[str]:
     """Up to four sentences on what changed in a column, the weightiest first."""
     sentences = [_weightiest_bin(column)]
     then, now = column.reference, column.night
@@ -143,10 +148,6 @@ def changes(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) -
     if column.new_categories:
         names = ", ".join(column.new_categories) + (" and more" if len(column.new_categories) == MAX_UNLISTED else "")
         sentences.append(f"Never seen in training: {names} ({share(now.others / now.rows)} of the rows).")
-    seen = [night for night in history if column.name in night.psi]
-    if seen:
-        above = sum(night.psi[column.name] > max_psi for night in seen)
-        sentences.append(f"PSI was above {max_psi:g} on {above} of the {len(seen)} nights before.")
     return sentences
 
 

@@ -10,12 +10,15 @@ import pytest
 from numpy.random import Generator
 
 from nightjar.contracts.monitoring import Drift
+from nightjar.monitoring.domain import Domain
 from nightjar.monitoring.drift import NightDrift, compare
+from nightjar.monitoring.performance_intervals import Interval
 from nightjar.monitoring.profile import Profile, ProfiledColumn
 from nightjar.monitoring.records import PastNight
 from nightjar.monitoring.report import Report
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar.monitoring.volumes import Volume
+from nightjar.monitoring.windows import LookBack, Window
 
 COLUMNS = (
     ProfiledColumn("wind", "numeric"),
@@ -66,11 +69,26 @@ def compared() -> Compared:
 @pytest.fixture
 def report(compared: Compared) -> Report:
     """A night on which four of five columns moved, one of them by a category with a hostile name."""
+    drift = compared.night(moved=4)
+    windows = {
+        "wind": LookBack(
+            week=Window(nights=7, psi=0.4), recent=Window(nights=14, psi=0.01), weekday=Window(nights=4, psi=0.3)
+        ),
+        "precip": LookBack(recent=Window(nights=14, psi=0.6)),
+    }
     return Report(
         title=f"Flights {HOSTILE}",
         use_case="flight_delay",
         night=date(2013, 4, 1),
-        drift=compared.night(moved=4),
+        drift=drift,
+        before={**dict.fromkeys(drift.by_name, LookBack()), **windows},
+        domain=Domain(
+            auc=Interval(value=0.83, low=0.81, high=0.85),
+            usual_auc=0.74,
+            shares={"wind": 0.5, "carrier": 0.3, "seats": 0.2},
+            reference_rows=4000,
+            night_rows=900,
+        ),
         comments={"wind": f"Wind {HOSTILE}"},
         model_name="flight_delay",
         model_version="3",

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from nightjar.lake import delta
 from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_rows
+from nightjar.monitoring.windows import LookBack, Window
 
 NIGHT = date(2013, 4, 1)
 
 
 def write(lake: str, compared: Any, use_case: str, night: date = NIGHT, moved: int = 0) -> list[dict[str, Any]]:
-    rows = drift_rows(compared.night(moved=moved), night=night, use_case=use_case, model_version="3", run_id="r1")
+    drift = compared.night(moved=moved)
+    before = dict.fromkeys(drift.by_name, LookBack(recent=Window(nights=14, psi=0.02)))
+    rows = drift_rows(drift, before, night=night, use_case=use_case, model_version="3", run_id="r1")
     replace_rows(lake, DRIFT_TABLE, rows, [night], use_case=use_case, run_id="r1")
     return rows
 
@@ -27,6 +31,29 @@ def test_a_row_per_column_with_its_thresholds(lake: str, compared: Any) -> None:
     wind = next(row for row in found if row["column_name"] == "wind")
     assert (wind["verdict"], wind["max_psi"], wind["max_q"], wind["night_rows"]) == ("drift", 0.25, 0.01, 900)
     assert wind["psi"] == max(0.0, wind["raw_psi"] - wind["usual_psi"]) > 0.25
+    assert (wind["recent_nights"], wind["recent_psi"], wind["week_nights"], wind["weekday_psi"]) == (
+        14,
+        0.02,
+        None,
+        None,
+    )
+    assert wind["wasserstein"] > 4  # the wind is 1.6 times 10 knots
+    carrier = next(row for row in found if row["column_name"] == "carrier")
+    assert (carrier["wasserstein"], carrier["ks"], carrier["new_categories"]) == (None, None, [])
+
+
+def test_nights_from_before_a_column_was_measured_hold_null(lake: str, compared: Any) -> None:
+    """The table is widened in place by the first night that writes more."""
+    old = replace(DRIFT_TABLE, columns=DRIFT_TABLE.columns[:21])
+    drift = compared.night()
+    rows = drift_rows(
+        drift, dict.fromkeys(drift.by_name, LookBack()), night=NIGHT, use_case="a", model_version="3", run_id="r"
+    )
+    narrow = [{name: row[name] for name in old.column_names} for row in rows]
+    replace_rows(lake, old, narrow, [NIGHT], use_case="a", run_id="r")
+    write(lake, compared, "flight_delay", night=date(2013, 4, 2))
+    assert {row["js_distance"] for row in stored(lake)} == {None}
+    assert None not in {row["js_distance"] for row in stored(lake, date(2013, 4, 2))}
 
 
 def test_a_rerun_replaces_its_own_part_of_its_night_only(lake: str, compared: Any) -> None:

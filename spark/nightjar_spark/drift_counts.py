@@ -1,0 +1,162 @@
+"""What a night holds, for `report_drift`: features, predictions and landed labels in the bins of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from nightjar.contracts.errors import GateError
+from nightjar.contracts.experiment import CHAMPION
+from nightjar.contracts.use_case import UseCase
+from nightjar.monitoring.profile import Profile, ProfiledColumn
+from nightjar.monitoring.reference import LABEL, PREDICTION
+from nightjar.monitoring.sample import NIGHT_ROWS, Sample
+from nightjar.monitoring.summarize import count_categories
+from nightjar_spark.io import read_table
+from nightjar_spark.profiling import profile_and_sample, profile_nights, profile_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_IDENTITY = ("model_name", "model_version", "model_sha256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """A night.
+
+    Attributes:
+        profile: Its features, and its predictions and labels where the reference holds some to compare with.
+        sample: Some of its rows; None when the reference has none to tell them from.
+        model_name: The registered model that spoke.
+        model_version: Its version.
+        model_sha256: SHA-256 of its files.
+    """
+
+    profile: Profile
+    sample: Sample | None
+    model_name: str
+    model_version: str
+    model_sha256: str
+
+
+def count_nights(
+    spark: SparkSession,
+    lake: str,
+    use_case: UseCase,
+    nights: Sequence[date],
+    versions: Mapping[str, int],
+    reference: Profile,
+) -> dict[date, Counted]:
+    """Count each of the nights, in one pass over each table.
+
+    Args:
+        spark: Does the work.
+        lake: The lake's root.
+        use_case: Whose nights.
+        nights: Which.
+        versions: Table to the version that is read; labels only where they are named.
+        reference: Profile whose bins to count in.
+
+    Raises:
+        GateError: when a night has no features or no scores, or those of several models.
+    """
+    scored = _scored(spark, lake, use_case, nights, versions, reference)
+    features, samples = _features(spark, lake, use_case, nights, versions, reference)
+    labels = _labels(spark, lake, use_case, nights, versions, reference)
+    counted = {}
+    for night in nights:
+        profile = features[night]
+        for name, found in ((PREDICTION, scored[night]), (LABEL, labels.get(night))):
+            if found and name in found.columns:
+                profile = profile.with_column(name, found.columns[name])
+        identity = {name: scored[night].columns[name].unlisted[0] for name in _IDENTITY}
+        counted[night] = Counted(profile=profile, sample=samples.get(night), **identity)
+    return counted
+
+
+def _scored(
+    spark: SparkSession,
+    lake: str,
+    use_case: UseCase,
+    nights: Sequence[date],
+    versions: Mapping[str, int],
+    reference: Profile,
+) -> Mapping[date, Profile]:
+    """Which model scored each night, and its predictions in the reference's bins."""
+    table = use_case.score_table.name
+    columns = [ProfiledColumn(name, "categorical") for name in _IDENTITY]
+    bins = Profile(rows=0, columns={name: count_categories({}, ()) for name in _IDENTITY})
+    if PREDICTION in reference.columns:
+        columns.append(ProfiledColumn(PREDICTION, "numeric"))
+        bins = bins.with_column(PREDICTION, reference.columns[PREDICTION])
+    if use_case.scoring.experiment:
+        frame = read_table(spark, lake, table, nights=nights, version=versions[table])
+        frame = frame.where(F.coalesce("variant", F.lit(CHAMPION)) == CHAMPION)
+        profiles = profile_nights(frame, columns, bins)
+    else:
+        profiles = profile_table(spark, lake, table, columns, bins, nights=nights, version=versions[table])
+    wrong = [
+        str(night)
+        for night in nights
+        if night not in profiles or any(len(profiles[night].columns[name].unlisted) != 1 for name in _IDENTITY)
+    ]
+    if wrong:
+        raise GateError(
+            "no published scores, or scores of several models",
+            where=f"{table}, {', '.join(wrong)}",
+            how_many=len(wrong),
+            fix="clear the tasks score to publish_scores of these nights",
+        )
+    return profiles
+
+
+def _features(
+    spark: SparkSession,
+    lake: str,
+    use_case: UseCase,
+    nights: Sequence[date],
+    versions: Mapping[str, int],
+    reference: Profile,
+) -> tuple[Mapping[date, Profile], Mapping[date, Sample]]:
+    """Each night's features in the reference's bins, and some of its rows."""
+    table = use_case.feature_table.name
+    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
+    rows = dict.fromkeys(nights, NIGHT_ROWS if reference.sample else 0)
+    profiles, samples = profile_and_sample(
+        spark, lake, table, columns, reference, rows, use_case.key, version=versions[table]
+    )
+    if empty := [str(night) for night in nights if night not in profiles]:
+        raise GateError(
+            "there are no feature rows to look at",
+            where=f"{table}, {', '.join(empty)}",
+            how_many=len(empty),
+            fix="clear the task build_features of these nights",
+        )
+    return profiles, samples
+
+
+def _labels(
+    spark: SparkSession,
+    lake: str,
+    use_case: UseCase,
+    nights: Sequence[date],
+    versions: Mapping[str, int],
+    reference: Profile,
+) -> Mapping[date, Profile]:
+    """The labels that landed with each night, those without a value left out as they are in training."""
+    table = use_case.label_table.name
+    if table not in versions or LABEL not in reference.columns:
+        return {}
+    columns, landed = [ProfiledColumn(LABEL, "numeric")], {}
+    found = profile_table(spark, lake, table, columns, reference, nights=nights, version=versions[table])
+    for night, profile in found.items():
+        column = profile.columns[LABEL]
+        if column.values:
+            known = replace(column, rows=column.values, nulls=0)
+            landed[night] = Profile(rows=known.rows, columns={LABEL: known})
+    return landed

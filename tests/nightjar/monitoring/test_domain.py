@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from nightjar.monitoring.domain import OWN_NIGHTS, own_nights, tell_apart, usual_auc
+from nightjar.monitoring.profile import Profile, ProfiledColumn
+from nightjar.monitoring.sample import Sample
+from nightjar.monitoring.summarize import profile_arrays
+
+NAMES = ["a", "b", "c", "d"]
+COLUMNS = [*(ProfiledColumn(name, "numeric") for name in "abc"), ProfiledColumn("d", "categorical")]
+
+
+def rows(count: int, seed: int, *, together: float = 0.0, weather: float = 0.0) -> Sample:
+    """Standard normal columns, two of which go together, and a category."""
+    random = np.random.default_rng(seed)
+    a, b, c = random.normal(size=(3, count))
+    b = together * a + np.sqrt(1 - together**2) * b
+    return Sample(
+        {"a": a.tolist(), "b": b.tolist(), "c": (c + weather).tolist(), "d": random.choice(["x", "y"], count)}
+    )
+
+
+@pytest.fixture(scope="module")
+def bins() -> Profile:
+    return profile_arrays(rows(4000, 1).columns, COLUMNS)
+
+
+def test_the_same_distribution_is_not_told_apart(bins: Profile) -> None:
+    told = [tell_apart(rows(4000, 1), rows(1000, seed), bins, NAMES, usual_auc=0.55) for seed in range(2, 8)]
+    assert [one.verdict for one in told if one] == ["stable"] * 6
+    assert all(one.auc.low < 0.53 for one in told if one)
+
+
+def test_columns_that_go_together_in_another_way_are_found_and_named(bins: Profile) -> None:
+    """Each column alone is as it was."""
+    told = tell_apart(rows(4000, 1), rows(1000, 2, together=0.9), bins, NAMES, usual_auc=0.6)
+    assert told is not None
+    assert told.verdict == "drift"
+    assert told.auc.low > 0.65
+    assert set(list(told.shares)[:2]) == {"a", "b"}
+    assert sum(told.shares.values()) == pytest.approx(1)
+    assert tell_apart(rows(4000, 1), rows(1000, 2, together=0.9), bins, NAMES, usual_auc=0.6) == told
+
+
+def test_a_new_category_and_missing_values_tell(bins: Profile) -> None:
+    night = rows(1000, 2)
+    changed = {**night.columns, "d": ["new"] * 1000, "a": [None] * 500 + list(night.columns["a"][500:])}
+    told = tell_apart(rows(4000, 1), Sample(changed), bins, NAMES, usual_auc=None)
+    assert told is not None
+    assert (told.auc.value, told.verdict, next(iter(told.shares))) == (1.0, "not_judged", "d")
+
+
+def test_few_rows_say_nothing(bins: Profile) -> None:
+    assert tell_apart(rows(4000, 1), rows(49, 2), bins, NAMES, usual_auc=None) is None
+
+
+def test_a_night_is_judged_against_the_reference_s_own_nights(bins: Profile) -> None:
+    """Nights that differ by their weather are told from each other: so is tonight, and that is no drift."""
+    random = np.random.default_rng(3)
+    nights = {date(2013, 1, 1) + timedelta(days=i): rows(300, i, weather=float(random.normal(0, 2))) for i in range(14)}
+    usual = usual_auc(nights, bins, NAMES)
+    assert usual is not None
+    assert usual > 0.8 > (usual_auc(nights, bins, ["a", "b", "d"]) or 1.0)
+    reference = Sample({name: [v for s in nights.values() for v in s.columns[name]] for name in NAMES})
+    tonight = tell_apart(reference, rows(300, 99, weather=1.0), bins, NAMES, usual)
+    assert tonight is not None
+    assert tonight.verdict == "stable"
+    assert usual_auc(dict(list(nights.items())[:OWN_NIGHTS]), bins, NAMES) is None
+
+
+def test_own_nights_are_spread_evenly() -> None:
+    nights = [date(2013, 1, 1) + timedelta(days=i) for i in range(90)]
+    chosen = own_nights(nights)
+    assert (len(chosen), chosen[0], chosen[-1]) == (OWN_NIGHTS, nights[0], nights[-1])
+    assert own_nights(nights[:3]) == nights[:3]

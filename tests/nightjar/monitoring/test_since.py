@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from nightjar.monitoring.drift import ColumnDrift
+from nightjar.monitoring.plots import psi_plot
+from nightjar.monitoring.records import PastNight
+from nightjar.monitoring.report import Report
+from nightjar.monitoring.since import since, told_apart, week
+from nightjar.monitoring.windows import LookBack, Window
+
+NIGHT = date(2013, 4, 5)  # a Friday
+
+
+def history(*psis: float) -> list[PastNight]:
+    """Nights up to the one before NIGHT."""
+    first = NIGHT - timedelta(days=len(psis))
+    return [PastNight(night=first + timedelta(days=i), psi={"wind": psi}) for i, psi in enumerate(psis)]
+
+
+@pytest.fixture
+def wind(compared: Any) -> ColumnDrift:
+    """A column that has moved."""
+    column: ColumnDrift = compared.night(moved=1).by_name["wind"]
+    assert column.psi > 0.25
+    return column
+
+
+def window(psi: float) -> Window:
+    return Window(nights=4, psi=psi)
+
+
+@pytest.mark.parametrize(
+    ("psis", "expected"),
+    [
+        ((), []),
+        ((0.1, 0.1), ["New tonight: PSI was below the limit on the night before."]),
+        ((0.9, 0.1, 0.4, 0.3), ["Since 3 April: 3 nights in a row."]),
+        ((0.9, 0.4), ["Since at least 3 April: 3 nights in a row."]),
+    ],
+)
+def test_the_nights_in_a_row(wind: ColumnDrift, psis: tuple[float, ...], expected: list[str]) -> None:
+    assert since(wind, LookBack(), history(*psis), NIGHT, 0.25) == expected
+
+
+def test_a_column_that_has_not_moved_says_when_it_had(wind: ColumnDrift) -> None:
+    still = replace(wind, psi=0.05)
+    before = LookBack(recent=window(0.6))
+    assert since(still, before, history(0.4, 0.1), NIGHT, 0.25) == ["PSI was above 0.25 on 1 of the 2 nights before."]
+    assert since(still, before, history(0.1, 0.1), NIGHT, 0.25) == []
+
+
+def test_the_nights_before(wind: ColumnDrift) -> None:
+    def said(**windows: Window) -> str:
+        return " ".join(since(wind, LookBack(**windows), [], NIGHT, 0.25))
+
+    assert said(recent=window(0.02)) == "It looks like the 4 nights before: the change is not new."
+    assert said(recent=window(0.6)) == "It is unlike the 4 nights before too (PSI 0.60 against them)."
+    assert said(recent=window(0.6), weekday=window(0.03)).endswith("It looks like the last 4 Fridays.")
+    assert said(weekday=window(0.03)) == ""
+
+
+def test_the_week_counts_watched_columns(report: Report) -> None:
+    assert week(report.before, report.drift) == "1 of 1"
+    assert week(dict.fromkeys(report.drift.by_name, LookBack()), report.drift) == ""
+
+
+def test_what_the_classifier_found(report: Report) -> None:
+    domain = report.domain
+    assert domain is not None
+    assert "mostly told" in told_apart(domain)
+    assert "any of training\u2019s own nights that were tried (AUC 0.74)" in told_apart(domain)
+    assert "no more than for training\u2019s own nights (AUC up to 0.90)" in told_apart(replace(domain, usual_auc=0.9))
+    assert told_apart(replace(domain, usual_auc=None)).startswith("A night\u2019s row is mostly told")
+
+
+def test_psi_over_time_ends_with_this_night_and_has_the_limit(wind: ColumnDrift) -> None:
+    drawn = psi_plot(wind, history(0.1, 0.4), 0.25)
+    root = ElementTree.fromstring(drawn)
+    assert [mark.get("class") for mark in root] == ["then", "now moved", "now moved", "limit"]
+    assert (root.get("aria-label") or "").startswith("PSI of wind, the last 3 nights: 0.10, 0.40, ")
+    assert psi_plot(wind, history(0.1), 0.25) == ""

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.monitoring import Drift
+from nightjar.monitoring.profile import Profile, ProfiledColumn
+from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.windows import look_back, nights_before
+
+COLUMNS = [ProfiledColumn("x", "numeric")]
+NIGHT = date(2013, 6, 30)
+
+
+@pytest.fixture
+def reference() -> Profile:
+    return profile_arrays({"x": np.random.default_rng(1).normal(size=20_000)}, COLUMNS)
+
+
+def nights(reference: Profile, shifts: dict[int, float]) -> dict[date, Profile]:
+    """Nights so many days before NIGHT, each shifted."""
+    return {
+        NIGHT - timedelta(days=days): profile_arrays(
+            {"x": np.random.default_rng(days).normal(shift, 1, 900)}, COLUMNS, reference
+        )
+        for days, shift in shifts.items()
+    }
+
+
+def test_a_change_that_lasts_is_not_new(reference: Profile) -> None:
+    known = nights(reference, dict.fromkeys(range(29), 1.0))
+    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    assert found.week is not None
+    assert found.recent is not None
+    assert found.weekday is not None
+    assert (found.week.nights, found.recent.nights, found.weekday.nights) == (7, 14, 4)
+    assert found.week.psi > 0.5 > 0.05 > max(found.recent.psi, found.weekday.psi)
+
+
+def test_a_change_of_tonight_is_against_all_nights_before(reference: Profile) -> None:
+    known = nights(reference, {days: 0.0 if days else 1.0 for days in range(29)})
+    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    assert found.week is not None
+    assert found.recent is not None
+    assert found.weekday is not None
+    assert min(found.recent.psi, found.weekday.psi) > 0.5 > 0.05 > found.week.psi
+
+
+def test_a_weekday_that_is_ever_so(reference: Profile) -> None:
+    known = nights(reference, {days: 1.0 if days % 7 == 0 else 0.0 for days in range(29)})
+    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    assert found.recent is not None
+    assert found.weekday is not None
+    assert found.recent.psi > 0.3 > 0.05 > found.weekday.psi
+
+
+def test_too_few_nights_say_nothing(reference: Profile) -> None:
+    known = nights(reference, {0: 0.0, 1: 0.0, 7: 0.0})
+    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    assert (found.week, found.recent, found.weekday) == (None, None, None)
+
+
+def test_nights_in_another_models_bins_are_left_out(reference: Profile) -> None:
+    other = profile_arrays({"x": np.random.default_rng(9).normal(5, 1, 20_000)}, COLUMNS)
+    known = {**nights(other, dict.fromkeys(range(1, 29), 0.0)), **nights(reference, {0: 0.0})}
+    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    assert (found.week, found.recent, found.weekday) == (None, None, None)
+
+
+def test_the_nights_asked_for_are_those_looked_at() -> None:
+    asked = nights_before(NIGHT, Drift(recent_nights=2, same_weekday_weeks=3))
+    assert [(NIGHT - night).days for night in asked] == [21, 14, 7, 6, 5, 4, 3, 2, 1]
+    with pytest.raises(ConfigurationError, match="below 1"):
+        Drift(recent_nights=0)
