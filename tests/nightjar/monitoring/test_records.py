@@ -29,7 +29,7 @@ def test_a_row_per_column_with_its_thresholds(lake: str, compared: Any) -> None:
     found = stored(lake)
     assert found == rows
     wind = next(row for row in found if row["column_name"] == "wind")
-    assert (wind["verdict"], wind["max_psi"], wind["max_q"], wind["night_rows"]) == ("drift", 0.25, 0.01, 900)
+    assert (wind["verdict"], wind["max_psi"], wind["max_q"], wind["night_rows"]) == ("drift", 0.1, 0.01, 900)
     assert wind["psi"] == max(0.0, wind["raw_psi"] - wind["usual_psi"]) > 0.25
     assert (wind["recent_nights"], wind["recent_psi"], wind["week_nights"], wind["weekday_psi"]) == (
         14,
