@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import date, timedelta
+from dataclasses import asdict, replace
+from datetime import date
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -16,14 +15,15 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
-from nightjar.monitoring.drift_findings import drift_findings, has_drifted
+from nightjar.monitoring.drift_findings import drift_findings
 from nightjar.monitoring.findings import Finding
-from nightjar.monitoring.incident_records import INCIDENTS_TABLE, incidents_before, read_incidents, write_incidents
-from nightjar.monitoring.incidents import Incident, message, notices, step, touches_data
+from nightjar.monitoring.incident_records import INCIDENTS_TABLE, incidents_before, write_incidents
+from nightjar.monitoring.incidents import Incident, notice, step
+from nightjar.monitoring.looked import kinds_looked_for
 from nightjar.monitoring.model_age import model_age_days
 from nightjar.monitoring.performance_records import performance_findings
-from nightjar.monitoring.records import PastNight, past_nights
-from nightjar.monitoring.retraining import Decision, WatchedNight, decide
+from nightjar.monitoring.retraining import Decision, decide
+from nightjar.monitoring.retraining_evidence import evidence
 from nightjar.monitoring.skew import skew_findings
 from nightjar.monitoring.warning_records import data_findings
 from nightjar.scoring.task import parts_of
@@ -37,8 +37,9 @@ REQUEST = "retrain_request"
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Bring the incidents of the nights up to date, one night after the other, and decide on a training.
 
-    People are told of the last night's only: of a range, or a backfill, the rest is history. A night that runs again
-    replaces its incidents; those of nights after it stay as they are until these run again.
+    What there is to tell (``values["notices"]``) and to decide is of the last night only: of a range, the rest is
+    history. A night that runs again replaces its incidents; those of nights after it stay as they are until these run
+    again. In a backfill (the param ``backfill``) no training is asked for.
 
     Raises:
         GateError: when the run has no scores that passed their audit.
@@ -51,14 +52,13 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
     began = time.monotonic()
     version, rows = 0, 0
     for night in spec.nights(use_case.timezone):
-        findings = findings_of(spec.lake, use_case, night)
-        incidents = step(incidents_before(spec.lake, use_case.name, night), findings, night, use_case=use_case.name)
+        incidents = incidents_of(spec.lake, use_case, night)
         version = write_incidents(spec.lake, use_case.name, incidents, night, run_id=spec.run_id)
         rows += len(incidents)
-        decision = _decide(spec, use_case, night)
-    told = [message(one, night, use_case=use_case.name) for one in notices(incidents, night)]
-    for text in told:
-        log.warning("%s", text)
+    notices = [notice(one, spec.last_night, use_case=use_case.name) for one in incidents]
+    for one, said in zip(incidents, notices, strict=True):
+        log.warning("incident %s, %s: %s", one.incident_id, one.state, said.text)
+    decision = _decide(spec, use_case)
     _record(spec, decision)
     return JobResult(
         status="succeeded",
@@ -66,8 +66,22 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
         rows_out=rows,
         outputs={INCIDENTS_TABLE.name: version},
         metrics={"open_incidents": float(sum(one.state != "resolved" for one in incidents))},
-        values={"alerts": told, "retrain": {**asdict(decision), "night": spec.last_night.isoformat()}},
+        values={
+            "notices": [asdict(one) for one in notices],
+            "retrain": {**asdict(decision), "night": spec.last_night.isoformat()},
+        },
         seconds={"react": round(time.monotonic() - began, 3)},
+    )
+
+
+def incidents_of(lake: str, use_case: UseCase, night: date) -> list[Incident]:
+    """The night's incidents, from those of the night before and what monitoring has found."""
+    return step(
+        incidents_before(lake, use_case.name, night),
+        findings_of(lake, use_case, night),
+        night,
+        use_case=use_case.name,
+        looked=kinds_looked_for(lake, use_case, night),
     )
 
 
@@ -81,39 +95,22 @@ def findings_of(lake: str, use_case: UseCase, night: date) -> list[Finding]:
     ]
 
 
-def _decide(spec: JobSpec, use_case: UseCase, night: date) -> Decision:
-    policy = use_case.retraining
+def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
+    policy, night = use_case.retraining, spec.last_night
     if policy is None:
         return Decision()
-    requests = ledger.read(spec.lake, event=REQUEST, use_case=use_case.name).to_pylist()
-    nights = [night - timedelta(days=i) for i in range(policy.of_nights)]
     champion = parts_of(earlier_result(spec, "validate_scores").values)[CHAMPION].speaker.version
-    return decide(
-        policy,
-        _watched(spec.lake, use_case, nights),
-        night,
-        age_days=model_age_days(spec.lake, use_case.name, champion, night),
-        asked=[request["ds"] for request in requests],
-    )
+    watched, auc = evidence(spec.lake, use_case, policy, night, champion=champion)
+    age_days = model_age_days(spec.lake, use_case.name, champion, night)
+    decision = decide(policy, watched, night, auc=auc, age_days=age_days, asked=_asked(spec))
+    if decision.request and spec.params.get("backfill"):
+        return replace(decision, request=False, blocked_by="a backfill's nights are history")
+    return decision
 
 
-def _watched(lake: str, use_case: UseCase, nights: Sequence[date]) -> list[WatchedNight]:
-    compared: Mapping[date, PastNight] = {one.night: one for one in past_nights(lake, use_case.name, nights)}
-    incidents: Mapping[date, Sequence[Incident]] = read_incidents(lake, use_case.name, nights)
-
-    def below_floor(night: date) -> bool:
-        found = [one for one in incidents.get(night, ()) if one.kind == "performance" and not one.quiet_nights]
-        return any(one.severity == "breach" for one in found)
-
-    return [
-        WatchedNight(
-            night=night,
-            drifted=night in compared and has_drifted(compared[night], use_case),
-            below_floor=below_floor(night),
-            broken_data=bool(touches_data(incidents.get(night, ()))),
-        )
-        for night in nights
-    ]
+def _asked(spec: JobSpec) -> list[date]:
+    """Nights of all requests."""
+    return [event["ds"] for event in ledger.read(spec.lake, event=REQUEST, use_case=spec.use_case).to_pylist()]
 
 
 def _record(spec: JobSpec, decision: Decision) -> None:
@@ -123,8 +120,7 @@ def _record(spec: JobSpec, decision: Decision) -> None:
     if not decision.request:
         return
     log.warning("a training is asked for: %s", decision.reason)
-    asked = ledger.read(spec.lake, event=REQUEST, use_case=spec.use_case).to_pylist()
-    if all(event["ds"] != spec.last_night for event in asked):
+    if spec.last_night not in _asked(spec):
         details: dict[str, Any] = {"night": spec.last_night.isoformat()}
         ledger.record(spec.lake, ledger.Event.of(spec, REQUEST, reason=decision.reason, details=details))
 

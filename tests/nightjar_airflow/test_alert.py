@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from tests.mailbox import mailbox
 from tests.webhook import receiver
 
 from nightjar.contracts.settings import Settings
+from nightjar.lake import files
 from nightjar_airflow.dags import build_history_dag, build_nightly_dag, build_training_dag
 from nightjar_airflow.notifiers import channels
 from nightjar_airflow.notifiers.alert import AlertNotifier, RecoveryNotifier
@@ -22,10 +24,12 @@ from use_cases.flight_delay.use_case import USE_CASE
 WHY = "ContractError: raw/flights, night 2013-04-02: 31 of 842 rows rejected (3.7%) | where: there | do: mend it"
 
 
-def context(run_id: str = "scheduled__2013-04-02", why: str = WHY) -> Any:
+def context(
+    run_id: str = "scheduled__2013-04-02", why: str = WHY, *, map_index: int = -1, run_type: str = "scheduled"
+) -> Any:
     return {
-        "dag_run": SimpleNamespace(dag_id="flight_delay_nightly", run_id=run_id),
-        "ti": SimpleNamespace(task_id="ingest"),
+        "dag_run": SimpleNamespace(dag_id="flight_delay_nightly", run_id=run_id, run_type=run_type),
+        "ti": SimpleNamespace(task_id="ingest", map_index=map_index),
         "exception": RuntimeError(why),
     }
 
@@ -45,7 +49,7 @@ def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield texts
 
 
-def fail(caplog: pytest.LogCaptureFixture, **more: str) -> str:
+def fail(caplog: pytest.LogCaptureFixture, **more: Any) -> str:
     caplog.clear()
     with caplog.at_level(logging.INFO):
         AlertNotifier().notify(context(**more))
@@ -59,7 +63,7 @@ def test_an_alert_says_what_failed_why_and_where_to_look(told: list[str], caplog
     assert text.startswith("flight_delay_nightly, task ingest: ContractError: raw/flights, night 2013-04-02")
     assert "/dags/flight_delay_nightly/runs/scheduled__2013-04-02/tasks/ingest" in text
     assert f"ALERT {text}" in log
-    assert "the alert was taken by the webhook" in log
+    assert "1 alert(s) taken by the webhook" in log
     assert "s3cret" not in log
 
 
@@ -69,7 +73,7 @@ def test_a_webhook_that_never_answers_is_said_without_its_address(
 ) -> None:
     log = fail(caplog)
     assert len(told) == 3
-    assert "the alert went nowhere by the webhook" in log
+    assert "1 of 1 alerts went nowhere by the webhook" in log
     assert "(503)" in log
     assert "s3cret" not in log
     assert "s3cret" not in repr(Settings.from_environment())
@@ -88,27 +92,88 @@ def test_an_address_that_is_none_is_not_opened(
 
 def test_one_alert_however_many_runs_fail_for_the_same_cause(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
     fail(caplog)
-    assert "still failing since run scheduled__2013-04-02, 2 runs" in fail(
+    assert "failing since run scheduled__2013-04-02, in 1 runs before" in fail(
         caplog, run_id="scheduled__2013-04-03", why=WHY.replace("2013-04-02", "2013-04-03").replace("31 of", "40 of")
     )
-    assert "2 runs" in fail(caplog, run_id="scheduled__2013-04-03")  # cleared, and failed again
+    assert "in 2 runs before" in fail(caplog, run_id="scheduled__2013-04-03")  # cleared, and failed again
     assert len(told) == 1
-    fail(caplog, run_id="scheduled__2013-04-04", why="SourceError: weather.csv is missing | where: there")
-    assert len(told) == 2
+    other = "SourceError: weather.csv is missing | where: there"
+    for night, why in (("04", other), ("05", WHY), ("06", other)):
+        fail(caplog, run_id=f"scheduled__2013-04-{night}", why=why)
+    assert len(told) == 2, "causes that take turns are told once each"
     assert "weather.csv is missing" in told[1]
 
 
+def recover(run_id: str, **more: Any) -> None:
+    RecoveryNotifier().notify(context(run_id, **more))
+
+
 def test_a_task_that_failed_and_does_no_more_is_told_once(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
-    RecoveryNotifier().notify(context())
+    recover("scheduled__2013-04-01")
     assert told == []
     fail(caplog)
+    fail(caplog, run_id="scheduled__2013-04-03")
     for _ in range(2):
-        RecoveryNotifier().notify(context("scheduled__2013-04-03"))
-    assert told[1:] == [
-        "RESOLVED flight_delay_nightly, task ingest: succeeded after 1 failed run(s) | run: scheduled__2013-04-03"
-    ]
+        recover("scheduled__2013-04-03")
+    (resolved,) = told[1:]
+    assert resolved.startswith(
+        "RESOLVED flight_delay_nightly, task ingest: succeeded after 2 failed run(s), the first scheduled__2013-04-02 "
+        "| run: scheduled__2013-04-03 | page: "
+    )
     fail(caplog, run_id="scheduled__2013-04-05")
     assert len(told) == 3
+
+
+def test_a_mapped_task_is_one_incident_until_all_that_failed_succeed(
+    told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in (0, 2):
+        fail(caplog, map_index=index)
+    recover("scheduled__2013-04-02", map_index=1)
+    recover("scheduled__2013-04-02", map_index=0)
+    assert len(told) == 1
+    recover("scheduled__2013-04-02", map_index=2)
+    assert [text.split()[0] for text in told] == ["flight_delay_nightly,", "RESOLVED"]
+
+
+def test_an_old_night_that_succeeds_in_a_backfill_says_nothing_of_tonight(
+    told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fail(caplog)
+    recover("backfill__2013-01-01", run_type="backfill")
+    assert len(told) == 1
+    fail(caplog, run_id="backfill__2013-01-02", run_type="backfill")
+    recover("backfill__2013-01-03", run_type="backfill")
+    assert len(told) == 3
+    assert "failing since" in fail(caplog, run_id="scheduled__2013-04-03")
+
+
+def test_an_alert_is_told_though_the_lake_does_not_answer(
+    told: list[str], caplog: pytest.LogCaptureFixture, lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(f"{lake}/monitoring", "w") as in_the_way:
+        in_the_way.write("no folder")
+    log = fail(caplog)
+    assert len(told) == 1
+    assert "cannot be read" in log
+    assert "is not kept, and may be told again" in log
+    recover("scheduled__2013-04-03")
+    assert len(told) == 1
+
+
+def test_a_file_that_is_no_state_loses_no_alert(told: list[str], caplog: pytest.LogCaptureFixture, lake: str) -> None:
+    files.write_text(f"{lake}/monitoring/_failures/flight_delay_nightly/ingest.json", "{")
+    fail(caplog)
+    fail(caplog)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("told", [3], indirect=True)
+def test_what_no_channel_took_is_told_by_the_next_run(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    fail(caplog)
+    fail(caplog, run_id="scheduled__2013-04-03")
+    assert len(told) == 4
+    assert "failing since run scheduled__2013-04-03" in fail(caplog, run_id="scheduled__2013-04-04")
 
 
 @pytest.mark.parametrize("refuse", [0, 1])
@@ -123,10 +188,8 @@ def test_a_mail_has_the_alert_in_lines(
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
         monkeypatch.setenv("NIGHTJAR_ALERT_EMAIL_TO", "on-call@example.org, data@example.org")
         with caplog.at_level(logging.INFO):
-            tell(
-                "NEW shop data: 3 < 5 rows {{ 7 * 7 }} | since 2013-04-01, 1 night | do: docs/runbooks/data.md",
-                context(),
-            )
+            text = "NEW shop data: 3 < 5\nrows {{ 7 * 7 }} | since 2013-04-01, 1 night | do: docs/runbooks/data.md"
+            assert tell([text], context())
     (mail,) = mails
     assert mail["Subject"] == "NEW shop data: 3 < 5 rows {{ 7 * 7 }}"
     assert "on-call@example.org" in mail["To"]
@@ -134,23 +197,36 @@ def test_a_mail_has_the_alert_in_lines(
     body = mail.get_body(("html",))
     assert body is not None
     page = body.get_content()
-    assert "<p>NEW shop data: 3 &lt; 5 rows {{ 7 * 7 }}</p>" in page  # as it is: no template, no markup
+    assert "<p>NEW shop data: 3 &lt; 5\nrows {{ 7 * 7 }}</p>" in page  # as it is: no template, no markup
     assert "<p>since 2013-04-01, 1 night</p>" in page
-    assert "the alert was taken by the mail server" in caplog.text
+    assert "1 alert(s) taken by the mail server" in caplog.text
 
 
-def test_a_mail_server_that_is_away_is_said_and_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.fixture(params=["away", "silent"])
+def dead_port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Of a mail server that is not there, or that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if request.param == "away":
+            server.close()
+        yield port
+
+
+def test_a_mail_server_that_does_not_answer_is_said_and_changes_nothing(
+    dead_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = {
-        "conn_type": "smtp", "host": "127.0.0.1", "port": 9, "login": "me", "password": "s3cret",
-        "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "a@example.org", "retry_limit": 1},
+        "conn_type": "smtp", "host": "127.0.0.1", "port": dead_port, "login": "me", "password": "s3cret",
+        "extra": {
+            "disable_ssl": True, "disable_tls": True, "from_email": "a@example.org", "retry_limit": 1, "timeout": 1,
+        },
     }  # fmt: skip
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("NIGHTJAR_ALERT_EMAIL_TO", "on-call@example.org")
     with caplog.at_level(logging.INFO):
-        tell("NEW something", context())
-    assert "the alert went nowhere by the mail server: see that NIGHTJAR_ALERT_EMAIL_TO is right" in caplog.text
+        assert not tell(["NEW something"], context())
+    assert caplog.text.count("the mail server did not take the alert") == 3
+    assert "1 of 1 alerts went nowhere by the mail server: see that NIGHTJAR_ALERT_EMAIL_TO is right" in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -161,10 +237,16 @@ def test_slack_gets_it_by_its_provider(monkeypatch: pytest.MonkeyPatch, caplog: 
         monkeypatch.setenv("AIRFLOW_CONN_SLACK_ALERTS", json.dumps(connection))
         monkeypatch.setenv("NIGHTJAR_ALERT_SLACK_CONN", "slack_alerts")
         with caplog.at_level(logging.INFO):
-            tell("NEW shop data: {{ 7 * 7 }}", context())
-    assert texts == ["NEW shop data: {{ 7 * 7 }}"]
-    assert "the alert was taken by Slack" in caplog.text
+            assert tell(["NEW shop data: {{ 7 * 7 }} & <!channel>"], context())
+    assert texts == ["NEW shop data: {{ 7 * 7 }} &amp; &lt;!channel&gt;"]  # Slack shows it as it was
+    assert "1 alert(s) taken by Slack" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+def test_one_channel_that_takes_it_is_enough(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTJAR_ALERT_SLACK_CONN", "there_is_none")
+    assert tell(["NEW something", "NEW other"], context())
+    assert told == ["NEW something", "NEW other"]
 
 
 def test_every_task_of_every_dag_tells_when_it_fails_and_when_it_recovers() -> None:

@@ -1,59 +1,133 @@
-"""The last task of a night: what `react` found is told once, whatever is cleared."""
+"""The last task of a night: people are told what is new, whatever is cleared; of history they are told nothing."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from tests.webhook import receiver
 
-from nightjar.contracts.job import JobResult
+from nightjar.contracts.alerts import Notice
+from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.lake import files
+from nightjar_airflow.notifiers import channels
 from nightjar_airflow.operators.react import ReactOperator
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from use_cases.flight_delay.use_case import USE_CASE
 
-CONTEXT: Any = {
-    "dag_run": SimpleNamespace(
-        dag_id="flight_delay_nightly", run_id="scheduled__1", run_type="scheduled", conf={}, data_interval_start=None,
-        run_after=datetime(2013, 4, 2, 6, tzinfo=UTC),
-    ),
-    "ti": SimpleNamespace(task_id="react", map_index=-1),
-    "dag": SimpleNamespace(params={}),
-    "params": {},
-}  # fmt: skip
-FIRST, SECOND = "NEW flight_delay drift: much moved", "NEW flight_delay data: raw/flights"
+RETRAIN = Asset("retrain/flight_delay")
+DRIFT = Notice(subject="flight_delay drift: features", over=False, found=True, text="flight_delay drift: much moved")
+DATA = Notice(subject="flight_delay data: raw/flights", over=False, found=True, text="flight_delay data: odd")
+
+
+class Nights:
+    """Runs the task; the program that it would run in Spark is tested on its own, and answers what the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, lake: str) -> None:
+        self.monkeypatch, self.lake = monkeypatch, lake
+        self.asked_with: dict[str, Any] = {}
+
+    def run(self, day: int, *notices: Notice, run_type: str = "scheduled", request: bool = False) -> list[str]:
+        """The assets of which Airflow would emit an event."""
+
+        def program(operator: SparkProgramOperator, hook: Any, spec: JobSpec) -> JobResult:
+            self.asked_with = dict(spec.params)
+            retrain = {"request": request, "reason": "drift", "blocked_by": "", "night": spec.last_night.isoformat()}
+            return JobResult(
+                status="succeeded", values={"notices": [asdict(one) for one in notices], "retrain": retrain}
+            )
+
+        self.monkeypatch.setattr(SparkProgramOperator, "_run", program)
+        run = SimpleNamespace(
+            dag_id="flight_delay_nightly", run_id=f"{run_type}__{day}", run_type=run_type, conf={},
+            data_interval_start=datetime(2013, 4, day, 10, tzinfo=UTC), data_interval_end=None,
+            run_after=datetime(2013, 4, day + 1, 10, tzinfo=UTC),
+        )  # fmt: skip
+        context: Any = {
+            "dag_run": run, "ti": SimpleNamespace(task_id="react", map_index=-1), "params": {},
+            "dag": SimpleNamespace(params={}), "outlet_events": OutletEventAccessors(),
+        }  # fmt: skip
+        operator = ReactOperator(use_case=USE_CASE, outlets=[RETRAIN])
+        operator.execute(context)
+        return [outlet.name for outlet in operator.outlets]
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, lake: str) -> Any:
+def nights(monkeypatch: pytest.MonkeyPatch, lake: str) -> Nights:
     monkeypatch.setenv("NIGHTJAR_LAKE", lake)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with receiver() as (address, texts):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example.org/")
+    monkeypatch.setattr(channels, "PAUSES_SECONDS", (0.01, 0.01))
+    return Nights(monkeypatch, lake)
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    with receiver(getattr(request, "param", 0)) as (address, texts):
         monkeypatch.setenv("NIGHTJAR_ALERT_WEBHOOK", address)
         yield texts
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *alerts: str, run_type: str = "scheduled") -> None:
-    """The task, with a program that has found ``alerts``; the program itself is tested on its own."""
-
-    def program(operator: SparkProgramOperator, context: Any) -> dict[str, Any]:
-        operator.result = JobResult(status="succeeded", values={"alerts": list(alerts)})
-        return {}
-
-    monkeypatch.setattr(SparkProgramOperator, "execute", program)
-    context = {**CONTEXT, "dag_run": SimpleNamespace(**{**vars(CONTEXT["dag_run"]), "run_type": run_type})}
-    ReactOperator(use_case=USE_CASE).execute(context)  # type: ignore[arg-type]
+def over(notice: Notice) -> Notice:
+    return Notice(subject=notice.subject, over=True, found=False, text=notice.text)
 
 
-def test_a_cleared_task_tells_only_what_is_new(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
-    run(monkeypatch, FIRST)
-    run(monkeypatch, FIRST)
-    run(monkeypatch, FIRST, SECOND)
-    assert told == [FIRST, SECOND]
+def test_an_incident_of_many_nights_is_told_twice_whatever_is_cleared(nights: Nights, told: list[str]) -> None:
+    for day in (1, 1, 2, 2, 3):
+        nights.run(day, DRIFT)
+    nights.run(3, DRIFT, DATA)
+    for _ in range(2):
+        nights.run(4, over(DRIFT), DATA)
+    assert told == [
+        "NEW flight_delay drift: much moved", "NEW flight_delay data: odd", "RESOLVED flight_delay drift: much moved",
+    ]  # fmt: skip
 
 
-def test_a_backfill_tells_nobody(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
-    run(monkeypatch, FIRST, run_type="backfill")
+def test_a_backfill_tells_nobody_and_the_next_night_tells_what_is_still_wrong(nights: Nights, told: list[str]) -> None:
+    for day in (1, 2, 3):
+        assert nights.run(day, DRIFT, run_type="backfill", request=True) == []
+        assert nights.asked_with["backfill"] is True
     assert told == []
+    nights.run(4, DRIFT)
+    assert told == ["NEW flight_delay drift: much moved"]
+    assert nights.asked_with["backfill"] is False
+
+
+def test_a_night_before_the_last_is_history(nights: Nights, told: list[str]) -> None:
+    assert nights.run(4, request=True) == [RETRAIN.name]
+    assert nights.run(2, DRIFT, request=True) == []
+    assert told == []
+    assert nights.run(4, request=False) == []
+
+
+def test_a_report_is_a_page_that_one_can_open(nights: Nights, told: list[str]) -> None:
+    look = f"much moved | look: {nights.lake}/reports/flight_delay/2013-04-01/drift.html"
+    nights.run(1, Notice(subject="d", over=False, found=True, text=look))
+    nights.run(2, Notice(subject="w", over=False, found=True, text=f"odd | look: {nights.lake}/monitoring/warnings"))
+    page = "http://airflow.example.org/nightjar/files/reports/flight_delay/2013-04-01/drift.html"
+    assert told[0] == f"NEW much moved | look: {page}"
+    assert "NEW odd | look: monitoring/warnings" in told
+
+
+@pytest.mark.parametrize("told", [3], indirect=True)
+def test_what_no_channel_took_is_told_by_the_next_night(
+    nights: Nights, told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    nights.run(1, DRIFT, DATA)
+    assert "2 of 2 alerts went nowhere by the webhook" in caplog.text
+    assert len(told) == 3, "a dead channel is not waited for again with each alert"
+    nights.run(2, DRIFT, DATA)
+    assert told[3:] == ["NEW flight_delay drift: much moved", "NEW flight_delay data: odd"]
+
+
+def test_what_people_know_lies_in_the_lake(nights: Nights, told: list[str]) -> None:
+    nights.run(1, DRIFT)
+    known = json.loads(files.read_text(f"{nights.lake}/monitoring/_told/flight_delay.json"))
+    assert known == {"until": "2013-04-01", "open": {DRIFT.subject: "2013-04-01"}}

@@ -14,13 +14,16 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.monitoring import Retraining
 from nightjar.lake import delta, files, ledger
 from nightjar.monitoring.incident_records import INCIDENTS_TABLE
+from nightjar.monitoring.performance_records import PERFORMANCE_TABLE
 from nightjar.monitoring.records import DRIFT_TABLE, replace_rows
-from nightjar.monitoring.warning_records import WARNINGS_TABLE
+from nightjar.monitoring.skew import SKEW_TABLE
+from nightjar.monitoring.warning_records import LANDING_TABLE, WARNINGS_TABLE
 from nightjar.scoring.task import Part, Speaker
 from nightjar_spark.react import REQUEST, react
 
 NIGHT = date(2013, 4, 1)
-WATCHED = replace(SHOP, retraining=Retraining(breaches=3, of_nights=7, cooldown_days=5))
+WATCHED = replace(SHOP, retraining=Retraining(breaches=3, of_nights=7, min_auc=0.6, cooldown_days=5))
+LAG = timedelta(days=SHOP.performance.matured_after_nights)
 PLAIN = {"string": "", "double": 0.0, "long": 0, "int": 0, "date": NIGHT}
 
 
@@ -36,14 +39,34 @@ class Lake:
     def __init__(self, root: str) -> None:
         self.root = root
 
-    def drift(self, night: date, *, drifted: int = 8, watched: int = 10) -> None:
+    def drift(self, night: date, *, drifted: int = 8, watched: int = 10, version: str = "1") -> None:
+        """The night was looked at; so many columns moved."""
         rows = rows_of(
             DRIFT_TABLE,
             night,
-            *({"column_name": f"c{i}", "psi": 1.0 - i / 20, "verdict": "drift" if i < drifted else "stable"}
+            *({"column_name": f"c{i}", "psi": 1.0 - i / 20, "verdict": "drift" if i < drifted else "stable",
+               "model_version": version}
               for i in range(watched)),
         )  # fmt: skip
         replace_rows(self.root, DRIFT_TABLE, rows, [night], use_case="shop", run_id="r")
+        landed = rows_of(LANDING_TABLE, night, {"table_name": "raw/orders", "column_name": "amount"})
+        replace_rows(self.root, LANDING_TABLE, landed, [night], use_case="shop", run_id="r")
+
+    def judge(
+        self, night: date, auc: float, *, high: float | None = None, version: str = "1", enough: bool = True
+    ) -> None:
+        """The night's scores were judged, on the night when its labels are due."""
+        figures: dict[str, Any] = {"verdict": "judged", "judged_on": night + LAG, "model_version": version}
+        if not enough:
+            figures = {**figures, "verdict": "not_judged", "reason": "too few labels"}
+        high = auc + 0.02 if high is None else high
+        rows = rows_of(
+            PERFORMANCE_TABLE,
+            night,
+            {**figures, "metric": "auc", "value": auc, "low": 2 * auc - high, "high": high},
+            {**figures, "metric": "label_rate", "value": 0.2},
+        )
+        replace_rows(self.root, PERFORMANCE_TABLE, rows, [night], use_case="shop", run_id="r")
 
     def warn(self, night: date, *, severity: str = "warn") -> None:
         row = {
@@ -53,12 +76,13 @@ class Lake:
         rows = rows_of(WARNINGS_TABLE, night, row)
         replace_rows(self.root, WARNINGS_TABLE, rows, [night], use_case="shop", run_id="r")
 
-    def react(self, night: date, last: date | None = None) -> JobResult:
+    def react(self, night: date, last: date | None = None, *, version: str = "1", backfill: bool = False) -> JobResult:
         spec = JobSpec(
             program="react", use_case="shop", first_night=night, last_night=last or night, dag_id="shop_nightly",
             run_id=f"night__{night}", task_id="react", lake=self.root,
+            params={"backfill": backfill},
         )  # fmt: skip
-        speaker = Speaker(name="shop", version="1", sha256="0", folder="there")
+        speaker = Speaker(name="shop", version=version, sha256="0", folder="there")
         audited = JobResult(status="succeeded", values={"parts": {CHAMPION: Part(speaker=speaker).to_dict()}})
         files.write_text(f"{spec.run_dir}/validate_scores/result.json", audited.to_json())
         return react(spec, WATCHED)
@@ -79,24 +103,24 @@ def made(lake: str) -> Lake:
 def test_a_quiet_night_has_no_incident_and_asks_for_nothing(made: Lake) -> None:
     result = made.react(NIGHT)
     assert (result.status, result.rows_out) == ("succeeded", 0)
-    assert result.values["alerts"] == []
+    assert result.values["notices"] == []
     assert result.values["retrain"]["request"] is False
     assert made.incidents(NIGHT) == []
 
 
 def test_three_nights_of_drift_are_one_incident_and_one_request(made: Lake) -> None:
-    told, asked = [], []
+    texts, asked = [], []
     for night in (NIGHT + timedelta(days=i) for i in range(5)):
         made.drift(night)
         result = made.react(night)
-        told += result.values["alerts"]
+        texts += [one["text"] for one in result.values["notices"]]
         asked.append(result.values["retrain"]["request"])
     assert asked == [False, False, True, False, False]
     assert made.requests() == [NIGHT + timedelta(days=2)]
-    (opened,) = told
-    assert opened.startswith("NEW shop drift: 8 of 10 watched columns moved, 30% are tolerated; worst: c0 (1.00)")
-    assert f"reports/shop/{NIGHT}/drift.html" in opened
-    assert "docs/runbooks/drift.md" in opened
+    assert texts[0].startswith("shop drift: 8 of 10 watched columns moved, 30% are tolerated; worst: c0 (1.00)")
+    assert f"reports/shop/{NIGHT}/drift.html" in texts[0]
+    assert "docs/runbooks/drift.md" in texts[0]
+    assert "since 2013-04-01, 5 nights" in texts[4]
 
 
 def test_a_night_that_runs_again_says_and_asks_the_same_once(made: Lake) -> None:
@@ -119,11 +143,11 @@ def test_what_drifts_on_broken_data_asks_for_no_training(made: Lake) -> None:
         result = made.react(night)
     decision = result.values["retrain"]
     assert decision["request"] is False
-    assert decision["blocked_by"] == "broken data on 4 of them: mend the data first"
+    assert decision["blocked_by"] == "data incident: on 4 of them the data were broken; mend them first"
     assert made.requests() == []
-    assert made.incidents(NIGHT + timedelta(days=3)) == [
-        ("data", "raw/orders", "open"), ("drift", "features/shop", "open"),
-    ]  # fmt: skip
+    assert made.incidents(NIGHT + timedelta(days=3)) == [("data", "raw/orders", "open")], "drift is told with it"
+    (notice,) = result.values["notices"]
+    assert "raw/orders.amount: mean 90; with it 8 of 10 watched columns moved" in notice["text"]
 
 
 def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: Lake) -> None:
@@ -136,9 +160,95 @@ def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: Lake) -> N
         [("drift", "features/shop", "opened")], [("drift", "features/shop", "open")],
         [("drift", "features/shop", "resolved")], [],
     ]  # fmt: skip
-    assert result.values["alerts"] == []
-    (resolved,) = made.react(nights[2]).values["alerts"]
-    assert resolved.startswith("RESOLVED shop drift: features/shop | since 2013-04-01, 1 night")
+    assert result.values["notices"] == []
+    (resolved,) = made.react(nights[2]).values["notices"]
+    assert resolved["over"]
+    assert resolved["text"].startswith("shop drift: features/shop; last: 8 of 10 watched columns moved")
+
+
+def test_a_backfill_keeps_incidents_and_asks_for_nothing(made: Lake) -> None:
+    nights = [NIGHT + timedelta(days=i) for i in range(4)]
+    for night in nights:
+        made.drift(night)
+    for night in reversed(nights):  # in whatever order
+        decision = made.react(night, backfill=True).values["retrain"]
+        assert decision["request"] is False
+    assert made.requests() == []
+    assert made.react(nights[-1], backfill=True).values["retrain"]["blocked_by"] == ("a backfill's nights are history")
+    assert [made.incidents(night) for night in nights] == [[("drift", "features/shop", "opened")]] * 3 + [
+        [("drift", "features/shop", "open")]
+    ]
+    assert made.react(nights[-1]).values["retrain"]["request"] is True, "the night itself, not as a backfill"
+
+
+def test_what_another_version_got_is_no_reason_to_replace_this_one(made: Lake) -> None:
+    nights = [NIGHT + timedelta(days=i) for i in range(5)]
+    for i, night in enumerate(nights):
+        made.drift(night, version="1" if i < 2 else "2")
+        made.judge(night - LAG, 0.4, version="1")
+        decision = made.react(night, version="2").values["retrain"]
+    assert decision["reason"].startswith("3 of the last 7 nights were in breach (2013-04-03, 2013-04-04, 2013-04-05)")
+
+
+def test_nights_that_were_judged_below_the_floor_ask_for_a_training(made: Lake) -> None:
+    asked = []
+    for night in (NIGHT + timedelta(days=i) for i in range(3)):
+        made.judge(night - LAG, 0.5)
+        result = made.react(night)
+        asked.append(result.values["retrain"]["request"])
+    assert asked == [False, False, True]
+    assert made.incidents(night) == [("performance", "shop auc below the floor", "open")]
+
+
+def test_nights_that_were_judged_below_the_floor_on_broken_data_do_not(made: Lake) -> None:
+    nights = [NIGHT + timedelta(days=i) for i in range(3)]
+    for night in nights:
+        made.warn(night - LAG)
+        made.react(night - LAG)
+        made.judge(night - LAG, 0.5)
+    for night in nights:
+        replace_rows(made.root, WARNINGS_TABLE, [], [night], use_case="shop", run_id="r")
+        decision = made.react(night).values["retrain"]
+    assert decision["blocked_by"].startswith("data incident: on 3 of them")
+    assert made.requests() == []
+
+
+def test_an_auc_that_only_all_judged_nights_together_show_below_the_floor_asks_for_one(made: Lake) -> None:
+    for i, auc in enumerate((0.55, 0.56, 0.54, 0.55)):
+        night = NIGHT + timedelta(days=i)
+        made.judge(night - LAG, auc, high=0.65)
+        decision = made.react(night).values["retrain"]
+        assert decision["request"] is (i == 3)
+    assert decision["reason"].startswith("over the last judged nights the AUC is 0.550 (")
+    assert made.incidents(night) == [], "no night alone is below it"
+
+
+def test_labels_that_are_late_do_not_end_an_incident(made: Lake) -> None:
+    made.judge(NIGHT - LAG, 0.5)
+    made.react(NIGHT)
+    nights = [NIGHT + timedelta(days=i) for i in range(1, 6)]
+    for night in nights[:3]:
+        made.judge(night - LAG, 0.5, enough=False)
+        made.react(night)
+    (notice,) = made.react(nights[2]).values["notices"]
+    assert (notice["over"], notice["found"]) == (False, False)
+    for night in nights[3:]:
+        made.judge(night - LAG, 0.7)
+        made.react(night)
+    assert made.incidents(nights[-1]) == [("performance", "shop auc below the floor", "resolved")]
+
+
+def test_skew_ends_when_two_looks_found_none(made: Lake) -> None:
+    def look(night: date, verdict: str) -> list[tuple[str, str, str]]:
+        row = {"verdict": verdict, "rows": 9, "differing_rows": 9, "cause": "because"}
+        rows = rows_of(SKEW_TABLE, night, row)
+        replace_rows(made.root, SKEW_TABLE, rows, [night], use_case="shop", run_id="r")
+        made.react(night)
+        return made.incidents(night)
+
+    verdicts = ["skew", "not_judged", "same", "not_judged", "same"]
+    states = [look(NIGHT + timedelta(days=i), verdict)[0][2] for i, verdict in enumerate(verdicts)]
+    assert states == ["opened", "open", "open", "open", "resolved"]
 
 
 def test_a_use_case_without_a_policy_asks_for_nothing(made: Lake) -> None:

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.monitoring.findings import Finding
-from nightjar.monitoring.records import DRIFT_TABLE, PastNight
+from nightjar.monitoring.records import DRIFT_TABLE
 
 RUNBOOK = "docs/runbooks/drift.md"
 _NAMED = 5
-
-
-def has_drifted(night: PastNight, use_case: UseCase) -> bool:
-    """Whether a night's verdict was drift."""
-    return bool(night.watched) and night.drifted / night.watched > use_case.drift.max_drifted_share
+Row = Mapping[str, Any]
 
 
 def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
     """A breach when more of the watched columns moved than are tolerated; names the worst."""
-    if not delta.table_exists(lake, DRIFT_TABLE.name):
+    watched = _watched(lake, use_case, [night]).get(night, [])
+    if not _has_drifted(watched, use_case):
         return []
-    columns = ["use_case", "column_name", "psi", "verdict"]
-    rows = delta.read_nights(lake, DRIFT_TABLE.name, [night], columns).to_pylist()
-    watched = [row for row in rows if row["use_case"] == use_case.name and row["verdict"] != "not_watched"]
-    moved = sorted((row for row in watched if row["verdict"] == "drift"), key=lambda row: -row["psi"])
+    moved = sorted(_moved(watched), key=lambda row: (-row["psi"], row["column_name"]))
     tolerated = use_case.drift.max_drifted_share
-    if not watched or len(moved) / len(watched) <= tolerated:
-        return []
     worst = ", ".join(f"{row['column_name']} ({row['psi']:.2f})" for row in moved[:_NAMED])
     return [
         Finding(
@@ -42,3 +36,33 @@ def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
             runbook=RUNBOOK,
         )
     ]
+
+
+def drifted_nights(lake: str, use_case: UseCase, nights: Sequence[date], *, model_version: str) -> set[date]:
+    """Those of ``nights`` whose verdict was drift, against the training set of this version alone."""
+    found = _watched(lake, use_case, nights)
+    return {
+        night
+        for night, rows in found.items()
+        if all(row["model_version"] == model_version for row in rows) and _has_drifted(rows, use_case)
+    }
+
+
+def _watched(lake: str, use_case: UseCase, nights: Sequence[date]) -> dict[date, list[Row]]:
+    """Rows of the columns that count for the verdict, by night."""
+    if not delta.table_exists(lake, DRIFT_TABLE.name):
+        return {}
+    columns = ["ds", "use_case", "column_name", "psi", "verdict", "model_version"]
+    found: dict[date, list[Row]] = {}
+    for row in delta.read_nights(lake, DRIFT_TABLE.name, nights, columns).to_pylist():
+        if row["use_case"] == use_case.name and row["verdict"] != "not_watched":
+            found.setdefault(row["ds"], []).append(row)
+    return found
+
+
+def _moved(watched: Sequence[Row]) -> list[Row]:
+    return [row for row in watched if row["verdict"] == "drift"]
+
+
+def _has_drifted(watched: Sequence[Row], use_case: UseCase) -> bool:
+    return bool(watched) and len(_moved(watched)) / len(watched) > use_case.drift.max_drifted_share

@@ -26,8 +26,11 @@ INCIDENTS_TABLE = TableSchema(
         Column("state", "string", "opened, open or resolved.", nullable=False),
         Column("severity", "string", "warn, or breach where it counts for a verdict.", nullable=False),
         Column("opened_on", "date", "First night.", nullable=False),
+        Column("found", "boolean", "It was found on this night.", nullable=False),
         Column("nights", "int", "Nights with the finding so far.", nullable=False),
-        Column("quiet_nights", "int", "Nights without it since it was last found.", nullable=False),
+        Column(
+            "quiet_nights", "int", "Nights that were looked at without it, since it was last found.", nullable=False
+        ),
         Column("badness", "double", "Multiple of what is tolerated, when last found.", nullable=False),
         Column("worst_badness", "double", "The greatest so far.", nullable=False),
         Column("what", "string", "The last finding in one sentence.", nullable=False),

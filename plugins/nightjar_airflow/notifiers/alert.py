@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow.sdk import conf
 from airflow.sdk.bases.notifier import BaseNotifier
 
+from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.names import path_segment
 from nightjar.contracts.settings import Settings
 from nightjar.lake import files
 from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.specs import map_index
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,34 +33,52 @@ class Failing:
         first_run: Run in which it began.
         last_run: Run in which it failed last.
         runs: In how many so far.
+        map_indexes: Which of a mapped task's instances failed in the last run; [None] of a task that is not mapped.
     """
 
     cause: str
     first_run: str
     last_run: str
     runs: int = 1
+    map_indexes: list[int | None] = field(default_factory=list)
+
+    def again(self, run_id: str, index: int | None) -> Failing:
+        """It, after one more failure."""
+        if run_id == self.last_run:
+            return replace(self, map_indexes=[*self.others(index), index])
+        return replace(self, last_run=run_id, runs=self.runs + 1, map_indexes=[index])
+
+    def without(self, run_id: str, index: int | None) -> Failing | None:
+        """It, after a success; None when it is over: in another run, or for the last instance that failed."""
+        left = self.others(index)
+        return replace(self, map_indexes=left) if run_id == self.last_run and left else None
+
+    def others(self, index: int | None) -> list[int | None]:
+        """The other instances that failed."""
+        return [one for one in self.map_indexes if one != index]
 
 
 class AlertNotifier(BaseNotifier):
     """For ``on_failure_callback``: alerts when a task begins to fail, or fails for another cause than before.
 
-    What it knows lies in the lake, ``monitoring/_failures/<dag>/<task>.json``. Two runs that fail at once may both
-    alert; none is lost.
+    What it knows lies in the lake, a file a task, and another for its backfills: an old night that succeeds says
+    nothing of tonight's. Two runs that fail at once may both alert. None is lost: where the file cannot be read, or no
+    channel takes the alert, it alerts again.
     """
 
     def notify(self, context: Context) -> None:
         """Say it, unless it was said on an earlier run."""
         why = str(context.get("exception") or "no reason given")
-        run_id, cause = context["dag_run"].run_id, _cause(why)
+        run_id, index, cause = context["dag_run"].run_id, map_index(context), _cause(why)
         known = _known(context)
-        if known is not None and known.cause == cause:
-            if known.last_run != run_id:
-                known = replace(known, last_run=run_id, runs=known.runs + 1)
-                files.write_text(_state(context), json.dumps(asdict(known)))
-            log.warning("still failing since run %s, %d runs; people were told then", known.first_run, known.runs)
-            return
-        tell(_text(context, why), context)
-        files.write_text(_state(context), json.dumps(asdict(Failing(cause, run_id, run_id))))
+        others = [one for one in known if one.cause != cause]
+        for one in known:
+            if one.cause == cause:
+                log.warning("failing since run %s, in %d runs before; people were told then", one.first_run, one.runs)
+                _keep(context, [*others, one.again(run_id, index)])
+                return
+        if tell([_text(context, why)], context):
+            _keep(context, [*others, Failing(cause, run_id, run_id, map_indexes=[index])])
 
 
 class RecoveryNotifier(BaseNotifier):
@@ -67,26 +87,45 @@ class RecoveryNotifier(BaseNotifier):
     def notify(self, context: Context) -> None:
         """Say it, where :class:`AlertNotifier` has said that it fails."""
         known = _known(context)
-        if known is None:
+        if not known:
             return
         run, task = context["dag_run"], context["ti"].task_id
-        tell(
-            f"RESOLVED {run.dag_id}, task {task}: succeeded after {known.runs} failed run(s) | run: {run.run_id}",
+        left = [one.without(run.run_id, map_index(context)) for one in known]
+        if any(left) or tell(
+            [
+                f"RESOLVED {run.dag_id}, task {task}: succeeded after {sum(one.runs for one in known)} failed run(s), "
+                f"the first {known[0].first_run} | run: {run.run_id} | page: {_page(context)}"
+            ],
             context,
-        )
-        files.delete_file(_state(context))
+        ):
+            _keep(context, [one for one in left if one])
 
 
-def _known(context: Context) -> Failing | None:
+def _known(context: Context) -> list[Failing]:
+    """The causes that people were told of; none where the lake cannot say."""
     try:
-        return Failing(**json.loads(files.read_text(_state(context))))
+        return [Failing(**one) for one in json.loads(files.read_text(_state(context)))]
     except FileNotFoundError:
-        return None
+        return []
+    except (NightjarError, ValueError, TypeError) as error:
+        log.warning("what people were told of this task cannot be read: %s", error)
+        return []
+
+
+def _keep(context: Context, known: list[Failing]) -> None:
+    try:
+        if known:
+            files.write_text(_state(context), json.dumps([asdict(one) for one in known]))
+        else:
+            files.delete_file(_state(context))
+    except NightjarError as error:
+        log.warning("what people were told of this task is not kept, and may be told again: %s", error)
 
 
 def _state(context: Context) -> str:
-    dag, task = context["dag_run"].dag_id, context["ti"].task_id
-    return f"{Settings.from_environment().lake}/monitoring/_failures/{path_segment(dag)}/{path_segment(task)}.json"
+    run, task = context["dag_run"], path_segment(context["ti"].task_id)
+    folder = f"{Settings.from_environment().lake}/monitoring/_failures/{path_segment(run.dag_id)}"
+    return f"{folder}/{'backfill/' if run.run_type == 'backfill' else ''}{task}.json"
 
 
 def _cause(why: str) -> str:
@@ -96,6 +135,10 @@ def _cause(why: str) -> str:
 
 def _text(context: Context, why: str) -> str:
     """What failed, why, and where to look."""
+    run = context["dag_run"]
+    return f"{run.dag_id}, task {context['ti'].task_id}: {why} | run: {run.run_id} | page: {_page(context)}"
+
+
+def _page(context: Context) -> str:
     run, task = context["dag_run"], context["ti"].task_id
-    page = f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run.dag_id}/runs/{run.run_id}/tasks/{task}"
-    return f"{run.dag_id}, task {task}: {why} | run: {run.run_id} | page: {page}"
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run.dag_id}/runs/{run.run_id}/tasks/{task}"

@@ -2,6 +2,8 @@
 
 Mail and Slack go through the notifiers of Airflow's own providers and their connections. A channel that does not answer
 is tried again, then said in the log, and changes nothing of the task.
+
+What is sent is sent as it is, not as a template: it may hold what landed in a file.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import logging
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nightjar.contracts.settings import Settings
@@ -26,32 +28,51 @@ PAUSES_SECONDS = (1.0, 5.0)
 SUBJECT_LENGTH = 120
 
 
-def tell(text: str, context: Context) -> None:
-    """Say ``text`` in the log and on every channel that is configured.
+def tell(texts: list[str], context: Context) -> bool:
+    """Say ``texts`` in the log and on every channel that is configured.
 
-    It is sent as it is, not as a template: it may hold what landed in a file.
+    Returns:
+        Whether people have them: all of them on one channel at least, or in the log where no channel is configured.
     """
-    log.warning("ALERT %s", text)  # no error: the task's own stays the last one in its log
+    for text in texts:
+        log.warning("ALERT %s", text)  # no error: the task's own stays the last one in its log
     settings = Settings.from_environment()
+    taken = []
     if settings.alert_webhook:
-        _try("the webhook", "NIGHTJAR_ALERT_WEBHOOK", lambda: _post(settings.alert_webhook, text))
+        webhook = settings.alert_webhook
+        taken.append(_send("the webhook", "NIGHTJAR_ALERT_WEBHOOK", texts, lambda text: _post(webhook, text)))
     if settings.alert_slack_conn:
-        _try("Slack", "NIGHTJAR_ALERT_SLACK_CONN", lambda: _slack(settings.alert_slack_conn, text, context))
+        slack = settings.alert_slack_conn
+        taken.append(_send("Slack", "NIGHTJAR_ALERT_SLACK_CONN", texts, lambda text: _slack(slack, text, context)))
     if settings.alert_email_to:
-        _try("the mail server", "NIGHTJAR_ALERT_EMAIL_TO", lambda: _mail(settings.alert_email_to, text, context))
+        to = settings.alert_email_to
+        taken.append(_send("the mail server", "NIGHTJAR_ALERT_EMAIL_TO", texts, lambda text: _mail(to, text, context)))
+    return any(taken) or not taken
 
 
-def _try(channel: str, setting: str, send: Callable[[], None]) -> None:
+def _send(channel: str, setting: str, texts: Sequence[str], send: Callable[[str], None]) -> bool:
+    """Send one after the other until one is not taken, however often it is tried: a dead server is waited for once."""
+    for sent, text in enumerate(texts):
+        if not _try(channel, lambda text=text: send(text)):  # type: ignore[misc]
+            log.error(
+                "%d of %d alerts went nowhere by %s: see that %s is right and its server up",
+                len(texts) - sent, len(texts), channel, setting,
+            )  # fmt: skip
+            return False
+    log.info("%d alert(s) taken by %s", len(texts), channel)
+    return True
+
+
+def _try(channel: str, send: Callable[[], None]) -> bool:
     for pause in (*PAUSES_SECONDS, None):
         try:
             send()
-            log.info("the alert was taken by %s", channel)
-            return
+            return True
         except Exception as error:  # whatever a library raises; its text may hold an address, its kind does not
             log.warning("%s did not take the alert: %s", channel, _safe(error))
             if pause is not None:
                 time.sleep(pause)
-    log.error("the alert went nowhere by %s: see that %s is right and its server up", channel, setting)
+    return False
 
 
 def _safe(error: Exception) -> str:
@@ -71,7 +92,8 @@ def _post(webhook: str, text: str) -> None:
 def _slack(connection: str, text: str, context: Context) -> None:
     from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 
-    SlackWebhookNotifier(slack_webhook_conn_id=connection, text=text, timeout=int(TIMEOUT_SECONDS)).notify(  # type: ignore[no-untyped-call]
+    said = html.escape(text, quote=False)  # as Slack has it: & < > alone; neither mentions nor links out of a file
+    SlackWebhookNotifier(slack_webhook_conn_id=connection, text=said, timeout=int(TIMEOUT_SECONDS)).notify(  # type: ignore[no-untyped-call]
         context
     )
 
@@ -79,6 +101,6 @@ def _slack(connection: str, text: str, context: Context) -> None:
 def _mail(addresses: tuple[str, ...], text: str, context: Context) -> None:
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-    subject, *_ = text.split(" | ")
+    subject = " ".join(text.split(" | ")[0].split())  # a line break would begin another header
     lines = "".join(f"<p>{html.escape(part)}</p>" for part in text.split(" | "))
     SmtpNotifier(to=list(addresses), subject=subject[:SUBJECT_LENGTH], html_content=lines).notify(context)

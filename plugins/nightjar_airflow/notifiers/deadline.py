@@ -37,4 +37,4 @@ async def night_is_late(use_case: str, timezone: str, minutes: int, context: Map
     night = datetime.fromisoformat(run["data_interval_start"]).astimezone(ZoneInfo(timezone)).date()
     event = {"reason": reason, "dag_id": run["dag_id"], "run_id": run["dag_run_id"]}
     await asyncio.to_thread(ledger.record, "late", use_case=use_case, night=night, **event)
-    await asyncio.to_thread(tell, reason, cast("Context", context))
+    await asyncio.to_thread(tell, [reason], cast("Context", context))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nightjar.contracts.alerts import Notice
+from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase
-from nightjar.lake import files
-from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.failure import one_line_failure
+from nightjar_airflow.hooks.spark_application import SparkApplicationHook
+from nightjar_airflow.notifiers.incidents import read_told, tell_incidents
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
+from nightjar_airflow.outcome import RETRAIN
 from nightjar_airflow.specs import build_spec
 
 if TYPE_CHECKING:
@@ -16,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class ReactOperator(SparkProgramOperator):
-    """Runs ``react`` and tells people what it says; a backfill's nights are history, and tell nobody.
+    """Runs ``react``, tells people what is new, and asks for a training where it says so.
 
-    What was told is kept in the task's folder of the lake, so that a cleared task tells only what is new. Killed
-    between telling and keeping, it tells once more.
+    Nights of a backfill, and nights before the last one that people were told of, are history: they tell nobody and
+    ask for nothing. What is still wrong after a backfill is told by the next night. Cleared on the last night, it tells
+    what is new; a training that it asked for is asked for again, as nobody knows whether the first event was taken.
 
     Args:
         use_case: The use case.
@@ -27,20 +32,22 @@ class ReactOperator(SparkProgramOperator):
 
     def __init__(self, *, use_case: UseCase, **kwargs: Any) -> None:
         super().__init__(use_case=use_case, program="react", **kwargs)
+        self.backfill = False
 
+    @one_line_failure
     def execute(self, context: Context) -> dict[str, Any]:
-        """Run the program, send its alerts, and return its summary."""
+        """Run the program, send what is new, and return its summary."""
+        self.backfill = context["dag_run"].run_type == "backfill"
         summary: dict[str, Any] = super().execute(context)
-        alerts = self.result.values["alerts"] if self.result else []
-        if str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type)) == "backfill":
-            for text in alerts:
-                self.log.info("not told, as this is a backfill: %s", text)
+        night = build_spec(context, self.use_case, self.program).last_night
+        if self.backfill or read_told(self.use_case.name).knows_later_than(night):
+            self.log.info("%s is history: nobody is told, and no training asked for", night)
+            self.outlets[:] = [outlet for outlet in self.outlets if not outlet.name.startswith(RETRAIN)]
             return summary
-        kept = f"{build_spec(context, self.use_case, self.program).output}/told.json"
-        told = json.loads(files.read_text(kept)) if files.exists(kept) else []
-        for text in alerts:
-            if text not in told:
-                tell(text, context)
-                told.append(text)
-                files.write_text(kept, json.dumps(told))
+        notices = self.result.values["notices"] if self.result else []
+        tell_incidents(self.use_case.name, [Notice.of(one) for one in notices], night, context)
         return summary
+
+    def _run(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
+        """With the word whether this is a backfill, on which the program's decision depends."""
+        return super()._run(hook, replace(spec, params={**spec.params, "backfill": self.backfill}))

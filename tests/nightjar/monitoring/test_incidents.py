@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.monitoring.findings import Finding
+from nightjar.monitoring.findings import Finding, FindingKind
 from nightjar.monitoring.incident_records import incidents_before, read_incidents, write_incidents
-from nightjar.monitoring.incidents import REMIND_NIGHTS, Incident, message, notices, step, touches_data
+from nightjar.monitoring.incidents import KINDS, Incident, notice, step, touches_data
 
 NIGHT = date(2013, 4, 1)
 SUBJECTS = ("raw/flights", "raw/weather")
@@ -64,11 +64,11 @@ def test_the_worst_of_a_night_speaks_and_the_gravest_severity_stays() -> None:
 
 
 @given(st.lists(st.sets(st.sampled_from(SUBJECTS)), max_size=40))
-def test_each_subject_opens_and_resolves_in_turn_and_is_told_so_once(nights: list[set[str]]) -> None:
+def test_each_subject_opens_and_resolves_in_turn(nights: list[set[str]]) -> None:
     played = play([sorted(subjects) for subjects in nights])
     for subject in SUBJECTS:
-        told, state = [], "resolved"
-        for i, night in enumerate(played):
+        state = "resolved"
+        for night in played:
             mine = [one for one in night if one.subject == subject]
             assert len(mine) <= 1
             if mine:
@@ -76,22 +76,58 @@ def test_each_subject_opens_and_resolves_in_turn_and_is_told_so_once(nights: lis
                 state = mine[0].state
             else:
                 assert state == "resolved"
-            told += [one.state for one in notices(mine, NIGHT + timedelta(days=i)) if one.state != "open"]
-        assert told == ["opened", "resolved"] * (len(told) // 2) + ["opened"] * (len(told) % 2)
 
 
-def test_one_that_stays_open_is_told_again_each_week() -> None:
-    played = play([["raw/flights"]] * 16)
-    told = [i for i, night in enumerate(played) if notices(night, NIGHT + timedelta(days=i))]
-    assert told == [0, REMIND_NIGHTS, 2 * REMIND_NIGHTS]
-
-
-def test_a_message_says_what_how_bad_since_when_where_and_what_to_do() -> None:
-    (incident,) = play([["raw/flights"]] * 3)[-1]
-    assert message(incident, NIGHT + timedelta(days=2), use_case="shop") == (
-        "STILL OPEN shop data: raw/flights is odd | how bad: 2.0 times what is tolerated, at worst 2.0 "
-        "| since 2013-04-01, 3 nights | night: 2013-04-03 | look: monitoring/warnings | do: docs/runbooks/data.md"
+def test_a_notice_says_what_how_bad_since_when_where_and_what_to_do() -> None:
+    played = play([["raw/flights"], ["raw/flights"], [], []])
+    found, over = (notice(played[i][0], NIGHT + timedelta(days=i), use_case="shop") for i in (1, 3))
+    assert (found.subject, found.over, found.found) == ("shop data: raw/flights", False, True)
+    assert found.text == (
+        "shop data: raw/flights is odd | how bad: 2.0 times what is tolerated, at worst 2.0 "
+        "| since 2013-04-01, 2 nights | night: 2013-04-02 | look: monitoring/warnings | do: docs/runbooks/data.md"
     )
+    assert (over.subject, over.over, over.found) == (found.subject, True, False)
+    assert over.text.startswith("shop data: raw/flights; last: raw/flights is odd | how bad: 2.0")
+
+
+def look(
+    before: list[Incident], night: int, *findings: Finding, looked: Collection[FindingKind] = KINDS
+) -> list[Incident]:
+    return step(before, findings, NIGHT + timedelta(days=night), use_case="shop", looked=looked)
+
+
+def test_a_night_that_nobody_looked_at_is_no_quiet_one() -> None:
+    incidents = look([], 0, finding("shop auc", NIGHT, kind="performance"))
+    for night in range(1, 9):
+        incidents = look(incidents, night, looked=KINDS - {"performance"})
+        assert [(one.state, one.found, one.quiet_nights) for one in incidents] == [("open", False, 0)]
+    incidents = look(look(incidents, 9), 10)
+    assert [one.state for one in incidents] == ["resolved"]
+
+
+DATA, DRIFT = finding("raw/flights", NIGHT), finding("features/shop", NIGHT, kind="drift", severity="breach")
+
+
+def test_what_drifts_on_odd_data_is_the_data_s_incident() -> None:
+    (incident,) = look([], 0, finding("raw/weather", NIGHT, badness=1.5), DATA, DRIFT)[:1]
+    assert (incident.kind, incident.subject, incident.severity) == ("data", "raw/flights", "breach")
+    assert incident.what == "raw/flights is odd; with it features/shop is odd"
+    assert [one.kind for one in look([], 0, DATA, finding("raw/weather", NIGHT), DRIFT)] == ["data", "data"]
+
+
+def test_what_still_drifts_when_the_data_are_mended_is_an_incident_of_its_own() -> None:
+    incidents = look(look([], 0, DATA, DRIFT), 1, DRIFT)
+    assert [(one.kind, one.state) for one in incidents] == [("data", "open"), ("drift", "opened")]
+
+
+def test_drift_that_was_there_before_goes_on_beside_odd_data() -> None:
+    incidents = look(look([], 0, DRIFT), 1, DATA, DRIFT)
+    assert [(one.kind, one.state, one.nights) for one in incidents] == [("data", "opened", 1), ("drift", "open", 2)]
+
+
+def test_worse_scores_on_odd_data_stay_incidents_of_their_own() -> None:
+    kinds = [one.kind for one in look([], 0, DATA, finding("shop auc", NIGHT, kind="performance"))]
+    assert kinds == ["data", "performance"]
 
 
 def test_only_data_found_tonight_is_broken_data() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -8,27 +9,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.contracts.monitoring import Retraining
+from nightjar.monitoring.performance_intervals import Interval
 from nightjar.monitoring.retraining import BUDGET_DAYS, Decision, WatchedNight, decide
 
 TONIGHT = date(2013, 6, 1)
-POLICY = Retraining(breaches=3, of_nights=7, max_age_days=60, cooldown_days=10, max_per_month=2)
+POLICY = Retraining(breaches=3, of_nights=7, min_auc=0.6, max_age_days=60, cooldown_days=10, max_per_month=2)
+GOOD, LOW = Interval(value=0.7, low=0.65, high=0.75), Interval(value=0.55, low=0.51, high=0.59)
 
 
 def nights(text: str, last: date = TONIGHT) -> list[WatchedNight]:
-    """A night a letter, the last tonight: d drifted, f below the floor, b broken data, x drifted on broken data."""
+    """A night a letter, the last tonight.
+
+    d drifted, f below the floor, b broken data, x drifted on broken data, y below the floor on a night of broken data.
+    """
     return [
         WatchedNight(
-            night=last - timedelta(days=len(text) - 1 - i), drifted=letter in "dx", below_floor=letter == "f",
-            broken_data=letter in "bx",
+            night=last - timedelta(days=len(text) - 1 - i), drifted=letter in "dx", below_floor=letter in "fy",
+            broken_data=letter in "bx", judged_broken_data=letter == "y",
         )
         for i, letter in enumerate(text)
     ]  # fmt: skip
 
 
-def on(text: str, *, age_days: float | None = 10, asked: tuple[int, ...] = ()) -> Decision:
-    return decide(
-        POLICY, nights(text), TONIGHT, age_days=age_days, asked=[TONIGHT - timedelta(days=days) for days in asked]
-    )
+def on(text: str, *, auc: Interval | None = None, age_days: float | None = 10, asked: tuple[int, ...] = ()) -> Decision:
+    days = [TONIGHT - timedelta(days=days) for days in asked]
+    return decide(POLICY, nights(text), TONIGHT, auc=auc, age_days=age_days, asked=days)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +51,29 @@ def test_the_reason_names_the_nights() -> None:
     )
 
 
-def test_broken_data_is_no_reason_whatever_drifts() -> None:
-    blocked = on("xxxxxxx")
+@pytest.mark.parametrize("text", ["xxxxxxx", "yyyyyyy", "d.x.y.."])
+def test_broken_data_is_no_reason_whatever_drifts_or_falls(text: str) -> None:
+    blocked = on(text)
     assert not blocked.request
-    assert blocked.blocked_by == "broken data on 7 of them: mend the data first"
-    assert on("dddbbbx").blocked_by == "broken data tonight: it would be trained on"
+    assert blocked.blocked_by.startswith(f"data incident: on {text.count('x') + text.count('y')} of them")
     assert on("bbbbbbb") == Decision()
+    assert on("b....d.") == Decision(), "no breach was excused"
+
+
+@pytest.mark.parametrize(("auc", "age_days"), [(GOOD, 10), (LOW, 10), (GOOD, 99)])
+def test_on_a_night_of_broken_data_nothing_is_asked_for(auc: Interval, age_days: float) -> None:
+    decision = on("dddbbbx", auc=auc, age_days=age_days)
+    assert decision.blocked_by == "data incident: tonight's data are broken, and would be trained on"
+
+
+def test_an_auc_below_the_floor_over_the_last_judged_nights_asks_for_one() -> None:
+    low = on(".......", auc=LOW)
+    assert low.request
+    assert low.reason == "over the last judged nights the AUC is 0.550 (0.510 to 0.590), below the floor of 0.6"
+    for auc in (GOOD, Interval(value=0.55, low=0.45, high=0.65), None):
+        assert on(".......", auc=auc) == Decision()
+    floorless = replace(POLICY, min_auc=None)
+    assert decide(floorless, nights("."), TONIGHT, auc=LOW, age_days=1, asked=[]) == Decision()
 
 
 def test_age_alone_asks_for_one() -> None:
@@ -70,20 +92,52 @@ def test_the_budget_holds() -> None:
     assert on("ddddddd", asked=(11, 31)).request
 
 
-@given(st.lists(st.tuples(st.sampled_from(".dfbx"), st.booleans()), min_size=1, max_size=150))
-def test_over_any_history_the_cool_down_and_the_budget_hold(history: list[tuple[str, bool]]) -> None:
-    text = "".join(letter for letter, _ in history)
-    last = TONIGHT + timedelta(days=len(text) - 1)
-    watched = nights(text, last)
+def test_a_night_before_one_that_has_asked_asks_for_nothing_new() -> None:
+    later = on("ddd....", asked=(-5,))
+    assert later.blocked_by == f"one was asked for on {TONIGHT + timedelta(days=5)}, a later night"
+    assert on("....ddd", asked=(0, -20)).request, "the night that asked says the same when it runs again"
+
+
+NIGHT_KINDS = st.tuples(st.sampled_from(".dfbxy"), st.booleans(), st.booleans())
+
+
+def play(history: list[tuple[str, bool, bool]], order: list[int]) -> list[date]:
+    """The requests, when nights are decided in the given order."""
+    first = TONIGHT - timedelta(days=len(history) - 1)
+    watched = nights("".join(letter for letter, _, _ in history))
     asked: list[date] = []
-    for one, (letter, old) in zip(watched, history, strict=True):
-        seen = [earlier for earlier in watched if earlier.night <= one.night]
-        decision = decide(POLICY, seen, one.night, age_days=90 if old else 10, asked=asked)
-        assert decision == decide(POLICY, seen, one.night, age_days=90 if old else 10, asked=[*asked, one.night])
+    for number in order:
+        letter, old, low = history[number]
+        night = first + timedelta(days=number)
+        seen = [one for one in watched if one.night <= night]
+        given = {"auc": LOW if low else GOOD, "age_days": 90 if old else 10}
+        decision = decide(POLICY, seen, night, **given, asked=asked)  # type: ignore[arg-type]
         if decision.request:
             assert letter not in "bx"
-            asked.append(one.night)
-    gaps = [(after - before).days for before, after in pairwise(asked)]
-    assert all(gap >= POLICY.cooldown_days for gap in gaps)
+            if night not in asked:
+                asked.append(night)
+            assert decide(POLICY, seen, night, **given, asked=asked) == decision  # type: ignore[arg-type]
+    return asked
+
+
+def check(asked: list[date]) -> None:
+    assert all((after - before).days >= POLICY.cooldown_days for before, after in pairwise(sorted(asked)))
     for night in asked:
         assert sum(0 <= (night - other).days < BUDGET_DAYS for other in asked) <= POLICY.max_per_month
+
+
+@given(st.lists(NIGHT_KINDS, min_size=1, max_size=150))
+def test_over_any_history_the_cool_down_and_the_budget_hold(history: list[tuple[str, bool, bool]]) -> None:
+    check(play(history, list(range(len(history)))))
+
+
+@given(st.data())
+def test_they_hold_in_whatever_order_nights_run(data: st.DataObject) -> None:
+    history = data.draw(st.lists(NIGHT_KINDS, min_size=1, max_size=60))
+    order = data.draw(st.lists(st.integers(0, len(history) - 1), max_size=90))
+    check(play(history, order))
+
+
+@given(st.lists(st.sampled_from(".bxy"), min_size=1, max_size=60))
+def test_over_any_history_broken_data_alone_ask_for_nothing(letters: list[str]) -> None:
+    assert play([(letter, False, False) for letter in letters], list(range(len(letters)))) == []

@@ -1,0 +1,96 @@
+"""What is told to people of incidents: once when one begins, once when it is over, whatever runs again meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+REMIND_NIGHTS = 7
+"""Of one that stays open people are told again so many nights after they were told last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """An incident on one night, as `react` passes it on.
+
+    Attributes:
+        subject: Kind and subject, the same on all nights of an incident and of the next one like it.
+        over: It is resolved tonight.
+        found: It was found tonight; False on the quiet nights before it is over.
+        text: What, how bad, since when, where to look, what to do.
+    """
+
+    subject: str
+    over: bool
+    found: bool
+    text: str
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Notice:
+        """Out of a result's values."""
+        return cls(**document)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What people know.
+
+    Attributes:
+        until: Night of which they were told last; None for none.
+        open: Subject of each incident that they take for open, to the night of which they were last told of it.
+    """
+
+    until: date | None = None
+    open: Mapping[str, date] = field(default_factory=dict)
+
+    def knows_later_than(self, night: date) -> bool:
+        """Whether ``night`` is history: a later one was told of."""
+        return self.until is not None and night < self.until
+
+    def to_document(self) -> dict[str, Any]:
+        """JSON values."""
+        nights = {subject: night.isoformat() for subject, night in self.open.items()}
+        return {"until": self.until.isoformat() if self.until else None, "open": nights}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Told:
+        """The inverse of :meth:`to_document`."""
+        until = document["until"]
+        return cls(
+            until=date.fromisoformat(until) if until else None,
+            open={subject: date.fromisoformat(night) for subject, night in document["open"].items()},
+        )
+
+
+def to_tell(told: Told, notices: Iterable[Notice], night: date) -> tuple[list[str], Told]:
+    """What people must be told of ``night``, and what they know then.
+
+    It goes by what they know, and not by the incident's first night: of one that began in a backfill, which tells
+    nobody, they are told on the first night that does. The same night again has nothing new to tell, and a night older
+    than the last is history. What they take for open and is not there any more (an older night was mended and ran
+    again) is over.
+
+    Args:
+        told: What they know.
+        notices: All incidents of the night, one a subject.
+        night: The night.
+    """
+    if told.knows_later_than(night):
+        return [], told
+    texts, known = [], dict(told.open)
+    seen = set()
+    for notice in notices:
+        seen.add(notice.subject)
+        last = known.get(notice.subject)
+        if notice.over:
+            if known.pop(notice.subject, None):
+                texts.append(f"RESOLVED {notice.text}")
+        elif notice.found and (last is None or (night - last).days >= REMIND_NIGHTS):
+            texts.append(f"{'STILL OPEN' if last else 'NEW'} {notice.text}")
+            known[notice.subject] = night
+    for subject in sorted(known.keys() - seen):
+        texts.append(f"RESOLVED {subject}: not there any more since nights ran again")
+        del known[subject]
+    return texts, Told(until=night, open=known)

@@ -1,0 +1,40 @@
+"""Which kinds of findings a night was looked at for: where nobody looked, nothing is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Any
+
+from nightjar.contracts.tables import TableSchema
+from nightjar.contracts.use_case import UseCase
+from nightjar.lake import delta
+from nightjar.monitoring.findings import FindingKind
+from nightjar.monitoring.performance_records import PERFORMANCE_TABLE
+from nightjar.monitoring.records import DRIFT_TABLE
+from nightjar.monitoring.skew import SKEW_TABLE
+from nightjar.monitoring.warning_records import LANDING_TABLE
+
+
+def kinds_looked_for(lake: str, use_case: UseCase, night: date) -> set[FindingKind]:
+    """The kinds for which ``night`` has left figures, with findings or without.
+
+    Performance was looked at when an earlier night's labels were enough to judge it; skew when a served night could be
+    compared.
+    """
+
+    def rows(schema: TableSchema, ds: date, *columns: str) -> Iterable[dict[str, Any]]:
+        if not delta.table_exists(lake, schema.name):
+            return []
+        found = delta.read_nights(lake, schema.name, [ds], ["use_case", *columns]).to_pylist()
+        return [row for row in found if row["use_case"] == use_case.name]
+
+    matured = night - timedelta(days=use_case.performance.matured_after_nights)
+    judged = rows(PERFORMANCE_TABLE, matured, "judged_on", "verdict")
+    looks: dict[FindingKind, bool] = {
+        "data": bool(rows(LANDING_TABLE, night)),
+        "drift": bool(rows(DRIFT_TABLE, night)),
+        "performance": any(row["judged_on"] == night and row["verdict"] == "judged" for row in judged),
+        "skew": any(row["verdict"] != "not_judged" for row in rows(SKEW_TABLE, night, "verdict")),
+    }
+    return {kind for kind, looked in looks.items() if looked}
