@@ -20,7 +20,6 @@ from nightjar.contracts.errors import GateError
 from nightjar.lake import delta
 from nightjar.lake.delta import table_uri
 from nightjar.lake.scan import Reader, Unit, scan
-from nightjar.monitoring.domain import own_nights, usual_auc
 from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn, merge, merge_all
 from nightjar.monitoring.sample import NIGHT_ROWS, SAMPLE_ROWS, Draw, Sample, draw, least, least_hashes, together
 from nightjar.monitoring.sketch import grid_of
@@ -32,7 +31,6 @@ from nightjar.monitoring.summarize import (
     numeric_edges,
     top_categories,
 )
-from nightjar.monitoring.variation import with_variation
 from nightjar_spark.io import read_table
 
 if TYPE_CHECKING:
@@ -85,6 +83,10 @@ def profile_reference(
     Raises:
         GateError: when the table lacks a column.
     """
+    # Only the driver compares nights: scipy, which these import, would keep every task's worker waiting.
+    from nightjar.monitoring.domain import own_nights, usual_auc
+    from nightjar.monitoring.variation import with_variation
+
     frame = read_table(spark, lake, name, nights=nights, version=version)
     _check_columns(frame.columns, columns, None)
     bins = fix_bins(frame, columns)
