@@ -244,6 +244,9 @@ def main() -> None:
                 "power_middle": of_flight,
                 "least_power_middle": min(of_flight.values()),
                 "power_middle_weather": of_weather,
+                "power_middle_all_columns": {
+                    kind: round(float(np.mean(list(row["by_column"].values()))), 3) for kind, row in middle.items()
+                },
                 "nights": len(clean),
                 "shifted_nights": len(clean[::SHIFTED]),
                 "false_alarms": alarms,
