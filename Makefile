@@ -90,7 +90,7 @@ bench-score: setup ## [ROWS=4000000] [EXPLAIN=3] | Measure scoring against a bar
 bench-publish: setup ## [ROWS=200000] [PAIRS=15] | Measure publishing ten times the rows in as many files; one line of JSON
 	@exec $(IN) python benchmarks/publish.py
 
-bench-drift: setup ## [SIZES=300000,3000000,30000000] | Measure a night's drift against Evidently's; one line of JSON
+bench-drift: setup ## [SIZES=300000,3000000] | Measure a night's drift against Evidently's; one line of JSON
 	@exec $(IN) python benchmarks/drift.py
 
 bench-drift-power: setup ## [NIGHTS=200] | False alarms on real nights and power against injected shifts; a table, one line of JSON
