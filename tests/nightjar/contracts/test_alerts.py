@@ -60,6 +60,12 @@ def test_what_began_while_nobody_was_told_is_told_on_the_first_night_that_tells(
     assert to_tell(Told(until=night(0)), [notice(over=True)], night(30))[0] == [], "of which nobody knew"
 
 
+def test_of_one_that_is_quiet_tonight_nobody_is_told_that_it_is_there() -> None:
+    assert to_tell(Told(), [notice(found=False)], night(0))[0] == []
+    told = Told(until=night(0), open={SUBJECTS[0]: night(0)})
+    assert to_tell(told, [notice(found=False)], night(REMIND_NIGHTS))[0] == []
+
+
 def test_what_is_not_there_any_more_is_over() -> None:
     _, told = play([notice()])
     texts, told = to_tell(told, [], night(1))
