@@ -100,8 +100,10 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         report_drift = SparkProgramOperator(
             use_case=use_case,
             program="report_drift",
-            inlets=[_table(use_case.feature_table.name), _table(use_case.score_table.name)],
-            outlets=[_table("monitoring/drift")],
+            inlets=[
+                _table(table.name) for table in (use_case.feature_table, use_case.label_table, use_case.score_table)
+            ],
+            outlets=[_table(f"monitoring/{name}") for name in ("drift", "profiles", "domain")],
         )
         report_performance = SparkProgramOperator(
             use_case=use_case,

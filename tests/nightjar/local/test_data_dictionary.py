@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from deltalake import DeltaTable
@@ -28,6 +29,14 @@ def test_every_column_of_every_table_is_on_it_with_its_meaning() -> None:
             assert column.comment
             assert f"| `{column.name}` | {column.type} |" in section
             assert column.comment.replace("|", "\\|") in section
+
+
+def test_every_table_of_monitoring_is_among_those_that_are_tended_and_documented() -> None:
+    folder = Paths.here().root / "include" / "nightjar" / "monitoring"
+    declared = {
+        name for file in folder.glob("*.py") for name in re.findall(r'name="(monitoring/\w+)"', file.read_text())
+    }
+    assert declared == {schema.name for schema in MONITORING_TABLES}
 
 
 def test_the_tables_carry_the_same_comments(lake: str) -> None:
