@@ -75,12 +75,15 @@ def read_incidents(lake: str, use_case: str) -> pd.DataFrame:
 
 def trainings_table(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Each training: when, why, what came of it."""
-    lines = ["| Nights until | Why | Holdout AUC | Champion after |", "|---|---|---|---|"]
+    lines = ["| Nights until | Why | Holdout AUC | Champion after | What the gate missed |", "|---|---|---|---|---|"]
     champion = ""
     for one in trainings:
         champion = one["version"] if one["promoted"] else champion
         said = f"version {champion}" if one["promoted"] else f"version {champion} stays"
-        lines.append(f"| {one['night']} | {one['reason']} | {one['metrics'].get('auc', float('nan')):.4f} | {said} |")
+        missed = "; ".join(
+            reason for reason in one["verdict"]["reasons"] if "misses" in reason or "not better" in reason
+        )
+        lines.append(f"| {one['night']} | {one['reason']} | {one['metrics']['holdout_auc']:.4f} | {said} | {missed} |")
     return lines
 
 
