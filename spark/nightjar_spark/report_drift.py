@@ -194,7 +194,7 @@ def _write_report(
         model_version=one.counted.model_version,
         model_sha256=one.counted.model_sha256,
         volumes=volumes(spec.lake, use_case, night, earlier),
-        history=past_nights(spec.lake, use_case.name, earlier),
+        history=past_nights(spec.lake, use_case.name, earlier, model_version=one.counted.model_version),
         notes=notes,
         mlflow_uri=Settings.from_environment().mlflow_uri,
         git_commit=Settings.from_environment().git_commit,

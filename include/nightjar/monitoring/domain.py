@@ -20,7 +20,7 @@ from nightjar.monitoring.performance_intervals import Interval, delong
 from nightjar.monitoring.profile import Profile
 from nightjar.monitoring.sample import NIGHT_ROWS, SAMPLE_ROWS, Sample, together
 
-FOLDS = 3
+FOLDS = 5
 ROUNDS = 20
 SEED = 20130401
 CONFIDENCE = 0.95
@@ -62,7 +62,7 @@ class Domain:
 def tell_apart(
     reference: Sample, night: Sample, bins: Profile, names: Sequence[str], usual_auc: float | None
 ) -> Domain | None:
-    """Train the classifier on two thirds and ask it about the third, in turn; None for too few rows.
+    """Train the classifier on all folds but one and ask it about that one, in turn; None for too few rows.
 
     Args:
         reference: Rows of the training set.

@@ -98,13 +98,15 @@ def _axis_ticks(drawn: Sequence[Bar], width: float, gap: float) -> list[tuple[fl
     ticks: list[tuple[float, str]] = []
     for i, bar in enumerate(drawn):
         x = 4 + i * width
+        low = bar.name.split(" to ")[0]
         if bar.name == MISSING:
             ticks.append((x + gap + width / 2, "none" if width < 44 else MISSING))
         elif bar.name.startswith(("above ", "below ")):
             if bar.now > 0.02:  # a sliver needs no label of its own
                 ticks.append((x + width / 2, bar.name.replace("above ", ">").replace("below ", "<")))
         elif " to " in bar.name:
-            ticks.append((x, bar.name.split(" to ")[0]))
+            if not ticks or ticks[-1][1] != low:  # a single value before it has that label
+                ticks.append((x, low))
         else:
             ticks.append((x + width / 2, bar.name))
     return _thinned(ticks)

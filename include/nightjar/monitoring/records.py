@@ -63,7 +63,7 @@ class PastNight:
 
     Attributes:
         night: The night.
-        psi: Column to its PSI.
+        psi: Column to its PSI; none where the night was compared with another model's training set.
         watched: Columns that counted for the verdict.
         drifted: Those of them that drifted.
     """
@@ -157,17 +157,28 @@ def replace_rows(
     return delta.commit(lake, schema, written, nights, run_id=run_id, within={"use_case": [use_case]})
 
 
-def past_nights(lake: str, use_case: str, nights: Sequence[date]) -> list[PastNight]:
-    """What the comparisons of ``nights`` found, oldest first; nights that nobody looked at are left out."""
+def past_nights(lake: str, use_case: str, nights: Sequence[date], *, model_version: str) -> list[PastNight]:
+    """What the comparisons of ``nights`` found, oldest first; nights that nobody looked at are left out.
+
+    Args:
+        lake: The lake's root.
+        use_case: Name of the use case.
+        nights: Which.
+        model_version: Whose PSI is wanted: that against another version's training set says something else.
+    """
     if not delta.table_exists(lake, DRIFT_TABLE.name):
         return []
-    columns = ["ds", "use_case", "column_name", "psi", "verdict"]
+    columns = ["ds", "use_case", "column_name", "psi", "verdict", "model_version"]
     rows = delta.read_nights(lake, DRIFT_TABLE.name, nights, columns).to_pylist()
     mine = [row for row in rows if row["use_case"] == use_case]
     return [
         PastNight(
             night=night,
-            psi={row["column_name"]: row["psi"] for row in mine if row["ds"] == night},
+            psi={
+                row["column_name"]: row["psi"]
+                for row in mine
+                if row["ds"] == night and row["model_version"] == model_version
+            },
             watched=sum(row["ds"] == night and row["verdict"] != "not_watched" for row in mine),
             drifted=sum(row["ds"] == night and row["verdict"] == "drift" for row in mine),
         )

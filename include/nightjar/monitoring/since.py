@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from nightjar.monitoring.domain import Domain
 from nightjar.monitoring.drift import ColumnDrift, NightDrift
@@ -27,11 +27,18 @@ def since(
         night: The night.
         max_psi: PSI above which a change is large.
     """
-    sentences = [*_run(column, history, max_psi)]
-    if before.recent and column.psi > max_psi:
+    seen = [earlier for earlier in history if column.name in earlier.psi]
+    if column.psi <= max_psi:
+        above = sum(earlier.psi[column.name] > max_psi for earlier in seen)
+        return [f"PSI was above {max_psi:g} on {above} of the {len(seen)} nights before."] if above else []
+    run = _run(column, seen, max_psi)
+    sentences = [_how_long(run, seen, night)] if seen else []
+    if before.recent:
         nights = f"the {before.recent.nights} nights before"
         if before.recent.psi <= ALIKE:
-            sentences.append(f"It looks like {nights}: the change is not new.")
+            is_new = seen and not run
+            told = "it was near the limit already" if is_new else "the change is not new"
+            sentences.append(f"It looks like {nights}: {told}.")
         else:
             sentences.append(f"It is unlike {nights} too (PSI {psi(before.recent.psi)} against them).")
             if before.weekday and before.weekday.psi <= ALIKE:
@@ -40,23 +47,27 @@ def since(
     return sentences
 
 
-def _run(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) -> list[str]:
-    """The nights in a row, up to this one, on which the change was large; or how many were, when this one is not."""
-    seen = [night for night in history if column.name in night.psi]
-    if not seen:
-        return []
-    if column.psi <= max_psi:
-        above = sum(night.psi[column.name] > max_psi for night in seen)
-        return [f"PSI was above {max_psi:g} on {above} of the {len(seen)} nights before."] if above else []
+def _run(column: ColumnDrift, seen: Sequence[PastNight], max_psi: float) -> list[date]:
+    """The nights up to the last one on which the change was large on each, the last first."""
     run = []
-    for night in reversed(seen):
-        if night.psi[column.name] <= max_psi:
+    for earlier in reversed(seen):
+        if earlier.psi[column.name] <= max_psi:
             break
-        run.append(night.night)
+        run.append(earlier.night)
+    return run
+
+
+def _how_long(run: Sequence[date], seen: Sequence[PastNight], night: date) -> str:
+    """How long the change has been large; a night that nobody looked at is not said to have been."""
+    day, last = timedelta(days=1), seen[-1].night
     if not run:
-        return ["New tonight: PSI was below the limit on the night before."]
+        if last == night - day:
+            return "New tonight: PSI was below the limit on the night before."
+        return f"New since {last:%-d %B}, the last night looked at before: PSI was below the limit."
     first = "at least " if len(run) == len(seen) else ""
-    return [f"Since {first}{run[-1]:%-d %B}: {len(run) + 1} nights in a row."]
+    nights = len(run) + 1
+    how = f"{nights} nights in a row" if run[-1] == night - len(run) * day else f"all {nights} nights looked at"
+    return f"Since {first}{run[-1]:%-d %B}: {how}."
 
 
 def week(before: Mapping[str, LookBack], drift: NightDrift) -> str:

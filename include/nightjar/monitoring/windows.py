@@ -13,6 +13,7 @@ from functools import reduce
 from nightjar.contracts.monitoring import Drift
 from nightjar.monitoring.drift import NO_VARIATION, raw_and_usual_psi
 from nightjar.monitoring.profile import ColumnProfile, NightVariation, Profile, merge_columns
+from nightjar.monitoring.summarize import grid_in
 
 WEEK_NIGHTS = 7
 MIN_NIGHTS = 3
@@ -83,6 +84,23 @@ def look_back(
             weekday=_window(len(weekdays), merged(weekdays), column, varies) if len(weekdays) >= MIN_WEEKDAYS else None,
         )
     return looked
+
+
+def period(nights: Mapping[date, Profile], reference: Profile) -> Profile:
+    """Several nights together, e.g. a month, to be compared with the reference like a single night.
+
+    Args:
+        nights: Their profiles, as stored; columns in other bins (another model's) are left out.
+        reference: The training set's profile.
+    """
+    columns = {}
+    for name, known in reference.columns.items():
+        found = [profile.columns[name] for profile in nights.values() if name in profile.columns]
+        # Bins may be the same in two models (0 and 1), and the sketches' grids not.
+        alike = [c if grid_in(c) == grid_in(known) else replace(c, sketch=None) for c in found if c.bins == known.bins]
+        if alike:
+            columns[name] = merged(alike)
+    return Profile(rows=max((column.rows for column in columns.values()), default=0), columns=columns)
 
 
 def merged(columns: Sequence[ColumnProfile]) -> ColumnProfile:

@@ -69,6 +69,20 @@ def test_kolmogorov_smirnov_is_scipys_where_each_value_has_its_bin(one: list[int
     assert kolmogorov_smirnov(then, np.zeros(21, dtype=np.int64)) is None
 
 
+@given(counts)
+def test_measures_are_plain_numpys_on_the_bins(pair: tuple[list[int], list[int]]) -> None:
+    then, now = array(pair[0]), array(pair[1])
+    assume(then.sum() and now.sum())
+    p, q = then / then.sum(), now / now.sum()
+    assert kolmogorov_smirnov(then, now) == pytest.approx(np.abs(np.cumsum(p) - np.cumsum(q)).max(), abs=1e-12)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = np.nansum(p * np.log2(2 * p / (p + q))) + np.nansum(q * np.log2(2 * q / (p + q)))
+    assert jensen_shannon(then, now) ** 2 == pytest.approx(bits / 2, abs=1e-12)
+    held = then + now > 0
+    p, q = ((x[held] + 0.5) / (x[held] + 0.5).sum() for x in (then, now))
+    assert psi(then, now) == pytest.approx(((q - p) * np.log(q / p)).sum(), abs=1e-12)
+
+
 def test_expected_psi_is_the_asymptotic_one_for_large_samples() -> None:
     then, now = array([20_000] * 10), array([900] * 10)
     assert expected_psi(then, now) == pytest.approx(9 * (1 / 200_000 + 1 / 9000), rel=0.1)

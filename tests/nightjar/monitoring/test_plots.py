@@ -48,3 +48,11 @@ def test_one_square_per_watched_column(compared: Any) -> None:
 def test_the_history_ends_with_this_night() -> None:
     root = ElementTree.fromstring(history_plot([], 0.5, 0.3))
     assert [rect.get("class") for rect in root if rect.tag == "rect"] == ["now moved"]
+
+
+def test_a_value_and_the_bound_after_it_are_not_both_labelled(compared: Any) -> None:
+    """Zero has a bin of its own, and the next begins at it."""
+    column = compared.night(moved=2).by_name["precip"]
+    assert [bar.name.split(" to ")[0] for bar in bars(column)][:2] == ["0", "0"]
+    ticks = [mark.text for mark in ElementTree.fromstring(plot(column)).iter("text") if mark.get("class") == "tick"]
+    assert ticks.count("0") == 1

@@ -68,10 +68,12 @@ def test_a_rerun_replaces_its_own_part_of_its_night_only(lake: str, compared: An
 
 def test_past_nights_are_summed_up_oldest_first(lake: str, compared: Any) -> None:
     asked = [date(2013, 3, 30), date(2013, 3, 31), NIGHT]
-    assert past_nights(lake, "flight_delay", asked) == []
+    assert past_nights(lake, "flight_delay", asked, model_version="3") == []
     write(lake, compared, "flight_delay", moved=2)
     write(lake, compared, "flight_delay", night=date(2013, 3, 30))
     write(lake, compared, "churn", night=date(2013, 3, 31))
-    found = past_nights(lake, "flight_delay", asked)
+    found = past_nights(lake, "flight_delay", asked, model_version="3")
     assert [(night.night.day, night.watched, night.drifted) for night in found] == [(30, 5, 0), (1, 5, 2)]
     assert found[1].psi["wind"] > 0.25
+    other = past_nights(lake, "flight_delay", asked, model_version="4")
+    assert [(night.watched, night.drifted, night.psi) for night in other] == [(5, 0, {}), (5, 2, {})]

@@ -48,6 +48,27 @@ def test_the_nights_in_a_row(wind: ColumnDrift, psis: tuple[float, ...], expecte
     assert since(wind, LookBack(), history(*psis), NIGHT, 0.25) == expected
 
 
+def test_nights_that_nobody_looked_at_are_not_said_to_have_drifted(wind: ColumnDrift) -> None:
+    old, gap = history(0.1, 0.4, 0.3, 0.3), history(0.1, 0.4)
+    assert since(wind, LookBack(), [*old[:2], old[3]], NIGHT, 0.25) == ["Since 2 April: all 3 nights looked at."]
+    assert since(wind, LookBack(), gap[:1], NIGHT, 0.25) == [
+        "New since 3 April, the last night looked at before: PSI was below the limit."
+    ]
+
+
+def test_nights_against_another_models_training_set_say_nothing(wind: ColumnDrift) -> None:
+    other = [replace(night, psi={}) for night in history(0.4, 0.4, 0.4)[:2]]
+    assert since(wind, LookBack(), other, NIGHT, 0.25) == []
+    assert since(wind, LookBack(), [*other, *history(0.4)], NIGHT, 0.25) == [
+        "Since at least 4 April: 2 nights in a row."
+    ]
+
+
+def test_a_change_that_crept_over_the_limit_is_not_called_new_and_old_at_once(wind: ColumnDrift) -> None:
+    said = since(wind, LookBack(recent=window(0.02)), history(0.2, 0.2), NIGHT, 0.25)
+    assert said[1] == "It looks like the 4 nights before: it was near the limit already."
+
+
 def test_a_column_that_has_not_moved_says_when_it_had(wind: ColumnDrift) -> None:
     still = replace(wind, psi=0.05)
     before = LookBack(recent=window(0.6))

@@ -7,9 +7,10 @@ import pytest
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.monitoring import Drift
+from nightjar.monitoring.drift import compare
 from nightjar.monitoring.profile import Profile, ProfiledColumn
 from nightjar.monitoring.summarize import profile_arrays
-from nightjar.monitoring.windows import look_back, nights_before
+from nightjar.monitoring.windows import look_back, nights_before, period
 
 COLUMNS = [ProfiledColumn("x", "numeric")]
 NIGHT = date(2013, 6, 30)
@@ -68,6 +69,28 @@ def test_nights_in_another_models_bins_are_left_out(reference: Profile) -> None:
     known = {**nights(other, dict.fromkeys(range(1, 29), 0.0)), **nights(reference, {0: 0.0})}
     found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
     assert (found.week, found.recent, found.weekday) == (None, None, None)
+
+
+def test_a_month_is_its_nights(reference: Profile) -> None:
+    """From profiles alone, the same as from all of its rows; one night has no label, another is another model's."""
+    days = range(30)
+    drawn = {NIGHT - timedelta(days=d): np.random.default_rng(d).normal(0.3 if d < 15 else 0, 1, 900) for d in days}
+    known = {day: profile_arrays({"x": values}, COLUMNS, reference) for day, values in drawn.items()}
+    other = profile_arrays({"x": np.random.default_rng(9).normal(5, 1, 900)}, COLUMNS)
+    month = period({**known, date(2013, 5, 1): other, date(2013, 5, 2): Profile(rows=0)}, reference)
+    whole = profile_arrays({"x": np.concatenate(list(drawn.values()))}, COLUMNS, reference)
+    found, expected = month.columns["x"], whole.columns["x"]
+    assert (found.counts, found.sketch, found.rows) == (expected.counts, expected.sketch, month.rows)
+    column = compare(month, reference, Drift(), watched=["x"]).by_name["x"]
+    assert column.wasserstein == pytest.approx(0.15, abs=0.03)
+    assert column.night.rows == 27_000
+
+
+def test_a_period_of_the_same_bins_on_other_grids_has_no_sketch(reference: Profile) -> None:
+    """0 and 1 have the same bins in any model, and not the same centre and spread."""
+    flags = [profile_arrays({"x": np.arange(1000) % steps == 0}, COLUMNS) for steps in (2, 20)]
+    merged = period({NIGHT: flags[0], NIGHT - timedelta(days=1): flags[1]}, flags[0]).columns["x"]
+    assert (merged.rows, merged.counts, merged.sketch) == (2000, (0, 1450, 550, 0), None)
 
 
 def test_the_nights_asked_for_are_those_looked_at() -> None:
