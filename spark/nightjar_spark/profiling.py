@@ -77,14 +77,14 @@ def profile_reference(
         columns: What to profile, and how.
         nights: Which.
         key: Columns that tell rows apart.
-        watched: Columns by which nights are told apart from the others.
+        watched: Columns of which those that nights do not share tell them apart from the others.
         version: Of the table; None is the latest.
 
     Raises:
         GateError: when the table lacks a column.
     """
     # Only the driver compares nights: scipy, which these import, would keep every task's worker waiting.
-    from nightjar.monitoring.domain import own_nights, usual_auc
+    from nightjar.monitoring.domain import own_nights, row_columns, usual_auc
     from nightjar.monitoring.variation import with_variation
 
     frame = read_table(spark, lake, name, nights=nights, version=version)
@@ -96,8 +96,9 @@ def profile_reference(
     if not profiles:
         return bins
     reference = with_variation(merge_all(list(profiles.values())), list(profiles.values()))
-    sample = together([one.first(each) for one in samples.values()])
-    return replace(reference, sample=sample, usual_auc=usual_auc(samples, bins, watched))
+    told_by = row_columns(reference, watched)
+    sample = together([one.first(each) for one in samples.values()]).of(told_by)
+    return replace(reference, sample=sample, usual_auc=usual_auc(samples, bins, told_by))
 
 
 def profile_nights(

@@ -46,6 +46,11 @@ NO_SKETCH = (
     "columns together were not looked at. Train again to have them."
 )
 
+NO_ROW_COLUMNS = (
+    "Whole nights share their values in every column, so all columns together, which would tell any night from "
+    "training, were not looked at."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Night:
@@ -133,7 +138,8 @@ def _compare(
         others = [name for name in (PREDICTION, LABEL) if name in one.profile.columns]
         domain = None
         if one.sample and reference.sample:
-            domain = tell_apart(reference.sample, one.sample, reference, features, reference.usual_auc)
+            told_by = [name for name in features if name in reference.sample.columns]
+            domain = tell_apart(reference.sample, one.sample, reference, told_by, reference.usual_auc)
         compared[night] = _Night(
             counted=one,
             drift=compare(one.profile, reference, use_case.drift, watched=[*features, *others]),
@@ -168,7 +174,9 @@ def _store(spec: JobSpec, use_case: UseCase, compared: Mapping[date, _Night]) ->
 def _notes(reference: Profile) -> list[str]:
     """What the reference cannot tell."""
     notes = [] if PREDICTION in reference.columns else [NO_PREDICTION]
-    return notes if reference.sample else [*notes, NO_SKETCH]
+    if reference.sample is None:
+        return [*notes, NO_SKETCH]
+    return notes if reference.sample.columns else [*notes, NO_ROW_COLUMNS]
 
 
 def _label_note(one: _Night, reference: Profile) -> list[str]:

@@ -28,7 +28,7 @@ from nightjar.monitoring.records import DRIFT_TABLE
 from nightjar.monitoring.sample import Sample
 from nightjar.monitoring.summarize import count_labels, profile_arrays
 from nightjar.monitoring.windows import merged
-from nightjar_spark.report_drift import NO_PREDICTION, NO_SKETCH, report_drift
+from nightjar_spark.report_drift import NO_PREDICTION, NO_ROW_COLUMNS, NO_SKETCH, report_drift
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -244,6 +244,31 @@ def test_labels_and_all_columns_together(spark: SparkSession, lake: str) -> None
     assert (told[NIGHTS[1]]["night_rows"], told[NIGHTS[1]]["usual_auc"]) == (ROWS, 0.6)
     assert result.metrics["domain_auc"] == told[NIGHTS[1]]["auc"] > 0.85
     assert result.values["notes"] == []
+
+
+def test_a_reference_whose_columns_whole_nights_share_says_so(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake, sampled=True)
+    reference = Profile.from_json(files.read_text(f"{shop.folder}/profile.json"))
+    shop.write_model(replace(reference, sample=Sample({}), usual_auc=None))
+    shop.night(NIGHTS[0])
+    result = report_drift(spark, shop.spec(), SHOP)
+    assert result.values["notes"] == [NO_ROW_COLUMNS]
+    assert "domain_auc" not in result.metrics
+    assert delta.read_nights(lake, DOMAIN_TABLE.name, [NIGHTS[0]]).num_rows == 0
+    assert NO_ROW_COLUMNS in files.read_text(result.values["report"])
+
+
+def test_a_night_is_shown_beside_nights_of_the_same_model_only(spark: SparkSession, lake: str) -> None:
+    """A night that another version's training set said had drifted does not tell since when."""
+    shop = Shop(lake)
+    shop.night(NIGHTS[0], shift=20.0)
+    report_drift(spark, shop.spec(), SHOP)
+    shop.night(NIGHTS[1], shift=20.0, version=["2"] * ROWS)
+    page = files.read_text(report_drift(spark, shop.spec(NIGHTS[1], NIGHTS[1]), SHOP).values["report"])
+    assert "nights in a row" not in page
+    shop.night(NIGHTS[1], shift=20.0)
+    page = files.read_text(report_drift(spark, shop.spec(NIGHTS[1], NIGHTS[1]), SHOP).values["report"])
+    assert "Since at least 1 April: 2 nights in a row." in page
 
 
 def test_nights_are_kept_as_profiles_and_looked_back_on(spark: SparkSession, lake: str) -> None:

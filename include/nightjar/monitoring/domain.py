@@ -2,8 +2,9 @@
 
 Columns may each look as ever while they go together in another way. A small model is trained to tell reference from
 night; its AUC on rows that it was not trained on says how well one can (Lopez-Paz and Oquab 2017, Revisiting classifier
-two-sample tests). A night's rows share their day, so that any night is told from three months: it is judged against
-what the reference's own nights reach.
+two-sample tests). A night's rows share their day: by the weather any night is told from three months for certain, and
+that says nothing. So only columns are looked at that nights do not share, and what the reference's own nights reach is
+the measure.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nightjar.monitoring.drift import NO_VARIATION
 from nightjar.monitoring.performance_intervals import Interval, delong
 from nightjar.monitoring.profile import Profile
 from nightjar.monitoring.sample import NIGHT_ROWS, SAMPLE_ROWS, Sample, together
@@ -26,6 +28,12 @@ SEED = 20130401
 CONFIDENCE = 0.95
 MIN_ROWS = 50
 """With fewer rows on a side nothing is said."""
+
+SHARED_PSI = 0.1
+"""A column is shared by nights when its ordinary ones reach a larger PSI (Siddiqi's mark of some change) ..."""
+
+SHARED_EFFECT = 2.0
+"""... and a larger design effect, so that it is not only that they have few rows."""
 
 OWN_NIGHTS = 12
 """So many of the reference's own nights are told from the others."""
@@ -43,6 +51,7 @@ class Domain:
         shares: Column to its share of the classifier's gain, the most telling first.
         reference_rows: Rows of the reference that were looked at.
         night_rows: Rows of the night.
+        columns: Columns that were looked at.
     """
 
     auc: Interval
@@ -50,6 +59,7 @@ class Domain:
     shares: Mapping[str, float]
     reference_rows: int
     night_rows: int
+    columns: int
 
     @property
     def verdict(self) -> DomainVerdict:
@@ -62,7 +72,7 @@ class Domain:
 def tell_apart(
     reference: Sample, night: Sample, bins: Profile, names: Sequence[str], usual_auc: float | None
 ) -> Domain | None:
-    """Train the classifier on all folds but one and ask it about that one, in turn; None for too few rows.
+    """Train the classifier on all folds but one and ask it about that one, in turn; None for no column or too few rows.
 
     Args:
         reference: Rows of the training set.
@@ -72,7 +82,7 @@ def tell_apart(
         usual_auc: What the reference's own nights reach.
     """
     then, now = reference.matrix(names, bins), night.matrix(names, bins)
-    if min(len(then), len(now)) < MIN_ROWS:
+    if not names or min(len(then), len(now)) < MIN_ROWS:
         return None
     answers, gains = _out_of_fold(np.concatenate([then, now]), np.repeat([0.0, 1.0], [len(then), len(now)]))
     _, ranks = np.unique(answers, return_inverse=True)
@@ -85,7 +95,14 @@ def tell_apart(
         shares={names[i]: float(gains[i] / total) for i in order},
         reference_rows=len(then),
         night_rows=len(now),
+        columns=len(names),
     )
+
+
+def row_columns(reference: Profile, names: Sequence[str]) -> list[str]:
+    """Those of ``names`` whose values the rows of a night do not share: by the others the day alone is told."""
+    varies = {name: reference.variation.get(name, NO_VARIATION) for name in names}
+    return [name for name in names if varies[name].psi <= SHARED_PSI or varies[name].design_effect <= SHARED_EFFECT]
 
 
 def usual_auc(nights: Mapping[date, Sample], bins: Profile, names: Sequence[str]) -> float | None:

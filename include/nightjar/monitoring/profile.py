@@ -116,7 +116,8 @@ class Profile:
         rows: Rows seen.
         columns: Column to its profile.
         variation: Column to how much its nights vary; only a reference taken from nights knows it.
-        sample: Rows of a reference, for the domain classifier; None in a night, and in profiles of format 1.
+        sample: Rows of a reference, of the columns that the domain classifier looks at; None in a night, and in
+            profiles of format 1.
         usual_auc: How well that tells one of the reference's own nights from the others; None when not known.
     """
 

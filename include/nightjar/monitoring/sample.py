@@ -43,6 +43,10 @@ class Sample:
         """Its first rows."""
         return Sample({name: values[:rows] for name, values in self.columns.items()})
 
+    def of(self, names: Sequence[str]) -> Sample:
+        """These columns of it alone."""
+        return Sample({name: self.columns[name] for name in names})
+
     def matrix(self, names: Sequence[str], bins: Profile) -> NDArray[np.float32]:
         """Rows x columns; a category is its place in the reference's list (the most frequent first), missing is NaN."""
         matrix = np.empty((self.rows, len(names)), dtype=np.float32)

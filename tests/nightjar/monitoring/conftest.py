@@ -88,6 +88,7 @@ def report(compared: Compared) -> Report:
             shares={"wind": 0.5, "carrier": 0.3, "seats": 0.2},
             reference_rows=4000,
             night_rows=900,
+            columns=5,
         ),
         comments={"wind": f"Wind {HOSTILE}"},
         model_name="flight_delay",

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
-from nightjar.monitoring.domain import OWN_NIGHTS, own_nights, tell_apart, usual_auc
-from nightjar.monitoring.profile import Profile, ProfiledColumn
+from nightjar.monitoring.domain import OWN_NIGHTS, own_nights, row_columns, tell_apart, usual_auc
+from nightjar.monitoring.profile import NightVariation, Profile, ProfiledColumn
 from nightjar.monitoring.sample import Sample
 from nightjar.monitoring.summarize import profile_arrays
 
@@ -70,6 +71,16 @@ def test_a_night_is_judged_against_the_reference_s_own_nights(bins: Profile) -> 
     assert tonight is not None
     assert tonight.verdict == "stable"
     assert usual_auc(dict(list(nights.items())[:OWN_NIGHTS]), bins, NAMES) is None
+
+
+def test_columns_that_whole_nights_share_are_not_asked(bins: Profile) -> None:
+    variation = {
+        "a": NightVariation(psi=2.0, design_effect=600.0),  # the weather
+        "b": NightVariation(psi=0.3, design_effect=1.2),  # nights of few rows
+        "c": NightVariation(psi=0.02, design_effect=9.0),  # nights of many rows
+    }
+    assert row_columns(replace(bins, variation=variation), NAMES) == ["b", "c", "d"]
+    assert row_columns(bins, NAMES) == NAMES
 
 
 def test_own_nights_are_spread_evenly() -> None:
