@@ -32,11 +32,11 @@ def since(
         above = sum(earlier.psi[column.name] > max_psi for earlier in seen)
         return [f"PSI was above {max_psi:g} on {above} of the {len(seen)} nights before."] if above else []
     run = _run(column, seen, max_psi)
-    sentences = [_how_long(run, seen, night)] if seen else []
+    sentences = [_how_long(run, seen, night) if run else _new(column, seen, night, max_psi)] if seen else []
     if before.recent:
         nights = f"the {before.recent.nights} nights before"
         if before.recent.psi <= ALIKE:
-            is_new = seen and not run
+            is_new = seen and all(earlier.psi[column.name] <= max_psi for earlier in seen)
             told = "it was near the limit already" if is_new else "the change is not new"
             sentences.append(f"It looks like {nights}: {told}.")
         else:
@@ -59,15 +59,22 @@ def _run(column: ColumnDrift, seen: Sequence[PastNight], max_psi: float) -> list
 
 def _how_long(run: Sequence[date], seen: Sequence[PastNight], night: date) -> str:
     """How long the change has been large; a night that nobody looked at is not said to have been."""
-    day, last = timedelta(days=1), seen[-1].night
-    if not run:
-        if last == night - day:
-            return "New tonight: PSI was below the limit on the night before."
-        return f"New since {last:%-d %B}, the last night looked at before: PSI was below the limit."
+    day = timedelta(days=1)
     first = "at least " if len(run) == len(seen) else ""
     nights = len(run) + 1
     how = f"{nights} nights in a row" if run[-1] == night - len(run) * day else f"all {nights} nights looked at"
     return f"Since {first}{run[-1]:%-d %B}: {how}."
+
+
+def _new(column: ColumnDrift, seen: Sequence[PastNight], night: date, max_psi: float) -> str:
+    """That the change was not large on the last night looked at, and whether it had been before."""
+    last, above = seen[-1].night, sum(earlier.psi[column.name] > max_psi for earlier in seen)
+    when = (
+        "the night before" if last == night - timedelta(days=1) else f"{last:%-d %B}, the last night looked at before"
+    )
+    if above:
+        return f"Back tonight: PSI was below the limit on {when}, and above it on {above} of the {len(seen)} before."
+    return f"New tonight: PSI was below the limit on {when}."
 
 
 def week(before: Mapping[str, LookBack], drift: NightDrift) -> str:

@@ -40,6 +40,10 @@ def window(psi: float) -> Window:
     [
         ((), []),
         ((0.1, 0.1), ["New tonight: PSI was below the limit on the night before."]),
+        (
+            (0.1, 0.9, 0.1),
+            ["Back tonight: PSI was below the limit on the night before, and above it on 1 of the 3 before."],
+        ),
         ((0.9, 0.1, 0.4, 0.3), ["Since 3 April: 3 nights in a row."]),
         ((0.9, 0.4), ["Since at least 3 April: 3 nights in a row."]),
     ],
@@ -52,7 +56,7 @@ def test_nights_that_nobody_looked_at_are_not_said_to_have_drifted(wind: ColumnD
     old, gap = history(0.1, 0.4, 0.3, 0.3), history(0.1, 0.4)
     assert since(wind, LookBack(), [*old[:2], old[3]], NIGHT, 0.25) == ["Since 2 April: all 3 nights looked at."]
     assert since(wind, LookBack(), gap[:1], NIGHT, 0.25) == [
-        "New since 3 April, the last night looked at before: PSI was below the limit."
+        "New tonight: PSI was below the limit on 3 April, the last night looked at before."
     ]
 
 
@@ -67,6 +71,8 @@ def test_nights_against_another_models_training_set_say_nothing(wind: ColumnDrif
 def test_a_change_that_crept_over_the_limit_is_not_called_new_and_old_at_once(wind: ColumnDrift) -> None:
     said = since(wind, LookBack(recent=window(0.02)), history(0.2, 0.2), NIGHT, 0.25)
     assert said[1] == "It looks like the 4 nights before: it was near the limit already."
+    said = since(wind, LookBack(recent=window(0.02)), history(0.9, 0.2), NIGHT, 0.25)
+    assert said[1] == "It looks like the 4 nights before: the change is not new."
 
 
 def test_a_column_that_has_not_moved_says_when_it_had(wind: ColumnDrift) -> None:
