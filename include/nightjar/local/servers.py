@@ -19,7 +19,7 @@ from nightjar.local.airflow_login import admin_password
 from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST, Ports, choose_ports
 from nightjar.local.state import RunLock, RunState
-from nightjar.local.supervise import GRACE_SECONDS, become_subreaper, end_descendants
+from nightjar.local.supervise import GRACE_SECONDS, become_subreaper, descendants, end_descendants
 
 START_SECONDS = 300
 
@@ -111,6 +111,7 @@ class Servers:
         self._paths = paths
         self._say = say
         self._servers: list[Server] = []
+        self._not_ours: frozenset[int] = frozenset()
         self._lock = RunLock(paths.run_file)
         self.ports = choose_ports()
 
@@ -120,6 +121,7 @@ class Servers:
         self._lock.publish(RunState(pid=os.getpid(), ports=ports))
         if (ports.airflow, ports.mlflow) != (8080, 5000):
             self._say(f"a usual port is busy: Airflow is on port {ports.airflow}, MLflow on port {ports.mlflow}")
+        self._not_ours = frozenset(descendants(os.getpid()))  # what whoever calls has started before
         become_subreaper()  # should a supervisor be killed, what it kept comes to this process and ends with it
         admin_password(self._paths.airflow_home)
         self._paths.mlflow_home.mkdir(parents=True, exist_ok=True)
@@ -137,7 +139,7 @@ class Servers:
             server.ask_to_stop()
         for server in self._servers:
             server.wait_stopped()
-        end_descendants()
+        end_descendants(spared=self._not_ours)
         self._lock.release()
 
     def check(self) -> None:

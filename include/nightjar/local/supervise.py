@@ -18,17 +18,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 GRACE_SECONDS = 4.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def descendants(pid: int) -> list[int]:
-    """Process ids below ``pid``, the nearest first.
+def descendants(pid: int, spared: Set[int] = frozenset()) -> list[int]:
+    """Process ids below ``pid``, the nearest first, without those ``spared`` and what is below them.
 
-    One that changes its parent while we look may be missed: look again until there is no child left.
+    One that changes its parent while we look may be missed: look twice before saying that none is left.
     """
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
@@ -36,7 +36,7 @@ def descendants(pid: int) -> list[int]:
     found: list[int] = []
     front = [pid]
     while front:
-        front = [child for parent in front for child in children.get(parent, [])]
+        front = [child for parent in front for child in children.get(parent, []) if child not in spared]
         found += front
     return found
 
@@ -50,13 +50,19 @@ def _parents() -> Iterator[tuple[int, int]]:
                 yield int(stat.parent.name), int(parent)
 
 
-def end_descendants(grace_seconds: float = GRACE_SECONDS) -> None:
-    """End all processes below this one: SIGTERM, then SIGKILL to those that are left after ``grace_seconds``."""
-    _signal_all(descendants(os.getpid()), signal.SIGTERM)
+def end_descendants(spared: Set[int] = frozenset(), grace_seconds: float = GRACE_SECONDS) -> None:
+    """End all processes below this one: SIGTERM, then SIGKILL to those that are left after ``grace_seconds``.
+
+    Args:
+        spared: Those that are none of the caller's business, with all that is below them.
+        grace_seconds: How long a process has to end by itself.
+    """
+    me = os.getpid()
+    _signal_all(descendants(me, spared), signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
-    while _has_children():
+    while left := descendants(me, spared) or descendants(me, spared):
         if time.monotonic() > deadline:
-            _signal_all(descendants(os.getpid()), signal.SIGKILL)
+            _signal_all(left, signal.SIGKILL)
         time.sleep(0.05)
 
 
@@ -64,16 +70,6 @@ def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-
-
-def _has_children() -> bool:
-    """Whether a child is left, orphans that came to us included; dead ones are waited for."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return False
-    return True
 
 
 def become_subreaper() -> None:

@@ -96,3 +96,32 @@ def test_a_server_that_ends_takes_its_children_along_and_its_status_is_passed_on
     process = subprocess.Popen([sys.executable, "-m", "nightjar.local.supervise", *command], stdin=subprocess.PIPE)
     assert process.wait(30) == 3
     assert not alive(int(child.read_text()))
+
+
+# One that the caller had before, with a child born later; and one of ours, whose orphan ignores SIGTERM.
+SPARING = """
+import os, subprocess, sys, time
+from nightjar.local.supervise import become_subreaper, descendants, end_descendants
+folder = sys.argv[1]
+alive = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open(%r, 'w').close(); time.sleep(300)"
+old = "import subprocess as s, sys; input(); c = s.Popen(['sleep', '300']); print(c.pid, flush=True); c.wait()"
+before = subprocess.Popen([sys.executable, "-c", old], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+spared = frozenset(descendants(os.getpid()))
+become_subreaper()
+code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', %r], start_new_session=True)"
+subprocess.run([sys.executable, "-c", code % (alive % (folder + "/ready"))], check=True)
+while not os.path.exists(folder + "/ready"):
+    time.sleep(0.02)
+before.stdin.write("go\\n"); before.stdin.flush()
+young = int(before.stdout.readline())
+(ours,) = descendants(os.getpid(), spared)
+end_descendants(spared, grace_seconds=0.2)
+print(set(descendants(os.getpid())) == {before.pid, young}, before.poll() is None)
+end_descendants()
+print(descendants(os.getpid()))
+"""
+
+
+def test_what_the_caller_had_before_is_spared_with_its_children(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SPARING, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split("\n")[:2] == ["True True", "[]"], done.stderr
