@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulation_alarms import FAR, Truth, nights_meant, truth
 from simulation_year import Year, scored_and_known, weekly
 
 from nightjar.contracts.use_case import UseCase
@@ -28,6 +29,32 @@ of the nights themselves, in one Spark session; {minutes} minutes on {cores} cor
 """
 
 
+_INCIDENTS = f"""An alarm of drift or performance is **false** here when the labels of the nights that it speaks of say,
+afterwards, that all was well: the AUC's 95 % interval reaches the holdout's, and the mean prediction is within
+{FAR:.2f} of the share that came true. Nobody broke the year's files, so that every alarm of data is false, though
+storms did what they say."""
+
+
+def summary(figures: Mapping[str, Any], weeks: int) -> str:
+    """The year in a few sentences."""
+    alarms, false = figures["incidents"], figures["false_incidents"]
+    of_kinds = ", ".join(f"{count} of {kind} ({false[kind]} false)" for kind, count in sorted(alarms.items()))
+    return (
+        f"Monitoring asked for {figures['trainings']} trainings, and the gate promoted {figures['promoted']}. "
+        f"Mean AUC of the weeks: {figures['auc_with_mean_of_weeks']:.4f}; with the first model alone "
+        f"{figures['auc_without_mean_of_weeks']:.4f} "
+        f"({figures['weeks_better']} weeks better, {figures['weeks_worse']} worse).\n"
+        f"Alarms: {of_kinds}. In {figures['weeks_worse_than_holdout']} of {weeks} weeks the champion did worse than\n"
+        f"its holdout; drift or performance was told of in {figures['of_them_told']} of these, "
+        f"and in {figures['weeks_told']} weeks in all."
+    )
+
+
+def is_false(kind: str, of: Truth | None) -> bool:
+    """Whether nothing bears an incident out: see the page."""
+    return kind == "data" or of is None or not of.is_worse
+
+
 def write_report(simulated: Year, use_case: UseCase, lake: str, docs: Path) -> tuple[list[Path], dict[str, Any]]:
     """Write ``simulation.md`` and its plot to ``docs``; return both and the figures of the year."""
     from nightjar.local.server_environment import cores
@@ -37,15 +64,29 @@ def write_report(simulated: Year, use_case: UseCase, lake: str, docs: Path) -> t
     after = weekly(lake, use_case, first, last)
     incidents = read_incidents(lake, use_case.name)
     pooled = scored_and_known(lake, use_case, [first + timedelta(days=i) for i in range((last - first).days + 1)])
+    trainings = simulated.state.trainings
+    truths = [
+        truth(pooled, nights_meant(one.kind, one.found_on, use_case), trainings) for one in incidents.itertuples()
+    ]
+    incidents["is_false"] = [is_false(kind, of) for kind, of in zip(incidents["kind"], truths, strict=True)]
+    weeks = [date.fromisoformat(one["week"]) for one in after]
+    worse = [monday for monday in weeks if (of := truth(pooled, _week(monday), trainings)) and of.is_worse]
+    of_model = incidents[incidents["kind"] != "data"].itertuples()
+    told_of = {night for one in of_model for night in nights_meant(one.kind, one.found_on, use_case)}
+    told = {monday for monday in weeks if told_of & set(_week(monday))}
     figures = {
-        "trainings": len(simulated.state.trainings) - 1,
-        "promoted": sum(one["promoted"] for one in simulated.state.trainings) - 1,
+        "trainings": len(trainings) - 1,
+        "promoted": sum(one["promoted"] for one in trainings) - 1,
         "auc_without_mean_of_weeks": _mean(before),
         "auc_with_mean_of_weeks": _mean(after),
         "auc_with_pooled": round(auc(pooled["label"].to_numpy(float), pooled["prediction"].to_numpy(float)), 4),
         "weeks_better": sum(b["auc"] > a["auc"] for a, b in zip(before, after, strict=True)),
         "weeks_worse": sum(b["auc"] < a["auc"] for a, b in zip(before, after, strict=True)),
         "incidents": {kind: int(count) for kind, count in incidents.groupby("kind").size().items()},
+        "false_incidents": {kind: int(count) for kind, count in incidents.groupby("kind")["is_false"].sum().items()},
+        "weeks_worse_than_holdout": len(worse),
+        "of_them_told": len(told & set(worse)),
+        "weeks_told": len(told),
     }
     head = _HEAD.format(
         year=year, nights=(last - first).days + 1, minutes=round(simulated.state.seconds / 60), cores=cores()
@@ -53,23 +94,24 @@ def write_report(simulated: Year, use_case: UseCase, lake: str, docs: Path) -> t
     page = docs / "simulation.md"
     page.write_text("\n".join([
         head,
-        "## Trainings", "", *trainings_table(simulated.state.trainings), "",
-        "## Incidents", "", *incidents_table(incidents), "",
+        summary(figures, len(after)), "",
+        "## Trainings", "", *trainings_table(trainings), "",
+        "## Incidents", "", _INCIDENTS, "", *incidents_table(incidents, truths), "",
         "## Weeks", "", *weeks_table(before, after),
     ]) + "\n")  # fmt: skip
     picture = docs / f"simulation_{year}.svg"
-    picture.write_text(plot(before, after, simulated.state.trainings, incidents))
+    picture.write_text(plot(before, after, trainings, incidents))
     return [page, picture], figures
 
 
 def read_incidents(lake: str, use_case: str) -> pd.DataFrame:
-    """One row an incident: kind, subject, opened and last night, what was said when it opened."""
+    """One row an incident: kind, subject, when it was found first, last, and on which nights, what was said first."""
     rows = delta.open_table(lake, INCIDENTS).to_pandas()
-    rows = rows[rows["use_case"] == use_case].sort_values("ds")
+    rows = rows[(rows["use_case"] == use_case) & rows["found"]].sort_values("ds")
     grouped = rows.groupby("incident_id", sort=False)
     return grouped.agg(
         kind=("kind", "first"), subject=("subject", "first"), opened=("opened_on", "first"), last=("ds", "max"),
-        nights=("ds", "nunique"), badness=("worst_badness", "max"), what=("what", "first"),
+        what=("what", "first"), found_on=("ds", list),
     ).sort_values(["opened", "subject"])  # fmt: skip
 
 
@@ -87,11 +129,13 @@ def trainings_table(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def incidents_table(incidents: pd.DataFrame) -> list[str]:
-    """Each incident: since when, how long, what."""
-    lines = ["| Opened | Until | Kind | What |", "|---|---|---|---|"]
-    for one in incidents.itertuples():
-        lines.append(f"| {one.opened} | {one.last} | {one.kind} | {str(one.what).replace('|', '/')} |")
+def incidents_table(incidents: pd.DataFrame, truths: Sequence[Truth | None]) -> list[str]:
+    """Each incident: since when, how long, what, and what labels said of it."""
+    lines = ["| Opened | Last found | Kind | What | Afterwards |", "|---|---|---|---|---|"]
+    for one, of in zip(incidents.itertuples(), truths, strict=True):
+        afterwards = f"{'**false**' if one.is_false else 'borne out'}: {of or 'no labels'}"
+        what = str(one.what).replace("|", "/")
+        lines.append(f"| {one.opened} | {one.last} | {one.kind} | {what} | {afterwards} |")
     return lines
 
 
@@ -143,6 +187,10 @@ def plot(
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
         plt.close(figure)
     return out.getvalue()
+
+
+def _week(monday: date) -> list[date]:
+    return [monday + timedelta(days=i) for i in range(7)]
 
 
 def _mean(weeks: Sequence[Mapping[str, Any]]) -> float:

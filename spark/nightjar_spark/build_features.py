@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from nightjar.contracts.errors import RowCountError, SourceError
 from nightjar.contracts.job import JobResult, JobSpec
@@ -22,8 +22,9 @@ from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
-from nightjar_spark.io import read_table, write_unpublished
+from nightjar_spark.io import write_unpublished
 from nightjar_spark.main import main
+from nightjar_spark.raw_tables import read_raw
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -54,7 +55,7 @@ def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     expected = {name: _rows(name, raw[name], nights) for name in (use_case.features_from, use_case.labels_from)}
     missing = _missing_history(raw[use_case.labels_from], use_case, nights)
     versions = {source.table.name: int(raw[source.name].version()) for source in use_case.sources}
-    tables = _read(spark, spec.lake, use_case, nights, versions)
+    tables = read_raw(spark, spec.lake, use_case, nights, versions)
     phases.end("read")
     features, labels = use_case.feature_table, use_case.label_table
     feature_files = write_unpublished(module.build_features(tables, nights), spec.lake, features)
@@ -122,18 +123,6 @@ def _missing_history(labels: DeltaTable, use_case: UseCase, nights: Nights) -> l
     if missing:
         log.warning("the history lacks %d of %d nights: %s", len(missing), len(looked_at), first_few(missing))
     return missing
-
-
-def _read(
-    spark: SparkSession, lake: str, use_case: UseCase, nights: Nights, versions: Mapping[str, int]
-) -> dict[str, DataFrame]:
-    """Source name to its rows of the nights and of those before that history looks at, at the pinned versions."""
-    first = nights.first - timedelta(days=use_case.history_nights)
-    wanted = list(Nights(first=first, last=nights.last, timezone=nights.timezone))
-    return {
-        source.name: read_table(spark, lake, source.table.name, nights=wanted, version=versions[source.table.name])
-        for source in use_case.sources
-    }
 
 
 def _check_rows(schema: TableSchema, written: Sequence[DataFile], expected: int, nights: Nights) -> None:

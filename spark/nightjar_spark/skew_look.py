@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property, reduce
 from importlib import import_module
 from typing import Any
@@ -20,6 +20,7 @@ from nightjar.lake import delta, files
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.skew import ColumnSkew, Difference, NightSkew, Verdict, differences
 from nightjar_spark.io import conform, read_table
+from nightjar_spark.raw_tables import read_raw, with_history
 
 SAMPLE_ROWS = 1000
 """About so many rows of a night are compared; the same ones at every rerun."""
@@ -155,14 +156,16 @@ class Look:
         if built.outputs[self.features] > one.features_version:  # built again since they were served
             return None
         then = {name: built.inputs[name] for name in self.raw_now}
-        looked_at = self._with_history(Nights(first=one.night, last=one.night, timezone=self.use_case.timezone))
+        looked_at = with_history(
+            self.use_case, Nights(first=one.night, last=one.night, timezone=self.use_case.timezone)
+        )
         return (
             then if all(is_held(self.spec.lake, name, version, looked_at) for name, version in then.items()) else None
         )
 
     def _landed_again(self, night: date, then: Raw) -> tuple[str, ...]:
         """Raw tables whose rows that the night's features look at are others than ``then``."""
-        nights = self._with_history(Nights(first=night, last=night, timezone=self.use_case.timezone))
+        nights = with_history(self.use_case, Nights(first=night, last=night, timezone=self.use_case.timezone))
         return tuple(
             name
             for name, version in then.items()
@@ -176,17 +179,8 @@ class Look:
     def _built(self, nights: Nights, raw: Raw) -> DataFrame:
         """The features of ``nights``, as ``build_features`` makes them of these versions."""
         module: Any = import_module(f"use_cases.{self.use_case.name}.features")
-        wanted = self._with_history(nights)
-        tables = {
-            source.name: read_table(
-                self.spark, self.spec.lake, source.table.name, nights=wanted, version=raw[source.table.name]
-            )
-            for source in self.use_case.sources
-        }
+        tables = read_raw(self.spark, self.spec.lake, self.use_case, nights, raw)
         return conform(module.build_features(tables, nights), self.use_case.feature_table)
-
-    def _with_history(self, nights: Nights) -> list[date]:
-        return list(replace(nights, first=nights.first - timedelta(days=self.use_case.history_nights)))
 
     def _sample(self, sides: Mapping[str, DataFrame], served: Sequence[Served]) -> dict[tuple[str, date], Rows]:
         """Side and night to the sampled rows; one job."""

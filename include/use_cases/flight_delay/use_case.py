@@ -76,7 +76,9 @@ USE_CASE = UseCase(
             ),
         ),
     ),
-    gate=Gate(floors={"auc": 0.68, "pr_auc": 0.33}, ceilings={"log_loss": 0.52, "brier": 0.17}),
+    # The cost below is decided by probabilities, so that a proper score compares models. It has no bound of its own: a
+    # stormy fortnight is hard for every model, and champion and baseline are measured on the same one.
+    gate=Gate(floors={"auc": 0.6}, decisive_metric="log_loss"),
     # Assumed, for the airport's passenger desk, a flight: passengers who learn of a delay at the gate are rebooked and
     # fed at short notice; an alarm for a flight that is in time keeps a standby clerk an hour. Whoever deploys this
     # puts figures of their own; their ratio alone decides: from a probability of 2/7 on.
