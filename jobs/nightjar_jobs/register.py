@@ -103,8 +103,8 @@ def _smaller(spec: JobSpec, candidate: Candidate, of_full: tracking.TrainingReco
     """The same of a smaller model: its own figures, and what it loses against the full one."""
     model = candidate.load()
     metric = load_use_case(spec.use_case).gate.decisive_metric
-    loss = worse_by(metric, of_full.metrics[prefix_of(candidate.name) + metric], of_full.metrics[CHALLENGER + metric])
-    figures = {**candidate.figures, f"{metric}_loss": loss}
+    worse = worse_by(metric, of_full.metrics[prefix_of(candidate.name) + metric], of_full.metrics[CHALLENGER + metric])
+    figures = {**candidate.figures, f"{metric}_worse_by": worse}
     return replace(
         of_full,
         run_name=f"{of_full.run_name} {candidate.name}",

@@ -144,7 +144,7 @@ def test_a_tie_does_not_promote(start: Callable[[str], Any]) -> None:
     first = _champion(start)
     run = _challenger(start)
     measured = run.result("evaluate").metrics
-    assert measured["holdout_auc"] == measured["champion_holdout_auc"]
+    assert measured["holdout_log_loss"] == measured["champion_holdout_log_loss"]
     verdict = _do(run, "gate")
     assert (verdict.status, verdict.values["verdict"]) == ("succeeded", "keep")
     assert "not better" in verdict.values["reasons"][-1]
@@ -158,7 +158,7 @@ def test_a_tie_does_not_promote(start: Callable[[str], Any]) -> None:
 
 def test_a_better_model_takes_over_once(start: Callable[[str], Any]) -> None:
     first = _champion(start)
-    run = _challenger(start, champion_holdout_auc=0.7)
+    run = _challenger(start, champion_holdout_log_loss=0.7)
     result = _do(run, "gate", "promote")
     old, new = (r.result("register").values["model_version"] for r in (first, run))
     assert (result.values["promoted"], result.values["model_version"]) == (True, new)
@@ -198,13 +198,13 @@ def test_a_run_cleared_after_its_promotion_is_judged_as_it_was(start: Callable[[
 def test_a_promotion_that_died_before_the_ledger_is_made_whole_by_clearing_the_run(start: Callable[[str], Any]) -> None:
     first = _champion(start)
     old = first.result("register").values["model_version"]
-    run = _challenger(start, champion_holdout_auc=0.7)
+    run = _challenger(start, champion_holdout_log_loss=0.7)
     new = run.result("register").values["model_version"]
     assert _do(run, "gate").values["verdict"] == "promote"
     models.set_champion(models.resolve("flight_delay", new))  # and then the process died
     evaluated = _do(run, "evaluate")
     assert evaluated.values["champion_version"] == old
-    run.change("evaluate", champion_holdout_auc=0.7)
+    run.change("evaluate", champion_holdout_log_loss=0.7)
     assert _do(run, "register", "gate", "promote").values["promoted"] is True
     assert [event["details"]["from"] for event in run.events("promotion")] == [old]
 
@@ -264,7 +264,7 @@ def test_a_first_model_below_the_floors_fails_red_with_its_figures(
 
 def test_a_model_below_the_floors_keeps_the_champion_green(start: Callable[[str], Any]) -> None:
     _champion(start)
-    run = _challenger(start, holdout_auc=0.6, champion_holdout_auc=0.5)
+    run = _challenger(start, holdout_auc=0.59, champion_holdout_log_loss=0.7)
     verdict = _do(run, "gate")
     assert (verdict.status, verdict.values["verdict"]) == ("succeeded", "keep")
     assert _do(run, "promote").values["promoted"] is False
@@ -299,8 +299,8 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert measured["pruned_holdout_rows"] == measured["int8_holdout_rows"] == measured["holdout_rows"] == 2030
     assert measured["pruned_holdout_log_loss"] > measured["int8_holdout_log_loss"]
     # the margin is the use case's; these are what the gate is told
-    run.change("evaluate", pruned_holdout_auc=measured["holdout_auc"] - 0.003)
-    run.change("evaluate", int8_holdout_auc=measured["holdout_auc"] - 0.001)
+    run.change("evaluate", pruned_holdout_log_loss=measured["holdout_log_loss"] + 0.003, pruned_holdout_auc=0.59)
+    run.change("evaluate", int8_holdout_log_loss=measured["holdout_log_loss"] + 0.001)
     registered = _do(run, "register").values["versions"]
     assert set(registered) == {"full", "int8", "pruned"}
     assert len(set(registered.values())) == 3
@@ -313,14 +313,14 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert champion is not None
     assert (champion.version, champion.tags["nightjar.variant"]) == (registered["int8"], "int8")
     assert champion.sha256 == run.result("train").values["compressed"]["int8"]["model_sha256"]
-    assert float(champion.tags["nightjar.auc_loss"]) == pytest.approx(0.001)
+    assert float(champion.tags["nightjar.log_loss_worse_by"]) == pytest.approx(0.001)
     assert (champion.tags["nightjar.bytes"], champion.tags["nightjar.full_bytes"]) == ("1000", "9000")
     logged = mlflow.MlflowClient().get_run(champion.run_id).data
-    assert logged.metrics["holdout_auc"] == pytest.approx(measured["holdout_auc"] - 0.001)
-    assert logged.metrics["baseline_holdout_auc"] == measured["baseline_holdout_auc"]
+    assert logged.metrics["holdout_log_loss"] == pytest.approx(measured["holdout_log_loss"] + 0.001)
+    assert logged.metrics["baseline_holdout_log_loss"] == measured["baseline_holdout_log_loss"]
     assert logged.metrics["rows_per_second"] == 5e5
     pruned = models.resolve("flight_delay", registered["pruned"])
-    assert "misses the ceiling" in pruned.tags["nightjar.verdict_reasons"]
+    assert "misses the floor" in pruned.tags["nightjar.verdict_reasons"]
     assert "beyond 0.002" in pruned.tags["nightjar.verdict_reasons"]
     (event,) = run.events("gate")
     assert event["details"]["candidates"] == verdict["candidates"]
