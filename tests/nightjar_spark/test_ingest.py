@@ -389,12 +389,14 @@ def test_what_nobody_declared_warns_and_the_night_goes_on(shop: Shop) -> None:
     assert result.rows_out == 23
     warned = {(row["column_name"], row["figure"]) for row in shop.rows("monitoring/warnings", night)}
     assert {("amount", "mean"), ("amount", "p50"), ("note", "unknown_column"), ("", "price_known")} <= warned
-    findings = {finding.subject: finding for finding in data_findings(shop.lake, "shop", night)}
-    assert findings.keys() == {"raw/orders", "raw/prices"}
-    assert findings["raw/orders"].badness > 1
-    assert findings["raw/orders"].severity == "warn"
-    assert "raw/orders.amount: " in findings["raw/orders"].what
-    assert "; and " in findings["raw/orders"].what
+    findings = {(finding.kind, finding.subject): finding for finding in data_findings(shop.lake, "shop", night)}
+    assert findings.keys() == {("data", "raw/orders"), ("data", "raw/prices"), ("contract", "raw/prices")}
+    orders = findings["data", "raw/orders"]
+    assert orders.badness > 1
+    assert orders.severity == "warn"
+    assert "raw/orders.amount: " in orders.what
+    assert "; and " in orders.what
+    assert findings["contract", "raw/prices"].what == "raw/prices.note: nobody declared this column; it was not read"
     assert shop.ingest(night, use_case=WATCHED).values["warnings"] == result.values["warnings"]
 
 

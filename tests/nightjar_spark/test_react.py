@@ -19,6 +19,7 @@ from nightjar.monitoring.records import DRIFT_TABLE, replace_rows
 from nightjar.monitoring.skew import SKEW_TABLE
 from nightjar.monitoring.warning_records import LANDING_TABLE, WARNINGS_TABLE
 from nightjar.scoring.task import Part, Speaker
+from nightjar.validation.judged import UNKNOWN_COLUMN
 from nightjar_spark.react import REQUEST, react
 
 NIGHT = date(2013, 4, 1)
@@ -68,9 +69,9 @@ class Lake:
         )
         replace_rows(self.root, PERFORMANCE_TABLE, rows, [night], use_case="shop", run_id="r")
 
-    def warn(self, night: date, *, severity: str = "warn") -> None:
+    def warn(self, night: date, *, severity: str = "warn", figure: str = "mean") -> None:
         row = {
-            "table_name": "raw/orders", "column_name": "amount", "figure": "mean", "severity": severity,
+            "table_name": "raw/orders", "column_name": "amount", "figure": figure, "severity": severity,
             "observed": 90.0, "low": 40.0, "high": 60.0, "usual": 50.0, "what": "raw/orders.amount: mean 90",
         }  # fmt: skip
         rows = rows_of(WARNINGS_TABLE, night, row)
@@ -148,6 +149,15 @@ def test_what_drifts_on_broken_data_asks_for_no_training(made: Lake) -> None:
     assert made.incidents(NIGHT + timedelta(days=3)) == [("data", "raw/orders", "open")], "drift is told with it"
     (notice,) = result.values["notices"]
     assert "raw/orders.amount: mean 90; with it 8 of 10 watched columns moved" in notice["text"]
+
+
+def test_a_column_that_nobody_declared_is_told_of_and_keeps_nobody_from_training(made: Lake) -> None:
+    for night in (NIGHT + timedelta(days=i) for i in range(3)):
+        made.drift(night)
+        made.warn(night, figure=UNKNOWN_COLUMN)
+        result = made.react(night)
+    assert made.incidents(night) == [("contract", "raw/orders", "open"), ("drift", "features/shop", "open")]
+    assert result.values["retrain"]["request"] is True
 
 
 def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: Lake) -> None:

@@ -108,6 +108,13 @@ OF_MODELS = (
         source="skewed_columns",
     ),
     Metric(
+        name="open_incidents",
+        unit="incidents",
+        help="Incidents of data, drift, performance or skew that were not over on the last night.",
+        programs=("react",),
+        source="open_incidents",
+    ),
+    Metric(
         name="night_auc",
         unit="AUC",
         help="AUC of the last night whose labels have matured.",

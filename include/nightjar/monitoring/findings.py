@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-FindingKind = Literal["data", "drift", "performance", "skew"]
+FindingKind = Literal["contract", "data", "drift", "performance", "skew"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,8 @@ class Finding:
     """One thing that is wrong with one night.
 
     Attributes:
-        kind: ``data`` (a broken contract or an anomaly), ``drift``, ``performance`` or ``skew``.
+        kind: ``contract`` (a column that nobody declared, and that nothing reads), ``data`` (a broken rule or an
+            anomaly), ``drift``, ``performance`` or ``skew``.
         subject: What it is about; the same on every night on which the same thing is wrong, so that nights of one
             incident find each other, e.g. ``raw/flights.arr_delay null_share``.
         night: The night that it is wrong with.

@@ -21,7 +21,7 @@ INCIDENTS_TABLE = TableSchema(
         DS,
         Column("use_case", "string", "Use case.", nullable=False),
         Column("incident_id", "string", "The same on all nights of an incident.", nullable=False),
-        Column("kind", "string", "data, drift, performance or skew.", nullable=False),
+        Column("kind", "string", "contract, data, drift, performance or skew.", nullable=False),
         Column("subject", "string", "What it is about.", nullable=False),
         Column("state", "string", "opened, open or resolved.", nullable=False),
         Column("severity", "string", "warn, or breach where it counts for a verdict.", nullable=False),

@@ -31,8 +31,10 @@ def kinds_looked_for(lake: str, use_case: UseCase, night: date) -> set[FindingKi
 
     matured = night - timedelta(days=use_case.performance.matured_after_nights)
     judged = rows(PERFORMANCE_TABLE, matured, "judged_on", "verdict")
+    landed = bool(rows(LANDING_TABLE, night))
     looks: dict[FindingKind, bool] = {
-        "data": bool(rows(LANDING_TABLE, night)),
+        "contract": landed,
+        "data": landed,
         "drift": bool(rows(DRIFT_TABLE, night)),
         "performance": any(row["judged_on"] == night and row["verdict"] == "judged" for row in judged),
         "skew": any(row["verdict"] != "not_judged" for row in rows(SKEW_TABLE, night, "verdict")),

@@ -9,10 +9,10 @@ from typing import Any
 
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta
-from nightjar.monitoring.findings import Finding
+from nightjar.monitoring.findings import Finding, FindingKind
 from nightjar.monitoring.records import replace_rows
 from nightjar.validation.figures import QUANTILES, Figures
-from nightjar.validation.judged import Judged, NightFigures
+from nightjar.validation.judged import UNKNOWN_COLUMN, Judged, NightFigures
 from nightjar.validation.usual import HISTORY_NIGHTS
 
 RUNBOOK = "docs/runbooks/data.md"
@@ -126,22 +126,28 @@ def write_warnings(lake: str, use_case: str, broken: Sequence[Judged], nights: I
 
 
 def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
-    """What was wrong with the night's data: one finding a table, in the words of the worst."""
+    """What was wrong with the night's data: one finding a table, in the words of the worst.
+
+    A column that nobody declared is one of its own: nothing reads it, and no data are broken.
+    """
     if not delta.table_exists(lake, WARNINGS_TABLE.name):
         return []
     rows = [r for r in delta.read_nights(lake, WARNINGS_TABLE.name, [night]).to_pylist() if r["use_case"] == use_case]
-    tables = sorted({row["table_name"] for row in rows})
-    return [_finding(table, [row for row in rows if row["table_name"] == table], lake) for table in tables]
+    grouped: dict[tuple[FindingKind, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        kind: FindingKind = "contract" if row["figure"] == UNKNOWN_COLUMN else "data"
+        grouped.setdefault((kind, row["table_name"]), []).append(row)
+    return [_finding(kind, table, mine, lake) for (kind, table), mine in sorted(grouped.items())]
 
 
-def _finding(table: str, rows: Sequence[Mapping[str, Any]], lake: str) -> Finding:
+def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], lake: str) -> Finding:
     def rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
         return row["severity"] == "stop_night", _badness(row), row["column_name"], row["figure"]
 
     worst = max(rows, key=rank)
     more = f"; and {len(rows) - 1} more" if len(rows) > 1 else ""
     return Finding(
-        kind="data",
+        kind=kind,
         subject=table,
         night=worst["ds"],
         what=f"{worst['what']}{more}",

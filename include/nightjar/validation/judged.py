@@ -14,6 +14,8 @@ from nightjar.validation.usual import Usual
 TABLE = ""
 """The column under which a table's own figures stand: rows landed, and as ``nulls`` those of them rejected."""
 REJECTED = "rejected_share"
+UNKNOWN_COLUMN = "unknown_column"
+"""The figure of a column that nobody declared."""
 
 NightFigures = Mapping[str, Figures]
 """Column to its figures on one night; :data:`TABLE` too."""
@@ -80,7 +82,7 @@ def judged(source: Source, column: str, night: date, figure: str, observed: floa
 def unknown_column(source: Source, night: date, column: str) -> Judged:
     """The warning that a file held a column which nobody declared."""
     what = f"{named(source, column)}: nobody declared this column; it was not read"
-    return judged(source, column, night, "unknown_column", 1.0, Usual(0.0, 0.0, 0.0), what)
+    return judged(source, column, night, UNKNOWN_COLUMN, 1.0, Usual(0.0, 0.0, 0.0), what)
 
 
 def broken_rows(source: Source, night: date, rule: Rule, rows: int) -> Judged:

@@ -18,7 +18,7 @@ NIGHTS = (
         ),
         unit="s",
         kind="stat",
-        width=5,
+        width=4,
         steps=((None, GREEN), (26 * 3600, YELLOW), (30 * 3600, RED)),
         queries=(
             Query(
@@ -35,10 +35,23 @@ NIGHTS = (
         ),
         unit="short",
         kind="stat",
-        width=4,
+        width=3,
         decimals=0,
         steps=((None, GREEN), (1, RED)),
         queries=(Query(expr=f"count({of('succeeded')} == 0) or vector(0)", legend="failed"),),
+    ),
+    Panel(
+        title="Open incidents",
+        description=(
+            "What monitoring has found and not yet seen gone; each was told once. monitoring/incidents has a row for "
+            "each night, with what it is, since when, and its runbook (docs/alerts.md)."
+        ),
+        unit="short",
+        kind="stat",
+        width=3,
+        decimals=0,
+        steps=((None, GREEN), (1, YELLOW), (4, RED)),
+        queries=(Query(expr=f"max by (use_case) ({of('open_incidents')})", legend="{{use_case}}"),),
     ),
     Panel(
         title="Published after the night's end",
@@ -61,7 +74,7 @@ NIGHTS = (
             "has a problem of its own: its log has the seconds of each phase."
         ),
         unit="s",
-        width=8,
+        width=7,
         stacked=True,
         queries=(Query(expr=f"sum by (program) ({of('seconds', NIGHTLY)})", legend="{{program}}"),),
     ),
@@ -133,7 +146,8 @@ DRIFT = (
     Panel(
         title="Population stability",
         description=(
-            "PSI of the worst watched column and of the predictions; 0.25 is a large change. Predictions that move "
+            "PSI of the worst watched column and of the predictions, beyond what ordinary nights do; above 0.1 (unless "
+            "declared otherwise) a column has moved. Predictions that move "
             "alone point at the model, columns that move alone at the data."
         ),
         unit="none",
@@ -183,8 +197,9 @@ MODEL = (
     Panel(
         title="AUC on the holdout",
         description=(
-            "The last training against the champion of its time, on the same days. A challenger that stays below is "
-            "not promoted; several in a row mean that the features are exhausted, not the training."
+            "The last training against the champion of its time, on the same days. The gate compares them by the "
+            "metric that the use case declares; challengers that stay below several times in a row mean that the "
+            "features are exhausted, not the training."
         ),
         unit="none",
         width=7,
