@@ -46,7 +46,8 @@ def summary(figures: Mapping[str, Any], weeks: int) -> str:
         f"({figures['weeks_better']} weeks better, {figures['weeks_worse']} worse).\n"
         f"Alarms: {of_kinds}. In {figures['weeks_worse_than_holdout']} of {weeks} weeks the champion did worse than\n"
         f"its holdout; drift or performance was told of in {figures['of_them_told']} of these, "
-        f"and in {figures['weeks_told']} weeks in all."
+        f"and in {figures['weeks_told']} weeks in all.\nSo often is a model of a few months worse than its holdout "
+        f"that an alarm in any week would be borne out {figures['weeks_worse_than_holdout'] / weeks:.0%} of the time."
     )
 
 
@@ -172,17 +173,17 @@ def plot(
             colour = "#18794e" if one["promoted"] else "#b42318"
             top.axvline(date.fromisoformat(one["night"]), color=colour, lw=0.9, ls=":" if one["promoted"] else "--")
         top.set_ylabel("AUC of the week's flights")
-        top.legend(frameon=False, loc="lower left", ncols=2)
+        top.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0, ncols=2)
         top.set_title("Dotted: a training whose model was promoted; dashed: one that was not", loc="left", fontsize=8)
         kinds = sorted(set(incidents["kind"]))
         for row, kind in enumerate(kinds):
-            spans = [
-                (one.opened, (one.last - one.opened) + timedelta(days=1))
-                for one in incidents[incidents["kind"] == kind].itertuples()
-            ]
-            below.broken_barh(spans, (row - 0.35, 0.7), color="#b45309")
+            mine = list(incidents[incidents["kind"] == kind].itertuples())
+            spans = [(one.opened, (one.last - one.opened) + timedelta(days=1)) for one in mine]
+            colours = ["#b8c0c9" if one.is_false else "#b45309" for one in mine]
+            below.broken_barh(spans, (row - 0.35, 0.7), color=colours)
         below.set_yticks(range(len(kinds)), kinds)
         below.set_ylabel("incidents")
+        below.set_title("Brown: borne out by labels that came later; grey: false", loc="left", fontsize=8)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
         plt.close(figure)
