@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INCIDENTS = "monitoring/incidents"
+OF_MODELS = ("drift", "performance")
+"""Kinds of incidents that labels can bear out."""
 _HEAD = """# A year, simulated
 
 `make simulate YEAR={year}`: three months of history and a first model; then {nights} nights, scored by that model
@@ -31,7 +33,7 @@ of the nights themselves, in one Spark session; {minutes} minutes on {cores} cor
 
 _INCIDENTS = f"""An alarm of drift or performance is **false** here when the labels of the nights that it speaks of say,
 afterwards, that all was well: the AUC's 95 % interval reaches the holdout's, and the mean prediction is within
-{FAR:.2f} of the share that came true. Nobody broke the year's files, so that every alarm of data is false, though
+{FAR:.2f} of the share that came true. Nobody broke the year's files, so that every other alarm is false, though
 storms did what they say."""
 
 
@@ -53,7 +55,7 @@ def summary(figures: Mapping[str, Any], weeks: int) -> str:
 
 def is_false(kind: str, of: Truth | None) -> bool:
     """Whether nothing bears an incident out: see the page."""
-    return kind == "data" or of is None or not of.is_worse
+    return kind not in OF_MODELS or of is None or not of.is_worse
 
 
 def write_report(simulated: Year, use_case: UseCase, lake: str, docs: Path) -> tuple[list[Path], dict[str, Any]]:
@@ -72,7 +74,7 @@ def write_report(simulated: Year, use_case: UseCase, lake: str, docs: Path) -> t
     incidents["is_false"] = [is_false(kind, of) for kind, of in zip(incidents["kind"], truths, strict=True)]
     weeks = [date.fromisoformat(one["week"]) for one in after]
     worse = [monday for monday in weeks if (of := truth(pooled, _week(monday), trainings)) and of.is_worse]
-    of_model = incidents[incidents["kind"] != "data"].itertuples()
+    of_model = incidents[incidents["kind"].isin(OF_MODELS)].itertuples()
     told_of = {night for one in of_model for night in nights_meant(one.kind, one.found_on, use_case)}
     told = {monday for monday in weeks if told_of & set(_week(monday))}
     figures = {

@@ -38,6 +38,7 @@ class State:
     unchanged_until: str = ""
     unchanged_weeks: list[dict[str, Any]] = field(default_factory=list)
     watched_until: str = ""
+    asked: dict[str, str] | None = None
     trainings: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -88,7 +89,12 @@ class Year:
             self._save(unchanged_weeks=weekly(self._lake, self._use_case, self.watched_from, self.last))
 
     def _retrained(self) -> None:
-        """The champion scores; each night is watched, and a training begins where monitoring asks for one."""
+        """The champion scores; each night is watched, and a training begins where monitoring asks for one.
+
+        What was asked for is kept before the training begins: one that is killed is finished first, and no night is
+        scored again by a model that has seen it.
+        """
+        self._train_as_asked()
         night = _after(self.state.watched_until, self.watched_from)
         while night <= self.last:
             end = min(night + timedelta(days=CHUNK_NIGHTS - 1), self.last)
@@ -97,12 +103,21 @@ class Year:
             for program in (*SCORE, *WATCH):
                 self._run(program, night, end, run_id=run_id)
             for day in _days(night, end):
-                asked = self._run("react", day, day, run_id=run_id).values["retrain"]
-                trained = self._train(day, asked["reason"]) if asked["request"] else None
-                self._save(watched_until=day.isoformat())
+                decided = self._run("react", day, day, run_id=run_id).values["retrain"]
+                asked = {"night": day.isoformat(), "reason": decided["reason"]} if decided["request"] else None
+                self._save(watched_until=day.isoformat(), asked=asked)
                 night = day + timedelta(days=1)
-                if trained and trained["promoted"]:
+                if self._train_as_asked():
                     break
+
+    def _train_as_asked(self) -> bool:
+        """Do the training that was asked for, where one was; say whether its model was promoted."""
+        if self.state.asked is None:
+            return False
+        night, reason = self.state.asked["night"], self.state.asked["reason"]
+        promoted: bool = self._train(date.fromisoformat(night), reason)["promoted"]
+        self._save(asked=None)
+        return promoted
 
     def _train(self, last: date, reason: str) -> dict[str, Any]:
         """Train on all nights until ``last``; say what came of it."""

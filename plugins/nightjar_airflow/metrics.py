@@ -40,12 +40,14 @@ def emit(context: Context, use_case: UseCase, spec: JobSpec, result: JobResult, 
     try:
         if not any(conf.getboolean("metrics", switch) for switch in SWITCHES):
             return
-        values = _of_result(result, usage()) | _of_night(context, use_case, spec, result)
-        values |= {
-            metric.name: result.metrics[metric.source]
-            for metric in METRICS
-            if metric.source in result.metrics and spec.program in metric.programs
-        }
+        values = _of_result(result, usage())
+        if context["dag_run"].run_type != "backfill":  # its nights are history, and not how things stand
+            values |= _of_night(context, use_case, spec, result)
+            values |= {
+                metric.name: result.metrics[metric.source]
+                for metric in METRICS
+                if metric.source in result.metrics and spec.program in metric.programs
+            }
         map_index = -1 if spec.map_index is None else spec.map_index
         tags = dict(zip(TAGS, (use_case.name, spec.program, spec.dag_id, str(map_index)), strict=True))
         for metric in METRICS:
@@ -69,7 +71,7 @@ def _of_result(result: JobResult, usage: Usage) -> dict[str, float]:
 
 
 def _of_night(context: Context, use_case: UseCase, spec: JobSpec, result: JobResult) -> dict[str, float]:
-    """When a night was published; of runs that people and backfills make, not how late: they are late by nature."""
+    """When a night was published; of runs that people make, not how late: they are late by nature."""
     if spec.program != PUBLISHING or result.status != "succeeded":
         return {}
     end = spec.nights(use_case.timezone).prediction_moment(spec.last_night)

@@ -39,7 +39,8 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
     What there is to tell (``values["notices"]``) and to decide is of the last night only: of a range, the rest is
     history. A night that runs again replaces its incidents; those of nights after it stay as they are until these run
-    again. In a backfill (the param ``backfill``) no training is asked for.
+    again. Of a night that is history (the param ``history``: of a backfill, or older than the last that people were
+    told of) no training is asked for.
 
     Raises:
         GateError: when the run has no scores that passed their audit.
@@ -99,12 +100,16 @@ def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
     policy, night = use_case.retraining, spec.last_night
     if policy is None:
         return Decision()
-    champion = parts_of(earlier_result(spec, "validate_scores").values)[CHAMPION].speaker.version
+    speaker = parts_of(earlier_result(spec, "validate_scores").values)[CHAMPION].speaker
+    if speaker.fallback_reason or spec.params.get("model_version"):
+        log.info("version %s spoke in the champion's place: what it got is no reason for a training", speaker.version)
+        return Decision()
+    champion = speaker.version
     watched, auc = evidence(spec.lake, use_case, policy, night, champion=champion)
     age_days = model_age_days(spec.lake, use_case.name, champion, night)
     decision = decide(policy, watched, night, auc=auc, age_days=age_days, asked=_asked(spec))
-    if decision.request and spec.params.get("backfill"):
-        return replace(decision, request=False, blocked_by="a backfill's nights are history")
+    if decision.request and spec.params.get("history"):
+        return replace(decision, request=False, blocked_by="the night is history")
     return decision
 
 

@@ -137,6 +137,7 @@ class Task:
         self.operator = operator
         self.deployment = deployment
         run = SimpleNamespace(
+            run_type="manual",
             dag_id="flight_delay_training",
             run_id="r 1",
             data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC),

@@ -19,13 +19,14 @@ from typing import Any
 
 import pyspark
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from nightjar.contracts.errors import UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.metrics import METRICS, OF_MODELS, TAGS
+from nightjar.contracts.metrics import METRICS, OF_MODELS, OF_NIGHTS, TAGS
 from nightjar.contracts.programs import SPARK_PROGRAMS, TRAINING_PROGRAMS, ApplicationFolder
 from nightjar.contracts.resources import Resources
 from nightjar_airflow import metrics
@@ -145,8 +146,17 @@ def test_a_scheduled_night_says_how_late_it_was_published_and_a_backfill_does_no
     assert found["deadline_minutes"] == USE_CASE.deadline_minutes
     midnight = datetime(2013, 4, 2, 4, tzinfo=UTC)  # in New York
     assert found["published_night_end_timestamp_seconds"] == midnight.timestamp()
-    emit(spec("publish_scores"), result(), where=context("backfill"))
-    assert not {"published_after_minutes", "deadline_minutes"} & statsd.gauges().keys()
+    emit(spec("publish_scores"), result(), where=context("manual"))
+    assert statsd.gauges().keys() & {metric.name for metric in OF_NIGHTS} == {"published_night_end_timestamp_seconds"}
+
+
+@pytest.mark.parametrize("metric", [*OF_NIGHTS, *OF_MODELS], ids=lambda metric: metric.name)
+def test_a_backfill_says_nothing_of_how_things_stand(statsd: StatsD, metric: Any) -> None:
+    (program,) = metric.programs
+    emit(spec(program), result(metrics={metric.source: 0.25} if metric.source else {}), where=context("backfill"))
+    found = statsd.gauges()
+    assert metric.name not in found
+    assert found["succeeded"] == 1
 
 
 @pytest.mark.parametrize("metric", OF_MODELS, ids=lambda metric: metric.name)
@@ -202,6 +212,17 @@ def test_a_server_that_is_away_fails_no_task(statsd: StatsD) -> None:
     emit(spec(), result())
 
 
+def land() -> Any:
+    """Airflow's context of a task that lands a night."""
+    midnight = datetime(2013, 4, 1, 4, tzinfo=UTC)
+    run = SimpleNamespace(
+        dag_id="d", run_id="r", data_interval_start=midnight, run_after=midnight, conf=None, run_type="manual"
+    )
+    params = {"interval_start": None, "interval_end": None}
+    ti = SimpleNamespace(task_id="land", map_index=-1, try_number=1, max_tries=0)
+    return {"dag_run": run, "dag": SimpleNamespace(params=params), "params": params, "ti": ti}
+
+
 class TestOfOperators:
     """One line in each operator."""
 
@@ -218,6 +239,21 @@ class TestOfOperators:
             deployment.task(world_size=1).run()
         assert statsd.gauges()["succeeded"] == 0
 
+    def test_a_spark_program_whose_application_dies_twice(
+        self, statsd: StatsD, lake: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def died(hook: SparkApplicationHook) -> None:
+            raise UnreachableError("the application died", where="here", fix="clear the task")
+
+        monkeypatch.setattr(SparkApplicationHook, "ensure", died)
+        monkeypatch.setenv("NIGHTJAR_LAKE", lake)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        connection = {"conn_type": "spark", "host": "local[2]"}
+        monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
+        with pytest.raises(AirflowException, match="the application died"):
+            SparkProgramOperator(use_case=USE_CASE, program="land").execute(land())
+        assert statsd.gauges()["succeeded"] == 0
+
     @pytest.mark.spark
     def test_a_spark_program(
         self, statsd: StatsD, lake: str, jars: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -229,15 +265,8 @@ class TestOfOperators:
         monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
         connection = {"conn_type": "spark", "host": "local[2]", "extra": {"conf": {"spark.ui.enabled": "false"}}}
         monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
-        midnight = datetime(2013, 4, 1, 4, tzinfo=UTC)
-        run = SimpleNamespace(
-            dag_id="d", run_id="r", data_interval_start=midnight, run_after=midnight, conf=None, run_type="manual"
-        )
-        params = {"interval_start": None, "interval_end": None}
-        ti = SimpleNamespace(task_id="land", map_index=-1, try_number=1, max_tries=0)
-        airflow: Any = {"dag_run": run, "dag": SimpleNamespace(params=params), "params": params, "ti": ti}
         try:
-            SparkProgramOperator(use_case=USE_CASE, program="land").execute(airflow)
+            SparkProgramOperator(use_case=USE_CASE, program="land").execute(land())
         finally:
             SparkApplicationHook(ApplicationFolder.of_run(f"{lake}/_runs/d/r")).stop()
         found = statsd.gauges()
@@ -278,6 +307,7 @@ class _Receive(BaseHTTPRequestHandler):
 
 
 EMITS = """
+from types import SimpleNamespace
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 from nightjar.contracts.job import JobResult, JobSpec
@@ -285,7 +315,8 @@ from nightjar_airflow import metrics
 from nightjar_airflow.usage import Usage
 from use_cases.flight_delay.use_case import USE_CASE
 stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
-metrics.emit({}, USE_CASE, JobSpec.from_json(SPEC), JobResult.from_json(RESULT), lambda: Usage(cpus=2))
+context = {"dag_run": SimpleNamespace(run_type="manual")}
+metrics.emit(context, USE_CASE, JobSpec.from_json(SPEC), JobResult.from_json(RESULT), lambda: Usage(cpus=2))
 """
 
 

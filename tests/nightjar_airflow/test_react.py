@@ -23,8 +23,16 @@ from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from use_cases.flight_delay.use_case import USE_CASE
 
 RETRAIN = Asset("retrain/flight_delay")
-DRIFT = Notice(subject="flight_delay drift: features", over=False, found=True, text="flight_delay drift: much moved")
-DATA = Notice(subject="flight_delay data: raw/flights", over=False, found=True, text="flight_delay data: odd")
+DRIFT = Notice(
+    subject="flight_delay drift: features",
+    over=False,
+    found=True,
+    severity="warn",
+    text="flight_delay drift: much moved",
+)
+DATA = Notice(
+    subject="flight_delay data: raw/flights", over=False, found=True, severity="warn", text="flight_delay data: odd"
+)
 
 
 class Nights:
@@ -76,7 +84,7 @@ def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def over(notice: Notice) -> Notice:
-    return Notice(subject=notice.subject, over=True, found=False, text=notice.text)
+    return Notice(subject=notice.subject, over=True, found=False, severity="warn", text=notice.text)
 
 
 def test_an_incident_of_many_nights_is_told_twice_whatever_is_cleared(nights: Nights, told: list[str]) -> None:
@@ -93,24 +101,31 @@ def test_an_incident_of_many_nights_is_told_twice_whatever_is_cleared(nights: Ni
 def test_a_backfill_tells_nobody_and_the_next_night_tells_what_is_still_wrong(nights: Nights, told: list[str]) -> None:
     for day in (1, 2, 3):
         assert nights.run(day, DRIFT, run_type="backfill", request=True) == []
-        assert nights.asked_with["backfill"] is True
+        assert nights.asked_with["history"] is True
     assert told == []
     nights.run(4, DRIFT)
     assert told == ["NEW flight_delay drift: much moved"]
-    assert nights.asked_with["backfill"] is False
+    assert nights.asked_with["history"] is False
 
 
 def test_a_night_before_the_last_is_history(nights: Nights, told: list[str]) -> None:
     assert nights.run(4, request=True) == [RETRAIN.name]
+    assert nights.asked_with["history"] is False
     assert nights.run(2, DRIFT, request=True) == []
+    assert nights.asked_with["history"] is True, "so that the ledger has no request that nobody gets"
     assert told == []
     assert nights.run(4, request=False) == []
 
 
 def test_a_report_is_a_page_that_one_can_open(nights: Nights, told: list[str]) -> None:
     look = f"much moved | look: {nights.lake}/reports/flight_delay/2013-04-01/drift.html"
-    nights.run(1, Notice(subject="d", over=False, found=True, text=look))
-    nights.run(2, Notice(subject="w", over=False, found=True, text=f"odd | look: {nights.lake}/monitoring/warnings"))
+    nights.run(1, Notice(subject="d", over=False, found=True, severity="warn", text=look))
+    nights.run(
+        2,
+        Notice(
+            subject="w", over=False, found=True, severity="warn", text=f"odd | look: {nights.lake}/monitoring/warnings"
+        ),
+    )
     page = "http://airflow.example.org/nightjar/files/reports/flight_delay/2013-04-01/drift.html"
     assert told[0] == f"NEW much moved | look: {page}"
     assert "NEW odd | look: monitoring/warnings" in told
@@ -123,11 +138,14 @@ def test_what_no_channel_took_is_told_by_the_next_night(
     nights.run(1, DRIFT, DATA)
     assert "2 of 2 alerts went nowhere by the webhook" in caplog.text
     assert len(told) == 3, "a dead channel is not waited for again with each alert"
-    nights.run(2, DRIFT, DATA)
-    assert told[3:] == ["NEW flight_delay drift: much moved", "NEW flight_delay data: odd"]
+    nights.run(2, over(DRIFT))  # gone before anybody could hear of it
+    assert told[3:] == [
+        "NEW flight_delay drift: much moved", "NEW flight_delay data: odd", "RESOLVED flight_delay drift: much moved",
+        "RESOLVED flight_delay data: raw/flights: monitoring knows nothing of it any more",
+    ]  # fmt: skip
 
 
 def test_what_people_know_lies_in_the_lake(nights: Nights, told: list[str]) -> None:
     nights.run(1, DRIFT)
     known = json.loads(files.read_text(f"{nights.lake}/monitoring/_told/flight_delay.json"))
-    assert known == {"until": "2013-04-01", "open": {DRIFT.subject: "2013-04-01"}}
+    assert known == {"until": "2013-04-01", "open": {DRIFT.subject: ["2013-04-01", "warn"]}, "untold": []}

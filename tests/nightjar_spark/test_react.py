@@ -77,13 +77,16 @@ class Lake:
         rows = rows_of(WARNINGS_TABLE, night, row)
         replace_rows(self.root, WARNINGS_TABLE, rows, [night], use_case="shop", run_id="r")
 
-    def react(self, night: date, last: date | None = None, *, version: str = "1", backfill: bool = False) -> JobResult:
+    def react(
+        self, night: date, last: date | None = None, *, version: str = "1", history: bool = False,
+        stands_in: str | None = None,
+    ) -> JobResult:  # fmt: skip
         spec = JobSpec(
             program="react", use_case="shop", first_night=night, last_night=last or night, dag_id="shop_nightly",
             run_id=f"night__{night}", task_id="react", lake=self.root,
-            params={"backfill": backfill},
+            params={"history": history},
         )  # fmt: skip
-        speaker = Speaker(name="shop", version=version, sha256="0", folder="there")
+        speaker = Speaker(name="shop", version=version, sha256="0", folder="there", fallback_reason=stands_in)
         audited = JobResult(status="succeeded", values={"parts": {CHAMPION: Part(speaker=speaker).to_dict()}})
         files.write_text(f"{spec.run_dir}/validate_scores/result.json", audited.to_json())
         return react(spec, WATCHED)
@@ -151,6 +154,26 @@ def test_what_drifts_on_broken_data_asks_for_no_training(made: Lake) -> None:
     assert "raw/orders.amount: mean 90; with it 8 of 10 watched columns moved" in notice["text"]
 
 
+def test_a_night_of_broken_data_is_no_breach_though_nobody_reacted_to_it(made: Lake) -> None:
+    nights = [NIGHT + timedelta(days=i) for i in range(3)]
+    for night in nights:
+        made.drift(night)
+    made.warn(nights[1])
+    assert made.react(nights[0]).values["retrain"]["request"] is False
+    assert made.react(nights[2]).values["retrain"]["request"] is False
+    made.drift(nights[2] + timedelta(days=1))
+    assert made.react(nights[2] + timedelta(days=1)).values["retrain"]["request"] is True
+
+
+def test_what_a_stand_in_got_asks_for_nothing(made: Lake) -> None:
+    for night in (NIGHT + timedelta(days=i) for i in range(4)):
+        made.drift(night)
+        result = made.react(night, stands_in="the champion was refused")
+    assert result.values["retrain"]["request"] is False
+    assert made.requests() == []
+    assert made.react(night).values["retrain"]["request"] is True
+
+
 def test_a_column_that_nobody_declared_is_told_of_and_keeps_nobody_from_training(made: Lake) -> None:
     for night in (NIGHT + timedelta(days=i) for i in range(3)):
         made.drift(night)
@@ -181,14 +204,14 @@ def test_a_backfill_keeps_incidents_and_asks_for_nothing(made: Lake) -> None:
     for night in nights:
         made.drift(night)
     for night in reversed(nights):  # in whatever order
-        decision = made.react(night, backfill=True).values["retrain"]
+        decision = made.react(night, history=True).values["retrain"]
         assert decision["request"] is False
     assert made.requests() == []
-    assert made.react(nights[-1], backfill=True).values["retrain"]["blocked_by"] == ("a backfill's nights are history")
+    assert made.react(nights[-1], history=True).values["retrain"]["blocked_by"] == "the night is history"
     assert [made.incidents(night) for night in nights] == [[("drift", "features/shop", "opened")]] * 3 + [
         [("drift", "features/shop", "open")]
     ]
-    assert made.react(nights[-1]).values["retrain"]["request"] is True, "the night itself, not as a backfill"
+    assert made.react(nights[-1]).values["retrain"]["request"] is True, "the night itself, not as history"
 
 
 def test_what_another_version_got_is_no_reason_to_replace_this_one(made: Lake) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 REMIND_NIGHTS = 7
 """Of one that stays open people are told again so many nights after they were told last."""
@@ -19,12 +19,14 @@ class Notice:
         subject: Kind and subject, the same on all nights of an incident and of the next one like it.
         over: It is resolved tonight.
         found: It was found tonight; False on the quiet nights before it is over.
+        severity: ``warn`` or, graver, ``breach``.
         text: What, how bad, since when, where to look, what to do.
     """
 
     subject: str
     over: bool
     found: bool
+    severity: Literal["warn", "breach"]
     text: str
 
     @classmethod
@@ -34,16 +36,31 @@ class Notice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What people heard last of an incident that they take for open.
+
+    Attributes:
+        night: On which night.
+        severity: How grave it was then.
+    """
+
+    night: date
+    severity: Literal["warn", "breach"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Told:
     """What people know.
 
     Attributes:
         until: Night of which they were told last; None for none.
-        open: Subject of each incident that they take for open, to the night of which they were last told of it.
+        open: Subject of each incident that they take for open, to what they heard of it.
+        untold: What they should know and no channel has taken.
     """
 
     until: date | None = None
-    open: Mapping[str, date] = field(default_factory=dict)
+    open: Mapping[str, Heard] = field(default_factory=dict)
+    untold: tuple[str, ...] = ()
 
     def knows_later_than(self, night: date) -> bool:
         """Whether ``night`` is history: a later one was told of."""
@@ -51,8 +68,9 @@ class Told:
 
     def to_document(self) -> dict[str, Any]:
         """JSON values."""
-        nights = {subject: night.isoformat() for subject, night in self.open.items()}
-        return {"until": self.until.isoformat() if self.until else None, "open": nights}
+        heard = {subject: [one.night.isoformat(), one.severity] for subject, one in self.open.items()}
+        until = self.until.isoformat() if self.until else None
+        return {"until": until, "open": heard, "untold": list(self.untold)}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Told:
@@ -60,7 +78,11 @@ class Told:
         until = document["until"]
         return cls(
             until=date.fromisoformat(until) if until else None,
-            open={subject: date.fromisoformat(night) for subject, night in document["open"].items()},
+            open={
+                subject: Heard(night=date.fromisoformat(night), severity=severity)
+                for subject, (night, severity) in document["open"].items()
+            },
+            untold=tuple(document["untold"]),
         )
 
 
@@ -69,7 +91,7 @@ def to_tell(told: Told, notices: Iterable[Notice], night: date) -> tuple[list[st
 
     It goes by what they know, and not by the incident's first night: of one that began in a backfill, which tells
     nobody, they are told on the first night that does. The same night again has nothing new to tell, and a night older
-    than the last is history. What they take for open and is not there any more (an older night was mended and ran
+    than the last is history. What they take for open and monitoring knows nothing of (an older night was mended and ran
     again) is over.
 
     Args:
@@ -83,14 +105,22 @@ def to_tell(told: Told, notices: Iterable[Notice], night: date) -> tuple[list[st
     seen = set()
     for notice in notices:
         seen.add(notice.subject)
-        last = known.get(notice.subject)
         if notice.over:
             if known.pop(notice.subject, None):
                 texts.append(f"RESOLVED {notice.text}")
-        elif notice.found and (last is None or (night - last).days >= REMIND_NIGHTS):
-            texts.append(f"{'STILL OPEN' if last else 'NEW'} {notice.text}")
-            known[notice.subject] = night
+        elif notice.found and (word := _word(known.get(notice.subject), notice, night)):
+            texts.append(f"{word} {notice.text}")
+            known[notice.subject] = Heard(night=night, severity=notice.severity)
     for subject in sorted(known.keys() - seen):
-        texts.append(f"RESOLVED {subject}: not there any more since nights ran again")
+        texts.append(f"RESOLVED {subject}: monitoring knows nothing of it any more")
         del known[subject]
     return texts, Told(until=night, open=known)
+
+
+def _word(heard: Heard | None, notice: Notice, night: date) -> str:
+    """What a message begins with; empty where there is nothing to say."""
+    if heard is None:
+        return "NEW"
+    if (heard.severity, notice.severity) == ("warn", "breach"):
+        return "WORSE"
+    return "STILL OPEN" if (night - heard.night).days >= REMIND_NIGHTS else ""

@@ -110,7 +110,7 @@ OF_MODELS = (
     Metric(
         name="open_incidents",
         unit="incidents",
-        help="Incidents of data, drift, performance or skew that were not over on the last night.",
+        help="Incidents that were not over on the last night.",
         programs=("react",),
         source="open_incidents",
     ),

@@ -39,7 +39,7 @@ INCIDENTS_TABLE = TableSchema(
         Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
     ),
 )
-LOOKED_BACK_NIGHTS = 7
+LOOKED_BACK_NIGHTS = 30
 """Nights that may be missing between two that were watched; what was open before them is forgotten."""
 _FIELDS = tuple(f.name for f in fields(Incident))
 

@@ -103,11 +103,6 @@ def _blamed_on_data(findings: Sequence[Finding], open_before: Collection[tuple[F
     return [blamed if one is data else one for one in findings if one not in drift]
 
 
-def touches_data(incidents: Iterable[Incident]) -> list[Incident]:
-    """Those of broken or unusual data that were found tonight: what drifts meanwhile says nothing of the world."""
-    return [one for one in incidents if one.kind == "data" and one.found]
-
-
 def notice(incident: Incident, night: date, *, use_case: str) -> Notice:
     """What there is to tell of it: what, how bad, since when, where to look, what to do."""
     over = incident.state == "resolved"
@@ -123,6 +118,7 @@ def notice(incident: Incident, night: date, *, use_case: str) -> Notice:
         subject=f"{use_case} {incident.kind}: {incident.subject}",
         over=over,
         found=incident.found,
+        severity=incident.severity,
         text=" | ".join(parts),
     )
 

@@ -9,12 +9,11 @@ from typing import Any
 from nightjar.contracts.monitoring import Retraining
 from nightjar.contracts.use_case import UseCase
 from nightjar.monitoring.drift_findings import drifted_nights
-from nightjar.monitoring.incident_records import read_incidents
-from nightjar.monitoring.incidents import touches_data
 from nightjar.monitoring.performance_findings import NIGHTS, over_nights
 from nightjar.monitoring.performance_intervals import Interval
 from nightjar.monitoring.performance_records import PERFORMANCE_TABLE, judged_nights, read_rows
 from nightjar.monitoring.retraining import WatchedNight
+from nightjar.monitoring.warning_records import nights_of_broken_data
 
 
 def evidence(
@@ -32,10 +31,7 @@ def evidence(
     lag = timedelta(days=use_case.performance.matured_after_nights)
     window = _last(night, policy.of_nights)
     judged_window = sorted({*(one - lag for one in window), *_last(night - lag, NIGHTS)})
-    broken = {
-        day for day, found in read_incidents(lake, use_case.name, [*window, *judged_window]).items()
-        if touches_data(found)
-    }  # fmt: skip
+    broken = nights_of_broken_data(lake, use_case.name, {*window, *judged_window})
     rows = read_rows(lake, PERFORMANCE_TABLE, use_case.name, judged_window)
     judged = {
         day: metrics

@@ -140,6 +140,14 @@ def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
     return [_finding(kind, table, mine, lake) for (kind, table), mine in sorted(grouped.items())]
 
 
+def nights_of_broken_data(lake: str, use_case: str, nights: Iterable[date]) -> set[date]:
+    """Those of the nights whose data were broken or unusual, whatever ran after their ingestion."""
+    if not delta.table_exists(lake, WARNINGS_TABLE.name):
+        return set()
+    rows = delta.read_nights(lake, WARNINGS_TABLE.name, list(nights), ["ds", "use_case", "figure"]).to_pylist()
+    return {row["ds"] for row in rows if row["use_case"] == use_case and row["figure"] != UNKNOWN_COLUMN}
+
+
 def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], lake: str) -> Finding:
     def rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
         return row["severity"] == "stop_night", _badness(row), row["column_name"], row["figure"]

@@ -1,14 +1,21 @@
-"""What happens when a night is not done in time."""
+"""What happens when a night is not done in time: people are told once, each week while it lasts, and at its end."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
+from airflow.sdk import conf
+
+from nightjar.contracts.alerts import REMIND_NIGHTS
+from nightjar.contracts.settings import Settings
+from nightjar.contracts.use_case import UseCase
+from nightjar.lake import files
 from nightjar_airflow import ledger
 from nightjar_airflow.notifiers.channels import tell
 
@@ -19,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 async def night_is_late(use_case: str, timezone: str, minutes: int, context: Mapping[str, Any]) -> None:
-    """Say in the triggerer's log, in the ledger and to people that a scheduled night has missed its deadline.
+    """Say in the triggerer's log and in the ledger that a scheduled night has missed its deadline; tell people of it.
 
     Args:
         use_case: The use case.
@@ -37,4 +44,44 @@ async def night_is_late(use_case: str, timezone: str, minutes: int, context: Map
     night = datetime.fromisoformat(run["data_interval_start"]).astimezone(ZoneInfo(timezone)).date()
     event = {"reason": reason, "dag_id": run["dag_id"], "run_id": run["dag_run_id"]}
     await asyncio.to_thread(ledger.record, "late", use_case=use_case, night=night, **event)
-    await asyncio.to_thread(tell, [reason], cast("Context", context))
+    page = f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run['dag_id']}/runs/{run['dag_run_id']}"
+    await asyncio.to_thread(_tell_of, use_case, night, f"{reason} | page: {page}", cast("Context", context))
+
+
+def night_in_time(use_case: UseCase, context: Context) -> None:
+    """Say that nights are in time again, where people were told that they are late and this scheduled one is not."""
+    run, since = context["dag_run"], _since(use_case.name)
+    if since is None or run.data_interval_end is None:
+        return
+    if datetime.now(UTC) > run.data_interval_end + timedelta(minutes=use_case.deadline_minutes):
+        return
+    text = f"RESOLVED {run.dag_id} was late since the night {since['first']}: run {run.run_id} is in time"
+    if tell([text], context):
+        files.delete_file(_state(use_case.name))
+
+
+def _tell_of(use_case: str, night: date, reason: str, context: Context) -> None:
+    since = _since(use_case)
+    if since is None:
+        first, text = night, f"NEW {reason}"
+    else:
+        first, last = date.fromisoformat(since["first"]), date.fromisoformat(since["told"])
+        if (night - last).days < REMIND_NIGHTS:
+            log.warning("late since the night %s; people were told of %s", first, last)
+            return
+        text = f"STILL LATE since the night {first}: {reason}"
+    if tell([text], context):
+        files.write_text(_state(use_case), json.dumps({"first": first.isoformat(), "told": night.isoformat()}))
+
+
+def _since(use_case: str) -> dict[str, str] | None:
+    """The first late night, and the one of which people were told last; None while nights are in time."""
+    try:
+        found: dict[str, str] = json.loads(files.read_text(_state(use_case)))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _state(use_case: str) -> str:
+    return f"{Settings.from_environment().lake}/monitoring/_late/{use_case}.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 def tell_incidents(use_case: str, notices: Sequence[Notice], night: date, context: Context) -> None:
     """Say what is new on ``night``, and keep in the lake what people know now.
 
-    Killed between telling and keeping, it tells once more. Where no channel has taken it, it is not kept, and told by
-    the next run.
+    Killed between telling and keeping, it tells once more. What no channel has taken is told first by the next run.
     """
-    texts, known = to_tell(read_told(use_case), notices, night)
-    if not texts or tell([_with_addresses(text) for text in texts], context):
-        files.write_text(_state(use_case), json.dumps(known.to_document()))
+    told = read_told(use_case)
+    new, known = to_tell(told, notices, night)
+    texts = (*told.untold, *new)
+    if texts and not tell([_with_addresses(text) for text in texts], context):
+        known = replace(known, untold=texts)
+    files.write_text(_state(use_case), json.dumps(known.to_document()))
 
 
 def read_told(use_case: str) -> Told:

@@ -10,6 +10,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
+from nightjar_airflow.notifiers.deadline import night_in_time
 from nightjar_airflow.notifiers.incidents import read_told, tell_incidents
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.outcome import RETRAIN
@@ -32,22 +33,24 @@ class ReactOperator(SparkProgramOperator):
 
     def __init__(self, *, use_case: UseCase, **kwargs: Any) -> None:
         super().__init__(use_case=use_case, program="react", **kwargs)
-        self.backfill = False
+        self.history = False
 
     @one_line_failure
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the program, send what is new, and return its summary."""
-        self.backfill = context["dag_run"].run_type == "backfill"
+        night, run = build_spec(context, self.use_case, self.program).last_night, context["dag_run"]
+        self.history = run.run_type == "backfill" or read_told(self.use_case.name).knows_later_than(night)
         summary: dict[str, Any] = super().execute(context)
-        night = build_spec(context, self.use_case, self.program).last_night
-        if self.backfill or read_told(self.use_case.name).knows_later_than(night):
+        if self.history:
             self.log.info("%s is history: nobody is told, and no training asked for", night)
             self.outlets[:] = [outlet for outlet in self.outlets if not outlet.name.startswith(RETRAIN)]
             return summary
         notices = self.result.values["notices"] if self.result else []
         tell_incidents(self.use_case.name, [Notice.of(one) for one in notices], night, context)
+        if run.run_type == "scheduled":
+            night_in_time(self.use_case, context)
         return summary
 
     def _run(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
-        """With the word whether this is a backfill, on which the program's decision depends."""
-        return super()._run(hook, replace(spec, params={**spec.params, "backfill": self.backfill}))
+        """With the word whether this is history, on which the program's decision depends."""
+        return super()._run(hook, replace(spec, params={**spec.params, "history": self.history}))

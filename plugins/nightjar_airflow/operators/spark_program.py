@@ -58,16 +58,25 @@ class SparkProgramOperator(BaseOperator):
         spec = build_spec(context, self.use_case, self.program)
         hook = SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id)
         self._cancel = (hook, spec)
+        usage = partial(of_spark, self.spark_conn_id)
         try:
-            result = self._run(hook, spec)
-        except UnreachableError as error:
-            self.log.warning("%s", error)
-            result = self._run(hook, spec)
+            result = self._run_twice(hook, spec)
+        except NightjarError as error:
+            metrics.emit(context, self.use_case, spec, JobResult(status="failed", error=str(error)), usage)
+            raise
         self.result, self.links = result, dict(result.links)
-        metrics.emit(context, self.use_case, spec, result, partial(of_spark, self.spark_conn_id))
+        metrics.emit(context, self.use_case, spec, result, usage)
         raise_for(result)
         emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
         return summary(result)
+
+    def _run_twice(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
+        """Once more with another application where the first has died."""
+        try:
+            return self._run(hook, spec)
+        except UnreachableError as error:
+            self.log.warning("%s", error)
+            return self._run(hook, spec)
 
     def on_kill(self) -> None:
         """Give up the job; the application stays for the run's other tasks."""
