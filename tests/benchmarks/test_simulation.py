@@ -1,4 +1,4 @@
-"""A simulated year that is killed anywhere goes on as if it had not been; programs are stood in for by their effects."""
+"""A simulated year that is killed anywhere goes on as if it had not been; of programs only their effects are real."""
 
 from __future__ import annotations
 
