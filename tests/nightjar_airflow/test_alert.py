@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,8 +28,9 @@ WHY = "ContractError: raw/flights, night 2013-04-02: 31 of 842 rows rejected (3.
 def context(
     run_id: str = "scheduled__2013-04-02", why: str = WHY, *, map_index: int = -1, run_type: str = "scheduled"
 ) -> Any:
+    due = datetime.fromisoformat(f"{run_id.split('__')[1]}T06:00:00+00:00")
     return {
-        "dag_run": SimpleNamespace(dag_id="flight_delay_nightly", run_id=run_id, run_type=run_type),
+        "dag_run": SimpleNamespace(dag_id="flight_delay_nightly", run_id=run_id, run_type=run_type, run_after=due),
         "ti": SimpleNamespace(task_id="ingest", map_index=map_index),
         "exception": RuntimeError(why),
     }
@@ -122,6 +124,22 @@ def test_a_task_that_failed_and_does_no_more_is_told_once(told: list[str], caplo
     )
     fail(caplog, run_id="scheduled__2013-04-05")
     assert len(told) == 3
+
+
+def test_an_old_run_that_is_cleared_and_succeeds_says_nothing_of_the_latest(
+    told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fail(caplog)
+    fail(caplog, run_id="scheduled__2013-04-03")
+    fail(caplog)  # the first one, cleared
+    for run_id in ("scheduled__2013-03-25", "scheduled__2013-04-02"):
+        recover(run_id)
+    assert len(told) == 1
+    assert "failing since" in fail(caplog, run_id="scheduled__2013-04-04")
+    recover("scheduled__2013-04-03")
+    assert len(told) == 1
+    recover("scheduled__2013-04-05")
+    assert told[1].startswith("RESOLVED ")
 
 
 def test_a_mapped_task_is_one_incident_until_all_that_failed_succeed(

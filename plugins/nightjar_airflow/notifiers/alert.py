@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from airflow.sdk import conf
@@ -31,7 +32,8 @@ class Failing:
     Attributes:
         cause: The error without its figures, by which it is told from another.
         first_run: Run in which it began.
-        last_run: Run in which it failed last.
+        last_run: The latest run in which it failed.
+        last_due: When that was due (ISO 8601, UTC).
         runs: In how many so far.
         map_indexes: Which of a mapped task's instances failed in the last run; [None] of a task that is not mapped.
     """
@@ -39,17 +41,25 @@ class Failing:
     cause: str
     first_run: str
     last_run: str
+    last_due: str
     runs: int = 1
     map_indexes: list[int | None] = field(default_factory=list)
 
-    def again(self, run_id: str, index: int | None) -> Failing:
+    def again(self, run_id: str, due: str, index: int | None) -> Failing:
         """It, after one more failure."""
         if run_id == self.last_run:
             return replace(self, map_indexes=[*self.others(index), index])
-        return replace(self, last_run=run_id, runs=self.runs + 1, map_indexes=[index])
+        if due < self.last_due:
+            return replace(self, runs=self.runs + 1)
+        return replace(self, last_run=run_id, last_due=due, runs=self.runs + 1, map_indexes=[index])
 
-    def without(self, run_id: str, index: int | None) -> Failing | None:
-        """It, after a success; None when it is over: in another run, or for the last instance that failed."""
+    def without(self, run_id: str, due: str, index: int | None) -> Failing | None:
+        """It, after a success; None when it is over: in another run, or for the last instance that failed.
+
+        A run that was due earlier, cleared by somebody, says nothing of the latest.
+        """
+        if due < self.last_due:
+            return self
         left = self.others(index)
         return replace(self, map_indexes=left) if run_id == self.last_run and left else None
 
@@ -69,16 +79,16 @@ class AlertNotifier(BaseNotifier):
     def notify(self, context: Context) -> None:
         """Say it, unless it was said on an earlier run."""
         why = str(context.get("exception") or "no reason given")
-        run_id, index, cause = context["dag_run"].run_id, map_index(context), _cause(why)
+        run_id, due, index, cause = context["dag_run"].run_id, _due(context), map_index(context), _cause(why)
         known = _known(context)
         others = [one for one in known if one.cause != cause]
         for one in known:
             if one.cause == cause:
                 log.warning("failing since run %s, in %d runs before; people were told then", one.first_run, one.runs)
-                _keep(context, [*others, one.again(run_id, index)])
+                _keep(context, [*others, one.again(run_id, due, index)])
                 return
         if tell([_text(context, why)], context):
-            _keep(context, [*others, Failing(cause, run_id, run_id, map_indexes=[index])])
+            _keep(context, [*others, Failing(cause, run_id, run_id, due, map_indexes=[index])])
 
 
 class RecoveryNotifier(BaseNotifier):
@@ -90,7 +100,7 @@ class RecoveryNotifier(BaseNotifier):
         if not known:
             return
         run, task = context["dag_run"], context["ti"].task_id
-        left = [one.without(run.run_id, map_index(context)) for one in known]
+        left = [one.without(run.run_id, _due(context), map_index(context)) for one in known]
         if any(left) or tell(
             [
                 f"RESOLVED {run.dag_id}, task {task}: succeeded after {sum(one.runs for one in known)} failed run(s), "
@@ -126,6 +136,10 @@ def _state(context: Context) -> str:
     run, task = context["dag_run"], path_segment(context["ti"].task_id)
     folder = f"{Settings.from_environment().lake}/monitoring/_failures/{path_segment(run.dag_id)}"
     return f"{folder}/{'backfill/' if run.run_type == 'backfill' else ''}{task}.json"
+
+
+def _due(context: Context) -> str:
+    return context["dag_run"].run_after.astimezone(UTC).isoformat()
 
 
 def _cause(why: str) -> str:
