@@ -42,6 +42,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return ByFolder(config, log) if config.getoption("dist") == "loadscope" else None
 
 
+@pytest.fixture(autouse=True)
+def _loggers_are_left_as_found() -> Iterator[None]:
+    """A logger that one test silences hides what a later one, on the same worker, expects to read."""
+
+    def state() -> dict[str, tuple[int, bool, bool]]:
+        loggers = [
+            logging.getLogger(name) for name in ("nightjar", "nightjar_spark", "nightjar_airflow", "nightjar_jobs")
+        ]
+        return {one.name: (one.level, one.disabled, one.propagate) for one in loggers}
+
+    before = state()
+    yield
+    assert state() == before, "the test changed a logger of the project and left it so: use caplog.set_level"
+
+
 @pytest.fixture(scope="session")
 def jars() -> str:
     """The Delta JARs, comma-separated, as ``make`` resolved them."""

@@ -36,7 +36,6 @@ from nightjar_airflow.operators.training_program import TrainingProgramOperator
 RETRIES = 2
 RETRY_DELAY = timedelta(minutes=1)
 _RETRIED: dict[str, Any] = {"retries": RETRIES, "retry_delay": RETRY_DELAY, "retry_exponential_backoff": 2.0}
-_TOLD: dict[str, Any] = {"on_failure_callback": AlertNotifier(), "on_success_callback": RecoveryNotifier()}
 
 
 def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
@@ -193,7 +192,7 @@ def build_maintenance_dag(use_cases: Sequence[UseCase], *, schedule: str, doc_md
         doc_md=doc_md,
         catchup=False,
         max_active_runs=1,
-        default_args={**_RETRIED, **_TOLD},
+        default_args={**_RETRIED, **_told("UTC")},
     ) as dag:
         chain(
             *(
@@ -233,8 +232,13 @@ def _common(use_case: UseCase, doc_md: str | None) -> dict[str, Any]:
         "doc_md": doc_md,
         "catchup": False,
         "max_active_runs": 1,
-        "default_args": {"owner": use_case.owner, **_RETRIED, **_TOLD},
+        "default_args": {"owner": use_case.owner, **_RETRIED, **_told(use_case.timezone)},
     }
+
+
+def _told(timezone: str) -> dict[str, Any]:
+    """Whom a task's end is told to."""
+    return {"on_failure_callback": AlertNotifier(timezone), "on_success_callback": RecoveryNotifier(timezone)}
 
 
 def _interval_params(otherwise: str) -> dict[str, Param]:

@@ -42,7 +42,7 @@ def _to_ledger(use_case: UseCase, context: Context, error: NightjarError) -> Non
     ledger.record(
         "failure",
         use_case=use_case.name,
-        night=own_night(run, use_case),  # the params may be what is wrong
+        night=own_night(run, use_case.timezone),  # the params may be what is wrong
         reason=str(error),
         dag_id=run.dag_id,
         run_id=run.run_id,

@@ -30,7 +30,7 @@ def build_spec(
     params = dict(context["params"])
     _refuse_unknown({*params, *(run.conf or {})}, known=context["dag"].params)
     given = _given_interval(params)
-    first, last = given or (own_night(run, use_case),) * 2
+    first, last = given or (own_night(run, use_case.timezone),) * 2
     return JobSpec(
         program=program,
         use_case=use_case.name,
@@ -75,12 +75,22 @@ def run_dir(context: Context) -> str:
     ).run_dir
 
 
-def own_night(run: DagRun, use_case: UseCase) -> date:
+def own_night(run: DagRun, timezone: str) -> date:
     """The night of a run: that of its data interval, or the last one that was over when the run was made."""
-    timezone = ZoneInfo(use_case.timezone)
     if run.data_interval_start is not None:
-        return run.data_interval_start.astimezone(timezone).date()
-    return run.run_after.astimezone(timezone).date() - timedelta(days=1)
+        return run.data_interval_start.astimezone(ZoneInfo(timezone)).date()
+    return run.run_after.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
+
+
+def day_due(context: Context, timezone: str) -> date:
+    """The local day on which what a run does was due: that of the run, or the day after the last night asked for."""
+    try:
+        given = _given_interval(context["params"])
+    except ConfigurationError:  # which is then what the task has failed of
+        given = None
+    if given:
+        return given[1] + timedelta(days=1)
+    return context["dag_run"].run_after.astimezone(ZoneInfo(timezone)).date()
 
 
 def _refuse_unknown(names: set[str], *, known: Iterable[str]) -> None:

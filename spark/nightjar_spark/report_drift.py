@@ -27,8 +27,10 @@ from nightjar.monitoring.profile import Profile
 from nightjar.monitoring.profile_records import PROFILES_TABLE, profile_rows, stored_profiles
 from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_rows
 from nightjar.monitoring.reference import LABEL, PREDICTION, read_reference
+from nightjar.monitoring.rejections import rejections
 from nightjar.monitoring.report import Report, render
 from nightjar.monitoring.volumes import volumes
+from nightjar.monitoring.warning_records import unusual
 from nightjar.monitoring.windows import LookBack, look_back, nights_before
 from nightjar.scoring.task import parts_of
 from nightjar_spark.drift_counts import Counted, count_nights
@@ -202,6 +204,8 @@ def _write_report(
         model_version=one.counted.model_version,
         model_sha256=one.counted.model_sha256,
         volumes=volumes(spec.lake, use_case, night, earlier),
+        rejections=rejections(spec.lake, use_case, night),
+        unusual=unusual(spec.lake, use_case.name, night),
         history=past_nights(spec.lake, use_case.name, earlier, model_version=one.counted.model_version),
         notes=notes,
         mlflow_uri=Settings.from_environment().mlflow_uri,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,11 +89,6 @@ class Corpus:
             run_id=f"{first}", task_id="ingest", lake=self.lake,
         )  # fmt: skip
         return ingest(self.spark, spec, USE_CASE, str(landing))
-
-
-def quiet() -> None:
-    """Warnings are the subject here; their log lines are not."""
-    logging.getLogger("nightjar_spark").setLevel(logging.ERROR)
 
 
 def timed(corpus: Corpus) -> Iterator[tuple[Outcome, float]]:

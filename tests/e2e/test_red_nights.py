@@ -94,7 +94,7 @@ def test_a_champion_that_was_altered_is_stood_in_for_in_plain_sight_until_it_is_
     (event,) = ledger.read(deployment.lake, event="fallback").to_pylist()
     assert event["run_id"] == night.run_id
     (text,) = [told for told in alerts if "confirm_champion" in told]
-    assert text.startswith(f"{NIGHTLY}, task confirm_champion: FALLBACK, scores are published: ")
+    assert text.startswith(f"NEW {NIGHTLY}, task confirm_champion: FALLBACK, scores are published: ")
     assert f"/dags/{NIGHTLY}/runs/{night.run_id}/tasks/confirm_champion" in text
     mine, others = applications(deployment, night), applications(deployment, OTHER)
     assert (len(mine), len(others), set(mine) & set(others)) == (1, 1, set()), "no night shares with another"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -22,16 +22,23 @@ from nightjar_airflow.notifiers.alert import AlertNotifier, RecoveryNotifier
 from nightjar_airflow.notifiers.channels import tell
 from use_cases.flight_delay.use_case import USE_CASE
 
+TOKYO = "Asia/Tokyo"
 WHY = "ContractError: raw/flights, night 2013-04-02: 31 of 842 rows rejected (3.7%) | where: there | do: mend it"
 
 
 def context(
-    run_id: str = "scheduled__2013-04-02", why: str = WHY, *, map_index: int = -1, run_type: str = "scheduled"
+    run_id: str = "scheduled__2013-04-02",
+    why: str = WHY,
+    *,
+    map_index: int = -1,
+    run_type: str = "scheduled",
+    params: Mapping[str, str] | None = None,
 ) -> Any:
-    due = datetime.fromisoformat(f"{run_id.split('__')[1]}T06:00:00+00:00")
+    due = datetime.fromisoformat(f"{run_id.split('__')[1]}T02:00:00+09:00")
     return {
         "dag_run": SimpleNamespace(dag_id="flight_delay_nightly", run_id=run_id, run_type=run_type, run_after=due),
         "ti": SimpleNamespace(task_id="ingest", map_index=map_index),
+        "params": params or {},
         "exception": RuntimeError(why),
     }
 
@@ -54,7 +61,7 @@ def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 def fail(caplog: pytest.LogCaptureFixture, **more: Any) -> str:
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        AlertNotifier().notify(context(**more))
+        AlertNotifier(TOKYO).notify(context(**more))
     return caplog.text
 
 
@@ -62,7 +69,7 @@ def fail(caplog: pytest.LogCaptureFixture, **more: Any) -> str:
 def test_an_alert_says_what_failed_why_and_where_to_look(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
     log = fail(caplog)
     text = told[-1]
-    assert text.startswith("flight_delay_nightly, task ingest: ContractError: raw/flights, night 2013-04-02")
+    assert text.startswith("NEW flight_delay_nightly, task ingest: ContractError: raw/flights, night 2013-04-02")
     assert "/dags/flight_delay_nightly/runs/scheduled__2013-04-02/tasks/ingest" in text
     assert f"ALERT {text}" in log
     assert "1 alert(s) taken by the webhook" in log
@@ -82,7 +89,7 @@ def test_a_webhook_that_never_answers_is_said_without_its_address(
 
 
 def test_without_a_channel_the_log_has_it(caplog: pytest.LogCaptureFixture) -> None:
-    assert "ALERT flight_delay_nightly" in fail(caplog)
+    assert "ALERT NEW flight_delay_nightly" in fail(caplog)
 
 
 def test_an_address_that_is_none_is_not_opened(
@@ -94,10 +101,10 @@ def test_an_address_that_is_none_is_not_opened(
 
 def test_one_alert_however_many_runs_fail_for_the_same_cause(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
     fail(caplog)
-    assert "failing since run scheduled__2013-04-02, in 1 runs before" in fail(
+    assert "failing since run scheduled__2013-04-02, in 2 runs; people know" in fail(
         caplog, run_id="scheduled__2013-04-03", why=WHY.replace("2013-04-02", "2013-04-03").replace("31 of", "40 of")
     )
-    assert "in 2 runs before" in fail(caplog, run_id="scheduled__2013-04-03")  # cleared, and failed again
+    assert "in 2 runs; people know" in fail(caplog, run_id="scheduled__2013-04-03")  # cleared, and failed again
     assert len(told) == 1
     other = "SourceError: weather.csv is missing | where: there"
     for night, why in (("04", other), ("05", WHY), ("06", other)):
@@ -107,7 +114,7 @@ def test_one_alert_however_many_runs_fail_for_the_same_cause(told: list[str], ca
 
 
 def recover(run_id: str, **more: Any) -> None:
-    RecoveryNotifier().notify(context(run_id, **more))
+    RecoveryNotifier(TOKYO).notify(context(run_id, **more))
 
 
 def test_a_task_that_failed_and_does_no_more_is_told_once(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
@@ -151,7 +158,56 @@ def test_a_mapped_task_is_one_incident_until_all_that_failed_succeed(
     recover("scheduled__2013-04-02", map_index=0)
     assert len(told) == 1
     recover("scheduled__2013-04-02", map_index=2)
-    assert [text.split()[0] for text in told] == ["flight_delay_nightly,", "RESOLVED"]
+    assert [text.split()[0] for text in told] == ["NEW", "RESOLVED"]
+
+
+def test_an_instance_that_succeeds_in_the_next_run_says_nothing_of_its_siblings(
+    told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fail(caplog, map_index=0)
+    fail(caplog, map_index=2)
+    recover("scheduled__2013-04-09", map_index=0)
+    fail(caplog, run_id="scheduled__2013-04-08", map_index=2)
+    recover("scheduled__2013-04-16", map_index=0)
+    assert len(told) == 1
+    recover("scheduled__2013-04-16", map_index=2)
+    assert [text.split()[0] for text in told] == ["NEW", "RESOLVED"]
+
+
+def test_while_it_fails_people_are_told_each_week(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    for day in range(2, 26):
+        fail(caplog, run_id=f"scheduled__2013-04-{day:02}")
+    fail(caplog, run_id="scheduled__2013-04-03")  # an old one, cleared
+    assert [text.split(" | ")[-1] for text in told[1:]] == [
+        f"failing since run scheduled__2013-04-02, in {runs} runs" for runs in (8, 15, 22)
+    ]
+    assert all(text.startswith("STILL OPEN flight_delay_nightly, task ingest: Contract") for text in told[1:])
+
+
+@pytest.mark.parametrize("told", [0], indirect=True)
+def test_a_reminder_that_no_channel_took_is_told_by_the_next_run(
+    told: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(caplog)
+    with monkeypatch.context() as away:
+        away.setenv("NIGHTJAR_ALERT_WEBHOOK", "http://127.0.0.1:9/")
+        fail(caplog, run_id="scheduled__2013-04-09")
+    fail(caplog, run_id="scheduled__2013-04-10")
+    fail(caplog, run_id="scheduled__2013-04-11")
+    assert [text.split(" flight")[0] for text in told] == ["NEW", "STILL OPEN"]
+
+
+def test_a_run_that_somebody_starts_for_an_older_night_says_nothing_of_the_latest(
+    told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fail(caplog, run_id="scheduled__2013-04-03")  # the night of the 2nd
+    for last in ("2013-04-01", "2013-04-02"):
+        assert len(told) == 1
+        asked_for = {"interval_start": "2013-03-30", "interval_end": last}
+        recover("manual__2013-04-20", run_type="manual", params=asked_for)
+    assert told[1].startswith("RESOLVED "), "the very night that failed, run by hand"
+    fail(caplog, run_id="manual__2013-04-20", run_type="manual", params={"interval_start": "2013-04-01"})
+    assert len(told) == 3, "params that are no interval are what it failed of"
 
 
 def test_an_old_night_that_succeeds_in_a_backfill_says_nothing_of_tonight(

@@ -83,6 +83,10 @@ def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield texts
 
 
+def page(day: int) -> str:
+    return f" | page: http://airflow.example.org/dags/flight_delay_nightly/runs/scheduled__{day}"
+
+
 def over(notice: Notice) -> Notice:
     return Notice(subject=notice.subject, over=True, found=False, severity="warn", text=notice.text)
 
@@ -94,7 +98,8 @@ def test_an_incident_of_many_nights_is_told_twice_whatever_is_cleared(nights: Ni
     for _ in range(2):
         nights.run(4, over(DRIFT), DATA)
     assert told == [
-        "NEW flight_delay drift: much moved", "NEW flight_delay data: odd", "RESOLVED flight_delay drift: much moved",
+        f"NEW flight_delay drift: much moved{page(1)}", f"NEW flight_delay data: odd{page(3)}",
+        f"RESOLVED flight_delay drift: much moved{page(4)}",
     ]  # fmt: skip
 
 
@@ -104,7 +109,7 @@ def test_a_backfill_tells_nobody_and_the_next_night_tells_what_is_still_wrong(ni
         assert nights.asked_with["history"] is True
     assert told == []
     nights.run(4, DRIFT)
-    assert told == ["NEW flight_delay drift: much moved"]
+    assert told == [f"NEW flight_delay drift: much moved{page(4)}"]
     assert nights.asked_with["history"] is False
 
 
@@ -126,9 +131,9 @@ def test_a_report_is_a_page_that_one_can_open(nights: Nights, told: list[str]) -
             subject="w", over=False, found=True, severity="warn", text=f"odd | look: {nights.lake}/monitoring/warnings"
         ),
     )
-    page = "http://airflow.example.org/nightjar/files/reports/flight_delay/2013-04-01/drift.html"
-    assert told[0] == f"NEW much moved | look: {page}"
-    assert "NEW odd | look: monitoring/warnings" in told
+    report = "http://airflow.example.org/nightjar/files/reports/flight_delay/2013-04-01/drift.html"
+    assert told[0] == f"NEW much moved | look: {report}{page(1)}"
+    assert f"NEW odd | look: monitoring/warnings{page(2)}" in told
 
 
 @pytest.mark.parametrize("told", [3], indirect=True)
@@ -140,8 +145,9 @@ def test_what_no_channel_took_is_told_by_the_next_night(
     assert len(told) == 3, "a dead channel is not waited for again with each alert"
     nights.run(2, over(DRIFT))  # gone before anybody could hear of it
     assert told[3:] == [
-        "NEW flight_delay drift: much moved", "NEW flight_delay data: odd", "RESOLVED flight_delay drift: much moved",
-        "RESOLVED flight_delay data: raw/flights: monitoring knows nothing of it any more",
+        f"NEW flight_delay drift: much moved{page(1)}", f"NEW flight_delay data: odd{page(1)}",
+        f"RESOLVED flight_delay drift: much moved{page(2)}",
+        f"RESOLVED flight_delay data: raw/flights: monitoring knows nothing of it any more{page(2)}",
     ]  # fmt: skip
 
 

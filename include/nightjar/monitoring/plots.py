@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from nightjar.monitoring.drift import ColumnDrift, NightDrift
 from nightjar.monitoring.measures import bin_counts, bin_divergence
 from nightjar.monitoring.records import PastNight
+from nightjar.monitoring.volumes import Volume
 from nightjar.monitoring.words import MISSING, OTHERS, bin_names, share
 
 MAX_BARS = 9
@@ -230,6 +231,28 @@ def psi_plot(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) 
     parts.append(Markup('<line class="limit" x1="{:.1f}" x2="360" y1="{:.1f}" y2="{:.1f}"/>').format(left, y, y))
     label = f"PSI of {column.name}, the last {len(values)} nights: " + ", ".join(f"{value:.2f}" for value in values)
     return Markup('<svg class="psis" viewBox="0 0 360 46" role="img" aria-label="{}">{}</svg>').format(
+        label, Markup("").join(parts)
+    )
+
+
+def rows_plot(volume: Volume) -> Markup:
+    """A table's rows night by night, this night last, from zero; nothing without earlier nights."""
+    values = [*volume.earlier, volume.rows]
+    if len(values) < 3:
+        return Markup("")
+    highest, width = max(*values, 1), 150 / len(values)
+    parts = [
+        Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
+            "now" if i == len(values) - 1 else "then",
+            i * width,
+            30 - max(1.0, 28 * value / highest),
+            width * 0.8,
+            max(1.0, 28 * value / highest),
+        )
+        for i, value in enumerate(values)
+    ]
+    label = f"Rows of {volume.table}, the last {len(values)} nights: " + ", ".join(map(str, values))
+    return Markup('<svg class="rows" viewBox="0 0 150 30" role="img" aria-label="{}">{}</svg>').format(
         label, Markup("").join(parts)
     )
 

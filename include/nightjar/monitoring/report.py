@@ -17,6 +17,7 @@ from nightjar.monitoring.domain import Domain
 from nightjar.monitoring.drift import ColumnDrift, NightDrift
 from nightjar.monitoring.records import PastNight
 from nightjar.monitoring.reference import LABEL, PREDICTION
+from nightjar.monitoring.rejections import Rejection
 from nightjar.monitoring.volumes import Volume
 from nightjar.monitoring.windows import LookBack
 
@@ -40,6 +41,8 @@ class Report:
         model_version: Its version.
         model_sha256: SHA-256 of its files.
         volumes: Rows per table.
+        rejections: What went to quarantine, by rule.
+        unusual: What was wrong with the night's data, a sentence each, the worst first; None when nobody has looked.
         history: Earlier nights, oldest first.
         notes: What the reader must know besides.
         mlflow_uri: Address of the model registry; empty when there is none.
@@ -59,6 +62,8 @@ class Report:
     model_version: str
     model_sha256: str
     volumes: Sequence[Volume] = ()
+    rejections: Sequence[Rejection] = ()
+    unusual: Sequence[str] | None = None
     history: Sequence[PastNight] = ()
     notes: Sequence[str] = ()
     mlflow_uri: str = ""
@@ -128,5 +133,6 @@ def _environment() -> Environment:
             "tally": plots.tally,
             "thumbnail": plots.thumbnail,
             "history_plot": plots.history_plot,
+            "rows_plot": plots.rows_plot,
         }
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from statistics import median
 
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta
@@ -18,13 +19,18 @@ class Volume:
         table: Its name.
         rows: Rows that it holds.
         rejected: Rows meant for it that went to quarantine.
-        usual: Mean rows of the earlier nights looked at; None when there is none.
+        earlier: Rows of the earlier nights that have any, oldest first.
     """
 
     table: str
     rows: int
     rejected: int
-    usual: float | None
+    earlier: tuple[int, ...] = ()
+
+    @property
+    def usual(self) -> float | None:
+        """Median rows of the earlier nights; None when there is none."""
+        return median(self.earlier) if self.earlier else None
 
 
 def volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) -> list[Volume]:
@@ -38,13 +44,12 @@ def volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) 
         if not delta.table_exists(lake, name):
             continue
         counts = _rows(lake, name)
-        before = [counts[day.isoformat(), ""] for day in earlier if (day.isoformat(), "") in counts]
         found.append(
             Volume(
                 table=name,
                 rows=counts.get((night.isoformat(), ""), 0),
                 rejected=rejected.get((night.isoformat(), name), 0),
-                usual=sum(before) / len(before) if before else None,
+                earlier=tuple(counts[day.isoformat(), ""] for day in earlier if (day.isoformat(), "") in counts),
             )
         )
     return found

@@ -130,14 +130,21 @@ def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
 
     A column that nobody declared is one of its own: nothing reads it, and no data are broken.
     """
-    if not delta.table_exists(lake, WARNINGS_TABLE.name):
-        return []
-    rows = [r for r in delta.read_nights(lake, WARNINGS_TABLE.name, [night]).to_pylist() if r["use_case"] == use_case]
     grouped: dict[tuple[FindingKind, str], list[dict[str, Any]]] = {}
-    for row in rows:
+    for row in _warnings(lake, use_case, night):
         kind: FindingKind = "contract" if row["figure"] == UNKNOWN_COLUMN else "data"
         grouped.setdefault((kind, row["table_name"]), []).append(row)
-    return [_finding(kind, table, mine, lake) for (kind, table), mine in sorted(grouped.items())]
+    return [_finding(kind, table, mine, use_case, lake) for (kind, table), mine in sorted(grouped.items())]
+
+
+def unusual(lake: str, use_case: str, night: date) -> list[str] | None:
+    """What was wrong with the night's data, a sentence each, the worst first; None when nobody has looked."""
+    if not delta.table_exists(lake, LANDING_TABLE.name):
+        return None
+    looked = delta.read_nights(lake, LANDING_TABLE.name, [night], ["use_case"])["use_case"].unique().to_pylist()
+    if use_case not in looked:
+        return None
+    return [row["what"] for row in sorted(_warnings(lake, use_case, night), key=_rank, reverse=True)]
 
 
 def nights_of_broken_data(lake: str, use_case: str, nights: Iterable[date]) -> set[date]:
@@ -148,11 +155,20 @@ def nights_of_broken_data(lake: str, use_case: str, nights: Iterable[date]) -> s
     return {row["ds"] for row in rows if row["use_case"] == use_case and row["figure"] != UNKNOWN_COLUMN}
 
 
-def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], lake: str) -> Finding:
-    def rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
-        return row["severity"] == "stop_night", _badness(row), row["column_name"], row["figure"]
+def _warnings(lake: str, use_case: str, night: date) -> list[dict[str, Any]]:
+    if not delta.table_exists(lake, WARNINGS_TABLE.name):
+        return []
+    rows = delta.read_nights(lake, WARNINGS_TABLE.name, [night]).to_pylist()
+    return [row for row in rows if row["use_case"] == use_case]
 
-    worst = max(rows, key=rank)
+
+def _rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
+    """The greater, the worse."""
+    return row["severity"] == "stop_night", _badness(row), row["column_name"], row["figure"]
+
+
+def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], use_case: str, lake: str) -> Finding:
+    worst = max(rows, key=_rank)
     more = f"; and {len(rows) - 1} more" if len(rows) > 1 else ""
     return Finding(
         kind=kind,
@@ -161,7 +177,7 @@ def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], l
         what=f"{worst['what']}{more}",
         severity="breach" if worst["severity"] == "stop_night" else "warn",
         badness=_badness(worst),
-        link=f"{lake}/{WARNINGS_TABLE.name}",
+        link=f"{lake}/reports/{use_case}/{worst['ds']}/drift.html#data",
         runbook=RUNBOOK,
     )
 

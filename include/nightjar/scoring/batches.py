@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.scoring import FALLBACK_REASON
+from nightjar.contracts.scoring import FALLBACK_REASON, INPUT_IS_FINITE, PREDICTION_IS_FINITE
 from nightjar.contracts.use_case import DECISION, UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.scoring.reasons import reason_columns
@@ -78,7 +78,7 @@ def answer(
     taken = np.isfinite(prediction)
     rejected = None
     if not taken.all():
-        rules = np.where(finite, "prediction_is_finite", "input_is_finite")[~taken]
+        rules = np.where(finite, PREDICTION_IS_FINITE, INPUT_IS_FINITE)[~taken]
         rejected = _quarantine_rows(batch.filter(pa.array(~taken)), rules.tolist(), use_case, task)
         batch, matrix, prediction = batch.filter(pa.array(taken)), matrix[taken], prediction[taken]
     said: dict[str, Any] = {

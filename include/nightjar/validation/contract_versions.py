@@ -18,7 +18,7 @@ from nightjar.contracts.job import JobSpec
 from nightjar.contracts.tables import Column
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import ledger
-from nightjar.validation.table_rules import source_rules, table_rules
+from nightjar.validation.table_rules import rules_by_table
 
 EVENT = "contract"
 _WIDER = {("int", "long")}
@@ -53,8 +53,7 @@ class Contract:
 
 def document(use_case: UseCase) -> Document:
     """What the use case's tables promise. Columns of an experiment come and go with it, and are no promise."""
-    rules = {source.table.name: source_rules(source) for source in use_case.sources}
-    rules[use_case.feature_table.name] = table_rules(use_case.feature_table, use_case.rules)
+    rules = rules_by_table(use_case)
     night_rules = {source.table.name: source.night_rules for source in use_case.sources}
     return {
         schema.name: {

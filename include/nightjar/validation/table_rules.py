@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.rules import Rule, not_null
 from nightjar.contracts.tables import Column, TableSchema
-from nightjar.contracts.use_case import Source
+from nightjar.contracts.use_case import Source, UseCase
 
 KEY_UNIQUE = "key_unique"
 LINE_PARSES = "line_parses"
@@ -38,6 +38,12 @@ def source_rules(source: Source) -> tuple[Rule, ...]:
     parses = (_line_parses(), *(_parses(c) for c in source.file_columns if c.type != "string"))
     rules = table_rules(source.table, source.rules)
     return _distinct(source.table.name, (*parses, *rules))
+
+
+def rules_by_table(use_case: UseCase) -> dict[str, tuple[Rule, ...]]:
+    """Name of each table that has a contract of rows to its rules: what lands, and the features."""
+    rules = {source.table.name: source_rules(source) for source in use_case.sources}
+    return {**rules, use_case.feature_table.name: table_rules(use_case.feature_table, use_case.rules)}
 
 
 def _line_parses() -> Rule:

@@ -6,18 +6,19 @@ import json
 import logging
 import re
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from airflow.sdk import conf
 from airflow.sdk.bases.notifier import BaseNotifier
 
+from nightjar.contracts.alerts import REMIND_NIGHTS
 from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.names import path_segment
 from nightjar.contracts.settings import Settings
 from nightjar.lake import files
+from nightjar_airflow.notifiers.addresses import task_page
 from nightjar_airflow.notifiers.channels import tell
-from nightjar_airflow.specs import map_index
+from nightjar_airflow.specs import day_due, map_index
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,67 +33,95 @@ class Failing:
     Attributes:
         cause: The error without its figures, by which it is told from another.
         first_run: Run in which it began.
+        last_due: Day on which the latest of its failed runs was due (YYYY-MM-DD).
+        told_due: That of the run of which people were told last.
         last_run: The latest run in which it failed.
-        last_due: When that was due (ISO 8601, UTC).
         runs: In how many so far.
-        map_indexes: Which of a mapped task's instances failed in the last run; [None] of a task that is not mapped.
+        map_indexes: Which of a mapped task's instances fail; [None] of a task that is not mapped.
     """
 
     cause: str
     first_run: str
-    last_run: str
     last_due: str
+    told_due: str
+    last_run: str
     runs: int = 1
     map_indexes: list[int | None] = field(default_factory=list)
 
-    def again(self, run_id: str, due: str, index: int | None) -> Failing:
+    def again(self, run_id: str, due: date, index: int | None) -> Failing:
         """It, after one more failure."""
-        if run_id == self.last_run:
-            return replace(self, map_indexes=[*self.others(index), index])
-        if due < self.last_due:
-            return replace(self, runs=self.runs + 1)
-        return replace(self, last_run=run_id, last_due=due, runs=self.runs + 1, map_indexes=[index])
+        runs = self.runs + (run_id != self.last_run)
+        if due.isoformat() < self.last_due:
+            return replace(self, runs=runs)
+        return replace(
+            self, last_run=run_id, last_due=due.isoformat(), runs=runs, map_indexes=[*self.others(index), index]
+        )
 
-    def without(self, run_id: str, due: str, index: int | None) -> Failing | None:
-        """It, after a success; None when it is over: in another run, or for the last instance that failed.
+    def without(self, due: date, index: int | None) -> Failing | None:
+        """It, after a success; None when it is over: all that failed have succeeded.
 
-        A run that was due earlier, cleared by somebody, says nothing of the latest.
+        A run for an earlier day, cleared or made by somebody, says nothing of the latest.
         """
-        if due < self.last_due:
+        if due.isoformat() < self.last_due:
             return self
         left = self.others(index)
-        return replace(self, map_indexes=left) if run_id == self.last_run and left else None
+        return replace(self, map_indexes=left) if left else None
 
     def others(self, index: int | None) -> list[int | None]:
-        """The other instances that failed."""
+        """The other instances that fail."""
         return [one for one in self.map_indexes if one != index]
+
+    def is_to_be_told(self, due: date) -> bool:
+        """Whether people were told so long ago that they are told again."""
+        return due - date.fromisoformat(self.told_due) >= timedelta(days=REMIND_NIGHTS)
 
 
 class AlertNotifier(BaseNotifier):
     """For ``on_failure_callback``: alerts when a task begins to fail, or fails for another cause than before.
 
-    What it knows lies in the lake, a file a task, and another for its backfills: an old night that succeeds says
-    nothing of tonight's. Two runs that fail at once may both alert. None is lost: where the file cannot be read, or no
-    channel takes the alert, it alerts again.
+    While that lasts, people are told again every :data:`REMIND_NIGHTS` days. What it knows lies in the lake, a file a
+    task, and another for its backfills: an old night that succeeds says nothing of tonight's. Two runs that fail at
+    once may both alert. None is lost: where the file cannot be read, or no channel takes the alert, it alerts again.
+
+    Args:
+        timezone: In which runs have their days.
     """
+
+    def __init__(self, timezone: str) -> None:
+        super().__init__()
+        self.timezone = timezone
 
     def notify(self, context: Context) -> None:
         """Say it, unless it was said on an earlier run."""
         why = str(context.get("exception") or "no reason given")
-        run_id, due, index, cause = context["dag_run"].run_id, _due(context), map_index(context), _cause(why)
-        known = _known(context)
+        run_id, due, index = context["dag_run"].run_id, day_due(context, self.timezone), map_index(context)
+        known, cause = _known(context), _cause(why)
         others = [one for one in known if one.cause != cause]
-        for one in known:
-            if one.cause == cause:
-                log.warning("failing since run %s, in %d runs before; people were told then", one.first_run, one.runs)
-                _keep(context, [*others, one.again(run_id, due, index)])
-                return
-        if tell([_text(context, why)], context):
-            _keep(context, [*others, Failing(cause, run_id, run_id, due, map_indexes=[index])])
+        before = next((one for one in known if one.cause == cause), None)
+        if before is None:
+            day = due.isoformat()
+            if tell([f"NEW {_text(context, why)}"], context):
+                _keep(context, [*others, Failing(cause, run_id, day, day, run_id, map_indexes=[index])])
+            return
+        failing = before.again(run_id, due, index)
+        since = f"failing since run {failing.first_run}, in {failing.runs} runs"
+        if not failing.is_to_be_told(due):
+            log.warning("%s; people know", since)
+        elif tell([f"STILL OPEN {_text(context, why)} | {since}"], context):
+            failing = replace(failing, told_due=due.isoformat())
+        _keep(context, [*others, failing])
 
 
 class RecoveryNotifier(BaseNotifier):
-    """For ``on_success_callback``: says that a task which failed does no more."""
+    """For ``on_success_callback``: says that a task which failed does no more.
+
+    Args:
+        timezone: In which runs have their days.
+    """
+
+    def __init__(self, timezone: str) -> None:
+        super().__init__()
+        self.timezone = timezone
 
     def notify(self, context: Context) -> None:
         """Say it, where :class:`AlertNotifier` has said that it fails."""
@@ -100,7 +129,7 @@ class RecoveryNotifier(BaseNotifier):
         if not known:
             return
         run, task = context["dag_run"], context["ti"].task_id
-        left = [one.without(run.run_id, _due(context), map_index(context)) for one in known]
+        left = [one.without(day_due(context, self.timezone), map_index(context)) for one in known]
         if any(left) or tell(
             [
                 f"RESOLVED {run.dag_id}, task {task}: succeeded after {sum(one.runs for one in known)} failed run(s), "
@@ -138,10 +167,6 @@ def _state(context: Context) -> str:
     return f"{folder}/{'backfill/' if run.run_type == 'backfill' else ''}{task}.json"
 
 
-def _due(context: Context) -> str:
-    return context["dag_run"].run_after.astimezone(UTC).isoformat()
-
-
 def _cause(why: str) -> str:
     """What is wrong, without the figures, dates and paths that differ from night to night."""
     return re.sub(r"\d[\d.,:%-]*", "#", why.split(" | ")[0])
@@ -154,5 +179,5 @@ def _text(context: Context, why: str) -> str:
 
 
 def _page(context: Context) -> str:
-    run, task = context["dag_run"], context["ti"].task_id
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run.dag_id}/runs/{run.run_id}/tasks/{task}"
+    run = context["dag_run"]
+    return task_page(run.dag_id, run.run_id, context["ti"].task_id)

@@ -10,13 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import conf
-
 from nightjar.contracts.alerts import REMIND_NIGHTS
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import files
 from nightjar_airflow import ledger
+from nightjar_airflow.notifiers.addresses import run_page
 from nightjar_airflow.notifiers.channels import tell
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ async def night_is_late(use_case: str, timezone: str, minutes: int, context: Map
     night = datetime.fromisoformat(run["data_interval_start"]).astimezone(ZoneInfo(timezone)).date()
     event = {"reason": reason, "dag_id": run["dag_id"], "run_id": run["dag_run_id"]}
     await asyncio.to_thread(ledger.record, "late", use_case=use_case, night=night, **event)
-    page = f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run['dag_id']}/runs/{run['dag_run_id']}"
-    await asyncio.to_thread(_tell_of, use_case, night, f"{reason} | page: {page}", cast("Context", context))
+    text = f"{reason} | page: {run_page(run['dag_id'], run['dag_run_id'])}"
+    await asyncio.to_thread(_tell_of, use_case, night, text, cast("Context", context))
 
 
 def night_in_time(use_case: UseCase, context: Context) -> None:

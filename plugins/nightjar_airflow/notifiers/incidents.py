@@ -8,12 +8,10 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from airflow.sdk import conf
-
 from nightjar.contracts.alerts import Notice, Told, to_tell
 from nightjar.contracts.settings import Settings
 from nightjar.lake import files
-from nightjar_airflow.links.result_links import FILES_ROUTE
+from nightjar_airflow.notifiers.addresses import run_page, with_pages
 from nightjar_airflow.notifiers.channels import tell
 
 if TYPE_CHECKING:
@@ -25,10 +23,10 @@ def tell_incidents(use_case: str, notices: Sequence[Notice], night: date, contex
 
     Killed between telling and keeping, it tells once more. What no channel has taken is told first by the next run.
     """
-    told = read_told(use_case)
+    told, run = read_told(use_case), context["dag_run"]
     new, known = to_tell(told, notices, night)
-    texts = (*told.untold, *new)
-    if texts and not tell([_with_addresses(text) for text in texts], context):
+    texts = (*told.untold, *(f"{with_pages(text)} | page: {run_page(run.dag_id, run.run_id)}" for text in new))
+    if texts and not tell(list(texts), context):
         known = replace(known, untold=texts)
     files.write_text(_state(use_case), json.dumps(known.to_document()))
 
@@ -43,10 +41,3 @@ def read_told(use_case: str) -> Told:
 
 def _state(use_case: str) -> str:
     return f"{Settings.from_environment().lake}/monitoring/_told/{use_case}.json"
-
-
-def _with_addresses(text: str) -> str:
-    """Reports of the lake as pages that the Airflow server shows; its tables by their names."""
-    lake = Settings.from_environment().lake
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
-    return text.replace(f"{lake}/reports/", f"{base}{FILES_ROUTE}/reports/").replace(f"{lake}/", "")

@@ -15,6 +15,7 @@ from nightjar.monitoring.drift import NightDrift, compare
 from nightjar.monitoring.performance_intervals import Interval
 from nightjar.monitoring.profile import Profile, ProfiledColumn
 from nightjar.monitoring.records import PastNight
+from nightjar.monitoring.rejections import Rejection
 from nightjar.monitoring.report import Report
 from nightjar.monitoring.summarize import profile_arrays
 from nightjar.monitoring.volumes import Volume
@@ -94,7 +95,15 @@ def report(compared: Compared) -> Report:
         model_name="flight_delay",
         model_version="3",
         model_sha256="ab" * 32,
-        volumes=[Volume(table="raw/flights", rows=912, rejected=3, usual=905.5)],
+        volumes=[
+            Volume(table="raw/flights", rows=912, rejected=3, earlier=(903, 880, 921)),
+            Volume(table="features/flight_delay", rows=912, rejected=0, earlier=(900,)),
+        ],
+        rejections=[
+            Rejection(table="raw/flights", rule="air_time_in_range", reason="minutes in the air, 5 to 1,200", rows=2),
+            Rejection(table="raw/flights", rule=f"gone {HOSTILE}", reason="", rows=1),
+        ],
+        unusual=[f"raw/weather.temp: mean 12, expected 30 to 70 {HOSTILE}", "raw/flights: rows 912, expected 950"],
         history=[PastNight(night=date(2013, 3, 31), psi={"wind": 0.3}, watched=5, drifted=1)],
         notes=["Read this."],
         mlflow_uri="http://localhost:5000",

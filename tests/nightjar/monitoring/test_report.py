@@ -97,7 +97,7 @@ def test_a_link_that_is_no_web_address_is_left_out(report: Report) -> None:
 
 def test_tables_have_captions_and_scopes(report: Report) -> None:
     page = Page(render(report))
-    assert len(page.all("caption")) == len(page.all("table")) == 2
+    assert len(page.all("caption")) == len(page.all("table")) == 3
     assert all(attrs.get("scope") in {"col", "row"} for attrs in page.all("th"))
     assert all(attrs.get("tabindex") == "0" for attrs in page.all("div") if attrs.get("role") == "region")
     identifiers = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
@@ -110,11 +110,26 @@ def test_the_same_report_gives_the_same_bytes(report: Report) -> None:
 
 
 def test_a_quiet_night_shows_what_came_closest(report: Report, compared: Any) -> None:
-    quiet = replace(report, drift=compared.night(), history=(), volumes=(), notes=())
+    quiet = replace(report, drift=compared.night(), history=(), volumes=(), rejections=(), unusual=(), notes=())
     text = " ".join(Page(render(quiet)).text.split())
     assert "Stable: none of 5 watched columns moved." in text
     assert "Nothing moved; these came closest" in text
+    assert "Nothing unusual: rows, missing values" in text
     assert len(quiet.cards) == 3
+
+
+def test_what_is_wrong_with_the_data_is_said_at_the_top_and_in_full_below(report: Report) -> None:
+    text = " ".join(Page(render(report)).text.split())
+    assert text.index("The data are unusual. raw/weather.temp: mean 12") < text.index("What moved")
+    assert "; and 1 more. Look there first" in text
+    below = text[text.index("The datawhat landed") :]
+    for expected in ("raw/flights: rows 912, expected 950", "air_time_in_range", "minutes in the air, 5 to 1,200",
+                     "a rule that the contract has no longer"):  # fmt: skip
+        assert expected in below
+    assert "Rows of raw/flights, the last 4 nights: 903, 880, 921, 912" in render(report)
+    unseen = Page(render(replace(report, unusual=None))).text
+    assert "Nobody has looked whether they are unusual" in unseen
+    assert "The data are unusual" not in unseen
 
 
 def test_without_predictions_the_page_says_so(report: Report, compared: Any) -> None:

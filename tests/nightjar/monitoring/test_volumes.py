@@ -45,8 +45,10 @@ def test_rows_rejected_and_usual_come_from_the_delta_log(lake: str) -> None:
         put(lake, RAW, [{"k": i} for i in range(count)], night)
     rejected = {"table": "raw/orders", "rules": ["k_not_null"], "row": "{}", "dag_run_id": "r"}
     put(lake, SHOP.quarantine_table, [rejected, rejected, {**rejected, "table": "features/shop"}], nights[2])
-    assert volumes(lake, SHOP, nights[2], nights[:2]) == [Volume(table="raw/orders", rows=9, rejected=2, usual=5.0)]
-    assert volumes(lake, SHOP, nights[0], []) == [Volume(table="raw/orders", rows=4, rejected=0, usual=None)]
+    assert volumes(lake, SHOP, nights[2], nights[:2]) == [
+        Volume(table="raw/orders", rows=9, rejected=2, earlier=(4, 6))
+    ]
+    assert volumes(lake, SHOP, nights[0], []) == [Volume(table="raw/orders", rows=4, rejected=0)]
 
 
 def test_a_night_without_rows_is_zero_not_missing(lake: str) -> None:

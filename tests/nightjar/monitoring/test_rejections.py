@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from datetime import date
+
+from tests.nightjar.monitoring.test_volumes import SHOP, put
+
+from nightjar.monitoring.rejections import Rejection, rejections
+
+NIGHT = date(2013, 4, 3)
+
+
+def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
+    assert rejections(lake, SHOP, NIGHT) == []
+    row = {"table": "raw/orders", "row": "{}", "dag_run_id": "r"}
+    rows = [
+        {**row, "rules": ["k_parses"]},
+        {**row, "rules": ["k_parses", "line_parses"]},
+        {**row, "rules": ["of_a_contract_of_old"]},
+        {**row, "table": "features/shop", "rules": ["input_is_finite"]},
+    ]
+    put(lake, SHOP.quarantine_table, rows, NIGHT)
+    put(lake, SHOP.quarantine_table, rows[:1], date(2013, 4, 4))
+    assert rejections(lake, SHOP, NIGHT) == [
+        Rejection(table="raw/orders", rule="k_parses", reason="k is not of type int", rows=2),
+        Rejection(
+            table="features/shop", rule="input_is_finite", reason="a feature is infinite, which no model takes", rows=1
+        ),
+        Rejection(
+            table="raw/orders",
+            rule="line_parses",
+            reason="the line has another number of fields than the header",
+            rows=1,
+        ),
+        Rejection(table="raw/orders", rule="of_a_contract_of_old", reason="", rows=1),
+    ]
