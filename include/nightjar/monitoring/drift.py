@@ -2,16 +2,19 @@
 
 A column drifted when its effect (PSI, freed of what chance and ordinary nights alone would give) *and* its test
 (chi-squared on the same bins, false discovery rate over all watched columns) both say so: on a large night anything is
-significant, on a small one PSI alone is noise.
+significant, on a small one PSI alone is noise. Each column is looked at twice, in all its bins and for missing values
+alone, and the larger effect is its own: ordinary nights differ so much in their weather that a fifth of it could go
+missing and be no more than that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.monitoring import Drift
@@ -21,6 +24,7 @@ from nightjar.monitoring.measures import (
     expected_psi,
     jensen_shannon,
     kolmogorov_smirnov,
+    missing_counts,
     psi,
     two_sample_test,
 )
@@ -39,13 +43,14 @@ class ColumnDrift:
 
     Attributes:
         name: The column.
-        psi: Population stability index over the bins and the missing bin, less :attr:`usual_psi`, at least 0.
+        psi: Population stability index less :attr:`usual_psi`, at least 0: over the bins and the missing bin, or of
+            having a value or none, whichever is larger.
         raw_psi: PSI as counted.
         usual_psi: PSI without any drift: the larger of what chance gives two samples of these sizes on average, and of
             what 19 of 20 of the reference's own nights stay below.
         statistic: Chi-squared of homogeneity, divided by the reference's design effect.
         degrees: Its degrees of freedom; 0 when no two bins are large enough.
-        p: P value; see :func:`nightjar.monitoring.measures.two_sample_test`.
+        p: P value (:func:`nightjar.monitoring.measures.two_sample_test`), for two looks at a column doubled.
         q: Benjamini-Hochberg q over the watched columns; None for a column that is not watched.
         verdict: ``drift`` when psi > max_psi and q < max_q; ``not_watched`` columns never are.
         reference: The column in the training set.
@@ -141,7 +146,10 @@ def compare(night: Profile, reference: Profile, thresholds: Drift, *, watched: S
         GateError: when there is no row to look at, a column is missing, or bins differ.
     """
     _check(night, reference, watched)
-    results = {name: _effect_and_test(reference, night, name) for name in night.columns}
+    results = {
+        name: look_at(reference.columns[name], column, reference.variation.get(name, NO_VARIATION))
+        for name, column in night.columns.items()
+    }
     q = dict(zip(watched, benjamini_hochberg([results[name].p for name in watched]), strict=True))
     columns = []
     for name, result in results.items():
@@ -172,35 +180,40 @@ def compare(night: Profile, reference: Profile, thresholds: Drift, *, watched: S
 
 
 @dataclass(frozen=True)
-class _Result:
-    psi: float
+class Look:
+    """How far a column of one or more nights lies from what it is compared with; as in :class:`ColumnDrift`."""
+
     raw_psi: float
     usual_psi: float
     statistic: float
     degrees: int
     p: float
 
-
-def _effect_and_test(reference: Profile, night: Profile, name: str) -> _Result:
-    column, other = reference.columns[name], night.columns[name]
-    varies = reference.variation.get(name, NO_VARIATION)
-    raw, usual = raw_and_usual_psi(column, other, varies)
-    test = two_sample_test(bin_counts(column), bin_counts(other), varies.design_effect)
-    return _Result(max(0.0, raw - usual), raw, usual, *test)
+    @property
+    def psi(self) -> float:
+        return max(0.0, self.raw_psi - self.usual_psi)
 
 
-def raw_and_usual_psi(
-    reference: ColumnProfile, night: ColumnProfile, varies: NightVariation = NO_VARIATION
-) -> tuple[float, float]:
-    """PSI as counted, and what of it chance and ordinary nights account for.
+def look_at(reference: ColumnProfile, night: ColumnProfile, varies: NightVariation = NO_VARIATION) -> Look:
+    """The larger effect of a column's bins and of its missing values alone, with its test.
 
     Args:
         reference: What is compared with, e.g. the training set or the last nights.
         night: One night, or several, in the same bins.
         varies: How the reference's own nights vary.
     """
-    then, now = bin_counts(reference), bin_counts(night)
-    return psi(then, now), max(expected_psi(then, now), varies.psi)
+    found = _look(bin_counts(reference), bin_counts(night), varies.psi, varies.design_effect)
+    if varies.missing_psi is None or not reference.nulls + night.nulls:
+        return found
+    then, now = missing_counts(reference), missing_counts(night)
+    missing = _look(then, now, varies.missing_psi, varies.missing_design_effect)
+    larger = max(found, missing, key=lambda look: look.psi)
+    return replace(larger, p=min(1.0, 2 * larger.p))
+
+
+def _look(then: NDArray[np.int64], now: NDArray[np.int64], usual_psi: float, design_effect: float) -> Look:
+    test = two_sample_test(then, now, design_effect)
+    return Look(psi(then, now), max(expected_psi(then, now), usual_psi), *test)
 
 
 def _check(night: Profile, reference: Profile, watched: Sequence[str]) -> None:

@@ -30,6 +30,11 @@ def bin_counts(column: ColumnProfile) -> NDArray[np.int64]:
     return np.array([*column.counts, column.nulls], dtype=np.int64)
 
 
+def missing_counts(column: ColumnProfile) -> NDArray[np.int64]:
+    """Rows with a value and without."""
+    return np.array([column.values, column.nulls], dtype=np.int64)
+
+
 def psi(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float:
     """Population stability index, ``sum((a - e) ln(a / e))`` over bins, of shares smoothed by :data:`PSEUDO_COUNT`.
 

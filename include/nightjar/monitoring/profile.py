@@ -101,11 +101,16 @@ class NightVariation:
 
     Attributes:
         psi: PSI that 19 of 20 of the reference's own nights stay below.
-        design_effect: Mean chi-squared per degree of freedom of its own nights, at least 1; 1 for independent rows.
+        design_effect: Mean chi-squared per degree of freedom of these 19 of 20, at least 1; 1 for independent rows.
+        missing_psi: As ``psi``, of having a value or none alone; None where that is not known (of a training set frozen
+            before it was looked at).
+        missing_design_effect: As ``design_effect``, of the same.
     """
 
     psi: float
     design_effect: float
+    missing_psi: float | None = None
+    missing_design_effect: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

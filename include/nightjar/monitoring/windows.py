@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from functools import reduce
 
 from nightjar.contracts.monitoring import Drift
-from nightjar.monitoring.drift import NO_VARIATION, raw_and_usual_psi
+from nightjar.monitoring.drift import NO_VARIATION, look_at
 from nightjar.monitoring.profile import ColumnProfile, NightVariation, Profile, merge_columns
 from nightjar.monitoring.summarize import grid_in
 
@@ -109,8 +109,7 @@ def merged(columns: Sequence[ColumnProfile]) -> ColumnProfile:
 
 
 def _window(nights: int, then: ColumnProfile, now: ColumnProfile, varies: NightVariation) -> Window:
-    raw, usual = raw_and_usual_psi(then, now, varies)
-    return Window(nights=nights, psi=max(0.0, raw - usual))
+    return Window(nights=nights, psi=look_at(then, now, varies).psi)
 
 
 def _of(known: Mapping[date, ColumnProfile], days: Iterable[date]) -> list[ColumnProfile]:

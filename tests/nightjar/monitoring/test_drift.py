@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.monitoring import Drift
 from nightjar.monitoring.drift import compare
-from nightjar.monitoring.measures import bin_counts
+from nightjar.monitoring.measures import bin_counts, psi, two_sample_test
 from nightjar.monitoring.profile import NightVariation, Profile, ProfiledColumn
 from nightjar.monitoring.summarize import count_numeric, profile_arrays
 
@@ -76,6 +78,22 @@ def test_usual_nights_are_taken_off() -> None:
     excused = compare(night, varied, Drift(), watched=["x"]).columns[0]
     assert (plain.verdict, excused.verdict, excused.psi, excused.usual_psi) == ("drift", "stable", 0.0, 9.0)
     assert excused.statistic == pytest.approx(plain.statistic / 50)
+
+
+def test_a_column_is_looked_at_twice_and_pays_for_it() -> None:
+    values = np.arange(1000.0)
+    reference = Profile(rows=1000, columns={"x": count_numeric(values, (500.0,))})
+    holes = np.where(np.arange(1000) % 10 == 0, np.nan, values)
+    night = Profile(rows=1000, columns={"x": count_numeric(holes, (500.0,))})
+    varied = replace(reference, variation={"x": NightVariation(psi=9.0, design_effect=50.0, missing_psi=0.0)})
+    (column,) = compare(night, varied, Drift(), watched=["x"]).columns
+    then, now = np.array([1000, 0]), np.array([900, 100])
+    assert (column.verdict, column.raw_psi) == ("drift", psi(then, now))
+    assert (column.statistic, column.degrees, column.p / 2) == two_sample_test(then, now)
+    (whole,) = compare(
+        Profile(rows=1000, columns={"x": count_numeric(values / 4, (500.0,))}), varied, Drift(), watched=["x"]
+    ).columns
+    assert (whole.degrees, whole.usual_psi) == (1, 9.0), "nothing is missing, so there is one look"
 
 
 def test_columns_that_are_not_watched_are_shown_last_and_do_not_count() -> None:

@@ -64,7 +64,11 @@ def test_counts_add_up_to_rows(made: Profile) -> None:
 
 @given(profiles)
 def test_json_round_trip_is_exact(made: Profile) -> None:
-    varied = Profile(rows=made.rows, columns=made.columns, variation={"x": NightVariation(psi=0.1, design_effect=2.5)})
+    varied = Profile(
+        rows=made.rows,
+        columns=made.columns,
+        variation={"x": NightVariation(psi=0.1, design_effect=2.5, missing_psi=0.2)},
+    )
     assert Profile.from_json(varied.to_json()) == varied
 
 

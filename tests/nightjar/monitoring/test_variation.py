@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,39 @@ def test_a_column_with_rows_of_their_own_keeps_its_sensitivity() -> None:
     longer = night(random)
     longer["distance"] *= 1.6
     assert "distance" in drifted(varied, longer)
+
+
+def without_weather(data: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+    """The night with so many rows' weather gone."""
+    return {**data, "weather": np.where(np.arange(900) < rows, np.nan, data["weather"])}
+
+
+def test_weather_that_is_missing_is_drift_however_much_the_weather_varies() -> None:
+    random = np.random.default_rng(4)
+    _, varied = reference_of([night(random) for _ in range(60)])
+    found = [drifted(varied, without_weather(night(random), 180)) for _ in range(20)]
+    assert found == [["weather"]] * 20
+    frozen_before = {name: replace(one, missing_psi=None) for name, one in varied.variation.items()}
+    whole = replace(varied, variation=frozen_before)
+    seen = sum(bool(drifted(whole, without_weather(night(random), 180))) for _ in range(20))
+    assert seen <= 4, "in all bins together a fifth is less than the weather varies"
+
+
+def test_one_broken_night_of_training_hides_no_other() -> None:
+    random = np.random.default_rng(4)
+    nights = [night(random) for _ in range(60)]
+    _, varied = reference_of([*nights[1:], without_weather(nights[0], 900)])
+    assert varied.variation["weather"].missing_design_effect == 1.0
+    assert drifted(varied, without_weather(night(random), 180)) == ["weather"]
+
+
+def test_what_is_missing_on_ordinary_nights_is_no_drift() -> None:
+    random = np.random.default_rng(4)
+    gone = random.integers(0, 300, 100)
+    nights = [without_weather(night(random), rows) for rows in gone]
+    _, varied = reference_of(nights[:60])
+    assert sum(bool(drifted(varied, data)) for data in nights[60:]) <= 0.05 * 40
+    assert drifted(varied, without_weather(night(random), 600)) == ["weather"]
 
 
 def test_few_nights_say_nothing() -> None:
