@@ -9,7 +9,7 @@ IN := $(NIGHTJAR) env
 # Values reach the commands as environment variables, never through a shell line.
 export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS SIZES NIGHTS VERSION EXPLAIN TABLE YEAR
 
-.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power simulate kill-matrix lock clean
+.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -95,6 +95,9 @@ bench-drift: setup ## [SIZES=300000,3000000] | Measure a night's drift against E
 
 bench-drift-power: setup ## [NIGHTS=200] | False alarms on real nights and power against injected shifts; a table, one line of JSON
 	@exec $(IN) python benchmarks/drift_power.py
+
+bench-drift-year: setup ## [YEAR=2013] | What the domain classifier and weeks say of the year that `make simulate` left; one line of JSON
+	@exec $(IN) python benchmarks/drift_year.py
 
 simulate: setup ## YEAR=2013 [FORCE=1] | Simulate a year of nights with and without retraining; resumes where it was
 	@exec $(IN) python benchmarks/simulate.py

@@ -1,0 +1,134 @@
+"""What drift's measures that have no say in the verdict say of a real year: all columns together, and whole weeks.
+
+``make simulate YEAR=2013`` first; ``make bench-drift-year`` reads the features that it left and prints one line of
+JSON.
+
+- ``domain``: with January and February as the reference, every second night from March on is told from it, and three
+  nights of March again with ``distance`` shuffled among their flights, which moves no column by itself.
+- ``weeks``: 12 of the year's 52 weeks are held out of the others, three times; the share of their columns whose PSI is
+  above ``max_psi``, with what the reference's single nights reach taken off, and with what its weeks do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from pyspark.sql import SparkSession
+from simulation_programs import session
+
+from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.local.paths import Paths
+from nightjar.local.plan import USE_CASE
+from nightjar.monitoring.domain import Domain, tell_apart
+from nightjar.monitoring.drift import look_at
+from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.sample import NIGHT_ROWS, Sample
+from nightjar.monitoring.variation import with_variation
+from nightjar_spark.profiling import profile_and_sample, profile_reference
+
+SEED = 2013
+DRAWS, HELD_OUT = 3, 12
+SHUFFLED = "distance"
+
+
+def nights_from(first: date, last: date) -> list[date]:
+    """Both included."""
+    return [first + timedelta(days=i) for i in range((last - first).days + 1)]
+
+
+def domain_of_year(reference: Profile, samples: Mapping[date, Sample], rng: np.random.Generator) -> dict[str, Any]:
+    """How well nights are told from the reference, month by month, and when a column is shuffled."""
+    assert reference.sample is not None
+    then, names = reference.sample, list(reference.sample.columns)
+
+    def told(sample: Sample) -> Domain:
+        found = tell_apart(then, sample, reference, names, reference.usual_auc)
+        assert found is not None
+        return found
+
+    by_month: dict[str, list[Domain]] = {}
+    for night, sample in samples.items():
+        by_month.setdefault(f"{night:%b}", []).append(told(sample))
+    shuffled = []
+    for sample in list(samples.values())[2:15:6]:
+        values = np.array(sample.columns[SHUFFLED], dtype=object)[rng.permutation(sample.rows)]
+        shuffled.append(told(Sample({**sample.columns, SHUFFLED: values.tolist()})))
+    told_most = [next(iter(one.shares)) for of_month in by_month.values() for one in of_month if one.verdict == "drift"]
+    return {
+        "columns": len(names),
+        "usual_auc": reference.usual_auc,
+        "median_auc": {name: round(statistics.median(d.auc.value for d in of), 2) for name, of in by_month.items()},
+        "drift": {name: sum(one.verdict == "drift" for one in of) for name, of in by_month.items()},
+        "nights": {name: len(of) for name, of in by_month.items()},
+        "told_most": {name: told_most.count(name) for name in sorted(set(told_most))},
+        "shuffled_auc": [round(one.auc.value, 2) for one in shuffled],
+        "shuffled_told_by": [list(one.shares)[:2] for one in shuffled],
+    }
+
+
+def weeks_of_year(
+    profiles: Mapping[date, Profile], watched: Sequence[str], max_psi: float, rng: np.random.Generator
+) -> dict[str, float]:
+    """Share of held out weeks' columns that are above ``max_psi``."""
+    nights = list(profiles.values())
+    weeks = [nights[i : i + 7] for i in range(0, len(nights) - 6, 7)]
+    above: dict[str, list[bool]] = {"nights_taken_off": [], "weeks_taken_off": []}
+    for _ in range(DRAWS):
+        order = rng.permutation(len(weeks))
+        known = [weeks[i] for i in order[HELD_OUT:]]
+        together = merge_all([night for week in known for night in week])
+        by_nights = with_variation(together, [night for week in known for night in week])
+        by_weeks = with_variation(together, [merge_all(week) for week in known])
+        for i in order[:HELD_OUT]:
+            week = merge_all(weeks[i])
+            for kind, reference in zip(above, (by_nights, by_weeks), strict=True):
+                above[kind] += [
+                    look_at(reference.columns[name], week.columns[name], reference.variation[name]).psi > max_psi
+                    for name in watched
+                ]
+    return {kind: round(float(np.mean(found)), 4) for kind, found in above.items()}
+
+
+def measure(spark: SparkSession, lake: str, use_case: UseCase, year: int) -> dict[str, Any]:
+    """Both."""
+    rng = np.random.default_rng(SEED)
+    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
+    watched = [feature.name for feature in use_case.features if feature.drift]
+    table = use_case.feature_table.name
+    known = nights_from(date(year, 1, 1), date(year, 2, 28))
+    reference = profile_reference(spark, lake, table, columns, known, use_case.key, watched=watched)
+    later = nights_from(date(year, 3, 1), date(year, 12, 31))
+    rows = dict.fromkeys([*known, *later], 0) | dict.fromkeys(later[::2], NIGHT_ROWS)
+    profiles, samples = profile_and_sample(spark, lake, table, columns, reference, rows, use_case.key)
+    return {
+        "watched": len(watched),
+        "domain": domain_of_year(reference, dict(sorted(samples.items())), rng),
+        "weeks": weeks_of_year(dict(sorted(profiles.items())), watched, use_case.drift.max_psi, rng),
+    }
+
+
+def main() -> None:
+    """Print the line."""
+    year = int(os.environ.get("YEAR") or 2013)
+    checkout, use_case = Paths.here(), load_use_case(USE_CASE)
+    paths = replace(checkout, state=checkout.var / "simulation" / str(year))
+    if not (paths.lake / use_case.feature_table.name).exists():
+        raise SystemExit(f"there are no features in {paths.lake}: run `make simulate YEAR={year}` first")
+    with session(paths, os.environ) as spark:
+        found = measure(spark, str(paths.lake), use_case, year)
+    print(json.dumps({
+        "benchmark": "drift_year", "year": year, **found,
+        "versions": {name: version(name) for name in ("numpy", "pyspark", "scipy", "xgboost")},
+    }))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
