@@ -78,7 +78,7 @@ contract-draft: setup ## TABLE=raw/flights | Propose a contract from what a tabl
 new-use-case: setup ## NAME=churn | Write the folder and the DAG file of a new use case
 	@exec $(NIGHTJAR) new-use-case
 
-bench-night: setup ## | Measure one night against a plain script; one line of JSON
+bench-night: setup ## | Measure one night against a plain script, after `make run`; one line of JSON
 	@exec $(IN) python benchmarks/night.py
 
 bench-train: setup ## [ROWS=2000000] [DEVICE=cuda] | Measure training against plain xgb.train; one line of JSON

@@ -240,13 +240,13 @@ def rows_plot(volume: Volume) -> Markup:
     values = [*volume.earlier, volume.rows]
     if len(values) < 3:
         return Markup("")
-    highest, width = max(*values, 1), 150 / len(values)
+    highest, step = max(*values, 1), min(10.0, 150 / len(values))
     parts = [
         Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
             "now" if i == len(values) - 1 else "then",
-            i * width,
+            i * step,
             30 - max(1.0, 28 * value / highest),
-            width * 0.8,
+            step * 0.8,
             max(1.0, 28 * value / highest),
         )
         for i, value in enumerate(values)
