@@ -25,10 +25,11 @@ from nightjar.monitoring.domain_records import DOMAIN_TABLE, domain_row
 from nightjar.monitoring.drift import NightDrift, compare
 from nightjar.monitoring.profile import Profile
 from nightjar.monitoring.profile_records import PROFILES_TABLE, profile_rows, stored_profiles
-from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_rows
+from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights
 from nightjar.monitoring.reference import LABEL, PREDICTION, read_reference
 from nightjar.monitoring.rejections import rejections
 from nightjar.monitoring.report import Report, render
+from nightjar.monitoring.stored import replace_rows
 from nightjar.monitoring.volumes import volumes
 from nightjar.monitoring.warning_records import unusual
 from nightjar.monitoring.windows import LookBack, look_back, nights_before

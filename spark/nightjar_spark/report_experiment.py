@@ -24,7 +24,7 @@ from nightjar.lake import delta, files
 from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE, experiment_rows
 from nightjar.monitoring.experiment_report import ExperimentReport, render
 from nightjar.monitoring.experiments import Moments, Night, analyse
-from nightjar.monitoring.records import replace_rows
+from nightjar.monitoring.stored import replace_rows
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 

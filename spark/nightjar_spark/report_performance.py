@@ -35,7 +35,7 @@ from nightjar.monitoring.performance_records import (
 )
 from nightjar.monitoring.performance_report import PerformanceReport, render, render_week
 from nightjar.monitoring.performance_words import headline, verdict
-from nightjar.monitoring.records import replace_rows
+from nightjar.monitoring.stored import replace_rows
 from nightjar_spark.main import main
 from nightjar_spark.performance_counts import Counted, count_nights, naive_rates
 

@@ -15,8 +15,9 @@ from nightjar.contracts.monitoring import Retraining
 from nightjar.lake import delta, files, ledger
 from nightjar.monitoring.incident_records import INCIDENTS_TABLE
 from nightjar.monitoring.performance_records import PERFORMANCE_TABLE
-from nightjar.monitoring.records import DRIFT_TABLE, replace_rows
+from nightjar.monitoring.records import DRIFT_TABLE
 from nightjar.monitoring.skew import SKEW_TABLE
+from nightjar.monitoring.stored import replace_rows
 from nightjar.monitoring.warning_records import LANDING_TABLE, WARNINGS_TABLE
 from nightjar.scoring.task import Part, Speaker
 from nightjar.validation.judged import UNKNOWN_COLUMN

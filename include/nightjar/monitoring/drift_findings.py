@@ -7,9 +7,9 @@ from datetime import date
 from typing import Any
 
 from nightjar.contracts.use_case import UseCase
-from nightjar.lake import delta
 from nightjar.monitoring.findings import Finding
 from nightjar.monitoring.records import DRIFT_TABLE
+from nightjar.monitoring.stored import stored_rows
 
 RUNBOOK = "docs/runbooks/drift.md"
 _NAMED = 5
@@ -50,12 +50,10 @@ def drifted_nights(lake: str, use_case: UseCase, nights: Sequence[date], *, mode
 
 def _watched(lake: str, use_case: UseCase, nights: Sequence[date]) -> dict[date, list[Row]]:
     """Rows of the columns that count for the verdict, by night."""
-    if not delta.table_exists(lake, DRIFT_TABLE.name):
-        return {}
-    columns = ["ds", "use_case", "column_name", "psi", "verdict", "model_version"]
+    columns = ["ds", "column_name", "psi", "verdict", "model_version"]
     found: dict[date, list[Row]] = {}
-    for row in delta.read_nights(lake, DRIFT_TABLE.name, nights, columns).to_pylist():
-        if row["use_case"] == use_case.name and row["verdict"] != "not_watched":
+    for row in stored_rows(lake, DRIFT_TABLE, use_case.name, nights, columns):
+        if row["verdict"] != "not_watched":
             found.setdefault(row["ds"], []).append(row)
     return found
 

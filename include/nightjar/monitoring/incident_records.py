@@ -8,9 +8,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.lake import delta
 from nightjar.monitoring.incidents import Incident
-from nightjar.monitoring.records import replace_rows
+from nightjar.monitoring.stored import replace_rows, stored_rows
 
 INCIDENTS_TABLE = TableSchema(
     name="monitoring/incidents",
@@ -58,12 +57,9 @@ def incidents_before(lake: str, use_case: str, night: date) -> list[Incident]:
 
 def read_incidents(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, list[Incident]]:
     """Night to its incidents, for the nights that have any."""
-    if not delta.table_exists(lake, INCIDENTS_TABLE.name):
-        return {}
     found: dict[date, list[Incident]] = {}
-    for row in delta.read_nights(lake, INCIDENTS_TABLE.name, nights).to_pylist():
-        if row["use_case"] == use_case:
-            found.setdefault(row["ds"], []).append(_incident(row))
+    for row in stored_rows(lake, INCIDENTS_TABLE, use_case, nights):
+        found.setdefault(row["ds"], []).append(_incident(row))
     return found
 
 

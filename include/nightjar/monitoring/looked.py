@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
 from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase
-from nightjar.lake import delta
 from nightjar.monitoring.findings import FindingKind
 from nightjar.monitoring.performance_records import PERFORMANCE_TABLE
 from nightjar.monitoring.records import DRIFT_TABLE
 from nightjar.monitoring.skew import SKEW_TABLE
+from nightjar.monitoring.stored import stored_rows
 from nightjar.monitoring.warning_records import LANDING_TABLE
 
 
@@ -23,11 +22,8 @@ def kinds_looked_for(lake: str, use_case: UseCase, night: date) -> set[FindingKi
     compared.
     """
 
-    def rows(schema: TableSchema, ds: date, *columns: str) -> Iterable[dict[str, Any]]:
-        if not delta.table_exists(lake, schema.name):
-            return []
-        found = delta.read_nights(lake, schema.name, [ds], ["use_case", *columns]).to_pylist()
-        return [row for row in found if row["use_case"] == use_case.name]
+    def rows(schema: TableSchema, ds: date, *columns: str) -> list[dict[str, Any]]:
+        return stored_rows(lake, schema, use_case.name, [ds], columns)
 
     matured = night - timedelta(days=use_case.performance.matured_after_nights)
     judged = rows(PERFORMANCE_TABLE, matured, "judged_on", "verdict")

@@ -9,13 +9,13 @@ from typing import Any
 
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.contracts.use_case import UseCase
-from nightjar.lake import delta
 from nightjar.monitoring.estimate import estimate
 from nightjar.monitoring.findings import Finding
 from nightjar.monitoring.performance import METRICS, Measured, measure
 from nightjar.monitoring.performance_findings import findings_of
 from nightjar.monitoring.performance_intervals import Interval
 from nightjar.monitoring.performance_summary import Summary
+from nightjar.monitoring.stored import stored_rows
 
 Place = tuple[str, str]
 """Slice and its value; :data:`ALL` for all rows."""
@@ -208,11 +208,9 @@ def count_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[di
 
 def read_rows(lake: str, table: TableSchema, use_case: str, nights: Iterable[date]) -> list[dict[str, Any]]:
     """The use case's rows of ``nights``, by night; none where nobody has looked yet."""
-    if not delta.table_exists(lake, table.name):
-        return []
-    rows = delta.read_nights(lake, table.name, nights).to_pylist()
-    mine = [row for row in rows if row["use_case"] == use_case]
-    return sorted(mine, key=lambda row: (row["ds"], *(row[name] for name in table.key)))
+    return sorted(
+        stored_rows(lake, table, use_case, nights), key=lambda row: (row["ds"], *(row[name] for name in table.key))
+    )
 
 
 def kept_estimates(rows: Iterable[Mapping[str, Any]]) -> dict[date, dict[tuple[str, str, str], Interval]]:

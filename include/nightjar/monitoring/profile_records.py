@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.lake import delta
 from nightjar.monitoring.profile import ColumnProfile, Profile, column_from_json, column_to_json
+from nightjar.monitoring.stored import stored_rows
 
 PROFILES_TABLE = TableSchema(
     name="monitoring/profiles",
@@ -55,14 +55,9 @@ def profile_rows(
 
 def stored_profiles(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, Profile]:
     """The profiles of ``nights``, oldest first; nights that nobody counted are left out."""
-    if not nights or not delta.table_exists(lake, PROFILES_TABLE.name):
-        return {}
-    columns = ["ds", "use_case", "column_name", "profile"]
-    rows = delta.read_nights(lake, PROFILES_TABLE.name, nights, columns).to_pylist()
     found: dict[date, dict[str, ColumnProfile]] = {}
-    for row in rows:
-        if row["use_case"] == use_case:
-            found.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
+    for row in stored_rows(lake, PROFILES_TABLE, use_case, nights, ["ds", "column_name", "profile"]):
+        found.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
     return {
         night: Profile(rows=max(column.rows for column in found[night].values()), columns=found[night])
         for night in sorted(found)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.lake import delta
-from nightjar.lake.parquet import write_files
 from nightjar.monitoring.drift import NightDrift
 from nightjar.monitoring.measures import TEST_NAME
+from nightjar.monitoring.stored import stored_rows
 from nightjar.monitoring.windows import LookBack
 
 DRIFT_TABLE = TableSchema(
@@ -145,28 +144,6 @@ def _looked_back(before: LookBack) -> dict[str, Any]:
     }
 
 
-def replace_rows(
-    lake: str,
-    schema: TableSchema,
-    rows: Sequence[Mapping[str, Any]],
-    nights: Iterable[date],
-    *,
-    use_case: str,
-    run_id: str,
-) -> int:
-    """Make ``rows`` the use case's part of ``nights`` of a monitoring table, in one commit; return the version made.
-
-    A few dozen rows a night: they are written from here, without a Spark job.
-    """
-    import pyarrow as pa
-
-    target = delta.arrow_schema(schema)
-    table = pa.Table.from_pylist([dict(row) for row in rows], target)
-    uri = delta.table_uri(lake, schema.name)
-    written = write_files(iter(table.to_batches()), uri, target, schema.partition_by)
-    return delta.commit(lake, schema, written, nights, run_id=run_id, within={"use_case": [use_case]})
-
-
 def past_nights(lake: str, use_case: str, nights: Sequence[date], *, model_version: str) -> list[PastNight]:
     """What the comparisons of ``nights`` found, oldest first; nights that nobody looked at are left out.
 
@@ -176,11 +153,8 @@ def past_nights(lake: str, use_case: str, nights: Sequence[date], *, model_versi
         nights: Which.
         model_version: Whose PSI is wanted: that against another version's training set says something else.
     """
-    if not delta.table_exists(lake, DRIFT_TABLE.name):
-        return []
-    columns = ["ds", "use_case", "column_name", "psi", "verdict", "model_version"]
-    rows = delta.read_nights(lake, DRIFT_TABLE.name, nights, columns).to_pylist()
-    mine = [row for row in rows if row["use_case"] == use_case]
+    columns = ["ds", "column_name", "psi", "verdict", "model_version"]
+    mine = stored_rows(lake, DRIFT_TABLE, use_case, nights, columns)
     return [
         PastNight(
             night=night,

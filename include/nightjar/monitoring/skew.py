@@ -13,8 +13,8 @@ from datetime import date
 from typing import Any, Literal
 
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.lake import delta
 from nightjar.monitoring.findings import Finding
+from nightjar.monitoring.stored import stored_rows
 
 RUNBOOK = "docs/runbooks/skew.md"
 ROWS = ""
@@ -198,9 +198,7 @@ def not_judged_row(
 
 def skew_findings(lake: str, use_case: str, night: date) -> list[Finding]:
     """What the look of ``night`` has found: a breach for skew, a warning where the history has changed since."""
-    if not delta.table_exists(lake, SKEW_TABLE.name):
-        return []
-    rows = [row for row in delta.read_nights(lake, SKEW_TABLE.name, [night]).to_pylist() if row["use_case"] == use_case]
+    rows = stored_rows(lake, SKEW_TABLE, use_case, [night])
     rows.sort(key=lambda row: (row["checked_night"] or night, row["column_name"]))
     found = []
     for verdict in ("skew", "history_changed"):

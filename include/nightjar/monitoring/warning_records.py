@@ -8,9 +8,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.lake import delta
 from nightjar.monitoring.findings import Finding, FindingKind
-from nightjar.monitoring.records import replace_rows
+from nightjar.monitoring.stored import replace_rows, stored_rows
 from nightjar.validation.figures import QUANTILES, Figures
 from nightjar.validation.judged import UNKNOWN_COLUMN, Judged, NightFigures
 from nightjar.validation.usual import HISTORY_NIGHTS
@@ -93,12 +92,8 @@ def write_figures(lake: str, use_case: str, figures: History, nights: Iterable[d
 def read_figures(lake: str, use_case: str, before: date) -> History:
     """Figures of the nights before ``before`` that say what is usual."""
     found: History = {}
-    if not delta.table_exists(lake, LANDING_TABLE.name):
-        return found
     nights = [before - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
-    for row in delta.read_nights(lake, LANDING_TABLE.name, nights).to_pylist():
-        if row["use_case"] != use_case:
-            continue
+    for row in stored_rows(lake, LANDING_TABLE, use_case, nights):
         columns: Any = found.setdefault(row["table_name"], {}).setdefault(row["ds"], {})
         columns[row["column_name"]] = Figures(
             **{name: row[name] for name in ("rows", "nulls", "distinct", "mean", "std", "minimum", "maximum")},
@@ -131,7 +126,7 @@ def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
     A column that nobody declared is one of its own: nothing reads it, and no data are broken.
     """
     grouped: dict[tuple[FindingKind, str], list[dict[str, Any]]] = {}
-    for row in _warnings(lake, use_case, night):
+    for row in stored_rows(lake, WARNINGS_TABLE, use_case, [night]):
         kind: FindingKind = "contract" if row["figure"] == UNKNOWN_COLUMN else "data"
         grouped.setdefault((kind, row["table_name"]), []).append(row)
     return [_finding(kind, table, mine, use_case, lake) for (kind, table), mine in sorted(grouped.items())]
@@ -139,27 +134,16 @@ def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
 
 def unusual(lake: str, use_case: str, night: date) -> list[str] | None:
     """What was wrong with the night's data, a sentence each, the worst first; None when nobody has looked."""
-    if not delta.table_exists(lake, LANDING_TABLE.name):
+    if not stored_rows(lake, LANDING_TABLE, use_case, [night], []):
         return None
-    looked = delta.read_nights(lake, LANDING_TABLE.name, [night], ["use_case"])["use_case"].unique().to_pylist()
-    if use_case not in looked:
-        return None
-    return [row["what"] for row in sorted(_warnings(lake, use_case, night), key=_rank, reverse=True)]
+    warnings = stored_rows(lake, WARNINGS_TABLE, use_case, [night])
+    return [row["what"] for row in sorted(warnings, key=_rank, reverse=True)]
 
 
 def nights_of_broken_data(lake: str, use_case: str, nights: Iterable[date]) -> set[date]:
     """Those of the nights whose data were broken or unusual, whatever ran after their ingestion."""
-    if not delta.table_exists(lake, WARNINGS_TABLE.name):
-        return set()
-    rows = delta.read_nights(lake, WARNINGS_TABLE.name, list(nights), ["ds", "use_case", "figure"]).to_pylist()
-    return {row["ds"] for row in rows if row["use_case"] == use_case and row["figure"] != UNKNOWN_COLUMN}
-
-
-def _warnings(lake: str, use_case: str, night: date) -> list[dict[str, Any]]:
-    if not delta.table_exists(lake, WARNINGS_TABLE.name):
-        return []
-    rows = delta.read_nights(lake, WARNINGS_TABLE.name, [night]).to_pylist()
-    return [row for row in rows if row["use_case"] == use_case]
+    rows = stored_rows(lake, WARNINGS_TABLE, use_case, nights, ["ds", "figure"])
+    return {row["ds"] for row in rows if row["figure"] != UNKNOWN_COLUMN}
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:

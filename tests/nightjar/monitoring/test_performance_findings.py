@@ -23,7 +23,7 @@ from nightjar.monitoring.performance_records import (
     read_rows,
 )
 from nightjar.monitoring.performance_summary import summarize
-from nightjar.monitoring.records import replace_rows
+from nightjar.monitoring.stored import replace_rows
 
 
 def nights_of(figures: Sequence[dict[str, Any]], **changed: Any) -> list[dict[str, dict[str, Any]]]:

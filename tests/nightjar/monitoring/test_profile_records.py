@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profile_records import PROFILES_TABLE, profile_rows, stored_profiles
-from nightjar.monitoring.records import replace_rows
+from nightjar.monitoring.stored import replace_rows
 from nightjar.monitoring.summarize import profile_arrays
 
 FIRST = date(2013, 4, 1)

@@ -5,7 +5,8 @@ from datetime import date
 from typing import Any
 
 from nightjar.lake import delta
-from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights, replace_rows
+from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights
+from nightjar.monitoring.stored import replace_rows
 from nightjar.monitoring.windows import LookBack, Window
 
 NIGHT = date(2013, 4, 1)

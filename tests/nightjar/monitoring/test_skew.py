@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
-from nightjar.monitoring.records import replace_rows
 from nightjar.monitoring.skew import (
     MOST_NAMED,
     ROWS,
@@ -24,6 +23,7 @@ from nightjar.monitoring.skew import (
     skew_findings,
     skew_rows,
 )
+from nightjar.monitoring.stored import replace_rows
 
 NIGHT, SERVED = date(2013, 4, 8), date(2013, 4, 7)
 VALUES = (
