@@ -146,25 +146,27 @@ def compare(night: Profile, reference: Profile, thresholds: Drift, *, watched: S
         GateError: when there is no row to look at, a column is missing, or bins differ.
     """
     _check(night, reference, watched)
-    results = {
+    looks = {
         name: look_at(reference.columns[name], column, reference.variation.get(name, NO_VARIATION))
         for name, column in night.columns.items()
     }
-    q = dict(zip(watched, benjamini_hochberg([results[name].p for name in watched]), strict=True))
+    tests = {name: look.test() for name, look in looks.items()}
+    q = dict(zip(watched, benjamini_hochberg([tests[name][2] for name in watched]), strict=True))
     columns = []
-    for name, result in results.items():
+    for name, look in looks.items():
+        statistic, degrees, p = tests[name]
         verdict: Verdict = "not_watched"
         if name in q:
-            verdict = "drift" if result.psi > thresholds.max_psi and q[name] < thresholds.max_q else "stable"
+            verdict = "drift" if look.psi > thresholds.max_psi and q[name] < thresholds.max_q else "stable"
         columns.append(
             ColumnDrift(
                 name=name,
-                psi=result.psi,
-                raw_psi=result.raw_psi,
-                usual_psi=result.usual_psi,
-                statistic=result.statistic,
-                degrees=result.degrees,
-                p=result.p,
+                psi=look.psi,
+                raw_psi=look.raw_psi,
+                usual_psi=look.usual_psi,
+                statistic=statistic,
+                degrees=degrees,
+                p=p,
                 q=q.get(name),
                 verdict=verdict,
                 reference=reference.columns[name],
@@ -181,21 +183,36 @@ def compare(night: Profile, reference: Profile, thresholds: Drift, *, watched: S
 
 @dataclass(frozen=True)
 class Look:
-    """How far a column of one or more nights lies from what it is compared with; as in :class:`ColumnDrift`."""
+    """How far a column of one or more nights lies from what it is compared with.
 
+    Attributes:
+        then: Rows per bin of what is compared with.
+        now: Rows per bin of the nights.
+        raw_psi: As of :class:`ColumnDrift`.
+        usual_psi: As of :class:`ColumnDrift`.
+        design_effect: Divides chi-squared.
+        looks: How many ways of looking this is the larger effect of.
+    """
+
+    then: NDArray[np.int64]
+    now: NDArray[np.int64]
     raw_psi: float
     usual_psi: float
-    statistic: float
-    degrees: int
-    p: float
+    design_effect: float
+    looks: int = 1
 
     @property
     def psi(self) -> float:
         return max(0.0, self.raw_psi - self.usual_psi)
 
+    def test(self) -> tuple[float, int, float]:
+        """Chi-squared, its degrees of freedom, and p for so many looks."""
+        statistic, degrees, p = two_sample_test(self.then, self.now, self.design_effect)
+        return statistic, degrees, min(1.0, self.looks * p)
+
 
 def look_at(reference: ColumnProfile, night: ColumnProfile, varies: NightVariation = NO_VARIATION) -> Look:
-    """The larger effect of a column's bins and of its missing values alone, with its test.
+    """The larger effect of a column's bins and of its missing values alone.
 
     Args:
         reference: What is compared with, e.g. the training set or the last nights.
@@ -207,13 +224,11 @@ def look_at(reference: ColumnProfile, night: ColumnProfile, varies: NightVariati
         return found
     then, now = missing_counts(reference), missing_counts(night)
     missing = _look(then, now, varies.missing_psi, varies.missing_design_effect)
-    larger = max(found, missing, key=lambda look: look.psi)
-    return replace(larger, p=min(1.0, 2 * larger.p))
+    return replace(max(found, missing, key=lambda look: look.psi), looks=2)
 
 
 def _look(then: NDArray[np.int64], now: NDArray[np.int64], usual_psi: float, design_effect: float) -> Look:
-    test = two_sample_test(then, now, design_effect)
-    return Look(psi(then, now), max(expected_psi(then, now), usual_psi), *test)
+    return Look(then, now, psi(then, now), max(expected_psi(then, now), usual_psi), design_effect)
 
 
 def _check(night: Profile, reference: Profile, watched: Sequence[str]) -> None:
