@@ -193,12 +193,8 @@ def history_plot(history: Sequence[PastNight], share_now: float, threshold: floa
     highest = max(*shares, threshold) * 1.1
     width = min(16.0, 240 / len(shares))
     parts = [
-        Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
-            "now moved" if value > threshold else "now",
-            i * width + 1,
-            46 - max(1.5, 46 * value / highest),
-            width - 3,
-            max(1.5, 46 * value / highest),
+        _night(
+            "now moved" if value > threshold else "now", i * width + 1, width - 3, 46, max(1.5, 46 * value / highest)
         )
         for i, value in enumerate(shares)
     ]
@@ -218,11 +214,11 @@ def psi_plot(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) 
     highest, floor, step = max(*values, max_psi) * 1.05, 44.0, 360 / len(values)
     width = min(step - 3, 22.0)
     parts = [
-        Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
+        _night(
             "now moved" if value > max_psi else "then",
             360 - (len(values) - i) * (width + 3) + 1.5,
-            floor - max(1.5, (floor - 4) * value / highest),
             width,
+            floor,
             max(1.5, (floor - 4) * value / highest),
         )
         for i, value in enumerate(values)
@@ -242,18 +238,19 @@ def rows_plot(volume: Volume) -> Markup:
         return Markup("")
     highest, step = max(*values, 1), min(10.0, 150 / len(values))
     parts = [
-        Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
-            "now" if i == len(values) - 1 else "then",
-            i * step,
-            30 - max(1.0, 28 * value / highest),
-            step * 0.8,
-            max(1.0, 28 * value / highest),
-        )
+        _night("now" if i == len(values) - 1 else "then", i * step, step * 0.8, 30, max(1.0, 28 * value / highest))
         for i, value in enumerate(values)
     ]
     label = f"Rows of {volume.table}, the last {len(values)} nights: " + ", ".join(map(str, values))
     return Markup('<svg class="rows" viewBox="0 0 150 30" role="img" aria-label="{}">{}</svg>').format(
         label, Markup("").join(parts)
+    )
+
+
+def _night(kind: str, x: float, width: float, floor: float, height: float) -> Markup:
+    """One night's bar among those of other nights."""
+    return Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
+        kind, x, floor - height, width, height
     )
 
 
