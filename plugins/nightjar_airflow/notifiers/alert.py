@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Failing:
     """A task that fails, run after run, for the same cause.
 
     Attributes:
         cause: The error without its figures, by which it is told from another.
         first_run: Run in which it began.
-        last_due: Day on which the latest of its failed runs was due (YYYY-MM-DD).
-        told_due: That of the run of which people were told last.
         last_run: The latest run in which it failed.
+        last_due: Day on which that was due (YYYY-MM-DD).
+        told_due: That of the run of which people were told last.
         runs: In how many so far.
         map_indexes: Which of a mapped task's instances fail; [None] of a task that is not mapped.
     """
 
     cause: str
     first_run: str
+    last_run: str
     last_due: str
     told_due: str
-    last_run: str
     runs: int = 1
     map_indexes: list[int | None] = field(default_factory=list)
 
@@ -76,12 +76,8 @@ class Failing:
         return due - date.fromisoformat(self.told_due) >= timedelta(days=REMIND_NIGHTS)
 
 
-class AlertNotifier(BaseNotifier):
-    """For ``on_failure_callback``: alerts when a task begins to fail, or fails for another cause than before.
-
-    While that lasts, people are told again every :data:`REMIND_NIGHTS` days. What it knows lies in the lake, a file a
-    task, and another for its backfills: an old night that succeeds says nothing of tonight's. Two runs that fail at
-    once may both alert. None is lost: where the file cannot be read, or no channel takes the alert, it alerts again.
+class _TaskNotifier(BaseNotifier):
+    """Of one task's end.
 
     Args:
         timezone: In which runs have their days.
@@ -90,6 +86,15 @@ class AlertNotifier(BaseNotifier):
     def __init__(self, timezone: str) -> None:
         super().__init__()
         self.timezone = timezone
+
+
+class AlertNotifier(_TaskNotifier):
+    """For ``on_failure_callback``: alerts when a task begins to fail, or fails for another cause than before.
+
+    While that lasts, people are told again every :data:`REMIND_NIGHTS` days. What it knows lies in the lake, a file a
+    task, and another for its backfills: an old night that succeeds says nothing of tonight's. Two runs that fail at
+    once may both alert. None is lost: where the file cannot be read, or no channel takes the alert, it alerts again.
+    """
 
     def notify(self, context: Context) -> None:
         """Say it, unless it was said on an earlier run."""
@@ -100,8 +105,11 @@ class AlertNotifier(BaseNotifier):
         before = next((one for one in known if one.cause == cause), None)
         if before is None:
             day = due.isoformat()
+            began = Failing(
+                cause=cause, first_run=run_id, last_run=run_id, last_due=day, told_due=day, map_indexes=[index]
+            )
             if tell([f"NEW {_text(context, why)}"], context):
-                _keep(context, [*others, Failing(cause, run_id, day, day, run_id, map_indexes=[index])])
+                _keep(context, [*others, began])
             return
         failing = before.again(run_id, due, index)
         since = f"failing since run {failing.first_run}, in {failing.runs} runs"
@@ -112,16 +120,8 @@ class AlertNotifier(BaseNotifier):
         _keep(context, [*others, failing])
 
 
-class RecoveryNotifier(BaseNotifier):
-    """For ``on_success_callback``: says that a task which failed does no more.
-
-    Args:
-        timezone: In which runs have their days.
-    """
-
-    def __init__(self, timezone: str) -> None:
-        super().__init__()
-        self.timezone = timezone
+class RecoveryNotifier(_TaskNotifier):
+    """For ``on_success_callback``: says that a task which failed does no more."""
 
     def notify(self, context: Context) -> None:
         """Say it, where :class:`AlertNotifier` has said that it fails."""
