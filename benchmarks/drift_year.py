@@ -16,7 +16,7 @@ import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from importlib.metadata import version
 from typing import Any
 
@@ -24,6 +24,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 from simulation_programs import session
 
+from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.local.paths import Paths
 from nightjar.local.plan import USE_CASE
@@ -37,11 +38,6 @@ from nightjar_spark.profiling import profile_and_sample, profile_reference
 SEED = 2013
 DRAWS, HELD_OUT = 3, 12
 SHUFFLED = "distance"
-
-
-def nights_from(first: date, last: date) -> list[date]:
-    """Both included."""
-    return [first + timedelta(days=i) for i in range((last - first).days + 1)]
 
 
 def domain_of_year(reference: Profile, samples: Mapping[date, Sample], rng: np.random.Generator) -> dict[str, Any]:
@@ -103,9 +99,9 @@ def measure(spark: SparkSession, lake: str, use_case: UseCase, year: int) -> dic
     columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
     watched = [feature.name for feature in use_case.features if feature.drift]
     table = use_case.feature_table.name
-    known = nights_from(date(year, 1, 1), date(year, 2, 28))
+    known = list(Nights(first=date(year, 1, 1), last=date(year, 2, 28), timezone=use_case.timezone))
     reference = profile_reference(spark, lake, table, columns, known, use_case.key, watched=watched)
-    later = nights_from(date(year, 3, 1), date(year, 12, 31))
+    later = list(Nights(first=date(year, 3, 1), last=date(year, 12, 31), timezone=use_case.timezone))
     rows = dict.fromkeys([*known, *later], 0) | dict.fromkeys(later[::2], NIGHT_ROWS)
     profiles, samples = profile_and_sample(spark, lake, table, columns, reference, rows, use_case.key)
     return {
