@@ -1,19 +1,25 @@
 # Nightjar: `make run` shows the whole night, `make test` proves it. The code behind: include/nightjar/local/.
-SHELL := /bin/bash
+
+# A value given to make is text. Each is taken as it stands and passed to the commands as an environment variable: make
+# would otherwise expand it (`SQL='$(shell ...)'` runs a command), and so would a shell line that it stood in.
+$(foreach given-name,$(.VARIABLES),$(if $(filter command,$(origin $(given-name))),\
+  $(eval override export $$(given-name) := $$(value $$(given-name)))))
+MAKEOVERRIDES :=
+export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS SIZES NIGHTS VERSION EXPLAIN TABLE YEAR
+
+override SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-SETUP := $(PYTHON) include/nightjar/local/bootstrap.py
-NIGHTJAR := .venv/bin/python -m nightjar.local
-IN := $(NIGHTJAR) env
-
-# Values reach the commands as environment variables, never through a shell line.
-export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS SIZES NIGHTS VERSION EXPLAIN TABLE YEAR
+export PYTHON
+override SETUP := "$$PYTHON" include/nightjar/local/bootstrap.py
+override NIGHTJAR := .venv/bin/python -m nightjar.local
+override IN := $(NIGHTJAR) env
 
 .PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
-	  printf "  %-46s %s\n", "make " target[1] " " $$2, $$3 }' $(firstword $(MAKEFILE_LIST))
+	  printf "  %-46s %s\n", "make " target[1] " " $$2, $$3 }' Makefile
 
 run: setup ## [EXIT=1] | Set up, start the servers, load history, train, run three nights; EXIT=1 then stops
 	@exec $(NIGHTJAR) run

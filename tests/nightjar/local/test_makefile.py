@@ -44,6 +44,73 @@ def test_values_with_quotes_and_dollars_reach_the_command(monkeypatch: pytest.Mo
     assert asked == [sql]
 
 
+NAMES = ("SQL", "NAME", "DATE", "FROM", "TO", "TABLE", "VERSION", "YEAR", "FORCE", "EXIT", "ROWS", "OMP_NUM_THREADS")
+HOSTILE = (
+    "$(shell touch ran)",
+    "${shell touch ran}",
+    "$$(touch ran)",
+    "`touch ran`",
+    "$(eval $(shell touch ran))",
+    "$(file >ran)",
+    "$(eval query: ; touch ran)",
+    "'; touch ran; '",
+    '"; touch ran; "',
+    "\\$(shell touch ran)",
+    "$(SHELL) -c 'touch ran'",
+    "$(value SQL)$(SQL)",
+    "$(error stop)",
+    "a # b $",
+    "two\nlines: $(shell touch ran)\n\ttouch ran",
+    "SELECT '$HOME', \"a b\" FROM t WHERE x LIKE '50%' -- \\",
+)
+
+
+@pytest.fixture
+def stubbed(tmp_path: Path) -> Path:
+    """The Makefile beside programs that write down their environment instead of doing anything."""
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    stub = tmp_path / ".venv" / "bin" / "python"
+    stub.parent.mkdir(parents=True)
+    stub.write_text("#!/bin/sh\nexec env -0 > environment\n")
+    stub.chmod(0o755)
+    return tmp_path
+
+
+def environment_of(target: str, values: dict[str, str], stubbed: Path, *, from_environment: bool) -> dict[str, str]:
+    """What a command's program finds in its environment."""
+    environ = {"PATH": os.environ["PATH"], "PYTHON": str(stubbed / ".venv" / "bin" / "python")}
+    command = ["make", target, *([] if from_environment else [f"{name}={value}" for name, value in values.items()])]
+    environ |= values if from_environment else {}
+    done = subprocess.run(command, cwd=stubbed, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in (stubbed / "environment").read_text().split("\0") if line)
+
+
+@pytest.mark.parametrize("from_environment", [False, True])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_make_passes_every_value_as_it_stands(text: str, from_environment: bool, stubbed: Path) -> None:
+    values = dict.fromkeys(NAMES, text)
+    received = environment_of("query", values, stubbed, from_environment=from_environment)
+    assert {name: received[name] for name in NAMES} == values
+    assert text not in received["MAKEFLAGS"]
+    assert not (stubbed / "ran").exists()
+
+
+def test_make_runs_nothing_of_a_value_in_any_target(stubbed: Path) -> None:
+    text = (ROOT / "Makefile").read_text()
+    exported = re.findall(r"^export ([A-Z_ ]+)$", text, re.MULTILINE)
+    names = {*" ".join(exported).split(), *re.findall(r"^(?:override )?([A-Z]+) [?:]?=", text, re.MULTILINE)} - {
+        "PYTHON"
+    }
+    assert names >= {"SQL", "NIGHTJAR", "IN", "SETUP"}
+    values = {name: "`touch ran`$(shell touch ran)" for name in {*names, "MAKEFILE_LIST", "given-name", "OTHER"}}
+    for target in re.findall(r"^([a-z][a-z-]*):", text, re.MULTILINE):
+        command = ["make", target, *(f"{name}={value}" for name, value in values.items())]
+        environ = {"PATH": os.environ["PATH"], "PYTHON": str(stubbed / ".venv" / "bin" / "python")}
+        subprocess.run(command, cwd=stubbed, env=environ, capture_output=True, text=True)
+        assert not (stubbed / "ran").exists(), target
+
+
 @pytest.mark.parametrize(
     ("command", "missing"),
     [("night", "DATE"), ("backfill", "FROM"), ("reproduce", "VERSION"), ("new-use-case", "NAME")],
