@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.job import JobSpec
+from nightjar.contracts.job import JobSpec, run_folder
 from nightjar.contracts.scoring import CHAMPION_NOW
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase
@@ -61,18 +61,7 @@ def map_index(context: Context) -> int | None:
 def run_dir(context: Context) -> str:
     """Folder of this DAG run in the lake."""
     run = context["dag_run"]
-    lake = Settings.from_environment().lake
-    today = date.today()
-    return JobSpec(
-        program="none",
-        use_case="none",
-        first_night=today,
-        last_night=today,
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        task_id="none",
-        lake=lake,
-    ).run_dir
+    return run_folder(Settings.from_environment().lake, run.dag_id, run.run_id)
 
 
 def own_night(run: DagRun, timezone: str) -> date:

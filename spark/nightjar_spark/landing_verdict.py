@@ -122,6 +122,6 @@ def validate_landed(
     ]
     docs = docs_uri(spec.lake, use_case.name)
     with local_site(docs) as site:
-        verdict = validate(checks, site=site, run_name=f"{path_segment(spec.run_id)}.landed")
+        verdict = validate(checks, site=site, run_name=f"{path_segment(spec.run_id)}~landed")
     stop_if_refused(verdict, use_case.sources, docs=docs)
     return f"{docs}/{verdict.tables[0].page}"

@@ -24,7 +24,7 @@ def frozen(deployment: Any) -> ModuleType:
     """A lake whose run ``r 1`` has frozen its training set."""
     for i in range(small_lake.DAYS):
         small_lake.write_day(deployment.lake, small_lake.USE_CASE, small_lake.FIRST_DAY + small_lake.timedelta(days=i))
-    run = small_lake.Run(Path(deployment.lake), "r 1")
+    run = small_lake.Run(Path(deployment.lake), "r-1")
     small_lake.freeze(run.spec("freeze_training_set"), small_lake.USE_CASE)
     return small_lake
 

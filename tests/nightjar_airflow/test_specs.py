@@ -49,7 +49,7 @@ def test_the_night_is_the_local_day_in_which_the_interval_begins(start: datetime
     spec = build_spec(context(start), USE_CASE, "ingest")
     assert (spec.first_night, spec.last_night) == (night, night)
     assert spec.params["interval_given"] is False
-    assert spec.output == "/lake/_runs/flight_delay_nightly/r-1/ingest"
+    assert spec.output == "/lake/_runs/flight_delay_nightly/r-1~bdb7cfb21ed7b2b29f74/ingest"
 
 
 def test_params_choose_other_nights() -> None:
@@ -83,7 +83,7 @@ def test_instances_of_a_mapped_task_have_a_folder_each() -> None:
         build_spec(context(datetime(2013, 4, 1, 6, tzinfo=UTC), map_index=i), USE_CASE, "tune") for i in (-1, 0, 1)
     ]
     assert [spec.map_index for spec in specs] == [None, 0, 1]
-    assert [spec.output.rsplit("/", 1)[1] for spec in specs] == ["ingest", "ingest-0", "ingest-1"]
+    assert [spec.output.rsplit("/", 1)[1] for spec in specs] == ["ingest", "ingest~0", "ingest~1"]
     assert len({spec.fingerprint for spec in specs}) == 3
 
 

@@ -109,7 +109,7 @@ def test_instances_of_a_mapped_task_have_a_job_and_a_result_each(deployment: Any
     assert [summary["metrics"]["index"] for summary in summaries] == [0, 1]
     assert len({job["metadata"]["name"] for job in deployment.cluster.jobs()}) == 2
     folder = f"{deployment.lake}/_runs/flight_delay_training/r-1"
-    assert all(os.path.exists(f"{folder}/train-{index}/result.json") for index in (0, 1))
+    assert all(os.path.exists(f"{folder}/train~{index}/result.json") for index in (0, 1))
     _no_orphans(deployment)
 
 
@@ -304,11 +304,11 @@ class TestCancelling:
         task = deployment.task()
         task.defer()
         _all_run(deployment)()
-        states = {"r 1": {"train": state} if state else {}}
+        states = {"r-1": {"train": state} if state else {}}
         monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: states)
         trigger = task.trigger()
         trigger._task_instance = SimpleNamespace(
-            dag_id="flight_delay_training", task_id="train", run_id="r 1", map_index=-1
+            dag_id="flight_delay_training", task_id="train", run_id="r-1", map_index=-1
         )
         return trigger
 

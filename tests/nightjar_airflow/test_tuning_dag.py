@@ -122,10 +122,10 @@ def test_features_are_selected_and_trials_shared_in_airflow(
         eventually(lambda: states("train")[0] in over, RUN_SECONDS)
         assert states("freeze_training_set", "select_features", "choose_params", "train") == ["success"] * 4
         assert states("tune") == ["success"] * 2
-    specs = [JobSpec.from_json(Path(run_dir, f"tune-{index}", "spec.json").read_text()) for index in range(2)]
+    specs = [JobSpec.from_json(Path(run_dir, f"tune~{index}", "spec.json").read_text()) for index in range(2)]
     assert [spec.map_index for spec in specs] == [0, 1]
     assert {spec.threads_per_rank for spec in specs} == {max(1, len(os.sched_getaffinity(0)) // 2)}
-    results = [_result(run_dir, f"tune-{index}") for index in range(2)]
+    results = [_result(run_dir, f"tune~{index}") for index in range(2)]
     assert [result.spec_fingerprint for result in results] == [spec.fingerprint for spec in specs]
     assert sum(result.metrics["trials"] for result in results) == TUNING.trials
     training_set = TrainingSet.before(specs[0], CHOOSE_TASK)

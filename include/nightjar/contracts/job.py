@@ -14,6 +14,11 @@ from nightjar.contracts.names import check_identifier, path_segment
 from nightjar.contracts.nights import Nights
 
 
+def run_folder(lake: str, dag_id: str, run_id: str) -> str:
+    """Folder of a DAG run in the lake, which no other run has."""
+    return f"{lake}/_runs/{path_segment(dag_id)}/{path_segment(run_id)}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
     """What a program has to do, as JSON in the lake.
@@ -60,13 +65,13 @@ class JobSpec:
     @property
     def run_dir(self) -> str:
         """Folder of the DAG run in the lake; each task's spec, log and result lie in a folder below it."""
-        return f"{self.lake}/_runs/{path_segment(self.dag_id)}/{path_segment(self.run_id)}"
+        return run_folder(self.lake, self.dag_id, self.run_id)
 
     @property
     def output(self) -> str:
         """Folder of this task: ``spec.json``, ``job.log``, ``result.json`` and whatever else the program leaves."""
-        task = path_segment(self.task_id)
-        return f"{self.run_dir}/{task if self.map_index is None else f'{task}-{self.map_index}'}"
+        instance = "" if self.map_index is None else f"~{self.map_index}"
+        return f"{self.run_dir}/{path_segment(self.task_id)}{instance}"
 
     @property
     def fingerprint(self) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from nightjar.contracts.errors import ConfigurationError
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_READABLE_CHARACTERS = 120
+_PLAIN_SEGMENT = re.compile(rf"[a-z0-9_=.-]{{1,{_READABLE_CHARACTERS}}}")
 
 
 def check_identifier(value: str, *, field: str) -> str:
@@ -25,11 +28,12 @@ def check_identifier(value: str, *, field: str) -> str:
 
 
 def path_segment(value: str) -> str:
-    """Return ``value`` with everything but letters, digits, ``-``, ``_``, ``=`` and ``.`` replaced by ``-``.
+    """Return a folder or file name that belongs to ``value`` alone, on case-insensitive file systems too.
 
-    Made for Airflow run ids (``manual__2013-04-01T06:00:00+00:00``), which are not safe as folder names everywhere.
+    A short lower-case name stays as it is. Any other, like Airflow's ``manual__2013-04-01T06:00:00+00:00``, becomes
+    its readable part, ``~`` and 80 bits of its SHA-256; ``~`` is in no name that stays as it is.
     """
-    segment = re.sub(r"[^A-Za-z0-9_=.-]", "-", value)
-    if not segment.strip("."):
-        raise ConfigurationError(f"{value!r} makes no folder name", where="path", fix="use a non-empty name")
-    return segment
+    if _PLAIN_SEGMENT.fullmatch(value) and value.strip("."):
+        return value
+    readable = re.sub(r"[^A-Za-z0-9_=.-]", "-", value)[:_READABLE_CHARACTERS]
+    return f"{readable}~{hashlib.sha256(value.encode(errors='surrogatepass')).hexdigest()[:20]}"

@@ -67,7 +67,7 @@ def train(paths: Paths, *, again: bool) -> None:
         again: Train although this very training has been done.
     """
     use_case = load_use_case(plan.USE_CASE)
-    attempt = f"{datetime.now(UTC):%Y%m%dT%H%M%S}" if again else ""
+    attempt = f"{datetime.now(UTC):%Y%m%d-%H%M%S}" if again else ""
     request = plan.training(use_case, *plan.HISTORY, attempt=attempt)
     with Progress() as progress, any_servers(paths, progress) as session:
         session.follower.wait_parsed(plan.dag_ids(use_case)[:2])

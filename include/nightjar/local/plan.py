@@ -61,7 +61,7 @@ def night(use_case: UseCase, day: date) -> Request:
 
 def maintenance(at: datetime) -> Request:
     """One more maintenance of the lake, asked for at ``at``."""
-    return Request(title="maintenance", dag_id=MAINTENANCE, run_id=f"maintenance__{at:%Y%m%dT%H%M%S}")
+    return Request(title="maintenance", dag_id=MAINTENANCE, run_id=f"maintenance__{at:%Y%m%d-%H%M%S}")
 
 
 def run_moment(use_case: UseCase, day: date) -> datetime:

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from nightjar.contracts.job import JobResult
+from nightjar.contracts.job import JobResult, run_folder
 from nightjar.contracts.names import path_segment
 from nightjar.contracts.use_case import UseCase
 from nightjar.evaluation.verdict import prefix_of
@@ -63,8 +63,8 @@ def task_result(lake: Path, request: Request, task_id: str) -> JobResult:
     Raises:
         FileNotFoundError: when it has left none.
     """
-    folder = lake / "_runs" / path_segment(request.dag_id) / path_segment(request.run_id) / task_id
-    return JobResult.from_json((folder / "result.json").read_text())
+    folder = run_folder(str(lake), request.dag_id, request.run_id)
+    return JobResult.from_json(Path(folder, path_segment(task_id), "result.json").read_text())
 
 
 def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightjar.contracts.names import path_segment
+from nightjar.contracts.job import run_folder
 from nightjar.lake import files, ledger
 from nightjar.training.training_set import FILE, FREEZE_TASK, TrainingSet
 
@@ -16,7 +16,7 @@ def model_age_days(lake: str, use_case: str, model_version: str, night: date) ->
     """
     judged = ledger.read(lake, event="gate", use_case=use_case, model_version=model_version).to_pylist()
     for event in reversed(judged):
-        run = f"{lake}/_runs/{path_segment(event['dag_id'])}/{path_segment(event['run_id'])}"
+        run = run_folder(lake, event["dag_id"], event["run_id"])
         try:
             training_set = TrainingSet.from_json(files.read_text(f"{run}/{FREEZE_TASK}/{FILE}"))
         except FileNotFoundError:
