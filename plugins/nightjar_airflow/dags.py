@@ -73,7 +73,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         start_date=datetime.combine(use_case.first_night, time.min, tzinfo=ZoneInfo(use_case.timezone)),
         tags=["nightjar", use_case.name, "nightly"],
         deadline=DeadlineAlert(
-            reference=ScheduledEnd(),
+            reference=ScheduledEnd(use_case.timezone, use_case.last_night),
             interval=timedelta(minutes=use_case.deadline_minutes),
             callback=AsyncCallback(
                 night_is_late,

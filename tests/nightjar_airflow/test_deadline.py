@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.models import DagRun
+from airflow.models import DagRun, Log
 from airflow.models.base import Base
 from airflow.serialization.encoders import encode_deadline_alert
 from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session
 from tests.webhook import receiver
 
+from nightjar.contracts.use_case import UseCase
 from nightjar.lake import ledger
 from nightjar_airflow.dags import build_nightly_dag
 from nightjar_airflow.deadlines import ScheduledEnd
@@ -28,28 +31,73 @@ STARTS = datetime(2013, 11, 2, 6, tzinfo=UTC)  # 02:00 in New York
 ENDS = datetime(2013, 11, 3, 7, tzinfo=UTC)  # 02:00 again, 25 hours later: the clocks went back
 
 
+NIGHT = {
+    "run_type": "scheduled", "run_after": ENDS, "logical_date": STARTS, "data_interval_start": STARTS,
+    "data_interval_end": ENDS, "state": "queued", "log_template_id": 1,
+}  # fmt: skip
+EARLIER = {name: value - timedelta(days=1) if isinstance(value, datetime) else value for name, value in NIGHT.items()}
+GOES_ON = ScheduledEnd("America/New_York", None)
+UNPAUSED = '{"is_paused": false, "method": "PATCH"}'
+
+
+def deadline_base(
+    reference: ScheduledEnd, runs: Sequence[Mapping[str, Any]], logged: Sequence[tuple[int, str, str | None, str]] = ()
+) -> datetime | None:
+    """From when the deadline of the last run counts, after audit events: minutes after its end, event, DAG, extra."""
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine, tables=[DagRun.__table__, Log.__table__])
+    with Session(engine) as session:
+        for number, run in enumerate(runs, 1):
+            session.execute(insert(DagRun.__table__).values(id=number, dag_id="d", run_id=f"r{number}", **run))
+        for minutes, event, dag_id, extra in logged:
+            moment = ENDS + timedelta(minutes=minutes)
+            session.execute(insert(Log.__table__).values(event=event, dag_id=dag_id, extra=extra, dttm=moment))
+        return reference._evaluate_with(session=session, dag_id="d", run_id=f"r{len(runs)}")
+
+
 @pytest.mark.parametrize(("run_type", "moment"), [("scheduled", ENDS), ("backfill", None), ("manual", None)])
 def test_the_deadline_counts_from_the_end_of_a_scheduled_night(run_type: str, moment: datetime | None) -> None:
-    engine = create_engine("sqlite://")
-    Base.metadata.create_all(engine, tables=[DagRun.__table__])
-    with Session(engine) as session:
-        session.execute(
-            insert(DagRun.__table__).values(
-                id=1, dag_id="d", run_id="r", run_type=run_type, run_after=ENDS, logical_date=STARTS,
-                data_interval_start=STARTS, data_interval_end=ENDS, state="queued", log_template_id=1,
-            )
-        )  # fmt: skip
-        assert ScheduledEnd()._evaluate_with(session=session, dag_id="d", run_id="r") == moment
+    assert deadline_base(GOES_ON, [EARLIER, {**NIGHT, "run_type": run_type}]) == moment
 
 
-def test_the_scheduler_reads_the_deadline_that_the_dag_declares() -> None:
+def test_the_first_scheduled_night_of_a_dag_has_no_deadline() -> None:
+    assert deadline_base(GOES_ON, [NIGHT]) is None
+    assert deadline_base(GOES_ON, [{**EARLIER, "run_type": "manual"}, NIGHT]) is None
+
+
+@pytest.mark.parametrize(
+    ("logged", "moment"),
+    [
+        ([(5, "patch_dag", "d", UNPAUSED)], None),
+        ([(5, "cli_dag_unpause", "d", "{}")], None),
+        ([(5, "patch_dags", None, UNPAUSED)], None),
+        ([(-5, "patch_dag", "d", UNPAUSED)], ENDS),
+        ([(5, "patch_dag", "other", UNPAUSED)], ENDS),
+        ([(5, "patch_dag", "d", UNPAUSED.replace("false", "true"))], ENDS),
+        ([(5, "trigger_dag_run", "d", "{}"), (5, "cli_scheduler", None, "{}")], ENDS),
+    ],
+)
+def test_a_night_that_was_due_while_its_dag_was_paused_has_no_deadline(
+    logged: list[tuple[int, str, str | None, str]], moment: datetime | None
+) -> None:
+    assert deadline_base(GOES_ON, [EARLIER, NIGHT], logged) == moment
+
+
+@pytest.mark.parametrize(
+    ("last_night", "moment"), [(date(2013, 11, 1), None), (date(2013, 11, 2), ENDS), (date(2013, 11, 3), ENDS)]
+)
+def test_a_night_after_the_last_one_of_the_sources_has_no_deadline(last_night: date, moment: datetime | None) -> None:
+    assert deadline_base(ScheduledEnd("America/New_York", last_night), [EARLIER, NIGHT]) == moment
+
+
+@pytest.mark.parametrize("use_case", [USE_CASE, replace(USE_CASE, last_night=None)])
+def test_the_scheduler_reads_the_deadline_that_the_dag_declares(use_case: UseCase) -> None:
     assert ScheduledEnd in NightjarPlugin.deadline_references
-    (alert,) = build_nightly_dag(USE_CASE, doc_md="# page").deadline or []
+    (alert,) = build_nightly_dag(use_case, doc_md="# page").deadline or []
     assert alert.interval == timedelta(minutes=USE_CASE.deadline_minutes)
-    assert encode_deadline_alert(alert)["reference"] == {
-        "reference_type": "ScheduledEnd",
-        "__class_path": "nightjar_airflow.deadlines.ScheduledEnd",
-    }
+    encoded = json.loads(json.dumps(encode_deadline_alert(alert)["reference"]))
+    assert encoded["__class_path"] == "nightjar_airflow.deadlines.ScheduledEnd"
+    assert ScheduledEnd.deserialize_reference(encoded) == ScheduledEnd(use_case.timezone, use_case.last_night)
 
 
 @pytest.fixture
