@@ -16,6 +16,7 @@ from nightjar.contracts.errors import NightjarError, UnreachableError
 TIMEOUT_SECONDS = 30.0
 TRIES = 5
 PAGE = 100
+_ENDED_WITHOUT_ERROR = "see that memory and disk suffice, and read var/logs/airflow.log"
 
 
 class ApiError(NightjarError):
@@ -130,15 +131,16 @@ class AirflowApi:
         ]
 
     def last_log_line(self, dag_id: str, run_id: str, task: Task) -> str:
-        """What a task's last try failed with, or its last line when no line is an error."""
+        """The error that a task's last try failed with; of one that was killed, what its log still says."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{task.try_number}"
         answer = self._call("GET", path, params={"full_content": "true"}, missing_ok=True) or {"content": []}
         lines = [line if isinstance(line, dict) else {"event": line} for line in answer["content"]]
-        lines = [line for line in lines if str(line["event"]).strip() and not str(line["event"]).startswith("::")]
-        errors = [line for line in lines if line.get("level") in {"error", "critical"}]
-        last = (errors or lines or [{"event": "it has no log"}])[-1]
-        exceptions = last.get("error_detail") or [{}]
-        return str(exceptions[0].get("exc_value") or last["event"]).strip().splitlines()[-1]
+        lines = _own_lines([line for line in lines if str(line["event"]).strip()])
+        if errors := [line for line in lines if line.get("level") in {"error", "critical"}]:
+            exceptions = errors[-1].get("error_detail") or [{}]
+            return str(exceptions[0].get("exc_value") or errors[-1]["event"]).strip().splitlines()[-1]
+        what = f"after the line {_last_line(lines[-1])!r}" if lines else "before it logged anything"
+        return f"its process ended without an error, {what}: it was killed or could not start; {_ENDED_WITHOUT_ERROR}"
 
     def create_backfill(self, dag_id: str, first: datetime, last: datetime) -> None:
         """Queue the runs whose logical date lies from ``first`` to ``last``, one at a time; those that succeeded stay.
@@ -224,6 +226,18 @@ class AirflowApi:
         response = self._session.post(f"{self.base_url}/auth/token", json=self._credentials, timeout=TIMEOUT_SECONDS)
         response.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+
+
+def _own_lines(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A log without the files that Airflow has read it from, which it lists first, and without marks of groups."""
+    events = [str(line["event"]) for line in lines]
+    if events and events[0].startswith("::group::Log message source details"):
+        lines = lines[events.index("::endgroup::") + 1 :] if "::endgroup::" in events else []
+    return [line for line in lines if not str(line["event"]).startswith("::")]
+
+
+def _last_line(line: Mapping[str, Any]) -> str:
+    return str(line["event"]).strip().splitlines()[-1]
 
 
 def _run(dag_id: str, run_id: str) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+_NO_ERROR = "its process ended without an error: it was killed or could not start; see that memory and disk suffice"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class AlertNotifier(_TaskNotifier):
 
     def notify(self, context: Context) -> None:
         """Say it, unless it was said on an earlier run."""
-        why = str(context.get("exception") or "no reason given")
+        why = str(context.get("exception") or _NO_ERROR)
         run_id, due, index = context["dag_run"].run_id, day_due(context, self.timezone), map_index(context)
         known, cause = _known(context), _cause(why)
         others = [one for one in known if one.cause != cause]

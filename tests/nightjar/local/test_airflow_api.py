@@ -44,6 +44,7 @@ class FakeAirflow:
         self.has_dag = True
         self.runs: list[dict[str, str]] = []
         self.backfills: list[dict[str, Any]] = []
+        self.log: list[Any] = LOG
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any, token: str) -> tuple[int, Any]:
         self.asked.append((method, path, body))
@@ -96,7 +97,7 @@ class FakeAirflow:
             items = [self._task(name, state) for name, state in self.task_states.items()]
             return 200, {"task_instances": items}
         if "/logs/" in path:
-            return 200, {"content": LOG, "continuation_token": None}
+            return 200, {"content": self.log, "continuation_token": None}
         return 422, {"detail": f"unknown {method} {path}"}
 
     @staticmethod
@@ -104,7 +105,7 @@ class FakeAirflow:
         return {"task_id": name, "state": state, "try_number": 1, "start_date": "2013-04-02T06:00:00Z"}
 
 
-LOG = [
+LOG: list[Any] = [
     {"event": "::group::Pre Execute", "level": "info"},
     {
         "event": "Task failed with exception",
@@ -307,6 +308,43 @@ def test_a_failure_ends_with_the_failing_tasks_last_log_line(airflow: tuple[Fake
     assert str(error.value) == (
         "night 2013-04-01 failed in task ingest: flights.csv is missing | where: x | how many: 1 | do: land"
     )
+
+
+SOURCES: list[dict[str, Any] | str] = [
+    {"event": "::group::Log message source details", "sources": ["/logs/attempt=1.log"]},
+    {"event": "/logs/dag_id=d/run_id=r/task_id=ingest/attempt=1.log"},
+    {"event": "Could not read served logs: 404 Not Found"},
+    {"event": "::endgroup::"},
+]
+KILLED = (
+    "its process ended without an error, {}: it was killed or could not start; see that memory and disk suffice, and "
+    "read var/logs/airflow.log"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (SOURCES, KILLED.format("before it logged anything")),
+        (SOURCES[:2], KILLED.format("before it logged anything")),
+        ([line["event"] for line in SOURCES if isinstance(line, dict)], KILLED.format("before it logged anything")),
+        ([], KILLED.format("before it logged anything")),
+        ([*SOURCES, {"event": "::group::Pre Execute"}], KILLED.format("before it logged anything")),
+        ([*SOURCES, {"event": "12 files", "level": "info"}], KILLED.format("after the line '12 files'")),
+        (
+            [*SOURCES, {"event": "no such bucket", "level": "error"}, {"event": "stopping", "level": "info"}],
+            "no such bucket",
+        ),
+        ([*SOURCES, *LOG], LOG[1]["error_detail"][0]["exc_value"]),
+    ],
+)
+def test_the_reason_of_a_failure_is_never_where_its_log_lies(
+    log: list[Any], reason: str, airflow: tuple[FakeAirflow, AirflowApi]
+) -> None:
+    fake, api = airflow
+    fake.log = log
+    task = Task(task_id="ingest", state="failed", try_number=1, started=None)
+    assert api.last_log_line("d", "r", task) == reason
 
 
 def test_a_task_that_will_be_tried_again_says_why_once(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
