@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
+from nightjar.code_places import place_of
 from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
@@ -49,14 +49,21 @@ def run_program(
 
 
 def _unexpected(error: Exception, spec: JobSpec) -> str:
-    """One line for an error that nobody foresaw, pointing at the deepest line of it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
-    first_line = str(error).strip().splitlines()[0][:500] if str(error).strip() else "no message"
+    """One line for an error that nobody foresaw, with the line of code to mend."""
     return (
-        f"{type(error).__name__}: {first_line} | where: {spec.program} ({place}) | how many: 1 "
+        f"{type(error).__name__}: {_message(error)[:500]} | where: {spec.program} ({place_of(error)}) | how many: 1 "
         f"| do: read the traceback above; if the cause is gone, clear the task"
     )
+
+
+def _message(error: Exception) -> str:
+    """The line of the error's text that says most: the first, or the last of a traceback that the text holds."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
+    traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    if not traces:
+        return lines[0]
+    texts = str(error)[str(error).rindex("Traceback (most recent call last)") :].splitlines()[1:]
+    return next((line for line in texts if line and not line.startswith(" ")), lines[0])
 
 
 def _to_ledger(spec: JobSpec, result: JobResult) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import requests
 
+from nightjar.code_places import place_in_use_case
 from nightjar.contracts.errors import NightjarError, UnreachableError
 
 TIMEOUT_SECONDS = 30.0
@@ -78,9 +79,13 @@ class AirflowApi:
         return self._call("GET", f"/dags/{dag_id}", missing_ok=True) is not None
 
     def import_errors(self) -> list[str]:
-        """The last line of each DAG file's import error."""
+        """The last line of each DAG file's import error, with the use case's line that it comes from."""
         errors = self._call("GET", "/importErrors")["import_errors"]
-        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
+        return [
+            f"{place_in_use_case(error['stack_trace']) or error['filename']}: "
+            f"{error['stack_trace'].strip().splitlines()[-1]}"
+            for error in errors
+        ]
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run the DAG."""

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
+import use_cases
 from nightjar.contracts.errors import UnreachableError
 from nightjar.local import airflow_api, follow
 from nightjar.local.airflow_api import AirflowApi, ApiError, Task
@@ -345,6 +347,16 @@ def test_the_reason_of_a_failure_is_never_where_its_log_lies(
     fake.log = log
     task = Task(task_id="ingest", state="failed", try_number=1, started=None)
     assert api.last_log_line("d", "r", task) == reason
+
+
+def test_an_import_error_names_the_line_of_the_use_case(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    declared = Path(use_cases.__file__).parent / "churn" / "use_case.py"
+    trace = (
+        f'Traceback:\n  File "/dags/churn.py", line 9\n  File "{declared}", line 12, in <module>\nNameError: Gatte\n'
+    )
+    fake.import_errors = [{"filename": "churn.py", "stack_trace": trace}]
+    assert api.import_errors() == ["use_cases/churn/use_case.py:12: NameError: Gatte"]
 
 
 def test_a_task_that_will_be_tried_again_says_why_once(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
