@@ -21,10 +21,11 @@ from nightjar.contracts.use_case import UseCase
 from nightjar.lake import files
 from nightjar.local import server_environment
 from nightjar.local.paths import Paths
-from nightjar.local.ports import HOST, Ports
-from nightjar.local.servers import answers, mlflow_command
+from nightjar.local.ports import HOST, Ports, listen, port_of
+from nightjar.local.programs import mlflow_command
+from nightjar.local.servers import answers
 from nightjar.runner import run_program
-from nightjar.training.launch import LocalRanks, free_port
+from nightjar.training.launch import LocalRanks
 from nightjar_spark.session import build_session
 from nightjar_spark.worker_errors import from_workers
 
@@ -96,8 +97,8 @@ class Programs:
 @contextmanager
 def session(paths: Paths, environ: Mapping[str, str]) -> Iterator[SparkSession]:
     """One Spark session on all cores and an MLflow server of the simulation's own, as long as the context lasts."""
-    port = free_port()
-    ports = Ports(airflow=0, mlflow=port, worker_logs=0, trigger_logs=0)
+    listener = listen(5000)
+    ports = Ports(airflow=0, mlflow=port_of(listener))
     os.environ.update(server_environment.tools(paths, environ))
     os.environ.update(
         MLFLOW_TRACKING_URI=ports.mlflow_url,
@@ -112,9 +113,8 @@ def session(paths: Paths, environ: Mapping[str, str]) -> Iterator[SparkSession]:
     paths.mlflow_home.mkdir(parents=True, exist_ok=True)
     paths.logs.mkdir(parents=True, exist_ok=True)
     with (paths.logs / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen(
-            mlflow_command(paths, ports), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        command = mlflow_command(paths, f"sqlite:///{paths.mlflow_home}/mlflow.db")
+        server = subprocess.Popen(command, stdin=listener, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         _wait(lambda: answers(f"{ports.mlflow_url}/health"), paths.logs / "mlflow.log")
         jars = ",".join(sorted(str(jar) for jar in paths.jars.glob("*.jar")))

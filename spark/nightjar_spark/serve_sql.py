@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from nightjar.local.bi import READY
-from nightjar.local.ports import HOST, free_port
+from nightjar.local.ports import HOST, listen, port_of
 from nightjar.local.query import delta_tables, views
 from nightjar_spark.jvm_classes import compile_into
 from nightjar_spark.session import build_session
@@ -60,7 +60,9 @@ def _start(spark: SparkSession, login: Path, classes: Path) -> int:
     """Start the Thrift server, whose sessions need the login and only read; return its port."""
     jvm: Any = spark._jvm
     compile_into(jvm, classes)
-    scratch, port = login.parent / "scratch", free_port(USUAL_PORT)
+    scratch = login.parent / "scratch"
+    with listen(USUAL_PORT) as listener:  # given back here: Java's server opens the port itself
+        port = port_of(listener)
     for name, value in {
         "derby.stream.error.file": str(scratch / "derby.log"),
         "hive.downloaded.resources.dir": f"{scratch}/${{hive.session.id}}_resources",

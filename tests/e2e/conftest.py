@@ -24,12 +24,13 @@ USE_CASE = load_use_case(plan.USE_CASE)
 
 
 def processes_of(paths: Paths) -> list[str]:
-    """Command lines of the processes whose environment names the Airflow of ``paths``."""
-    mark = f"AIRFLOW_HOME={paths.airflow_home}".encode()
+    """Command lines of the processes whose environment or command line names the state of ``paths``."""
+    marks = {f"AIRFLOW_HOME={paths.airflow_home}".encode(), os.fsencode(paths.postgres)}
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if mark in (process / "environ").read_bytes().split(b"\0"):
+            words = (process / "environ").read_bytes() + b"\0" + (process / "cmdline").read_bytes()
+            if marks & set(words.split(b"\0")):
                 found.append((process / "cmdline").read_text().replace("\0", " "))
     return found
 

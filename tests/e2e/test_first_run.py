@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import time
 from datetime import date
@@ -136,13 +135,6 @@ def test_no_pickle_is_anywhere(first_run: FirstRun) -> None:
 
 def test_nothing_is_left_running(first_run: FirstRun) -> None:
     assert processes_of(first_run.paths) == []
-
-
-def test_nights_of_the_past_that_a_person_asks_for_have_no_deadline(first_run: FirstRun) -> None:
-    with sqlite3.connect(first_run.paths.airflow_home / "airflow.db") as database:
-        assert database.execute("SELECT count(*) FROM dag_run").fetchone()[0] >= 5
-        deadlines = "SELECT count(*) FROM deadline JOIN dag_run ON dagrun_id = dag_run.id WHERE run_type != 'scheduled'"
-        assert database.execute(deadlines).fetchone()[0] == 0
 
 
 def test_control_c_ends_everything_within_seconds(first_run: FirstRun) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+import psycopg2
 import pyarrow as pa
 import pytest
 import requests
@@ -19,7 +20,10 @@ from nightjar.lake import delta, ledger
 from nightjar.local import commands, plan
 from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.backfill import backfill
+from nightjar.local.database import PORT
+from nightjar.local.database import USER as DATABASE_USER
 from nightjar.local.follow import Request
+from nightjar.local.state import read_state
 from use_cases.flight_delay.landing import land
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]
@@ -52,6 +56,17 @@ def landed(deployment: Deployment, night: date) -> Iterator[Path]:
     folder = Path(deployment.lake) / "landing" / USE_CASE.name / str(night)
     yield folder
     shutil.rmtree(folder)
+
+
+def test_nights_of_the_past_that_a_person_asks_for_have_no_deadline(deployment: Deployment) -> None:
+    sockets = read_state(deployment.paths.run_file).sockets  # type: ignore[union-attr]
+    with psycopg2.connect(host=sockets, port=PORT, user=DATABASE_USER, dbname="airflow") as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT count(*) FROM dag_run")
+        assert cursor.fetchone()[0] >= 5
+        deadlines = "SELECT count(*) FROM deadline JOIN dag_run ON dagrun_id = dag_run.id WHERE run_type != 'scheduled'"
+        cursor.execute(deadlines)
+        assert cursor.fetchone()[0] == 0
 
 
 def test_a_rerun_of_a_night_changes_nothing(deployment: Deployment) -> None:

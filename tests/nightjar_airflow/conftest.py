@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -21,12 +20,12 @@ from airflow.sdk.exceptions import TaskDeferred
 from nightjar.contracts.job import JobResult
 from nightjar.contracts.resources import Resources
 from nightjar.lake import ledger
-from nightjar.local import server_environment
+from nightjar.local import server_environment, servers
 from nightjar.local.airflow_api import AirflowApi
 from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.paths import Paths
-from nightjar.local.ports import choose_ports
-from nightjar.local.servers import Server, airflow_command
+from nightjar.local.progress import Progress
+from nightjar.local.servers import Servers
 from nightjar_airflow.cluster import api, follow, mirror, observer
 from nightjar_airflow.operators.training_program import TrainingProgramOperator
 from nightjar_airflow.triggers.training_job import TrainingJobTrigger
@@ -192,28 +191,24 @@ def deployment(cluster: Cluster, lake: str, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.fixture
-def standalone(tmp_path: Path) -> Callable[..., AbstractContextManager[AirflowApi]]:
+def standalone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[AirflowApi]]:
     """Starts Airflow with one DAG, on the same database each time; leaving the context ends every process of it."""
     paths = Paths(Paths.here().root, tmp_path / "var")
     dags = tmp_path / "dags"
     dags.mkdir()
+    everything = server_environment.everything
+    monkeypatch.setattr(servers, "mlflow_command", lambda *_: ["sleep", "infinity"])  # these tests need none
 
     @contextmanager
     def up(dag_id: str, source: str, environ: Mapping[str, str]) -> Iterator[AirflowApi]:
         (dags / f"{dag_id}.py").write_text(source)
-        ports = choose_ports()
-        own = server_environment.everything(paths, ports, os.environ)
-        own |= {"AIRFLOW__CORE__DAGS_FOLDER": str(dags), **environ}
-        api = AirflowApi(ports.airflow_url, USER, admin_password(paths.airflow_home))
-        with (tmp_path / "lock").open("w") as lock:
-            server = Server("airflow", airflow_command(paths), own, tmp_path / "airflow.log", lock.fileno())
-            try:
-                eventually(lambda: not api.unhealthy(), START_SECONDS)
-                eventually(lambda: api.has_dag(dag_id), START_SECONDS)
-                api.unpause(dag_id)
-                yield api
-            finally:
-                server.ask_to_stop()
-                server.wait_stopped()
+        own = {"AIRFLOW__CORE__DAGS_FOLDER": str(dags), **environ}
+        monkeypatch.setattr(server_environment, "everything", lambda *given: {**everything(*given), **own})
+        with Servers(paths, Progress()) as running:
+            api = AirflowApi(running.state.ports.airflow_url, USER, admin_password(paths.airflow_home))
+            eventually(lambda: not api.unhealthy(), START_SECONDS)
+            eventually(lambda: api.has_dag(dag_id), START_SECONDS)
+            api.unpause(dag_id)
+            yield api
 
     return up

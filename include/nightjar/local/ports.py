@@ -1,22 +1,21 @@
-"""Free TCP ports on this machine."""
+"""TCP ports of this machine, held from the moment they are chosen."""
 
 from __future__ import annotations
 
+import errno
 import socket
-from collections.abc import Collection
 from dataclasses import dataclass
 
 HOST = "127.0.0.1"
+_TRIED = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """The ports of a run; the two log servers are Airflow's own, for the logs of tasks that are running."""
+    """The ports of a run's two servers."""
 
     airflow: int
     mlflow: int
-    worker_logs: int
-    trigger_logs: int
 
     @property
     def airflow_url(self) -> str:
@@ -27,37 +26,34 @@ class Ports:
         return f"http://{HOST}:{self.mlflow}"
 
 
-def is_free(port: int) -> bool:
-    """Whether a server can listen on ``port``, on the loopback address and on all addresses."""
-    for family, address in ((socket.AF_INET, HOST), (socket.AF_INET, "0.0.0.0")):  # noqa: S104 - only tried, never served
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, port))
-            except OSError:
-                return False
-    return True
+def listen(preferred: int) -> socket.socket:
+    """Return a socket that listens on ``preferred``, or on the next free port above it.
 
-
-def free_port(preferred: int, taken: Collection[int] = ()) -> int:
-    """Return ``preferred``, or the next free port above it.
+    A server inherits the socket instead of opening the port itself, so no other program can take the port between
+    choice and start, or while the server restarts. Clients wait in its queue meanwhile.
 
     Args:
         preferred: Where a person expects the server.
-        taken: Ports given away already, though nobody listens on them yet.
 
     Raises:
-        OSError: when none of the next 200 is free.
+        OSError: when none of 200 ports is free.
     """
-    for port in range(preferred, preferred + 200):
-        if port not in taken and is_free(port):
-            return port
-    raise OSError(f"no free port from {preferred} to {preferred + 199}")
+    for port in range(preferred, preferred + _TRIED):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+            listener.listen(socket.SOMAXCONN)
+        except OSError as error:
+            listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return listener
+    raise OSError(errno.EADDRINUSE, f"no free port from {preferred} to {preferred + _TRIED - 1}")
 
 
-def choose_ports() -> Ports:
-    """The usual ports where they are free, else the next free ones."""
-    taken: list[int] = []
-    for preferred in (8080, 5000, 8793, 8794):
-        taken.append(free_port(preferred, taken))
-    return Ports(airflow=taken[0], mlflow=taken[1], worker_logs=taken[2], trigger_logs=taken[3])
+def port_of(listener: socket.socket) -> int:
+    """Return the port on which ``listener`` listens."""
+    port: int = listener.getsockname()[1]
+    return port

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nightjar.contracts.errors import ConfigurationError
+from nightjar.local import database
 from nightjar.local.class_archive import NIGHT_OPTIONS, archive_of
 from nightjar.local.java import HOW_TO_GET_IT, find_java_home
 from nightjar.local.paths import Paths
@@ -71,7 +72,7 @@ def spark_connection(core_count: int, class_archive: Path) -> str:
     return json.dumps({"conn_type": "spark", "host": "local[*]", "extra": {"conf": conf}})
 
 
-def airflow(paths: Paths, ports: Ports) -> dict[str, str]:
+def airflow(paths: Paths, ports: Ports, sockets: Path) -> dict[str, str]:
     """Airflow's settings for one small machine."""
     settings = {
         "CORE__DAGS_FOLDER": paths.root / "dags",
@@ -80,25 +81,38 @@ def airflow(paths: Paths, ports: Ports) -> dict[str, str]:
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": 4,  # so many workers are forked at the start
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks the name service, slow without one
-        "API__HOST": HOST,
-        "API__PORT": ports.airflow,
+        "DATABASE__SQL_ALCHEMY_CONN": database.url(sockets, "airflow"),
         "API__BASE_URL": ports.airflow_url,  # unset, tasks call port 8080 whatever the port
-        "LOGGING__WORKER_LOG_SERVER_PORT": ports.worker_logs,
-        "LOGGING__TRIGGER_LOG_SERVER_PORT": ports.trigger_logs,
+        # Airflow's log servers would listen on all addresses. They do not run: the API server reads the files itself.
+        "LOGGING__WORKER_LOG_SERVER_PORT": 0,
+        "LOGGING__TRIGGER_LOG_SERVER_PORT": 0,
         "LOGGING__COLORED_CONSOLE_LOG": False,
         "DAG_PROCESSOR__REFRESH_INTERVAL": 5,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 60,
         "DAG_PROCESSOR__STALE_DAG_THRESHOLD": 120,
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
-        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 30,  # tasks of a killed run are taken up soon after the next start
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 10,  # tasks of a killed scheduler are taken up soon
+        # A task whose worker was killed is noticed within a minute. Workers send a heartbeat every 5 s, so a task of a
+        # live worker is taken for dead only after nine in a row are missing.
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 45,
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 5,
+        # A restart of the API server takes less than the heartbeat timeout; tasks go on asking meanwhile.
+        "WORKERS__EXECUTION_API_RETRIES": 20,
+        "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 3,
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     return {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
 
 
-def everything(paths: Paths, ports: Ports, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def everything(paths: Paths, ports: Ports, sockets: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The whole environment of the servers and of every task.
+
+    Args:
+        paths: The checkout.
+        ports: Where the servers are.
+        sockets: Folder of the database's socket.
+        environ: The environment of the command.
 
     Raises:
         ConfigurationError: when there is no Java.
@@ -110,7 +124,7 @@ def everything(paths: Paths, ports: Ports, environ: Mapping[str, str] = os.envir
     found = tools(paths, own)
     return {
         **found,
-        **airflow(paths, ports),
+        **airflow(paths, ports, sockets),
         "AIRFLOW_HOME": str(paths.airflow_home),
         "AIRFLOW_CONN_SPARK_DEFAULT": spark_connection(cores(), archive_of(paths, Path(found["JAVA_HOME"]))),
         "AIRFLOW_CONN_TRAINING_DEFAULT": json.dumps({"conn_type": "local"}),

@@ -1,46 +1,43 @@
-"""Airflow and MLflow of this machine: start both, see that they answer, stop both with all that is below them."""
+"""The servers of this machine: PostgreSQL, MLflow and Airflow's four, each under a supervisor of its own."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from importlib.metadata import version
 from pathlib import Path
 
 from nightjar.contracts.errors import NightjarError, UnreachableError
-from nightjar.local import server_environment
+from nightjar.local import database, server_environment, supervise
 from nightjar.local.airflow_login import admin_password
+from nightjar.local.database import Database
 from nightjar.local.paths import Paths
-from nightjar.local.ports import HOST, Ports, choose_ports
+from nightjar.local.ports import Ports, listen, port_of
+from nightjar.local.programs import API_SERVER, airflow_commands, migrate_command, mlflow_command
+from nightjar.local.progress import Progress
 from nightjar.local.state import RunLock, RunState
 from nightjar.local.supervise import GRACE_SECONDS, become_subreaper, descendants, end_descendants
 
 START_SECONDS = 300
+USUAL_PORTS = (8080, 5000)
+"""Of Airflow and MLflow."""
+RESTARTS = 5
+"""How often in a row a server is started again: after 1, 2, 4, 8 and 16 s."""
 
 
 class AlreadyRunningError(NightjarError):
     """Another run of this checkout is up."""
 
     kind = "already_running"
-
-
-def airflow_command(paths: Paths) -> list[str]:
-    return [str(paths.venv / "bin" / "airflow"), "standalone"]
-
-
-def mlflow_command(paths: Paths, ports: Ports) -> list[str]:
-    return [
-        *(str(paths.python), "-m", "mlflow", "server", "--workers", "1"),
-        *("--host", HOST, "--port", str(ports.mlflow), "--allowed-hosts", f"{HOST}:*,localhost:*"),
-        *("--backend-store-uri", f"sqlite:///{paths.mlflow_home}/mlflow.db"),
-        *("--artifacts-destination", str(paths.mlflow_home / "artifacts")),
-    ]
 
 
 def answers(url: str) -> bool:
@@ -56,107 +53,230 @@ class Server:
     """A server under its supervisor; see :mod:`nightjar.local.supervise`.
 
     Args:
-        name: For messages and the log's name.
-        command: What to run.
+        name: For messages.
+        command: Starts it.
         environ: Its environment.
         log: File that takes its output.
-        lock: Descriptor that the supervisor keeps open as long as anything of the server is left.
+        held: Descriptors that the supervisor keeps open as long as anything of the server is left.
+        listener: Listening socket that becomes its standard input.
+        restarts: How often in a row it is started again when it ends by itself.
+        remove: Folder that the supervisor removes at the end.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], log: Path, lock: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        log: Path,
+        *,
+        held: Sequence[int] = (),
+        listener: int | None = None,
+        restarts: int = 0,
+        remove: Path | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
+        reader, events = os.pipe()
+        os.set_blocking(reader, False)
+        self._events = open(reader, "rb")  # noqa: SIM115 - open as long as the server
+        options = ["--events", str(events), "--restarts", str(restarts)]
+        options += [] if listener is None else ["--listener", str(listener)]
+        options += [] if remove is None else ["--remove", str(remove)]
         with log.open("wb") as output:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "nightjar.local.supervise", *command],
+                [sys.executable, "-P", supervise.__file__, *options, *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environ,
                 start_new_session=True,
-                pass_fds=[lock],
+                pass_fds={events, *held, *([] if listener is None else [listener])},
             )
+        os.close(events)
 
     @property
     def is_up(self) -> bool:
         return self._supervisor.poll() is None
 
+    @property
+    def status(self) -> int | None:
+        """Exit status of a server that has ended for good."""
+        return self._supervisor.poll()
+
+    def events(self) -> list[str]:
+        """What the supervisor has reported since the last call: one line for each failure."""
+        return (self._events.read() or b"").decode().splitlines()
+
     def ask_to_stop(self) -> None:
         with suppress(ProcessLookupError):
             self._supervisor.send_signal(signal.SIGTERM)
 
-    def wait_stopped(self) -> None:
-        """Wait until nothing is left; one that does not end in time is killed with its session."""
+    def wait_stopped(self) -> int:
+        """Wait until nothing is left, and return the exit status.
+
+        A supervisor that does not end in time is killed with its session.
+        """
         try:
             self._supervisor.wait(timeout=GRACE_SECONDS + 4)
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(self._supervisor.pid, signal.SIGKILL)
-            self._supervisor.wait()
+        return self._supervisor.wait()
 
     def last_lines(self, count: int = 15) -> str:
+        if not self.log.exists():
+            return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 
 class Servers:
-    """Both servers, as a context: entering starts them, leaving stops them.
+    """All servers, as a context: entering starts them, leaving stops them.
 
     Args:
         paths: The checkout.
-        say: Prints a line.
+        progress: Shows what happens.
     """
 
-    def __init__(self, paths: Paths, say: Callable[[str], None] = print) -> None:
+    def __init__(self, paths: Paths, progress: Progress) -> None:
         self._paths = paths
-        self._say = say
+        self._progress = progress
         self._servers: list[Server] = []
-        self._not_ours: frozenset[int] = frozenset()
         self._lock = RunLock(paths.run_file)
-        self.ports = choose_ports()
 
     def __enter__(self) -> Servers:
-        self._take_lock()
-        self.ports = ports = choose_ports()
-        self._lock.publish(RunState(pid=os.getpid(), ports=ports))
-        if (ports.airflow, ports.mlflow) != (8080, 5000):
-            self._say(f"a usual port is busy: Airflow is on port {ports.airflow}, MLflow on port {ports.mlflow}")
-        self._not_ours = frozenset(descendants(os.getpid()))  # what whoever calls has started before
-        become_subreaper()  # should a supervisor be killed, what it kept comes to this process and ends with it
-        admin_password(self._paths.airflow_home)
-        self._paths.mlflow_home.mkdir(parents=True, exist_ok=True)
-        environ = server_environment.everything(self._paths, ports)
-        for name, command in (
-            ("airflow", airflow_command(self._paths)),
-            ("mlflow", mlflow_command(self._paths, ports)),
-        ):
-            log = self._paths.logs / f"{name}.log"
-            self._servers.append(Server(name, command, environ, log, self._lock.descriptor))
+        with ExitStack() as stack:
+            self._take_lock()
+            stack.callback(self._lock.release)
+            self._airflow, self._mlflow = (stack.enter_context(listen(port)) for port in USUAL_PORTS)
+            self._sockets = database.make_socket_folder()
+            stack.callback(shutil.rmtree, self._sockets, ignore_errors=True)
+            ports = Ports(airflow=port_of(self._airflow), mlflow=port_of(self._mlflow))
+            self.state = RunState(pid=os.getpid(), ports=ports, sockets=str(self._sockets))
+            self._lock.publish(self.state)
+            not_ours = frozenset(descendants(os.getpid()))  # what the caller has started before
+            become_subreaper()  # should a supervisor be killed, what it kept comes to this process and ends with it
+            stack.callback(end_descendants, spared=not_ours)
+            stack.callback(self._stop)
+            self._start()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for server in self._servers:
-            server.ask_to_stop()
-        for server in self._servers:
-            server.wait_stopped()
-        end_descendants(spared=self._not_ours)
-        self._lock.release()
+        self._stack.close()
 
     def check(self) -> None:
-        """Raise when a server has ended by itself.
+        """Print which servers ended and start again; raise when one is not started again.
 
         Raises:
             UnreachableError: with the last lines of its log.
         """
         for server in self._servers:
+            for line in server.events():
+                self._progress.say(f"  {server.name} {line}; log: {server.log}")
+        if not self._paths.run_file.exists():
+            raise UnreachableError(
+                "the folder of the servers' state was removed while they were up",
+                where=str(self._paths.var),
+                fix="start again; to remove the state, end the run first and use `make clean`",
+            )
+        for server in self._servers:
             if not server.is_up:
-                self._say(server.last_lines())
+                raise self._ended(server)
+
+    def _start(self) -> None:
+        ports = self.state.ports
+        if (ports.airflow, ports.mlflow) != USUAL_PORTS:
+            self._progress.say(
+                f"a usual port is busy: Airflow is on port {ports.airflow}, MLflow on port {ports.mlflow}"
+            )
+        self._progress.now("starting PostgreSQL")
+        admin_password(self._paths.airflow_home)
+        self._paths.mlflow_home.mkdir(parents=True, exist_ok=True)
+        postgres = Database(self._paths, self._sockets)
+        postgres.prepare()
+        self._environ = server_environment.everything(self._paths, ports, self._sockets)
+        self._add("PostgreSQL", "postgres", postgres.server_command(), remove=self._sockets)
+        self._wait_until(postgres.is_ready, "starting PostgreSQL")
+        postgres.create_databases()
+        store = database.url(self._sockets, "mlflow")
+        self._add("MLflow", "mlflow", mlflow_command(self._paths, store), listener=self._mlflow)
+        self._migrate(postgres)
+        for name, command in airflow_commands(self._paths).items():
+            listener = self._airflow if name == API_SERVER else None
+            self._add(f"Airflow's {name}", f"airflow-{name}", command, listener=listener)
+
+    def _migrate(self, postgres: Database) -> None:
+        """Bring Airflow's tables to the installed version, unless the database says that they are."""
+        installed = version("apache-airflow")
+        configured = (self._paths.airflow_home / "airflow.cfg").exists()  # made by the first `airflow` command
+        if configured and postgres.schema_version() == installed:
+            return
+        migration = self._add("Airflow's migration", "airflow-migration", migrate_command(self._paths), restarts=0)
+        self._servers.remove(migration)
+        try:
+            self._wait_until(lambda: not migration.is_up, "preparing Airflow's database")
+        finally:
+            migration.ask_to_stop()
+            status = migration.wait_stopped()
+        if status:
+            raise self._ended(migration)
+        postgres.set_schema_version(installed)
+
+    def _add(
+        self,
+        name: str,
+        log: str,
+        command: Sequence[str],
+        *,
+        listener: socket.socket | None = None,
+        restarts: int = RESTARTS,
+        remove: Path | None = None,
+    ) -> Server:
+        server = Server(
+            name,
+            command,
+            self._environ,
+            self._paths.logs / f"{log}.log",
+            # Held by every supervisor: as long as the lock is held, the ports are, and no other program can take them.
+            held=[self._lock.descriptor, self._airflow.fileno(), self._mlflow.fileno()],
+            listener=None if listener is None else listener.fileno(),
+            restarts=restarts,
+            remove=remove,
+        )
+        self._servers.append(server)
+        return server
+
+    def _wait_until(self, condition: Callable[[], bool], text: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
                 raise UnreachableError(
-                    f"the {server.name} server ended by itself", where=str(server.log), fix="read the lines above"
+                    f"{text}: not done within {START_SECONDS} s", where=str(self._paths.logs), fix="read the logs there"
                 )
+            self._progress.now(text)
+            time.sleep(0.1)
+
+    def _ended(self, server: Server) -> UnreachableError:
+        self._progress.say(server.last_lines())
+        return UnreachableError(
+            f"{server.name} ended by itself (exit status {server.status}) and is not started again",
+            where=str(server.log),
+            fix="read the lines above, then start again",
+        )
+
+    def _stop(self) -> None:
+        """Stop all servers, the database last, since the others write to it as they end."""
+        for servers in (self._servers[1:], self._servers[:1]):
+            for server in servers:
+                server.ask_to_stop()
+            for server in servers:
+                server.wait_stopped()
 
     def _take_lock(self) -> None:
-        deadline = time.monotonic() + GRACE_SECONDS + 4  # a run that is ending frees it within seconds
+        deadline = time.monotonic() + 2 * GRACE_SECONDS + 4  # a run that is ending frees it within seconds
         while not self._lock.acquire():
             if time.monotonic() > deadline:
                 raise AlreadyRunningError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from nightjar.contracts.errors import UnreachableError
 from nightjar.local import server_environment
@@ -15,7 +16,7 @@ from nightjar.local.paths import Paths
 from nightjar.local.ports import Ports
 from nightjar.local.progress import Progress
 from nightjar.local.servers import Servers, answers, wait_healthy
-from nightjar.local.state import read_state
+from nightjar.local.state import RunState, read_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
         AlreadyRunningError: when a run of this checkout is up.
         UnreachableError: when one does not start.
     """
-    with Servers(paths, progress.say) as servers:
-        session = _session(paths, progress, servers.ports, servers.check, fresh=True)
+    with Servers(paths, progress) as servers:
+        session = _session(paths, progress, servers.state, servers.check, fresh=True)
         _wait_healthy(session, paths, progress)
         progress.say(f"{progress.seconds:5.0f} s  Airflow and MLflow are up")
         yield session
@@ -71,7 +72,7 @@ def any_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
                 "the run that kept the servers has ended", where=str(paths.run_file), fix="run the command again"
             )
 
-    session = _session(paths, progress, state.ports, check, fresh=False)
+    session = _session(paths, progress, state, check, fresh=False)
     _wait_healthy(session, paths, progress)
     yield session
 
@@ -84,12 +85,12 @@ def _wait_healthy(session: Session, paths: Paths, progress: Progress) -> None:
     wait_healthy(unhealthy, session.check, progress.now, paths.logs)
 
 
-def _session(paths: Paths, progress: Progress, ports: Ports, check: Callable[[], None], *, fresh: bool) -> Session:
-    api = AirflowApi(ports.airflow_url, USER, admin_password(paths.airflow_home))
+def _session(paths: Paths, progress: Progress, state: RunState, check: Callable[[], None], *, fresh: bool) -> Session:
+    api = AirflowApi(state.ports.airflow_url, USER, admin_password(paths.airflow_home))
     return Session(
         api=api,
-        ports=ports,
+        ports=state.ports,
         follower=Follower(api, progress, check, fresh=fresh),
-        environ=server_environment.everything(paths, ports),
+        environ=server_environment.everything(paths, state.ports, Path(state.sockets)),
         check=check,
     )

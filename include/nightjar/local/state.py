@@ -18,10 +18,12 @@ class RunState:
     Attributes:
         pid: Process that started them; ending it ends them.
         ports: Where they are.
+        sockets: Folder of the database's socket.
     """
 
     pid: int
     ports: Ports
+    sockets: str
 
 
 class RunLock:
@@ -58,7 +60,7 @@ def read_state(run_file: Path) -> RunState | None:
         if lock.acquire():
             return None
         document = json.loads(run_file.read_text())
-        return RunState(pid=document["pid"], ports=Ports(**document["ports"]))
+        return RunState(**{**document, "ports": Ports(**document["ports"])})
     except FileNotFoundError:  # starting: the lock is held, the addresses are not published yet
         return None
     finally:

@@ -15,7 +15,7 @@ from nightjar.local.airflow_login import PASSWORDS_FILE, admin_password
 from nightjar.local.paths import Paths
 from nightjar.local.ports import Ports
 
-PORTS = Ports(airflow=8081, mlflow=5001, worker_logs=8793, trigger_logs=8794)
+PORTS = Ports(airflow=8081, mlflow=5001)
 
 
 @pytest.fixture
@@ -33,13 +33,15 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "no_proxy": "corp",
     }
-    return server_environment.everything(Paths(tmp_path), PORTS, other)
+    return server_environment.everything(Paths(tmp_path), PORTS, Path("/run/nightjar-x"), other)
 
 
 def test_programs_find_this_checkout_and_these_servers(environ: dict[str, str], tmp_path: Path) -> None:
     assert environ["NIGHTJAR_LAKE"] == f"{tmp_path}/var/lake"
     assert environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5001"
     assert environ["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8081"
+    database = "postgresql+psycopg2://nightjar@/airflow?host=/run/nightjar-x&port=5432"
+    assert environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == database
     assert environ["SPARK_HOME"] == f"{tmp_path}/.venv/lib/python3.11/site-packages/pyspark"
     assert environ["PYSPARK_PYTHON"] == f"{tmp_path}/.venv/bin/python"
     assert environ["JAVA_HOME"] == f"{tmp_path}/java"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nightjar.local.paths import Paths
-from nightjar.local.ports import is_free
+from nightjar.local.ports import listen, port_of
 from nightjar.local.state import RunState, read_state
 
 DAG = """
@@ -46,12 +46,13 @@ with Progress() as progress, own_servers(Paths(Path(sys.argv[1])), progress) as 
 
 
 def processes_of(root: Path) -> list[str]:
-    """Command lines of the processes whose environment names this checkout's Airflow."""
-    mark = f"AIRFLOW_HOME={Paths(root).airflow_home}".encode()
+    """Command lines of the processes whose environment or command line names this checkout's state."""
+    marks = {f"AIRFLOW_HOME={Paths(root).airflow_home}".encode(), os.fsencode(Paths(root).postgres)}
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (process / "environ").read_bytes().split(b"\0"):
+            words = (process / "environ").read_bytes() + b"\0" + (process / "cmdline").read_bytes()
+            if marks & set(words.split(b"\0")):
                 found.append((process / "cmdline").read_text().replace("\0", " "))
         except OSError:
             continue
@@ -92,8 +93,10 @@ def test_servers_run_a_dag_and_leave_nothing_when_their_parent_is_killed(checkou
     assert not processes_of(checkout)
     assert time.monotonic() - killed < 10
     assert read_state(Paths(checkout).run_file) is None
-    assert is_free(state.ports.airflow)
-    assert is_free(state.ports.mlflow)
+    for port in (state.ports.airflow, state.ports.mlflow):
+        with listen(port) as listener:
+            assert port_of(listener) == port
+    assert not Path(state.sockets).exists()
     password = next((checkout / "var" / "airflow").glob("simple_auth*")).read_text().split('"')[3]
     logs = [path for path in (checkout / "var").rglob("*.log") if password in path.read_text(errors="replace")]
     assert not logs

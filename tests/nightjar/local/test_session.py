@@ -16,7 +16,7 @@ import pytest
 from nightjar.contracts.errors import UnreachableError
 from nightjar.local import servers
 from nightjar.local.paths import Paths
-from nightjar.local.ports import HOST, Ports, free_port
+from nightjar.local.ports import HOST, Ports, listen, port_of
 from nightjar.local.progress import Progress
 from nightjar.local.session import any_servers
 from nightjar.local.state import RunLock, RunState
@@ -40,10 +40,13 @@ class Healthy(BaseHTTPRequestHandler):
 @pytest.fixture
 def starting(tmp_path: Path) -> Iterator[tuple[RunLock, Paths, int]]:
     """A run that has published its addresses, where nobody listens yet."""
-    paths, port = Paths(tmp_path), free_port(18080)
+    paths = Paths(tmp_path)
+    with listen(18080) as listener:
+        port = port_of(listener)
     lock = RunLock(paths.run_file)
     assert lock.acquire()
-    lock.publish(RunState(pid=os.getpid(), ports=Ports(airflow=port, mlflow=port, worker_logs=3, trigger_logs=4)))
+    ports = Ports(airflow=port, mlflow=port)
+    lock.publish(RunState(pid=os.getpid(), ports=ports, sockets=str(tmp_path)))
     yield lock, paths, port
     if paths.run_file.exists():
         lock.release()
