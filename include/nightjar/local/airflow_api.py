@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,8 @@ from nightjar.contracts.errors import NightjarError, UnreachableError
 
 TIMEOUT_SECONDS = 30.0
 HEALTH_TIMEOUT_SECONDS = 5.0
-TRIES = 5
+PATIENCE_SECONDS = 90.0
+"""How long a request is tried again: a server or its database that was killed is up again by then."""
 PAGE = 100
 _ENDED_WITHOUT_ERROR = "see that memory and disk suffice, and read var/logs/airflow.log"
 
@@ -51,10 +52,13 @@ class AirflowApi:
         base_url: Its address, without a slash at the end.
         user: Who asks.
         password: Exchanged for a token at the first request, and again when that has expired.
+        check: Raises when the server is gone for good or is another's; called before the password is sent and before
+            a request is tried again.
     """
 
-    def __init__(self, base_url: str, user: str, password: str) -> None:
+    def __init__(self, base_url: str, user: str, password: str, check: Callable[[], None] = lambda: None) -> None:
         self.base_url = base_url
+        self._check = check
         self._credentials = {"username": user, "password": password}
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between two processes of one machine
@@ -77,7 +81,7 @@ class AirflowApi:
 
     def has_dag(self, dag_id: str) -> bool:
         """Whether the DAG has been parsed."""
-        return self._call("GET", f"/dags/{dag_id}", missing_ok=True) is not None
+        return self._call("GET", f"/dags/{dag_id}", allowed=404) is not None
 
     def import_errors(self) -> list[str]:
         """The last line of each DAG file's import error, with the use case's line that it comes from."""
@@ -112,11 +116,12 @@ class AirflowApi:
         body: dict[str, Any] = {"dag_run_id": run_id, "logical_date": start, "conf": dict(conf)}
         if interval:
             body |= {"data_interval_start": start, "data_interval_end": end}
-        self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        # The run is there already when the server was killed between making it and answering.
+        self._call("POST", f"/dags/{dag_id}/dagRuns", json=body, allowed=409)
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         """State of a run: ``queued``, ``running``, ``success`` or ``failed``; None when there is no such run."""
-        run = self._call("GET", _run(dag_id, run_id), missing_ok=True)
+        run = self._call("GET", _run(dag_id, run_id), allowed=404)
         return None if run is None else str(run["state"])
 
     def clear(self, dag_id: str, run_id: str) -> None:
@@ -139,7 +144,7 @@ class AirflowApi:
     def last_log_line(self, dag_id: str, run_id: str, task: Task) -> str:
         """The error that a task's last try failed with; of one that was killed, what its log still says."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        answer = self._call("GET", path, params={"full_content": "true"}, missing_ok=True) or {"content": []}
+        answer = self._call("GET", path, params={"full_content": "true"}, allowed=404) or {"content": []}
         lines = [line if isinstance(line, dict) else {"event": line} for line in answer["content"]]
         lines = _own_lines([line for line in lines if str(line["event"]).strip()])
         if errors := [line for line in lines if line.get("level") in {"error", "critical"}]:
@@ -151,7 +156,7 @@ class AirflowApi:
     def create_backfill(self, dag_id: str, first: datetime, last: datetime) -> None:
         """Queue the runs whose logical date lies from ``first`` to ``last``, one at a time; those that succeeded stay.
 
-        Through the server, which undoes what it has begun when its database is locked, so that it can be asked again.
+        Beside runs that are under way, too.
         """
         body = {
             "dag_id": dag_id,
@@ -189,21 +194,29 @@ class AirflowApi:
                 return runs
 
     def _call(
-        self, method: str, path: str, *, json: object = None, params: object = None, missing_ok: bool = False
+        self, method: str, path: str, *, json: object = None, params: object = None, allowed: int | None = None
     ) -> Any:
-        """One request, with the token; tried again while the server is busy.
+        """One request, with the token; tried again while the server is busy or starts again.
+
+        Args:
+            method: HTTP method.
+            path: Below ``/api/v2``.
+            json: Body.
+            params: Query.
+            allowed: A status of refusal that is answered with None.
 
         Raises:
-            UnreachableError: when it does not answer after all tries.
+            UnreachableError: when it does not answer within ``PATIENCE_SECONDS``.
             ApiError: when it refuses.
         """
-        for attempt in range(TRIES):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
             try:
                 response = self._request(method, path, json, params)
             except requests.RequestException as error:
                 failure = str(error)
             else:
-                if response.status_code == 404 and missing_ok:
+                if response.status_code == allowed:
                     return None
                 if response.status_code < 300:
                     return response.json()
@@ -212,10 +225,14 @@ class AirflowApi:
                     raise ApiError(
                         f"Airflow refused {method} {path} ({failure})", where=self.base_url, fix="mend the request"
                     )
-            time.sleep(min(2.0, 0.25 * 2**attempt))
-        raise UnreachableError(
-            f"Airflow does not answer ({failure})", where=self.base_url, fix="read var/logs/airflow-api-server.log"
-        )
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"Airflow does not answer ({failure})",
+                    where=self.base_url,
+                    fix="read var/logs/airflow-api-server.log",
+                )
+            self._check()
+            time.sleep(1.0)
 
     def _request(self, method: str, path: str, json: object, params: Any) -> requests.Response:
         url = f"{self.base_url}/api/v2{path}"
@@ -228,6 +245,7 @@ class AirflowApi:
         return response
 
     def _log_in(self) -> None:
+        self._check()
         self._session.headers.pop("Authorization", None)
         response = self._session.post(f"{self.base_url}/auth/token", json=self._credentials, timeout=TIMEOUT_SECONDS)
         response.raise_for_status()

@@ -12,6 +12,7 @@ from nightjar.local import server_environment
 from nightjar.local.airflow_api import AirflowApi
 from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.follow import Follower
+from nightjar.local.health import HealthWatch, notify
 from nightjar.local.paths import Paths
 from nightjar.local.ports import Ports
 from nightjar.local.progress import Progress
@@ -37,6 +38,11 @@ class Session:
     environ: Mapping[str, str]
     check: Callable[[], None]
 
+    def unhealthy(self) -> list[str]:
+        """Names of the servers and components that are not healthy."""
+        mlflow = [] if answers(f"{self.ports.mlflow_url}/health") else ["MLflow"]
+        return mlflow + self.api.unhealthy()
+
 
 @contextmanager
 def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
@@ -47,9 +53,25 @@ def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
         UnreachableError: when one does not start.
     """
     with Servers(paths, progress) as servers:
-        session = _session(paths, progress, servers.state, servers.check, fresh=True)
-        _wait_healthy(session, paths, progress)
+
+        def check() -> None:
+            try:
+                servers.check()
+            except UnreachableError as error:
+                watch.tell_end(error)
+                raise
+            if is_up:
+                watch.look()
+
+        is_up = False
+        session = _session(paths, progress, servers.state, check, fresh=True)
+        alerts = paths.logs / "alerts.log"
+        watch = HealthWatch(
+            session.unhealthy, progress.say, lambda text: notify(session.environ, text, alerts), paths.logs
+        )
+        wait_healthy(session.unhealthy, check, progress.now, paths.logs)
         progress.say(f"{progress.seconds:5.0f} s  Airflow and MLflow are up")
+        is_up = True
         yield session
 
 
@@ -73,20 +95,12 @@ def any_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
             )
 
     session = _session(paths, progress, state, check, fresh=False)
-    _wait_healthy(session, paths, progress)
+    wait_healthy(session.unhealthy, check, progress.now, paths.logs)
     yield session
 
 
-def _wait_healthy(session: Session, paths: Paths, progress: Progress) -> None:
-    def unhealthy() -> list[str]:
-        mlflow = [] if answers(f"{session.ports.mlflow_url}/health") else ["MLflow"]
-        return mlflow + session.api.unhealthy()
-
-    wait_healthy(unhealthy, session.check, progress.now, paths.logs)
-
-
 def _session(paths: Paths, progress: Progress, state: RunState, check: Callable[[], None], *, fresh: bool) -> Session:
-    api = AirflowApi(state.ports.airflow_url, USER, admin_password(paths.airflow_home))
+    api = AirflowApi(state.ports.airflow_url, USER, admin_password(paths.airflow_home), check)
     return Session(
         api=api,
         ports=state.ports,

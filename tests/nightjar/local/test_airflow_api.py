@@ -85,6 +85,8 @@ class FakeAirflow:
         if path == "/dags/d":
             return (200, {}) if self.has_dag else (404, {})
         if path == "/dags/d/dagRuns" and method == "POST":
+            if self.run is not None:
+                return 409, {"detail": "there is such a run"}
             self.run = "queued"
             return 200, {}
         if path.endswith("/clear"):
@@ -157,6 +159,7 @@ def airflow() -> Iterator[tuple[FakeAirflow, AirflowApi]]:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(airflow_api.time, "sleep", lambda _: None)
+    monkeypatch.setattr(airflow_api, "PATIENCE_SECONDS", 1.0)
 
 
 def follower(api: AirflowApi, out: io.StringIO | None = None, *, fresh: bool = False) -> Follower:
@@ -177,7 +180,7 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_not(airflow: tuple[FakeAi
     fake, api = airflow
     fake.busy = 3
     assert api.has_dag("d")
-    fake.busy = 99
+    fake.busy = 10**9
     with pytest.raises(UnreachableError, match="database is locked"):
         api.has_dag("d")
     fake.busy = 0
@@ -277,6 +280,28 @@ def test_a_backfill_is_asked_for_again_while_the_database_is_locked(airflow: tup
         "reprocess_behavior": "failed",
         "max_active_runs": 1,
     }
+
+
+def test_a_run_that_was_made_by_a_request_without_an_answer_is_followed(
+    airflow: tuple[FakeAirflow, AirflowApi],
+) -> None:
+    _, api = airflow
+    api.trigger("d", "night__2013-04-01", conf={})
+    api.trigger("d", "night__2013-04-01", conf={})
+    assert api.run_state("d", "night__2013-04-01") == "queued"
+
+
+def test_no_password_is_sent_to_a_server_that_is_not_ours(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, ours = airflow
+
+    def check() -> None:
+        raise UnreachableError("the run that kept the servers has ended", where="run.json", fix="again")
+
+    api = AirflowApi(ours.base_url, "admin", "right", check)
+    with pytest.raises(UnreachableError, match="the run that kept the servers has ended"):
+        api.has_dag("d")
+    assert fake.asked == []
+    assert fake.tokens == 0
 
 
 def test_a_backfill_is_over_when_it_is_complete_and_its_runs_have_ended(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nightjar.local import supervise
+from nightjar.local.ports import HOST, listen, port_of
 from nightjar.local.supervise import descendants
 
 # A server like Airflow's: a child in its own process group, a grandchild in its own session that ignores SIGTERM.
@@ -96,6 +103,115 @@ def test_a_server_that_ends_takes_its_children_along_and_its_status_is_passed_on
     process = subprocess.Popen([sys.executable, "-m", "nightjar.local.supervise", *command], stdin=subprocess.PIPE)
     assert process.wait(30) == 3
     assert not alive(int(child.read_text()))
+
+
+def supervised(*options: str, program: str, **more: Any) -> subprocess.Popen[bytes]:
+    """A supervisor that keeps a Python program."""
+    command = [sys.executable, "-P", supervise.__file__, *options, sys.executable, "-c", program]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **more)
+
+
+def states_of_children(pid: int) -> list[str]:
+    """The state letter of each child of a process; ``Z`` is a zombie."""
+    states = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(parent) == pid:
+                states.append(state)
+    return states
+
+
+def test_no_orphan_stays_a_zombie(tmp_path: Path) -> None:
+    orphans = (
+        "import os, pathlib, time\n"
+        "for _ in range(100):\n"
+        "    if os.fork() == 0:\n"
+        "        if os.fork() == 0: time.sleep(0.2)\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+        f"pathlib.Path({str(tmp_path / 'made')!r}).touch()\n"
+        "time.sleep(300)"
+    )
+    process = supervised(program=orphans)
+    assert wait_for((tmp_path / "made").exists, 60)
+    assert wait_for(lambda: states_of_children(process.pid) in (["S"], ["R"])), states_of_children(process.pid)
+    process.terminate()
+    assert process.wait(15) == 0
+
+
+def test_a_server_that_is_killed_starts_again_without_what_the_old_one_left(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    server = (
+        "import os, pathlib, subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "(folder / f'{time.monotonic_ns()}.pids').write_text(f'{os.getpid()} {child.pid}')\n"
+        "time.sleep(300)"
+    )
+    process = supervised("--restarts", "5", "--events", str(writer), program=server, pass_fds=[writer])
+    assert wait_for(lambda: len(list(tmp_path.glob("*.pids"))) == 1, 30)
+    first, child = (int(pid) for pid in next(tmp_path.glob("*.pids")).read_text().split())
+    os.kill(first, signal.SIGKILL)
+    assert wait_for(lambda: len(list(tmp_path.glob("*.pids"))) == 2, 30)
+    assert not alive(child)
+    assert os.read(reader, 1000) == b"ended after 0 s (killed by SIGKILL) and starts again in 1 s\n"
+    process.terminate()
+    assert process.wait(15) == 0
+    for path in tmp_path.glob("*.pids"):
+        assert not [pid for pid in path.read_text().split() if alive(int(pid))]
+
+
+def test_a_server_that_fails_again_and_again_is_given_up() -> None:
+    began = time.monotonic()
+    process = supervised("--restarts", "2", program="raise SystemExit(3)", stdout=subprocess.PIPE)
+    assert process.stdout
+    output = process.stdout.read()
+    assert process.wait(30) == 3
+    assert re.findall(r"starts again in (\d) s", output.decode()) == ["1", "2"]
+    assert time.monotonic() - began > 3
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (100, 30)])
+def test_pauses_grow_up_to_a_limit(failures: int, seconds: float) -> None:
+    assert supervise.pause_before(failures) == seconds
+
+
+def test_a_request_to_end_cuts_a_pause_short() -> None:
+    process = supervised("--restarts", "9", program="raise SystemExit(1)", stdout=subprocess.PIPE)
+    assert process.stdout
+    lines = [process.stdout.readline() for _ in range(4)]
+    assert lines[3].endswith(b"starts again in 8 s\n")
+    process.terminate()
+    assert process.wait(4) == 0
+
+
+def test_a_server_gets_the_listening_socket_and_its_queue_outlives_it() -> None:
+    server = (
+        "import os, socket\n"
+        "listener = socket.socket(fileno=0)\n"
+        "client, _ = listener.accept()\n"
+        "client.send(client.recv(10).upper()); client.close(); os._exit(1)"
+    )
+    with listen(18080) as listener:
+        fd = listener.fileno()
+        process = supervised("--restarts", "5", "--listener", str(fd), program=server, pass_fds=[fd])
+        for _ in range(2):
+            with socket.create_connection((HOST, port_of(listener)), timeout=30) as client:
+                client.send(b"hello")
+                assert client.recv(10) == b"HELLO"
+        process.terminate()
+        process.wait(15)
+
+
+def test_what_a_server_writes_is_for_its_owner_alone_and_its_folder_is_removed(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    program = f"import pathlib; pathlib.Path({str(tmp_path / 'file')!r}).touch()"
+    process = supervised("--remove", str(scratch), program=program)
+    assert process.wait(30) == 0
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+    assert not scratch.exists()
 
 
 # One that the caller had before, with a child born later; and one of ours, whose orphan ignores SIGTERM.

@@ -1,0 +1,94 @@
+"""Health of the servers of this machine: printed and notified without Airflow's scheduler, which may be what fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from nightjar.contracts.errors import UnreachableError
+from nightjar.contracts.settings import Settings
+
+LOOK_SECONDS = 10.0
+ALERT_AFTER_SECONDS = 60.0
+"""A server that is down for less is only printed: its supervisor starts it again within seconds."""
+_NOTIFY_SECONDS = 120
+
+
+class HealthWatch:
+    """Notifies when a server stops answering or a component of Airflow stops sending heartbeats, and when it is back.
+
+    Args:
+        unhealthy: Names what is not healthy.
+        say: Prints a line.
+        notify: Sends a text to people.
+        logs: Where the servers' logs are.
+    """
+
+    def __init__(
+        self, unhealthy: Callable[[], list[str]], say: Callable[[str], None], notify: Callable[[str], None], logs: Path
+    ) -> None:
+        self._unhealthy = unhealthy
+        self._say = say
+        self._notify = notify
+        self._logs = logs
+        self._since: dict[str, float] = {}
+        self._notified: set[str] = set()
+        self._next_look = 0.0
+
+    def look(self) -> None:
+        """Ask for the health, at most every ``LOOK_SECONDS``; call it often."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        unhealthy = set(self._unhealthy())
+        for name in sorted(self._since.keys() - unhealthy):
+            seconds = now - self._since.pop(name)
+            if name in self._notified:
+                self._notified.remove(name)
+                self._tell(f"RESOLVED {name} is healthy again after {seconds:.0f} s")
+        for name in sorted(unhealthy):
+            seconds = now - self._since.setdefault(name, now)
+            if seconds >= ALERT_AFTER_SECONDS and name not in self._notified:
+                self._notified.add(name)
+                self._tell(
+                    f"NEW {name} is not healthy for {seconds:.0f} s: nights do not run, or are late"
+                    f" | look: {self._logs} | do: read its log; end the run with Ctrl-C and start it again, which goes"
+                    " on where it was"
+                )
+
+    def tell_end(self, error: UnreachableError) -> None:
+        """Notify that the servers end, and why."""
+        self._notify(f"NEW the servers of this machine end, and nights do not run: {error}")
+
+    def _tell(self, text: str) -> None:
+        self._say(text)
+        self._notify(text)
+
+
+def notify(environ: Mapping[str, str], text: str, log: Path) -> None:
+    """Send ``text`` by the channels that the environment names, in a process of its own; nothing where it names none.
+
+    Airflow's connections are read from its database, as a server reads them.
+
+    Args:
+        environ: The environment of the servers.
+        text: What to send.
+        log: File that takes what each channel answered.
+    """
+    settings = Settings.from_environment(environ)
+    if not (settings.alert_webhook or settings.alert_slack_conn or settings.alert_email_to):
+        return
+    command = [sys.executable, "-m", "nightjar_airflow.notifiers.send", text]
+    with log.open("ab") as output:
+        subprocess.run(
+            command,
+            env={**environ, "_AIRFLOW_PROCESS_CONTEXT": "server"},
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            timeout=_NOTIFY_SECONDS,
+        )

@@ -1,0 +1,12 @@
+"""Send texts by the configured channels, outside a task: ``python -m nightjar_airflow.notifiers.send TEXT …``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from nightjar_airflow.notifiers.channels import tell
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    sys.exit(0 if tell(sys.argv[1:], {}) else 1)
