@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.training import Cost
 from nightjar.evaluation.metrics import all_metrics, decision_metrics
-from nightjar.evaluation.verdict import BASELINE, CHAMPION, prefix_of
+from nightjar.evaluation.verdict import BASELINE, CHAMPION, note_on_champion, prefix_of
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models
-from nightjar.training.candidates import candidates_of_run
+from nightjar.training.candidates import baseline_uri, candidates_of_run
 from nightjar.training.model import TabularModel
 from nightjar.training.shards import check_counts, read_days
 from nightjar.training.training_set import TrainingSet, training_set_uri
+from nightjar.training.warm_start import days_seen
 from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def run(spec: JobSpec) -> JobResult:
     Returns:
         ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>``, ``baseline_holdout_<metric>`` and, of each
         smaller model, ``<name>_holdout_<metric>``; see :mod:`nightjar.evaluation.metrics` for which. ``values``:
-        ``sha256`` (each of the run's models by name), ``champion_version`` (or null) and ``champion_sha256``.
+        ``sha256`` (each of the run's models by name), ``champion_version`` (or null), ``champion_sha256`` and
+        ``champion_note`` (what limits the comparison with it; empty when nothing does).
 
     Raises:
         ModelError: when a model cannot be loaded, or the champion does not fit the feature table.
@@ -48,7 +50,7 @@ def run(spec: JobSpec) -> JobResult:
     candidates = candidates_of_run(spec)
     sha256 = {candidate.name: candidate.sha256 for candidate in candidates}
     champion = _champion(spec, sha256.values())
-    contenders = {BASELINE: TabularModel.load(trained["baseline"], sha256=trained["baseline_sha256"])}
+    contenders = {BASELINE: TabularModel.load(baseline_uri(spec), sha256=trained["baseline_sha256"])}
     contenders |= {prefix_of(candidate.name): candidate.load() for candidate in candidates}
     if champion:
         contenders[CHAMPION] = models.fetch(champion)
@@ -69,6 +71,7 @@ def run(spec: JobSpec) -> JobResult:
             "sha256": sha256,
             "champion_version": champion.version if champion else None,
             "champion_sha256": champion.sha256 if champion else None,
+            "champion_note": _note(champion, contenders[CHAMPION], training_set) if champion else "",
         },
         seconds={"load": round(loaded - started, 3), "measure": round(time.monotonic() - loaded, 3)},
     )
@@ -96,6 +99,13 @@ def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion
         return models.resolve(spec.use_case, replaced) if replaced else None
     files.write_text(memory, json.dumps({"champion_version": champion.version if champion else None}))
     return champion
+
+
+def _note(champion: models.ModelVersion, model: TabularModel, training_set: TrainingSet) -> str:
+    """Whether the champion was trained on days that judge it here."""
+    held_out = training_set.holdout.days
+    seen = len(days_seen(model.card.seen, held_out)) if model.card.seen else None
+    return note_on_champion(champion.version, seen=seen, held_out=len(held_out))
 
 
 def _predict(

@@ -38,19 +38,23 @@ def run(spec: JobSpec) -> JobResult:
     """
     use_case = load_use_case(spec.use_case)
     evaluated, registered = earlier_result(spec, "evaluate"), earlier_result(spec, "register")
-    names = [candidate.name for candidate in candidates_of_run(spec)]
+    candidates = candidates_of_run(spec)
+    names = [candidate.name for candidate in candidates]
     versions = {name: models.resolve(spec.use_case, registered.values["versions"][name]) for name in names}
     champion = models.champion(spec.use_case)
     if champion is not None and champion.version in {version.version for version in versions.values()}:
         champion = None  # a rerun after promotion: judged as it was, against the champion of the evaluation
     _check_same(evaluated, versions, champion)
     judged_against = evaluated.values["champion_version"]
+    if note := evaluated.values["champion_note"]:
+        log.warning("WARNING %s", note)
     choice = choose(
         use_case.gate,
         evaluated.metrics,
-        names[1:],
+        {candidate.name: candidate.figures for candidate in candidates[1:]},
         champion=judged_against,
         max_loss=use_case.training.max_compression_loss,
+        note=note,
     )
     for name, verdict in choice.verdicts.items():
         for reason in (*verdict.reasons, f"verdict on version {versions[name].version} ({name}): {verdict.decision}"):
@@ -74,6 +78,7 @@ def run(spec: JobSpec) -> JobResult:
             "variant": choice.name,
             "candidates": said,
             "champion_version": judged_against,
+            "champion_note": note,
         },
         links=models.links(challenger),
     )

@@ -67,22 +67,13 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
     training_set = TrainingSet.of_run(spec)
     git_commit = Settings.from_environment().git_commit
     model = full.load()
-    tables = {f"version of {table}": version for table, version in training_set.tables.items()}
-    splits = {"train": training_set.train, "validation": training_set.validation, "holdout": training_set.holdout}
+    note = evaluated.values["champion_note"]
     return tracking.TrainingRecord(
         use_case=use_case.name,
         run_name=spec.run_id,
         model_uri=full.uri,
         features=model.card.features,
-        params={
-            **_params_of_members(model.card),
-            **tables,
-            **{f"{name} days": f"{split.first} to {split.last}" for name, split in splits.items()},
-            "world_size": model.card.world_size,
-            "engine": model.card.engine,
-            "calibration": model.card.calibrator.method,
-            "git_commit": git_commit,
-        },
+        params={**_params_of_run(training_set, git_commit), **_params_of_model(model.card)},
         metrics={**trained.metrics, **evaluated.metrics},
         history=json.loads(files.read_text(f"{spec.run_dir}/train/history.json")),
         tags={
@@ -95,7 +86,8 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
             "nightjar.tables": json.dumps(dict(training_set.tables), sort_keys=True),
         },
         texts={FILE: training_set.to_json(), PROFILE_FILE: model.profile},
-        description=f"{use_case.prediction} Trained on {training_set.train.first} to {training_set.train.last}.",
+        description=f"{use_case.prediction} Trained on {training_set.train.first} to {training_set.train.last}."
+        + (f" In its evaluation, {note}." if note else ""),
     )
 
 
@@ -110,7 +102,11 @@ def _smaller(spec: JobSpec, candidate: Candidate, of_full: tracking.TrainingReco
         run_name=f"{of_full.run_name} {candidate.name}",
         model_uri=candidate.uri,
         features=model.card.features,
-        params={**of_full.params, **_params_of_members(model.card), "engine": model.card.engine},
+        params={
+            **_params_of_run(TrainingSet.of_run(spec), of_full.tags["nightjar.git_commit"]),
+            **_params_of_model(model.card),
+            "made_from_sha256": of_full.tags[models.SHA256_TAG],
+        },
         metrics={**figures, **_holdout_metrics(of_full.metrics, candidate.name)},
         history={},
         tags={
@@ -133,13 +129,36 @@ def _holdout_metrics(metrics: Mapping[str, float], name: str) -> dict[str, float
     } | others
 
 
-def _params_of_members(card: ModelCard) -> dict[str, Any]:
-    """Each engine's parameters; ``<kind>.<name>`` where there is more than one."""
-    several = len(card.members) > 1
+def _params_of_run(training_set: TrainingSet, git_commit: str) -> dict[str, Any]:
+    """What all models of a training share: the tables and days that it has read, and its code."""
+    splits = {"train": training_set.train, "validation": training_set.validation, "holdout": training_set.holdout}
     return {
+        **{f"version of {table}": version for table, version in training_set.tables.items()},
+        **{f"{name} days": f"{split.first} to {split.last}" for name, split in splits.items()},
+        "git_commit": git_commit,
+    }
+
+
+def _params_of_model(card: ModelCard) -> dict[str, Any]:
+    """A model's own parameters: those of its members, ``<kind>.<name>`` where there is more than one, and its own."""
+    several = len(card.members) > 1
+    of_members = {
         f"{member.kind}.{name}" if several else name: value
         for member in card.members
-        for name, value in member.params.items()
+        for name, value in {
+            **member.params,
+            "rounds": member.rounds,
+            "weight": member.weight,
+            "event_weight": member.event_weight,
+        }.items()
+    }
+    return {
+        **of_members,
+        "engine": card.engine,
+        "world_size": card.world_size,
+        "seed": card.seed,
+        "calibration": card.calibrator.method,
+        "threshold": card.threshold,
     }
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import TrainingError
@@ -26,7 +27,7 @@ from nightjar.training import baseline, model
 from nightjar.training.calibration import Calibrator
 from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.collective import collective
-from nightjar.training.compression import Small, compress, sizes
+from nightjar.training.compression import Rank, Small, compress, sizes
 from nightjar.training.engines import engine_version, fit
 from nightjar.training.ensemble import Ensemble, answers_of, combine
 from nightjar.training.fitted import Fitted
@@ -116,6 +117,7 @@ class _Trained:
         simple: What they must beat.
         simple_auc: Its AUC on the validation days.
         rows_per_second: Training rows times rounds by seconds, of each engine.
+        seen_by_base: Intervals of days that the version gone on from has seen.
         peaks: Largest resident size of each rank so far, in bytes.
         seconds: Phase to wall-clock seconds.
     """
@@ -127,6 +129,7 @@ class _Trained:
     simple: baseline.Baseline
     simple_auc: float
     rows_per_second: dict[str, float]
+    seen_by_base: tuple[tuple[date, date], ...]
     peaks: list[int]
     seconds: dict[str, float]
 
@@ -179,19 +182,17 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
             engines.append(fitted)
             rows_per_second[engine.kind] = progress.rows_per_second
         with timed(seconds, "combine"):
-            members = [fitted.member for fitted in engines]
-            ensemble = combine(members, validation, training_set.recipe, threads=threads)
+            ensemble = combine(engines, validation, training_set.recipe, threads=threads)
             predictions = _prediction_profile(group, ensemble.predictions)
         with timed(seconds, "compress"):
+            rows = Rank(train=train, validation=validation, training_set=training_set, group=group, threads=threads)
             smaller = [
                 (small, _prediction_profile(group, small.ensemble.predictions))
-                for small in compress(
-                    tuple(engines), ensemble, train, validation, training_set, group=group, threads=threads
-                )
+                for small in compress(tuple(engines), ensemble, rows)
             ]
         with timed(seconds, "baseline"):
             simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
-            labels, (answers,) = answers_of([simple], validation, threads=threads)
+            labels, answers = answers_of(simple, validation, threads=threads)
             simple_auc = auc_over_ranks(labels, answers, after="the baseline's last step")
         peaks = group.exchange(peak_memory())
     return _Trained(
@@ -202,6 +203,7 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
         simple=simple,
         simple_auc=simple_auc,
         rows_per_second=rows_per_second,
+        seen_by_base=base.card.seen if base else (),
         peaks=peaks,
         seconds=seconds,
     )
@@ -327,6 +329,7 @@ def _save(
         world_size=spec.world_size,
         validation_auc=ensemble.validation_auc,
         tables=training_set.tables,
+        seen=(*trained.seen_by_base, (training_set.train.first, training_set.validation.last)),
     )
     simple = replace(
         card,
@@ -352,8 +355,9 @@ def _save_smaller(spec: JobSpec, full: model.TabularModel, small: Small, predict
         validation_auc=small.ensemble.validation_auc,
     )
     profile = Profile.from_json(full.profile).with_column(PREDICTION, predictions.columns[PREDICTION])
-    saved = model.save(f"{spec.output}/{MODEL}-{small.name}", card, small.members, profile.to_json())
-    bytes_of, full_bytes = (sum(sizes(members).values()) for members in (small.members, full.members))
+    members = tuple(one.member for one in small.members)
+    saved = model.save(f"{spec.output}/{MODEL}-{small.name}", card, members, profile.to_json())
+    bytes_of, full_bytes = (sum(sizes(of).values()) for of in (members, full.members))
     said = (small.name, card.validation_auc, bytes_of, full_bytes, small.rows_per_second, small.full_rows_per_second)
     log.info("%s: validation AUC %.4f, %d bytes instead of %d, %.0f rows/s instead of %.0f", *said)
     return {

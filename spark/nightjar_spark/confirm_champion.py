@@ -14,7 +14,7 @@ from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.model_age import model_age_days
-from nightjar.scoring.task import Speaker
+from nightjar.scoring.task import Speaker, parts_of
 from nightjar_spark.main import main
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     use_case = load_use_case(spec.use_case)
     published = earlier_result(spec, "publish_scores")
     speakers = {variant: Speaker(**speaker) for variant, speaker in published.values["speakers"].items()}
-    fallen = [speaker for speaker in speakers.values() if speaker.fallback_reason is not None]
+    fallen = {variant: speaker for variant, speaker in speakers.items() if speaker.fallback_reason is not None}
     if not fallen:
         versions = {variant: speaker.version for variant, speaker in speakers.items()}
         log.info(
@@ -40,13 +40,15 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         return JobResult(status="succeeded", metrics=metrics, values={"model_versions": versions})
     nights = spec.nights(use_case.timezone)
     reason = "; ".join(
-        f"version {speaker.version} stood in on nights {nights}: {speaker.fallback_reason}" for speaker in fallen
+        f"version {speaker.version} stood in on nights {nights}: {speaker.fallback_reason}"
+        for speaker in fallen.values()
     )
-    _record(spec, reason, fallen[0], published)
+    _record(spec, reason, next(iter(fallen.values())), published)
+    parts = parts_of(earlier_result(spec, "validate_scores").values)
     raise ModelError(
         f"FALLBACK, scores are published: {reason}",
         where=use_case.score_table.name,
-        how_many=published.rows_out,
+        how_many=sum(parts[variant].rows_out for variant in fallen),
         fix="mend or replace the model (docs/runbooks/fallback.md), then clear `score` of this run",
     )
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from nightjar.contracts.tables import Column
 from nightjar.validation.figures import HASH, Figures, Moments, Part, figures_of, part_of
+from nightjar_spark.numbers import known
 
 _SECONDS_AN_HOUR = 3600
 
@@ -43,7 +44,9 @@ def _value(column: Column) -> SparkColumn:
         return (seconds / _SECONDS_AN_HOUR).cast("double")
     if column.type == "date":
         return F.datediff(value, F.col("ds")).cast("double")
-    return value.cast("string" if column.type in {"string", "array<string>"} else "double")
+    if column.type in {"string", "array<string>"}:
+        return value.cast("string")
+    return known(value.cast("double"))
 
 
 def _summarize(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

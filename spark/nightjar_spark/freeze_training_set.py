@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from nightjar.contracts.errors import ContractError, RowCountError
+from nightjar.contracts.errors import ContractError, ModelError, RowCountError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.evaluation.verdict import FULL
 from nightjar.lake import delta, files
 from nightjar.lake.results import finished_result
 from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
@@ -29,11 +30,13 @@ from nightjar.training.recipe import Base, Recipe
 from nightjar.training.training_set import (
     PROFILE_FILE,
     DayCount,
+    Split,
     TrainingSet,
     night_of,
     split_days,
     training_set_uri,
 )
+from nightjar.training.warm_start import check_held_out
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 from nightjar_spark.profiling import profile_reference
@@ -95,7 +98,7 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         [day.count for day in days], use_case.training, use_case.gate, where=f"labels/{use_case.name} of {_asked(spec)}"
     )
     training_days = set(splits["train"].days)
-    base, of_base = _base(spec, use_case)
+    base, of_base = _base(spec, use_case, splits["holdout"])
     training_set = TrainingSet(
         use_case=use_case.name,
         tables=versions,
@@ -219,7 +222,7 @@ def _check_unique(spec: JobSpec, use_case: UseCase, version: int, days: Sequence
         )
 
 
-def _base(spec: JobSpec, use_case: UseCase) -> tuple[Base | None, Mapping[str, Sequence[str]]]:
+def _base(spec: JobSpec, use_case: UseCase, holdout: Split) -> tuple[Base | None, Mapping[str, Sequence[str]]]:
     """The version that training goes on from, put into the lake, and its vocabularies; none where it begins anew."""
     declared = use_case.training.warm_start
     if declared is None:
@@ -228,10 +231,38 @@ def _base(spec: JobSpec, use_case: UseCase) -> tuple[Base | None, Mapping[str, S
     if version is None:
         log.warning("WARNING %s has no champion to go on from: this training begins anew", use_case.name)
         return None, {}
+    version = _full(version)
     model, uri = models.ship(version, spec.lake)
+    if not model.card.seen:
+        log.warning(
+            "WARNING the days that version %s was trained on are not known, and may be held out", version.version
+        )
+    check_held_out(model.card.seen, holdout, version=version.version, use_case=use_case.name)
     log.info("training goes on from version %s, at %s", version.version, uri)
     base = Base(version=version.version, sha256=version.sha256, frozen_layers=declared.frozen_layers)
     return base, model.card.categories
+
+
+def _full(version: models.ModelVersion) -> models.ModelVersion:
+    """The version itself, or the full model that it was made from where it was made smaller.
+
+    Raises:
+        ModelError: when the full model is not registered any more.
+    """
+    variant = version.tags.get(models.VARIANT_TAG, FULL)
+    if variant == FULL:
+        return version
+    same = {tag: version.tags.get(tag, "") for tag in (models.RUN_TAG, models.FINGERPRINT_TAG)}
+    full = models.find(version.name, {**same, models.VARIANT_TAG: FULL})
+    if full is None:
+        raise ModelError(
+            f"version {version.version} of {version.name} was made smaller ({variant}), and the full model of its "
+            "training is not registered",
+            where="training.warm_start of the use case",
+            fix="name a version of a full model (WarmStart.version), or leave training.warm_start out",
+        )
+    log.info("version %s is the full model of version %s (%s)", full.version, version.version, variant)
+    return full
 
 
 def _vocabularies(

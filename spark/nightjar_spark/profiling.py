@@ -32,6 +32,7 @@ from nightjar.monitoring.summarize import (
     top_categories,
 )
 from nightjar_spark.io import read_table
+from nightjar_spark.numbers import known
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -282,9 +283,8 @@ def fix_bins(df: DataFrame, columns: Sequence[ProfiledColumn]) -> Profile:
     for i, column in enumerate(columns):
         value = F.col(f"c{i}")
         if column.kind == "numeric":
-            # Spark sorts NaN above all numbers; a missing value must not be a quantile.
-            finite = F.when(~F.isnan(value) & (F.abs(value) < float("inf")), value)
-            aggregates.append(F.percentile_approx(finite, grid, _QUANTILE_ACCURACY).alias(f"c{i}"))
+            # a missing value must not be a quantile
+            aggregates.append(F.percentile_approx(known(value), grid, _QUANTILE_ACCURACY).alias(f"c{i}"))
         else:
             top = F.expr(f"approx_top_k(c{i}, {MAX_CATEGORIES + 1}, {_TRACKED_CATEGORIES})")  # one more: null counts
             aggregates.append(top.alias(f"c{i}"))

@@ -118,7 +118,8 @@ def open_features(spec: JobSpec, use_case: UseCase, before: pins.Pins | None) ->
 
 def _as_of(spec: JobSpec, name: str, before: pins.Pins) -> Features:
     """The features as the first attempt has read them."""
-    lost = [path for path in before.feature_files if not files.exists(f"{table_uri(spec.lake, name)}/{path}")]
+    uri = table_uri(spec.lake, name)
+    lost = [path for path in before.feature_files if not files.exists(files.contained(uri, path))]
     try:
         if not lost:
             table = delta.open_table(spec.lake, name, before.features_version)

@@ -28,6 +28,7 @@ from nightjar.validation.table_rules import table_rules
 from nightjar_spark.contracts import annotate, count_by_night
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
+from nightjar_spark.numbers import known
 from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)
@@ -81,10 +82,14 @@ def _sources(use_case: UseCase) -> list[Source]:
 
 
 def _check(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule], nights: Nights) -> TableCheck:
-    """Count by night; a declared column that is not there is null to the rules, and missing to the verdict."""
+    """Count by night; a declared column that is not there is null to the rules, and missing to the verdict.
+
+    A number that is missing to a model is null to the rules.
+    """
     missing = [column for column in schema.columns if column.name not in frame.columns]
     if missing:
         frame = frame.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
+    frame = frame.withColumns({c.name: known(F.col(c.name)) for c in schema.columns if c.type == "double"})
     return TableCheck(
         table=schema.name,
         rules=rules,

@@ -262,8 +262,9 @@ class Cluster:
             self.store.update("pods", "ml", pod["metadata"]["name"], _mark_deleted)
             if pod["status"]["phase"] in ("Succeeded", "Failed"):
                 self.store.remove("pods", "ml", pod["metadata"]["name"])
-        for service in self.store.list("services", lambda s: s["metadata"]["ownerReferences"][0]["uid"] == uid):
-            self.store.remove("services", "ml", service["metadata"]["name"])
+        for kind in ("services", "secrets"):
+            for owned in self.store.list(kind, lambda one: one["metadata"]["ownerReferences"][0]["uid"] == uid):
+                self.store.remove(kind, "ml", owned["metadata"]["name"])
         if not pods:
             self.store.remove("jobs", "ml", name)
 

@@ -129,8 +129,11 @@ class Kubelet:
         environment["MASTER_ADDR"] = self._cluster.resolve(environment["MASTER_ADDR"], pod)
         return environment
 
-    @staticmethod
-    def _field(pod: Json, source: Json) -> str:
+    def _field(self, pod: Json, source: Json) -> str:
+        if "secretKeyRef" in source:
+            wanted = source["secretKeyRef"]
+            secret = self._cluster.store.read("secrets", pod["metadata"]["namespace"], wanted["name"])
+            return str(secret["stringData"][wanted["key"]])
         path = source["fieldRef"]["fieldPath"]
         name = path.removeprefix("metadata.annotations['").removesuffix("']")
         return str(pod["metadata"]["annotations"][name])

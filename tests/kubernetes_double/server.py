@@ -19,7 +19,9 @@ from kubernetes_double.store import Json, Refused
 if TYPE_CHECKING:
     from kubernetes_double.cluster import Cluster
 
-PATH = re.compile(r"/(?:api/v1|apis/batch/v1)/namespaces/([^/]+)/(jobs|pods|services|events)(?:/([^/]+))?(/log)?$")
+PATH = re.compile(
+    r"/(?:api/v1|apis/batch/v1)/namespaces/([^/]+)/(jobs|pods|services|secrets|events)(?:/([^/]+))?(/log)?$"
+)
 
 
 @dataclass

@@ -31,6 +31,10 @@ PROGRAMS = {
 }
 
 
+ODD = {column.name: 9.0 for column in FEATURES.columns if column.type == "double"}
+"""Values of a row that a model answers otherwise than the plain ones."""
+
+
 def champion_of(result: JobResult) -> Speaker:
     """Who has scored the champion's rows, by the result of `score` or `validate_scores`."""
     assert result.status == "succeeded", result.error

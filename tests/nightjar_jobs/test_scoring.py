@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.nightjar_jobs.nights import FEATURES, NEXT, NIGHT, SCORES, USE_CASE, Nights, champion_of
+from tests.nightjar_jobs.nights import FEATURES, NEXT, NIGHT, ODD, SCORES, USE_CASE, Nights, champion_of
+from tests.nightjar_jobs.test_fallback import changed, promote_with_another_sum
 
 from nightjar.lake import delta, ledger
 from nightjar.registry import models
+from nightjar.training.calibration import Calibrator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
 
@@ -75,9 +79,28 @@ def test_every_attempt_of_a_run_takes_the_model_of_the_first_one_unless_told_to_
     assert champion_of(nights.run("score", force=True)).version == versions[1]
 
 
-def test_a_run_whose_scores_were_refused_takes_the_champion_of_now(nights: Nights, versions: list[str]) -> None:
-    nights.features(NIGHT, rows=20, distance=float("inf"))
-    assert champion_of(nights.run("score")).version == versions[0]
+def refuses_odd_row(nights: Nights, folder: Path, rows: int) -> str:
+    """Write features whose first row is odd, and make champion a version that has no number for it."""
+    nights.features(NIGHT, rows=rows, **ODD)
+    mine = models.fetch(models.resolve(USE_CASE.name))
+    answers = replace(mine, card=replace(mine.card, calibrator=Calibrator())).predict(
+        delta.read_nights(nights.lake, FEATURES.name, [NIGHT]).sort_by("flight")
+    )
+    nan, middle = float("nan"), float(answers[:2].mean())
+    assert answers[0] != answers[1]
+    probabilities = (0.1, 0.2, nan) if answers[0] > answers[1] else (nan, 0.2, 0.3)
+    return changed(
+        nights,
+        folder,
+        calibrator=Calibrator(method="isotonic", answers=(0.0, middle, 1.0), probabilities=probabilities),
+    ).version
+
+
+def test_a_run_whose_scores_were_refused_takes_the_champion_of_now(
+    nights: Nights, versions: list[str], tmp_path: Path
+) -> None:
+    refusing = refuses_odd_row(nights, tmp_path, rows=20)
+    assert champion_of(nights.run("score")).version == refusing
     assert nights.run("validate_scores").error_kind == "contract"
     models.set_champion(models.resolve(USE_CASE.name, versions[1]))
     assert champion_of(nights.run("score")).version == versions[1]
@@ -117,13 +140,13 @@ def test_features_of_the_first_attempt_that_are_gone_are_asked_for_by_name(night
 
 
 def test_a_row_that_the_model_cannot_take_goes_to_quarantine_and_leaves_it_when_mended(
-    nights: Nights, versions: list[str]
+    nights: Nights, versions: list[str], tmp_path: Path
 ) -> None:
-    nights.features(NIGHT, distance=float("inf"))
+    refuses_odd_row(nights, tmp_path, rows=200)
     result = nights.run("score")
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (200, 199, 1)
     (row,) = nights.quarantined()
-    assert (row["table"], row["rules"]) == (FEATURES.name, ["input_is_finite"])
+    assert (row["table"], row["rules"]) == (FEATURES.name, ["prediction_is_finite"])
     assert json.loads(row["row"])["flight"] == 0
     nights.features(NIGHT)
     nights.built()
@@ -131,11 +154,13 @@ def test_a_row_that_the_model_cannot_take_goes_to_quarantine_and_leaves_it_when_
     assert nights.quarantined() == []
 
 
-def test_too_many_rows_that_the_model_cannot_take_stop_the_night(nights: Nights, versions: list[str]) -> None:
+def test_too_many_rows_that_the_model_cannot_take_stop_the_night(
+    nights: Nights, versions: list[str], tmp_path: Path
+) -> None:
     nights.whole()
     before = nights.scores()
-    nights.features(NIGHT, rows=20, distance=float("inf"))
-    result = nights.run("score", "validate_scores", run_id="b")
+    refusing = refuses_odd_row(nights, tmp_path, rows=20)
+    result = nights.run("score", "validate_scores", run_id="b", model_version=refusing)
     assert (result.status, result.error_kind) == ("failed", "contract")
     assert "the model cannot take 1 of 20 rows (allowed share 0.01" in result.error
     assert len(nights.quarantined()) == 1
@@ -148,3 +173,40 @@ def test_a_model_that_was_altered_in_the_lake_is_put_right_from_the_registry(
     folder = Path(champion_of(nights.run("score")).folder)
     (folder / "boosting.ubj").write_bytes(b"spoilt")
     assert nights.run("score").status == "succeeded"
+
+
+def test_a_copy_that_was_spoilt_on_this_machine_is_fetched_again_and_nothing_falls_back(
+    nights: Nights, versions: list[str]
+) -> None:
+    cache = models.cached(models.resolve(USE_CASE.name))
+    nights.run("score")
+    for spoil in (
+        lambda: (cache / "boosting.ubj").write_bytes(b"spoilt"),
+        lambda: (cache / "SHA256SUMS").unlink(),
+        lambda: (cache / "model.json").unlink() or (cache / "model.json").mkdir(),
+        lambda: shutil.rmtree(cache) or cache.write_text("a file"),
+        lambda: cache.unlink() or cache.symlink_to("/nowhere"),
+    ):
+        if not cache.is_dir() or cache.is_symlink():
+            models.fetch(models.resolve(USE_CASE.name))
+        if cache.is_dir():
+            spoil()
+        assert nights.run("score", force=True).status == "succeeded"
+        assert champion_of(nights.run("score", force=True)).fallback_reason is None
+        assert (cache / "boosting.ubj").read_bytes() != b"spoilt"
+
+
+@pytest.mark.parametrize("tag", ["../../x", "../victim", "", "A" * 64, "0" * 64 + "/.."])
+def test_a_checksum_that_is_a_path_is_refused_and_nothing_is_written_or_removed(
+    nights: Nights, versions: list[str], tag: str, tmp_path: Path
+) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "SHA256SUMS").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    promote_with_another_sum(versions[1], tag)
+    result = nights.run("score")
+    assert (result.status, result.error_kind) == ("failed", "model")
+    assert "not 64 digits" in result.error
+    assert "nightjar.model_sha256" in result.error
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "victim" / "SHA256SUMS").read_text() == "mine"

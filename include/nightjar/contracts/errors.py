@@ -117,3 +117,9 @@ def error_of_kind(kind: str, what: str, *, where: str, how_many: int = 1, fix: s
     """The error whose class has this ``kind``; made again from what another process said of it."""
     classes = {cls.kind: cls for cls in NightjarError.__subclasses__()}
     return classes.get(kind, NightjarError)(what, where=where, how_many=how_many, fix=fix)
+
+
+def first_line(error: BaseException) -> str:
+    """The error's class and the first line of its message, at most 300 characters; for errors of other libraries."""
+    line = next(iter(str(error).strip().splitlines()), "no message")
+    return f"{type(error).__name__}: {line}"[:300]

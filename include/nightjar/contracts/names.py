@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.errors import ConfigurationError, ModelError
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _READABLE_CHARACTERS = 120
 _PLAIN_SEGMENT = re.compile(rf"[a-z0-9_=.-]{{1,{_READABLE_CHARACTERS}}}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SEGMENT = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,255}")
 
 
 def check_identifier(value: str, *, field: str) -> str:
@@ -37,3 +39,28 @@ def path_segment(value: str) -> str:
         return value
     readable = re.sub(r"[^A-Za-z0-9_=.-]", "-", value)[:_READABLE_CHARACTERS]
     return f"{readable}~{hashlib.sha256(value.encode(errors='surrogatepass')).hexdigest()[:20]}"
+
+
+def check_sha256(value: object, *, of: str, where: str) -> str:
+    """Return ``value`` when it is a SHA-256 in lower-case hexadecimal; only then may it become part of a path.
+
+    Args:
+        value: What a registry, a result or a ledger says.
+        of: What has this checksum.
+        where: Who says so.
+
+    Raises:
+        ModelError: naming ``of``.
+    """
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise ModelError(
+            f"the SHA-256 of {of} is {value!r:.100}, not 64 digits from 0-9 and a-f",
+            where=where,
+            fix="do not score with it; see who changed it, and promote one that the use case's DAG registered",
+        )
+    return value
+
+
+def is_file_name(value: str) -> bool:
+    """Whether ``value`` is one visible name: no path, no control character, no leading dot."""
+    return _SEGMENT.fullmatch(value) is not None

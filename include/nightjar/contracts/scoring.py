@@ -10,11 +10,8 @@ from nightjar.contracts.tables import Column
 
 CHAMPION_NOW, CHAMPION_THEN = "champion", "champion_then"
 """Values of the param ``model_policy``: today's champion, or the one that was champion on the night."""
-INPUT_IS_FINITE, PREDICTION_IS_FINITE = "input_is_finite", "prediction_is_finite"
-FINITE_RULES = {
-    INPUT_IS_FINITE: "a feature is infinite, which no model takes",
-    PREDICTION_IS_FINITE: "the model has no finite prediction for it",
-}
+PREDICTION_IS_FINITE = "prediction_is_finite"
+SCORING_RULES = {PREDICTION_IS_FINITE: "the model has no finite prediction for it"}
 """Rules of scoring itself, by which rows of the feature table go to quarantine, and their reasons."""
 
 

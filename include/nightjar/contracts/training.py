@@ -212,6 +212,31 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """How the compression ``pruned`` makes a network smaller.
+
+    Attributes:
+        share: Share of each hidden layer's units that are removed, those with the smallest weights.
+        epochs: Upper bound of epochs for which the smaller network is then trained.
+    """
+
+    share: float = 0.5
+    epochs: int = 4
+
+    def __post_init__(self) -> None:
+        _check_counts(self, "epochs")
+        if not 0 < self.share < 1:
+            raise ConfigurationError(
+                f"a share of {self.share:g} cannot be pruned",
+                where="training.pruning of the use case",
+                fix="give a share above 0 and below 1",
+            )
+
+
+STUDENT = Boosting(params={"max_depth": 4, "eta": 0.2}, num_rounds=60, early_stopping_rounds=None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WarmStart:
     """Training goes on from a registered version instead of from nothing.
 
@@ -272,6 +297,8 @@ class Training:
         selection: How features are left out; None keeps all.
         warm_start: What training goes on from; None begins anew.
         compression: Smaller models made from the trained one, each judged like any other.
+        pruning: How ``pruned`` is made.
+        student: What ``distilled`` trains on the whole model's predictions.
         max_compression_loss: A smaller model is preferred when its decisive metric is at most this much lower.
         resources: What one rank needs where ranks are pods.
     """
@@ -287,6 +314,8 @@ class Training:
     selection: Selection | None = None
     warm_start: WarmStart | None = None
     compression: tuple[Compression, ...] = ()
+    pruning: Pruning = field(default_factory=Pruning)
+    student: Boosting = STUDENT
     max_compression_loss: float = 0.002
     resources: Resources = field(default_factory=Resources)
 
@@ -304,6 +333,13 @@ class Training:
                 f"compression {', '.join(self.compression)} needs a network",
                 where="training.compression of the use case",
                 fix="declare a Network among the engines, or only `distilled`",
+            )
+        if self.student.space:
+            raise ConfigurationError(
+                "the student has a space, and is not tuned",
+                where="training.student of the use case",
+                how_many=len(self.student.space),
+                fix="give the student's parameters their values",
             )
         if self.balance_classes and self.calibration == "none":
             raise ConfigurationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,6 +16,9 @@ FULL = "full"
 CHALLENGER = "holdout_"
 CHAMPION = "champion_holdout_"
 BASELINE = "baseline_holdout_"
+GAIN, COST = 1.25, 0.9
+"""A smaller model is worth it when it is at least 1.25 times as small or as fast as the full one, and in the other of
+the two at least 0.9 times as good: two timings of one model differ by up to a tenth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,27 @@ class Choice:
         return self.verdicts[self.name]
 
 
+def note_on_champion(version: str, *, seen: int | None, held_out: int) -> str:
+    """The sentence on a champion that was trained on days of the holdout, on which its figures flatter it.
+
+    Args:
+        version: The champion's.
+        seen: Days of the holdout that it was trained or validated on; None when that is not known.
+        held_out: Days of the holdout.
+
+    Returns:
+        The sentence; empty when it has seen none of them.
+    """
+    if seen is None:
+        return f"which days champion version {version} was trained on is not known: it may have seen the holdout"
+    if not seen:
+        return ""
+    return (
+        f"champion version {version} was trained on {seen} of the {held_out} days held out, where its figures are too "
+        "good: train on an interval that ends later to compare fairly"
+    )
+
+
 def prefix_of(name: str) -> str:
     """What the names of a model's figures begin with: ``holdout_`` for the full one, else ``<name>_holdout_``."""
     return CHALLENGER if name == FULL else f"{name}_{CHALLENGER}"
@@ -62,33 +86,56 @@ def worse_by(metric: str, value: float, other: float) -> float:
 
 
 def choose(
-    gate: Gate, metrics: Mapping[str, float], smaller: Sequence[str], *, champion: str | None, max_loss: float
+    gate: Gate,
+    metrics: Mapping[str, float],
+    smaller: Mapping[str, Mapping[str, float]],
+    *,
+    champion: str | None,
+    max_loss: float,
+    note: str = "",
 ) -> Choice:
     """Judge each of a training's models, and choose the first smaller one that is good enough, else the full one.
+
+    Good enough is a smaller model that passes the gate, loses little, and is worth it (:data:`GAIN`, :data:`COST`).
 
     Args:
         gate: What each must reach.
         metrics: As for :func:`judge`, those of the smaller ones as ``<name>_holdout_<metric>``.
-        smaller: Names of the smaller models, the preferred first.
+        smaller: Names of the smaller models, the preferred first, each to its ``bytes`` and ``rows_per_second``, and
+            the full model's ``full_bytes`` and ``full_rows_per_second``.
         champion: The champion's version; None when there is none.
         max_loss: By how much the decisive metric of a smaller model may be worse than the full one's.
 
     Raises:
         GateError: as :func:`judge`.
     """
-    verdicts = {FULL: judge(gate, metrics, champion=champion)}
+    verdicts = {FULL: judge(gate, metrics, champion=champion, note=note)}
     chosen = FULL
     metric = gate.decisive_metric
     of_full = _figure(metrics, CHALLENGER + metric)
-    for name in smaller:
-        verdict = judge(gate, metrics, champion=champion, name=name)
+    for name, figures in smaller.items():
+        verdict = judge(gate, metrics, champion=champion, name=name, note=note)
         loss = worse_by(metric, _figure(metrics, prefix_of(name) + metric), of_full)
         near = loss <= max_loss
         reason = f"{metric} worse than the full model's by {loss:.6f}: {'within' if near else 'beyond'} {max_loss:g}"
-        verdicts[name] = replace(verdict, reasons=(*verdict.reasons, reason))
-        if chosen == FULL and near and verdict.decision == "promote":
+        worth, size_and_speed = _is_worth_it(figures, name)
+        verdicts[name] = replace(verdict, reasons=(*verdict.reasons, reason, size_and_speed))
+        if chosen == FULL and near and worth and verdict.decision == "promote":
             chosen = name
     return Choice(name=chosen, verdicts={name: _beside(v, name, chosen) for name, v in verdicts.items()})
+
+
+def _is_worth_it(figures: Mapping[str, float], name: str) -> tuple[bool, str]:
+    """Whether a smaller model gains enough in size or speed for what it costs in the other, and the sentence on it."""
+    needed = ("bytes", "full_bytes", "rows_per_second", "full_rows_per_second")
+    of_model, of_full, speed, full_speed = (_figure(figures, figure, of=f"the {name} model") for figure in needed)
+    gains = (of_full / of_model, speed / full_speed)
+    worth = max(gains) >= GAIN and min(gains) >= COST
+    return worth, (
+        f"{of_model:,.0f} bytes against the full model's {of_full:,.0f}, {speed:,.0f} rows/s against "
+        f"{full_speed:,.0f}: "
+        f"{'worth it' if worth else 'not worth it'} (at least {GAIN:g} times better in one, {COST:g} in the other)"
+    )
 
 
 def _beside(verdict: Verdict, name: str, chosen: str) -> Verdict:
@@ -97,7 +144,9 @@ def _beside(verdict: Verdict, name: str, chosen: str) -> Verdict:
     return Verdict(decision="passed_over", reasons=(*verdict.reasons, f"the {chosen} model is preferred"))
 
 
-def judge(gate: Gate, metrics: Mapping[str, float], *, champion: str | None, name: str = FULL) -> Verdict:
+def judge(
+    gate: Gate, metrics: Mapping[str, float], *, champion: str | None, name: str = FULL, note: str = ""
+) -> Verdict:
     """Judge a challenger by its figures on the holdout.
 
     Args:
@@ -106,6 +155,7 @@ def judge(gate: Gate, metrics: Mapping[str, float], *, champion: str | None, nam
             ``champion_holdout_<metric>``.
         champion: The champion's version; None when there is none.
         name: Which of the training's models is the challenger.
+        note: What limits the comparison with the champion, for a reader of the verdict; the last of the reasons.
 
     Raises:
         GateError: when a figure that it needs is missing or no number, or the holdout is too small or not the same.
@@ -128,15 +178,15 @@ def judge(gate: Gate, metrics: Mapping[str, float], *, champion: str | None, nam
         return Verdict(decision="promote" if good_enough else "refused", reasons=reasons)
     of_champion = f"champion version {champion}"
     better, reason = _beats(gate, metrics, mine, CHAMPION, of_champion, by_more_than=gate.min_improvement)
-    reasons = (*(text for _, text in checks), reason)
+    reasons = (*(text for _, text in checks), reason, *((note,) if note else ()))
     return Verdict(decision="promote" if good_enough and better else "keep", reasons=reasons)
 
 
-def _figure(metrics: Mapping[str, float], name: str) -> float:
+def _figure(metrics: Mapping[str, float], name: str, *, of: str = "") -> float:
     value = metrics.get(name)
     if value is None or not math.isfinite(value):
         raise GateError(
-            f"the figure {name} is {'missing' if value is None else value}",
+            f"the figure {name}{f' of {of}' if of else ''} is {'missing' if value is None else value}",
             where=name,
             fix="clear evaluate of this run, and read its log",
         )

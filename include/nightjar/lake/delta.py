@@ -377,7 +377,7 @@ def _check_files(
 ) -> None:
     """delta-rs checks none of this: existence, size, partition, statistics, and paths that the table already holds."""
     for file in data_files:
-        size = files.size(f"{uri}/{file.path}")
+        size = files.size(files.contained(uri, file.path))
         problem = ""
         if size == -1:
             problem = "is not there"

@@ -12,9 +12,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from nightjar.contracts.errors import ConfigurationError, StorageFullError, UnreachableError
+from nightjar.contracts.errors import ConfigurationError, LakeError, StorageFullError, UnreachableError
+from nightjar.contracts.names import is_file_name
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -83,6 +85,24 @@ def patient(call: Callable[P, T]) -> Callable[P, T]:
         return call(*args, **kwargs)
 
     return persistent
+
+
+def contained(root: str, relative: str) -> str:
+    """Return the URI of ``relative`` below ``root``, for names that a file, a result or a registry gave.
+
+    Raises:
+        LakeError: when it is no plain path of visible names, or a symbolic link leads out of ``root``.
+    """
+    inside = all(map(is_file_name, relative.split("/")))
+    if inside and "://" not in root:
+        inside = Path(f"{root}/{relative}").resolve().is_relative_to(Path(root).resolve())
+    if not inside:
+        raise LakeError(
+            f"{relative!r:.200} is not a file below this folder",
+            where=root,
+            fix="see who changed the file that names it; clear the task that wrote it",
+        )
+    return f"{root}/{relative}"
 
 
 def read_text(uri: str) -> str:

@@ -8,7 +8,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightjar.contracts.scoring import FINITE_RULES
+from nightjar.contracts.scoring import SCORING_RULES
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.validation.table_rules import rules_by_table
@@ -45,7 +45,7 @@ def rejections(lake: str, use_case: UseCase, night: date) -> list[Rejection]:
     )
     counted = broken.group_by(["table", "rule"]).aggregate([([], "count_all")]).to_pylist()
     reasons = {(table, rule.name): rule.reason for table, rules in rules_by_table(use_case).items() for rule in rules}
-    reasons |= {(use_case.feature_table.name, rule): reason for rule, reason in FINITE_RULES.items()}
+    reasons |= {(use_case.feature_table.name, rule): reason for rule, reason in SCORING_RULES.items()}
     found = [
         Rejection(
             table=row["table"],

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nightjar.lake.numbers import LARGEST, to_float32
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -55,7 +57,7 @@ class Sample:
             if known.kind == "categorical":
                 codes: dict[Any, float] = {category: float(i) for i, category in enumerate(known.categories)}
                 values = [None if value is None else codes.get(value, float(len(codes))) for value in values]
-            matrix[:, position] = np.array(values, dtype=np.float32)
+            matrix[:, position] = to_float32([np.nan if value is None else value for value in values])
         return matrix
 
 
@@ -84,7 +86,7 @@ def draw(keys: Sequence[pa.Array], values: Mapping[str, pa.Array], limit: int) -
 
     Args:
         keys: The key's columns.
-        values: Column to its values, numbers as doubles; of which NaN and infinities are missing.
+        values: Column to its values, numbers as doubles; of which those that float32 does not hold are missing.
         limit: See :func:`least_hashes`.
     """
     import pyarrow as pa
@@ -105,7 +107,7 @@ def least(draws: Sequence[Draw], rows: int) -> Sample:
 def _short(value: float | str | None) -> float | str | None:
     """Six digits are enough to tell rows apart by, and a sample is stored with each model."""
     if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return float(f"{value:.6g}") if abs(value) <= LARGEST else None
     return value
 
 

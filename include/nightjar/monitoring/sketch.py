@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nightjar.lake.numbers import is_known
+
 RELATIVE_ACCURACY = 1 / 128
 """A value is known to this share of its distance from the centre, the spread added."""
 
@@ -118,7 +120,7 @@ def grid_of(values: ArrayLike) -> Grid:
     nothing, it does not. A constant is measured by its own size.
     """
     array = np.sort(np.asarray(values, dtype=np.float64))
-    array = array[np.isfinite(array)]
+    array = array[is_known(array)]
     if array.size == 0:
         return Grid(0.0, 1.0)
     cut = array.size // 100

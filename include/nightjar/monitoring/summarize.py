@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nightjar.lake.numbers import LARGEST, is_known
 from nightjar.monitoring.profile import MAX_UNLISTED, ColumnProfile, Profile, ProfiledColumn
 from nightjar.monitoring.sketch import Grid, grid_of
 
@@ -30,14 +31,15 @@ def numeric_edges(values: ArrayLike, bins: int = NUMERIC_BINS) -> tuple[float, .
     bins lie beyond the least and the greatest value, empty in the reference: values never seen before show.
 
     Args:
-        values: All values, or equally spaced quantiles of them including both ends; NaN and infinities are left out.
+        values: All values, or equally spaced quantiles of them including both ends; what float32 does not hold is
+            left out.
         bins: Number of quantile bins.
 
     Returns:
         Ascending cut points, empty when there is no value.
     """
     array = np.asarray(values, dtype=np.float64)
-    array = array[np.isfinite(array)]
+    array = array[is_known(array)]
     if array.size == 0:
         return ()
     distinct, counts = np.unique(array, return_counts=True)
@@ -57,7 +59,7 @@ def _just_above(value: float) -> float:
 
 
 def count_numeric(values: ArrayLike, edges: Sequence[float], grid: Grid | None = None) -> ColumnProfile:
-    """Profile of numeric values in the bins of ``edges``; NaN and infinities count as missing.
+    """Profile of numeric values in the bins of ``edges``; those that float32 does not hold count as missing.
 
     The values are sorted once: bins and buckets are then found by bisection, several times as fast as each value's.
 
@@ -67,8 +69,8 @@ def count_numeric(values: ArrayLike, edges: Sequence[float], grid: Grid | None =
         grid: Of the sketch; without one there is none.
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
-    finite = slice(np.searchsorted(ordered, -np.inf, side="right"), np.searchsorted(ordered, np.inf, side="left"))
-    kept: NDArray[np.float64] = ordered[finite]
+    known = slice(np.searchsorted(ordered, -LARGEST, side="left"), np.searchsorted(ordered, LARGEST, side="right"))
+    kept: NDArray[np.float64] = ordered[known]
     below = np.searchsorted(kept, np.asarray(edges, dtype=np.float64), side="left")
     some = kept.size > 0
     return ColumnProfile(

@@ -2,45 +2,101 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from nightjar.training.model import SUMS_FILE, download
+from nightjar.contracts.errors import ConfigurationError, NightjarError
+from nightjar.contracts.names import check_sha256
+from nightjar.lake import files
+from nightjar.training.model import SUMS_FILE, TabularModel, download
+
+log = logging.getLogger(__name__)
+
+Fetch = Callable[[Path], Path]
+"""Downloads a model folder into the empty folder that it is given, and returns where in it the model lies."""
 
 
 def cache_folder(sha256: str, root: str | None = None) -> Path:
-    """Where the folder with this checksum is kept: below ``root``, ``NIGHTJAR_MODEL_CACHE`` or the system's /tmp."""
+    """Return where this checksum's folder is kept: below ``root``, ``NIGHTJAR_MODEL_CACHE`` or the system's /tmp.
+
+    Raises:
+        ModelError: when ``sha256`` is not a SHA-256.
+    """
     base = root or os.environ.get("NIGHTJAR_MODEL_CACHE") or f"{tempfile.gettempdir()}/nightjar-models"
-    return (Path(base) / sha256).absolute()
+    return Path(base).absolute() / check_sha256(sha256, of="a model", where="cache of models")
 
 
-def bring(target: Path, fetch: Callable[[Path], Path]) -> None:
-    """Make ``target``, whole or not at all, of the folder that ``fetch`` leaves in the one that it is given."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        fetched = fetch(Path(temporary))
+def load_cached(sha256: str, fetch: Fetch, root: str | None = None) -> TabularModel:
+    """Load the model with this checksum from its copy on this machine, which ``fetch`` makes where it is not whole.
+
+    What is fetched is checked before it takes its place: a copy that was spoilt is never the model's fault.
+
+    Args:
+        sha256: Checksum of the model folder.
+        fetch: How to get the folder.
+        root: The cache; see :func:`cache_folder`.
+
+    Raises:
+        ModelError: when what was fetched is not the model with this checksum.
+        StorageFullError: when the cache's disk is full.
+        UnreachableError: when the folder cannot be fetched, or the cache cannot be written.
+    """
+    target = cache_folder(sha256, root)
+    if os.path.lexists(target):
         try:
-            os.replace(fetched, target)
-        except OSError:
-            if not (target / SUMS_FILE).exists():  # else another process was quicker, with the same files
-                raise
+            return TabularModel.load(str(target), sha256=sha256)
+        except NightjarError as error:
+            log.warning("the copy at %s is spoilt and is fetched again: %s", target, error.what)
+    with files.explained(str(target.parent)):
+        _make(target.parent)
+        with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+            fetched = fetch(Path(temporary))
+            model = TabularModel.load(str(fetched), sha256=sha256)
+            _place(fetched, target, Path(temporary))
+    return model
 
 
-def local_copy(folder: str, sha256: str) -> str:
-    """A model folder of the lake on this machine: itself, or a copy that the first worker here makes of it.
+def _make(cache: Path) -> None:
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the cache of models cannot be made ({error.strerror})",
+            where=str(cache),
+            fix="set NIGHTJAR_MODEL_CACHE to a folder that this process may write",
+        ) from error
 
-    Not checked: see :meth:`nightjar.training.model.TabularModel.load`.
+
+def _place(fetched: Path, target: Path, temporary: Path) -> None:
+    """Move a checked folder to ``target``; what lies there goes into ``temporary``, which is removed with all in it.
+
+    Nothing but ``target`` itself is renamed, so that a link is removed and not what it points to.
+    """
+    with suppress(FileNotFoundError):  # nothing lies there, or another process was quicker
+        os.rename(target, temporary / "spoilt")
+    try:
+        os.rename(fetched, target)
+    except OSError:
+        if not (target / SUMS_FILE).exists():  # otherwise another process was quicker, with the same files
+            raise
+
+
+def load_from_lake(folder: str, sha256: str) -> TabularModel:
+    """Load a model folder of the lake: itself where it is a local folder, else through this machine's cache.
+
+    Raises:
+        ModelError: when its files are not those with this checksum.
+        UnreachableError: when the lake does not answer.
     """
     if "://" not in folder:
-        return folder
-    target = cache_folder(sha256)
-    if not (target / SUMS_FILE).exists():
+        return TabularModel.load(folder, sha256=sha256)
 
-        def fetch(temporary: Path) -> Path:
-            download(folder, temporary / "model")
-            return temporary / "model"
+    def fetch(temporary: Path) -> Path:
+        download(folder, temporary / "model")
+        return temporary / "model"
 
-        bring(target, fetch)
-    return str(target)
+    return load_cached(sha256, fetch)

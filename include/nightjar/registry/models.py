@@ -6,17 +6,19 @@ A registered model has its use case's name. Its versions carry the SHA-256 of th
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.experiment import CHAMPION
+from nightjar.contracts.names import check_identifier, check_sha256
 from nightjar.contracts.settings import Settings
 from nightjar.registry import rest
-from nightjar.registry.cache import bring, cache_folder
-from nightjar.training.model import SUMS_FILE, TabularModel, upload
+from nightjar.registry.cache import cache_folder, load_cached
+from nightjar.training.model import TabularModel, folder_in_lake, upload
 
 SHA256_TAG = "nightjar.model_sha256"
 RUN_TAG = "nightjar.dag_run_id"
@@ -24,6 +26,8 @@ FINGERPRINT_TAG = "nightjar.train_fingerprint"
 VARIANT_TAG = "nightjar.variant"
 """``full``, or how the version was made smaller."""
 _PAGE = 1000
+_VERSION = re.compile(r"[0-9]{1,18}")
+_RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +96,14 @@ def resolve(use_case: str, version: str | int | None = None) -> ModelVersion:
 
 def find(use_case: str, tags: Mapping[str, str]) -> ModelVersion | None:
     """The newest version that has all of ``tags``; None when there is none."""
+    check_identifier(use_case, field="use_case")  # it becomes part of the filter
     token = ""
     found: list[ModelVersion] = []
     while True:
         arguments = {"filter": f"name='{use_case}'", "max_results": _PAGE, "page_token": token}
         answer = rest.call(_uri(), "GET", "model-versions/search", arguments) or {}
         for document in answer.get("model_versions", []):
-            version = _version(document)
+            version = _version(use_case, document)
             if all(version.tags.get(key) == value for key, value in tags.items()):
                 found.append(version)
         token = answer.get("next_page_token", "")
@@ -120,7 +125,7 @@ def set_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
 
 
 def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
-    """The model itself, downloaded once a machine and checked every time.
+    """The model itself, downloaded once a machine and checked every time; a spoilt copy here is downloaded again.
 
     Args:
         model: Which version.
@@ -130,13 +135,14 @@ def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
         ModelError: when its files are not those that were trained (the version's tag says which).
         UnreachableError: when MLflow does not answer and the cache does not hold it.
     """
-    folder_of_model = cached(model, folder)
-    try:
-        return TabularModel.load(str(folder_of_model), sha256=model.sha256)
-    except ModelError:
-        # a spoilt cache must not outlive its discovery; a spoilt artifact store fails again at the next try
-        shutil.rmtree(folder_of_model, ignore_errors=True)
-        raise
+    check_sha256(model.sha256, of=f"version {model.version} of {model.name} (tag {SHA256_TAG})", where=_page(model))
+
+    def download(temporary: Path) -> Path:
+        from nightjar.registry import tracking
+
+        return tracking.download(model.uri, str(temporary))
+
+    return load_cached(model.sha256, download, folder)
 
 
 def ship(model: ModelVersion, lake: str) -> tuple[TabularModel, str]:
@@ -146,7 +152,7 @@ def ship(model: ModelVersion, lake: str) -> tuple[TabularModel, str]:
         The model, and the URI of its folder: ``<lake>/models/<name>/<sha256>``.
     """
     fetched = fetch(model)
-    uri = f"{lake}/models/{model.name}/{model.sha256}"
+    uri = folder_in_lake(lake, model.name, model.sha256)
     try:
         TabularModel.load(uri, sha256=model.sha256)
     except ModelError:  # not there yet, or spoilt there: its files are put (again)
@@ -159,8 +165,8 @@ def links(model: ModelVersion) -> dict[str, str]:
     run = rest.call(_uri(), "GET", "runs/get", {"run_id": model.run_id})
     experiment = run["run"]["info"]["experiment_id"] if run else "0"
     return {
-        "mlflow_model": f"{_uri()}/#/models/{model.name}/versions/{model.version}",
-        "mlflow_run": f"{_uri()}/#/experiments/{experiment}/runs/{model.run_id}",
+        "mlflow_model": _page(model),
+        "mlflow_run": f"{_uri()}/#/experiments/{quote(str(experiment), safe='')}/runs/{model.run_id}",
     }
 
 
@@ -178,6 +184,10 @@ def _uri() -> str:
     return Settings.from_environment().mlflow_uri
 
 
+def _page(model: ModelVersion) -> str:
+    return f"{_uri()}/#/models/{model.name}/versions/{model.version}"
+
+
 def _get(use_case: str, version: str) -> ModelVersion:
     answer = rest.call(_uri(), "GET", "model-versions/get", {"name": use_case, "version": version})
     if answer is None:
@@ -186,36 +196,27 @@ def _get(use_case: str, version: str) -> ModelVersion:
             where=f"{_uri()}/#/models/{use_case}",
             fix="choose a version that the registry lists, or leave model_version empty for the champion",
         )
-    return _version(answer["model_version"])
+    return _version(use_case, answer["model_version"])
 
 
-def _version(document: Mapping[str, object]) -> ModelVersion:
+def _version(use_case: str, document: Mapping[str, object]) -> ModelVersion:
+    """What the registry says of a version of ``use_case``; its name and number become addresses and paths.
+
+    Raises:
+        ModelError: when the number or the run's id has another form than MLflow gives them.
+    """
     listed = document.get("tags", [])
-    tags = {tag["key"]: tag["value"] for tag in listed} if isinstance(listed, list) else {}
-    return ModelVersion(
-        name=str(document["name"]),
-        version=str(document["version"]),
-        sha256=tags.get(SHA256_TAG, ""),
-        run_id=str(document.get("run_id", "")),
-        tags=tags,
-    )
-
-
-def cached(model: ModelVersion, folder: str | None = None) -> Path:
-    """The version's folder in the local cache, downloaded when it is not there; not checked, see :func:`fetch`."""
-    target = cache_folder(model.sha256, folder)
-    if not (target / SUMS_FILE).exists():
-        _download(model, target)
-    return target
-
-
-def _download(model: ModelVersion, target: Path) -> None:
-    if not model.sha256:
+    tags = {str(tag["key"]): str(tag["value"]) for tag in listed} if isinstance(listed, list) else {}
+    version, run_id = str(document.get("version", "")), str(document.get("run_id") or "")
+    if not _VERSION.fullmatch(version) or (run_id and not _RUN_ID.fullmatch(run_id)):
         raise ModelError(
-            f"version {model.version} of {model.name} has no tag {SHA256_TAG}",
-            where=f"{_uri()}/#/models/{model.name}/versions/{model.version}",
-            fix="register models with the DAG of the use case; a version from elsewhere is not scored with",
+            f"the registry names a version {version!r:.100} of run {run_id!r:.100}, which MLflow does not",
+            where=f"{_uri()}/#/models/{use_case}",
+            fix="check that MLFLOW_TRACKING_URI is your MLflow server, and what lies between it and this machine",
         )
-    from nightjar.registry import tracking
+    return ModelVersion(name=use_case, version=version, sha256=tags.get(SHA256_TAG, ""), run_id=run_id, tags=tags)
 
-    bring(target, lambda temporary: tracking.download(model.uri, str(temporary)))
+
+def cached(model: ModelVersion) -> Path:
+    """Where :func:`fetch` has left the version's folder on this machine."""
+    return cache_folder(model.sha256)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import ModelError, UnreachableError
+from nightjar.contracts.errors import ModelError, UnreachableError, first_line
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import Feature
 from nightjar.registry import models, rest
@@ -75,7 +75,7 @@ def register(record: TrainingRecord) -> models.ModelVersion:
         return _create_version(client, run_id, source, record)
     except MlflowException as error:
         raise UnreachableError(
-            f"MLflow did not take the model ({str(error).splitlines()[0][:300]})",
+            f"MLflow did not take the model ({first_line(error)})",
             where=Settings.from_environment().mlflow_uri,
             fix="check the MLflow server's log and its artifact store, then clear the task",
         ) from error
@@ -92,10 +92,16 @@ def download(uri: str, folder: str) -> Path:
         path = mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/data/{_DATA}", dst_path=folder)
     except Exception as error:  # the store's own errors: S3, HTTP, file
         raise UnreachableError(
-            f"the model's files cannot be downloaded ({type(error).__name__}: {str(error).splitlines()[0][:300]})",
+            f"the model's files cannot be downloaded ({first_line(error)})",
             where=uri,
             fix="check the MLflow server's artifact store, then clear the task",
         ) from error
+    if not Path(path).resolve().is_relative_to(Path(folder).resolve()):
+        raise ModelError(
+            "MLflow gave files outside of the folder that it was asked to fill",
+            where=f"{uri}: {path}",
+            fix="see who changed the version's source; promote one that the use case's DAG registered",
+        )
     return Path(path)
 
 
@@ -112,7 +118,7 @@ def read_text(run_id: str, name: str) -> str:
             path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
         except Exception as error:  # the store's own errors: S3, HTTP, file
             raise ModelError(
-                f"{name} of the run cannot be read ({type(error).__name__}: {str(error).splitlines()[0][:300]})",
+                f"{name} of the run cannot be read ({first_line(error)})",
                 where=f"MLflow run {run_id}",
                 fix="check that the run was logged by `register`, and MLflow's artifact store",
             ) from error

@@ -141,7 +141,7 @@ def _keys_twice(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) ->
 def _open(use_case: UseCase, lake: str, file: DataFile) -> Iterator[pq.ParquetFile]:
     import pyarrow.parquet as pq
 
-    uri = f"{table_uri(lake, use_case.score_table.name)}/{file.path}"
+    uri = files.contained(table_uri(lake, use_case.score_table.name), file.path)
     system, path = files.filesystem(uri)
     try:
         with files.explained(uri), system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:

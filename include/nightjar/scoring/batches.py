@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.scoring import FALLBACK_REASON, INPUT_IS_FINITE, PREDICTION_IS_FINITE
+from nightjar.contracts.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
 from nightjar.contracts.use_case import DECISION, UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.scoring.reasons import reason_columns
@@ -54,7 +54,7 @@ def answer(
     variant: str | None = None,
     threads: int = 1,
 ) -> Answer:
-    """Predict every row of ``batch``; a row with an infinite input or no finite prediction is rejected.
+    """Predict every row of ``batch``; a row without a finite prediction is rejected.
 
     Args:
         batch: Rows of the feature table, all of one night.
@@ -69,17 +69,11 @@ def answer(
     import pyarrow as pa
 
     matrix = model.encode(batch)
-    finite = ~np.isinf(matrix).any(axis=1)
-    if finite.all():
-        prediction = model.predict_matrix(matrix, threads=threads)
-    else:
-        prediction = np.full(len(matrix), np.nan)
-        prediction[finite] = model.predict_matrix(matrix[finite], threads=threads)
+    prediction = model.predict_matrix(matrix, threads=threads)
     taken = np.isfinite(prediction)
     rejected = None
     if not taken.all():
-        rules = np.where(finite, PREDICTION_IS_FINITE, INPUT_IS_FINITE)[~taken]
-        rejected = _quarantine_rows(batch.filter(pa.array(~taken)), rules.tolist(), use_case, task)
+        rejected = _quarantine_rows(batch.filter(pa.array(~taken)), use_case, task)
         batch, matrix, prediction = batch.filter(pa.array(taken)), matrix[taken], prediction[taken]
     said: dict[str, Any] = {
         "prediction": pa.array(prediction, pa.float64()),
@@ -106,6 +100,10 @@ def _score_rows(
     """The rows of the scores table: what the model has ``said``, its origin, and the batch's own columns."""
     import pyarrow as pa
 
+    schema = arrow_schema(use_case.score_table)
+    if not batch.num_rows:
+        return pa.RecordBatch.from_pylist([], schema=schema)
+    nights = task.nights(use_case.timezone)
     experiment = use_case.scoring.experiment
     constant = {
         "model_name": speaker.name,
@@ -116,12 +114,9 @@ def _score_rows(
         FALLBACK_REASON.name: speaker.fallback_reason,
         "experiment": experiment.name if experiment and variant else None,
         "variant": variant,
+        "scored_at": nights.prediction_moment(batch.column("ds")[0].as_py()),
     }
-    if batch.num_rows:
-        nights = task.nights(use_case.timezone)
-        constant["scored_at"] = nights.prediction_moment(batch.column("ds")[0].as_py())
     columns = dict(said)
-    schema = arrow_schema(use_case.score_table)
     for field in schema:
         if field.name in constant:
             columns[field.name] = pa.repeat(pa.scalar(constant[field.name], field.type), batch.num_rows)
@@ -131,19 +126,17 @@ def _score_rows(
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _quarantine_rows(
-    rejected: pa.RecordBatch, rules: list[str], use_case: UseCase, task: ScoringTask
-) -> pa.RecordBatch:
+def _quarantine_rows(rejected: pa.RecordBatch, use_case: UseCase, task: ScoringTask) -> pa.RecordBatch:
     import pyarrow as pa
 
     rows = [
         {
             "ds": row["ds"],
             "table": use_case.feature_table.name,
-            "rules": [rule],
+            "rules": [PREDICTION_IS_FINITE],
             "row": json.dumps(row, default=str, sort_keys=True),
             "dag_run_id": task.run_id,
         }
-        for row, rule in zip(rejected.to_pylist(), rules, strict=True)
+        for row in rejected.to_pylist()
     ]
     return pa.RecordBatch.from_pylist(rows, schema=arrow_schema(use_case.quarantine_table))

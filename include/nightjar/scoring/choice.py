@@ -17,7 +17,7 @@ from nightjar.lake import ledger
 from nightjar.registry.models import ModelVersion, aliased, resolve, ship
 from nightjar.scoring.pins import Pins
 from nightjar.scoring.task import Speaker
-from nightjar.training.model import TabularModel
+from nightjar.training.model import TabularModel, folder_in_lake
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -191,7 +191,12 @@ def _candidates(lake: str, use_case: UseCase) -> Iterator[Speaker]:
         if speaker is None or speaker["sha256"] in seen:
             continue
         seen.add(speaker["sha256"])
-        yield replace(Speaker(**speaker), fallback_reason=None)
+        try:
+            folder = folder_in_lake(lake, use_case.name, speaker["sha256"])
+        except ModelError as error:
+            log.warning("an event of the ledger names a model that cannot stand in: %s", error.what)
+            continue
+        yield replace(Speaker(**speaker), folder=folder, fallback_reason=None)
     default = use_case.scoring.default_version
     if default is not None:
         try:

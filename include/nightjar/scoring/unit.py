@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import resource
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ModelError
 from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
@@ -18,7 +16,7 @@ from nightjar.lake import files
 from nightjar.lake.delta import DataFile, arrow_schema, table_uri
 from nightjar.lake.parquet import TableFileWriter
 from nightjar.lake.scan import Reader, Unit
-from nightjar.registry.cache import local_copy
+from nightjar.registry.cache import load_from_lake
 from nightjar.scoring.batches import answer, batch_rows
 from nightjar.scoring.split import parts, splitting
 from nightjar.scoring.task import Part, Scored, ScoringTask, Speaker
@@ -128,14 +126,7 @@ class _Shadow:
 @lru_cache(maxsize=16)  # an experiment may have several variants, and a shadow
 def load_model(folder: str, sha256: str) -> TabularModel:
     """Load a model once a worker process, from a copy on its machine, checked against its registered checksum."""
-    copy = local_copy(folder, sha256)
-    try:
-        return TabularModel.load(copy, sha256=sha256)
-    except ModelError:
-        if copy == folder:
-            raise
-        shutil.rmtree(copy, ignore_errors=True)  # a spoilt copy must not outlive its discovery
-        return TabularModel.load(local_copy(folder, sha256), sha256=sha256)
+    return load_from_lake(folder, sha256)
 
 
 def _writer(lake: str, schema: TableSchema) -> TableFileWriter:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nightjar.training.engine import import_xgboost
+from nightjar.training.ubjson_check import check_ubjson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,7 @@ class BoostedTrees:
 
 def load(content: Mapping[str, bytes]) -> BoostedTrees:
     """The member of a model folder's files."""
+    check_ubjson(content[FILE])
     booster = import_xgboost().Booster()
     booster.load_model(bytearray(content[FILE]))
     return BoostedTrees(booster)

@@ -82,13 +82,24 @@ def boost(
     card = MemberCard(
         kind=engine.kind,
         engine=engine_version(),
-        params={**decided, "device": used},  # the number of threads changes no byte of the model: it is not part of it
+        # the number of threads changes no byte of the model: it is not part of it
+        params={**decided, **declared(engine), "device": used},
         rounds=rounds,
         validation_auc=history[kept - 1],
+        event_weight=float(decided.get("scale_pos_weight", 1.0)),
     )
     return Fitted(
         member=BoostedTrees(booster), card=card, history=tuple(history), external_memory=not in_memory, device=used
     )
+
+
+def declared(engine: Boosting) -> dict[str, Any]:
+    """What decides the trees beside XGBoost's own parameters, as a card holds it."""
+    return {
+        "num_rounds": engine.num_rounds,
+        "early_stopping_rounds": engine.early_stopping_rounds,
+        "checkpoint_every_rounds": engine.checkpoint_every_rounds,
+    }
 
 
 def engine_version() -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from nightjar.contracts.job import JobSpec
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake.results import earlier_result
 from nightjar.training.model import TabularModel
 from nightjar.training.training_set import TrainingSet
+
+TRAIN_TASK = "train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +48,23 @@ def candidates_of_run(spec: JobSpec) -> tuple[Candidate, ...]:
         GateError: when ``train`` has no result, or has failed.
         TrainingError: when the run has frozen no training set.
     """
-    trained = earlier_result(spec, "train").values
+    trained = earlier_result(spec, TRAIN_TASK).values
     compressed = trained.get("compressed", {})
     declared = TrainingSet.of_run(spec).recipe.compression
-    full = Candidate(name=FULL, uri=trained["model"], sha256=trained["model_sha256"])
-    return (full, *(_smaller(name, **compressed[name]) for name in declared if name in compressed))
+    full = Candidate(name=FULL, uri=model_uri(spec, FULL), sha256=trained["model_sha256"])
+    return (full, *(_smaller(spec, name, compressed[name]) for name in declared if name in compressed))
 
 
-def _smaller(name: str, *, model: str, model_sha256: str, **figures: float) -> Candidate:
-    return Candidate(name=name, uri=model, sha256=model_sha256, figures=figures)
+def model_uri(spec: JobSpec, name: str) -> str:
+    """Return where this run's training leaves a model; what a result says of it is not followed."""
+    return f"{spec.run_dir}/{TRAIN_TASK}/model{'' if name == FULL else f'-{name}'}"
+
+
+def baseline_uri(spec: JobSpec) -> str:
+    """Return where this run's training leaves the baseline."""
+    return f"{spec.run_dir}/{TRAIN_TASK}/baseline"
+
+
+def _smaller(spec: JobSpec, name: str, said: Mapping[str, Any]) -> Candidate:
+    figures = {key: value for key, value in said.items() if key not in ("model", "model_sha256")}
+    return Candidate(name=name, uri=model_uri(spec, name), sha256=said["model_sha256"], figures=figures)

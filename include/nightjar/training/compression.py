@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.training import Boosting, Compression
+from nightjar.contracts.training import Compression
+from nightjar.contracts.training import Network as NetworkEngine
 from nightjar.training.boosting import boost
-from nightjar.training.ensemble import Ensemble, combine
+from nightjar.training.ensemble import Ensemble, answers_to, combine
 from nightjar.training.fitted import Fitted
 from nightjar.training.member import Member, MemberCard
 from nightjar.training.model import blend
 from nightjar.training.network import Network
+from nightjar.training.network_fit import fit_network
 from nightjar.training.network_graph import STEP, member_of, weights_of
 from nightjar.training.progress import Progress, silent
 from nightjar.training.rendezvous import Group
@@ -28,10 +30,8 @@ if TYPE_CHECKING:
 LARGEST = 63
 """Largest whole number of a weight. The product with an activation of 8 bits adds two such pairs in 16 bits on
 processors without VNNI, which cuts at 32767; 2 x 255 x 63 stays below, so that every processor answers the same."""
-PRUNED_SHARE = 0.5
-STUDENT = Boosting(params={"max_depth": 4, "eta": 0.2}, num_rounds=60, early_stopping_rounds=None)
-"""What :func:`distilled` trains."""
 _TIMED_ROWS = 20_000
+_TIMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,75 +40,111 @@ class Small:
 
     Attributes:
         name: How it was made smaller.
-        cards: Of its members; their weights are those of ``ensemble``.
-        members: What answers.
+        members: What answers; their weights are those of ``ensemble``.
         ensemble: How they answer together.
         rows_per_second: Rows that it answers, on one thread of this rank.
         full_rows_per_second: Rows that the whole model answers, likewise.
     """
 
     name: Compression
-    cards: tuple[MemberCard, ...]
-    members: tuple[Member, ...]
+    members: tuple[Fitted, ...]
     ensemble: Ensemble
     rows_per_second: float
     full_rows_per_second: float
 
+    @property
+    def cards(self) -> tuple[MemberCard, ...]:
+        """Of its members, with their weights."""
+        weighted = zip(self.members, self.ensemble.weights, strict=True)
+        return tuple(replace(one.card, weight=weight) for one, weight in weighted)
 
-def compress(
-    engines: tuple[Fitted, ...],
-    ensemble: Ensemble,
-    train: Shard,
-    validation: Shard,
-    training_set: TrainingSet,
-    *,
-    group: Group,
-    threads: int,
-) -> tuple[Small, ...]:
-    """What the recipe's ``compression`` names; all ranks call it, inside the collective.
 
-    Args:
-        engines: What was trained.
-        ensemble: How it answers together.
-        train: This rank's training rows.
-        validation: Its validation rows, on which weights and calibration of a smaller model are fitted anew.
+@dataclass(frozen=True, kw_only=True)
+class Rank:
+    """What a rank makes smaller models of.
+
+    Attributes:
+        train: Its training rows.
+        validation: Its validation rows, on which weights and calibration of a smaller model are fitted.
         training_set: The matrix's columns, and the recipe.
         group: The ranks.
         threads: Threads of this rank.
     """
-    full = tuple(fitted.member for fitted in engines)
-    cards = tuple(fitted.card for fitted in engines)
-    names = training_set.recipe.compression
-    if not names:
-        return ()
-    full_rows_per_second = _speed(full, ensemble, validation)
+
+    train: Shard
+    validation: Shard
+    training_set: TrainingSet
+    group: Group
+    threads: int
+
+
+def compress(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> tuple[Small, ...]:
+    """Make what the recipe's ``compression`` names; all ranks call it, inside the collective.
+
+    Args:
+        full: What the engines have trained.
+        ensemble: How they answer together.
+        rank: This rank's rows.
+    """
     found = []
-    for name in names:
-        if name == "distilled":
-            student = distilled(full, ensemble, train, validation, training_set, group=group, threads=threads)
-            members: tuple[Member, ...] = (student.member,)
-            # what a network answers depends on the number of threads that trained it
-            taught = {"threads": threads} if any(isinstance(member, Network) for member in full) else {}
-            of_members: tuple[MemberCard, ...] = (_said(student.card, name, **taught),)
-        else:
-            make = int8 if name == "int8" else pruned
-            members = tuple(make(member) if isinstance(member, Network) else member for member in full)
-            of_members = tuple(
-                _said(card, name) if isinstance(member, Network) else card
-                for card, member in zip(cards, full, strict=True)
-            )
-        together = combine(members, validation, training_set.recipe, threads=threads, name=name)
+    for name in rank.training_set.recipe.compression:
+        members = _members(name, full, ensemble, rank)
+        together = combine(members, rank.validation, rank.training_set.recipe, threads=rank.threads, name=name)
+        full_speed, speed = _speeds((full, ensemble), (members, together), rank.validation)
         found.append(
             Small(
                 name=name,
-                cards=tuple(replace(c, weight=w) for c, w in zip(of_members, together.weights, strict=True)),
                 members=members,
                 ensemble=together,
-                rows_per_second=_speed(members, together, validation),
-                full_rows_per_second=full_rows_per_second,
+                rows_per_second=speed,
+                full_rows_per_second=full_speed,
             )
         )
     return tuple(found)
+
+
+def _members(name: Compression, full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> tuple[Fitted, ...]:
+    """The members of one smaller model, each with a card that says so."""
+    if name == "distilled":
+        student = distilled(full, ensemble, rank)
+        # what a network answers depends on the number of threads that trained it
+        taught = {"threads": rank.threads} if any(isinstance(one.member, Network) for one in full) else {}
+        return (_described(student, name, **taught),)
+    return tuple(
+        _described(_smaller(name, one, rank), name) if isinstance(one.member, Network) else one for one in full
+    )
+
+
+def _smaller(name: Compression, full: Fitted, rank: Rank) -> Fitted:
+    """A network in 8 bits, or without its weakest units and trained again."""
+    network = full.member
+    if not isinstance(network, Network):
+        raise TypeError(f"{name} makes networks smaller, not a {type(network).__name__}")
+    if name == "int8":
+        return replace(full, member=int8(network))
+    return fine_tuned(pruned(network, rank.training_set.recipe.pruning.share), rank)
+
+
+def fine_tuned(network: Network, rank: Rank) -> Fitted:
+    """Train a pruned network on, over all ranks, as its engine was trained: what is left takes over what was removed.
+
+    With the learning rates of its own training (Renda, Frankle and Carbin, 2020, Comparing rewinding and fine-tuning in
+    neural network pruning).
+    """
+    recipe = rank.training_set.recipe
+    declared = next(engine for engine in recipe.engines if isinstance(engine, NetworkEngine))
+    epochs = recipe.pruning.epochs
+    return fit_network(
+        rank.train,
+        rank.validation,
+        rank.training_set,
+        replace(declared, epochs=epochs, early_stopping_epochs=epochs),
+        group=rank.group,
+        threads=rank.threads,
+        checkpoints=None,
+        progress=Progress("pruned", rank.training_set.train.rows, silent, silent),
+        start=network,
+    )
 
 
 def int8(member: Network) -> Network:
@@ -130,7 +166,7 @@ def int8(member: Network) -> Network:
     return member_of(member.architecture, kept)
 
 
-def pruned(member: Network, share: float = PRUNED_SHARE) -> Network:
+def pruned(member: Network, share: float) -> Network:
     """The network without those units of each hidden layer whose weights are smallest: smaller matrices.
 
     A unit's size is the product of the norms of what comes in and what goes out, and of its normalisation's weight.
@@ -157,31 +193,23 @@ def pruned(member: Network, share: float = PRUNED_SHARE) -> Network:
     return member_of(replace(member.architecture, hidden=tuple(hidden)), contiguous)
 
 
-def distilled(
-    members: tuple[Member, ...],
-    ensemble: Ensemble,
-    train: Shard,
-    validation: Shard,
-    training_set: TrainingSet,
-    *,
-    group: Group,
-    threads: int,
-) -> Fitted:
-    """A small booster fitted to what the whole model answers on the training rows (Hinton, Vinyals and Dean,
+def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> Fitted:
+    """The recipe's student, fitted to what the whole model answers on the training rows (Hinton, Vinyals and Dean,
     Distilling the Knowledge in a Neural Network, 2015); all ranks call it, inside the collective."""
-    answered = Shard(columns=train.columns)
-    for matrix, _ in train.batches():
-        answered.append(matrix, _answers(members, ensemble, matrix, threads).astype("float32"))
-    plain = replace(training_set.recipe, balance_classes=False)  # the answers have their probabilities already
+    answered = Shard(columns=rank.train.columns)
+    for matrix, _ in rank.train.batches():
+        answered.append(matrix, _answers(full, ensemble, matrix, rank.threads).astype("float32"))
+    recipe = rank.training_set.recipe
+    plain = replace(recipe, balance_classes=False)  # the answers have their probabilities already
     return boost(
         answered,
-        validation,
-        replace(training_set, recipe=plain),
-        STUDENT,
-        group=group,
-        threads=threads,
+        rank.validation,
+        replace(rank.training_set, recipe=plain),
+        recipe.student,
+        group=rank.group,
+        threads=rank.threads,
         checkpoints=None,
-        progress=Progress("distilled", training_set.train.rows, silent, silent),
+        progress=Progress("distilled", rank.training_set.train.rows, silent, silent),
     )
 
 
@@ -190,20 +218,24 @@ def sizes(members: tuple[Member, ...]) -> Mapping[str, int]:
     return {name: len(data) for member in members for name, data in member.content().items()}
 
 
-def _said(card: MemberCard, name: Compression, **more: object) -> MemberCard:
-    """The card of a member that was made smaller."""
-    return replace(card, params={**card.params, "compression": name, **more})
+def _described(small: Fitted, name: Compression, **more: object) -> Fitted:
+    """The member with a card that says how it was made smaller."""
+    return replace(small, card=replace(small.card, params={**small.card.params, "compression": name, **more}))
 
 
 def _answers(
-    members: tuple[Member, ...], ensemble: Ensemble, matrix: NDArray[np.float32], threads: int
+    members: tuple[Fitted, ...], ensemble: Ensemble, matrix: NDArray[np.float32], threads: int
 ) -> NDArray[np.float64]:
-    answers = [member.predict(matrix, threads=threads) for member in members]
-    return ensemble.calibrator.apply(blend(answers, ensemble.weights))
+    return ensemble.calibrator.apply(blend(answers_to(members, matrix, threads=threads), ensemble.weights))
 
 
-def _speed(members: tuple[Member, ...], ensemble: Ensemble, validation: Shard) -> float:
-    """Rows that are answered in a second, on one thread, of the first :data:`_TIMED_ROWS` or so; the better of two."""
+def _speeds(
+    full: tuple[tuple[Fitted, ...], Ensemble], small: tuple[tuple[Fitted, ...], Ensemble], validation: Shard
+) -> tuple[float, float]:
+    """Rows that each of two models answers in a second, on one thread, of the first :data:`_TIMED_ROWS` or so.
+
+    The best of :data:`_TIMES`, taken in turns, so that what else the machine does meanwhile slows both down.
+    """
     import numpy as np
 
     matrices: list[NDArray[np.float32]] = []
@@ -211,9 +243,10 @@ def _speed(members: tuple[Member, ...], ensemble: Ensemble, validation: Shard) -
         matrices.append(matrix)
         if sum(map(len, matrices)) >= _TIMED_ROWS:
             break
-    rows, best = np.concatenate(matrices), math.inf
-    for _ in range(2):
-        started = time.perf_counter()
-        _answers(members, ensemble, rows, threads=1)
-        best = min(best, time.perf_counter() - started)
-    return len(rows) / best
+    rows, best = np.concatenate(matrices), [math.inf, math.inf]
+    for _ in range(_TIMES):
+        for place, (members, ensemble) in enumerate((full, small)):
+            started = time.perf_counter()
+            _answers(members, ensemble, rows, threads=1)
+            best[place] = min(best[place], time.perf_counter() - started)
+    return len(rows) / best[0], len(rows) / best[1]

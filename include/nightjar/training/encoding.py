@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.use_case import Feature
+from nightjar.lake.numbers import to_float32
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +20,8 @@ def encode(
 ) -> NDArray[np.float32]:
     """The rows of ``table`` as a matrix (rows x features), in the order of ``features``.
 
-    Numbers are cast to float32; a category becomes its position in its vocabulary. Null, NaN and a category that the
-    vocabulary does not hold become NaN, which XGBoost reads as missing.
+    Numbers are cast to float32; a category becomes its position in its vocabulary. Null, a number that float32 does not
+    hold (:mod:`nightjar.lake.numbers`) and a category that the vocabulary does not hold become NaN: missing.
 
     Raises:
         ModelError: when a column is missing or of another type.
@@ -39,8 +40,8 @@ def encode(
             vocabulary = pa.array(list(categories[feature.name]), column.type)
             # skip_nulls: a null is missing even if the vocabulary were to hold one
             column = pc.index_in(column, value_set=vocabulary, skip_nulls=True)
-        numbers = pc.fill_null(pc.cast(column, pa.float32(), safe=False), float("nan"))
-        matrix[:, position] = numbers.to_numpy(zero_copy_only=False) if isinstance(numbers, pa.Array) else numbers
+        numbers = pc.fill_null(pc.cast(column, pa.float64(), safe=False), float("nan"))
+        matrix[:, position] = to_float32(numbers)
     return matrix
 
 

@@ -11,7 +11,8 @@ from nightjar.evaluation.metrics import auc_counts
 from nightjar.training import calibration
 from nightjar.training.calibration import Calibrator
 from nightjar.training.collective import place, sum_over_ranks
-from nightjar.training.member import Member
+from nightjar.training.fitted import Fitted
+from nightjar.training.member import Member, probabilities
 from nightjar.training.model import blend
 from nightjar.training.recipe import Recipe
 from nightjar.training.shards import Shard
@@ -53,12 +54,12 @@ class Ensemble:
 
 
 def combine(
-    members: Sequence[Member], validation: Shard, recipe: Recipe, *, threads: int, name: str = "full"
+    members: Sequence[Fitted], validation: Shard, recipe: Recipe, *, threads: int, name: str = "full"
 ) -> Ensemble:
     """Fit weights and calibration; all ranks call it, inside the collective.
 
     Args:
-        members: What the engines have trained.
+        members: What the engines have trained, with the weight that events had.
         validation: This rank's validation rows.
         recipe: How outputs are to become probabilities.
         threads: Threads of this rank.
@@ -81,17 +82,21 @@ def combine(
     )
 
 
-def answers_of(
-    members: Sequence[Member], shard: Shard, *, threads: int
-) -> tuple[NDArray[np.float32], list[NDArray[np.float64]]]:
-    """Labels of a shard's rows, and what each member says of them."""
-    return _joined(_answers_by_day(members, shard, threads=threads))
+def answers_of(member: Member, shard: Shard, *, threads: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Labels of a shard's rows, and a member's probabilities of them."""
+    import numpy as np
+
+    by_day = [(labels, member.predict(matrix, threads=threads)) for matrix, labels in shard.batches()]
+    return np.concatenate([labels for labels, _ in by_day]), np.concatenate([answers for _, answers in by_day])
 
 
-def _answers_by_day(members: Sequence[Member], shard: Shard, *, threads: int) -> list[_Day]:
-    return [
-        (labels, [member.predict(matrix, threads=threads) for member in members]) for matrix, labels in shard.batches()
-    ]
+def answers_to(members: Sequence[Fitted], matrix: NDArray[np.float32], *, threads: int) -> list[NDArray[np.float64]]:
+    """Each member's probabilities of the rows of ``matrix``, as the model that is made of them weighs them."""
+    return [probabilities(one.member, one.card.event_weight, matrix, threads=threads) for one in members]
+
+
+def _answers_by_day(members: Sequence[Fitted], shard: Shard, *, threads: int) -> list[_Day]:
+    return [(labels, answers_to(members, matrix, threads=threads)) for matrix, labels in shard.batches()]
 
 
 def _joined(by_day: Sequence[_Day]) -> tuple[NDArray[np.float32], list[NDArray[np.float64]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from nightjar.contracts.errors import NightjarError, TrainingError
+from nightjar.training.rendezvous import SECRET
 
 LIFELINE = "NIGHTJAR_LIFELINE"
 """Environment variable; ``stdin`` says that the launcher holds the other end of the rank's standard input."""
@@ -63,11 +65,11 @@ class LocalRanks:
 
     def start(self) -> None:
         """Start every rank; returns at once."""
-        port = free_port()
+        port, secret = free_port(), secrets.token_hex(32)
         for rank in range(self.world_size):
             process = subprocess.Popen(
                 [sys.executable, "-m", f"nightjar_jobs.{self.program}", "--spec", self.spec_uri],
-                env=self._environment(rank, port),
+                env=self._environment(rank, port, secret),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -112,7 +114,7 @@ class LocalRanks:
         """The last lines that ``rank`` printed."""
         return list(self._ranks[rank].tail)
 
-    def _environment(self, rank: int, port: int) -> dict[str, str]:
+    def _environment(self, rank: int, port: int, secret: str) -> dict[str, str]:
         return {
             **self.environ,
             "RANK": str(rank),
@@ -120,6 +122,7 @@ class LocalRanks:
             "WORLD_SIZE": str(self.world_size),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
+            SECRET: secret,
             "OMP_NUM_THREADS": str(self.threads_per_rank),
             "PYTHONUNBUFFERED": "1",
             LIFELINE: "stdin",

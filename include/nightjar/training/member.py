@@ -35,6 +35,7 @@ class MemberCard:
         rounds: Rounds or epochs kept: the best one and those before.
         validation_auc: AUC on the validation days at that round.
         weight: Share in the model's answer; the members' weights add up to 1.
+        event_weight: How much an event weighed against another row while it was trained.
     """
 
     kind: str
@@ -43,3 +44,16 @@ class MemberCard:
     rounds: int
     validation_auc: float
     weight: float = 1.0
+    event_weight: float = 1.0
+
+
+def probabilities(
+    member: Member, event_weight: float, matrix: NDArray[np.float32], *, threads: int
+) -> NDArray[np.float64]:
+    """A member's probabilities for classes as frequent as they are, also where events weighed more in its training.
+
+    The odds that it was trained to give are ``event_weight`` times too large (Elkan, 2001, The foundations of
+    cost-sensitive learning, theorem 2). The rows keep their order.
+    """
+    answers = member.predict(matrix, threads=threads)
+    return answers if event_weight == 1.0 else answers / (answers + event_weight * (1 - answers))

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ModelError
+from nightjar.contracts.errors import ModelError, NightjarError, first_line
+from nightjar.contracts.names import check_identifier, check_sha256, is_file_name
 from nightjar.contracts.use_case import Feature
 from nightjar.lake import files
 from nightjar.training import baseline, boosted, network
 from nightjar.training.calibration import Calibrator
 from nightjar.training.encoding import check_columns, encode
-from nightjar.training.member import Member, MemberCard
+from nightjar.training.member import Member, MemberCard, probabilities
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +59,8 @@ class ModelCard:
         world_size: Ranks that trained it.
         validation_auc: The model's AUC on the validation days.
         tables: Delta table name to the version that was read.
+        seen: First and last label day of each interval that it, or a version that it goes on from, was trained and
+            validated on; empty where that is not known, in models of releases before 0.2.0.
     """
 
     use_case: str
@@ -70,6 +75,7 @@ class ModelCard:
     world_size: int
     validation_auc: float
     tables: Mapping[str, int]
+    seen: tuple[tuple[date, date], ...] = ()
 
     @property
     def engine(self) -> str:
@@ -77,7 +83,7 @@ class ModelCard:
         return " + ".join(member.engine for member in self.members)
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1)
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1, default=date.isoformat)
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
@@ -89,11 +95,17 @@ class ModelCard:
         document = json.loads(text)
         if (found := document.pop("format", None)) != FORMAT:
             raise ModelError(
-                f"the model's format is {found}, not {FORMAT}", where=CARD_FILE, fix="train again with this release"
+                f"the model's format is {found!r:.100}, not {FORMAT}",
+                where=CARD_FILE,
+                fix="train again with this release",
             )
         document["features"] = tuple(Feature(**feature) for feature in document["features"])
         document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
         document["members"] = tuple(MemberCard(**member) for member in document["members"])
+        if not document["members"]:
+            raise ValueError("it has no members")
+        intervals = [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in document.get("seen", ())]
+        document["seen"] = tuple(intervals)
         document["calibrator"] = Calibrator.from_dict(document["calibrator"])
         return cls(**document)
 
@@ -134,21 +146,17 @@ class TabularModel:
             content[name] = _read(uri, name)
             if hashlib.sha256(content[name]).hexdigest() != expected:
                 raise _altered(f"{uri}/{name}")
-        try:
+        if missing := [name for name in (CARD_FILE, PROFILE_FILE) if name not in content]:
+            raise _lacks(missing[0], f"{uri}/{SUMS_FILE}")
+        with _explained(CARD_FILE, uri):
             card = ModelCard.from_json(content[CARD_FILE].decode())
-            members = tuple(LOADERS[member.kind](content) for member in card.members)
+        with _explained(PROFILE_FILE, uri):
             profile = content[PROFILE_FILE].decode()
-        except KeyError as error:
-            raise ModelError(
-                f"the model has no {error}", where=f"{uri}/{SUMS_FILE}", fix="train again, or restore it"
-            ) from error
-        except Exception as error:  # each engine has errors of its own
-            raise ModelError(
-                f"the model cannot be made of its files ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
-                where=uri,
-                fix="train again, with the versions of the engines that score",
-            ) from error
-        return cls(card=card, members=members, profile=profile, sha256=found)
+        members = []
+        for member in card.members:
+            with _explained(f"{member.kind} of {CARD_FILE}", uri):
+                members.append(LOADERS[member.kind](content))
+        return cls(card=card, members=tuple(members), profile=profile, sha256=found)
 
     def check(self, schema: pa.Schema) -> None:
         """Refuse a table that this model cannot read, and a model that does not answer.
@@ -160,10 +168,11 @@ class TabularModel:
 
         check_columns(schema, self.card.features)
         try:
+            self.encode(schema.empty_table())
             self.predict_matrix(np.full((1, len(self.card.features)), np.nan, np.float32))
         except Exception as error:  # each engine has errors of its own
             raise ModelError(
-                f"the model does not answer ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+                f"the model does not answer ({first_line(error)})",
                 where=f"model {self.sha256[:12]}",
                 fix="train again, with the versions of the engines that score",
             ) from error
@@ -187,9 +196,9 @@ class TabularModel:
         if not len(matrix):
             return np.empty(0, dtype=np.float64)
         cards = zip(self.members, self.card.members, strict=True)
-        asked = [(member, card.weight) for member, card in cards if card.weight]
-        answers = [member.predict(matrix, threads=threads) for member, _ in asked]
-        return self.card.calibrator.apply(blend(answers, [weight for _, weight in asked]))
+        asked = [(member, card) for member, card in cards if card.weight]
+        answers = [probabilities(member, card.event_weight, matrix, threads=threads) for member, card in asked]
+        return self.card.calibrator.apply(blend(answers, [card.weight for _, card in asked]))
 
 
 def blend(answers: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
@@ -240,16 +249,28 @@ def read_sums(uri: str) -> dict[str, str]:
     return _parse_sums(_read(uri, SUMS_FILE), uri)
 
 
+def folder_in_lake(lake: str, use_case: str, sha256: str) -> str:
+    """Return where a version's model folder lies in the lake once it has been shipped there.
+
+    Raises:
+        ConfigurationError, ModelError: when ``use_case`` is not a name or ``sha256`` not a SHA-256.
+    """
+    check_identifier(use_case, field="use_case")
+    return f"{lake}/models/{use_case}/{check_sha256(sha256, of=f'a model of {use_case}', where=f'{lake}/models')}"
+
+
 def _parse_sums(content: bytes, uri: str) -> dict[str, str]:
-    lines = (line.split("  ", 1) for line in content.decode().splitlines())
-    sums = {name: digest for digest, name in lines}
-    if strange := [name for name in sums if "/" in name or name.startswith(".")]:
-        raise ModelError(
-            f"{SUMS_FILE} names {strange[0]!r}, which is no file of a model",
-            where=f"{uri}/{SUMS_FILE}",
-            how_many=len(strange),
-            fix="do not score with this model; restore it, or promote another version",
-        )
+    """File to SHA-256; lines are as ``sha256sum`` writes them."""
+    sums = {}
+    for line in content.decode(errors="replace").splitlines():
+        digest, separator, name = line.partition("  ")
+        if not separator or not is_file_name(name) or name in (SUMS_FILE, *sums):
+            raise ModelError(
+                f"{SUMS_FILE} has a line that names no file of a model: {line!r:.200}",
+                where=f"{uri}/{SUMS_FILE}",
+                fix="do not score with this model; restore it, or promote another version",
+            )
+        sums[name] = digest
     return sums
 
 
@@ -257,7 +278,28 @@ def _read(uri: str, name: str) -> bytes:
     try:
         return files.read_bytes(f"{uri}/{name}")
     except FileNotFoundError as error:
-        raise ModelError(f"the model has no {name}", where=f"{uri}/{name}", fix="train again, or restore it") from error
+        raise _lacks(name, f"{uri}/{name}") from error
+
+
+@contextmanager
+def _explained(name: str, uri: str) -> Iterator[None]:
+    """Turn whatever a parser or an engine raises for a file into one error that names it."""
+    try:
+        yield
+    except KeyError as error:
+        raise _lacks(str(error), f"{uri}/{SUMS_FILE}") from error
+    except NightjarError as error:
+        raise ModelError(error.what, where=f"{uri}, {name}", how_many=error.how_many, fix=error.fix) from error
+    except Exception as error:  # each engine has errors of its own
+        raise ModelError(
+            f"the model cannot be made of its files ({first_line(error)})",
+            where=f"{uri}, {name}",
+            fix="train again, with the versions of the engines that score",
+        ) from error
+
+
+def _lacks(name: str, where: str) -> ModelError:
+    return ModelError(f"the model has no {name}", where=where, fix="train again, or restore it")
 
 
 def _altered(where: str) -> ModelError:

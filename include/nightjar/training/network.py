@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import ModelError
+from nightjar.training.graph_check import check_graph
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,9 +122,15 @@ class Network:
 
 
 def load(content: Mapping[str, bytes]) -> Network:
-    """The member of a model folder's files."""
-    return Network(
-        architecture=Architecture.from_json(content[ARCHITECTURE_FILE]),
-        weights=content[WEIGHTS_FILE],
-        graph=content[GRAPH_FILE],
+    """The member of a model folder's files.
+
+    Raises:
+        ModelError: when the graph holds more than Nightjar writes, or ONNX Runtime cannot be imported.
+    """
+    graph = content[GRAPH_FILE]
+    check_graph(graph)
+    loaded = Network(
+        architecture=Architecture.from_json(content[ARCHITECTURE_FILE]), weights=content[WEIGHTS_FILE], graph=graph
     )
+    loaded._session  # noqa: B018 (a graph that the runtime refuses is refused now, not by the first row)
+    return loaded

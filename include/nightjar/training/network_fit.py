@@ -13,10 +13,10 @@ from datetime import timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.errors import TrainingError, first_line
 from nightjar.contracts.training import Network
 from nightjar.contracts.use_case import Feature
-from nightjar.training import device, network_rows
+from nightjar.training import device, network, network_rows
 from nightjar.training.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.class_weight import event_weight
 from nightjar.training.collective import COLLECTIVE_SECONDS
@@ -56,8 +56,11 @@ def fit_network(
     checkpoints: Checkpoints | None,
     progress: Progress,
     base: TabularModel | None = None,
+    start: network.Network | None = None,
 ) -> Fitted:
     """Train together with the other ranks; arguments as of :func:`nightjar.training.boosting.boost`.
+
+    ``start`` is a network of this training's own columns, whose weights the first epoch goes on from.
 
     What an epoch does follows from the seed, the rank and its number, so that a training that goes on from a checkpoint
     does the same; on the CPU, with the same threads, to the bit.
@@ -80,14 +83,17 @@ def fit_network(
         for feature in training_set.features
     )
     torch.manual_seed(seed)
-    if base is None:
+    if base is not None:
+        start = network_of(base)
+    if start is None:
         architecture = _architecture(train, training_set.features, values, engine)
         module = build_module(architecture, engine.dropout)
     else:
-        architecture, weights = grown(network_of(base), values)
+        architecture, weights = grown(start, values)
         module = build_module(architecture, engine.dropout)
         put_weights(module, weights)
-        freeze(module, training_set.recipe.base.frozen_layers if training_set.recipe.base else 0)
+    if base is not None and training_set.recipe.base is not None:
+        freeze(module, training_set.recipe.base.frozen_layers)
     module = module.to(used)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in module.parameters() if parameter.requires_grad],
@@ -125,9 +131,16 @@ def fit_network(
         kind=engine.kind,
         engine=engine_version(),
         # another number of threads adds in another order: it is part of what decides the weights
-        params={**declared(engine), "pos_weight": weight, "device": kind, "threads": threads},
+        params={
+            **declared(engine),
+            "hidden": list(architecture.hidden),
+            "pos_weight": weight,
+            "device": kind,
+            "threads": threads,
+        },
         rounds=rounds,
         validation_auc=history[rounds - 1],
+        event_weight=weight,
     )
     return Fitted(
         member=member_of(architecture, best), card=card, history=tuple(history), external_memory=False, device=kind
@@ -325,7 +338,7 @@ def _restore(checkpoint: Checkpoint, module: torch.nn.Module, optimizer: torch.o
 
 def _broken_off(error: Exception) -> TrainingError:
     return TrainingError(
-        f"the network's training broke off: {str(error).splitlines()[0][:500]}",
+        f"the network's training broke off: {first_line(error)}",
         where="the network of the use case's training, or a rank that is gone",
         fix="read the log of the ranks above",
     )

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nightjar.contracts.training import (
+    Boosting,
     Calibration,
     Compression,
     Cost,
     Engine,
+    Pruning,
     Selection,
     Tuning,
     engine_from_dict,
@@ -49,6 +51,8 @@ class Recipe:
     selection: Selection | None
     base: Base | None
     compression: tuple[Compression, ...]
+    pruning: Pruning
+    student: Boosting
     cost: Cost | None
 
     @classmethod
@@ -63,6 +67,8 @@ class Recipe:
             selection=training.selection,
             base=base,
             compression=training.compression,
+            pruning=training.pruning,
+            student=training.student,
             cost=use_case.cost,
         )
 
@@ -72,14 +78,17 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {**asdict(self), "engines": [engine_to_dict(engine) for engine in self.engines]}
+        engines = [engine_to_dict(engine) for engine in self.engines]
+        return {**asdict(self), "engines": engines, "student": engine_to_dict(self.student)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Recipe:
         """What :meth:`to_dict` gave."""
         values = dict(document)
         values["engines"] = tuple(engine_from_dict(engine) for engine in values["engines"])
+        values["student"] = engine_from_dict(values["student"])
         values["compression"] = tuple(values["compression"])
+        values["pruning"] = Pruning(**values["pruning"])
         for name, kind in (("tuning", Tuning), ("selection", Selection), ("base", Base), ("cost", Cost)):
             values[name] = kind(**values[name]) if values[name] else None
         return cls(**values)

@@ -2,7 +2,8 @@
 
 XGBoost's tracker cannot say which rank never came, and binds its port without ``SO_REUSEADDR``, so that a second try
 within a minute fails. Ranks therefore meet here, on ``MASTER_ADDR:MASTER_PORT``, exchange small JSON values in turn,
-and keep the connection open as a sign of life. Standard library only.
+and keep the connection open as a sign of life. Who belongs to the job is proved with its secret
+(:mod:`nightjar.training.handshake`). Standard library only.
 """
 
 from __future__ import annotations
@@ -10,15 +11,21 @@ from __future__ import annotations
 import json
 import queue
 import socket
+import struct
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError, TrainingError
+from nightjar.training.handshake import Reception, introduce, read_object
 
+SECRET = "NIGHTJAR_RENDEZVOUS_SECRET"  # noqa: S105 (its name)
+"""Environment variable: the secret that the ranks of one job share, made by their launcher."""
+MAX_MESSAGE = 64 << 20
+"""Bytes of a message; the largest are the profiles of a wide table."""
 _RETRY_SECONDS = 0.2
 
 
@@ -31,6 +38,7 @@ class LaunchContract:
     master_addr: str
     master_port: int
     local_rank: int = 0
+    secret: str = field(default="", repr=False)
 
     @property
     def ranks_here(self) -> int:
@@ -40,6 +48,8 @@ class LaunchContract:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> LaunchContract:
         """Read ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT`` and, where it is set, ``LOCAL_RANK``.
+
+        Of more than one rank it wants :data:`SECRET` too.
 
         Raises:
             ConfigurationError: naming the variable that is missing or impossible.
@@ -51,11 +61,12 @@ class LaunchContract:
                 master_addr=environ["MASTER_ADDR"],
                 master_port=int(environ["MASTER_PORT"]),
                 local_rank=int(environ.get("LOCAL_RANK", "0")),
+                secret=environ[SECRET] if int(environ["WORLD_SIZE"]) > 1 else "",
             )
         except (KeyError, ValueError) as error:
             raise ConfigurationError(
                 f"the launch contract is not complete ({error})",
-                where="RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT",
+                where=f"RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, {SECRET}",
                 fix="start the program through its launcher: the Airflow task, or torchrun's environment",
             ) from error
         if not 0 <= contract.rank < contract.world_size:
@@ -70,7 +81,10 @@ class LaunchContract:
 class _Peer:
     """A connection to another rank: JSON lines out, a queue of JSON values in. A lost connection is a value too."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, timeout_seconds: float) -> None:
+        # sending alone: a peer may compute for hours without a word, but reads at once
+        limit = struct.pack("ll", *divmod(round(timeout_seconds * 1_000_000), 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self._connection = connection
         self.received: queue.Queue[dict[str, Any]] = queue.Queue()
 
@@ -80,26 +94,13 @@ class _Peer:
     def send(self, message: Mapping[str, Any]) -> None:
         self._connection.sendall(json.dumps(message).encode() + b"\n")
 
-    def receive_line(self) -> dict[str, Any]:
-        """One message, read before :meth:`start`."""
-        data = b""
-        while not data.endswith(b"\n"):
-            if not (byte := self._connection.recv(1)):
-                raise ConnectionError("closed")
-            data += byte
-        message: dict[str, Any] = json.loads(data)
-        return message
-
     def close(self) -> None:
         self._connection.close()
 
     def _read(self) -> None:
-        try:
-            with self._connection.makefile("rb") as lines:
-                for line in lines:
-                    self.received.put(json.loads(line))
-        except (OSError, ValueError):
-            pass
+        with suppress(OSError), self._connection.makefile("rb") as lines:
+            while (line := lines.readline(MAX_MESSAGE)) and (message := read_object(line)):
+                self.received.put(dict(message))
         self.received.put({"lost": True})
 
 
@@ -165,27 +166,15 @@ class Group:
         peers: dict[int, _Peer] = {}
         deadline = time.monotonic() + self._timeout
         expected = set(range(1, self.contract.world_size))
-        with self._listen() as listener:
+        with self._listen() as listener, closing(Reception(listener, self.contract.secret, job)) as reception:
             while missing := sorted(expected - set(peers)):
-                listener.settimeout(max(deadline - time.monotonic(), 0.001))
-                try:
-                    connection, _ = listener.accept()
-                except TimeoutError:
+                admitted = reception.admit(missing, deadline)
+                if admitted is None:
                     error = self._missing(missing)
                     self._tell(peers, error)
-                    raise error from None
-                connection.settimeout(5)
-                peer = _Peer(connection)
-                try:
-                    hello = peer.receive_line()
-                    fits = hello["job"] == job and hello["rank"] in missing
-                    peer.send({"welcome": fits})
-                except (OSError, ValueError, KeyError):
-                    peer.close()
-                    continue
-                connection.settimeout(None)
-                if fits:
-                    peers[hello["rank"]] = peer
+                    raise error
+                rank, connection = admitted
+                peers[rank] = _Peer(connection, self._timeout)
         return peers
 
     @staticmethod
@@ -205,7 +194,7 @@ class Group:
             raise TrainingError(
                 f"rank 0 cannot listen ({error.strerror})", where=self._where, fix="free the port, or clear the task"
             ) from error
-        listener.listen(self.contract.world_size)
+        listener.listen(socket.SOMAXCONN)
         return listener
 
     def _family(self) -> socket.AddressFamily:
@@ -232,16 +221,11 @@ class Group:
             except OSError:
                 time.sleep(_RETRY_SECONDS)
                 continue
-            peer = _Peer(connection)
-            try:
-                peer.send({"job": job, "rank": self.contract.rank})
-                connection.settimeout(self._timeout)
-                if peer.receive_line()["welcome"]:
+            with suppress(OSError):
+                if introduce(connection, self.contract.secret, job, self.contract.rank):
                     connection.settimeout(None)
-                    return peer
-            except (OSError, ValueError):
-                pass
-            peer.close()
+                    return _Peer(connection, self._timeout)
+            connection.close()
             time.sleep(_RETRY_SECONDS)
         raise self._missing([0])
 

@@ -11,6 +11,7 @@ from nightjar.contracts.errors import ConfigurationError, TrainingError, Unreach
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.training import Choice, Engine, FloatRange, IntRange
 from nightjar.lake import files
+from nightjar.training.journal import open_journal
 from nightjar.training.recipe import Recipe
 from nightjar.training.training_set import TrainingSet
 
@@ -231,7 +232,6 @@ def _name(spec: JobSpec, training_set: TrainingSet, engine: Engine) -> str:
 def _storage(spec: JobSpec) -> BaseStorage:
     """The database of :data:`STORAGE` where it is set, else a journal in the run's folder."""
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     if url := os.environ.get(STORAGE):
         try:
@@ -251,4 +251,4 @@ def _storage(spec: JobSpec) -> BaseStorage:
     path = f"{spec.run_dir}/{JOURNAL_FILE}"
     with files.explained(path):
         os.makedirs(spec.run_dir, exist_ok=True)
-        return optuna.storages.JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
+        return optuna.storages.JournalStorage(open_journal(path))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ModelError, TrainingError
 from nightjar.contracts.training import Engine, Network
 from nightjar.training import boosted, network
-from nightjar.training.model import TabularModel
+from nightjar.training.model import TabularModel, folder_in_lake
 from nightjar.training.network_graph import weights_of
-from nightjar.training.training_set import TrainingSet
+from nightjar.training.training_set import Split, TrainingSet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +21,25 @@ if TYPE_CHECKING:
     Weights = Mapping[str, NDArray[np.float32]]
 
 
-def base_uri(lake: str, use_case: str, sha256: str) -> str:
-    """Where :func:`nightjar.registry.models.ship` has put the version's model folder."""
-    return f"{lake}/models/{use_case}/{sha256}"
+def days_seen(seen: Sequence[tuple[date, date]], days: Sequence[date]) -> list[date]:
+    """Return those of ``days`` that lie in an interval that a model has been trained or validated on."""
+    return [day for day in days if any(first <= day <= last for first, last in seen)]
+
+
+def check_held_out(seen: Sequence[tuple[date, date]], holdout: Split, *, version: str, use_case: str) -> None:
+    """Refuse a base that has seen days of the holdout: the gate would measure what the model remembers.
+
+    Raises:
+        TrainingError: naming the days.
+    """
+    if days := days_seen(seen, holdout.days):
+        raise TrainingError(
+            f"the base was trained on {len(days)} of the {len(holdout.days)} days held out, {days[0]} to {days[-1]}",
+            where=f"version {version} of {use_case}, which training.warm_start goes on from",
+            how_many=len(days),
+            fix="train on an interval that ends later, go on from an earlier version (WarmStart.version), or leave "
+            "training.warm_start out",
+        )
 
 
 def load_base(lake: str, training_set: TrainingSet) -> TabularModel | None:
@@ -36,13 +53,14 @@ def load_base(lake: str, training_set: TrainingSet) -> TabularModel | None:
         return None
     where = f"version {base.version} of {training_set.use_case}, which training.warm_start goes on from"
     try:
-        model = TabularModel.load(base_uri(lake, training_set.use_case, base.sha256), sha256=base.sha256)
+        model = TabularModel.load(folder_in_lake(lake, training_set.use_case, base.sha256), sha256=base.sha256)
     except ModelError as error:
         raise TrainingError(
             f"the base cannot be loaded: {error.what}",
             where=f"{where}, at {error.where}",
             fix="clear freeze_training_set of this run with force, which puts its files into the lake again",
         ) from error
+    check_held_out(model.card.seen, training_set.holdout, version=base.version, use_case=training_set.use_case)
     if differing := _differing(model, training_set):
         raise TrainingError(
             f"the base does not fit: {'; '.join(differing)}",
@@ -71,19 +89,16 @@ def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
 
 
 def _problem_of_engine(model: TabularModel, engine: Engine) -> str:
-    params = {member.kind: member.params for member in model.card.members}
-    if engine.kind not in params:
+    """What keeps ``engine`` from going on from ``model``, by what the model is and not by what its card says."""
+    cards = {card.kind: (card, member) for card, member in zip(model.card.members, model.members, strict=True)}
+    if engine.kind not in cards:
         return f"it has no {engine.kind}"
-    wanted: dict[str, Any] = (
-        {"hidden": list(engine.hidden), "embedding_width": engine.embedding_width}
-        if isinstance(engine, Network)
-        else {}
-    )
-    other = [
-        f"{name} {params[engine.kind][name]}, not {value}"
-        for name, value in wanted.items()
-        if params[engine.kind][name] != value
-    ]
+    card, member = cards[engine.kind]
+    if not isinstance(engine, Network) or not isinstance(member, network.Network):
+        return ""
+    wanted = {"hidden": list(engine.hidden), "embedding_width": engine.embedding_width}
+    there = {"hidden": list(member.architecture.hidden), "embedding_width": card.params.get("embedding_width")}
+    other = [f"{name} {there[name]}, not {value}" for name, value in wanted.items() if there[name] != value]
     return f"its network has {' and '.join(other)}" if other else ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ from nightjar.contracts.job import JobSpec
 from nightjar.contracts.programs import GPU_PROGRAMS
 from nightjar.contracts.resources import Resources
 from nightjar.training.launch import EXIT_REPORTED
+from nightjar.training.rendezvous import SECRET
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.cluster.template import over, read_template
 
 CONTAINER = "rank"
 MASTER_PORT = 29500
+SECRET_KEY = "rendezvous"  # noqa: S105 (its name)
 TASK_LABEL = "nightjar/task"
 SPEC_ANNOTATION = "nightjar/spec"
 LAST_TRY_ANNOTATION = "nightjar/last-try"
@@ -118,22 +121,36 @@ class TrainingJob:
 
     def service(self, job_name: str, job_uid: str) -> Manifest:
         """The headless Service under which the ranks of a Job find its pod 0; it goes when the Job goes."""
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job_name, "uid": job_uid}
         return {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {
-                "name": job_name,
-                "namespace": self.settings.namespace,
-                "labels": self.labels,
-                "ownerReferences": [owner],
-            },
+            "metadata": self._owned_by(job_name, job_uid),
             "spec": {
                 "clusterIP": "None",
                 "publishNotReadyAddresses": True,
                 "selector": {JOB_LABEL: job_name},
                 "ports": [{"name": "rendezvous", "port": MASTER_PORT}],
             },
+        }
+
+    def secret(self, job_name: str, job_uid: str) -> Manifest:
+        """The Secret by which the ranks of a Job know each other; pods wait for it, and it goes when the Job goes."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": self._owned_by(job_name, job_uid),
+            "type": "Opaque",
+            "immutable": True,
+            "stringData": {SECRET_KEY: secrets.token_hex(32)},
+        }
+
+    def _owned_by(self, job_name: str, job_uid: str) -> Manifest:
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job_name, "uid": job_uid}
+        return {
+            "name": job_name,
+            "namespace": self.settings.namespace,
+            "labels": self.labels,
+            "ownerReferences": [owner],
         }
 
     def _pod(self) -> Manifest:
@@ -216,7 +233,12 @@ class TrainingJob:
         }
         # What JOB_COMPLETION_INDEX says, under the launch contract's name.
         rank = {"fieldRef": {"fieldPath": f"metadata.annotations['{RANK_ANNOTATION}']"}}
-        return [{"name": "RANK", "valueFrom": rank}, *({"name": k, "value": v} for k, v in values.items())]
+        secret = {"secretKeyRef": {"name": self.name, "key": SECRET_KEY}}
+        return [
+            {"name": "RANK", "valueFrom": rank},
+            {"name": SECRET, "valueFrom": secret},
+            *({"name": k, "value": v} for k, v in values.items()),
+        ]
 
 
 def _gib(amount: float) -> str:

@@ -58,7 +58,7 @@ class TrainingClusterHook(BaseHook):
         job = await self._attach(training) or await self._submit(training)
         name: str = job["metadata"]["name"]
         try:
-            await self._ensure_service(training, job)
+            await self._ensure_owned(training, job)
         except NightjarError:
             await self.cancel(name)
             raise
@@ -130,13 +130,15 @@ class TrainingClusterHook(BaseHook):
             )
         return job  # an earlier attempt of this very try had made it, and its answer was lost
 
-    async def _ensure_service(self, training: TrainingJob, job: Json) -> None:
+    async def _ensure_owned(self, training: TrainingJob, job: Json) -> None:
+        """Make the Job's Secret and its Service, unless an earlier attempt has."""
         name, uid = job["metadata"]["name"], job["metadata"]["uid"]
-        try:
-            await self.api.json("POST", f"{self._core}/services", body=training.service(name, uid))
-        except ApiError as error:
-            if error.status != 409:
-                raise error.explained(f"make the Service {name}", self.namespace) from error
+        for path, manifest in (("secrets", training.secret(name, uid)), ("services", training.service(name, uid))):
+            try:
+                await self.api.json("POST", f"{self._core}/{path}", body=manifest)
+            except ApiError as error:
+                if error.status != 409:
+                    raise error.explained(f"make the {manifest['kind']} {name}", self.namespace) from error
 
     async def _ask(self, method: str, path: str, query: Json | None = None, *, doing: str) -> Json:
         try:

@@ -8,7 +8,7 @@ import pytest
 
 from nightjar.contracts.errors import ConfigurationError, GateError
 from nightjar.contracts.use_case import Gate, load_use_case
-from nightjar.evaluation.verdict import choose, judge
+from nightjar.evaluation.verdict import choose, judge, note_on_champion
 
 GATE = Gate(floors={"auc": 0.68}, ceilings={"log_loss": 0.6}, min_improvement=0.01, min_holdout_rows=100)
 
@@ -110,6 +110,15 @@ def test_costs_are_a_ceiling_and_must_be_declared() -> None:
         replace(load_use_case("flight_delay"), gate=gate, cost=None)
 
 
+def size(of_model: float, speed: float) -> dict[str, float]:
+    """Size and speed of a smaller model, in shares of the full one's."""
+    full = {"full_bytes": 1000.0, "full_rows_per_second": 1000.0}
+    return {"bytes": 1000.0 * of_model, "rows_per_second": 1000.0 * speed, **full}
+
+
+SMALL = size(0.4, 1.0)
+
+
 def _smaller(name: str, auc: float, log_loss: float = 0.5) -> dict[str, float]:
     figures = {"auc": auc, "log_loss": log_loss, "rows": 100.0, "positives": 30.0}
     return {f"{name}_holdout_{metric}": value for metric, value in figures.items()}
@@ -140,29 +149,83 @@ def test_the_first_smaller_model_that_passes_and_loses_little_is_chosen(
     full = 0.6994 if champion == 0.6895 else 0.7
     metrics = _metrics(full, champion=champion) | _smaller("int8", int8) | _smaller("pruned", pruned)
     version = "3" if champion else None
-    choice = choose(GATE, metrics, ["int8", "pruned"], champion=version, max_loss=0.002)
+    choice = choose(GATE, metrics, {"int8": SMALL, "pruned": SMALL}, champion=version, max_loss=0.002)
     assert choice.name == chosen
     assert tuple(verdict.decision for verdict in choice.verdicts.values()) == decisions
     assert choice.verdict == choice.verdicts[chosen]
 
 
 def test_without_smaller_models_the_full_one_is_judged_as_ever() -> None:
-    choice = choose(GATE, _metrics(), [], champion=None, max_loss=0.002)
+    choice = choose(GATE, _metrics(), {}, champion=None, max_loss=0.002)
     assert (choice.name, choice.verdict) == ("full", judge(GATE, _metrics(), champion=None))
 
 
 def test_what_a_smaller_model_loses_is_said() -> None:
     metrics = _metrics() | _smaller("int8", 0.695)
-    choice = choose(GATE, metrics, ["int8"], champion=None, max_loss=0.002)
-    assert choice.verdicts["int8"].reasons[-2:] == (
+    choice = choose(GATE, metrics, {"int8": SMALL}, champion=None, max_loss=0.002)
+    assert choice.verdicts["int8"].reasons[-3:] == (
         "auc worse than the full model's by 0.005000: beyond 0.002",
+        "400 bytes against the full model's 1,000, 1,000 rows/s against 1,000: worth it "
+        "(at least 1.25 times better in one, 0.9 in the other)",
         "the full model is preferred",
     )
     by_loss = replace(GATE, decisive_metric="log_loss", min_improvement=0.0)
     lower = metrics | _smaller("int8", 0.695, log_loss=0.501) | {"baseline_holdout_log_loss": 0.6}
-    assert choose(by_loss, lower, ["int8"], champion=None, max_loss=0.002).name == "int8"
+    assert choose(by_loss, lower, {"int8": SMALL}, champion=None, max_loss=0.002).name == "int8"
 
 
 def test_a_smaller_model_that_was_not_measured_fails() -> None:
     with pytest.raises(GateError, match="int8_holdout_rows is missing"):
-        choose(GATE, _metrics(), ["int8"], champion=None, max_loss=0.002)
+        choose(GATE, _metrics(), {"int8": SMALL}, champion=None, max_loss=0.002)
+
+
+@pytest.mark.parametrize(
+    ("of_model", "speed", "chosen"),
+    [
+        (0.95, 0.5, "full"),
+        (0.4, 1.0, "int8"),
+        (0.4, 0.91, "int8"),
+        (0.4, 0.5, "full"),
+        (1.0, 2.0, "int8"),
+        (1.05, 2.0, "int8"),
+        (2.0, 3.0, "full"),
+        (0.95, 1.1, "full"),
+        (1.0, 1.0, "full"),
+        (0.8, 1.0, "int8"),
+        (0.81, 1.24, "full"),
+    ],
+)
+def test_a_smaller_model_is_promoted_when_size_or_speed_gain_what_the_other_does_not_lose(
+    of_model: float, speed: float, chosen: str
+) -> None:
+    metrics = _metrics() | _smaller("int8", 0.7)
+    choice = choose(GATE, metrics, {"int8": size(of_model, speed)}, champion=None, max_loss=0.002)
+    assert choice.name == chosen
+    assert ("not worth it" in " ".join(choice.verdicts["int8"].reasons)) == (chosen == "full")
+
+
+@pytest.mark.parametrize("figure", ["bytes", "rows_per_second", "full_bytes", "full_rows_per_second"])
+def test_a_smaller_model_without_size_or_speed_is_not_judged(figure: str) -> None:
+    figures = {name: value for name, value in SMALL.items() if name != figure}
+    metrics = _metrics() | _smaller("int8", 0.7)
+    with pytest.raises(GateError, match=f"figure {figure} of the int8 model is missing"):
+        choose(GATE, metrics, {"int8": figures}, champion=None, max_loss=0.002)
+
+
+@pytest.mark.parametrize(
+    ("seen", "note"),
+    [
+        (0, ""),
+        (None, "which days champion version 3 was trained on is not known: it may have seen the holdout"),
+        (5, "champion version 3 was trained on 5 of the 14 days held out"),
+    ],
+)
+def test_a_champion_that_has_seen_the_holdout_is_named_in_the_verdict(seen: int | None, note: str) -> None:
+    said = note_on_champion("3", seen=seen, held_out=14)
+    assert said.startswith(note)
+    assert bool(said) == bool(note)
+    metrics = _metrics(champion=0.9) | _smaller("int8", 0.7)
+    choice = choose(GATE, metrics, {"int8": SMALL}, champion="3", max_loss=0.002, note=said)
+    for verdict in choice.verdicts.values():
+        assert verdict.decision == "keep"
+        assert (said in verdict.reasons) == bool(note)

@@ -16,14 +16,17 @@ def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
         {**row, "rules": ["k_parses"]},
         {**row, "rules": ["k_parses", "line_parses"]},
         {**row, "rules": ["of_a_contract_of_old"]},
-        {**row, "table": "features/shop", "rules": ["input_is_finite"]},
+        {**row, "table": "features/shop", "rules": ["prediction_is_finite"]},
     ]
     put(lake, SHOP.quarantine_table, rows, NIGHT)
     put(lake, SHOP.quarantine_table, rows[:1], date(2013, 4, 4))
     assert rejections(lake, SHOP, NIGHT) == [
         Rejection(table="raw/orders", rule="k_parses", reason="k is not of type int", rows=2),
         Rejection(
-            table="features/shop", rule="input_is_finite", reason="a feature is infinite, which no model takes", rows=1
+            table="features/shop",
+            rule="prediction_is_finite",
+            reason="the model has no finite prediction for it",
+            rows=1,
         ),
         Rejection(
             table="raw/orders",

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.experiment import CHAMPION
@@ -105,21 +106,43 @@ def test_rows_keep_their_order_and_say_who_spoke(lake: str) -> None:
     assert said == {("7", saved.sha256, 3, datetime(2013, 4, 2, 4, tzinfo=UTC))}  # New York's midnight
 
 
-@given(infinite=st.sets(st.integers(0, ROWS - 1), max_size=20))
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_in_are_rows_scored_and_rows_rejected(lake: str, infinite: set[int]) -> None:
+def refuses_from(answer: float) -> Calibrator:
+    """A calibration that gives no number to what the members give at least ``answer``."""
+    return Calibrator(method="isotonic", answers=(0.0, answer, 1.0), probabilities=(0.1, 0.2, float("nan")))
+
+
+def raw_answers(saved: TabularModel, rows: pa.RecordBatch) -> NDArray[np.float64]:
+    return saved.members[0].predict(saved.encode(rows), threads=1)
+
+
+@given(place=st.integers(0, ROWS - 1))
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_in_are_rows_scored_and_rows_rejected(lake: str, place: int) -> None:
     rows = batch()
-    distance = rows["distance"].to_numpy().copy()
-    distance[list(infinite)] = np.inf
-    rows = rows.set_column(rows.schema.get_field_index("distance"), "distance", pa.array(distance))
-    saved = model(f"{lake}/models/x", batch(), None)
-    said = scored(lake, saved, rows)
-    rejected = [] if said.rejected is None else said.rejected.to_pylist()
-    assert {json.loads(row["row"])["flight"] for row in rejected} == infinite
-    assert all(row["rules"] == ["input_is_finite"] for row in rejected)
-    taken = [flight for flight in range(ROWS) if flight not in infinite]
-    assert said.scores["flight"].to_pylist() == taken
-    assert np.array_equal(said.scores["prediction"].to_numpy(), saved.predict(rows.take(pa.array(taken, pa.int32()))))
+    plain = model(f"{lake}/models/x", rows, None)
+    answers = raw_answers(plain, rows)
+    bound = float(np.sort(answers)[place])
+    said = scored(lake, replace(plain, card=replace(plain.card, calibrator=refuses_from(bound))), rows)
+    refused = set(np.flatnonzero(answers >= bound).tolist())
+    assert said.rejected is not None
+    rejected = said.rejected.to_pylist()
+    assert {json.loads(row["row"])["flight"] for row in rejected} == refused
+    assert all(row["rules"] == ["prediction_is_finite"] for row in rejected)
+    assert said.scores["flight"].to_pylist() == [flight for flight in range(ROWS) if flight not in refused]
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39, -1e300, np.nan])
+def test_a_number_that_float32_does_not_hold_is_scored_as_missing(lake: str, value: float) -> None:
+    rows = batch()
+    saved = model(f"{lake}/models/x", rows, None)
+    place = rows.schema.get_field_index("distance")
+    spoilt, missing = (
+        rows.set_column(place, rows.schema.field("distance"), pa.array([given, *rows["distance"].to_pylist()[1:]]))
+        for given in (value, None)
+    )
+    said = scored(lake, saved, spoilt)
+    assert said.rejected is None
+    assert said.scores["prediction"].equals(scored(lake, saved, missing).scores["prediction"])
 
 
 def test_reasons_are_the_strongest_contributions_which_add_up_to_the_margin(lake: str) -> None:

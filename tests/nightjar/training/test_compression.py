@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tests.nightjar.training.test_network import SMALL, TRAINING_SET, group, rows, shard
 
-from nightjar.contracts.training import Boosting
+from nightjar.contracts.training import Boosting, Pruning
 from nightjar.evaluation.metrics import auc
 from nightjar.training import network
-from nightjar.training.compression import compress, int8, pruned, sizes
+from nightjar.training.compression import Rank, compress, int8, pruned, sizes
 from nightjar.training.engines import fit
 from nightjar.training.ensemble import combine
 from nightjar.training.fitted import Fitted
@@ -68,7 +68,7 @@ def test_eight_bits_are_a_third_and_answer_nearly_the_same(full: network.Network
 
 
 def test_half_the_units_are_gone_and_the_rest_still_knows(full: network.Network) -> None:
-    small = pruned(full)
+    small = pruned(full, 0.5)
     assert small.architecture.hidden == (32, 16)
     assert len(small.weights) < 0.5 * len(full.weights)
     assert 0.6 < auc_of(small) <= auc_of(full) + 0.01
@@ -78,7 +78,7 @@ def test_half_the_units_are_gone_and_the_rest_still_knows(full: network.Network)
     assert pruned(full, share=0.999).architecture.hidden == (1, 1)
 
 
-@pytest.mark.parametrize("make", [int8, pruned])
+@pytest.mark.parametrize("make", [int8, lambda full: pruned(full, 0.5)])
 def test_a_smaller_network_is_a_member_like_any_other(full: network.Network, make: object) -> None:
     small: network.Network = make(full)  # type: ignore[operator]
     loaded = network.load(small.content())
@@ -91,23 +91,43 @@ def test_a_smaller_network_is_a_member_like_any_other(full: network.Network, mak
 
 
 def test_what_the_recipe_names_is_made_and_judged(fitted: tuple[Fitted, ...]) -> None:
-    recipe = replace(TRAINING_SET.recipe, compression=("int8", "pruned", "distilled"))
-    members = [each.member for each in fitted]
+    student = Boosting(params={"max_depth": 3, "eta": 0.3}, num_rounds=40, early_stopping_rounds=None)
+    recipe = replace(
+        TRAINING_SET.recipe,
+        engines=ENGINES,
+        compression=("int8", "pruned", "distilled"),
+        pruning=Pruning(share=0.75, epochs=3),
+        student=student,
+    )
     validation = shard(600, 2)
-    ensemble = combine(members, validation, recipe, threads=1)
-    named = replace(TRAINING_SET, recipe=recipe)
-    found = compress(fitted, ensemble, shard(2400, 1), validation, named, group=group(), threads=1)
+    ensemble = combine(fitted, validation, recipe, threads=1)
+    rank = Rank(
+        train=shard(2400, 1),
+        validation=validation,
+        training_set=replace(TRAINING_SET, recipe=recipe),
+        group=group(),
+        threads=1,
+    )
+    found = compress(fitted, ensemble, rank)
     assert [small.name for small in found] == ["int8", "pruned", "distilled"]
-    whole = sum(sizes(tuple(members)).values())
+    whole = sum(sizes(tuple(one.member for one in fitted)).values())
     for small in found:
-        assert sum(sizes(small.members).values()) < whole
+        assert sum(sizes(tuple(one.member for one in small.members)).values()) < whole
         assert small.ensemble.validation_auc > ensemble.validation_auc - 0.06
         assert small.rows_per_second > 0 < small.full_rows_per_second
         assert small.cards[-1].params["compression"] == small.name
-    student = found[2]
-    assert [card.kind for card in student.cards] == ["boosting"]
-    assert student.cards[0].rounds == 60
+    _, cut, taught = found
+    assert [card.kind for card in taught.cards] == ["boosting"]
+    assert (taught.cards[0].rounds, taught.cards[0].params["num_rounds"]) == (40, 40)
+    assert (taught.cards[0].params["max_depth"], taught.cards[0].params["eta"]) == (3, 0.3)
     matrix = rows(1000, 5)
-    taught = student.members[0].predict(matrix, threads=1)
-    teacher = np.mean([member.predict(matrix, threads=1) for member in members], axis=0)
-    assert np.corrcoef(taught, teacher)[0, 1] > 0.9
+    answers = taught.members[0].member.predict(matrix, threads=1)
+    teacher = np.mean([one.member.predict(matrix, threads=1) for one in fitted], axis=0)
+    assert np.corrcoef(answers, teacher)[0, 1] > 0.9
+    tuned = cut.members[1].member
+    assert isinstance(tuned, network.Network)
+    assert tuned.architecture.hidden == (16, 8)
+    assert cut.cards[1].params["hidden"] == [16, 8], "the card says what the network is"
+    untuned = pruned(fitted[1].member, 0.75)  # type: ignore[arg-type]
+    assert auc_of(tuned) > auc_of(untuned) + 0.01
+    assert auc_of(tuned) == pytest.approx(auc_of(fitted[1].member), abs=0.03)

@@ -8,6 +8,7 @@ import pytest
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.use_case import Feature
+from nightjar.lake.numbers import is_known, to_float32
 from nightjar.training.encoding import encode
 
 FEATURES = (Feature("carrier", "categorical", "."), Feature("seats", "numeric", "."), Feature("is_new", "numeric", "."))
@@ -52,6 +53,22 @@ def test_nan_in_a_number_is_missing_and_no_rows_give_no_rows() -> None:
     table = pa.table({"seats": [1.5, NAN]})
     np.testing.assert_array_equal(encode(table, FEATURES[1:2], {}), np.array([[1.5], [NAN]], dtype=np.float32))
     assert encode(table.slice(0, 0), FEATURES[1:2], {}).shape == (0, 1)
+
+
+LARGEST = 3.4028234663852886e38
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+@pytest.mark.parametrize("size", [np.inf, 1e39, 1e300, 3.5e38, LARGEST, 3e38, 1e-30])
+def test_a_number_that_float32_does_not_hold_is_missing(size: float, kind: pa.DataType) -> None:
+    for value in (size, -size):
+        with np.errstate(over="ignore"):
+            column = pa.array(np.array([1.5, value]).astype(kind.to_pandas_dtype()))
+        matrix = encode(pa.table({"seats": column}), FEATURES[1:2], {})
+        held = np.float32(value) if size <= LARGEST else np.float32(np.nan)
+        np.testing.assert_array_equal(matrix, np.array([[1.5], [held]], dtype=np.float32))
+        np.testing.assert_array_equal(to_float32([1.5, value]), matrix[:, 0])
+        assert is_known([value, NAN]).tolist() == [size <= LARGEST, False]
 
 
 @pytest.mark.parametrize(

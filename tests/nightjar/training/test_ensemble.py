@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from nightjar.contracts.use_case import load_use_case
 from nightjar.evaluation.metrics import log_loss
 from nightjar.training.ensemble import LEAST_WEIGHT, LEFT_OUT_COSTS, combine, fit_weights
+from nightjar.training.fitted import Fitted
 from nightjar.training.launch import free_port
+from nightjar.training.member import MemberCard
 from nightjar.training.model import blend
 from nightjar.training.recipe import Recipe
 from nightjar.training.shards import Shard
@@ -36,6 +38,15 @@ class Says:
 
     def content(self) -> dict[str, bytes]:
         return {}
+
+
+def fitted(member: Any, event_weight: float = 1.0) -> Fitted:
+    """A member as an engine gives it back."""
+    card = MemberCard(kind="says", engine="", params={}, rounds=0, validation_auc=0.5, event_weight=event_weight)
+    return Fitted(member=member, card=card, history=(), external_memory=False, device="cpu")
+
+
+SAYS = (fitted(Says(0)), fitted(Says(1)))
 
 
 def mixture(weights: tuple[float, ...], rows: int = 60_000, seed: int = 1) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -100,13 +111,13 @@ from dataclasses import asdict
 from nightjar.training.collective import collective
 from nightjar.training.ensemble import combine
 from nightjar.training.rendezvous import Group, LaunchContract
-from tests.nightjar.training.test_ensemble import RECIPE, Says, shards
+from tests.nightjar.training.test_ensemble import RECIPE, SAYS, shards
 
 rank, world_size, port = map(int, sys.argv[1:])
 contract = LaunchContract(rank=rank, world_size=world_size, master_addr="127.0.0.1", master_port=port)
 group = Group(contract, "job", timeout_seconds=60)
 with collective(group):
-    made = combine([Says(0), Says(1)], shards(world_size)[rank], RECIPE, threads=1)
+    made = combine(SAYS, shards(world_size)[rank], RECIPE, threads=1)
 print(json.dumps({"weights": made.weights, "auc": made.validation_auc, "calibrator": asdict(made.calibrator)}))
 group.close()
 """
@@ -129,7 +140,7 @@ def _on_ranks(world_size: int) -> list[dict[str, Any]]:
 @pytest.mark.e2e
 def test_any_number_of_ranks_comes_to_the_same(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    alone = combine([Says(0), Says(1)], shards(1)[0], RECIPE, threads=1)
+    alone = combine(SAYS, shards(1)[0], RECIPE, threads=1)
     assert caplog.messages[0].startswith(f"calibration of the full model: {alone.calibrator.method} (log loss")
     several = _on_ranks(3)
     assert several[0] == several[1] == several[2]
@@ -141,3 +152,19 @@ def test_any_number_of_ranks_comes_to_the_same(caplog: pytest.LogCaptureFixture)
     np.testing.assert_allclose(
         type(alone.calibrator).from_dict(calibrator).apply(grid), alone.calibrator.apply(grid), atol=1e-9
     )
+
+
+def test_members_that_were_trained_on_weighted_events_weigh_as_if_they_had_not_been() -> None:
+    """Answers with odds five times too large: weights, and log loss before any calibration, are as of plain ones."""
+    plain, recipe = shards(1)[0], replace(RECIPE, calibration="none")
+    expected = combine(SAYS, plain, recipe, threads=1)
+    weighted = Shard(columns=2)
+    for matrix, labels in plain.batches():
+        odds = 5 * matrix / (1 - matrix)
+        weighted.append((odds / (1 + odds)).astype(np.float32), labels)
+    found = combine((fitted(Says(0), 5.0), fitted(Says(1), 5.0)), weighted, recipe, threads=1)
+    assert found.weights == pytest.approx(expected.weights, abs=1e-3)
+    np.testing.assert_allclose(found.predictions, expected.predictions, atol=1e-4)
+    labels = np.concatenate([of_day for _, of_day in plain.batches()]).astype(np.float64)
+    untouched = combine(SAYS, weighted, recipe, threads=1)
+    assert log_loss(labels, found.predictions) < log_loss(labels, untouched.predictions) - 0.1

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError
+from nightjar.training import rendezvous
+from nightjar.training.handshake import MAX_STRANGERS
 from nightjar.training.launch import free_port
-from nightjar.training.rendezvous import Group, LaunchContract
+from nightjar.training.rendezvous import SECRET, Group, LaunchContract
 
 
 def _contract(rank: int, world_size: int, port: int) -> LaunchContract:
@@ -146,7 +152,14 @@ def test_a_silent_rank_is_named() -> None:
     ],
 )
 def test_an_incomplete_contract_is_refused(change: dict[str, str | None], message: str) -> None:
-    environ = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", **change}
+    environ = {
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "29500",
+        SECRET: "x",
+        **change,
+    }
     with pytest.raises(ConfigurationError, match=message):
         LaunchContract.from_environment({k: v for k, v in environ.items() if v is not None})
 
@@ -155,3 +168,160 @@ def test_a_first_rank_whose_name_never_comes_to_be_known_says_so() -> None:
     contract = LaunchContract(rank=0, world_size=2, master_addr="no-such-host.invalid", master_port=free_port())
     with pytest.raises(TrainingError, match=r"rank 0's name no-such-host.invalid is not known after 0.5 s"):
         Group(contract, "job", timeout_seconds=0.5)
+
+
+SECRET_OF_JOB = "5" * 64
+
+
+def _secret(rank: int, world_size: int, port: int, secret: str = SECRET_OF_JOB) -> LaunchContract:
+    return replace(_contract(rank, world_size, port), secret=secret)
+
+
+def _two_ranks(port: int, stranger: Callable[[int], Any]) -> tuple[list[Any], float]:
+    """Both ranks meet while ``stranger`` is at the port of the first; what they exchange, and the seconds it took."""
+    with ThreadPoolExecutor(2) as pool:
+        started = time.monotonic()
+        first = pool.submit(lambda: Group(_secret(0, 2, port), "job", timeout_seconds=20))
+        held = stranger(port)
+        second = pool.submit(lambda: Group(_secret(1, 2, port), "job", timeout_seconds=20))
+        groups = [first.result(), second.result()]
+        seconds = time.monotonic() - started
+        answers = list(pool.map(lambda group: group.exchange(group.contract.rank), groups))
+    for one in [*groups, *held]:
+        one.close()
+    return answers, seconds
+
+
+def _connected(port: int, count: int = 1) -> list[socket.socket]:
+    deadline = time.monotonic() + 5
+    found: list[socket.socket] = []
+    while len(found) < count:
+        try:
+            found.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    return found
+
+
+def _drip(port: int) -> list[socket.socket]:
+    """A byte now and then, for ever."""
+    connections = _connected(port, 3)
+
+    def send() -> None:
+        with suppress(OSError):
+            while True:
+                for connection in connections:
+                    connection.sendall(b"{")
+                time.sleep(0.1)
+
+    threading.Thread(target=send, daemon=True).start()
+    return connections
+
+
+def _line_without_end(port: int) -> list[socket.socket]:
+    (connection,) = _connected(port)
+    with suppress(OSError):
+        for _ in range(1000):
+            connection.sendall(b"x" * 65536)
+    return [connection]
+
+
+def _says(line: bytes) -> Callable[[int], list[socket.socket]]:
+    def stranger(port: int) -> list[socket.socket]:
+        (connection,) = _connected(port)
+        connection.sendall(line + b"\n")
+        return [connection]
+
+    return stranger
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        lambda port: _connected(port, 3),
+        lambda port: _connected(port, MAX_STRANGERS + 50),
+        _drip,
+        _line_without_end,
+        _says(b"[" * 900),
+        _says(b"null"),
+        _says(b"\xff\xfe"),
+        _says(b'{"job": "job", "rank": 1}'),
+        _says(b'{"rank": 1, "challenge": "", "proof": ""}'),
+        _says(b'{"rank": 1, "challenge": "", "proof": "\xc3\xa9"}'),
+        _says(b'{"rank": [], "challenge": {}, "proof": []}'),
+        _says(b"GET / HTTP/1.1"),
+    ],
+    ids=["silent", "many", "a byte now and then", "no end", "nested", "null", "no UTF-8", "no proof", "empty proof",
+         "no ASCII", "other types", "HTTP"],
+)  # fmt: skip
+def test_a_stranger_at_the_port_holds_up_nobody(stranger: Callable[[int], list[socket.socket]]) -> None:
+    answers, seconds = _two_ranks(free_port(), stranger)
+    assert answers == [[0, 1], [0, 1]]
+    assert seconds < 4
+
+
+def test_ranks_without_the_secret_of_the_job_do_not_count() -> None:
+    port = free_port()
+
+    def stranger() -> None:
+        with pytest.raises(TrainingError, match="rank 0 of 2 did not come"):
+            Group(_secret(1, 2, port, "6" * 64), "job", timeout_seconds=1.0)
+
+    thread = threading.Thread(target=stranger)
+    thread.start()
+    with pytest.raises(TrainingError, match="rank 1 of 2 did not come"):
+        Group(_secret(0, 2, port), "job", timeout_seconds=1.0)
+    thread.join()
+
+
+def test_a_first_rank_without_the_secret_is_not_believed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def pretend() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    connection.sendall(b'{"challenge": "00"}\n{"proof": "00", "welcome": true}\n')
+
+        threading.Thread(target=pretend, daemon=True).start()
+        with pytest.raises(TrainingError, match="rank 0 of 2 did not come"):
+            Group(_secret(1, 2, listener.getsockname()[1]), "job", timeout_seconds=1.0)
+
+
+def test_neither_the_secret_nor_a_proof_that_can_be_used_again_is_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port, sent = listener.getsockname()[1], []
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    connection.sendall(b'{"challenge": "same"}\n')
+                    sent.append(json.loads(connection.recv(4096)))
+                    connection.close()
+
+        threading.Thread(target=listen, daemon=True).start()
+        with pytest.raises(TrainingError):
+            Group(_secret(1, 2, port), "job", timeout_seconds=1.0)
+    assert len(sent) > 1
+    assert len({hello["proof"] for hello in sent}) == len(sent)
+    assert SECRET_OF_JOB not in json.dumps(sent)
+    assert SECRET_OF_JOB not in repr(_secret(1, 2, port))
+
+
+def test_a_message_without_end_counts_as_a_lost_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendezvous, "MAX_MESSAGE", 1000)
+
+    def work(group: Group) -> Any:
+        return group.exchange("x" * 5000 if group.contract.rank == 1 else 1)
+
+    assert _together(2, work)[0].what == "rank 1 died"
+
+
+def test_a_contract_of_several_ranks_needs_the_secret_and_of_one_does_not() -> None:
+    environ = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    assert LaunchContract.from_environment(environ).secret == ""
+    with pytest.raises(ConfigurationError, match=SECRET):
+        LaunchContract.from_environment({**environ, "WORLD_SIZE": "2"})
+    assert LaunchContract.from_environment({**environ, "WORLD_SIZE": "2", SECRET: "x"}).secret == "x"

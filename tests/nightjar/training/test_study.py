@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.small_disk import fill, small_disk
 from tests.training_sets import training_set
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.errors import StorageFullError, TrainingError
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.training import Boosting, FloatRange, Tuning
 from nightjar.training.study import EngineStudy
@@ -127,3 +129,39 @@ def test_another_training_set_is_another_study(lake: str) -> None:
     with pytest.raises(TrainingError, match="no trial of boosting was completed; none was begun in time"):
         study(lake, of=tuned(trials=5)).best()
     assert study(lake).best_auc() == 0.7
+
+
+@pytest.mark.parametrize(
+    "tail", [b'{"op_code":', b'{"op_code":4,"worker_id":"x"}', b"\0" * 5000, b"\xff", b"x" * 200_000]
+)
+def test_half_a_line_at_the_end_of_the_journal_is_removed_and_the_study_goes_on(lake: str, tail: bytes) -> None:
+    mine = study(lake)
+    first = mine.claim()
+    assert first is not None
+    mine.complete(first, 0.7)
+    (journal,) = Path(lake).rglob("tune.journal")
+    with journal.open("ab") as file:
+        file.write(tail)
+    for worker in (1, 2):  # the first of them writes over what was cut off, the second reads what it has written
+        other = study(lake, worker)
+        trial = other.claim()
+        assert trial is not None
+        other.complete(trial, 0.7 + worker / 100)
+    assert study(lake).best_auc() == 0.72
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 200) as disk:
+        mine = study(str(disk))
+        trial = mine.claim()
+        assert trial is not None
+        (journal,) = disk.rglob("tune.journal")
+        filler = fill(disk)
+        with pytest.raises(StorageFullError, match="no space left"):
+            mine.fail(trial, "x" * 8192)
+        assert journal.read_bytes().endswith(b"}\n")
+        filler.unlink()
+        again = study(str(disk))
+        assert again.take_up() == 1
+        assert again.claim() is not None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,12 @@ from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.compression import int8, pruned
 from nightjar.training.engines import fit
 from nightjar.training.fitted import Fitted
-from nightjar.training.model import ModelCard, TabularModel, save
+from nightjar.training.model import ModelCard, TabularModel, folder_in_lake, save
 from nightjar.training.network_graph import weights_of
 from nightjar.training.progress import Progress
 from nightjar.training.recipe import Base
 from nightjar.training.training_set import TrainingSet
-from nightjar.training.warm_start import base_uri, load_base
+from nightjar.training.warm_start import load_base
 
 TREES = Boosting(params={"max_depth": 3, "subsample": 0.7}, num_rounds=12, checkpoint_every_rounds=5)
 NET = replace(SMALL, epochs=3)
@@ -70,7 +70,7 @@ def base(lake: str) -> TabularModel:
     )
     members = [f.member for f in fitted]
     sha256 = save(f"{lake}/other", card, members, "{}").sha256
-    return save(base_uri(lake, "test", sha256), card, members, "{}")
+    return save(folder_in_lake(lake, "test", sha256), card, members, "{}")
 
 
 def going_on(base: TabularModel, *, layers: int = 0, features: tuple[Feature, ...] = FEATURES) -> TrainingSet:
@@ -124,19 +124,51 @@ def test_nothing_is_frozen_unless_it_is_asked_for(base: TabularModel, lake: str)
     assert all((new[name][: len(old[name])] != old[name]).any() for name in old)
 
 
-@pytest.mark.parametrize("make", [int8, pruned])
-def test_a_version_that_was_made_smaller_can_be_gone_on_from(
-    base: TabularModel, lake: str, make: Callable[[network.Network], network.Network]
-) -> None:
-    assert isinstance(base.members[1], network.Network)
-    members = (base.members[0], make(base.members[1]))
+def smaller(base: TabularModel, lake: str, member: network.Network) -> TrainingSet:
+    """A training set that goes on from ``base`` with a smaller network, whose card is still the full one's."""
+    members = (base.members[0], member)
     sha256 = save(f"{lake}/smaller", base.card, members, "{}").sha256
-    save(base_uri(lake, "test", sha256), base.card, members, "{}")
-    found = going_on(replace(base, sha256=sha256))
-    fitted = trained(NET, found, load_base(lake, found))
-    assert isinstance(fitted.member, network.Network)
-    assert fitted.member.architecture.hidden == members[1].architecture.hidden
-    assert max(fitted.history) > 0.7
+    save(folder_in_lake(lake, "test", sha256), base.card, members, "{}")
+    return going_on(replace(base, sha256=sha256))
+
+
+def test_a_network_in_eight_bits_can_be_gone_on_from(base: TabularModel, lake: str) -> None:
+    assert isinstance(base.members[1], network.Network)
+    found = smaller(base, lake, int8(base.members[1]))
+    assert max(trained(NET, found, load_base(lake, found)).history) > 0.7
+
+
+def test_a_pruned_network_is_refused_whatever_its_card_says(base: TabularModel, lake: str) -> None:
+    assert isinstance(base.members[1], network.Network)
+    found = smaller(base, lake, pruned(base.members[1], 0.5))
+    with pytest.raises(TrainingError, match=r"its network has hidden \[8, 4\], not \[16, 8\]"):
+        load_base(lake, found)
+
+
+@pytest.mark.parametrize(
+    ("seen", "days"),
+    [
+        ((), 0),
+        (((date(2013, 1, 1), date(2013, 3, 9)),), 0),
+        (((date(2013, 1, 1), date(2013, 3, 10)),), 1),
+        (((date(2013, 3, 12), date(2013, 3, 12)),), 1),
+        (((date(2013, 1, 1), date(2013, 2, 1)), (date(2013, 3, 1), date(2013, 12, 31))), 3),
+    ],
+)
+def test_a_base_that_has_seen_days_of_the_holdout_is_refused(
+    base: TabularModel, lake: str, seen: tuple[tuple[date, date], ...], days: int
+) -> None:
+    held_out = tuple(date(2013, 3, day) for day in (10, 11, 12))
+    holdout = replace(TRAINING_SET.holdout, first=held_out[0], last=held_out[-1], days=held_out)
+    card = replace(base.card, seen=seen)
+    sha256 = save(f"{lake}/seen", card, base.members, "{}").sha256
+    save(folder_in_lake(lake, "test", sha256), card, base.members, "{}")
+    found = replace(going_on(replace(base, sha256=sha256)), holdout=holdout)
+    if not days:
+        assert load_base(lake, found) is not None
+        return
+    with pytest.raises(TrainingError, match=f"was trained on {days} of the 3 days held out"):
+        load_base(lake, found)
 
 
 def test_without_a_base_training_begins_anew(lake: str) -> None:
@@ -161,6 +193,6 @@ def test_a_base_that_does_not_fit_is_refused_saying_what_differs(base: TabularMo
             load_base(lake, found)
         assert "version 3 of test" in caught.value.where
     trees_alone = save(f"{lake}/trees", replace(base.card, members=base.card.members[:1]), base.members[:1], "{}")
-    save(base_uri(lake, "test", trees_alone.sha256), trees_alone.card, trees_alone.members, "{}")
+    save(folder_in_lake(lake, "test", trees_alone.sha256), trees_alone.card, trees_alone.members, "{}")
     with pytest.raises(TrainingError, match="it has no network"):
         load_base(lake, going_on(trees_alone))
