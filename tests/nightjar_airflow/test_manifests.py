@@ -171,3 +171,17 @@ def test_only_what_trains_gets_gpus() -> None:
     for program, expected in (("train", "2"), ("tune", "2"), ("select_features", "2"), ("evaluate", None)):
         pod = training({"image": "i"}, resources, program=program).job()["spec"]["template"]["spec"]
         assert pod["containers"][0]["resources"]["limits"].get("nvidia.com/gpu") == expected
+
+
+def test_the_secret_of_a_job_is_drawn_anew_and_is_in_no_other_manifest() -> None:
+    made = small()
+    drawn = [made.secret(made.name, "uid")["stringData"]["rendezvous"] for _ in range(2)]
+    assert [len(secret) for secret in drawn] == [64, 64]
+    assert drawn[0] != drawn[1]
+    assert not any(secret in yaml.safe_dump_all(job_and_service(made)) for secret in drawn)
+    (variable,) = (
+        variable
+        for variable in made.job()["spec"]["template"]["spec"]["containers"][0]["env"]
+        if variable["name"] == "NIGHTJAR_RENDEZVOUS_SECRET"
+    )
+    assert variable["valueFrom"] == {"secretKeyRef": {"name": made.name, "key": "rendezvous"}}
