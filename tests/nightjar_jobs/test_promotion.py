@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from nightjar.lake import files, ledger
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training.boosted import BoostedTrees
+from nightjar.training.calibration import Calibrator
 from nightjar.training.model import TabularModel, save
 from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import evaluate, gate, promote, register
@@ -278,8 +281,13 @@ def _with_smaller(run: Any, **rounds: int) -> None:
     assert isinstance(trees, BoostedTrees)
     compressed = {}
     for name, kept in rounds.items():
-        uri = f"{spec.output}/{name}"
-        card = replace(full.card, members=(replace(full.card.members[0], rounds=kept),))
+        uri = f"{spec.output}/model-{name}"
+        params = {"eta": 0.5, "num_rounds": kept, "compression": name}
+        card = replace(
+            full.card,
+            members=(replace(full.card.members[0], rounds=kept, params=params),),
+            calibrator=Calibrator(method="platt"),
+        )
         smaller = save(uri, card, [BoostedTrees(trees.booster[:kept])], full.profile)
         figures = {"bytes": 1000, "full_bytes": 9000, "rows_per_second": 5e5, "full_rows_per_second": 1e5}
         compressed[name] = {"model": uri, "model_sha256": smaller.sha256, "validation_auc": 0.75, **figures}
@@ -319,6 +327,14 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert logged.metrics["holdout_log_loss"] == pytest.approx(measured["holdout_log_loss"] + 0.001)
     assert logged.metrics["baseline_holdout_log_loss"] == measured["baseline_holdout_log_loss"]
     assert logged.metrics["rows_per_second"] == 5e5
+    own = {"eta": "0.5", "num_rounds": "155", "rounds": "155", "compression": "int8", "calibration": "platt"}
+    assert own.items() <= logged.params.items()
+    assert logged.params["made_from_sha256"] == run.result("train").values["model_sha256"]
+    assert logged.params["train days"] == "2013-01-02 to 2013-01-14"
+    assert "max_depth" not in logged.params, "a parameter of the full model"
+    of_full = mlflow.MlflowClient().get_run(models.resolve("flight_delay", registered["full"]).run_id).data.params
+    assert {"num_rounds", "max_depth", "weight", "event_weight"} <= set(of_full)
+    assert len({name.rsplit(".", 1)[-1] for name in logged.params}) == len(logged.params), "nothing twice"
     pruned = models.resolve("flight_delay", registered["pruned"])
     assert "misses the floor" in pruned.tags["nightjar.verdict_reasons"]
     assert "beyond 0.002" in pruned.tags["nightjar.verdict_reasons"]
@@ -326,6 +342,38 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert event["details"]["candidates"] == verdict["candidates"]
     fetched = models.fetch(champion)
     assert fetched.card.members[0].rounds == 155
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (((date(2013, 1, 2), date(2013, 1, 26)),), "was trained on 5 of the 14 days held out"),
+        ((), "which days champion version 1 was trained on is not known"),
+        (((date(2013, 1, 2), date(2013, 1, 21)),), ""),
+    ],
+)
+def test_a_champion_that_has_seen_the_holdout_is_named_wherever_the_verdict_is(
+    start: Callable[[str], Any], seen: tuple[tuple[date, date], ...], said: str
+) -> None:
+    import mlflow
+
+    run = start("first")
+    uri, result = f"{run.spec('train').output}/model", run.result("train")
+    mine = TabularModel.load(uri)
+    assert mine.card.seen == ((date(2013, 1, 2), date(2013, 1, 21)),)
+    saved = save(uri, replace(mine.card, seen=seen), mine.members, mine.profile)
+    run.change_values("train", model_sha256=saved.sha256)
+    assert result.values["model_sha256"] != saved.sha256 or not said
+    assert _do(run, "evaluate", "register", "gate", "promote").values["promoted"] is True
+    later = start("later")
+    later.change_values("train")
+    verdict = _do(later, "evaluate", "register", "gate").values
+    (event,) = later.events("gate")
+    version = mlflow.MlflowClient().get_model_version("flight_delay", verdict["model_version"])
+    for text in (" ".join(verdict["reasons"]), event["reason"], version.tags["nightjar.verdict_reasons"],
+                 version.description):  # fmt: skip
+        assert said in text
+        assert ("champion version 1 was trained on" in text or "is not known" in text) == bool(said)
 
 
 def test_a_run_with_smaller_models_that_is_cleared_registers_and_judges_as_it_did(start: Callable[[str], Any]) -> None:
@@ -345,11 +393,11 @@ def test_a_smaller_model_altered_after_training_is_not_registered(start: Callabl
     run = start("a")
     _with_smaller(run, int8=100)
     _do(run, "evaluate")
-    path = Path(f"{run.spec('train').output}/int8/boosting.ubj")
+    path = Path(f"{run.spec('train').output}/model-int8/boosting.ubj")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     result = _do(run, "register")
     assert result.error_kind == "model", result.error
-    assert "int8/boosting.ubj" in result.error
+    assert "model-int8/boosting.ubj" in result.error
 
 
 def test_costs_of_decisions_are_measured_and_reach_mlflow(start: Callable[[str], Any]) -> None:
@@ -378,7 +426,9 @@ def test_a_model_of_another_evaluation_is_not_judged(start: Callable[[str], Any]
         gate.run(run.spec("gate"))
 
 
-def test_a_fetched_model_is_cached_and_every_tampering_is_noticed(start: Callable[[str], Any], tmp_path: Path) -> None:
+def test_a_fetched_model_is_cached_and_every_tampering_is_noticed(
+    start: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = _champion(start)
     champion = models.resolve("flight_delay")
     cache = tmp_path / "models"
@@ -388,9 +438,18 @@ def test_a_fetched_model_is_cached_and_every_tampering_is_noticed(start: Callabl
     spoilt = bytearray(booster.read_bytes())
     spoilt[100] ^= 1
     booster.write_bytes(spoilt)
+    assert models.fetch(champion, str(cache)).sha256 == champion.sha256  # downloaded again
+    assert booster.read_bytes() != spoilt
+    monkeypatch.setattr("nightjar.registry.tracking.download", lambda uri, folder: _spoilt_copy(cache, folder))
+    booster.write_bytes(spoilt)
     with pytest.raises(ModelError, match="SHA-256 differs"):
         models.fetch(champion, str(cache))
-    assert models.fetch(champion, str(cache)).sha256 == champion.sha256  # downloaded anew
+
+
+def _spoilt_copy(cache: Path, folder: str) -> Path:
+    """What an artifact store that was tampered with gives."""
+    (model,) = (path for path in cache.iterdir() if len(path.name) == 64)
+    return Path(shutil.copytree(model, Path(folder) / "model"))
 
 
 def test_a_cached_model_needs_no_download(start: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> None:

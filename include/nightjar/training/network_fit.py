@@ -23,7 +23,6 @@ from nightjar.training.collective import COLLECTIVE_SECONDS
 from nightjar.training.early_stopping import best_round, stalled
 from nightjar.training.engine import import_xgboost, require_torch
 from nightjar.training.fitted import Fitted
-from nightjar.training.launch import free_port
 from nightjar.training.member import MemberCard
 from nightjar.training.model import TabularModel
 from nightjar.training.moments import moments
@@ -205,7 +204,7 @@ def _rate(step: int, steps: int, engine: Network) -> float:
 
 @contextmanager
 def _process_group(group: Group, used: str) -> Iterator[None]:
-    """Join torch's process group; rank 0 listens on a free port, told to the others through ``group``."""
+    """Join torch's process group; rank 0 listens at its own address alone, on a port told through ``group``."""
     contract = group.contract
     if contract.world_size == 1:
         yield
@@ -216,13 +215,24 @@ def _process_group(group: Group, used: str) -> Iterator[None]:
     on_gpu = used != device.CPU
     if on_gpu:
         torch.cuda.set_device(used)
-    port = group.exchange(free_port() if contract.rank == 0 else None)[0]
+    address, patience = socket.gethostbyname(contract.master_addr), timedelta(seconds=COLLECTIVE_SECONDS)
+    # by itself torch would listen at all addresses of the machine
+    listener = socket.create_server((address, 0)) if contract.rank == 0 else None
+    port = group.exchange(listener.getsockname()[1] if listener else None)[0]
+    store = dist.TCPStore(
+        address,
+        port,
+        contract.world_size,
+        is_master=listener is not None,
+        timeout=patience,
+        master_listen_fd=listener.detach() if listener else None,
+    )
     dist.init_process_group(
         "nccl" if on_gpu else "gloo",
-        init_method=f"tcp://{socket.gethostbyname(contract.master_addr)}:{port}",
+        store=store,
         rank=contract.rank,
         world_size=contract.world_size,
-        timeout=timedelta(seconds=COLLECTIVE_SECONDS),
+        timeout=patience,
     )
     yield  # a failed rank ends its process; leaving in order would wait for ranks that are gone
     dist.destroy_process_group()
