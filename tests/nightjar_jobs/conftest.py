@@ -71,6 +71,7 @@ def write_day(lake: str, use_case: UseCase, day: date, *, rows: int = ROWS_A_DAY
     numeric = [f.name for f in use_case.features if f.kind == "numeric"]
     strength = 3.0 * np.abs(np.asarray(features[numeric[0]])) - 3.0  # no straight line fits it
     features[numeric[0]] = [None if i % 17 == 0 else v for i, v in enumerate(features[numeric[0]])]
+    features[numeric[1]][3:6] = [float("inf"), -1e39, float("nan")]  # missing, as for every model
     labels = {name: features[name] for name in use_case.key}
     labels["ds"] = [day] * rows
     late = (rng.random(rows) < 1 / (1 + np.exp(-strength))).astype(float)

@@ -358,15 +358,13 @@ def test_a_champion_that_has_seen_the_holdout_is_named_wherever_the_verdict_is(
     import mlflow
 
     run = start("first")
-    uri, result = f"{run.spec('train').output}/model", run.result("train")
+    uri = f"{run.spec('train').output}/model"
     mine = TabularModel.load(uri)
     assert mine.card.seen == ((date(2013, 1, 2), date(2013, 1, 21)),)
     saved = save(uri, replace(mine.card, seen=seen), mine.members, mine.profile)
     run.change_values("train", model_sha256=saved.sha256)
-    assert result.values["model_sha256"] != saved.sha256 or not said
     assert _do(run, "evaluate", "register", "gate", "promote").values["promoted"] is True
     later = start("later")
-    later.change_values("train")
     verdict = _do(later, "evaluate", "register", "gate").values
     (event,) = later.events("gate")
     version = mlflow.MlflowClient().get_model_version("flight_delay", verdict["model_version"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from nightjar.contracts.errors import GateError
+import logging
+
+from nightjar.contracts.errors import GateError, first_line
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
+
+log = logging.getLogger(__name__)
 
 
 def earlier_result(spec: JobSpec, task_id: str) -> JobResult:
@@ -18,6 +22,12 @@ def earlier_result(spec: JobSpec, task_id: str) -> JobResult:
         result = JobResult.from_json(files.read_text(where))
     except FileNotFoundError as error:
         raise GateError(f"`{task_id}` has left no result", where=where, fix=f"clear `{task_id}` of this run") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise GateError(
+            f"the result of `{task_id}` cannot be read ({first_line(error)})",
+            where=where,
+            fix=f"see who changed the file, then clear `{task_id}` of this run",
+        ) from error
     if result.status != "succeeded":
         raise GateError(f"`{task_id}` has failed: {result.error}", where=where, fix=f"mend that, and clear `{task_id}`")
     return result
@@ -35,5 +45,8 @@ def finished_result(spec: JobSpec, file: str = "result.json") -> JobResult | Non
     try:
         result = JobResult.from_json(files.read_text(f"{spec.output}/{file}"))
     except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        log.warning("WARNING the earlier result cannot be read, and the work is done again: %s", first_line(error))
         return None
     return result if result.status == "succeeded" and result.spec_fingerprint == spec.fingerprint else None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from nightjar.contracts.errors import ContractError, ModelError
+from nightjar.contracts.errors import ContractError, ModelError, first_line
 from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
 from nightjar.scoring.task import Speaker
@@ -45,9 +45,15 @@ def pinned(spec: JobSpec) -> Pins | None:
         return None
     try:
         document = json.loads(files.read_text(_uri(spec)))
+        return Pins(**{**document, "feature_files": tuple(document["feature_files"])})
     except FileNotFoundError:
         return None
-    return Pins(**{**document, "feature_files": tuple(document["feature_files"])})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ModelError(
+            f"what the run's first attempt has chosen cannot be read ({first_line(error)})",
+            where=_uri(spec),
+            fix="see who changed the file; run the nights again with the param force, which chooses anew",
+        ) from error
 
 
 def keep(spec: JobSpec, pins: Pins) -> None:

@@ -261,7 +261,7 @@ def folder_in_lake(lake: str, use_case: str, sha256: str) -> str:
 
 def _parse_sums(content: bytes, uri: str) -> dict[str, str]:
     """File to SHA-256; lines are as ``sha256sum`` writes them."""
-    sums = {}
+    sums: dict[str, str] = {}
     for line in content.decode(errors="replace").splitlines():
         digest, separator, name = line.partition("  ")
         if not separator or not is_file_name(name) or name in (SUMS_FILE, *sums):

@@ -219,7 +219,7 @@ def _process_group(group: Group, used: str) -> Iterator[None]:
     # by itself torch would listen at all addresses of the machine
     listener = socket.create_server((address, 0)) if contract.rank == 0 else None
     port = group.exchange(listener.getsockname()[1] if listener else None)[0]
-    store = dist.TCPStore(
+    store = dist.TCPStore(  # type: ignore[attr-defined]
         address,
         port,
         contract.world_size,

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.small_disk import fill, small_disk
 
-from nightjar.contracts.errors import ConfigurationError, StorageFullError, UnreachableError
+from nightjar.contracts.errors import ConfigurationError, LakeError, StorageFullError, UnreachableError
 from nightjar.lake import files
 
 
@@ -72,3 +72,24 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: 
         text = target.read_text()
         assert len(text) == 200_000
         assert len(set(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "relative",
+    ["..", "../x", "a/../../x", "/etc/passwd", "", ".", "./x", "a//b", "a/", ".hidden", "a/.git/x", "a\\b", "a\x00b",
+     "a\nb", "s3://bucket/x", "link/x", "link"],
+)  # fmt: skip
+def test_a_path_that_leads_out_of_its_folder_is_refused(tmp_path: Path, relative: str) -> None:
+    (tmp_path / "table").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "table" / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LakeError, match="is not a file below this folder"):
+        files.contained(f"{tmp_path}/table", relative)
+
+
+def test_a_path_below_its_folder_is_joined(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "table").symlink_to(tmp_path / "real")  # the folder itself may be a link, as a mount often is
+    for root in (f"{tmp_path}/table", "s3://bucket/table"):
+        path = "ds=2013-04-01/country=Côte d%27Ivoire/part-0.parquet"
+        assert files.contained(root, path) == f"{root}/{path}"

@@ -59,3 +59,13 @@ def test_a_category_is_its_place_in_the_references_list() -> None:
     bins = profile_arrays({"c": ["b", "b", "a"], "x": [1.0, 2.0, 3.0]}, columns)
     matrix = Sample({"c": ["a", "b", "new", None], "x": [1.5, None, 0.0, 2.0]}).matrix(["c", "x"], bins)
     assert np.array_equal(matrix, np.array([[1, 1.5], [0, np.nan], [2, 0], [np.nan, 2]], np.float32), equal_nan=True)
+
+
+def test_a_number_that_float32_does_not_hold_is_missing_wherever_it_comes_from() -> None:
+    numbers = [1.5, float("inf"), -1e39, float("nan"), 3e38, None]
+    drawn = draw([pa.array(range(6))], {"x": pa.array(numbers)}, 2**64 - 1).sample
+    assert drawn.columns["x"] == [1.5, None, None, None, 3e38, None]
+    bins = profile_arrays({"x": [1.0, 2.0]}, [ProfiledColumn("x", "numeric")])
+    for sample in (drawn, Sample({"x": numbers})):  # the second as a model of an earlier release has stored it
+        matrix = sample.matrix(["x"], bins)[:, 0]
+        np.testing.assert_array_equal(matrix, np.array([1.5, *[np.nan] * 3, 3e38, np.nan], dtype=np.float32))

@@ -53,13 +53,13 @@ def test_a_heavy_value_gets_a_bin_of_its_own() -> None:
 
 
 def test_no_value_no_edges() -> None:
-    assert numeric_edges([math.nan, math.inf]) == ()
+    assert numeric_edges([math.nan, math.inf, 1e39]) == ()
     assert count_numeric([math.nan, 1.0], ()).counts == (1,)
 
 
 def test_missing_is_null_nan_and_infinite() -> None:
-    profile = count_numeric([1.0, math.nan, math.inf, -math.inf], (0.0,))
-    assert (profile.rows, profile.nulls, profile.counts) == (4, 3, (0, 1))
+    profile = count_numeric([1.0, math.nan, math.inf, -math.inf, 1e39, -1e300], (0.0,))
+    assert (profile.rows, profile.nulls, profile.counts) == (6, 5, (0, 1))
     assert (profile.mean, profile.variance, profile.minimum, profile.maximum) == (1.0, 0.0, 1.0, 1.0)
 
 

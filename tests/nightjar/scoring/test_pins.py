@@ -1,0 +1,47 @@
+"""What a run has chosen is read back, or refused with what to do."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from nightjar.contracts.errors import GateError, ModelError
+from nightjar.contracts.job import JobSpec
+from nightjar.lake import files
+from nightjar.lake.results import earlier_result
+from nightjar.scoring import pins
+
+NIGHT = date(2013, 4, 1)
+SPOILT = ["", "{", "[]", "null", "7", '"x"', '{"versions": 1', "[" * 100_000, '{"feature_files": 3}', '{"other": 1}']
+
+
+def spec(lake: str, **params: bool) -> JobSpec:
+    return JobSpec(
+        program="score", use_case="x", first_night=NIGHT, last_night=NIGHT, dag_id="d", run_id="r", task_id="score",
+        lake=lake, params=params,
+    )  # fmt: skip
+
+
+def test_pins_are_read_back(lake: str) -> None:
+    assert pins.pinned(spec(lake)) is None
+    kept = pins.Pins(versions={"champion": "3"}, features_version=4, feature_files=("a", "b"), published=True)
+    pins.keep(spec(lake), kept)
+    assert pins.pinned(spec(lake)) == kept
+
+
+@pytest.mark.parametrize("text", SPOILT)
+def test_pins_that_were_spoilt_are_refused_until_the_run_chooses_anew(lake: str, text: str) -> None:
+    files.write_text(f"{spec(lake).run_dir}/pins.json", text)
+    with pytest.raises(ModelError, match="cannot be read") as caught:
+        pins.pinned(spec(lake))
+    assert "force" in caught.value.fix
+    assert pins.pinned(spec(lake, force=True)) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", "[" * 100_000, '{"rows_in": 3}'])
+def test_a_result_that_was_spoilt_fails_with_its_task(lake: str, text: str) -> None:
+    files.write_text(f"{spec(lake).run_dir}/train/result.json", text)
+    with pytest.raises(GateError, match="the result of `train` cannot be read") as caught:
+        earlier_result(spec(lake), "train")
+    assert caught.value.where.endswith("/train/result.json")
