@@ -77,20 +77,8 @@ def fit_network(
     used = device.choose(group)
     seed = training_set.recipe.seed
     weight = event_weight(train, group) if training_set.recipe.balance_classes else 1.0
-    values = tuple(
-        len(training_set.categories[feature.name]) if feature.kind == "categorical" else None
-        for feature in training_set.features
-    )
     torch.manual_seed(seed)
-    if base is not None:
-        start = network_of(base)
-    if start is None:
-        architecture = _architecture(train, training_set.features, values, engine)
-        module = build_module(architecture, engine.dropout)
-    else:
-        architecture, weights = grown(start, values)
-        module = build_module(architecture, engine.dropout)
-        put_weights(module, weights)
+    architecture, module = _first_module(train, training_set, engine, network_of(base) if base else start)
     if base is not None and training_set.recipe.base is not None:
         freeze(module, training_set.recipe.base.frozen_layers)
     module = module.to(used)
@@ -161,6 +149,23 @@ def declared(engine: Network) -> dict[str, Any]:
     params = asdict(engine)
     del params["space"]
     return {**params, "hidden": list(engine.hidden)}
+
+
+def _first_module(
+    train: Shard, training_set: TrainingSet, engine: Network, start: network.Network | None
+) -> tuple[Architecture, torch.nn.Module]:
+    """The layers, with the weights of ``start`` where there is one and random ones otherwise."""
+    values = tuple(
+        len(training_set.categories[feature.name]) if feature.kind == "categorical" else None
+        for feature in training_set.features
+    )
+    if start is None:
+        architecture = _architecture(train, training_set.features, values, engine)
+        return architecture, build_module(architecture, engine.dropout)
+    architecture, weights = grown(start, values)
+    module = build_module(architecture, engine.dropout)
+    put_weights(module, weights)
+    return architecture, module
 
 
 def _architecture(
