@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -92,6 +93,26 @@ def test_a_backfill_runs_what_is_missing_and_a_night_of_it_can_be_run_again(
     backfill(deployment.paths, str(LAST), str(night))  # all is there: nothing is run
     commands.night(deployment.paths, str(night))  # the backfill's run, under its own id
     assert scores_of(deployment.lake, night).equals(rows)
+
+
+def test_a_backfill_is_created_whole_while_the_tasks_of_a_night_run(deployment: Deployment) -> None:
+    api, request, rows = deployment.session.api, plan.night(USE_CASE, LAST), scores_of(deployment.lake, LAST)
+    first, last = (plan.run_moment(USE_CASE, night) for night in (date(2013, 4, 20), date(2013, 4, 29)))
+    api.clear(request.dag_id, request.run_id)
+    while not any(task.state == "running" for task in api.tasks(request.dag_id, request.run_id)):
+        time.sleep(0.2)
+    paused = {"json": {"is_paused": True}, "params": {"update_mask": "is_paused"}}
+    api._call("PATCH", f"/dags/{NIGHTLY}", **paused)  # the backfill's own nights need not run
+    try:
+        api.create_backfill(NIGHTLY, first, last)
+        created = api.latest_backfill(NIGHTLY)
+        assert created is not None
+        assert len(api.runs_between(NIGHTLY, first, last)) == 10
+        api._call("PUT", f"/backfills/{created['id']}/cancel")
+    finally:
+        api.unpause(NIGHTLY)
+    deployment.session.follower.wait(request)
+    assert scores_of(deployment.lake, LAST).equals(rows)
 
 
 def test_maintenance_puts_the_ledger_together_and_takes_nothing_from_readers(

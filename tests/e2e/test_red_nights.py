@@ -21,13 +21,16 @@ from tests.webhook import receiver
 from nightjar.contracts.programs import ApplicationFolder
 from nightjar.lake import delta, ledger
 from nightjar.local import plan
+from nightjar.local.airflow_api import AirflowApi
+from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.follow import Request, RunFailedError
 from nightjar.local.progress import Progress
 from nightjar.local.session import own_servers
+from nightjar.local.supervise import descendants
 from nightjar.registry import models, rest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]
-RED, CUT = date(2013, 4, 5), date(2013, 4, 6)
+RED, CUT, KILLED = date(2013, 4, 5), date(2013, 4, 6), date(2013, 4, 7)
 OTHER = Request(
     title="a load beside it",
     dag_id=f"{USE_CASE.name}_history",
@@ -121,6 +124,79 @@ def test_a_night_whose_spark_dies_in_the_middle_starts_another_and_goes_on(deplo
     rows = scores_of(deployment.lake, CUT)
     assert rows.num_rows == delta.read_nights(deployment.lake, USE_CASE.feature_table.name, [CUT]).num_rows > 500
     assert pc.unique(rows["fallback_reason"]).to_pylist() == [None]
+
+
+def test_a_night_is_published_though_each_server_and_a_worker_is_killed(deployment: Deployment) -> None:
+    night, noticed = plan.night(USE_CASE, KILLED), list[float]()
+    killer = threading.Thread(target=kill_servers, args=(deployment, night, noticed))
+    killer.start()
+    deployment.session.follower.ensure(night)
+    killer.join()
+    assert set(states(deployment, night).values()) == {"success"}
+    rows = scores_of(deployment.lake, KILLED)
+    assert rows.num_rows == delta.read_nights(deployment.lake, USE_CASE.feature_table.name, [KILLED]).num_rows > 500
+    assert pc.unique(rows["fallback_reason"]).to_pylist() == [None]
+    assert noticed[0] < 70, "Airflow notices within a minute, and this test looks every second"
+    for server in ("postgres", "mlflow", "api-server", "scheduler", "dag-processor", "triggerer"):
+        (log,) = deployment.paths.logs.glob(f"*{server}.log")
+        assert "[supervisor] the server ended after" in log.read_text(errors="replace"), server
+
+
+def kill_servers(deployment: Deployment, night: Request, noticed: list[float]) -> None:
+    """SIGKILL a worker as it ingests, most servers while the task waits for its retry, and the scheduler as it scores.
+
+    Args:
+        deployment: The servers.
+        night: The run.
+        noticed: Gets the seconds after which Airflow noticed that the worker was gone.
+    """
+    api = AirflowApi(deployment.session.ports.airflow_url, USER, admin_password(deployment.paths.airflow_home))
+
+    def wait_for(task_id: str, state: str) -> None:
+        deadline = time.monotonic() + 600
+        while state not in [task.state for task in api.tasks(night.dag_id, night.run_id) if task.task_id == task_id]:
+            assert time.monotonic() < deadline, f"{task_id} was never {state}"
+            time.sleep(1)
+
+    wait_for("ingest", "running")
+    workers = {pid: command_line(pid) for pid in descendants(supervisor_of("scheduler"))}
+    (worker,) = [pid for pid, line in workers.items() if "LocalExecutor" in line and "<idle>" not in line]
+    os.kill(worker, signal.SIGKILL)
+    killed = time.monotonic()
+    wait_for("ingest", "up_for_retry")
+    noticed.append(time.monotonic() - killed)
+    for program in ("mlflow", "dag-processor", "triggerer", "uvicorn", "postgres"):
+        os.kill(server_of(program), signal.SIGKILL)
+        time.sleep(2)
+    wait_for("score", "running")
+    os.kill(server_of("scheduler"), signal.SIGKILL)
+
+
+def command_line(pid: int) -> str:
+    """Its words; empty for a process that is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def supervisor_of(program: str) -> int:
+    """Process id of the supervisor, a child of this very process, that keeps a server."""
+    (pid,) = (
+        pid for pid in descendants(os.getpid()) if f"{program} " in f"{command_line(pid)} ".partition("supervise.py")[2]
+    )
+    return pid
+
+
+def server_of(program: str) -> int:
+    """Process id of the server itself: the first child of its supervisor, which adopts others later."""
+    keeper = supervisor_of(program)
+    children = {}
+    for pid in descendants(keeper):
+        with suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == keeper:
+                children[int(fields[19])] = pid
+    return children[min(children)]
 
 
 def kill_driver(deployment: Deployment, night: Request, task: str) -> None:

@@ -213,7 +213,7 @@ class Servers:
         configured = (self._paths.airflow_home / "airflow.cfg").exists()  # made by the first `airflow` command
         if configured and postgres.schema_version() == installed:
             return
-        migration = self._add("Airflow's migration", "airflow-migration", migrate_command(self._paths), restarts=0)
+        migration = self._add("Airflow's migration", "airflow-migration", migrate_command(self._paths), once=True)
         self._servers.remove(migration)
         try:
             self._wait_until(lambda: not migration.is_up, "preparing Airflow's database")
@@ -231,7 +231,7 @@ class Servers:
         command: Sequence[str],
         *,
         listener: socket.socket | None = None,
-        restarts: int = RESTARTS,
+        once: bool = False,
         remove: Path | None = None,
     ) -> Server:
         server = Server(
@@ -242,7 +242,7 @@ class Servers:
             # Held by every supervisor: as long as the lock is held, the ports are, and no other program can take them.
             held=[self._lock.descriptor, self._airflow.fileno(), self._mlflow.fileno()],
             listener=None if listener is None else listener.fileno(),
-            restarts=restarts,
+            restarts=0 if once else RESTARTS,
             remove=remove,
         )
         self._servers.append(server)

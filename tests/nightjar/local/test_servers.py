@@ -22,10 +22,10 @@ from airflow.sdk import dag, task
 @dag(dag_id="scratch", schedule=None)
 def scratch():
     @task
-    def leaves_a_process_behind():
+    def leaves_a_process_behind(number):
         subprocess.Popen(["sleep", "600"], start_new_session=True)
 
-    leaves_a_process_behind()
+    leaves_a_process_behind.expand(number=list(range(9)))
 
 scratch()
 """
@@ -82,7 +82,9 @@ def test_servers_run_a_dag_and_leave_nothing_when_their_parent_is_killed(checkou
     assert isinstance(state, RunState)
     assert state.pid == keeper.pid
     running = processes_of(checkout)
-    assert [command for command in running if command.startswith("sleep 600")]
+    assert sum(command.startswith("sleep 600") for command in running) == 9
+    for server in ("postgres", "mlflow", "uvicorn", "scheduler", "dag-processor", "triggerer"):
+        assert [command for command in running if server in command and "supervise.py" in command], server
     assert len(running) > 6
 
     os.kill(keeper.pid, 9)
