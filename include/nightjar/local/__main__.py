@@ -19,6 +19,8 @@ from nightjar.local.scaffold import new_use_case
 from nightjar.local.steps import SetupError
 
 _PR_SET_PDEATHSIG = 1
+_WRITE_SOURCES = {"data-dictionary", "grafana", "new-use-case", "lock", "jars"}
+"""Commands that write files of the repository, which images copy and other users read."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -39,7 +41,18 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     command, *rest = arguments or [""]
     if command == "env" and rest:
         os.execvpe(rest[0], rest, server_environment.tools(paths, environ))  # noqa: S606 - what make asks for
-    run: dict[str, Callable[[], object]] = {
+    run = _dispatch_table(paths, environ)
+    if command not in run:
+        raise ConfigurationError(
+            f"there is no command {command!r}", where="nightjar.local", fix=", ".join([*run, "env"])
+        )
+    if command not in _WRITE_SOURCES:
+        os.umask(0o077)  # state is for its owner alone
+    run[command]()
+
+
+def _dispatch_table(paths: Paths, environ: Mapping[str, str]) -> dict[str, Callable[[], object]]:
+    return {
         "run": lambda: commands.run(paths, stay=environ.get("EXIT", "") in {"", "0"}),
         "night": lambda: commands.night(paths, _given(environ, "DATE")),
         "backfill": lambda: backfill(paths, _given(environ, "FROM"), _given(environ, "TO")),
@@ -57,11 +70,6 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         "lock": lambda: lock(paths),
         "jars": lambda: commands.jars(paths),
     }
-    if command not in run:
-        raise ConfigurationError(
-            f"there is no command {command!r}", where="nightjar.local", fix=", ".join([*run, "env"])
-        )
-    run[command]()
 
 
 def _given(environ: Mapping[str, str], name: str) -> str:
