@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,38 @@ def test_a_report_is_shown(client: TestClient) -> None:
     shown = client.get("/reports/flight_delay/2013-04-01/drift.html")
     assert (shown.status_code, shown.text) == (200, "<svg>")
     assert shown.headers["content-type"].startswith("text/html")
+
+
+def test_what_a_symbolic_link_leads_to_outside_is_not_there(client: TestClient, lake: str, tmp_path: Path) -> None:
+    reports = Path(lake) / "reports"
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.html").write_text("secret")
+    links = {
+        "passwd": Path("/etc/passwd"), "absolute.html": outside / "secret.html", "folder": outside,
+        "relative.html": Path("../raw/secret"), "parent": Path(".."), "root": Path("/"), "loop": Path("loop"),
+        "chain.html": Path("absolute.html"), "docs": Path("../data_docs"), "environ": Path("/proc/self/environ"),
+        "zero": Path("/dev/zero"),
+    }  # fmt: skip
+    for name, target in links.items():
+        (reports / name).symlink_to(target)
+    os.mkfifo(reports / "pipe")
+    (Path(lake) / "data_docs").symlink_to(outside)
+    paths = (
+        *links, "folder/secret.html", "parent/raw/secret", "root/etc/passwd", "docs/secret.html", "pipe",
+        "folder/../folder/secret.html", "flight_delay/2013-04-01/drift.html/x", "x" * 300,
+    )  # fmt: skip
+    for path in (*(f"/reports/{name}" for name in paths), "/data_docs/secret.html"):
+        assert client.get(path).status_code == 404, path
+
+
+def test_a_link_from_report_to_report_and_a_lake_behind_a_link_are_shown(
+    client: TestClient, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (Path(lake) / "reports" / "latest").symlink_to("flight_delay/2013-04-01")
+    (tmp_path / "linked").symlink_to(lake)
+    monkeypatch.setenv("NIGHTJAR_LAKE", str(tmp_path / "linked"))
+    assert client.get("/reports/latest/drift.html").text == "<svg>"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException, Response
 
 from nightjar.contracts.settings import Settings
-from nightjar.lake import files
+from nightjar.lake.inside import read_inside
 
 SHOWN = ("reports", "data_docs")
 """Folders of the lake that people may read here; everything else is refused."""
@@ -30,10 +30,10 @@ def show(path: str, user: Annotated[BaseUser, Depends(get_user)]) -> Response:
     parts = PurePosixPath(path).parts
     if not parts or parts[0] not in SHOWN or any(part in {"..", "."} or set(part) & {"\\", "\0"} for part in parts):
         raise HTTPException(404, "there is no such page")
-    uri = f"{Settings.from_environment().lake}/{'/'.join(parts)}"
-    if not files.is_file(uri):
-        raise HTTPException(404, "there is no such page")
-    data = files.read_bytes(uri)
+    try:
+        data = read_inside(f"{Settings.from_environment().lake}/{parts[0]}", "/".join(parts[1:]))
+    except FileNotFoundError as error:
+        raise HTTPException(404, "there is no such page") from error
     kind = mimetypes.guess_type(parts[-1])[0] or "application/octet-stream"
     return Response(
         data,
