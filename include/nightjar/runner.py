@@ -10,6 +10,7 @@ from dataclasses import replace
 from nightjar.code_places import place_of
 from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.secrets import redacted
 from nightjar.lake import files
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def run_program(
 
 def _unexpected(error: Exception, spec: JobSpec) -> str:
     """One line for an error that nobody foresaw, with the line of code to mend."""
-    return (
+    return redacted(
         f"{type(error).__name__}: {_message(error)[:500]} | where: {spec.program} ({place_of(error)}) | how many: 1 "
         f"| do: read the traceback above; if the cause is gone, clear the task"
     )

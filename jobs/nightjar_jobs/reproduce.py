@@ -16,6 +16,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake import files
+from nightjar.logs import PLAIN, log_to_stdout
 from nightjar.registry import models, tracking
 from nightjar.training.boosted import FILE as BOOSTER_FILE
 from nightjar.training.candidates import candidates_of_run
@@ -130,7 +131,7 @@ def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:
 
 def main() -> int:
     """Print file by file whether it is the same; return 0 when what the engines made is."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log_to_stdout(PLAIN)
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("use-case", "version"):
         parser.add_argument(f"--{name}", required=True)

@@ -13,6 +13,7 @@ from typing import NoReturn
 from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
+from nightjar.logs import PLAIN, log_to_stdout
 from nightjar.runner import run_program
 from nightjar.training.launch import EXIT_FAILED, EXIT_REPORTED, LIFELINE
 
@@ -27,7 +28,7 @@ def main(program: Program) -> NoReturn:
     Rank 0 writes the result; other ranks only say what happened to them. The process is left without the interpreter's
     clean-up: after a failed collective, freeing the engine's tracker would crash and hide the message.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log_to_stdout(PLAIN)
     hold_lifeline(os.environ)
     parser = argparse.ArgumentParser(description=program.__doc__)
     parser.add_argument("--spec", required=True, help="URI of spec.json in the lake")

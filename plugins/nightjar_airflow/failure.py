@@ -7,8 +7,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.log import mask_secret
 
 from nightjar.contracts.errors import NightjarError
+from nightjar.contracts.secrets import secrets_of
 from nightjar_airflow import ledger
 from nightjar_airflow.specs import map_index, own_night
 
@@ -27,6 +29,8 @@ def one_line_failure(execute: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(execute)
     def wrapper(operator: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        for secret in secrets_of():
+            mask_secret(secret)  # also in what libraries log, and in tracebacks
         try:
             return execute(operator, context, *args, **kwargs)
         except NightjarError as error:

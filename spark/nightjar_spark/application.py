@@ -23,6 +23,7 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import HEARTBEAT_SECONDS, IDLE_SECONDS, SPARK_PROGRAMS, ApplicationFolder
 from nightjar.lake import files
+from nightjar.logs import TIMED, log_to_stdout
 from nightjar.processes import Process
 from nightjar.runner import run_program
 from nightjar_spark.joblog import JobLog
@@ -139,7 +140,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--start", required=True, help="id of this start, as the folder's current.json names it")
     given = parser.parse_args(arguments)
     folder = ApplicationFolder(given.folder)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
+    log_to_stdout(TIMED)
     for noisy in ("py4j", "pyspark", "great_expectations", "matplotlib", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     spark = build_session("nightjar " + folder.root.rsplit("/", 2)[-2])

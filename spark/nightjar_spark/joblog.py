@@ -9,6 +9,7 @@ from types import TracebackType
 
 from nightjar.contracts.errors import NightjarError
 from nightjar.lake import files
+from nightjar.logs import TIMED, RedactingFormatter
 
 FLUSH_SECONDS = 0.5
 
@@ -21,7 +22,7 @@ class JobLog(logging.Handler):
 
     def __init__(self, uri: str) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+        self.setFormatter(RedactingFormatter(TIMED, "%H:%M:%S"))
         self._uri = uri
         self._lines: list[str] = []
         self._written = -1

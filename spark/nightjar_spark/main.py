@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
+from nightjar.logs import TIMED, log_to_stdout
 from nightjar.runner import run_program
 from nightjar_spark.session import build_session
 from nightjar_spark.worker_errors import from_workers
@@ -21,7 +22,7 @@ def main(run: Callable[[SparkSession, JobSpec], JobResult]) -> None:
     parser = argparse.ArgumentParser(description=run.__doc__)
     parser.add_argument("--spec", required=True, help="URI of the JobSpec's JSON")
     spec = JobSpec.from_json(files.read_text(parser.parse_args().spec))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
+    log_to_stdout(TIMED)
     logging.getLogger("py4j").setLevel(logging.WARNING)
     spark = build_session(f"nightjar {spec.use_case} {spec.program}")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.secrets import without_credentials
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
@@ -209,7 +210,7 @@ def _write_report(
         unusual=unusual(spec.lake, use_case.name, night),
         history=past_nights(spec.lake, use_case.name, earlier, model_version=one.counted.model_version),
         notes=notes,
-        mlflow_uri=Settings.from_environment().mlflow_uri,
+        mlflow_uri=without_credentials(Settings.from_environment().mlflow_uri),
         git_commit=Settings.from_environment().git_commit,
         run_id=spec.run_id,
         table_versions=inputs,

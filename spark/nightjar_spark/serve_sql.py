@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from nightjar.local.bi import READY
 from nightjar.local.ports import HOST, listen, port_of
 from nightjar.local.query import delta_tables, views
+from nightjar.logs import TIMED, log_to_stdout
 from nightjar_spark.jvm_classes import compile_into
 from nightjar_spark.session import build_session
 
@@ -89,7 +90,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--login", required=True, type=Path, help="file that holds <user>:<password>")
     parser.add_argument("--classes", required=True, type=Path, help="folder on the driver's class path")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
+    log_to_stdout(TIMED)
     logging.getLogger("py4j").setLevel(logging.WARNING)
     spark = build_session("nightjar SQL")
     catalog = Catalog(spark, given.lake)

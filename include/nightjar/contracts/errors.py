@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from nightjar.contracts.secrets import redacted
+
 
 class NightjarError(Exception):
-    """An error that a person can act on.
+    """An error that a person can act on; it shows no credentials.
 
     Args:
         what: What is wrong, as a short sentence without a full stop.
@@ -17,11 +19,11 @@ class NightjarError(Exception):
     retryable = False
 
     def __init__(self, what: str, *, where: str, how_many: int = 1, fix: str) -> None:
-        self.what = what
-        self.where = where
+        self.what = redacted(what)
+        self.where = redacted(where)
         self.how_many = how_many
-        self.fix = fix
-        super().__init__(f"{what} | where: {where} | how many: {how_many} | do: {fix}")
+        self.fix = redacted(fix)
+        super().__init__(f"{self.what} | where: {self.where} | how many: {how_many} | do: {self.fix}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.how_many, self.fix)

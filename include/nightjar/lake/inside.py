@@ -1,4 +1,4 @@
-"""Reading a file only where it really lies below a folder, whatever symbolic links say."""
+"""Files that must lie below a folder, whatever symbolic links say."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ def read_inside(folder: str, name: str) -> bytes:
             raise FileNotFoundError(uri)
         with os.fdopen(descriptor, "rb") as file:
             return file.read()
+
+
+def leads_outside(folder: str, uri: str) -> bool:
+    """Whether a local path, its symbolic links resolved, lies outside of ``folder``; an object store has no links."""
+    from pyarrow.fs import LocalFileSystem
+
+    system, path = files.filesystem(uri)
+    return isinstance(system, LocalFileSystem) and not (
+        Path(path).resolve().is_relative_to(Path(files.filesystem(folder)[1]).resolve())
+    )
 
 
 def _lies_inside(descriptor: int, folder: Path) -> bool:

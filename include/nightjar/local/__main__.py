@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError
+from nightjar.contracts.secrets import redacted
 from nightjar.local import bi, commands, contract_draft, data_dictionary, server_environment
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
     try:
         _dispatch(arguments, environ)
     except (NightjarError, RunFailedError, SetupError) as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n{redacted(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.names import check_identifier, check_sha256
+from nightjar.contracts.secrets import without_credentials
 from nightjar.contracts.settings import Settings
 from nightjar.registry import rest
 from nightjar.registry.cache import cache_folder, load_cached
@@ -164,9 +165,10 @@ def links(model: ModelVersion) -> dict[str, str]:
     """Addresses of the version's page and of its run's."""
     run = rest.call(_uri(), "GET", "runs/get", {"run_id": model.run_id})
     experiment = run["run"]["info"]["experiment_id"] if run else "0"
+    address, number = without_credentials(_uri()), quote(str(experiment), safe="")
     return {
         "mlflow_model": _page(model),
-        "mlflow_run": f"{_uri()}/#/experiments/{quote(str(experiment), safe='')}/runs/{model.run_id}",
+        "mlflow_run": f"{address}/#/experiments/{number}/runs/{model.run_id}",
     }
 
 
@@ -185,7 +187,7 @@ def _uri() -> str:
 
 
 def _page(model: ModelVersion) -> str:
-    return f"{_uri()}/#/models/{model.name}/versions/{model.version}"
+    return f"{without_credentials(_uri())}/#/models/{model.name}/versions/{model.version}"
 
 
 def _get(use_case: str, version: str) -> ModelVersion:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.job import JobSpec
+from nightjar.contracts.secrets import without_credentials
 from nightjar.registry import rest
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class TrialRuns:
         now = int(time.time() * 1000)
         self._log(run_id, [_metric(name, value, now, 0) for name, value in metrics.items()], params)
         self._call("runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": now})
-        return f"{self._uri}/#/experiments/{experiment}/runs/{run_id}"
+        return f"{without_credentials(self._uri)}/#/experiments/{experiment}/runs/{run_id}"
 
     def _parent(self, experiment: str) -> str:
         """The run that holds the trials: the first there is, when several workers have made one at once."""

@@ -27,6 +27,7 @@ from nightjar.contracts.errors import SourceError
 from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import Source, UseCase
 from nightjar.lake import files
+from nightjar.lake.inside import leads_outside
 
 MANIFEST = "manifest.json"
 _CHUNK_BYTES = 1 << 20
@@ -112,6 +113,12 @@ def _combined(problems: Sequence[_Problem], landing: str, use_case: UseCase, nig
 
 def _check_night(landing: str, use_case: UseCase, night: date) -> list[LandedFile | _Problem]:
     folder = night_folder(landing, use_case.name, night)
+    names = (MANIFEST, *(source.file for source in use_case.sources))
+    linked = [name for name in names if leads_outside(landing, f"{folder}/{name}")]
+    if linked:
+        return [
+            _Problem(f"{name} of night {night} is a link out of the landing", f"{folder}/{name}") for name in linked
+        ]
     try:
         manifest = _read_manifest(folder, night)
     except _Problem as problem:

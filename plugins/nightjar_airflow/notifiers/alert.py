@@ -14,6 +14,7 @@ from airflow.sdk.bases.notifier import BaseNotifier
 from nightjar.contracts.alerts import REMIND_NIGHTS
 from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.names import path_segment
+from nightjar.contracts.secrets import redacted
 from nightjar.contracts.settings import Settings
 from nightjar.lake import files
 from nightjar_airflow.notifiers.addresses import task_page
@@ -99,7 +100,7 @@ class AlertNotifier(_TaskNotifier):
 
     def notify(self, context: Context) -> None:
         """Say it, unless it was said on an earlier run."""
-        why = str(context.get("exception") or _NO_ERROR)
+        why = redacted(str(context.get("exception") or _NO_ERROR))
         run_id, due, index = context["dag_run"].run_id, day_due(context, self.timezone), map_index(context)
         known, cause = _known(context), _cause(why)
         others = [one for one in known if one.cause != cause]

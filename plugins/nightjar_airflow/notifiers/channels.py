@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from nightjar.contracts.secrets import redacted
 from nightjar.contracts.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def tell(texts: list[str], context: Context) -> bool:
     Returns:
         Whether people have them: all of them on one channel at least, or in the log where no channel is configured.
     """
+    texts = [redacted(text) for text in texts]
     for text in texts:
         log.warning("ALERT %s", text)  # no error: the task's own stays the last one in its log
     settings = Settings.from_environment()

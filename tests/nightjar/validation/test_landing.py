@@ -56,6 +56,31 @@ def test_missing_file(tmp_path: Path, folder: Path) -> None:
     assert "deliver the night again" in error.fix
 
 
+@pytest.mark.parametrize("name", ["orders.csv", "manifest.json"])
+def test_a_landed_file_that_is_a_link_out_of_the_landing_is_refused(tmp_path: Path, folder: Path, name: str) -> None:
+    elsewhere = tmp_path.parent / f"{tmp_path.name}_elsewhere"
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)
+    error = refused(tmp_path)
+    assert error.what == f"{name} of night 2013-04-01 is a link out of the landing"
+    assert error.where == str(folder / name)
+
+
+def test_a_night_that_is_a_link_out_of_the_landing_is_refused(tmp_path: Path, folder: Path) -> None:
+    elsewhere = tmp_path.parent / f"{tmp_path.name}_elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    assert refused(tmp_path).what.startswith("manifest.json of night 2013-04-01 is a link out of the landing")
+
+
+def test_links_within_the_landing_and_to_the_landing_are_followed(tmp_path: Path, folder: Path) -> None:
+    (folder / "orders.csv").rename(folder / "delivered.csv")
+    (folder / "orders.csv").symlink_to("delivered.csv")
+    linked = tmp_path.parent / f"{tmp_path.name}_linked"
+    linked.symlink_to(tmp_path)
+    assert len(check_landing(str(linked), SHOP, BOTH)) == 4
+
+
 def test_missing_folder(tmp_path: Path, folder: Path) -> None:
     for file in folder.iterdir():
         file.unlink()
