@@ -231,7 +231,7 @@ def _base(spec: JobSpec, use_case: UseCase, holdout: Split) -> tuple[Base | None
     if version is None:
         log.warning("WARNING %s has no champion to go on from: this training begins anew", use_case.name)
         return None, {}
-    version = _full(version)
+    version = full_model(version)
     model, uri = models.ship(version, spec.lake)
     if not model.card.seen:
         log.warning(
@@ -243,7 +243,7 @@ def _base(spec: JobSpec, use_case: UseCase, holdout: Split) -> tuple[Base | None
     return base, model.card.categories
 
 
-def _full(version: models.ModelVersion) -> models.ModelVersion:
+def full_model(version: models.ModelVersion) -> models.ModelVersion:
     """The version itself, or the full model that it was made from where it was made smaller.
 
     Raises:

@@ -107,6 +107,9 @@ def test_a_challenger_that_cannot_speak_is_spoken_for_by_the_champion(
     assert (confirmed.status, confirmed.error_kind) == ("failed", "model")
     assert "FALLBACK" in confirmed.error
     assert "variant challenger" in confirmed.error
+    of_challenger = sum(row["variant"] == "challenger" for row in rows)
+    assert 0 < of_challenger < len(rows)
+    assert f"how many: {of_challenger} |" in confirmed.error
 
 
 def test_a_challenger_whose_scores_are_refused_is_spoken_for_by_the_champion(

@@ -22,6 +22,7 @@ from nightjar.training.calibration import Calibrator
 from nightjar.training.model import TabularModel, save
 from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import evaluate, gate, promote, register
+from nightjar_spark.freeze_training_set import full_model
 from use_cases.flight_delay.use_case import USE_CASE
 
 pytestmark = pytest.mark.e2e
@@ -342,6 +343,10 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert event["details"]["candidates"] == verdict["candidates"]
     fetched = models.fetch(champion)
     assert fetched.card.members[0].rounds == 155
+    # a training that goes on from this champion goes on from the full model that it was made from
+    assert full_model(champion).version == full_model(full_model(champion)).version == registered["full"]
+    with pytest.raises(ModelError, match=r"was made smaller \(int8\), and the full model of its training is not"):
+        full_model(replace(champion, tags={**champion.tags, models.RUN_TAG: "gone"}))
 
 
 @pytest.mark.parametrize(

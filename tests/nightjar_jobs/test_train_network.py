@@ -20,6 +20,7 @@ from nightjar.contracts.training import Boosting, Engine, Network
 from nightjar.lake import delta, files
 from nightjar.monitoring.profile import Profile
 from nightjar.registry import models
+from nightjar.training import network
 from nightjar.training.model import TabularModel, download, save
 from nightjar.training.recipe import Base
 from nightjar.training.training_set import TrainingSet, training_set_uri
@@ -87,6 +88,14 @@ def test_smaller_models_are_whole_model_folders_of_their_own(both: Any) -> None:
         assert small.predict_matrix(matrix).shape == (300,)
         assert Profile.from_json(small.profile).columns["prediction"].rows == 1015
     assert compressed["int8"]["bytes"] < compressed["int8"]["full_bytes"]
+    cut = TabularModel.load(compressed["pruned"]["model"])
+    _, member = cut.members
+    assert isinstance(member, network.Network)
+    assert cut.card.members[1].params["hidden"] == list(member.architecture.hidden) == [32, 16]
+    (trained_days,) = full.card.seen
+    assert cut.card.seen == full.card.seen
+    frozen = TrainingSet.of_run(both.spec("train"))
+    assert trained_days == (frozen.train.first, frozen.validation.last)
     distilled = TabularModel.load(compressed["distilled"]["model"])
     assert [member.kind for member in distilled.card.members] == ["boosting"]
 

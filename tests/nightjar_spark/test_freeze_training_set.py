@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from nightjar.monitoring.profile import Profile
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training import model
+from nightjar.training.baseline import Baseline
 from nightjar.training.calibration import Calibrator
 from nightjar.training.model import ModelCard
 from nightjar.training.recipe import Base
@@ -170,13 +172,15 @@ def test_no_labels_and_too_few_rows_are_clear_errors(spark: SparkSession, filled
 def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
     spark: SparkSession, filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    vocabularies = {"carrier": ("X2", "OO", "UA")}
+    simple = Baseline(features=USE_CASE.features, categories=vocabularies, means=(), scales=(), weights=())
     card = ModelCard(
         use_case="tiny",
         features=USE_CASE.features,
-        categories={"carrier": ("X2", "OO", "UA")},
+        categories=vocabularies,
         label="late",
         prediction="probability",
-        members=(),
+        members=(simple.card(0.7),),
         calibrator=Calibrator(),
         threshold=None,
         seed=1,
@@ -184,11 +188,12 @@ def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
         validation_auc=0.7,
         tables={},
     )
-    saved = model.save(f"{tmp_path}/cached", card, [], "{}")
+    saved = model.save(f"{tmp_path}/saved", card, [simple], "{}")
     champion = models.ModelVersion(name="tiny", version="4", sha256=saved.sha256, run_id="r")
     # MLflow is not here: what it would say, and what it would have sent
     monkeypatch.setattr(models, "champion", lambda name: champion if name == "tiny" else None)
-    monkeypatch.setattr(models, "cached", lambda *_: tmp_path / "cached")
+    monkeypatch.setenv("NIGHTJAR_MODEL_CACHE", f"{tmp_path}/cache")
+    shutil.copytree(tmp_path / "saved", tmp_path / "cache" / saved.sha256)
     warm = replace(USE_CASE, training=replace(USE_CASE.training, warm_start=WarmStart(frozen_layers=1)))
     spec = _spec(filled)
     freeze(spark, spec, warm)

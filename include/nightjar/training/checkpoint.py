@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.errors import LakeError, TrainingError
 from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
 from nightjar.training.rendezvous import Group
@@ -91,7 +91,7 @@ class Checkpoints:
             return None
         try:
             return self._read()
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LakeError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             log.warning("WARNING checkpoint not used: %s; training starts at round 1 (%s)", reason, self.place)
             return None
@@ -101,7 +101,7 @@ class Checkpoints:
         differing = [name for name in self.training if document["training"].get(name) != self.training[name]]
         if differing:
             raise ValueError(f"it is of another training ({', '.join(sorted(differing))} differ)")
-        state = files.read_bytes(f"{self.place}/{document['file']}")
+        state = files.read_bytes(files.contained(self.place, str(document["file"])))
         if hashlib.sha256(state).hexdigest() != document["sha256"]:
             raise ValueError(f"{document['file']} was cut or altered (SHA-256 differs)")
         return Checkpoint(history=tuple(document["history"]), state=state)

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.errors import TrainingError, first_line
 from nightjar.contracts.job import JobSpec
+from nightjar.contracts.names import check_identifier
 from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate
 from nightjar.lake import files
@@ -79,6 +80,9 @@ class TrainingSet:
     validation: Split
     holdout: Split
     recipe: Recipe
+
+    def __post_init__(self) -> None:
+        check_identifier(self.use_case, field="use_case")  # it names tables
 
     def to_json(self) -> str:
         """Canonical JSON: the same training set gives the same bytes."""
@@ -171,6 +175,12 @@ def _read(spec: JobSpec, stage: str) -> TrainingSet:
     uri = training_set_uri(spec, stage)
     try:
         return TrainingSet.from_json(files.read_text(uri))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise TrainingError(
+            f"the training set cannot be read ({first_line(error)})",
+            where=uri,
+            fix=f"see who changed the file; clear the task {stage} of this run with force, and all that follow it",
+        ) from error
     except FileNotFoundError as error:
         what = "this run has frozen no training set" if stage == FREEZE_TASK else f"{stage} has left no training set"
         raise TrainingError(what, where=uri, fix=f"clear the task {stage} of this run") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -17,6 +18,7 @@ from nightjar.training.launch import free_port
 from nightjar.training.rendezvous import Group, LaunchContract
 
 TRAINING = {"spec": "abc", "world_size": 2, "params": {"eta": 0.1}, "since": date(2013, 1, 1)}
+LEADS_OUT = json.dumps({"training": TRAINING, "file": "../../x"}, default=str).encode()
 
 
 @pytest.fixture
@@ -76,6 +78,8 @@ def test_one_of_another_training_is_not_taken_and_what_differs_is_said(
         (STATE_FILE, b'{"training": {', "Expecting property name"),
         (STATE_FILE, b"[]", "TypeError"),
         (STATE_FILE, b"{}", "KeyError: 'training'"),
+        (STATE_FILE, b"[" * 100_000, "RecursionError"),
+        (STATE_FILE, LEADS_OUT, "is not a file below this folder"),
     ],
 )
 def test_one_that_is_cut_altered_or_not_whole_is_not_taken(
