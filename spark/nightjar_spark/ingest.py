@@ -109,7 +109,7 @@ def _quarantine(annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase
         written,
         spec.nights(use_case.timezone),
         run_id=spec.run_id,
-        within={"table": [item.source.table.name for item in annotated]},
+        within={"table_name": [item.source.table.name for item in annotated]},
     )
 
 
@@ -120,9 +120,9 @@ def _rejected_rows(item: Annotated, spec: JobSpec) -> DataFrame:
     ).otherwise(F.to_json("text", {"ignoreNullFields": "false"}))
     return item.rows.where(is_rejected(item.rules)).select(
         "ds",
-        F.lit(item.source.table.name).alias("table"),
+        F.lit(item.source.table.name).alias("table_name"),
         F.col("broken_rules").alias("rules"),
-        as_landed.alias("row"),
+        as_landed.alias("row_json"),
         F.lit(spec.run_id).alias("dag_run_id"),
     )
 

@@ -240,7 +240,7 @@ def _check_counts(expected: int, scored: Scored, use_case: UseCase) -> None:
 
 def _quarantine(spec: JobSpec, use_case: UseCase, nights: Sequence[date], scored: Scored) -> dict[str, int]:
     """Replace the nights' rows rejected by scoring; nothing is written when there are none, and were none before."""
-    schema, within = use_case.quarantine_table, {"table": [use_case.feature_table.name]}
+    schema, within = use_case.quarantine_table, {"table_name": [use_case.feature_table.name]}
     held = {"ds": list(map(str, nights)), **within}
     before = delta.table_exists(spec.lake, schema.name) and delta.held_files(
         delta.open_table(spec.lake, schema.name), held

@@ -169,5 +169,5 @@ def test_people_decide_through_airflow(here: str, standalone: Any) -> None:
     assert (approved["ds"], approved["task_id"], approved["model_version"]) == (spec.last_night, "approve", "5")
     said = json.loads(approved["details"])
     assert (said["approved"], said["user_id"], said["comment"]) == (True, USER, "as good as the notebook's")
-    assert abs((approved["at"] - datetime.fromisoformat(said["answered_at"])).total_seconds()) < STEP_SECONDS
+    assert abs((approved["recorded_at"] - datetime.fromisoformat(said["answered_at"])).total_seconds()) < STEP_SECONDS
     assert json.loads(rejected["details"])["approved"] is False

@@ -192,7 +192,7 @@ def test_a_backfill_may_be_scored_by_who_was_champion_then(nights: Nights, versi
     nights.features(date(2013, 2, 1))
     for version, month in ((versions[1], 3), (versions[0], 5)):
         at = datetime(2013, month, 1, tzinfo=UTC)
-        promotion = ledger.Event(event="promotion", use_case=USE_CASE.name, model_version=version, at=at)
+        promotion = ledger.Event(event="promotion", use_case=USE_CASE.name, model_version=version, recorded_at=at)
         ledger.record(nights.lake, promotion)
     assert champion_of(nights.run("score")).version == versions[0]
     assert champion_of(nights.run("score", run_id="b", model_policy="champion_then")).version == versions[1]

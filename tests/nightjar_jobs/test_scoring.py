@@ -146,8 +146,8 @@ def test_a_row_that_the_model_cannot_take_goes_to_quarantine_and_leaves_it_when_
     result = nights.run("score")
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (200, 199, 1)
     (row,) = nights.quarantined()
-    assert (row["table"], row["rules"]) == (FEATURES.name, ["prediction_is_finite"])
-    assert json.loads(row["row"])["flight"] == 0
+    assert (row["table_name"], row["rules"]) == (FEATURES.name, ["prediction_is_finite"])
+    assert json.loads(row["row_json"])["flight"] == 0
     nights.features(NIGHT)
     nights.built()
     assert nights.run("score").rows_rejected == 0

@@ -70,7 +70,7 @@ class Shop:
 
     def rejected(self, *nights: date) -> list[tuple[str, list[str], dict[str, Any]]]:
         rows = self.rows("quarantine/shop", *nights)
-        return [(row["table"], row["rules"], json.loads(row["row"])) for row in rows]
+        return [(row["table_name"], row["rules"], json.loads(row["row_json"])) for row in rows]
 
 
 @pytest.fixture
@@ -342,7 +342,7 @@ def test_figures_of_what_landed_are_kept_for_the_next_nights(shop: Shop) -> None
     found = figures(shop, FIRST)
     assert (found["raw/orders", ""]["rows"], found["raw/orders", ""]["nulls"]) == (8, 0)
     amount = found["raw/orders", "amount"]
-    assert (amount["mean"], amount["minimum"], amount["maximum"], amount["distinct"]) == (13.5, 10, 17, 8)
+    assert (amount["mean"], amount["minimum"], amount["maximum"], amount["distinct_values"]) == (13.5, 10, 17, 8)
     assert json.loads(found["raw/orders", "shop"]["categories"]) == {"N": 0.5, "S": 0.5}
     assert found["raw/orders", "placed_at"]["maximum"] == 7.5  # hours since the night's first midnight
     assert found["raw/prices", "price"]["nulls"] == 1

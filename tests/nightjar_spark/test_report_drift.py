@@ -240,7 +240,7 @@ def test_labels_and_all_columns_together(spark: SparkSession, lake: str) -> None
     assert result.metrics["label_psi"] == moved["label"]["psi"]
     told = {row["ds"]: row for row in delta.read_nights(lake, DOMAIN_TABLE.name, list(NIGHTS)).to_pylist()}
     assert [told[night]["verdict"] for night in NIGHTS] == ["stable", "drift"]
-    assert told[NIGHTS[1]]["columns"][0] == "amount"
+    assert told[NIGHTS[1]]["top_columns"][0] == "amount"
     assert (told[NIGHTS[1]]["night_rows"], told[NIGHTS[1]]["usual_auc"]) == (ROWS, 0.6)
     assert result.metrics["domain_auc"] == told[NIGHTS[1]]["auc"] > 0.85
     assert result.values["notes"] == []

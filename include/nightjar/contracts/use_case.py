@@ -293,12 +293,12 @@ class UseCase:
         return TableSchema(
             name=f"quarantine/{self.name}",
             comment=f"{self.title}: rejected rows, each with the rules that it broke.",
-            partition_by=("ds", "table"),
+            partition_by=("ds", "table_name"),
             columns=(
                 DS,
-                Column("table", "string", "Table that the row was meant for.", nullable=False),
+                Column("table_name", "string", "Table that the row was meant for.", nullable=False),
                 Column("rules", "array<string>", "Names of the rules that the row broke.", nullable=False),
-                Column("row", "string", "The row as JSON.", nullable=False),
+                Column("row_json", "string", "The row as JSON.", nullable=False),
                 Column("dag_run_id", "string", "Airflow run that rejected it.", nullable=False),
             ),
         )

@@ -23,7 +23,7 @@ TABLE = TableSchema(
     append_only=True,
     columns=(
         DS,
-        Column("at", "timestamp", "When the event was recorded (UTC).", nullable=False),
+        Column("recorded_at", "timestamp", "When the event was recorded (UTC).", nullable=False),
         Column("event", "string", "What happened: training, gate, promotion, publish, failure, ...", nullable=False),
         Column("use_case", "string", "Use case concerned.", nullable=False),
         Column("actor", "string", "Who or what did it.", nullable=False),
@@ -51,7 +51,7 @@ class Event:
         event: What happened: ``training``, ``gate``, ``promotion``, ``publish``, ``failure``, ...
         use_case: The use case concerned.
         ds: The night concerned; today where none is.
-        at: When it was recorded, with a time zone.
+        recorded_at: When it was recorded, with a time zone.
         actor: Who or what did it.
         reason: Why, in a sentence.
         dag_id: DAG whose run did it.
@@ -66,7 +66,7 @@ class Event:
     event: str
     use_case: str
     ds: date = field(default_factory=lambda: _now().date())
-    at: datetime = field(default_factory=_now)
+    recorded_at: datetime = field(default_factory=_now)
     actor: str = "airflow"
     reason: str = ""
     dag_id: str = ""
@@ -125,4 +125,4 @@ def read(lake: str, **equal: str) -> pa.Table:
         one = pc.field(column) == value
         condition = one if condition is None else condition & one
     dataset = delta.open_table(lake, TABLE.name).to_pyarrow_dataset()
-    return dataset.to_table(filter=condition).sort_by("at")
+    return dataset.to_table(filter=condition).sort_by("recorded_at")

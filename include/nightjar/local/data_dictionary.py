@@ -25,10 +25,15 @@ def write(root: Path) -> Path:
     return target
 
 
+def use_case_names(root: Path) -> list[str]:
+    """Names of the checkout's use cases, sorted."""
+    return sorted(file.parent.name for file in (root / "include" / "use_cases").glob("*/use_case.py"))
+
+
 def text(root: Path) -> str:
     """The whole page: the platform's tables, then each use case's in the order of a night."""
     parts = [HEAD, "## Every use case", *map(table, (*MONITORING_TABLES, ledger.TABLE))]
-    for name in sorted(file.parent.name for file in (root / "include" / "use_cases").glob("*/use_case.py")):
+    for name in use_case_names(root):
         use_case = load_use_case(name)
         parts += [f"## {use_case.title} (`{name}`)", *map(table, use_case.tables), view(use_case)]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"

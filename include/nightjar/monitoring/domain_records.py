@@ -21,7 +21,9 @@ DOMAIN_TABLE = TableSchema(
         Column("auc_high", "double", "Upper end.", nullable=False),
         Column("usual_auc", "double", "The most that one of the training set's own nights reached; null if not known."),
         Column("verdict", "string", "stable, drift (auc_low above usual_auc) or not_judged.", nullable=False),
-        Column("columns", "array<string>", "The most telling columns, first the one that tells most.", nullable=False),
+        Column(
+            "top_columns", "array<string>", "The most telling columns, first the one that tells most.", nullable=False
+        ),
         Column("first_share", "double", "The first one's share of what tells them apart; null when nothing does."),
         Column("night_rows", "long", "Rows of the night's sample.", nullable=False),
         Column("reference_rows", "long", "Rows of the training set's sample.", nullable=False),
@@ -42,7 +44,7 @@ def domain_row(domain: Domain, *, night: date, use_case: str, model_version: str
         "auc_high": domain.auc.high,
         "usual_auc": domain.usual_auc,
         "verdict": domain.verdict,
-        "columns": list(domain.shares)[:NAMED],
+        "top_columns": list(domain.shares)[:NAMED],
         "first_share": next(iter(domain.shares.values()), None),
         "night_rows": domain.night_rows,
         "reference_rows": domain.reference_rows,

@@ -36,21 +36,21 @@ def rejections(lake: str, use_case: UseCase, night: date) -> list[Rejection]:
     quarantine = use_case.quarantine_table.name
     if not delta.table_exists(lake, quarantine):
         return []
-    rows = delta.read_nights(lake, quarantine, [night], ["table", "rules"]).combine_chunks()
+    rows = delta.read_nights(lake, quarantine, [night], ["table_name", "rules"]).combine_chunks()
     broken = pa.table(
         {
-            "table": rows["table"].take(pc.list_parent_indices(rows["rules"])),
+            "table_name": rows["table_name"].take(pc.list_parent_indices(rows["rules"])),
             "rule": pc.list_flatten(rows["rules"]),
         }
     )
-    counted = broken.group_by(["table", "rule"]).aggregate([([], "count_all")]).to_pylist()
+    counted = broken.group_by(["table_name", "rule"]).aggregate([([], "count_all")]).to_pylist()
     reasons = {(table, rule.name): rule.reason for table, rules in rules_by_table(use_case).items() for rule in rules}
     reasons |= {(use_case.feature_table.name, rule): reason for rule, reason in SCORING_RULES.items()}
     found = [
         Rejection(
-            table=row["table"],
+            table=row["table_name"],
             rule=row["rule"],
-            reason=reasons.get((row["table"], row["rule"]), ""),
+            reason=reasons.get((row["table_name"], row["rule"]), ""),
             rows=row["count_all"],
         )
         for row in counted

@@ -59,6 +59,6 @@ def _rows(lake: str, name: str) -> dict[tuple[str, str], int]:
     """Rows per night and, for the quarantine, table; ``""`` for a table partitioned by night alone."""
     counts: dict[tuple[str, str], int] = {}
     for file in delta.held_files(delta.open_table(lake, name), {}):
-        key = (file.partition["ds"], file.partition.get("table", ""))
+        key = (file.partition["ds"], file.partition.get("table_name", ""))
         counts[key] = counts.get(key, 0) + file.rows
     return counts

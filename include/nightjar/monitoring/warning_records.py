@@ -29,7 +29,7 @@ LANDING_TABLE = TableSchema(
         Column("column_name", "string", _COLUMN, nullable=False),
         Column("rows", "long", "Rows used; of the table as a whole: rows landed.", nullable=False),
         Column("nulls", "long", "Of them without a value; of the table as a whole: rejected.", nullable=False),
-        Column("distinct", "long", "Distinct values (of up to 5,000 rows).", nullable=False),
+        Column("distinct_values", "long", "Distinct values (of up to 5,000 rows).", nullable=False),
         Column("mean", "double", "Mean; of timestamps in hours since ds, of dates in days since ds."),
         Column("std", "double", "Standard deviation."),
         Column("minimum", "double", "Least value."),
@@ -73,7 +73,7 @@ def write_figures(lake: str, use_case: str, figures: History, nights: Iterable[d
             "column_name": column,
             "rows": one.rows,
             "nulls": one.nulls,
-            "distinct": one.distinct,
+            "distinct_values": one.distinct,
             "mean": one.mean,
             "std": one.std,
             "minimum": one.minimum,
@@ -96,7 +96,8 @@ def read_figures(lake: str, use_case: str, before: date) -> History:
     for row in stored_rows(lake, LANDING_TABLE, use_case, nights):
         columns: Any = found.setdefault(row["table_name"], {}).setdefault(row["ds"], {})
         columns[row["column_name"]] = Figures(
-            **{name: row[name] for name in ("rows", "nulls", "distinct", "mean", "std", "minimum", "maximum")},
+            distinct=row["distinct_values"],
+            **{name: row[name] for name in ("rows", "nulls", "mean", "std", "minimum", "maximum")},
             quantiles={name: row[name] for name in QUANTILES if row[name] is not None},
             categories=json.loads(row["categories"]),
         )

@@ -132,9 +132,9 @@ def _quarantine_rows(rejected: pa.RecordBatch, use_case: UseCase, task: ScoringT
     rows = [
         {
             "ds": row["ds"],
-            "table": use_case.feature_table.name,
+            "table_name": use_case.feature_table.name,
             "rules": [PREDICTION_IS_FINITE],
-            "row": json.dumps(row, default=str, sort_keys=True),
+            "row_json": json.dumps(row, default=str, sort_keys=True),
             "dag_run_id": task.run_id,
         }
         for row in rejected.to_pylist()

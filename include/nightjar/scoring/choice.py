@@ -160,13 +160,15 @@ def champion_then(spec: JobSpec, use_case: UseCase) -> str:
         ConfigurationError: when it changed between the nights.
     """
     nights = spec.nights(use_case.timezone)
-    promotions = ledger.read(spec.lake, event="promotion", use_case=use_case.name).select(["at", "model_version"])
+    promotions = ledger.read(spec.lake, event="promotion", use_case=use_case.name).select(
+        ["recorded_at", "model_version"]
+    )
     made = promotions.to_pylist()
     found: set[str] = set()
     for night in nights:
-        before = [one["model_version"] for one in made if one["at"] <= nights.prediction_moment(night)]
+        before = [one["model_version"] for one in made if one["recorded_at"] <= nights.prediction_moment(night)]
         if not before:
-            first = f"; the first promotion was at {made[0]['at']:%Y-%m-%d %H:%M} UTC" if made else ""
+            first = f"; the first promotion was at {made[0]['recorded_at']:%Y-%m-%d %H:%M} UTC" if made else ""
             raise ModelError(
                 f"{use_case.name} had no champion on {night}{first}",
                 where=ledger.TABLE.name,

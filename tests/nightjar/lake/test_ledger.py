@@ -30,8 +30,8 @@ def test_an_empty_ledger_reads_as_no_rows(lake: str) -> None:
 
 
 def test_events_are_appended_and_read_oldest_first(lake: str) -> None:
-    later = Event(event="promotion", use_case="a", at=datetime(2013, 4, 2, tzinfo=UTC), ds=date(2013, 4, 1))
-    earlier = Event(event="gate", use_case="a", at=datetime(2013, 4, 1, tzinfo=UTC), ds=date(2013, 4, 1))
+    later = Event(event="promotion", use_case="a", recorded_at=datetime(2013, 4, 2, tzinfo=UTC), ds=date(2013, 4, 1))
+    earlier = Event(event="gate", use_case="a", recorded_at=datetime(2013, 4, 1, tzinfo=UTC), ds=date(2013, 4, 1))
     assert ledger.record(lake, later) == 1
     assert ledger.record(lake, earlier) == 2
     assert ledger.read(lake)["event"].to_pylist() == ["gate", "promotion"]

@@ -11,12 +11,12 @@ NIGHT = date(2013, 4, 3)
 
 def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
     assert rejections(lake, SHOP, NIGHT) == []
-    row = {"table": "raw/orders", "row": "{}", "dag_run_id": "r"}
+    row = {"table_name": "raw/orders", "row_json": "{}", "dag_run_id": "r"}
     rows = [
         {**row, "rules": ["k_parses"]},
         {**row, "rules": ["k_parses", "line_parses"]},
         {**row, "rules": ["of_a_contract_of_old"]},
-        {**row, "table": "features/shop", "rules": ["prediction_is_finite"]},
+        {**row, "table_name": "features/shop", "rules": ["prediction_is_finite"]},
     ]
     put(lake, SHOP.quarantine_table, rows, NIGHT)
     put(lake, SHOP.quarantine_table, rows[:1], date(2013, 4, 4))

@@ -43,8 +43,8 @@ def test_rows_rejected_and_usual_come_from_the_delta_log(lake: str) -> None:
     nights = [date(2013, 4, day) for day in (1, 2, 3)]
     for night, count in zip(nights, (4, 6, 9), strict=True):
         put(lake, RAW, [{"k": i} for i in range(count)], night)
-    rejected = {"table": "raw/orders", "rules": ["k_not_null"], "row": "{}", "dag_run_id": "r"}
-    put(lake, SHOP.quarantine_table, [rejected, rejected, {**rejected, "table": "features/shop"}], nights[2])
+    rejected = {"table_name": "raw/orders", "rules": ["k_not_null"], "row_json": "{}", "dag_run_id": "r"}
+    put(lake, SHOP.quarantine_table, [rejected, rejected, {**rejected, "table_name": "features/shop"}], nights[2])
     assert volumes(lake, SHOP, nights[2], nights[:2]) == [
         Volume(table="raw/orders", rows=9, rejected=2, earlier=(4, 6))
     ]

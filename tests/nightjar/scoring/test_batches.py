@@ -126,7 +126,7 @@ def test_rows_in_are_rows_scored_and_rows_rejected(lake: str, place: int) -> Non
     refused = set(np.flatnonzero(answers >= bound).tolist())
     assert said.rejected is not None
     rejected = said.rejected.to_pylist()
-    assert {json.loads(row["row"])["flight"] for row in rejected} == refused
+    assert {json.loads(row["row_json"])["flight"] for row in rejected} == refused
     assert all(row["rules"] == ["prediction_is_finite"] for row in rejected)
     assert said.scores["flight"].to_pylist() == [flight for flight in range(ROWS) if flight not in refused]
 
