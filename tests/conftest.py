@@ -21,25 +21,40 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[1]
 STARTS_AIRFLOW = ("tests/e2e/", "tests/nightjar/local/test_servers.py", "tests/nightjar_airflow/")
 """Tests that choose the servers' usual ports, or the pods' usual addresses: two at a time would choose the same."""
+SHARES_A_TRAINING = "tests/nightjar_jobs/"
+"""Tests that share a trained model and an MLflow server, which take a minute to make."""
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
     # PySpark takes a main module without a file for a doctest, and ends the process.
     sys.modules["__main__"].__file__ = pytest.__file__
 
 
+def _unit_of(nodeid: str) -> str:
+    """Return the name of the tests that run one after the other on one worker: those that share what is slow to make,
+    else those of a file."""
+    if nodeid.startswith(STARTS_AIRFLOW):
+        return "airflow"
+    return SHARES_A_TRAINING if nodeid.startswith(SHARES_A_TRAINING) else nodeid.split("::")[0]
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
-    """With ``--dist loadscope`` (``make test``) one worker runs all that starts Airflow, and mostly waits; the folders,
-    whose tests share sessions and servers that are slow to make, go to whichever worker is free.
+    """With ``--dist loadscope`` (``make test``) one worker runs all that starts Airflow, and mostly waits.
 
     ``loadgroup`` would say the same by marks, but groups nothing with pytest 9.2 (pytest-dev/pytest-xdist#1386).
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFolder(LoadScopeScheduling):
+    class ByUnit(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "airflow" if nodeid.startswith(STARTS_AIRFLOW) else nodeid.split("/")[1]
+            return _unit_of(nodeid)
 
-    return ByFolder(config, log) if config.getoption("dist") == "loadscope" else None
+    return ByUnit(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the two long units first: what is left then is short, and both workers end at about the same time."""
+    first = ("airflow", SHARES_A_TRAINING)
+    items.sort(key=lambda item: first.index(unit) if (unit := _unit_of(item.nodeid)) in first else len(first))
 
 
 @pytest.fixture(autouse=True)

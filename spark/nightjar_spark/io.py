@@ -101,7 +101,7 @@ def replace_nights(
         schema: The declared table; it is created on the first write.
         nights: The nights replaced; one without rows becomes empty.
         run_id: Airflow run, stamped on the commit.
-        within: For a table with a second partition column: the values replaced, e.g. ``{"table_name": ["raw/flights"]}``.
+        within: For a table with a second partition column: values replaced, e.g. ``{"table_name": ["raw/flights"]}``.
     """
     written = write_unpublished(frame, lake, schema)
     version = delta.commit(lake, schema, written, nights, run_id=run_id, within=within)

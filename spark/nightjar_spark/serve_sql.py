@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from nightjar.contracts.errors import LakeError
+from nightjar.contracts.sql import quote_spark
+from nightjar.lake import delta
 from nightjar.local.bi import READY
+from nightjar.local.lake_tables import LakeTable, LeftOut, find_tables, find_views
 from nightjar.local.ports import HOST, listen, port_of
-from nightjar.local.query import delta_tables, views
 from nightjar.logs import TIMED, log_to_stdout
 from nightjar_spark.jvm_classes import compile_into
 from nightjar_spark.session import build_session
@@ -29,32 +32,75 @@ USUAL_PORT = 10000
 
 
 class Catalog:
-    """The views of a lake, in Spark's own catalog."""
+    """The views of a lake in Spark's own catalog. What cannot be a view is named in the log, once for each reason."""
 
     def __init__(self, spark: SparkSession, lake: Path) -> None:
         self._spark, self._lake = spark, lake
-        self._known: dict[str, str] = {}
+        self._made: dict[str, tuple[str, str]] = {}
+        self._schemas: set[str] = set()
+        self._left_out: frozenset[LeftOut] = frozenset()
 
     def refresh(self) -> None:
-        """Make the views of tables that are new or have other columns than before."""
-        found = delta_tables(self._lake)
-        for name, folder in found.items():
-            table = DeltaTable(str(folder))
-            schema = table.schema().to_json()
-            if self._known.get(name) != schema:
-                self._spark.sql(f"CREATE DATABASE IF NOT EXISTS {name.split('.')[0]}")
-                self._create(name, table.metadata().description or "", f"SELECT * FROM delta.`{folder}`")  # noqa: S608
-                self._known[name] = schema
-        for view in views(found):
-            schema = self._known[view.name.removesuffix("_latest")]
-            if self._known.get(view.name) != schema:
-                self._create(view.name, view.comment, view.sql)
-                self._known[view.name] = schema
+        """Make the views of tables that are new or have other columns than before; drop those of tables that are gone.
 
-    def _create(self, name: str, comment: str, query: str) -> None:
+        Raises:
+            ConfigurationError: when the lake has no table.
+        """
+        tables, left_out = find_tables(self._lake)
+        offered = []
+        for table in tables:
+            try:
+                self._offer_table(table)
+            except Exception as error:  # a table may hold whatever another program has written
+                left_out.append(LeftOut.because(table.path, error))
+            else:
+                offered.append(table)
+        views, no_views = find_views(offered)
+        there = {_key(table.schema, table.name) for table in tables} | {_key(view.schema, view.name) for view in views}
+        for view in views:
+            try:
+                _, columns = self._made[_key(view.schema, view.table)]
+                self._offer((view.schema, view.name), view.comment, view.sql(quote_spark), columns)
+            except Exception as error:
+                no_views.append(LeftOut.because(f"{view.schema}/{view.name}", error))
+        for name in self._made.keys() - there:
+            self._spark.sql(f"DROP VIEW IF EXISTS {name}")
+            del self._made[name]
+        self._report(frozenset([*left_out, *no_views]))
+
+    def _offer_table(self, table: LakeTable) -> None:
+        opened = delta.open_table(str(self._lake), table.path)
+        query = f"SELECT * FROM delta.{quote_spark(str(table.folder))}"  # noqa: S608 - the name is quoted
+        self._offer((table.schema, table.name), opened.metadata().description or "", query, opened.schema().to_json())
+
+    def _offer(self, name: tuple[str, str], comment: str, query: str, columns: str) -> None:
+        """Make the view, unless it is there with these columns."""
+        key = _key(*name)
+        if self._made.get(key) == (query, columns):
+            return
+        if not all(re.fullmatch(r"\w+", part, re.ASCII) for part in name):
+            raise LakeError(
+                "Spark takes only letters, digits and _ in a name",
+                where="/".join(name),
+                fix="read it with `make query`, or rename its folder",
+            )
         text = comment.replace("\\", "\\\\").replace("'", "\\'")
-        self._spark.sql(f"CREATE OR REPLACE VIEW {name} COMMENT '{text}' AS {query}")
-        log.info("view %s", name)
+        if name[0].lower() not in self._schemas:
+            self._spark.sql(f"CREATE DATABASE IF NOT EXISTS {quote_spark(name[0])}")
+            self._schemas.add(name[0].lower())
+        self._spark.sql(f"CREATE OR REPLACE VIEW {quote_spark(*name)} COMMENT '{text}' AS {query}")
+        self._made[key] = query, columns
+        log.info("view %s.%s", *name)
+
+    def _report(self, left_out: frozenset[LeftOut]) -> None:
+        for one in sorted(left_out - self._left_out, key=str):
+            log.warning("%s", one)
+        self._left_out = left_out
+
+
+def _key(schema: str, name: str) -> str:
+    """Return the name as Spark compares it."""
+    return quote_spark(schema.lower(), name.lower())
 
 
 def _start(spark: SparkSession, login: Path, classes: Path) -> int:
@@ -77,7 +123,9 @@ def _start(spark: SparkSession, login: Path, classes: Path) -> int:
     }.items():
         jvm.java.lang.System.setProperty(name, value)
     # This very session has its rules already and goes on making views; those of clients come later, and get this one.
-    spark._jsparkSession.extensions().injectCheckRule(jvm.nightjar.ReadOnly())
+    extensions = spark._jsparkSession.extensions()
+    extensions.injectCheckRule(jvm.nightjar.ReadOnly())
+    extensions.injectPostHocResolutionRule(jvm.nightjar.NameFirst())
     server = jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2
     server.startWithContext(spark._jsparkSession.sqlContext())
     return port

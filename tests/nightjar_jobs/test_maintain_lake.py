@@ -15,14 +15,18 @@ from nightjar_jobs import maintain_lake
 USE_CASE = load_use_case("flight_delay")
 
 
+def spec_of(lake: str) -> JobSpec:
+    return JobSpec(
+        program="maintain_lake", use_case=USE_CASE.name, first_night=date(2026, 1, 3), last_night=date(2026, 1, 3),
+        dag_id="lake_maintenance", run_id="r", task_id="maintain_flight_delay", lake=lake,
+    )  # fmt: skip
+
+
 def test_each_table_is_tended_and_the_ledger_says_so(lake: str) -> None:
     delta.ensure_table(lake, USE_CASE.score_table)
     for _ in range(3):
         ledger.record(lake, ledger.Event(event="publish", use_case=USE_CASE.name, ds=date(2026, 1, 2)))
-    spec = JobSpec(
-        program="maintain_lake", use_case=USE_CASE.name, first_night=date(2026, 1, 3), last_night=date(2026, 1, 3),
-        dag_id="lake_maintenance", run_id="r", task_id="maintain_flight_delay", lake=lake,
-    )  # fmt: skip
+    spec = spec_of(lake)
     result = run_program(maintain_lake.run, spec)
     assert result.status == "succeeded", result.error
     assert result.metrics == {"files_removed": 0.0, "files_put_together": 3.0}
@@ -30,3 +34,19 @@ def test_each_table_is_tended_and_the_ledger_says_so(lake: str) -> None:
     (event,) = ledger.read(lake, event="maintenance").to_pylist()
     assert json.loads(event["details"])[ledger.TABLE.name]["files"] == 1
     assert Path(f"{spec.output}/result.json").exists()
+
+
+def test_tables_that_cannot_be_opened_are_named_after_the_others_are_maintained(lake: str) -> None:
+    for schema in (USE_CASE.feature_table, USE_CASE.label_table, USE_CASE.score_table):
+        delta.ensure_table(lake, schema)
+    for schema in (USE_CASE.feature_table, USE_CASE.label_table):
+        commit = Path(delta.table_uri(lake, schema.name), "_delta_log", f"{0:020}.json")
+        commit.write_bytes(commit.read_bytes()[:100])
+    result = run_program(maintain_lake.run, spec_of(lake))
+    assert result.status == "failed"
+    assert result.error is not None
+    assert "not maintained: features/flight_delay (" in result.error
+    assert "how many: 2" in result.error
+    (event,) = ledger.read(lake, event="maintenance").to_pylist()
+    assert set(json.loads(event["details"])) == {USE_CASE.score_table.name}
+    assert event["reason"].endswith("not maintained: features/flight_delay, labels/flight_delay")

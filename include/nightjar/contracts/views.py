@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nightjar.contracts.sql import Quote
 from nightjar.contracts.use_case import UseCase
 
 
@@ -12,26 +13,37 @@ class View:
     """A view.
 
     Attributes:
-        name: ``<schema>.<view>``, as readers say it.
+        schema: Its schema, that of its table.
+        name: Its name in the schema.
         comment: What its rows are.
-        sql: Its query, over tables named ``<schema>.<table>``.
+        key: Columns that identify an entity.
+        table: Name of its table in the schema.
     """
 
+    schema: str
     name: str
     comment: str
-    sql: str
+    key: tuple[str, ...]
+    table: str
+
+    def sql(self, quote: Quote) -> str:
+        """Return its query, with names quoted as the engine has them."""
+        table = quote(self.schema, self.table)
+        key = ", ".join(map(quote, self.key))
+        same = " AND ".join(f"scored.{quote(name)} = latest.{quote(name)}" for name in (*self.key, "ds"))
+        return (
+            f"SELECT scored.* FROM {table} AS scored "  # noqa: S608 - names are quoted
+            f"JOIN (SELECT {key}, max(ds) AS ds FROM {table} GROUP BY {key}) AS latest ON {same}"
+        )
 
 
 def latest_scores(use_case: UseCase) -> View:
-    """``scores.<use_case>_latest``: of each entity the row of its latest night."""
-    table = use_case.score_table.name.replace("/", ".")
-    key = ", ".join(use_case.key)
-    same = " AND ".join(f"scored.{name} = latest.{name}" for name in (*use_case.key, "ds"))
+    """Return ``scores.<use_case>_latest``: for each entity the row of its latest night."""
+    schema, table = use_case.score_table.name.split("/")
     return View(
+        schema=schema,
         name=f"{table}_latest",
-        comment=f"{use_case.title}: of each entity ({key}) the row of its latest night.",
-        sql=(
-            f"SELECT scored.* FROM {table} AS scored "  # noqa: S608 - names are checked identifiers
-            f"JOIN (SELECT {key}, max(ds) AS ds FROM {table} GROUP BY {key}) AS latest ON {same}"
-        ),
+        comment=f"{use_case.title}: for each entity ({', '.join(use_case.key)}) the row of its latest night.",
+        key=use_case.key,
+        table=table,
     )

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nightjar.contracts.errors import ConfigurationError, UnreachableError
+from nightjar.contracts.errors import UnreachableError
 from nightjar.local import server_environment
 from nightjar.local.follow import POLL_SECONDS
+from nightjar.local.lake_tables import find_tables
 from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST
 from nightjar.local.progress import Progress
-from nightjar.local.query import delta_tables
 from nightjar.local.servers import START_SECONDS, Server
 
 USER = "analyst"
@@ -41,8 +41,7 @@ def serve(paths: Paths) -> None:
 @contextmanager
 def sql_server(paths: Paths, progress: Progress) -> Iterator[tuple[int, Server]]:
     """A Thrift server on a free port of the loopback address, for as long as the context lasts."""
-    if not delta_tables(paths.lake):
-        raise ConfigurationError("the lake has no table yet", where=str(paths.lake), fix="fill it with `make run`")
+    find_tables(paths.lake)
     password(paths)
     _classes(paths).mkdir(parents=True, exist_ok=True)
     environ = server_environment.tools(paths)

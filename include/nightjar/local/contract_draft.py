@@ -54,6 +54,10 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
     for part in parts:
         check_identifier(part, field="TABLE")
     found = delta.open_table(lake, table)
+    if "ds" not in found.metadata().partition_columns:
+        raise ConfigurationError(
+            f"{table} is not partitioned by ds", where="TABLE", fix="name a table of nights; see `make query`"
+        )
     held = sorted({file.partition["ds"] for file in delta.held_files(found, {})})[-NIGHTS:]
     if not held:
         raise ConfigurationError(f"{table} has no rows", where="TABLE", fix="ingest some nights, then draft again")
@@ -69,10 +73,13 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
 
 def draft(table: str, rows: pa.Table) -> str:
     """The contract as Python: a :class:`~nightjar.contracts.use_case.Source` whose rules all of ``rows`` keep."""
+    import pyarrow as pa
+
     frame = rows.to_pandas()
     columns = [name for name in rows.column_names if name not in _NOT_LANDED]
-    key = find_key(frame, columns)
-    rules = [rule for name in columns for rule in _row_rules(frame[name], name, in_key=name in key)]
+    single = [name for name in columns if not pa.types.is_nested(rows.schema.field(name).type)]
+    key = find_key(frame, single)
+    rules = [rule for name in single for rule in _row_rules(frame[name], name, in_key=name in key)]
     night_rules = list(_night_rules(frame, columns))
     name = table.split("/")[1]
     calls = sorted({rule.split("(")[0] for rule in (*rules, *night_rules)})
@@ -86,7 +93,7 @@ def draft(table: str, rows: pa.Table) -> str:
         f"        key={key!r},",
         "        columns=(",
         "            DS,",
-        *(f'            Column("{column}", "{_type(rows.schema.field(column).type)}", "?"),' for column in columns),
+        *(f'            Column({column!r}, "{_type(rows.schema.field(column).type)}", "?"),' for column in columns),
         '            Column("source_file", "string", "Landed file that held the row.", nullable=False),',
         '            Column("landed_at", "timestamp", "When that file landed (UTC).", nullable=False),',
         "        ),",
@@ -132,18 +139,18 @@ def _row_rules(values: pd.Series, name: str, *, in_key: bool) -> Iterator[str]:
 
     present = values.dropna()
     if values.notna().all() and not in_key:
-        yield f'not_null("{name}")'
+        yield f"not_null({name!r})"
     if present.empty:
         return
     if pd.api.types.is_numeric_dtype(present) and not pd.api.types.is_bool_dtype(present):
         low, high = _wider(float(present.min()), float(present.max()))
-        yield f'between("{name}", {low:g}, {high:g}, unit="?")'
+        yield f'between({name!r}, {low:g}, {high:g}, unit="?")'
     elif isinstance(present.iloc[0], str):
         distinct = sorted(present.unique())
         if len(distinct) <= LISTED_VALUES and len(present) > 5 * len(distinct):
-            yield f'one_of("{name}", {tuple(distinct)!r})'
+            yield f"one_of({name!r}, {tuple(distinct)!r})"
         elif pattern := shape(distinct):
-            yield f'matches("{name}", {pattern!r}, like="?")'
+            yield f'matches({name!r}, {pattern!r}, like="?")'
 
 
 def _night_rules(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
@@ -156,7 +163,7 @@ def _night_rules(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
     for name in columns:
         share = by_night[name].apply(lambda values: values.isna().mean()).max()
         if 0 < share < 0.5:
-            yield f'nulls_at_most("{name}", {min(1.0, math.ceil(20 * share) / 10):g})'
+            yield f"nulls_at_most({name!r}, {min(1.0, math.ceil(20 * share) / 10):g})"
 
 
 def _wider(low: float, high: float) -> tuple[float, float]:
@@ -178,6 +185,8 @@ def _outwards(value: float, towards: object) -> float:
 def _type(kind: pa.DataType) -> str:
     import pyarrow as pa
 
+    if kind == pa.list_(pa.string()):
+        return "array<string>"
     named = {pa.int32(): "int", pa.int64(): "long", pa.float64(): "double", pa.bool_(): "boolean", pa.date32(): "date"}
     return "timestamp" if pa.types.is_timestamp(kind) else named.get(kind, "string")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.contracts.views import latest_scores
@@ -19,23 +21,39 @@ Every table of the lake, as its schema says it; the same comments are in the tab
 
 
 def write(root: Path) -> Path:
-    """Write the file below the checkout's root; return where."""
+    """Write the file below the checkout's root, with all use cases that can be loaded; return where.
+
+    Raises:
+        ConfigurationError: after the file is written, when a use case could not be loaded; names each.
+    """
+    loaded, broken = [], []
+    for name in use_case_names(root):
+        try:
+            loaded.append(load_use_case(name))
+        except Exception as error:  # a declaration is its author's code
+            broken.append(f"{name} ({type(error).__name__}: {error})")
     target = root / FILE
-    target.write_text(text(root))
+    target.write_text(text(loaded))
+    if broken:
+        raise ConfigurationError(
+            f"the data dictionary is written without {'; '.join(broken)}",
+            where=str(root / "include" / "use_cases"),
+            how_many=len(broken),
+            fix="correct the declarations, then run `make data-dictionary`",
+        )
     return target
 
 
 def use_case_names(root: Path) -> list[str]:
-    """Names of the checkout's use cases, sorted."""
+    """Return the names of the checkout's use cases, sorted."""
     return sorted(file.parent.name for file in (root / "include" / "use_cases").glob("*/use_case.py"))
 
 
-def text(root: Path) -> str:
-    """The whole page: the platform's tables, then each use case's in the order of a night."""
+def text(use_cases: Sequence[UseCase]) -> str:
+    """Return the whole page: the platform's tables, then each use case's in the order of a night."""
     parts = [HEAD, "## Every use case", *map(table, (*MONITORING_TABLES, ledger.TABLE))]
-    for name in use_case_names(root):
-        use_case = load_use_case(name)
-        parts += [f"## {use_case.title} (`{name}`)", *map(table, use_case.tables), view(use_case)]
+    for use_case in use_cases:
+        parts += [f"## {use_case.title} (`{use_case.name}`)", *map(table, use_case.tables), view(use_case)]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
@@ -63,7 +81,8 @@ def table(schema: TableSchema) -> str:
 def view(use_case: UseCase) -> str:
     """The section of the view on the latest scores."""
     latest = latest_scores(use_case)
-    return f"### View `{latest.name}`\n\n{latest.comment} Columns are those of `{use_case.score_table.name}`."
+    name = f"{latest.schema}.{latest.name}"
+    return f"### View `{name}`\n\n{latest.comment} Columns are those of `{use_case.score_table.name}`."
 
 
 def _cell(comment: str) -> str:

@@ -3,85 +3,169 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.use_case import load_use_case
-from nightjar.contracts.views import View, latest_scores
+from nightjar.contracts.sql import quote_ansi
+from nightjar.lake import delta
+from nightjar.local.lake_tables import LeftOut, find_tables, find_views
+from nightjar.local.summary import table as text_table
 
 if TYPE_CHECKING:
     import duckdb
 
-
-def delta_tables(lake: Path) -> dict[str, Path]:
-    """Delta tables below the lake's root: name as DuckDB sees it (``scores.flight_delay``) to folder."""
-    logs = sorted(lake.glob("*/*/_delta_log"))
-    return {
-        ".".join(log.parent.relative_to(lake).parts): log.parent for log in logs if not log.parts[-3].startswith("_")
-    }
+_CATALOGS = {"memory", "temp", "system"}
+"""DuckDB's own databases: a schema of the same name is ambiguous without the database before it."""
+_RESERVED = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
 
 
-def views(tables: Iterable[str]) -> list[View]:
-    """The views on ``tables`` (``scores.flight_delay``); a use case that is declared no more has none."""
-    found = []
-    for schema, name in (table.split(".") for table in tables):
-        if schema == "scores":
-            with suppress(ConfigurationError):
-                found.append(latest_scores(load_use_case(name)))
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A lake as DuckDB reads it.
+
+    Attributes:
+        connection: Has a view for each table and view of the lake; reaches neither files nor network.
+        names: Schema and name of each, in the order of the listing.
+        left_out: Tables and views that it does not have.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    names: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def connect(lake: Path) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with each Delta table and the :func:`views`, which reaches neither files nor network.
+    """Return a DuckDB connection with each table and view of the lake that can be opened (:func:`open_lake`)."""
+    return open_lake(lake).connection
+
+
+def open_lake(lake: Path) -> Opened:
+    """Open each table of the lake; one that cannot be opened is left out and named.
 
     Raises:
         ConfigurationError: when the lake has no table yet.
     """
     import duckdb
-    from deltalake import DeltaTable
 
-    tables = delta_tables(lake)
-    if not tables:
-        raise ConfigurationError("the lake has no table yet", where=str(lake), fix="fill it with `make run`")
+    tables, left_out = find_tables(lake)
     connection = duckdb.connect()
-    for number, (name, folder) in enumerate(tables.items()):
-        connection.register(f"delta_{number}", DeltaTable(str(folder)).to_pyarrow_dataset())
-        schema, table = name.split(".")
-        connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-        connection.execute(f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM delta_{number}')  # noqa: S608
-    for view in views(tables):
-        connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
+    opened = []
+    for table in tables:
+        try:
+            rows = connection.from_arrow(delta.open_table(str(lake), table.path).to_pyarrow_dataset())
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_ansi('memory', table.schema)}")
+            connection.execute(f"USE {quote_ansi('memory', table.schema)}")
+            rows.create_view(table.name, replace=False)
+        except Exception as error:  # a table may hold whatever another program has written
+            left_out.append(LeftOut.because(table.path, error))
+        else:
+            opened.append(table)
+    connection.execute("USE memory.main")
+    views, no_views = find_views(opened)
+    names = [(table.schema, table.name) for table in opened]
+    for view in views:
+        try:
+            connection.execute(f"CREATE VIEW {quote_ansi(view.schema, view.name)} AS {view.sql(quote_ansi)}")
+        except duckdb.Error as error:
+            no_views.append(LeftOut.because(f"{view.schema}/{view.name}", error))
+        else:
+            names.append((view.schema, view.name))
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    return connection
+    return Opened(connection=connection, names=tuple(sorted(names)), left_out=(*left_out, *no_views))
 
 
 def run_query(lake: Path, sql: str) -> str:
-    """The answer to ``sql`` as a table of text; without one, the list of tables.
+    """Return the answer to ``sql`` as a table of text; without one, the list of tables and views.
+
+    Beside an answer, what the lake holds and the query could not use is named on standard error.
 
     Raises:
         ConfigurationError: when DuckDB cannot run it.
     """
     import duckdb
 
-    with connect(lake) as connection:
+    opened = open_lake(lake)
+    with opened.connection as connection:
         if not sql.strip():
-            return _listing(connection, lake)
+            return _listing(opened)
+        for one in opened.left_out:
+            print(one, file=sys.stderr)
         try:
             answer = connection.sql(sql)
             return "" if answer is None else str(answer)  # DuckDB runs the query when its answer is read
         except duckdb.Error as error:
-            raise ConfigurationError(
-                re.sub(r"\s+", " ", str(error)), where="SQL", fix="see the tables with `make query`"
-            ) from error
+            raise ConfigurationError(_explain(opened, sql, error), where="SQL", fix=_hint(opened, error)) from error
 
 
-def _listing(connection: duckdb.DuckDBPyConnection, lake: Path) -> str:
-    counts = " UNION ALL ".join(
-        f"SELECT '{name}' AS \"table\", count(*) AS rows FROM {name}"  # noqa: S608
-        for name in delta_tables(lake)
+def _listing(opened: Opened) -> str:
+    """Return all tables and views with their numbers of rows, one a line, and what is left out."""
+    import duckdb
+
+    reserved = _reserved_words(opened.connection)
+    rows: list[tuple[str, int | str]] = []
+    for schema, name in opened.names:
+        try:
+            query = f"SELECT count(*) FROM {quote_ansi('memory', schema, name)}"  # noqa: S608 - the name is quoted
+            (count,) = opened.connection.sql(query).fetchall()[0]
+        except (duckdb.Error, OSError) as error:
+            count = f"cannot be read: {LeftOut.because(name, error).reason}"
+        rows.append((_written(schema, name, reserved), count))
+    lines = text_table(["table", "rows"], rows)
+    if plain := [name for name, _ in rows if '"' not in name]:
+        lines += ["", f'make query SQL="SELECT * FROM {plain[0]} LIMIT 5"']  # noqa: S608
+    return "\n".join([*lines, *map(str, opened.left_out)])
+
+
+def _written(schema: str, name: str, reserved: set[str]) -> str:
+    """Return the name as a person writes it: quoted where it must be."""
+    parts = ["memory", schema, name] if schema.lower() in _CATALOGS else [schema, name]
+    return ".".join(
+        part if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) and part.lower() not in reserved else quote_ansi(part)
+        for part in parts
     )
-    return f'{connection.sql(counts)}\nmake query SQL="SELECT * FROM scores.flight_delay LIMIT 5"'  # noqa: S608
+
+
+def _reserved_words(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    return {word for (word,) in connection.sql(_RESERVED).fetchall()}
+
+
+def _explain(opened: Opened, sql: str, error: duckdb.Error) -> str:
+    """Return DuckDB's error in one line, less its guess at a table, which may be one of DuckDB's own."""
+    import duckdb
+
+    text = re.sub(r'\s*Did you mean "[^"]*".*', "", str(error))
+    text = re.sub(r"\s+", " ", re.sub(r"\s*\^+\s*$", "", text))
+    if not isinstance(error, duckdb.ParserException):
+        return text
+    words = _reserved_words(opened.connection) & set(re.findall(r"\w+", sql.lower()))
+    columns = opened.connection.sql("SELECT lower(column_name) FROM duckdb_columns() WHERE NOT internal").fetchall()
+    names = {name for (name,) in columns} | {part.lower() for parts in opened.names for part in parts}
+    quoted = ", ".join(f"{word} as {quote_ansi(word)}" for word in sorted(words & names))
+    return f"{text} (reserved words are names only in quotes: write {quoted})" if quoted else text
+
+
+def _hint(opened: Opened, error: duckdb.Error) -> str:
+    """Return what to do: the tables with a name like the one that is not there, or how to list them."""
+    missing = re.search(r'with name "?(.+?)"? does not exist', str(error))
+    if not missing:
+        return "see the tables with `make query`"
+    reserved = _reserved_words(opened.connection)
+    close = _close_names(missing[1].lower(), opened.names)
+    names = " or ".join(_written(*name, reserved) for name in close)
+    return f"did you mean {names}? See the tables with `make query`" if names else "see the tables with `make query`"
+
+
+def _close_names(asked: str, names: Iterable[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """Return at most three names that look like ``asked`` as a whole or in their last part."""
+    by_text: dict[str, tuple[str, str]] = {}
+    for schema, name in names:
+        for text in (f"{schema}.{name}", name, schema):
+            by_text.setdefault(text.lower(), (schema, name))
+    close = get_close_matches(asked, by_text, n=3)
+    return list(dict.fromkeys(by_text[text] for text in close))

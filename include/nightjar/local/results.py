@@ -10,8 +10,10 @@ from typing import Any
 
 from nightjar.contracts.job import JobResult, run_folder
 from nightjar.contracts.names import path_segment
+from nightjar.contracts.sql import quote_ansi
 from nightjar.contracts.use_case import UseCase
 from nightjar.evaluation.verdict import prefix_of
+from nightjar.lake import delta
 from nightjar.local.follow import Request
 
 
@@ -99,12 +101,11 @@ def riskiest(
 ) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
     """The rows of a night with the highest predictions: column names and rows, read as an analyst would."""
     import duckdb
-    from deltalake import DeltaTable
 
-    scores = DeltaTable(str(lake / use_case.score_table.name)).to_pyarrow_dataset()
+    scores = delta.open_table(str(lake), use_case.score_table.name).to_pyarrow_dataset()
     columns = [*use_case.key, *(column.name for column in use_case.carried), "prediction"]
     with duckdb.connect() as connection:
         connection.register("scores", scores)
-        names, key = ", ".join(columns), ", ".join(use_case.key)  # identifiers, checked when they were declared
+        names, key = (", ".join(map(quote_ansi, names)) for names in (columns, use_case.key))
         query = f"SELECT {names} FROM scores WHERE ds = $night ORDER BY prediction DESC, {key} LIMIT $count"  # noqa: S608
         return columns, connection.execute(query, {"night": night, "count": count}).fetchall()

@@ -21,9 +21,7 @@ DOMAIN_TABLE = TableSchema(
         Column("auc_high", "double", "Upper end.", nullable=False),
         Column("usual_auc", "double", "The most that one of the training set's own nights reached; null if not known."),
         Column("verdict", "string", "stable, drift (auc_low above usual_auc) or not_judged.", nullable=False),
-        Column(
-            "top_columns", "array<string>", "The most telling columns, first the one that tells most.", nullable=False
-        ),
+        Column("top_columns", "array<string>", "Most telling columns, the strongest first.", nullable=False),
         Column("first_share", "double", "The first one's share of what tells them apart; null when nothing does."),
         Column("night_rows", "long", "Rows of the night's sample.", nullable=False),
         Column("reference_rows", "long", "Rows of the training set's sample.", nullable=False),

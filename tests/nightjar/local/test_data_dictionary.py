@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from deltalake import DeltaTable
 
+import use_cases
+from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import delta, ledger
 from nightjar.local import data_dictionary
@@ -18,11 +22,29 @@ USE_CASE = load_use_case("flight_delay")
 
 def test_the_page_is_that_of_the_declarations() -> None:
     root = Paths.here().root
-    assert (root / data_dictionary.FILE).read_text() == data_dictionary.text(root), "run `make data-dictionary`"
+    declared = [load_use_case(name) for name in data_dictionary.use_case_names(root)]
+    assert (root / data_dictionary.FILE).read_text() == data_dictionary.text(declared), "run `make data-dictionary`"
+
+
+def test_use_cases_that_cannot_be_loaded_are_named_after_the_page_of_the_others_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(tmp_path, "include", "use_cases")
+    for name, declaration in {"flight_delay": "", "bad_syntax": "USE_CASE = (", "bad_import": "import nowhere"}.items():
+        (root / name).mkdir(parents=True)
+        (root / name / "use_case.py").write_text(declaration)
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(use_cases, "__path__", [*use_cases.__path__, str(root)])
+    with pytest.raises(
+        ConfigurationError, match=r"bad_import \(ModuleNotFoundError.*bad_syntax \(SyntaxError"
+    ) as error:
+        data_dictionary.write(tmp_path)
+    assert error.value.how_many == 2
+    assert (tmp_path / data_dictionary.FILE).read_text() == data_dictionary.text([USE_CASE])
 
 
 def test_every_column_of_every_table_is_on_it_with_its_meaning() -> None:
-    page = data_dictionary.text(Paths.here().root)
+    page = data_dictionary.text([USE_CASE])
     for schema in (*USE_CASE.tables, *MONITORING_TABLES, ledger.TABLE):
         section = page.split(f"### `{schema.name}`\n")[1].split("\n#")[0]
         for column in schema.columns:

@@ -1,0 +1,102 @@
+"""Which Delta tables and views a lake in a folder offers to readers, and which it cannot offer, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import groupby
+from pathlib import Path
+
+from nightjar.contracts.errors import ConfigurationError, NightjarError
+from nightjar.contracts.use_case import load_use_case
+from nightjar.contracts.views import View, latest_scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class LakeTable:
+    """A folder of the lake that holds a Delta log: ``<lake>/<schema>/<name>``."""
+
+    schema: str
+    name: str
+    folder: Path
+
+    @property
+    def path(self) -> str:
+        """Its folder below the lake's root."""
+        return f"{self.schema}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A table or view that readers do not get.
+
+    Attributes:
+        path: Its folder below the lake's root, or a view's ``<schema>/<view>``.
+        reason: Why, in one line.
+    """
+
+    path: str
+    reason: str
+
+    @classmethod
+    def because(cls, path: str, error: BaseException) -> LeftOut:
+        """Name what failed by the first line of its error."""
+        text = error.what if isinstance(error, NightjarError) else f"{type(error).__name__}: {error}"
+        return cls(path=path, reason=text.strip().split("\n")[0][:300])
+
+    def __str__(self) -> str:
+        return f"left out {self.path}: {self.reason}"
+
+
+def find_tables(lake: Path) -> tuple[list[LakeTable], list[LeftOut]]:
+    """Return the Delta tables below the lake's root, sorted, and those that another table hides.
+
+    SQL does not tell upper from lower case. Of the names that differ in case alone, the one in lower case is offered,
+    as all declared tables are; without one, the first in the order of code points.
+
+    Raises:
+        ConfigurationError: when the lake has no table.
+    """
+    logs = [log for log in lake.glob("*/*/_delta_log") if not log.parts[-3].startswith("_")]
+    tables = [LakeTable(schema=log.parts[-3], name=log.parts[-2], folder=log.parent) for log in logs]
+    if not tables:
+        raise ConfigurationError("the lake has no table yet", where=str(lake), fix="fill it with `make run`")
+    offered, left_out = [], []
+    for lower, group in groupby(sorted(tables, key=_precedence), key=lambda table: table.path.lower()):
+        first, *others = group
+        offered.append(first)
+        left_out += [
+            LeftOut(path=table.path, reason=f"its name differs from {first.path} in case alone ({lower} in SQL)")
+            for table in others
+        ]
+    return offered, left_out
+
+
+def find_views(tables: Iterable[LakeTable]) -> tuple[list[View], list[LeftOut]]:
+    """Return the views on ``tables``, and those that cannot be made; only a declared use case has one."""
+    there = {table.path.lower() for table in tables}
+    views, left_out = [], []
+    for table in tables:
+        if table.schema != "scores" or not _is_declared(table.name):
+            continue
+        try:
+            view = latest_scores(load_use_case(table.name))
+        except Exception as error:  # a declaration is its author's code
+            left_out.append(LeftOut.because(f"{table.path}_latest", error))
+            continue
+        if f"{view.schema}/{view.name}" in there:
+            left_out.append(LeftOut(path=f"{view.schema}/{view.name}", reason="a table has the name of this view"))
+        else:
+            views.append(view)
+    return views, left_out
+
+
+def _precedence(table: LakeTable) -> tuple[str, bool, str]:
+    return table.path.lower(), table.path != table.path.lower(), table.path
+
+
+def _is_declared(name: str) -> bool:
+    package = find_spec("use_cases")
+    roots = package.submodule_search_locations if package else None
+    return any((Path(root) / name / "use_case.py").is_file() for root in roots or ())

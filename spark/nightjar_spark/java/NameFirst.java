@@ -1,0 +1,39 @@
+package nightjar;
+
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Set;
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.apache.spark.sql.catalyst.plans.logical.Project;
+import org.apache.spark.sql.catalyst.rules.Rule;
+import org.apache.spark.sql.catalyst.trees.TreeNode;
+import scala.collection.immutable.List;
+import scala.collection.immutable.Nil$;
+import scala.collection.immutable.Seq;
+import scala.runtime.AbstractFunction1;
+
+/** Gives each session a rule by which SHOW TABLES and SHOW VIEWS answer with the name in the first column, as Hive
+ * does: clients of Hive (PyHive, and so Superset) take that column, where Spark has the schema. */
+public final class NameFirst extends AbstractFunction1 {
+  private static final Set LISTINGS = new HashSet(Arrays.asList(new Object[] {
+    "ShowTables", "ShowTablesCommand", "ShowViews", "ShowViewsCommand"
+  }));
+
+  public Object apply(Object session) {
+    return new Reorder();
+  }
+
+  public static final class Reorder extends Rule {
+    public TreeNode apply(TreeNode plan) {
+      if (!LISTINGS.contains(plan.getClass().getSimpleName())) {
+        return plan;
+      }
+      Seq columns = ((LogicalPlan) plan).output();
+      if (columns.size() != 3) { // SHOW TABLE EXTENDED, which Hive answers in another form anyway
+        return plan;
+      }
+      List reordered = Nil$.MODULE$.$colon$colon(columns.apply(2)).$colon$colon(columns.apply(0));
+      return new Project(reordered.$colon$colon(columns.apply(1)), (LogicalPlan) plan);
+    }
+  }
+}
