@@ -46,7 +46,10 @@ class LeftOut:
         return cls(path=path, reason=text.strip().split("\n")[0][:300])
 
     def __str__(self) -> str:
-        return f"left out {self.path}: {self.reason}"
+        text = f"left out {self.path}: {self.reason}"
+        return "".join(
+            sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text
+        )  # one line, whatever the name
 
 
 def find_tables(lake: Path) -> tuple[list[LakeTable], list[LeftOut]]:

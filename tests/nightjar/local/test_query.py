@@ -18,7 +18,7 @@ from nightjar.local.query import connect, run_query
 
 ODD_NAMES = (
     "orders.bak", "a-dash", "a space", 'a"quote', "an'apostrophe", "a`tick", "Größe", "表", "select", "at", "table",
-    "100", "a#b", "a;b", "$x", "a$(b)", "[b]", "{b,c}", "*", "delta_0", "ds=1", "-", "\\", "line\nbreak",
+    "100", "a#b", "a;b", "$x", "a$(b)", "[b]", "{b,c}", "*", "delta_0", "ds=1", "-",
 )  # fmt: skip
 
 
@@ -95,6 +95,16 @@ def test_a_folder_of_any_name_is_a_table_that_can_be_read_as_it_is_listed(words:
     assert "left out" not in listing
     assert '\nraw."orders.bak" ' in listing
     assert "two" in run_query(words, 'SELECT max(word) FROM raw."orders.bak"')
+
+
+def test_a_folder_whose_name_delta_cannot_open_is_named_in_one_line(words: Path) -> None:
+    put(str(words), "raw/line\nbreak")
+    put(str(words), "raw/back\\slash")
+    lines = run_query(words, "").splitlines()
+    assert [line.split(":")[0] for line in lines if line.startswith("left out")] == [
+        "left out raw/back\\slash", "left out raw/line\\nbreak",
+    ]  # fmt: skip
+    assert lines[2].split() == ["raw.words", "2"]
 
 
 @pytest.mark.parametrize("schema", ["temp", "memory", "system", "main", "information_schema", "pg_catalog"])
