@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError
@@ -42,8 +42,9 @@ def load_cached(sha256: str, fetch: Fetch, root: str | None = None) -> TabularMo
 
     Raises:
         ModelError: when what was fetched is not the model with this checksum.
-        StorageFullError: when the cache's disk is full.
-        UnreachableError: when the folder cannot be fetched, or the cache cannot be written.
+        ConfigurationError: when the cache cannot be written.
+        StorageFullError: when its disk is full.
+        UnreachableError: when the folder cannot be fetched.
     """
     target = cache_folder(sha256, root)
     if os.path.lexists(target):
@@ -51,24 +52,27 @@ def load_cached(sha256: str, fetch: Fetch, root: str | None = None) -> TabularMo
             return TabularModel.load(str(target), sha256=sha256)
         except NightjarError as error:
             log.warning("the copy at %s is spoilt and is fetched again: %s", target, error.what)
-    with files.explained(str(target.parent)):
-        _make(target.parent)
-        with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-            fetched = fetch(Path(temporary))
-            model = TabularModel.load(str(fetched), sha256=sha256)
-            _place(fetched, target, Path(temporary))
+    with _folder_within(target.parent) as temporary, files.explained(str(target.parent)):
+        fetched = fetch(temporary)
+        model = TabularModel.load(str(fetched), sha256=sha256)
+        _place(fetched, target, temporary)
     return model
 
 
-def _make(cache: Path) -> None:
+@contextmanager
+def _folder_within(cache: Path) -> Iterator[Path]:
+    """A folder of its own in the cache, removed at the end with all that is in it."""
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(dir=cache)
     except OSError as error:
         raise ConfigurationError(
-            f"the cache of models cannot be made ({error.strerror})",
+            f"the cache of models cannot be written ({error.strerror})",
             where=str(cache),
-            fix="set NIGHTJAR_MODEL_CACHE to a folder that this process may write",
+            fix="set NIGHTJAR_MODEL_CACHE to a folder that this process may write, with room for a model",
         ) from error
+    with temporary as folder:
+        yield Path(folder)
 
 
 def _place(fetched: Path, target: Path, temporary: Path) -> None:
