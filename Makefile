@@ -5,7 +5,7 @@
 $(foreach given-name,$(.VARIABLES),$(if $(filter command,$(origin $(given-name))),\
   $(eval override export $$(given-name) := $$(value $$(given-name)))))
 MAKEOVERRIDES :=
-export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS SIZES NIGHTS VERSION EXPLAIN TABLE YEAR
+export DATE FROM TO SQL NAME EXIT FORCE ROWS DEVICE PAIRS SIZES NIGHTS VERSION EXPLAIN TABLE YEAR USE_CASE
 
 override SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,14 +15,17 @@ override SETUP := "$$PYTHON" include/nightjar/local/bootstrap.py
 override NIGHTJAR := .venv/bin/python -m nightjar.local
 override IN := $(NIGHTJAR) env
 
-.PHONY: help run test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix lock clean
+.PHONY: help run up test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
-	  printf "  %-46s %s\n", "make " target[1] " " $$2, $$3 }' Makefile
+	  printf "  %-62s %s\n", "make " target[1] " " $$2, $$3 }' Makefile
 
 run: setup ## [EXIT=1] | Set up, start the servers, load history, train, run three nights; EXIT=1 then stops
 	@exec $(NIGHTJAR) run
+
+up: setup ## | Start the servers alone, until Ctrl-C; nothing is loaded, trained or run
+	@exec $(NIGHTJAR) up
 
 # Two tests at a time: one waits for servers while the other computes (tests/conftest.py).
 test: setup-dev lint ## | Lint and all tests
@@ -51,13 +54,13 @@ setup: ## | Set up what `make run` needs: locked environment, Java, Delta JARs
 setup-dev: ## | Set up what the tests need as well, torch included
 	@$(SETUP) dev
 
-night: setup ## DATE=2013-04-01 | Run one night, again if it has run before
+night: setup ## DATE=2013-04-01 [USE_CASE=churn] | Run one night, again if it has run before
 	@exec $(NIGHTJAR) night
 
-backfill: setup ## FROM=2013-04-04 TO=2013-04-06 | Run a range of nights as an Airflow backfill
+backfill: setup ## FROM=2013-04-04 TO=2013-04-06 [USE_CASE=churn] | Run a range of nights as an Airflow backfill
 	@exec $(NIGHTJAR) backfill
 
-train: setup ## [FORCE=1] | Train on the first history and print the AUC; FORCE=1 trains again
+train: setup ## [USE_CASE=churn] [FROM=... TO=...] [FORCE=1] | Train on the first history and print the AUC; FORCE=1 trains again
 	@exec $(NIGHTJAR) train
 
 query: setup ## [SQL="SELECT ..."] | Read the lake's tables with DuckDB; without SQL, list them
@@ -72,7 +75,7 @@ maintain: setup ## | Remove from the lake what is older than its tables' retenti
 data-dictionary: setup ## | Write docs/data_dictionary.md from the declared tables
 	@exec $(NIGHTJAR) data-dictionary
 
-reproduce: setup ## VERSION=1 | Train a registered version again from what MLflow logged, and compare hashes
+reproduce: setup ## VERSION=1 [USE_CASE=churn] | Train a registered version again from what MLflow logged, and compare hashes
 	@exec $(NIGHTJAR) reproduce
 
 grafana: setup ## | Write the Grafana dashboard, the StatsD mapping and docs/metrics.md's table from the declared metrics
@@ -105,7 +108,7 @@ bench-drift-power: setup ## [NIGHTS=200] | False alarms on real nights and power
 bench-drift-year: setup ## [YEAR=2013] | What the domain classifier and weeks say of the year that `make simulate` left; one line of JSON
 	@exec $(IN) python benchmarks/drift_year.py
 
-simulate: setup ## YEAR=2013 [FORCE=1] | Simulate a year of nights with and without retraining; resumes where it was
+simulate: setup ## YEAR=2013 [USE_CASE=churn] [FORCE=1] | Simulate a year of nights with and without retraining; resumes where it was
 	@exec $(IN) python benchmarks/simulate.py
 
 kill-matrix: setup-dev ## | Kill every step of a night at every moment, and see each made whole by its retry

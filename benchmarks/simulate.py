@@ -20,9 +20,10 @@ from simulation_programs import Programs, session
 from simulation_report import write_report
 from simulation_year import Year
 
-from nightjar.contracts.use_case import load_use_case
+from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.use_case import UseCase
 from nightjar.local.paths import Paths
-from nightjar.local.plan import USE_CASE
+from nightjar.local.plan import USE_CASE, chosen_use_case
 from nightjar.local.progress import Progress
 from nightjar.local.server_environment import cores
 
@@ -30,12 +31,16 @@ from nightjar.local.server_environment import cores
 def main() -> None:
     """Simulate the year that the environment names."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that MLflow's server ends with it
-    year = int(os.environ.get("YEAR") or 2013)
+    try:
+        use_case = chosen_use_case(os.environ.get("USE_CASE", ""))
+        year = recorded_year(use_case, os.environ.get("YEAR", "").strip())
+    except ConfigurationError as error:
+        sys.exit(str(error))
     checkout = Paths.here()
-    paths = replace(checkout, state=checkout.var / "simulation" / str(year))
+    folder = str(year) if use_case.name == USE_CASE else f"{use_case.name}-{year}"
+    paths = replace(checkout, state=checkout.var / "simulation" / folder)
     if os.environ.get("FORCE", "") not in {"", "0"}:
         shutil.rmtree(paths.var, ignore_errors=True)
-    use_case = load_use_case(USE_CASE)
     with Progress(sys.stderr) as progress, session(paths, os.environ) as spark:
         os.environ["NIGHTJAR_LANDING"] = str(paths.var / "landing")
         programs = Programs(spark, str(paths.lake), use_case)
@@ -50,6 +55,28 @@ def main() -> None:
         "seconds_by_program": {name: round(took) for name, took in sorted(programs.seconds.items())},
         "versions": {name: version(name) for name in ("pyspark", "delta-spark", "mlflow", "xgboost")},
     }))  # fmt: skip
+
+
+def recorded_year(use_case: UseCase, year: str) -> int:
+    """The year to simulate, by default the first one of the record.
+
+    Raises:
+        ConfigurationError: when the use case has no record of that year to replay.
+    """
+    first, last = use_case.first_night, use_case.last_night
+    if not use_case.replay or last is None:
+        raise ConfigurationError(
+            f"{use_case.name} has no recorded year to simulate",
+            where=f"use case {use_case.name}",
+            fix="declare `replay=True` and `last_night`, with a module `landing` that lands its nights",
+        )
+    if year and not (year.isdecimal() and first.year <= int(year) <= last.year):
+        raise ConfigurationError(
+            f"{year!r} is no year of the record of {use_case.name}",
+            where="YEAR",
+            fix=f"choose {first.year} to {last.year}",
+        )
+    return int(year or first.year)
 
 
 if __name__ == "__main__":

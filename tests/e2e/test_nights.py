@@ -81,7 +81,7 @@ def test_a_backfill_runs_what_is_missing_and_a_night_of_it_can_be_run_again(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     night, before = date(2013, 4, 4), scores_of(deployment.lake, LAST)
-    backfill(deployment.paths, str(LAST), str(night))
+    backfill(deployment.paths, USE_CASE, str(LAST), str(night))
     assert re.findall(r"^(2013-04-0\d) +\d+", capsys.readouterr().out, re.MULTILINE) == [str(LAST), str(night)]
     assert scores_of(deployment.lake, LAST).equals(before)
     rows = scores_of(deployment.lake, night)
@@ -90,8 +90,8 @@ def test_a_backfill_runs_what_is_missing_and_a_night_of_it_can_be_run_again(
         run["dag_run_id"]
         for run in deployment.session.api.runs_between(NIGHTLY, *[plan.run_moment(USE_CASE, night)] * 2)
     }
-    backfill(deployment.paths, str(LAST), str(night))  # all is there: nothing is run
-    commands.night(deployment.paths, str(night))  # the backfill's run, under its own id
+    backfill(deployment.paths, USE_CASE, str(LAST), str(night))  # all is there: nothing is run
+    commands.night(deployment.paths, USE_CASE, str(night))  # the backfill's run, under its own id
     assert scores_of(deployment.lake, night).equals(rows)
 
 
@@ -136,8 +136,8 @@ def test_maintenance_puts_the_ledger_together_and_takes_nothing_from_readers(
         (plan.night(USE_CASE, LAST), "ingest", "Data Docs", f"/nightjar/files/data_docs/{USE_CASE.name}/"),
         (plan.night(USE_CASE, LAST), "report_performance", "Performance", f"/nightjar/files/reports/{USE_CASE.name}/"),
         (plan.night(USE_CASE, LAST), "validate_features", "Data Docs", f"/nightjar/files/data_docs/{USE_CASE.name}/"),
-        (plan.training(USE_CASE, *plan.HISTORY), "register", "MLflow model", "http://127.0.0.1:"),
-        (plan.training(USE_CASE, *plan.HISTORY), "promote", "MLflow run", "http://127.0.0.1:"),
+        (plan.training(USE_CASE, *plan.first_history(USE_CASE)), "register", "MLflow model", "http://127.0.0.1:"),
+        (plan.training(USE_CASE, *plan.first_history(USE_CASE)), "promote", "MLflow run", "http://127.0.0.1:"),
     ],
 )
 def test_tasks_link_to_what_they_made(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 from tests.small_disk import fill, small_disk
 
+import use_cases
+from nightjar.code_digest import digest_of
 from nightjar.contracts.errors import StorageFullError, UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import ApplicationFolder
@@ -158,6 +161,33 @@ from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 
 SparkApplicationHook(ApplicationFolder(sys.argv[1])).ensure()
 """
+
+
+def test_code_that_was_changed_since_the_application_started_runs(
+    hook: SparkApplicationHook, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code"
+    shutil.copytree(Path(use_cases.__file__).parent, code / "use_cases", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("PYTHONPATH", f"{code}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(spark_application, "code_digest", lambda: digest_of([code]))
+    hook.ensure()
+    first = pid_of(lake)
+    assert wait(hook, spec_of(lake))[0].status == "succeeded"
+    hook.ensure()
+    assert pid_of(lake) == first
+    helper = code / "use_cases" / "flight_delay" / "clock.py"
+    helper.write_text("raise ValueError('the new code runs')\n")
+    tasks = [threading.Thread(target=SparkApplicationHook(hook._folder).ensure) for _ in range(3)]
+    for task in tasks:
+        task.start()
+    for task in tasks:
+        task.join()
+    hook.ensure()
+    assert pid_of(lake) != first
+    assert len(list((folder_of(lake) / "applications").iterdir())) == 2, "one task starts it, the others attach"
+    result = wait(hook, spec_of(lake))[0]
+    assert "the new code runs" in result.error
+    assert "(use_cases/flight_delay/clock.py:1)" in result.error
 
 
 def test_one_that_was_still_starting_when_its_task_was_killed_is_ended_first(

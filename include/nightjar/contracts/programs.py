@@ -57,7 +57,10 @@ class ApplicationFolder:
 
     @property
     def current(self) -> str:
-        """JSON: which start serves the run, and its launcher's process. An application of another start ends itself."""
+        """JSON: which start serves the run, its launcher's process, and the digest of its code.
+
+        An application of another start ends itself.
+        """
         return f"{self.root}/current.json"
 
     @property

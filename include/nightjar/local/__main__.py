@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 from nightjar.contracts.errors import ConfigurationError, NightjarError
 from nightjar.contracts.secrets import redacted
-from nightjar.local import bi, commands, contract_draft, data_dictionary, server_environment
+from nightjar.contracts.use_case import UseCase
+from nightjar.local import bi, commands, contract_draft, data_dictionary, plan, server_environment
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
 from nightjar.local.grafana import files as grafana_files
@@ -53,14 +55,20 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def _dispatch_table(paths: Paths, environ: Mapping[str, str]) -> dict[str, Callable[[], object]]:
+    def use_case() -> UseCase:
+        return plan.chosen_use_case(environ.get("USE_CASE", ""))
+
     return {
+        "up": lambda: commands.up(paths),
         "run": lambda: commands.run(paths, stay=environ.get("EXIT", "") in {"", "0"}),
-        "night": lambda: commands.night(paths, _given(environ, "DATE")),
-        "backfill": lambda: backfill(paths, _given(environ, "FROM"), _given(environ, "TO")),
-        "train": lambda: commands.train(paths, again=environ.get("FORCE", "") not in {"", "0"}),
+        "night": lambda: commands.night(paths, use_case(), _given(environ, "DATE")),
+        "backfill": lambda: backfill(paths, use_case(), _given(environ, "FROM"), _given(environ, "TO")),
+        "train": lambda: commands.train(
+            paths, use_case(), _nights(use_case(), environ), again=environ.get("FORCE", "") not in {"", "0"}
+        ),
         "bi": lambda: bi.serve(paths),
         "maintain": lambda: commands.maintain(paths),
-        "reproduce": lambda: commands.reproduce(paths, _given(environ, "VERSION")),
+        "reproduce": lambda: commands.reproduce(paths, use_case(), _given(environ, "VERSION")),
         "query": lambda: commands.query(paths, environ.get("SQL", "")),
         "contract-draft": lambda: contract_draft.write_draft(
             str(paths.lake), _given(environ, "TABLE"), paths.var / "contract_drafts"
@@ -71,6 +79,13 @@ def _dispatch_table(paths: Paths, environ: Mapping[str, str]) -> dict[str, Calla
         "lock": lambda: lock(paths),
         "jars": lambda: commands.jars(paths),
     }
+
+
+def _nights(use_case: UseCase, environ: Mapping[str, str]) -> tuple[date, date]:
+    """The nights from ``FROM`` to ``TO``; the first history of the use case when neither is given."""
+    if not (environ.get("FROM", "").strip() or environ.get("TO", "").strip()):
+        return plan.first_history(use_case)
+    return plan.parse_nights(use_case, _given(environ, "FROM"), _given(environ, "TO"))
 
 
 def _given(environ: Mapping[str, str], name: str) -> str:

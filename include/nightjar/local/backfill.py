@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.contracts.use_case import UseCase
 from nightjar.local import plan, results, summary
 from nightjar.local.follow import Request, RunFailedError
 from nightjar.local.paths import Paths
@@ -17,7 +17,7 @@ from nightjar.local.progress import Progress
 from nightjar.local.session import any_servers
 
 
-def backfill(paths: Paths, first: str, last: str) -> None:
+def backfill(paths: Paths, use_case: UseCase, first: str, last: str) -> None:
     """``make backfill``: Airflow's own backfill of a range of nights; those that succeeded before are left alone.
 
     One that was cut off is taken up again.
@@ -25,7 +25,6 @@ def backfill(paths: Paths, first: str, last: str) -> None:
     Raises:
         RunFailedError: when a night failed or was not run.
     """
-    use_case = load_use_case(plan.USE_CASE)
     begin, end = plan.parse_nights(use_case, first, last)
     dag_id = plan.dag_ids(use_case)[2]
     with Progress() as progress, any_servers(paths, progress) as session:
@@ -57,7 +56,8 @@ def is_open(backfill: Mapping[str, Any] | None, use_case: UseCase, first_last: t
     raise ConfigurationError(
         f"the backfill of the nights {first} to {last} is open",
         where=backfill["dag_id"],
-        fix=f"bring it to its end with `make backfill FROM={first} TO={last}`, or cancel it in Airflow",
+        fix=f"bring it to its end with `make backfill USE_CASE={use_case.name} FROM={first} TO={last}`, "
+        "or cancel it in Airflow",
     )
 
 

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
 from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.contracts.use_case import UseCase
 from nightjar.local import plan, results, summary
 from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.follow import POLL_SECONDS, Request, RunFailedError
@@ -31,26 +31,31 @@ def run(paths: Paths, *, stay: bool) -> None:
         paths: The checkout.
         stay: Keep the servers up until Ctrl-C.
     """
-    use_case = load_use_case(plan.USE_CASE)
+    use_case = plan.chosen_use_case("")
+    first, last = plan.first_history(use_case)
     with Progress() as progress, own_servers(paths, progress) as session:
         session.follower.wait_parsed(plan.dag_ids(use_case))
-        for request in (plan.history(use_case, *plan.HISTORY), plan.training(use_case, *plan.HISTORY)):
+        for request in (plan.history(use_case, first, last), plan.training(use_case, first, last)):
             _ensure(session, progress, request)
-        nights = [session.follower.find(plan.night(use_case, night)) for night in plan.FIRST_NIGHTS]
+        nights = [session.follower.find(plan.night(use_case, night)) for night in plan.first_nights(use_case)]
         for request in nights:
             _ensure(session, progress, request)
         progress.say(_closing_message(paths, use_case, session, nights, progress.seconds))
         if stay:
-            progress.say("Airflow and MLflow stay up; Ctrl-C ends them.")
-            with contextlib.suppress(KeyboardInterrupt):
-                while True:
-                    session.check()
-                    time.sleep(POLL_SECONDS)
+            _stay_up(session, progress)
 
 
-def night(paths: Paths, day: str) -> None:
-    """``make night``: run one night, again when it has run before."""
-    use_case = load_use_case(plan.USE_CASE)
+def up(paths: Paths) -> None:
+    """``make up``: the servers alone, until Ctrl-C; every DAG stays as paused or unpaused as it is."""
+    with Progress() as progress, own_servers(paths, progress) as session:
+        login = f"user {USER}, password {admin_password(paths.airflow_home)}"
+        progress.say(f"Airflow {session.ports.airflow_url}   {login}")
+        progress.say(f"MLflow  {session.ports.mlflow_url}")
+        _stay_up(session, progress)
+
+
+def night(paths: Paths, use_case: UseCase, day: str) -> None:
+    """``make night``: run one night of a use case, again when it has run before."""
     wanted, _ = plan.parse_nights(use_case, day, day)
     with Progress() as progress, any_servers(paths, progress) as session:
         session.follower.wait_parsed(plan.dag_ids(use_case)[2:])
@@ -59,44 +64,45 @@ def night(paths: Paths, day: str) -> None:
         progress.say(summary.nights_table([results.night_outcome(paths.lake, request, wanted)]))
 
 
-def train(paths: Paths, *, again: bool) -> None:
-    """``make train``: train on the first history, loading it when it is not there.
+def train(paths: Paths, use_case: UseCase, nights: tuple[date, date], *, again: bool) -> None:
+    """``make train``: train a use case, loading the history when it is not there.
 
     Args:
         paths: The checkout.
+        use_case: The use case.
+        nights: First and last night that are loaded and trained on.
         again: Train although this very training has been done.
     """
-    use_case = load_use_case(plan.USE_CASE)
     attempt = f"{datetime.now(UTC):%Y%m%d-%H%M%S}" if again else ""
-    request = plan.training(use_case, *plan.HISTORY, attempt=attempt)
+    request = plan.training(use_case, *nights, attempt=attempt)
     with Progress() as progress, any_servers(paths, progress) as session:
         session.follower.wait_parsed(plan.dag_ids(use_case)[:2])
-        _ensure(session, progress, plan.history(use_case, *plan.HISTORY))
+        _ensure(session, progress, plan.history(use_case, *nights))
         _ensure(session, progress, request)
         progress.say(results.training_outcome(paths.lake, request).line())
 
 
 def maintain(paths: Paths) -> None:
     """``make maintain``: remove what no reader of the lake needs any more, and say what was done to each table."""
-    use_case = load_use_case(plan.USE_CASE)
     request = plan.maintenance(datetime.now(UTC))
     with Progress() as progress, any_servers(paths, progress) as session:
         session.follower.wait_parsed((plan.MAINTENANCE,))
         _ensure(session, progress, request)
-        done = results.task_result(paths.lake, request, f"maintain_{use_case.name}").values
-        progress.say(summary.maintenance_table(done))
+        for task in session.api.tasks(request.dag_id, request.run_id):
+            done = results.task_result(paths.lake, request, task.task_id).values
+            progress.say(summary.maintenance_table(done))
 
 
-def reproduce(paths: Paths, version: str) -> None:
+def reproduce(paths: Paths, use_case: UseCase, version: str) -> None:
     """``make reproduce``: train a registered version again and compare hashes.
 
     Raises:
         RunFailedError: when it cannot be reproduced; the program has said why.
     """
-    command = [sys.executable, "-m", "nightjar_jobs.reproduce", "--use-case", plan.USE_CASE, "--version", version]
+    command = [sys.executable, "-m", "nightjar_jobs.reproduce", "--use-case", use_case.name, "--version", version]
     with Progress() as progress, any_servers(paths, progress) as session:
         if subprocess.run(command, env=dict(session.environ)).returncode:
-            raise RunFailedError(f"version {version} of {plan.USE_CASE} is not reproduced; see the lines above")
+            raise RunFailedError(f"version {version} of {use_case.name} is not reproduced; see the lines above")
 
 
 def query(paths: Paths, sql: str) -> None:
@@ -113,6 +119,14 @@ def jars(paths: Paths) -> None:
     resolve_jars(paths, Path(pyspark.origin).parent, Path(sys.executable), java_home, paths.logs / "setup.log")
 
 
+def _stay_up(session: Session, progress: Progress) -> None:
+    progress.say("Airflow and MLflow stay up; Ctrl-C ends them.")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            session.check()
+            time.sleep(POLL_SECONDS)
+
+
 def _ensure(session: Session, progress: Progress, request: Request, *, again: bool = False) -> None:
     began = progress.seconds
     if session.follower.ensure(request, again=again):
@@ -125,14 +139,13 @@ def _closing_message(
     paths: Paths, use_case: UseCase, session: Session, nights: Sequence[Request], seconds: float
 ) -> str:
     lake = paths.lake
-    last = plan.FIRST_NIGHTS[-1]
+    first_nights = plan.first_nights(use_case)
     return summary.render(
         nights=[
-            results.night_outcome(lake, request, night)
-            for request, night in zip(nights, plan.FIRST_NIGHTS, strict=True)
+            results.night_outcome(lake, request, night) for request, night in zip(nights, first_nights, strict=True)
         ],
-        training=results.training_outcome(lake, plan.training(use_case, *plan.HISTORY)),
-        riskiest=results.riskiest(lake, use_case, last),
+        training=results.training_outcome(lake, plan.training(use_case, *plan.first_history(use_case))),
+        riskiest=results.riskiest(lake, use_case, first_nights[-1]),
         airflow_url=session.ports.airflow_url,
         mlflow_url=session.ports.mlflow_url,
         login=(USER, admin_password(paths.airflow_home)),

@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from importlib.util import find_spec
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase
+from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.local.follow import Request
 
 USE_CASE = "flight_delay"
-HISTORY = (date(2013, 1, 1), date(2013, 3, 31))
-FIRST_NIGHTS = (date(2013, 4, 1), date(2013, 4, 2), date(2013, 4, 3))
-RUN_HOUR = time(2)
+"""The use case of the commands that are given none."""
+HISTORY_NIGHTS = 90
+FIRST_NIGHTS = 3
 MAINTENANCE = "lake_maintenance"
+
+
+def known_use_cases() -> list[str]:
+    """Names of the use cases that are declared."""
+    spec = find_spec("use_cases")
+    folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    return sorted(file.parent.name for folder in folders for file in folder.glob("*/use_case.py"))
+
+
+def chosen_use_case(name: str) -> UseCase:
+    """Return the use case that ``USE_CASE=`` names; the default one when it names none.
+
+    Raises:
+        ConfigurationError: when there is no such use case, with those that there are.
+    """
+    name = name.strip() or USE_CASE
+    if name not in (known := known_use_cases()):
+        raise ConfigurationError(
+            f"there is no use case {name!r}",
+            where="USE_CASE",
+            fix=f"choose one of {', '.join(known)}; `make new-use-case` writes another",
+        )
+    return load_use_case(name)
+
+
+def first_history(use_case: UseCase) -> tuple[date, date]:
+    """First and last night of the first training: the first 90 that the sources hold, or as many as there are."""
+    yesterday = datetime.now(ZoneInfo(use_case.timezone)).date() - timedelta(days=1)
+    last = min(use_case.first_night + timedelta(days=HISTORY_NIGHTS - 1), use_case.last_night or yesterday, yesterday)
+    return parse_nights(use_case, str(use_case.first_night), str(last))
+
+
+def first_nights(use_case: UseCase) -> list[date]:
+    """The nights that follow the first training."""
+    _, last = first_history(use_case)
+    return [last + timedelta(days=days) for days in range(1, FIRST_NIGHTS + 1)]
 
 
 def dag_ids(use_case: UseCase) -> tuple[str, str, str]:
@@ -65,8 +103,20 @@ def maintenance(at: datetime) -> Request:
 
 
 def run_moment(use_case: UseCase, day: date) -> datetime:
-    """02:00 of the local day, in UTC: the schedule's tick, and the logical date of the night ``day``."""
-    return datetime.combine(day, RUN_HOUR, tzinfo=ZoneInfo(use_case.timezone)).astimezone(UTC)
+    """The schedule's tick on the local day, in UTC: the logical date of the night ``day``.
+
+    Raises:
+        ConfigurationError: when the schedule has not one time for all days.
+    """
+    minute, hour, *days = use_case.schedule.split()
+    if not (minute.isdigit() and hour.isdigit() and days == ["*"] * 3):
+        raise ConfigurationError(
+            f"the schedule {use_case.schedule!r} has not one time for all days",
+            where=f"use case {use_case.name}",
+            fix="run its nights from Airflow's page, or declare a schedule like `0 2 * * *`",
+        )
+    tick = datetime.combine(day, time(int(hour), int(minute)), tzinfo=ZoneInfo(use_case.timezone))
+    return tick.astimezone(UTC)
 
 
 def parse_nights(use_case: UseCase, first: str, last: str) -> tuple[date, date]:

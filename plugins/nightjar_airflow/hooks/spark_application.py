@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from uuid import uuid4
 
 from airflow.sdk import BaseHook
 
+from nightjar.code_digest import code_digest
 from nightjar.contracts.errors import StorageFullError, UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, ApplicationFolder, StartFolder
@@ -53,22 +55,28 @@ class SparkApplicationHook(BaseHook):
         """Attach to the application that runs, or start one and wait until it is ready.
 
         One that does not answer any more, or was still starting when its task went away, is ended first; where it
-        cannot be reached, it ends itself when it sees that another serves the run.
+        cannot be reached, it ends itself when it sees that another serves the run. One that was started before the
+        code changed is ended as soon as it has done what it was asked for.
 
         Raises:
             UnreachableError: when it does not come up; the last lines of its log are in the message.
         """
-        if self.is_alive():
-            self.log.info("attached to the Spark application of this run")
-            return
-        self.end()
-        connection = self.get_connection(self._conn_id)
-        conf = configuration_of(connection)
-        self.log.info("starting Spark on %s; configured: %s", master_of(connection), ", ".join(sorted(conf)))
-        began = time.monotonic()
-        with private_properties(conf) as properties:
-            launcher = self._start(connection, properties)
-        self._wait_until_ready(launcher, began)
+        with self._alone():
+            code = code_digest()
+            if self.is_alive():
+                if self._code() == code:
+                    self.log.info("attached to the Spark application of this run")
+                    return
+                self.log.info("the code has changed since the Spark application started: starting another")
+                self._wait_until_idle()
+            self.end()
+            connection = self.get_connection(self._conn_id)
+            conf = configuration_of(connection)
+            self.log.info("starting Spark on %s; configured: %s", master_of(connection), ", ".join(sorted(conf)))
+            began = time.monotonic()
+            with private_properties(conf) as properties:
+                launcher = self._start(connection, properties, code)
+            self._wait_until_ready(launcher, began)
         self.log.info("the Spark application is ready after %.1f s", time.monotonic() - began)
 
     def is_alive(self) -> bool:
@@ -176,7 +184,34 @@ class SparkApplicationHook(BaseHook):
         current = self._read_json(self._folder.current)
         self._files = self._folder.of_start(current["start"]) if current else None
 
-    def _start(self, connection: Connection, properties: int) -> subprocess.Popen[bytes]:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one task of this machine at a time look for, end and start the run's application."""
+        folder = Path(self._folder.root)
+        if not folder.is_absolute():
+            yield
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _code(self) -> str | None:
+        """Digest of the code with which the application that serves the run was started."""
+        return (self._read_json(self._folder.current) or {}).get("code")
+
+    def _wait_until_idle(self) -> None:
+        """Wait until the application has nothing to do, or is gone."""
+        from nightjar.lake import files
+
+        here = self._serving()
+        while self.is_alive():
+            beat = self._heartbeat()
+            if beat is not None and not beat["task"] and not files.list_files(here.inbox):
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _start(self, connection: Connection, properties: int, code: str) -> subprocess.Popen[bytes]:
         """Start it apart from this task, which ends long before the application does."""
         import nightjar_spark
         from nightjar.lake import files
@@ -185,14 +220,14 @@ class SparkApplicationHook(BaseHook):
         program = Path(next(iter(nightjar_spark.__path__))) / "application.py"
         line = command(connection, properties, program, ["--folder", self._folder.root, "--start", start])
         self._files = self._folder.of_start(start)
-        files.write_text(self._folder.current, json.dumps({"start": start, "launcher": None}))
+        files.write_text(self._folder.current, json.dumps({"start": start, "launcher": None, "code": code}))
         log = Path(self._folder.log)
         with log.open("ab") if log.is_absolute() else nullcontext() as output:
             launcher = subprocess.Popen(
                 line, stdout=output, stderr=output, start_new_session=True, pass_fds=[properties]
             )
         process = asdict(Process.of(launcher.pid))
-        files.write_text(self._folder.current, json.dumps({"start": start, "launcher": process}))
+        files.write_text(self._folder.current, json.dumps({"start": start, "launcher": process, "code": code}))
         return launcher
 
     def _wait_until_ready(self, launcher: subprocess.Popen[bytes], began: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -29,7 +31,7 @@ def test_nights_follow_daylight_saving(day: date, hours: int) -> None:
 
 
 def test_the_same_work_has_the_same_run_id_and_another_attempt_another() -> None:
-    first, last = plan.HISTORY
+    first, last = plan.first_history(USE_CASE)
     assert plan.history(USE_CASE, first, last).run_id == "history__2013-01-01__2013-03-31"
     assert plan.training(USE_CASE, first, last).run_id == "training__2013-01-01__2013-03-31"
     assert plan.training(USE_CASE, first, last).conf["force"] is False
@@ -50,3 +52,37 @@ def test_the_same_work_has_the_same_run_id_and_another_attempt_another() -> None
 def test_dates_that_cannot_be_are_refused_before_anything_starts(first: str, last: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         plan.parse_nights(USE_CASE, first, last)
+
+
+def test_the_first_history_is_90_nights_and_the_first_nights_follow_it() -> None:
+    assert plan.first_history(USE_CASE) == (date(2013, 1, 1), date(2013, 3, 31))
+    assert plan.first_nights(USE_CASE) == [date(2013, 4, 1), date(2013, 4, 2), date(2013, 4, 3)]
+
+
+def test_the_first_history_ends_with_the_sources_or_yesterday() -> None:
+    assert plan.first_history(replace(USE_CASE, last_night=date(2013, 2, 1)))[1] == date(2013, 2, 1)
+    today = datetime.now(ZoneInfo(USE_CASE.timezone)).date()
+    begun = replace(USE_CASE, first_night=today - timedelta(days=5), last_night=None)
+    assert plan.first_history(begun) == (today - timedelta(days=5), today - timedelta(days=1))
+    with pytest.raises(ConfigurationError, match=r"before it begins|future"):
+        plan.first_history(replace(begun, first_night=today))
+
+
+def test_a_night_begins_at_the_time_that_the_use_case_declares() -> None:
+    late = replace(USE_CASE, schedule="30 5 * * *", timezone="Asia/Kolkata")
+    assert plan.run_moment(late, date(2013, 4, 1)) == datetime(2013, 4, 1, 0, 0, tzinfo=UTC)
+    with pytest.raises(ConfigurationError, match="has not one time for all days"):
+        plan.run_moment(replace(USE_CASE, schedule="0 2 * * 1-5"), date(2013, 4, 1))
+
+
+@pytest.mark.parametrize("name", ["", " ", "flight_delay", " flight_delay "])
+def test_commands_run_the_named_use_case_or_the_default_one(name: str) -> None:
+    assert plan.chosen_use_case(name) is USE_CASE
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "../flight_delay", "Flight_delay", "$(x)", "__pycache__", "flight_delay.use_case"]
+)
+def test_a_use_case_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no use case .* choose one of flight_delay"):
+        plan.chosen_use_case(name)
