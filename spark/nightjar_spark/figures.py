@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from nightjar.contracts.tables import Column
 from nightjar.validation.figures import HASH, Figures, Moments, Part, figures_of, part_of
-from nightjar_spark.numbers import known
+from nightjar_spark.known_numbers import known
 
 _SECONDS_AN_HOUR = 3600
 

@@ -32,7 +32,7 @@ from nightjar.monitoring.summarize import (
     top_categories,
 )
 from nightjar_spark.io import read_table
-from nightjar_spark.numbers import known
+from nightjar_spark.known_numbers import known
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -27,8 +27,8 @@ from nightjar.validation.expectations import INDEX, TableCheck, TableVerdict, Ve
 from nightjar.validation.table_rules import table_rules
 from nightjar_spark.contracts import annotate, count_by_night
 from nightjar_spark.io import read_table
+from nightjar_spark.known_numbers import known
 from nightjar_spark.main import main
-from nightjar_spark.numbers import known
 from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)

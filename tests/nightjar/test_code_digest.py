@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import nightjar_spark
 from nightjar.code_digest import code_digest, digest_of
 
 
@@ -53,3 +55,9 @@ def test_the_digest_stays_when_nothing_but_what_python_compiles_changes(code: Pa
 
 def test_the_digest_of_the_checkout_is_the_same_twice() -> None:
     assert code_digest() == code_digest()
+
+
+def test_no_spark_program_takes_the_name_of_a_standard_module() -> None:
+    """``spark-submit`` puts their folder first on the path: ``numbers.py`` kept every application from starting."""
+    programs = {file.stem for file in Path(nightjar_spark.__file__).parent.glob("*.py")}
+    assert programs & (sys.stdlib_module_names - set(sys.builtin_module_names)) <= {"io"}, "Python loads io first"

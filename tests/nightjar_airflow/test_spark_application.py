@@ -175,7 +175,7 @@ def test_code_that_was_changed_since_the_application_started_runs(
     assert wait(hook, spec_of(lake))[0].status == "succeeded"
     hook.ensure()
     assert pid_of(lake) == first
-    helper = code / "use_cases" / "flight_delay" / "clock.py"
+    helper = code / "use_cases" / "flight_delay" / "sources.py"
     helper.write_text("raise ValueError('the new code runs')\n")
     tasks = [threading.Thread(target=SparkApplicationHook(hook._folder).ensure) for _ in range(3)]
     for task in tasks:
@@ -187,7 +187,7 @@ def test_code_that_was_changed_since_the_application_started_runs(
     assert len(list((folder_of(lake) / "applications").iterdir())) == 2, "one task starts it, the others attach"
     result = wait(hook, spec_of(lake))[0]
     assert "the new code runs" in result.error
-    assert "(use_cases/flight_delay/clock.py:1)" in result.error
+    assert "(use_cases/flight_delay/sources.py:1)" in result.error
 
 
 def test_one_that_was_still_starting_when_its_task_was_killed_is_ended_first(
