@@ -154,7 +154,9 @@ def kill_servers(deployment: Deployment, night: Request, noticed: list[float]) -
 
     def wait_for(task_id: str, state: str) -> None:
         deadline = time.monotonic() + 600
-        while state not in [task.state for task in api.tasks(night.dag_id, night.run_id) if task.task_id == task_id]:
+        while api.run_state(night.dag_id, night.run_id) is None or (task_id, state) not in [
+            (task.task_id, task.state) for task in api.tasks(night.dag_id, night.run_id)
+        ]:
             assert time.monotonic() < deadline, f"{task_id} was never {state}"
             time.sleep(1)
 
