@@ -1,4 +1,4 @@
-"""A table's rules over a DataFrame: parse text to declared types, mark each row with the rules it broke, count them."""
+"""A table's rules over a DataFrame: mark each row with the rules that it broke, and count them."""
 
 from __future__ import annotations
 
@@ -10,31 +10,16 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from nightjar.contracts.names import BROKEN_RULES, ROWS_OF_KEY
 from nightjar.contracts.rules import Rule
-from nightjar.contracts.tables import Column, TableSchema
+from nightjar.contracts.tables import TableSchema
 from nightjar.validation.tolerance import NightCount
 
 REJECTING = frozenset({"reject_row", "stop_night"})
 
 
-def parse(text: SparkColumn, column: Column) -> SparkColumn:
-    """Return ``text`` as the column's declared type; null where it is none.
-
-    Numbers are finite. Dates and timestamps are ISO 8601 beginning with the whole date (Spark alone would read
-    ``12:30`` as an hour of the present day); timestamps without an offset are UTC, the session's time zone.
-    """
-    if column.type == "string":
-        return text
-    value = text.try_cast(column.type)
-    if column.type == "double":
-        return F.when(F.abs(value) < float("inf"), value)  # NaN is above infinity in Spark's order
-    if column.type in {"date", "timestamp"}:
-        return F.when(text.rlike(r"^\d{4}-\d{2}-\d{2}"), value)
-    return value
-
-
 def annotate(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule]) -> DataFrame:
-    """Add ``rows_of_key`` and ``broken_rules`` (names of the rules that the row breaks, in their order).
+    """Add ``ROWS_OF_KEY`` and ``BROKEN_RULES`` (names of the rules that the row breaks, in their order).
 
     One pass over the rows, with one shuffle for the key's uniqueness. Rows whose key has a null are not counted as
     each other's duplicates: the null is the rule that they break.
@@ -48,16 +33,16 @@ def annotate(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule]) -> Da
         key = [F.col(name) for name in schema.key]
         whole = F.forall(F.array(*(k.isNotNull() for k in key)), lambda there: there)
         same_key = Window.partitionBy(F.col("ds"), *key)
-        frame = frame.withColumn("rows_of_key", F.when(whole, F.count(F.lit(1)).over(same_key)).otherwise(F.lit(1)))
+        frame = frame.withColumn(ROWS_OF_KEY, F.when(whole, F.count(F.lit(1)).over(same_key)).otherwise(F.lit(1)))
     broken = [F.when(F.expr(rule.broken_when), F.lit(rule.name)) for rule in rules]
     names = F.array_compact(F.array(*broken)) if broken else F.array().cast("array<string>")
-    return frame.withColumn("broken_rules", names)
+    return frame.withColumn(BROKEN_RULES, names)
 
 
 def is_rejected(rules: Sequence[Rule]) -> SparkColumn:
     """Whether an annotated row goes to quarantine: it breaks a rule that is more than a warning."""
     warnings = [rule.name for rule in rules if rule.severity not in REJECTING]
-    broken = F.col("broken_rules")
+    broken = F.col(BROKEN_RULES)
     if warnings:
         broken = F.array_except(broken, F.array(*(F.lit(name) for name in warnings)))
     return F.size(broken) > 0
@@ -70,7 +55,7 @@ def count_by_night(frame: DataFrame, rules: Sequence[Rule]) -> list[NightCount]:
     """
     order = {rule.name: (index, rule.severity in REJECTING) for index, rule in enumerate(rules)}
     counts: dict[date, NightCount] = {}
-    for night, names, rows in frame.groupBy("ds", "broken_rules").count().collect():
+    for night, names, rows in frame.groupBy("ds", BROKEN_RULES).count().collect():
         so_far = counts.get(night, NightCount(night=night, rows=0, rejected=0, broken={}))
         broken = Counter(so_far.broken)
         broken.update(dict.fromkeys(names, rows))

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from nightjar.contracts.errors import RowCountError
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.names import BROKEN_RULES, MALFORMED, TEXT
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
@@ -30,7 +31,6 @@ from nightjar.validation.landing import LandedFile, check_landing
 from nightjar.validation.tolerance import check_rows_read
 from nightjar_spark.contracts import is_rejected
 from nightjar_spark.io import write_unpublished
-from nightjar_spark.landed import MALFORMED_LINE
 from nightjar_spark.landing_verdict import Annotated, annotate_source, judge_landed, validate_landed
 from nightjar_spark.main import main
 from nightjar_spark.together import together
@@ -115,13 +115,13 @@ def _quarantine(annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase
 
 def _rejected_rows(item: Annotated, spec: JobSpec) -> DataFrame:
     """Rejected rows as the quarantine holds them: the text as it landed, so that nothing is lost to a failed parse."""
-    as_landed = F.when(
-        F.col(MALFORMED_LINE).isNotNull(), F.to_json(F.struct(F.col(MALFORMED_LINE).alias("line")))
-    ).otherwise(F.to_json("text", {"ignoreNullFields": "false"}))
+    as_landed = F.when(F.col(MALFORMED).isNotNull(), F.to_json(MALFORMED)).otherwise(
+        F.to_json(TEXT, {"ignoreNullFields": "false"})
+    )
     return item.rows.where(is_rejected(item.rules)).select(
         "ds",
         F.lit(item.source.table.name).alias("table_name"),
-        F.col("broken_rules").alias("rules"),
+        F.col(BROKEN_RULES).alias("rules"),
         as_landed.alias("row_json"),
         F.lit(spec.run_id).alias("dag_run_id"),
     )

@@ -2,57 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Iterator, Sequence
+from datetime import date
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.pandas.types import from_arrow_schema
 
+from nightjar.contracts.names import MALFORMED, TEXT
 from nightjar.contracts.use_case import Source
+from nightjar.validation.landed_rows import read_rows, rows_schema
 from nightjar.validation.landing import LandedFile
-from nightjar_spark.contracts import parse
-from nightjar_spark.io import spark_uri
 
-MALFORMED_LINE = "malformed_line"
+_TASKS_A_CORE = 4
 
 
 def read_landed(spark: SparkSession, source: Source, landed: Sequence[LandedFile]) -> DataFrame:
     """Return the rows of ``landed`` (all files of ``source``), with every field parsed to its declared type.
 
-    Columns: those of ``source.table``; ``text``, the fields as they stood in the file; and ``malformed_line``, the
-    whole line where it has another number of fields than the header. Nothing is dropped and nothing fails here: what
-    does not parse is null beside its text. Files are read together, one scan for each order of columns that occurs.
+    Columns: those of ``source.table``; :data:`TEXT`, the fields as they stood in the file; and :data:`MALFORMED`, the
+    line where it is not one record. Nothing is dropped and nothing fails here: what does not parse is null beside its
+    text. Files are read in parallel, each by one task.
     """
-    headers = sorted({file.header for file in landed})
-    scans = [_scan(spark, source, header, [f.uri for f in landed if f.header == header]) for header in headers]
-    rows = reduce(DataFrame.unionByName, scans)
-    columns = {column.name: parse(F.col(f"text.{column.name}"), column) for column in source.file_columns}
+    columns = source.file_columns
+    work = [(file.night, file.uri) for file in landed]
+    schema = pa.schema([pa.field("ds", pa.date32()), *rows_schema(columns)])
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for index in batch["id"].to_pylist():
+                night, uri = work[index]
+                for rows in read_rows(uri, columns):
+                    yield rows.add_column(0, schema.field("ds"), _repeated(night, rows.num_rows))
+
+    tasks = min(len(work), _TASKS_A_CORE * spark.sparkContext.defaultParallelism)
+    rows = spark.range(0, len(work), 1, tasks).mapInArrow(read, from_arrow_schema(schema))
     return rows.select(
         "ds",
-        *(column.alias(name) for name, column in columns.items()),
+        *(column.name for column in columns),
         F.concat(F.lit(f"{_use_case_folder(landed)}/"), F.col("ds"), F.lit(f"/{source.file}")).alias("source_file"),
         _landed_at(landed).alias("landed_at"),
-        "text",
-        MALFORMED_LINE,
+        TEXT,
+        MALFORMED,
     )
 
 
-def _scan(spark: SparkSession, source: Source, header: Sequence[str], uris: Sequence[str]) -> DataFrame:
-    schema = StructType([StructField(name, StringType()) for name in (*header, MALFORMED_LINE)])
-    lines = spark.read.csv(
-        [spark_uri(uri) for uri in uris],
-        schema=schema,
-        header=True,
-        nullValue="NA",
-        emptyValue="NA",
-        escape='"',
-        mode="PERMISSIVE",
-        columnNameOfCorruptRecord=MALFORMED_LINE,
-    )
-    night = F.element_at(F.split(F.col("_metadata.file_path"), "/"), -2)
-    fields = F.struct(*(F.col(column.name) for column in source.file_columns))
-    return lines.select(night.cast("date").alias("ds"), fields.alias("text"), MALFORMED_LINE)
+def _repeated(night: date, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(night, pa.date32()), count)
 
 
 def _use_case_folder(landed: Sequence[LandedFile]) -> str:

@@ -113,7 +113,7 @@ def blank_lines(night: Landed) -> None:
     night.write_bytes(FLIGHTS, night.bytes(FLIGHTS).replace(b"\n", b"\n\n"))
 
 
-@kind("rejected")
+@kind("nothing")
 def line_break_in_a_field(night: Landed) -> None:
     night.change(AIRPORTS, lambda t: t.assign(name=["Lansdowne\nAirport", *t["name"][1:]]))
 

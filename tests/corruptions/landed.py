@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -61,8 +62,8 @@ class Landed:
         (self.folder / file).write_bytes(data)
         if honest:
             manifest = json.loads((self.folder / "manifest.json").read_text())
-            rows = max(0, len(data.splitlines()) - 1)
-            manifest[file] = {"rows": rows, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            rows = sum(1 for _ in csv.reader(io.StringIO(data.decode(errors="replace"), newline=""))) - 1
+            manifest[file] = {"rows": max(0, rows), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             (self.folder / "manifest.json").write_text(json.dumps(manifest))
 
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.landed_nights import NIGHTS, ORDERS, SHOP
 
+from nightjar.contracts.names import BROKEN_RULES
 from nightjar.contracts.rules import Rule
-from nightjar.contracts.tables import Column
 from nightjar.validation.table_rules import table_rules
 from nightjar.validation.tolerance import NightCount
 
@@ -15,42 +14,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "value"),
-    [
-        ("int", "12", 12),
-        ("int", "12.5", None),
-        ("int", "3000000000", None),
-        ("long", "3000000000", 3_000_000_000),
-        ("double", "1e3", 1000.0),
-        ("double", "NaN", None),
-        ("double", "-Infinity", None),
-        ("double", "1,5", None),
-        ("date", "2013-04-01", date(2013, 4, 1)),
-        ("date", "01.04.2013", None),
-        ("timestamp", "2013-04-01T05:00:00Z", datetime(2013, 4, 1, 5, tzinfo=UTC)),
-        ("timestamp", "2013-04-01T05:00:00-04:00", datetime(2013, 4, 1, 9, tzinfo=UTC)),
-        ("timestamp", "2013-04-01 05:00:00", datetime(2013, 4, 1, 5, tzinfo=UTC)),
-        ("timestamp", "12:30", None),
-        ("timestamp", "2013-02-30T05:00:00Z", None),
-        ("string", "x", "x"),
-        ("int", None, None),
-    ],
-)
-def test_parse(spark: SparkSession, kind: str, text: str | None, value: object) -> None:
-    from pyspark.sql import functions as F
-
-    from nightjar_spark.contracts import parse
-
-    frame = spark.createDataFrame([(text,)], "text string")
-    parsed = parse(F.col("text"), Column("text", kind, "Anything."))  # type: ignore[arg-type]
-    if kind == "timestamp":
-        (micros,) = frame.select(F.unix_micros(parsed)).first() or (None,)
-        assert micros == (None if value is None else int(value.timestamp() * 1e6))  # type: ignore[attr-defined]
-    else:
-        assert frame.select(parsed).first() == (value,)
 
 
 def test_rows_are_marked_with_every_rule_that_they_break(spark: SparkSession) -> None:
@@ -73,7 +36,7 @@ def test_rows_are_marked_with_every_rule_that_they_break(spark: SparkSession) ->
     frame = annotate(
         spark.createDataFrame(rows, "ds date, shop string, number int, amount double"), SHOP.feature_table, rules
     )
-    marked = sorted((row["amount"] or 0, row["broken_rules"]) for row in frame.collect())
+    marked = sorted((row["amount"] or 0, row[BROKEN_RULES]) for row in frame.collect())
     assert marked == [
         (0, []),
         (10.0, ["key_unique"]),

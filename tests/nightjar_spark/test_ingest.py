@@ -168,7 +168,8 @@ def test_line_with_another_number_of_fields_is_kept_whole(shop: Shop, line: str)
     shop.ingest()
     ((_, rules, row),) = shop.rejected(FIRST)
     assert rules[0] == "line_parses"
-    assert row == {"line": line}
+    assert (row["line"], row["line_number"]) == (line, 10)
+    assert row["problem"] == "the line has another number of fields than the header"
 
 
 def test_quotes_and_commas_in_a_field_are_read(shop: Shop) -> None:
@@ -234,12 +235,49 @@ def test_missing_empty_truncated_and_other_files_stop_before_anything_is_read(sh
     stopped(shop, SourceError, "has a header and no rows")
 
 
-def test_line_break_inside_a_field_is_a_row_count_error(shop: Shop) -> None:
+def test_line_break_inside_a_quoted_field_is_text(shop: Shop) -> None:
     folder = shop.land(FIRST, {"prices.csv": ['"A\nB",1', "C,2"]})
+    stopped(shop, RowCountError, "2 rows were read of prices.csv of night 2013-04-01, and its manifest promises 3")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["prices.csv"]["rows"] = 2
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    stopped(shop, RowCountError, "3 rows were read of prices.csv of night 2013-04-01, and its manifest promises 2")
+    shop.ingest()
+    assert [row["item"] for row in shop.rows("raw/prices", FIRST)] == ["A\nB", "C"]
+
+
+def test_every_line_is_held_to_the_file_s_own_header_and_to_its_quoting(shop: Shop) -> None:
+    bad = {
+        3: "4,5",
+        4: "6,7,8,9,10",
+        5: 'x,$78.07"All-Weather Table, Round",2',
+        6: 'x,"2"x,3',
+        7: 'x,48\\",4',
+        9: 'x,"open,6',
+        10: "note,item,price",
+        11: "x,nul\0,8",
+    }
+    good = {2: "x,A,1", 8: 'x,"E, F",5', 12: 'x,"G ""g""",7'}
+    folder = shop.land()
+    lines = ["note,item,price", *({**bad, **good}[number] for number in range(2, 13))]
+    (folder / "prices.csv").write_text("".join(f"{line}\n" for line in lines))
+    write_manifest(folder)
+    result = shop.ingest()
+    assert {row["item"]: row["price"] for row in shop.rows("raw/prices", FIRST)} == {"A": 1, "E, F": 5, 'G "g"': 7}
+    rejected = [(row["line_number"], row["line"], rules[0]) for _, rules, row in shop.rejected(FIRST)]
+    assert sorted(rejected) == [(number, line, "line_parses") for number, line in bad.items()]
+    assert result.rows_in == result.rows_out + result.rows_rejected
+    assert any("note: nobody declared this column" in warning for warning in result.values["warnings"])
+
+
+def test_a_column_that_differs_in_case_alone_or_has_a_name_of_ours_passes_with_a_warning(shop: Shop) -> None:
+    folder = shop.land()
+    header = "item,Item,malformed_line,text,ds,__nightjar_text,broken_rules,rows_of_key,source_file,price"
+    (folder / "prices.csv").write_text(f"{header}\nA,B,1,2,3,4,5,6,7,1.5\n")
+    write_manifest(folder)
+    result = shop.ingest()
+    assert [(row["item"], row["price"]) for row in shop.rows("raw/prices", FIRST)] == [("A", 1.5)]
+    unknown = [warning for warning in result.values["warnings"] if "nobody declared" in warning]
+    assert len(unknown) == 8
 
 
 def test_interval_in_the_future(shop: Shop) -> None:

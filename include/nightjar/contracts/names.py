@@ -13,6 +13,27 @@ _PLAIN_SEGMENT = re.compile(rf"[a-z0-9_=.-]{{1,{_READABLE_CHARACTERS}}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEGMENT = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,255}")
 
+_HELPER = "__nightjar_"
+
+
+def helper(name: str) -> str:
+    """Name of a column that programs add to a DataFrame for themselves.
+
+    It begins with an underscore, which :func:`check_identifier` refuses: no declared name can be the same. Two may not
+    differ in case alone, which Spark takes for the same.
+    """
+    return _HELPER + name
+
+
+TEXT = helper("text")
+"""Struct of a landed row's declared fields, as they stood in the file."""
+MALFORMED = helper("malformed")
+"""Struct of a landed line that is not one record: ``line``, ``line_number``, ``problem``; null for a row."""
+ROWS_OF_KEY = helper("rows_of_key")
+"""Rows of the night with this row's key."""
+BROKEN_RULES = helper("broken_rules")
+"""Names of the rules that a row breaks."""
+
 
 def check_identifier(value: str, *, field: str) -> str:
     """Return ``value`` when it is a lower-case identifier of at most 63 characters.

@@ -1,7 +1,9 @@
 """Look at a night's landed files before anything reads them: there, whole, with the declared columns, not empty.
 
 A file with columns beyond the declared ones passes: they are not read, and named in a warning. One that lacks a
-declared column does not.
+declared column does not. Names are compared letter by letter, and ``Amount`` is another column than ``amount``.
+
+What a file may hold at most is declared here and in :mod:`nightjar.validation.records`; beyond it the file is refused.
 
 A landing is a folder a night, ``<landing>/<use_case>/<night>/``, with the source files and a ``manifest.json`` that is
 written last::
@@ -14,9 +16,8 @@ written last::
 from __future__ import annotations
 
 import codecs
-import csv
 import hashlib
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,10 +29,17 @@ from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import Source, UseCase
 from nightjar.lake import files
 from nightjar.lake.inside import leads_outside
+from nightjar.validation.manifest import MANIFEST, ManifestError, Promise, promise, read_manifest
+from nightjar.validation.quoting import BYTE_ORDER_MARK, read_header
+from nightjar.validation.records import MAX_RECORD_BYTES
 
-MANIFEST = "manifest.json"
+MAX_FILE_BYTES = 64 << 30
+MAX_HEADER_BYTES = 1 << 20
+MAX_COLUMNS = 10_000
+MAX_NAME_LENGTH = 255
 _CHUNK_BYTES = 1 << 20
 _NAMED = 5
+_LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,16 +143,13 @@ def _check_night(landing: str, use_case: UseCase, night: date) -> list[LandedFil
 def _read_manifest(folder: str, night: date) -> Mapping[str, Any]:
     uri = f"{folder}/{MANIFEST}"
     try:
-        manifest = json.loads(files.read_text(uri))
+        return read_manifest(uri)
     except FileNotFoundError as error:
         if not files.exists(folder):
             raise _Problem(f"nothing landed for night {night}: the folder is missing", folder) from error
         raise _Problem(f"the landing of night {night} is not complete: {MANIFEST} is missing", uri) from error
-    except ValueError as error:
-        raise _Problem(f"{MANIFEST} of night {night} is not JSON ({error})", uri) from error
-    if not isinstance(manifest, dict):
-        raise _Problem(f"{MANIFEST} of night {night} is not an object of files", uri)
-    return manifest
+    except ManifestError as error:
+        raise _Problem(f"{MANIFEST} of night {night} {error}", uri) from error
 
 
 def _check_file(folder: str, source: Source, night: date, manifest: Mapping[str, Any]) -> LandedFile:
@@ -158,70 +163,115 @@ def _check_file(folder: str, source: Source, night: date, manifest: Mapping[str,
         raise _Problem(f"{name} is missing", uri)
     if not info.size:
         raise _Problem(f"{name} is empty (0 bytes)", uri)
-    rows, size, sha256, landed_at = _promised(manifest, source.file, name, f"{folder}/{MANIFEST}")
-    if info.size != size:
-        what = "truncated" if info.size < size else "longer than landed"
-        raise _Problem(f"{name} is {what}: {info.size} bytes of {size}", uri)
-    digest, header = _digest_and_header(uri, name)
-    if digest != sha256:
+    promised = _promised(manifest, source.file, name, f"{folder}/{MANIFEST}")
+    if info.size != promised.size:
+        what = "truncated" if info.size < promised.size else "longer than landed"
+        raise _Problem(f"{name} is {what}: {info.size} bytes of {promised.size}", uri)
+    if info.size > MAX_FILE_BYTES:
+        raise _Problem(f"{name} has {info.size} bytes; at most {MAX_FILE_BYTES} are read", uri)
+    digest, first_line = _read_once(uri, name)
+    if digest != promised.sha256:
         raise _Problem(f"{name} is not the file that landed: its SHA-256 differs from the manifest's", uri)
+    header = _header(first_line, name, uri)
     unknown = _check_header(header, source, name, uri)
-    if rows == 0:
+    if promised.rows == 0:
         raise _Problem(f"{name} has a header and no rows", uri)
     return LandedFile(
         source=source.name,
         night=night,
         uri=uri,
-        rows=rows,
+        rows=promised.rows,
         header=header,
         unknown=unknown,
-        landed_at=landed_at or info.mtime.astimezone(UTC),
+        landed_at=promised.landed_at or info.mtime.astimezone(UTC),
     )
 
 
-def _promised(manifest: Mapping[str, Any], file: str, name: str, uri: str) -> tuple[int, int, str, datetime | None]:
-    """What the manifest says of a file: rows, bytes, SHA-256 and, when given, the moment it landed."""
-    entry = manifest.get(file)
-    if entry is None:
+def _promised(manifest: Mapping[str, Any], file: str, name: str, uri: str) -> Promise:
+    if file not in manifest:
         raise _Problem(f"{name} is not in {MANIFEST}", uri)
     try:
-        landed_at = entry.get("landed_at")
-        moment = datetime.fromisoformat(landed_at) if landed_at else None
-        if moment is not None and moment.tzinfo is None:
-            raise ValueError(f"landed_at {landed_at} has no time zone")
-        return int(entry["rows"]), int(entry["bytes"]), str(entry["sha256"]), moment
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _Problem(f"{MANIFEST} says of {name} no usable rows, bytes and sha256 ({error!r})", uri) from error
+        return promise(manifest[file])
+    except ManifestError as error:
+        raise _Problem(f"{MANIFEST} says of {name} no usable rows, bytes and sha256 ({error})", uri) from error
 
 
-def _digest_and_header(uri: str, name: str) -> tuple[str, tuple[str, ...]]:
-    """SHA-256 and header of a file, read once in pieces; refuses bytes that are not UTF-8."""
+def _read_once(uri: str, name: str) -> tuple[str, bytes]:
+    """SHA-256 and first line of a file, read once in pieces; refuses bytes that are not UTF-8, and lines too long."""
     digest = hashlib.sha256()
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    first_line = ""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines = _LineLengths(name, uri)
     system, path = files.filesystem(uri)
     try:
         with files.explained(uri), system.open_input_stream(path) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
-                text = decoder.decode(chunk)
-                if "\n" not in first_line:
-                    first_line += text
+                decoder.decode(chunk)
+                lines.read(chunk)
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise _Problem(f"{name} is not UTF-8 ({error.reason})", uri) from error
-    header = next(csv.reader([first_line.split("\n", 1)[0].rstrip("\r")]), [])
-    return digest.hexdigest(), tuple(header)
+    return digest.hexdigest(), bytes(lines.first)
+
+
+class _LineLengths:
+    """Keeps the first line of a file and the length of its last one, and refuses what is too long."""
+
+    def __init__(self, name: str, uri: str) -> None:
+        self._name = name
+        self._uri = uri
+        self._number = 1
+        self._length = 0
+        self.first = bytearray()
+
+    def read(self, chunk: bytes) -> None:
+        """Take the next piece, which is shorter than a line may be."""
+        end = chunk.find(b"\n")
+        begun = len(chunk) if end < 0 else end
+        if self._number == 1:
+            self.first += chunk[:begun]
+        self._length += begun
+        limit = MAX_HEADER_BYTES if self._number == 1 else MAX_RECORD_BYTES
+        if self._length > limit:
+            which = "the header" if self._number == 1 else f"line {self._number}"
+            raise _Problem(f"{which} of {self._name} has over {limit} bytes, the most that a line may have", self._uri)
+        if end >= 0:
+            self._number += chunk.count(b"\n")
+            self._length = len(chunk) - chunk.rfind(b"\n") - 1
+
+
+def _header(line: bytes, name: str, uri: str) -> tuple[str, ...]:
+    """The column names of a header line."""
+    text = line.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\r")
+    if b"\r" in text or b"\0" in text:
+        found = "a carriage return alone: end lines with a line feed" if b"\r" in text else "a NUL byte"
+        raise _Problem(f"the header of {name} holds {found}", uri)
+    header = read_header(text)
+    if header is None:
+        raise _Problem(f"the header of {name} is not quoted as RFC 4180 says, or a name holds a line break", uri)
+    if len(header) > MAX_COLUMNS:
+        raise _Problem(f"{name} has {len(header)} columns; at most {MAX_COLUMNS} are read", uri)
+    if long := [at for at, column in enumerate(header, 1) if len(column) > MAX_NAME_LENGTH]:
+        length = len(header[long[0] - 1])
+        raise _Problem(f"column {long[0]} of {name} has a name of {length} letters; at most {MAX_NAME_LENGTH}", uri)
+    return header
 
 
 def _check_header(header: Sequence[str], source: Source, name: str, uri: str) -> tuple[str, ...]:
     """Refuse a header that lacks a declared column or repeats one; return the columns that nobody declared."""
     declared = {column.name: column for column in source.file_columns}
-    missing = [f"{column.name} ({column.type})" for column in declared.values() if column.name not in header]
-    unknown = tuple(column for column in header if column not in declared)
-    repeated = sorted({column for column in header if header.count(column) > 1})
-    said = {"missing": missing, "unknown": unknown, "repeated": repeated}
-    if missing or repeated:
-        differences = ", ".join(f"{word} {', '.join(columns)}" for word, columns in said.items() if columns)
-        raise _Problem(f"{name} has another schema: {differences}", uri)
-    return unknown
+    counts = Counter(header)
+    differences = {
+        "missing": [f"{column.name} ({column.type})" for column in declared.values() if column.name not in counts],
+        "unknown": [column for column in header if column not in declared],
+        "repeated": sorted(column for column, count in counts.items() if count > 1),
+    }
+    if differences["missing"] or differences["repeated"]:
+        said = ", ".join(f"{word} {_listed(columns)}" for word, columns in differences.items() if columns)
+        raise _Problem(f"{name} has another schema: {said}", uri)
+    return tuple(differences["unknown"])
+
+
+def _listed(columns: Sequence[str]) -> str:
+    more = len(columns) - _LISTED
+    return ", ".join(columns[:_LISTED]) + (f" and {more} more" if more > 0 else "")

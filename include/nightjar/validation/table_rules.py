@@ -1,9 +1,9 @@
 """The whole contract of a table: its declared rules and those that its schema implies.
 
 Every rule, implied or declared, is one Spark SQL predicate, so that quarantine and Great Expectations read the same
-text. Implied rules look at helper columns beside the table's own: ``rows_of_key`` (rows of the night with this row's
-key, from :func:`nightjar_spark.contracts.annotate`), and ``text`` and ``malformed_line`` (the row as it stood in the
-file, from :func:`nightjar_spark.landed.read_landed`).
+text. Implied rules look at helper columns beside the table's own (:mod:`nightjar.contracts.names`): ``ROWS_OF_KEY``
+from :func:`nightjar_spark.contracts.annotate`, ``TEXT`` and ``MALFORMED`` from
+:func:`nightjar_spark.landed.read_landed`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.names import MALFORMED, ROWS_OF_KEY, TEXT
 from nightjar.contracts.rules import Rule, not_null
 from nightjar.contracts.tables import Column, TableSchema
 from nightjar.contracts.use_case import Source, UseCase
@@ -49,15 +50,15 @@ def rules_by_table(use_case: UseCase) -> dict[str, tuple[Rule, ...]]:
 def _line_parses() -> Rule:
     return Rule(
         name=LINE_PARSES,
-        broken_when="malformed_line IS NOT NULL",
-        reason="the line has another number of fields than the header",
+        broken_when=f"{MALFORMED} IS NOT NULL",
+        reason="the line is not one record with the header's number of fields",
     )
 
 
 def _parses(column: Column) -> Rule:
     return Rule(
         name=f"{column.name}_parses",
-        broken_when=f"text.{column.name} IS NOT NULL AND {column.name} IS NULL",
+        broken_when=f"{TEXT}.{column.name} IS NOT NULL AND {column.name} IS NULL",
         reason=f"{column.name} is not of type {column.type}",
     )
 
@@ -77,7 +78,7 @@ def _unique(schema: TableSchema) -> tuple[Rule, ...]:
     return (
         Rule(
             name=KEY_UNIQUE,
-            broken_when="rows_of_key > 1",
+            broken_when=f"{ROWS_OF_KEY} > 1",
             reason=f"the key ({', '.join(schema.key)}) occurs more than once in its night; all its rows are rejected",
         ),
     )

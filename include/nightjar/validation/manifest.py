@@ -1,0 +1,110 @@
+"""The manifest of a night's landing: what the source system promises of each file. Written by others; read strictly."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from nightjar.lake import files
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 1 << 20
+_MAX_COUNT = 1 << 53
+
+
+class ManifestError(ValueError):
+    """What is wrong with a manifest, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What the manifest says of one file.
+
+    Attributes:
+        rows: Data rows.
+        size: Bytes.
+        sha256: Digest of its bytes.
+        landed_at: When it landed (UTC); None when the manifest does not say.
+    """
+
+    rows: int
+    size: int
+    sha256: str
+    landed_at: datetime | None
+
+
+def read_manifest(uri: str) -> Mapping[str, Any]:
+    """Return the manifest's entries by file name.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        ManifestError: when it is not an object of files in JSON, is too large, or names a file twice.
+    """
+    if (size := files.size(uri)) > MAX_MANIFEST_BYTES:
+        raise ManifestError(f"has {size} bytes; at most {MAX_MANIFEST_BYTES} are read")
+    try:
+        manifest = json.loads(files.read_text(uri), object_pairs_hook=_object)
+    except ManifestError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"is not JSON ({error})") from error
+    if not isinstance(manifest, dict):
+        raise ManifestError("is not an object of files")
+    return manifest
+
+
+def promise(entry: object) -> Promise:
+    """What the manifest's ``entry`` of a file promises.
+
+    Raises:
+        ManifestError: when rows, bytes, sha256 or landed_at are missing or not usable.
+    """
+    if not isinstance(entry, dict):
+        raise ManifestError(f"{_shown(entry)} is not an object")
+    sha256 = entry.get("sha256")
+    if not isinstance(sha256, str):
+        raise ManifestError(f"sha256 {_shown(sha256)} is not text")
+    return Promise(
+        rows=_count(entry, "rows"),
+        size=_count(entry, "bytes"),
+        sha256=sha256,
+        landed_at=_moment(entry.get("landed_at")),
+    )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ManifestError(f"names {_shown(counts.most_common(1)[0][0])} twice")
+    return found
+
+
+def _count(entry: Mapping[str, Any], name: str) -> int:
+    count = entry.get(name)
+    if type(count) is not int or not 0 <= count <= _MAX_COUNT:
+        raise ManifestError(f"{name} {_shown(count)} is not a count")
+    return count
+
+
+def _moment(text: object) -> datetime | None:
+    if text is None or text == "":
+        return None
+    try:
+        moment = datetime.fromisoformat(str(text))
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ManifestError(f"landed_at {_shown(text)} is not a moment") from error
+    raise ManifestError(f"landed_at {_shown(text)} has no time zone")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "of several values"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
