@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 
@@ -100,6 +100,4 @@ def _precedence(table: LakeTable) -> tuple[str, bool, str]:
 
 
 def _is_declared(name: str) -> bool:
-    package = find_spec("use_cases")
-    roots = package.submodule_search_locations if package else None
-    return any((Path(root) / name / "use_case.py").is_file() for root in roots or ())
+    return any((Path(root) / name / "use_case.py").is_file() for root in import_module("use_cases").__path__)

@@ -12,8 +12,10 @@ import pytest
 from deltalake import write_deltalake
 from tests.nightjar.scoring.test_audit import USE_CASE, publish, score
 
+import use_cases
 from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.sql import quote_ansi
+from nightjar.contracts.sql import quote_ansi, quote_spark
+from nightjar.contracts.views import View
 from nightjar.local.query import connect, run_query
 
 ODD_NAMES = (
@@ -203,6 +205,31 @@ def test_a_score_table_without_the_declared_key_has_no_view_and_is_read(lake: st
     put(lake, "scores/flight_delay")
     assert "two" in run_query(Path(lake), "SELECT max(word) FROM scores.flight_delay")
     assert "left out scores/flight_delay_latest: BinderException: " in run_query(Path(lake), "")
+
+
+def test_a_declaration_that_cannot_be_loaded_costs_its_view_alone(
+    lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(lake, [score(date(2013, 4, 1), 1, 0.1)], [date(2013, 4, 1)])
+    put(lake, "scores/broken_declaration")
+    folder = tmp_path / "use_cases" / "broken_declaration"
+    folder.mkdir(parents=True)
+    (folder / "use_case.py").write_text("USE_CASE = (")
+    monkeypatch.setattr(use_cases, "__path__", [*use_cases.__path__, str(folder.parent)])
+    listing = run_query(Path(lake), "")
+    assert "left out scores/broken_declaration_latest: SyntaxError: " in listing
+    assert "scores.broken_declaration " in listing
+    assert "scores.flight_delay_latest " in listing
+
+
+def test_a_view_quotes_reserved_words_in_the_key() -> None:
+    view = View(schema="scores", name="select_latest", comment="", key=("order", "a b"), table="select")
+    with duckdb.connect() as connection:
+        connection.execute('CREATE SCHEMA scores; CREATE TABLE scores."select" (ds DATE, "order" INT, "a b" INT)')
+        connection.execute("""INSERT INTO scores."select" VALUES ('2013-04-01', 1, 1), ('2013-04-02', 1, 1)""")
+        assert connection.sql(view.sql(quote_ansi)).fetchall() == [(date(2013, 4, 2), 1, 1)]
+    assert "scored.`order` = latest.`order` AND scored.`a b` = latest.`a b`" in view.sql(quote_spark)
+    assert quote_spark("a`b", "c") == "`a``b`.`c`"
 
 
 @pytest.mark.parametrize(
