@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from nightjar.contracts.errors import ContractError, ModelError, RowCountError
@@ -210,9 +209,10 @@ def _check_labels(rows: Sequence[Any], use_case: UseCase) -> None:
 
 def _check_unique(spec: JobSpec, use_case: UseCase, version: int, days: Sequence[_Day]) -> None:
     """A left join on unique keys gives back the labelled rows, no more."""
-    labels = delta.open_table(spec.lake, use_case.label_table.name, version).to_pyarrow_dataset()
-    counted = pc.field("ds").isin([day.count.day for day in days]) & pc.field("label").is_valid()
-    labelled, joined = labels.count_rows(filter=counted), sum(day.labelled for day in days)
+    labels = delta.read_nights(
+        spec.lake, use_case.label_table.name, [day.count.day for day in days], ["label"], version
+    )["label"]
+    labelled, joined = len(labels) - labels.null_count, sum(day.labelled for day in days)
     if joined != labelled:
         raise RowCountError(
             f"{labelled} labelled rows became {joined} when joined with their features",

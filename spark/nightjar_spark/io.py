@@ -15,6 +15,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from nightjar.contracts.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile, arrow_schema, table_uri
+from nightjar.lake.held_files import HeldFile, held_files
 from nightjar.lake.parquet import write_files
 
 
@@ -41,25 +42,33 @@ def read_table(
 ) -> DataFrame:
     """Read a Delta table, whole or some nights of it, at its latest version or a pinned one.
 
-    A plain table (reader version 1: no deletion vectors, no column mapping) is its list of Parquet files, which the
-    driver takes from the log; Spark's own snapshot of a small table costs several jobs. Any other is left to Delta.
+    A plain table (reader version 1: no deletion vectors, no column mapping; each night's files in a folder of its own)
+    is its list of Parquet files, which the driver takes from the log; Spark's own snapshot of a small table costs
+    several jobs. Any other is left to Delta.
 
     Raises:
-        LakeError: when there is no such table or version.
+        LakeError: when there is no such table or version, or the table has features that are not read.
     """
     table = delta.open_table(lake, name, version)
     uri = spark_uri(table_uri(lake, name))
     wanted = None if nights is None else list(nights)
     partitions = table.metadata().partition_columns
-    if table.protocol().min_reader_version > 1 or partitions != ["ds"]:
+    partition = {} if wanted is None or partitions != ["ds"] else {"ds": [str(night) for night in wanted]}
+    held = held_files(table, partition)
+    if table.protocol().min_reader_version > 1 or partitions != ["ds"] or not all(map(_in_its_folder, held)):
         frame = spark.read.format("delta").option("versionAsOf", table.version()).load(uri)
         return frame if wanted is None else frame.where(F.col("ds").isin(wanted))
-    partition = {} if wanted is None else {"ds": [str(night) for night in wanted]}
-    held = [f"{uri}/{file.path}" for file in delta.held_files(table, partition)]
     schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
     return (
-        spark.read.schema(schema).option("basePath", uri).parquet(*held) if held else spark.createDataFrame([], schema)
+        spark.read.schema(schema).option("basePath", uri).parquet(*(f"{uri}/{file.path}" for file in held))
+        if held
+        else spark.createDataFrame([], schema)
     )
+
+
+def _in_its_folder(file: HeldFile) -> bool:
+    """Whether Spark finds the file's night in its path."""
+    return file.path.startswith(f"ds={file.partition['ds']}/")
 
 
 def conform(frame: DataFrame, schema: TableSchema) -> DataFrame:

@@ -21,6 +21,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
+from nightjar.lake.held_files import held_files
 from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE, experiment_rows
 from nightjar.monitoring.experiment_report import ExperimentReport, render
 from nightjar.monitoring.experiments import Moments, Night, analyse
@@ -107,7 +108,7 @@ def _matured(spec: JobSpec, use_case: UseCase, experiment: Experiment, inputs: M
     scored, labelled = (
         {
             date.fromisoformat(file.partition["ds"])
-            for file in delta.held_files(delta.open_table(spec.lake, name, inputs[name]), {})
+            for file in held_files(delta.open_table(spec.lake, name, inputs[name]), {})
         }
         for name in (use_case.score_table.name, use_case.label_table.name)
     )

@@ -20,6 +20,7 @@ from nightjar.contracts.nights import first_few
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
+from nightjar.lake.held_files import held_files
 from nightjar.monitoring.performance import tie_error
 from nightjar.monitoring.performance_holdout import holdout_metrics
 from nightjar.monitoring.performance_pages import Pages
@@ -141,7 +142,7 @@ def _to_judge(
     There is nothing to judge before the first night that was ever scored.
     """
     table = delta.open_table(spec.lake, use_case.score_table.name, inputs[use_case.score_table.name])
-    held = {date.fromisoformat(file.partition["ds"]) for file in delta.held_files(table, {})}
+    held = {date.fromisoformat(file.partition["ds"]) for file in held_files(table, {})}
     first = max(use_case.first_night, min(held, default=date.max))
     wait = timedelta(days=use_case.performance.matured_after_nights)
     judged = {row["ds"]: row["judged_on"] for row in stored if row["ds"] in nights and row["judged_on"]}

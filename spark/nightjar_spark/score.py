@@ -25,6 +25,7 @@ from nightjar.contracts.nights import first_few
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.delta import table_uri
+from nightjar.lake.held_files import held_files
 from nightjar.lake.results import earlier_result
 from nightjar.lake.scan import Scan, scan
 from nightjar.scoring import choice, pins
@@ -98,7 +99,7 @@ def open_features(spec: JobSpec, use_case: UseCase, before: pins.Pins | None) ->
     """
     name, nights = use_case.feature_table.name, list(spec.nights(use_case.timezone))
     now = delta.open_table(spec.lake, name)
-    held = delta.held_files(now, {"ds": [night.isoformat() for night in nights]})
+    held = held_files(now, {"ds": [night.isoformat() for night in nights]})
     paths = tuple(sorted(file.path for file in held))
     if before and paths == before.feature_files:
         return Features(table=now, version=before.features_version, files=paths)
@@ -242,9 +243,7 @@ def _quarantine(spec: JobSpec, use_case: UseCase, nights: Sequence[date], scored
     """Replace the nights' rows rejected by scoring; nothing is written when there are none, and were none before."""
     schema, within = use_case.quarantine_table, {"table_name": [use_case.feature_table.name]}
     held = {"ds": list(map(str, nights)), **within}
-    before = delta.table_exists(spec.lake, schema.name) and delta.held_files(
-        delta.open_table(spec.lake, schema.name), held
-    )
+    before = delta.table_exists(spec.lake, schema.name) and held_files(delta.open_table(spec.lake, schema.name), held)
     if not before and not scored.quarantined:
         return {}
     version = delta.commit(spec.lake, schema, scored.quarantined, nights, run_id=spec.run_id, within=within)

@@ -17,6 +17,7 @@ from nightjar.contracts.job import JobSpec
 from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta, files
+from nightjar.lake.held_files import data_file_uri, held_files
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.skew import ColumnSkew, Difference, NightSkew, Verdict, differences
 from nightjar_spark.io import conform, read_table
@@ -52,12 +53,12 @@ def is_held(lake: str, name: str, version: int, nights: Iterable[date]) -> bool:
         paths = _paths(lake, name, version, nights)
     except LakeError:
         return False
-    return all(files.exists(f"{delta.table_uri(lake, name)}/{path}") for path in paths)
+    return all(files.exists(data_file_uri(delta.table_uri(lake, name), path)) for path in paths)
 
 
 def _paths(lake: str, name: str, version: int, nights: Iterable[date]) -> set[str]:
     table = delta.open_table(lake, name, version)
-    return {file.path for file in delta.held_files(table, {"ds": [night.isoformat() for night in nights]})}
+    return {file.path for file in held_files(table, {"ds": [night.isoformat() for night in nights]})}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 from nightjar.lake import delta, files
+from nightjar.lake.held_files import held_files
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.skew import ROWS, SKEW_TABLE, skew_findings
 from nightjar.runner import run_program
@@ -308,7 +309,7 @@ def test_features_beyond_their_retention_are_not_judged(shops: Shops) -> None:
     shops.serve(1, 2, 3)
     shops.code(partial(features, factor=2.0))
     before = delta.open_table(shops.lake, SHOP.feature_table.name)
-    (served,) = delta.held_files(before, {"ds": [str(night(2))]})
+    (served,) = held_files(before, {"ds": [str(night(2))]})
     shops.build(2)
     files.delete_file(f"{delta.table_uri(shops.lake, SHOP.feature_table.name)}/{served.path}")
     result = shops.check(3)

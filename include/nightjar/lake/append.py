@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 import uuid
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ConflictError
 from nightjar.contracts.tables import TableSchema
-from nightjar.lake import files
-from nightjar.lake.delta import COMMIT_SECONDS, ENGINE, arrow_schema, ensure_table, pause, table_uri
+from nightjar.lake.declared import check_declared
+from nightjar.lake.delta import ENGINE, arrow_schema, delta_schema, ensure_table, table_uri
+from nightjar.lake.retries import Retry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,11 +23,11 @@ def append(lake: str, schema: TableSchema, rows: pa.Table) -> int:
     commit it was.
 
     Raises:
-        ConflictError: when others were quicker until :data:`COMMIT_SECONDS` were over; worth a retry.
+        LakeError: when the table is not as declared, or delta-rs cannot write it.
+        ConflictError: when others were quicker until the time was over; worth a retry.
     """
     import pyarrow as pa
     from deltalake import CommitProperties, Transaction, write_deltalake
-    from deltalake.exceptions import CommitFailedError
 
     plain = pa.schema([field.remove_metadata() for field in arrow_schema(schema)])  # comments are the table's affair
     uri, mine = table_uri(lake, schema.name), uuid.uuid4().hex
@@ -37,24 +36,14 @@ def append(lake: str, schema: TableSchema, rows: pa.Table) -> int:
         app_transactions=[Transaction(f"{ENGINE}/append", time.time_ns() // 1_000_000)],
     )
     table = ensure_table(lake, schema)
-    before = int(table.version())
-    deadline = time.monotonic() + COMMIT_SECONDS
-    for tries in itertools.count(1):
-        refused: CommitFailedError | None = None
-        try:
-            with files.explained(uri):
-                write_deltalake(table, rows.cast(plain), mode="append", commit_properties=properties)
-        except CommitFailedError as error:
-            refused = error
+    before, retry = int(table.version()), Retry(schema.name)
+    while True:
+        with retry.refusals(table, uri):
+            write_deltalake(table, rows.cast(plain), mode="append", commit_properties=properties)
         table.update_incremental()
-        if refused is None:
+        if retry.refused is None:
             return int(table.version())
         since = table.history(int(table.version()) - before)
         if made := [int(commit["version"]) for commit in since if commit.get("append") == mine]:
             return made[0]  # it had gone through, and its answer was lost
-        if time.monotonic() > deadline:
-            raise ConflictError(
-                f"others append to {schema.name} all the while ({refused})", where=uri, fix="nothing, it is tried again"
-            ) from refused
-        pause(tries)
-    raise AssertionError
+        check_declared(table, schema, delta_schema(schema), uri)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -20,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 from nightjar.contracts.errors import ConflictError, LakeError, UnreachableError
 from nightjar.contracts.tables import ColumnType, TableSchema
 from nightjar.lake import files
+from nightjar.lake.declared import check_declared
+from nightjar.lake.held_files import check_readable, held_files, is_within
+from nightjar.lake.retries import Retry, writing_errors
+from nightjar.lake.rows import read_rows
 from nightjar.lake.sameness import same_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import DeltaTable
-    from deltalake.exceptions import CommitFailedError
+    from deltalake import DeltaTable, Schema
 
 ENGINE = "nightjar"
-COMMIT_SECONDS, MAX_PAUSE_SECONDS = 300.0, 2.0
-"""So long, and with pauses no longer than this, a commit is tried again on top of commits to other nights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,21 +52,6 @@ class DataFile:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldFile:
-    """A file that a version of a table holds.
-
-    Attributes:
-        path: Relative to the table's folder.
-        partition: Partition column to value, as in :class:`DataFile`.
-        rows: Number of rows, from its statistics.
-    """
-
-    path: str
-    partition: Mapping[str, str]
-    rows: int
 
 
 def table_uri(lake: str, name: str) -> str:
@@ -99,6 +84,13 @@ def arrow_schema(schema: TableSchema) -> pa.Schema:
     )
 
 
+def delta_schema(schema: TableSchema) -> Schema:
+    """The Delta schema of a declared table."""
+    from deltalake import Schema
+
+    return Schema.from_arrow(arrow_schema(schema))
+
+
 def open_table(lake: str, name: str, version: int | None = None) -> DeltaTable:
     """Open a table, at ``version`` or at its latest.
 
@@ -111,7 +103,7 @@ def open_table(lake: str, name: str, version: int | None = None) -> DeltaTable:
 
     uri = table_uri(lake, name)
     try:
-        return DeltaTable(uri, version=version)
+        table = DeltaTable(uri, version=version)
     except DeltaError as error:
         if isinstance(error, TableNotFoundError) and not table_exists(lake, name):
             raise LakeError(
@@ -124,6 +116,8 @@ def open_table(lake: str, name: str, version: int | None = None) -> DeltaTable:
         ) from error
     except OSError as error:
         raise UnreachableError(f"the lake does not answer ({error})", where=uri, fix="check NIGHTJAR_LAKE") from error
+    check_readable(table, uri)
+    return table
 
 
 def table_exists(lake: str, name: str) -> bool:
@@ -137,41 +131,49 @@ def ensure_table(lake: str, schema: TableSchema) -> DeltaTable:
     Nullable columns that an older table lacks are added to it; what it holds has nulls there.
 
     Raises:
-        LakeError: when it is there with other columns.
+        LakeError: when it is there and not as declared, or delta-rs cannot write it.
+        ConflictError: when others are always quicker to change it; worth a retry.
     """
-    import pyarrow as pa
-    from deltalake import DeltaTable, Schema
+    if not table_exists(lake, schema.name):
+        _create(lake, schema)
+    uri, retry = table_uri(lake, schema.name), Retry(schema.name)
+    while True:
+        table = open_table(lake, schema.name)
+        new = check_declared(table, schema, delta_schema(schema), uri)
+        if not new:
+            return table
+        with retry.refusals(table, uri):
+            table.alter.add_columns(new)
+            return table
+
+
+def check_table(lake: str, schema: TableSchema) -> None:
+    """Compare a table with its declaration, where it is there; what :func:`commit` would refuse is refused already.
+
+    Raises:
+        LakeError: when it is not as declared.
+    """
+    if table_exists(lake, schema.name):
+        uri = table_uri(lake, schema.name)
+        check_declared(open_table(lake, schema.name), schema, delta_schema(schema), uri)
+
+
+def _create(lake: str, schema: TableSchema) -> None:
+    """Create a table; another may be quicker, or this call itself, whose answer was lost and which is repeated."""
+    from deltalake import DeltaTable
     from deltalake.exceptions import CommitFailedError
 
     uri = table_uri(lake, schema.name)
-    if not table_exists(lake, schema.name):
-        # Refused: another was quicker, or this call itself, whose answer was lost and which the store's client repeats.
-        with files.explained(uri), suppress(CommitFailedError):
-            return DeltaTable.create(
-                uri,
-                Schema.from_arrow(arrow_schema(schema)),
-                mode="ignore",
-                partition_by=list(schema.partition_by),
-                name=schema.name.replace("/", "_"),
-                description=schema.comment,
-                configuration=retention(schema),
-            )
-    table = open_table(lake, schema.name)
-    there = {field.name for field in table.schema().fields}
-    new = [field for field in arrow_schema(schema) if field.name not in there]
-    if there < set(schema.column_names) and all(field.nullable for field in new):
-        with files.explained(uri):
-            table.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
-        return table
-    if there != set(schema.column_names):
-        raise LakeError(
-            f"{schema.name} has other columns: missing {sorted(set(schema.column_names) - there)}, "
-            f"unknown {sorted(there - set(schema.column_names))}",
-            where=uri,
-            how_many=len(there ^ set(schema.column_names)),
-            fix="migrate the table, or write the new schema under a new use case name",
+    with writing_errors(uri), suppress(CommitFailedError):
+        DeltaTable.create(
+            uri,
+            delta_schema(schema),
+            mode="ignore",
+            partition_by=list(schema.partition_by),
+            name=schema.name.replace("/", "_"),
+            description=schema.comment,
+            configuration=retention(schema),
         )
-    return table
 
 
 def retention(schema: TableSchema) -> dict[str, str]:
@@ -187,38 +189,12 @@ def retention(schema: TableSchema) -> dict[str, str]:
     }
 
 
-def held_files(table: DeltaTable, partitions: Mapping[str, Sequence[str]]) -> list[HeldFile]:
-    """The files that ``table`` holds in the given partitions (column to values).
-
-    By their paths in the log: the URIs that delta-rs gives are percent-encoded and without symbolic links, so that
-    they are no paths of the folder that was asked for.
-    """
-    import pyarrow as pa
-
-    columns = table.metadata().partition_columns
-    wanted = ["path", "num_records", *(f"partition.{name}" for name in columns)]
-    held = [
-        HeldFile(
-            path=row["path"],
-            partition={name: partition_value(row[f"partition.{name}"]) for name in columns},
-            rows=row["num_records"],
-        )
-        for row in pa.table(table.get_add_actions(flatten=True)).select(wanted).to_pylist()
-    ]
-    return [file for file in held if _is_within(file, partitions)]
-
-
 def rows_by_night(table: DeltaTable, nights: Iterable[date]) -> dict[date, int]:
-    """Rows of each of ``nights``, by the files' statistics; nights that the table does not hold are 0."""
+    """Rows of each of ``nights``; nights that the table does not hold are 0."""
     rows = {night.isoformat(): 0 for night in nights}
     for file in held_files(table, {"ds": list(rows)}):
         rows[file.partition["ds"]] += file.rows
     return {date.fromisoformat(night): count for night, count in rows.items()}
-
-
-def partition_value(value: Any) -> str:
-    """A partition's value as the Delta log writes it."""
-    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def commit(
@@ -255,10 +231,9 @@ def commit(
         ConflictError: when another commit replaced one of the nights meanwhile; worth a retry.
     """
     replaced = {"ds": [night.isoformat() for night in nights], **(within or {})}
-    table = ensure_table(lake, schema)
-    uri = table_uri(lake, schema.name)
+    table, uri = ensure_table(lake, schema), table_uri(lake, schema.name)
     in_table = held_files(table, {})
-    held = [file for file in in_table if _is_within(file, replaced)]
+    held = [file for file in in_table if is_within(file.partition, replaced)]
     _check_files(uri, {file.path for file in in_table}, data_files, replaced)
     if table.version() > 0 and same_bytes(uri, held, data_files):
         if attempt is None:
@@ -267,38 +242,36 @@ def commit(
         return int(table.version())
     number = time.time_ns() // 1_000_000 if attempt is None else attempt
     before, mine = _attempts(table, replaced), {file.path for file in data_files}
-    deadline = time.monotonic() + COMMIT_SECONDS
-    for tries in itertools.count(1):
-        refused = _try_commit(table, schema, data_files, replaced, run_id=run_id, attempt=number)
+    retry = Retry(schema.name)
+    while True:
+        with retry.refusals(table, uri):
+            _try_commit(table, data_files, replaced, run_id=run_id, attempt=number)
         table = open_table(lake, schema.name)
-        if refused is None:
+        if retry.refused is None:
             return int(table.version())
         now = _attempts(table, replaced)
         if set(now) == {number} and mine == {file.path for file in held_files(table, replaced)}:
             return int(table.version())  # it had gone through, and its answer was lost
-        if now != before or time.monotonic() > deadline:
+        if now != before:
             raise ConflictError(
-                f"another run replaced the same nights of {schema.name} at the same time ({refused})",
+                f"another run replaced the same nights of {schema.name} at the same time ({retry.refused})",
                 where=uri,
                 how_many=len(replaced["ds"]),
                 fix="nothing, the task is tried again; see that no two DAGs are asked for the same nights",
-            ) from refused
-        pause(tries)
-    raise AssertionError
+            ) from retry.refused
+        check_declared(table, schema, delta_schema(schema), uri)
 
 
 def _try_commit(
     table: DeltaTable,
-    schema: TableSchema,
     data_files: Sequence[DataFile],
     replaced: Mapping[str, Sequence[str]],
     *,
     run_id: str,
     attempt: int,
-) -> CommitFailedError | None:
-    """Commit on top of ``table``; what delta-rs says where somebody else was quicker."""
-    from deltalake import CommitProperties, Schema, Transaction
-    from deltalake.exceptions import CommitFailedError
+) -> None:
+    """Commit on top of ``table``, whose metadata stays as it is."""
+    from deltalake import CommitProperties, Transaction
     from deltalake.transaction import AddAction, RemoveAction
 
     actions: list[AddAction | RemoveAction] = [
@@ -312,27 +285,22 @@ def _try_commit(
         )
         for file in data_files
     ]
-    try:
-        with files.explained(table.table_uri):
-            table.create_write_transaction(
-                actions,
-                mode="overwrite",
-                schema=Schema.from_arrow(arrow_schema(schema)),
-                partition_by=list(schema.partition_by),
-                partition_filters=[(column, "in", list(values)) for column, values in replaced.items()],
-                commit_properties=CommitProperties(
-                    custom_metadata={
-                        "engine": ENGINE,
-                        "dag_run_id": run_id,
-                        "nights": ",".join(replaced["ds"]),
-                        "rows": str(sum(file.rows for file in data_files)),
-                    },
-                    app_transactions=[Transaction(name, attempt) for name in _attempt_ids(replaced)],
-                ),
-            )
-    except CommitFailedError as error:
-        return error
-    return None
+    table.create_write_transaction(
+        actions,
+        mode="overwrite",
+        schema=table.schema(),
+        partition_by=table.metadata().partition_columns,
+        partition_filters=[(column, "in", list(values)) for column, values in replaced.items()],
+        commit_properties=CommitProperties(
+            custom_metadata={
+                "engine": ENGINE,
+                "dag_run_id": run_id,
+                "nights": ",".join(replaced["ds"]),
+                "rows": str(sum(file.rows for file in data_files)),
+            },
+            app_transactions=[Transaction(name, attempt) for name in _attempt_ids(replaced)],
+        ),
+    )
 
 
 def _attempts(table: DeltaTable, replaced: Mapping[str, Sequence[str]]) -> list[int | None]:
@@ -347,23 +315,11 @@ def last_attempt(table: DeltaTable, night: date) -> int | None:
     return version
 
 
-def pause(tries: int) -> None:
-    """The more there are, the longer they wait, each for another time, so that they do not meet again."""
-    time.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.05 * 1.3**tries)))  # noqa: S311
-
-
 def read_nights(
     lake: str, name: str, nights: Iterable[date], columns: Sequence[str] | None = None, version: int | None = None
 ) -> pa.Table:
     """Read whole nights of a table as Arrow; partitions are pruned. Meant for small tables and tests."""
-    import pyarrow.compute as pc
-
-    dataset = open_table(lake, name, version).to_pyarrow_dataset()
-    return dataset.to_table(columns=columns, filter=pc.field("ds").isin(list(nights)))
-
-
-def _is_within(file: HeldFile | DataFile, partitions: Mapping[str, Sequence[str]]) -> bool:
-    return all(file.partition.get(column) in values for column, values in partitions.items())
+    return read_rows(open_table(lake, name, version), columns, {"ds": [night.isoformat() for night in nights]})
 
 
 def _attempt_ids(replaced: Mapping[str, Sequence[str]]) -> list[str]:
@@ -383,7 +339,7 @@ def _check_files(
             problem = "is not there"
         elif size != file.size:
             problem = f"has {size} bytes, not {file.size}"
-        elif not _is_within(file, replaced):
+        elif not is_within(file.partition, replaced):
             problem = f"is of {dict(file.partition)}, outside of what is replaced"
         elif json.loads(file.stats)["numRecords"] != file.rows:
             problem = f"has statistics that do not say {file.rows} rows"

@@ -231,6 +231,17 @@ def list_files(uri: str) -> list[str]:
 
 
 @patient
+def modified_times(uri: str) -> dict[str, float]:
+    """Names of the files directly in a folder, and when each was last written, in seconds since 1970."""
+    from pyarrow.fs import FileSelector, FileType
+
+    system, path = filesystem(uri)
+    with explained(uri):
+        infos = system.get_file_info(FileSelector(path, allow_not_found=True))
+    return {info.base_name: info.mtime_ns / 1e9 for info in infos if info.type == FileType.File}
+
+
+@patient
 def delete_file(uri: str) -> None:
     """Delete a file; one that is not there is fine."""
     system, path = filesystem(uri)

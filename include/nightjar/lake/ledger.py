@@ -13,6 +13,7 @@ from nightjar.contracts.job import JobSpec
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.append import append
+from nightjar.lake.rows import read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,5 +125,5 @@ def read(lake: str, **equal: str) -> pa.Table:
     for column, value in equal.items():
         one = pc.field(column) == value
         condition = one if condition is None else condition & one
-    dataset = delta.open_table(lake, TABLE.name).to_pyarrow_dataset()
-    return dataset.to_table(filter=condition).sort_by("recorded_at")
+    events = read_rows(delta.open_table(lake, TABLE.name))
+    return (events if condition is None else events.filter(condition)).sort_by("recorded_at")

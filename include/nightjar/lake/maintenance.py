@@ -7,18 +7,16 @@ their names are what reruns pin.
 from __future__ import annotations
 
 import logging
-import random
-import re
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
-from deltalake.exceptions import CommitFailedError
-
-from nightjar.contracts.errors import ConflictError
 from nightjar.contracts.tables import TableSchema
 from nightjar.lake import delta, files
+from nightjar.lake.held_files import held_files, table_errors
+from nightjar.lake.log_files import shorten_log
+from nightjar.lake.retries import Retry
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -27,8 +25,6 @@ Done = TypeVar("Done")
 log = logging.getLogger(__name__)
 TARGET_BYTES = 128 << 20
 """Of a file that compaction makes."""
-PAUSE_SECONDS = 0.2
-"""At most, before what a writer was in the way of is tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +58,24 @@ def maintain(lake: str, schema: TableSchema) -> Maintained | None:
     ``schema.retention_days`` ago.
 
     Raises:
+        LakeError: when the table is not as declared; it is left as it is.
         UnreachableError: when the store does not answer.
         ConflictError: when writers are always quicker.
     """
     if not delta.table_exists(lake, schema.name):
         return None
+    delta.check_table(lake, schema)
     _on_the_latest(lake, schema, lambda table: _declare_retention(table, schema))
     put_together = _on_the_latest(lake, schema, _put_together) if schema.append_only else 0
-    removed = _vacuum(lake, schema)
-    table = delta.open_table(lake, schema.name)
+    uri, table = delta.table_uri(lake, schema.name), delta.open_table(lake, schema.name)
+    removed = _vacuum(table, uri, schema.retention_days)
     done = Maintained(
         table=schema.name,
         version=int(table.version()),
-        files=len(delta.held_files(table, {})),
+        files=len(held_files(table, {})),
         put_together=put_together,
         removed=removed,
-        log_removed=_shorten_log(lake, schema, table),
+        log_removed=shorten_log(uri, schema.retention_days),
     )
     log.info(
         "%s@%d: %d files; %d put together, %d removed (older than %d days), and %d of the log",
@@ -96,16 +94,16 @@ def _put_together(table: DeltaTable) -> int:
     return int(table.optimize.compact(target_size=TARGET_BYTES)["numFilesRemoved"])
 
 
-def _vacuum(lake: str, schema: TableSchema) -> int:
-    """Remove the files; how many."""
-    hours = 24 * schema.retention_days
+def _vacuum(table: DeltaTable, uri: str, retention_days: int) -> int:
+    """Remove the files; how many.
 
-    def vacuum(table: DeltaTable, dry_run: bool = False) -> list[str]:
-        return table.vacuum(retention_hours=hours, full=True, dry_run=dry_run)
-
-    going = vacuum(delta.open_table(lake, schema.name), dry_run=True)
-    if going:
-        _on_the_latest(lake, schema, vacuum)
+    delta-rs says which: it takes a deletion vector for a file that no version holds, so that only data files go.
+    """
+    with table_errors(uri):
+        gone = table.vacuum(retention_hours=24 * retention_days, full=True, dry_run=True)
+    going = [unquote(path) for path in gone if path.endswith(".parquet")]
+    for path in going:
+        files.delete_file(f"{uri}/{path}")
     return len(going)
 
 
@@ -113,35 +111,11 @@ def _on_the_latest(lake: str, schema: TableSchema, work: Callable[[DeltaTable], 
     """Do ``work``, again where a writer was quicker: nothing of maintenance rests on what the table held before.
 
     Raises:
+        LakeError: when delta-rs cannot write the table.
         ConflictError: when writers are always quicker.
     """
-    uri, deadline = delta.table_uri(lake, schema.name), time.monotonic() + delta.COMMIT_SECONDS
+    retry = Retry(schema.name)
     while True:
-        try:
-            with files.explained(uri):
-                return work(delta.open_table(lake, schema.name))
-        except CommitFailedError as error:
-            if time.monotonic() > deadline:
-                raise ConflictError(
-                    f"{schema.name} was written to all the time ({error})",
-                    where=uri,
-                    fix="nothing, the task is tried again; what it has removed stays removed",
-                ) from error
-            time.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311
-
-
-def _shorten_log(lake: str, schema: TableSchema, table: DeltaTable) -> int:
-    """Remove the log before the checkpoint from which the oldest version within the retention is read.
-
-    That is the version which was the latest when the retention began, however old its commit. From the oldest on, so
-    that what a kill leaves is a whole log.
-    """
-    began = (time.time() - 86_400 * schema.retention_days) * 1000
-    needed = max((made["version"] for made in table.history() if made["timestamp"] <= began), default=0)
-    folder = f"{delta.table_uri(lake, schema.name)}/_delta_log"
-    versions = {name: int(name[:20]) for name in files.list_files(folder) if re.match(r"\d{20}\.", name)}
-    checkpoints = [v for name, v in versions.items() if ".checkpoint." in name and v <= needed]
-    going = [name for name, version in versions.items() if version < max(checkpoints, default=0)]
-    for name in going:
-        files.delete_file(f"{folder}/{name}")
-    return len(going)
+        table = delta.open_table(lake, schema.name)
+        with retry.refusals(table, delta.table_uri(lake, schema.name)):
+            return work(table)

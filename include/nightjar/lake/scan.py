@@ -1,8 +1,9 @@
-"""Read a version of a Delta table without the JVM: which files, from its log; their rows, by pyarrow, unit by unit.
+"""Read the rows of a version of a Delta table without the JVM.
 
-The driver makes a :class:`Scan`; a :class:`Reader` reads each :class:`Unit` of it where there is room, in batches, in
-the same order every time. Partition values, deletion vectors, renamed columns and columns that a file is too old to
-hold are taken from the log.
+:func:`scan` plans the reading unit by unit: the driver makes a :class:`Scan`, and a :class:`Reader` reads each
+:class:`Unit` of it where there is room, in batches, in the same order every time. Partition values, deletion vectors,
+renamed columns and columns that a file is too old to hold are taken from the log. :mod:`nightjar.lake.rows` gives the
+rows to one process.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
-from nightjar.contracts.errors import LakeError
 from nightjar.lake import files
-from nightjar.lake.delta import partition_value
+from nightjar.lake.held_files import HeldFile, held_files, table_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +26,11 @@ if TYPE_CHECKING:
 UNIT_BYTES = 64 << 20
 """Compressed bytes of a unit: larger files are split by row groups, smaller ones of a partition go together. Whatever
 the number of cores, so that the same files always make the same units."""
-_PHYSICAL_NAME = "delta.columnMapping.physicalName"
+_PHYSICAL_NAME, _COLUMN_ID, _FILE_ID = (
+    b"delta.columnMapping.physicalName",
+    b"delta.columnMapping.id",
+    b"PARQUET:field_id",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,27 +71,23 @@ class Reader:
 
     Attributes:
         schema: Arrow schema of the table.
-        physical: Column to its name in the files.
+        stored: The same columns, in the same order, with the names that they and their fields have in the files.
+        by_id: Files name a column by its number in the table, and not by its stored name.
     """
 
     schema: pa.Schema
-    physical: Mapping[str, str]
+    stored: pa.Schema
+    by_id: bool = False
 
     def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Batches of at most ``batch_rows`` rows with ``columns``, typed as the table; no more than one is in memory.
 
         Raises:
-            LakeError: when a file has been vacuumed.
+            LakeError: when a file has been vacuumed, or is not what the log says.
         """
         for piece in unit.pieces:
-            try:
+            with table_errors(piece.uri):
                 yield from self._read(piece, unit.partition, columns, batch_rows)
-            except FileNotFoundError as error:
-                raise LakeError(
-                    "a file of the table's version is gone, most likely vacuumed",
-                    where=piece.uri,
-                    fix="clear the task that reads it, so that it takes the version of now",
-                ) from error
 
     def _read(
         self, piece: Piece, partition: Mapping[str, Any], columns: Sequence[str], batch_rows: int
@@ -97,31 +96,74 @@ class Reader:
 
         system, path = files.filesystem(piece.uri)
         with (
-            files.explained(piece.uri),
             system.open_input_file(path) as source,
             pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file,
         ):
             groups = list(range(file.num_row_groups) if piece.row_groups is None else piece.row_groups)
-            there = set(file.schema_arrow.names)
-            stored = [self.physical[name] for name in columns if name not in partition and self.physical[name] in there]
+            names = self._names_in(file.schema_arrow, [name for name in columns if name not in partition])
             position = piece.first_row
+            stored = list(names.values())
             for batch in file.iter_batches(batch_rows, row_groups=groups, columns=stored, use_threads=False):
-                yield self._conformed(_without(batch, position, piece.deleted), partition, columns)
+                yield self._conformed(_without(batch, position, piece.deleted), partition, columns, names)
                 position += batch.num_rows
 
-    def _conformed(self, batch: pa.RecordBatch, partition: Mapping[str, Any], columns: Sequence[str]) -> pa.RecordBatch:
+    def _names_in(self, file: pa.Schema, columns: Sequence[str]) -> dict[str, str]:
+        """Those of ``columns`` that a file holds, and their names in it."""
+        ids = {(field.metadata or {}).get(_FILE_ID): field.name for field in file} if self.by_id else {}
+        found = {}
+        for name in columns:
+            position = self.schema.get_field_index(name)
+            column_id = (self.schema.field(position).metadata or {}).get(_COLUMN_ID)
+            stored = ids.get(column_id, "") if self.by_id else self.stored.field(position).name
+            if stored in file.names:
+                found[name] = stored
+        return found
+
+    def _conformed(
+        self, batch: pa.RecordBatch, partition: Mapping[str, Any], columns: Sequence[str], names: Mapping[str, str]
+    ) -> pa.RecordBatch:
         import pyarrow as pa
 
         arrays = []
         for name in columns:
-            kind = self.schema.field(name).type
+            position = self.schema.get_field_index(name)
+            kind, stored = self.schema.field(position).type, self.stored.field(position).type
             if name in partition:
                 arrays.append(pa.repeat(pa.scalar(partition[name], kind), batch.num_rows))
-            elif self.physical[name] in batch.schema.names:
-                arrays.append(batch.column(self.physical[name]).cast(kind))
-            else:
+            elif name not in names:
                 arrays.append(pa.nulls(batch.num_rows, kind))
+            elif stored == kind:
+                arrays.append(batch.column(names[name]).cast(kind))
+            else:
+                arrays.append(batch.column(names[name]).cast(stored).view(kind))  # the same layout, other names
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self.schema.field(name) for name in columns]))
+
+
+def reader_of(table: DeltaTable) -> Reader:
+    """How the files of ``table`` are read."""
+    import pyarrow as pa
+
+    schema = pa.schema(table.schema().to_arrow())
+    by_id = table.metadata().configuration.get("delta.columnMapping.mode") == "id"
+    return Reader(schema=schema, stored=pa.schema([_stored(field) for field in schema]), by_id=by_id)
+
+
+def _stored(field: pa.Field) -> pa.Field:
+    """A column or a field within one, as the files name it."""
+    name = (field.metadata or {}).get(_PHYSICAL_NAME, field.name.encode()).decode()
+    return field.with_name(name).with_type(_stored_type(field.type))
+
+
+def _stored_type(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return pa.struct([_stored(field) for field in kind.fields])
+    if pa.types.is_map(kind):
+        return pa.map_(_stored(kind.key_field), _stored(kind.item_field))
+    if pa.types.is_list(kind):
+        return pa.list_(_stored(kind.value_field))
+    return kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,65 +190,25 @@ def scan(table: DeltaTable, uri: str, partitions: Mapping[str, Sequence[str]], *
         partitions: Partition column to wanted values, as the log writes them; a column left out wants all.
         unit_bytes: Compressed bytes of a unit.
     """
-    import pyarrow as pa
+    return plan(table, held_files(table, partitions, folder=uri), unit_bytes=unit_bytes)
 
-    adds = pa.table(table.get_add_actions(flatten=True))
-    names = [column.removeprefix("partition.") for column in adds.schema.names if column.startswith("partition.")]
-    held = [
-        (_File(uri, row["path"], row["size_bytes"], row.get("num_records")), {n: row[f"partition.{n}"] for n in names})
-        for row in adds.to_pylist()
-    ]
-    wanted = [
-        (file, partition)
-        for file, partition in held
-        if all(partition_value(partition[name]) in values for name, values in partitions.items())
-    ]
-    wanted.sort(key=lambda one: ([partition_value(value) for value in one[1].values()], one[0].path))
-    deleted = _deleted_rows(table, adds["path"].to_pylist())
+
+def plan(table: DeltaTable, held: Sequence[HeldFile], *, unit_bytes: int = UNIT_BYTES) -> Scan:
+    """Plan the reading of these files of ``table``."""
+    wanted = sorted(held, key=lambda file: (*file.partition.values(), file.path))
     units: list[Unit] = []
-    for _, group in groupby(wanted, key=lambda one: one[1]):
+    for _, group in groupby(wanted, key=lambda file: file.partition):
         of_partition = list(group)
-        pieces = [piece for file, _ in of_partition for piece in file.pieces(deleted, unit_bytes)]
-        units += [Unit(partition=of_partition[0][1], pieces=tuple(part)) for part in _packed(pieces, unit_bytes)]
-    schema = pa.schema(table.schema().to_arrow())
-    physical = {f.name: f.metadata.get(_PHYSICAL_NAME, f.name) for f in table.schema().fields}
-    rows = sum(file.count() - len(deleted.get(file.path, ())) for file, _ in wanted)
-    return Scan(reader=Reader(schema=schema, physical=physical), units=tuple(units), rows=rows)
+        pieces = [piece for file in of_partition for piece in _pieces(file, unit_bytes)]
+        units += [Unit(partition=of_partition[0].values, pieces=tuple(part)) for part in _packed(pieces, unit_bytes)]
+    return Scan(reader=reader_of(table), units=tuple(units), rows=sum(file.rows for file in wanted))
 
 
-@dataclass(frozen=True)
-class _File:
-    """A data file as the log names it; ``path`` is URL-encoded, and ``rows`` unknown where there are no statistics."""
-
-    table_uri: str
-    path: str
-    size: int
-    rows: int | None
-
-    @property
-    def uri(self) -> str:
-        path = unquote(self.path)
-        return path if "://" in path or path.startswith("/") else f"{self.table_uri}/{path}"
-
-    def count(self) -> int:
-        return self.rows if self.rows is not None else self._metadata().num_rows
-
-    def pieces(self, deleted: Mapping[str, NDArray[np.int64]], unit_bytes: int) -> Iterator[Piece]:
-        import numpy as np
-
-        gone = deleted.get(self.path, np.empty(0, np.int64))
-        if self.size <= unit_bytes:
-            yield Piece(uri=self.uri, size=self.size, deleted=gone)
-        else:
-            yield from _split(self.uri, self._metadata(), gone, unit_bytes)
-
-    @files.patient
-    def _metadata(self) -> pq.FileMetaData:
-        import pyarrow.parquet as pq
-
-        system, path = files.filesystem(self.uri)
-        with files.explained(self.uri):
-            return pq.read_metadata(path, filesystem=system)
+def _pieces(file: HeldFile, unit_bytes: int) -> Iterator[Piece]:
+    if file.size <= unit_bytes:
+        yield Piece(uri=file.uri, size=file.size, deleted=file.deleted)
+    else:
+        yield from _split(file.uri, file.metadata(), file.deleted, unit_bytes)
 
 
 def _split(uri: str, metadata: pq.FileMetaData, deleted: NDArray[np.int64], unit_bytes: int) -> Iterator[Piece]:
@@ -235,22 +237,6 @@ def _packed(pieces: Sequence[Piece], unit_bytes: int) -> Iterator[list[Piece]]:
         group.append(piece)
     if group:
         yield group
-
-
-def _deleted_rows(table: DeltaTable, paths: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """Path of a file, as the log has it, to the positions of its deleted rows."""
-    import numpy as np
-    import pyarrow as pa
-
-    if "deletionVectors" not in (table.protocol().reader_features or []):
-        return {}
-    found = {}
-    for vectors in table.deletion_vectors():
-        for uri, kept in zip(*(pa.array(column) for column in vectors.columns), strict=True):
-            # the URI is absolute, and may be encoded in another way than the log's path
-            (path,) = (path for path in paths if f"/{unquote(uri.as_py())}".endswith(f"/{unquote(path)}"))
-            found[path] = np.flatnonzero(~kept.values.to_numpy(zero_copy_only=False))
-    return found
 
 
 def _without(batch: pa.RecordBatch, first_row: int, deleted: NDArray[np.int64]) -> pa.RecordBatch:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.names import check_identifier
 from nightjar.lake import delta
+from nightjar.lake.held_files import held_files
+from nightjar.lake.rows import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,10 +60,10 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
         raise ConfigurationError(
             f"{table} is not partitioned by ds", where="TABLE", fix="name a table of nights; see `make query`"
         )
-    held = sorted({file.partition["ds"] for file in delta.held_files(found, {})})[-NIGHTS:]
+    held = sorted({file.partition["ds"] for file in held_files(found, {})})[-NIGHTS:]
     if not held:
         raise ConfigurationError(f"{table} has no rows", where="TABLE", fix="ingest some nights, then draft again")
-    rows = found.to_pyarrow_dataset().to_table(filter=_in_nights(held))
+    rows = read_rows(found, partitions={"ds": held})
     text = draft(table, rows)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{parts[1]}.py"
@@ -189,11 +191,3 @@ def _type(kind: pa.DataType) -> str:
         return "array<string>"
     named = {pa.int32(): "int", pa.int64(): "long", pa.float64(): "double", pa.bool_(): "boolean", pa.date32(): "date"}
     return "timestamp" if pa.types.is_timestamp(kind) else named.get(kind, "string")
-
-
-def _in_nights(nights: Sequence[str]) -> object:
-    from datetime import date
-
-    import pyarrow.compute as pc
-
-    return pc.field("ds").isin([date.fromisoformat(night) for night in nights])

@@ -14,6 +14,7 @@ from nightjar.contracts.sql import quote_ansi
 from nightjar.contracts.use_case import UseCase
 from nightjar.evaluation.verdict import prefix_of
 from nightjar.lake import delta
+from nightjar.lake.rows import arrow_source
 from nightjar.local.follow import Request
 
 
@@ -102,7 +103,7 @@ def riskiest(
     """The rows of a night with the highest predictions: column names and rows, read as an analyst would."""
     import duckdb
 
-    scores = delta.open_table(str(lake), use_case.score_table.name).to_pyarrow_dataset()
+    scores = arrow_source(delta.open_table(str(lake), use_case.score_table.name), {"ds": [night.isoformat()]})
     columns = [*use_case.key, *(column.name for column in use_case.carried), "prediction"]
     with duckdb.connect() as connection:
         connection.register("scores", scores)

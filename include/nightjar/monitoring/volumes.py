@@ -9,6 +9,7 @@ from statistics import median
 
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta
+from nightjar.lake.held_files import held_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ def volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) 
 def _rows(lake: str, name: str) -> dict[tuple[str, str], int]:
     """Rows per night and, for the quarantine, table; ``""`` for a table partitioned by night alone."""
     counts: dict[tuple[str, str], int] = {}
-    for file in delta.held_files(delta.open_table(lake, name), {}):
+    for file in held_files(delta.open_table(lake, name), {}):
         key = (file.partition["ds"], file.partition.get("table_name", ""))
         counts[key] = counts.get(key, 0) + file.rows
     return counts

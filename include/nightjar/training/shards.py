@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import IO, TYPE_CHECKING
 
-from nightjar.contracts.errors import ModelError, RowCountError, TrainingError
+from nightjar.contracts.errors import LakeError, ModelError, RowCountError, TrainingError
 from nightjar.lake import delta, files
+from nightjar.lake.rows import read_rows
+from nightjar.lake.scan import reader_of
 from nightjar.training.encoding import check_columns, encode
 from nightjar.training.training_set import Split, TrainingSet, night_of
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from deltalake import DeltaTable
     from numpy.typing import NDArray
 
     Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -113,41 +116,40 @@ def read_days(
         The day and its rows: the key, ``columns`` and ``label``.
 
     Raises:
-        TrainingError: when files of a frozen version have been vacuumed.
+        TrainingError: when files of a frozen version cannot be read any more.
     """
     import pyarrow.compute as pc
 
-    features, labels = (_dataset(lake, training_set, name) for name in ("features", "labels"))
+    features, labels = (_open(lake, training_set, name) for name in ("features", "labels"))
     key = list(training_set.key)
     wanted = [*key, *(column for column in columns if column not in key)]
     for day in days:
-        known = (pc.field("ds") == day) & pc.field("label").is_valid()
-        with _vacuumed(training_set):
-            right = labels.to_table(columns=[*key, "label"], filter=known)
-            left = features.to_table(columns=wanted, filter=pc.field("ds") == night_of(day))
+        with _readable(training_set):
+            right = read_rows(labels, [*key, "label"], {"ds": [day.isoformat()]}).filter(pc.field("label").is_valid())
+            left = read_rows(features, wanted, {"ds": [night_of(day).isoformat()]})
         # join on encoded keys only: pyarrow's join is not ordered, hence the sort
         rows = left.join(right, keys=key, join_type="inner", use_threads=False)
         yield day, rows.sort_by([(column, "ascending") for column in key])
 
 
 @contextmanager
-def _vacuumed(training_set: TrainingSet) -> Iterator[None]:
-    """Say that files which the log names are gone."""
+def _readable(training_set: TrainingSet) -> Iterator[None]:
+    """Say what it means for a training that files which the log names cannot be read."""
     try:
         yield
-    except FileNotFoundError as error:
+    except LakeError as error:
         versions = ", ".join(f"{table} version {version}" for table, version in training_set.tables.items())
         raise TrainingError(
-            f"files of the frozen versions are gone, most likely vacuumed ({str(error)[:300]})",
+            f"files of the frozen versions are gone or damaged ({error.what[:300]})",
             where=versions,
             fix="clear freeze_training_set of this run with force to train on versions of now; what was trained on "
             "these versions cannot be trained again",
         ) from error
 
 
-def _dataset(lake: str, training_set: TrainingSet, name: str) -> pa.dataset.Dataset:
+def _open(lake: str, training_set: TrainingSet, name: str) -> DeltaTable:
     table = f"{name}/{training_set.use_case}"
-    return delta.open_table(lake, table, training_set.tables[table]).to_pyarrow_dataset()
+    return delta.open_table(lake, table, training_set.tables[table])
 
 
 def read_shard(lake: str, training_set: TrainingSet, split: Split, rank: int = 0, world_size: int = 1) -> Shard:
@@ -169,7 +171,7 @@ def read_shard(lake: str, training_set: TrainingSet, split: Split, rank: int = 0
 
 
 def _check_features(lake: str, training_set: TrainingSet) -> None:
-    schema = _dataset(lake, training_set, "features").schema
+    schema = reader_of(_open(lake, training_set, "features")).schema
     try:
         check_columns(schema, training_set.features)
     except ModelError as error:

@@ -10,6 +10,7 @@ import pytest
 from tests.nightjar.scoring.test_audit import SCORES, publish, score
 
 from nightjar.lake import delta
+from nightjar.lake.held_files import held_files
 from nightjar.local.query import connect
 
 NIGHTS = [date(2013, 1, 1) + timedelta(days=i) for i in range(90)]
@@ -50,7 +51,7 @@ def spoil_other_columns(path: Path, kept: set[str]) -> int:
 def test_only_the_nights_and_columns_of_the_question_are_read(ninety: str) -> None:
     before = ask(ninety)
     assert len(before) == 2 * len(WEEK)
-    held = delta.held_files(delta.open_table(ninety, SCORES.name), {})
+    held = held_files(delta.open_table(ninety, SCORES.name), {})
     assert len(held) == len(NIGHTS)
     folder = Path(delta.table_uri(ninety, SCORES.name))
     for file in held:

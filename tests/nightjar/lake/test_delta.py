@@ -15,6 +15,7 @@ from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files
 from nightjar.lake.append import append
 from nightjar.lake.delta import DataFile
+from nightjar.lake.held_files import held_files
 from nightjar.lake.parquet import write_files
 
 TABLE = TableSchema(
@@ -264,7 +265,7 @@ def test_a_rerun_is_recognised_wherever_the_lake_lies(tmp_path: Path, folder: st
     lake = f"{there}/lake"
     first = delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     assert delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="b") == first
-    held = delta.held_files(delta.open_table(lake, TABLE.name), {"ds": ["2013-04-01"]})
+    held = held_files(delta.open_table(lake, TABLE.name), {"ds": ["2013-04-01"]})
     assert [(there / "lake/raw/things" / file.path).is_file() for file in held] == [True]
     assert delta.rows_by_night(delta.open_table(lake, TABLE.name), [FIRST, SECOND]) == {FIRST: 1, SECOND: 0}
 

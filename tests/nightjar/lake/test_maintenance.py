@@ -17,6 +17,7 @@ from nightjar.contracts.errors import LakeError
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta, ledger
 from nightjar.lake.delta import DataFile
+from nightjar.lake.held_files import held_files
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
 
@@ -47,7 +48,7 @@ def ids(lake: str, version: int | None = None) -> list[int]:
 
 def test_only_unpublished_files_that_are_old_go(lake: str) -> None:
     publish(lake, 1, 2)
-    (published,) = delta.held_files(delta.open_table(lake, TABLE.name), {})
+    (published,) = held_files(delta.open_table(lake, TABLE.name), {})
     os.utime(Path(delta.table_uri(lake, TABLE.name), published.path), (OLD, OLD))
     forgotten = age(lake, written(lake, 9)[0])
     in_flight = written(lake, 3, night=NEXT)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightjar.contracts.errors import LakeError
-from nightjar.lake import delta
+from nightjar.lake.held_files import held_files
 from nightjar.lake.scan import Scan, scan
 
 NIGHT, NEXT = date(2026, 1, 2), date(2026, 1, 3)
@@ -119,7 +119,7 @@ def test_a_vacuumed_file_is_named(tmp_path: Path) -> None:
     uri = str(tmp_path)
     table = put(uri, numbers(0, 7))
     found = scan(table, uri, {})
-    (file,) = delta.held_files(table, {})
+    (file,) = held_files(table, {})
     Path(uri, file.path).unlink()
     with pytest.raises(LakeError, match=f"vacuumed.*where: {uri}/{file.path}"):
         rows_of(found, ["id"])

@@ -1,0 +1,93 @@
+"""Compare a table in the lake with its declaration, before anything is written to it.
+
+A commit never changes a table's metadata. What the declaration does not say (mapped, generated or identity columns,
+constraints, other types, features that delta-rs does not write) is refused by name; adding columns that may be null is
+the one change that is made (:func:`nightjar.lake.delta.ensure_table`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.errors import LakeError
+from nightjar.contracts.tables import TableSchema
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable, Field, Schema
+
+WRITER_FEATURES = frozenset(
+    {
+        "appendOnly", "changeDataFeed", "checkConstraints", "deletionVectors", "generatedColumns", "invariants",
+        "timestampNtz", "v2Checkpoint",
+    }
+)  # fmt: skip
+"""Features of the Delta protocol with which a commit gives the rows that Spark reads. Some of them are refused where a
+table makes use of them."""
+_PROPERTIES = ("delta.constraints.", "delta.columnMapping.mode", "delta.enableRowTracking")
+_COLUMN_METADATA = ("delta.", "CURRENT_DEFAULT", "EXISTS_DEFAULT")
+
+
+def check_declared(table: DeltaTable, schema: TableSchema, declared: Schema, where: str) -> list[Field]:
+    """Refuse a table that a commit would spoil, or that would spoil what is committed.
+
+    Args:
+        table: Opened at its latest version.
+        schema: The declaration.
+        declared: Its columns as Delta has them.
+        where: The table's folder.
+
+    Returns:
+        Declared columns that the table does not have yet; all may be null.
+
+    Raises:
+        LakeError: with every difference.
+    """
+    differences = [*_columns(table, declared), *_partitions(table, schema), *_features(table, schema)]
+    if differences:
+        raise LakeError(
+            f"{schema.name} is not as declared: {'; '.join(differences)}",
+            where=where,
+            how_many=len(differences),
+            fix="migrate the table, or write the new schema under a new use case name (docs/contracts.md)",
+        )
+    there = {field.name for field in table.schema().fields}
+    return [field for field in declared.fields if field.name not in there]
+
+
+def _columns(table: DeltaTable, declared: Schema) -> Iterator[str]:
+    there, wanted = ({field.name: field for field in schema.fields} for schema in (table.schema(), declared))
+    missing = sorted(name for name, field in wanted.items() if name not in there and not field.nullable)
+    unknown = sorted(there.keys() - wanted.keys())
+    late = sorted(wanted.keys() - there.keys()) if unknown else []
+    if missing or unknown:
+        yield f"other columns: missing {sorted({*missing, *late})}, unknown {unknown}"
+    for name in sorted(there.keys() & wanted.keys()):
+        if there[name].type != wanted[name].type:
+            yield f"{name} is {_type(there[name])} in the table and {_type(wanted[name])} in the declaration"
+        if wanted[name].nullable and not there[name].nullable:
+            yield f"{name} may not be null in the table and may be null in the declaration"
+        carried = [key for key in there[name].metadata if key.startswith(_COLUMN_METADATA)]
+        if carried:
+            yield f"{name} carries {', '.join(sorted(carried))}"
+
+
+def _partitions(table: DeltaTable, schema: TableSchema) -> Iterator[str]:
+    columns = tuple(table.metadata().partition_columns)
+    if columns != schema.partition_by:
+        yield f"it is partitioned by {columns or 'nothing'} and declared to be by {schema.partition_by}"
+
+
+def _features(table: DeltaTable, schema: TableSchema) -> Iterator[str]:
+    protocol = table.protocol()
+    for feature in sorted({*(protocol.reader_features or ()), *(protocol.writer_features or ())} - WRITER_FEATURES):
+        yield f"it uses the feature {feature} of Delta"
+    for name, value in sorted(table.metadata().configuration.items()):
+        if name.startswith(_PROPERTIES) and value not in ("none", "false"):
+            yield f"it has the property {name} = {value}"
+        if name == "delta.appendOnly" and value == "true" and not schema.append_only:
+            yield f"it has the property {name} = {value}"
+
+
+def _type(field: Field) -> str:
+    return str(getattr(field.type, "type", field.type))

@@ -1,0 +1,231 @@
+"""The data files of a version of a Delta table, from its log: the one place that knows what a log can say of a file.
+
+Paths, partition values, statistics, deletion vectors and the features of the protocol are known here alone.
+:mod:`nightjar.lake.scan` reads the rows of these files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from nightjar.contracts.errors import LakeError
+from nightjar.lake import files
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from deltalake import DeltaTable
+    from numpy.typing import NDArray
+
+READER_FEATURES = frozenset(
+    {"columnMapping", "deletionVectors", "timestampNtz", "typeWidening", "v2Checkpoint", "vacuumProtocolCheck"}
+)
+"""Features of the Delta protocol that are read here as Spark reads them; a table with any other is refused by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldFile:
+    """A data file that a version of a table holds.
+
+    Attributes:
+        path: Relative to the table's folder, decoded; absolute for a file of another table (a shallow clone).
+        folder: The table's folder.
+        partition: Partition column to value as the log writes it; null is empty.
+        values: Partition column to value, of the column's own Python type.
+        size: Bytes.
+        deleted: Positions of the rows that a deletion vector takes out (int64, sorted).
+        recorded_rows: Rows in the file, deleted ones too, by its statistics; None where it has none.
+    """
+
+    path: str
+    folder: str
+    partition: Mapping[str, str]
+    values: Mapping[str, Any]
+    size: int
+    deleted: NDArray[np.int64] = field(repr=False)
+    recorded_rows: int | None
+
+    @property
+    def uri(self) -> str:
+        """Where it lies, as :mod:`nightjar.lake.files` takes it."""
+        return data_file_uri(self.folder, self.path)
+
+    @cached_property
+    def rows(self) -> int:
+        """Number of rows that are not deleted; read from the file where the log has no statistics.
+
+        Raises:
+            LakeError: when the file is gone.
+        """
+        stored = self.metadata().num_rows if self.recorded_rows is None else self.recorded_rows
+        return stored - len(self.deleted)
+
+    @files.patient
+    def metadata(self) -> pq.FileMetaData:
+        """The Parquet footer.
+
+        Raises:
+            LakeError: when the file is gone.
+        """
+        import pyarrow.parquet as pq
+
+        system, path = files.filesystem(self.uri)
+        with table_errors(self.uri):
+            return pq.read_metadata(path, filesystem=system)
+
+
+@contextmanager
+def table_errors(where: str) -> Iterator[None]:
+    """Turn whatever delta-rs and Arrow raise while a table is read into an error that says what to do."""
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    try:
+        with files.explained(where):
+            yield
+    except FileNotFoundError as error:
+        raise LakeError(
+            f"a file of the table's version is gone, most likely vacuumed ({error})",
+            where=where,
+            fix="clear the task that reads it, so that it reads the latest version",
+        ) from error
+    except (DeltaError, pa.ArrowException) as error:
+        raise LakeError(
+            f"the table's version cannot be read ({error})",
+            where=where,
+            fix="restore the file that is named, or overwrite the nights that it belongs to",
+        ) from error
+
+
+def check_readable(table: DeltaTable, where: str) -> None:
+    """Refuse a table whose protocol or types are not read here.
+
+    Raises:
+        LakeError: naming the features or the columns.
+    """
+    import pyarrow as pa
+
+    if unknown := set(table.protocol().reader_features or ()) - READER_FEATURES:
+        raise LakeError(
+            f"the table uses features of Delta that Nightjar does not read: {', '.join(sorted(unknown))}",
+            where=where,
+            how_many=len(unknown),
+            fix="drop the features (ALTER TABLE ... DROP FEATURE), or copy the rows into a table without them",
+        )
+    try:
+        pa.schema(table.schema().to_arrow())
+    except Exception as error:  # what an unknown type raises is delta-rs's affair
+        raise LakeError(
+            f"the table has columns of a type that Nightjar does not read ({error})",
+            where=where,
+            fix="copy the rows into a table without these columns",
+        ) from error
+
+
+def held_files(
+    table: DeltaTable, partitions: Mapping[str, Sequence[str]], *, folder: str | None = None
+) -> list[HeldFile]:
+    """The files that ``table`` holds in the given partitions.
+
+    Args:
+        table: Opened at the version to list.
+        partitions: Partition column to wanted values, as the log writes them; a column left out wants all.
+        folder: The table's folder, as the readers of the files reach it; default: as delta-rs reaches it, which is
+            without symbolic links.
+
+    Raises:
+        LakeError: when the log or a deletion vector cannot be read.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    opened = unquote(table.table_uri).rstrip("/").removeprefix("file://")
+    with table_errors(opened):
+        adds = pa.table(table.get_add_actions(flatten=True))
+        deleted = _deleted_rows(table, opened)
+    columns = list(table.metadata().partition_columns)
+    if strange := partitions.keys() - set(columns):
+        raise LakeError(
+            f"the table is partitioned by {', '.join(columns) or 'nothing'}, not by {', '.join(sorted(strange))}",
+            where=opened,
+            fix="copy the rows into a table that is partitioned as declared",
+        )
+    values = {name: _python_values(adds[f"partition.{name}"]) for name in columns}
+    paths, sizes = ([_path(opened, path) for path in adds["path"].to_pylist()], adds["size_bytes"].to_pylist())
+    recorded = adds["num_records"].to_pylist() if "num_records" in adds.schema.names else [None] * len(paths)
+    if unknown := deleted.keys() - set(paths):
+        raise LakeError(
+            "deletion vectors of files that the version does not hold",
+            where=f"{opened}/{min(unknown)}",
+            how_many=len(unknown),
+            fix="rewrite the table in Spark: REORG TABLE ... APPLY (PURGE)",
+        )
+    held = [
+        HeldFile(
+            path=path,
+            folder=folder or opened,
+            partition={name: partition_value(values[name][row]) for name in columns},
+            values={name: values[name][row] for name in columns},
+            size=sizes[row],
+            deleted=deleted.get(path, np.empty(0, np.int64)),
+            recorded_rows=recorded[row],
+        )
+        for row, path in enumerate(paths)
+    ]
+    return [file for file in held if is_within(file.partition, partitions)]
+
+
+def data_file_uri(folder: str, path: str) -> str:
+    """Where the data file of a table's ``folder`` lies that has this :attr:`HeldFile.path`."""
+    return path if path.startswith("/") or "://" in path else f"{folder}/{path}"
+
+
+def is_within(partition: Mapping[str, str], partitions: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a file's partition is among the wanted values of each column."""
+    return all(partition.get(column) in values for column, values in partitions.items())
+
+
+def partition_value(value: Any) -> str:
+    """A partition's value as the Delta log writes it; null is empty."""
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _python_values(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a partition column; moments as their number, as Python's do not reach as far as Delta's."""
+    import pyarrow as pa
+
+    values: list[Any] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+    return values
+
+
+def _path(folder: str, uri: str) -> str:
+    """A path of the log, or a URI that delta-rs made of it, as :attr:`HeldFile.path` is written."""
+    return _local(_local(unquote(uri)).removeprefix(f"{folder}/"))
+
+
+def _local(uri: str) -> str:
+    return re.sub("^file:/+", "/", uri)
+
+
+def _deleted_rows(table: DeltaTable, folder: str) -> dict[str, NDArray[np.int64]]:
+    """Path of a file to the positions of its deleted rows."""
+    import numpy as np
+    import pyarrow as pa
+
+    if "deletionVectors" not in (table.protocol().reader_features or ()):
+        return {}
+    return {
+        _path(folder, uri.as_py()): np.flatnonzero(~kept.values.to_numpy(zero_copy_only=False))
+        for vectors in table.deletion_vectors()
+        for uri, kept in zip(*(pa.array(column) for column in vectors.columns), strict=True)
+    }

@@ -1,0 +1,108 @@
+"""The rows of a version of a Delta table for one process, whatever its log says of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING
+
+from nightjar.lake import files
+from nightjar.lake.held_files import HeldFile, held_files, table_errors
+from nightjar.lake.scan import Scan, plan, reader_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset
+    from deltalake import DeltaTable
+
+STREAM_ROWS = 65_536
+"""Rows of a batch of a :class:`RowStream`."""
+
+
+class RowStream:
+    """The rows of a scan as an Arrow stream (PyCapsule interface), which may be read several times, as DuckDB does."""
+
+    def __init__(self, found: Scan) -> None:
+        self._scan = found
+
+    def __arrow_c_schema__(self) -> object:
+        return self._scan.reader.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._batches(self._scan.reader.schema.names).__arrow_c_stream__(requested_schema)
+
+    def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows; of ``columns`` only, where they are given."""
+        return self._batches(self._scan.reader.schema.names if columns is None else columns).read_all()
+
+    def _batches(self, columns: Sequence[str]) -> pa.RecordBatchReader:
+        import pyarrow as pa
+
+        reader = self._scan.reader
+        schema = pa.schema([reader.schema.field(name) for name in columns])
+        batches = (batch for unit in self._scan.units for batch in reader.read(unit, columns, batch_rows=STREAM_ROWS))
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def arrow_source(
+    table: DeltaTable, partitions: Mapping[str, Sequence[str]] | None = None
+) -> pyarrow.dataset.Dataset | RowStream:
+    """The rows of a table's version for a library that reads Arrow, such as DuckDB.
+
+    Args:
+        table: Opened at the version to read.
+        partitions: Partition column to wanted values, as the log writes them; None wants all.
+
+    Returns:
+        A dataset, of which a library reads only what it needs, when the files are the rows: no deletion vectors,
+        renamed columns or types that have been widened. A stream otherwise.
+
+    Raises:
+        LakeError: when the log or a deletion vector cannot be read.
+    """
+    import pyarrow.dataset as ds
+
+    held, reader = held_files(table, partitions or {}), reader_of(table)
+    widened = "typeWidening" in (table.protocol().reader_features or ())
+    if reader.by_id or widened or reader.stored != reader.schema or any(len(file.deleted) for file in held):
+        return RowStream(plan(table, held))
+    form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
+    places = [files.filesystem(file.uri) for file in held]
+    fragments = [
+        form.make_fragment(path, filesystem=system, partition_expression=_partition(file, reader.schema))
+        for file, (system, path) in zip(held, places, strict=True)
+    ]
+    return ds.FileSystemDataset(fragments, reader.schema, form, places[0][0] if places else None)
+
+
+def read_rows(
+    table: DeltaTable,
+    columns: Sequence[str] | None = None,
+    partitions: Mapping[str, Sequence[str]] | None = None,
+) -> pa.Table:
+    """The rows of a table's version, in memory.
+
+    Args:
+        table: Opened at the version to read.
+        columns: Which; None for all.
+        partitions: Partition column to wanted values, as the log writes them; None wants all.
+
+    Raises:
+        LakeError: when a file has been vacuumed, or is not what the log says.
+    """
+    source = arrow_source(table, partitions)
+    with table_errors(table.table_uri):
+        return source.to_table(None if columns is None else list(columns))
+
+
+def _partition(file: HeldFile, schema: pa.Schema) -> pyarrow.dataset.Expression:
+    """What all rows of a file have in common."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = [
+        pc.field(name).is_null() if value is None else pc.field(name) == pa.scalar(value, schema.field(name).type)
+        for name, value in file.values.items()
+    ]
+    return reduce(and_, parts, pc.scalar(True))
