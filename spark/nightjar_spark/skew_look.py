@@ -18,6 +18,7 @@ from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import data_file_uri, held_files
+from nightjar.lake.python_values import python_rows
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.skew import ColumnSkew, Difference, NightSkew, Verdict, differences
 from nightjar_spark.io import conform, read_table
@@ -188,7 +189,7 @@ class Look:
         chosen = reduce(Column.__or__, map(self._is_sampled, served))
         frames = [frame.where(chosen).select(F.lit(side).alias(_SIDE), *self.columns) for side, frame in sides.items()]
         found: dict[tuple[str, date], Rows] = {}
-        for row in reduce(DataFrame.unionByName, frames).toArrow().to_pylist():
+        for row in python_rows(reduce(DataFrame.unionByName, frames).toArrow()):
             found.setdefault((row.pop(_SIDE), row["ds"]), []).append(row)
         return found
 

@@ -201,10 +201,15 @@ def partition_value(value: Any) -> str:
 
 
 def _python_values(column: pa.ChunkedArray) -> list[Any]:
-    """The values of a partition column; moments as their number, as Python's do not reach as far as Delta's."""
+    """The values of a partition column; moments as numbers, and dates that Python's years do not reach."""
     import pyarrow as pa
 
-    values: list[Any] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    try:
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):
+        values = column.cast(pa.int32()).to_pylist()
     return values
 
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
+_EPOCH = date(1970, 1, 1).toordinal()
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The first and the last millisecond of the years 1 to 9999, since 1970."""
+
+
 class TableFileWriter:
     """Writes batches into one file per partition under ``table_uri``; :meth:`close` returns what was written.
 
@@ -123,13 +128,15 @@ def _statistics(uri: str, with_nan: Collection[str]) -> tuple[int, dict[str, Any
     """Rows and Delta statistics of a file, from its Parquet footer.
 
     Columns ``with_nan`` get no bounds: Parquet's leave NaN out, while Spark orders NaN above every number, so a reader
-    that trusts them would skip rows. Nor do those that reach infinity, which JSON cannot say.
+    that trusts them would skip rows. Nor do those that reach infinity, which JSON cannot say, or years beyond 1 to
+    9999, which readers cannot parse.
     """
     metadata = _metadata(uri)
+    kinds = {field.name: field.type for field in metadata.schema.to_arrow_schema()}
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
     nulls: dict[str, int] = {}
-    bounded: dict[str, bool] = {}
+    unbounded = set(with_nan)
     for group in range(metadata.num_row_groups):
         for index in range(metadata.num_columns):
             column = metadata.row_group(group).column(index)
@@ -138,29 +145,46 @@ def _statistics(uri: str, with_nan: Collection[str]) -> tuple[int, dict[str, Any
             if "." in name or statistics is None or not statistics.has_null_count:
                 continue
             nulls[name] = nulls.get(name, 0) + statistics.null_count
-            if name in with_nan or (statistics.has_min_max and _reaches_infinity(statistics.min, statistics.max)):
-                bounded[name] = False
-            elif statistics.has_min_max:
-                low[name] = min(low.get(name, statistics.min), statistics.min)
-                high[name] = max(high.get(name, statistics.max), statistics.max)
-            elif statistics.null_count < column.num_values:
-                bounded[name] = False
+            bounds = _bounds(statistics, kinds[name]) if statistics.has_min_max else None
+            if bounds is not None:
+                low[name] = min(low.get(name, bounds[0]), bounds[0])
+                high[name] = max(high.get(name, bounds[1]), bounds[1])
+            elif statistics.has_min_max or statistics.null_count < column.num_values:
+                unbounded.add(name)
     stats = {
         "numRecords": metadata.num_rows,
-        "minValues": {k: _json_value(v) for k, v in low.items() if bounded.get(k, True)},
-        "maxValues": {k: _json_value(_to_next_ms(v)) for k, v in high.items() if bounded.get(k, True)},
+        "minValues": {name: value for name, value in low.items() if name not in unbounded},
+        "maxValues": {name: value for name, value in high.items() if name not in unbounded},
         "nullCount": nulls,
     }
     return metadata.num_rows, stats
 
 
-def _reaches_infinity(*bounds: Any) -> bool:
-    return any(isinstance(bound, float) and math.isinf(bound) for bound in bounds)
+def _bounds(statistics: pq.Statistics, kind: pa.DataType) -> tuple[Any, Any] | None:
+    """The least and the greatest value of a column in a row group, as Delta's statistics say them; None for none."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return _moments(statistics.min_raw, statistics.max_raw)
+    if pa.types.is_date32(kind):
+        days = range(date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH + 1)
+        inside = statistics.min_raw in days and statistics.max_raw in days
+        return (statistics.min.isoformat(), statistics.max.isoformat()) if inside else None
+    if pa.types.is_floating(kind) and (math.isinf(statistics.min) or math.isinf(statistics.max)):
+        return None
+    return statistics.min, statistics.max
 
 
-def _to_next_ms(value: Any) -> Any:
-    """A moment up to its next whole millisecond: Delta's statistics have no finer, and a bound must not be too low."""
-    return value + timedelta(microseconds=-value.microsecond % 1000) if isinstance(value, datetime) else value
+def _moments(least: int, greatest: int) -> tuple[str, str] | None:
+    """Microseconds as text, down and up to whole milliseconds, which are the finest that Delta's statistics have."""
+    first, last = least // 1000, -(-greatest // 1000)
+    if first < _FIRST_MS or last > _LAST_MS:
+        return None
+    start = datetime(1970, 1, 1)
+    low, high = (
+        (start + timedelta(milliseconds=value)).isoformat(timespec="milliseconds") + "Z" for value in (first, last)
+    )
+    return low, high
 
 
 @files.patient
@@ -170,9 +194,3 @@ def _metadata(uri: str) -> pq.FileMetaData:
     system, path = files.filesystem(uri)
     with files.explained(uri):
         return pq.read_metadata(path, filesystem=system)
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
-    return value.isoformat() if isinstance(value, date) else value

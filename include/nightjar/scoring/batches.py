@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nightjar.contracts.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
 from nightjar.contracts.use_case import DECISION, UseCase
 from nightjar.lake.delta import arrow_schema
+from nightjar.lake.python_values import python_rows
 from nightjar.scoring.reasons import reason_columns
 from nightjar.scoring.task import ScoringTask, Speaker
 from nightjar.training.model import TabularModel
@@ -137,6 +138,6 @@ def _quarantine_rows(rejected: pa.RecordBatch, use_case: UseCase, task: ScoringT
             "row_json": json.dumps(row, default=str, sort_keys=True),
             "dag_run_id": task.run_id,
         }
-        for row in rejected.to_pylist()
+        for row in python_rows(rejected)
     ]
     return pa.RecordBatch.from_pylist(rows, schema=arrow_schema(use_case.quarantine_table))

@@ -1,8 +1,9 @@
 """Versions of a use case's contract: what its tables promise, kept in the ledger and compared before anything lands.
 
-A change that no reader trips over (a column or rule more, a wider integer) passes and is recorded. One that breaks
-readers (a column gone, another type, unit or key, a value that may now be missing) stops the night with the difference,
-until ``contract_version`` in ``use_case.py`` is raised to say that it is meant.
+A change that no reader trips over (a column or rule more) passes and is recorded. One that breaks readers (a column
+gone, another type, unit or key, a value that may now be missing) stops the night with the difference, until
+``contract_version`` in ``use_case.py`` is raised to say that it is meant. The tables must be as declared even then: one
+that holds other columns or types is migrated by a person before anything is committed.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from nightjar.contracts.experiment import EXPERIMENT_COLUMNS
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.tables import Column
 from nightjar.contracts.use_case import UseCase
-from nightjar.lake import ledger
+from nightjar.lake import delta, ledger
 from nightjar.validation.table_rules import rules_by_table
 
 EVENT = "contract"
-_WIDER = {("int", "long")}
 _NAMED = 8
 
 Document = Mapping[str, Mapping[str, Any]]
@@ -73,14 +73,16 @@ def document(use_case: UseCase) -> Document:
 
 
 def check(lake: str, use_case: UseCase) -> Contract:
-    """Compare the declared contract with the one recorded last.
+    """Compare the declared contract with the one recorded last, and with the tables in the lake.
 
     Raises:
         ContractError: when it breaks readers and its version was not raised, or the version was lowered.
+        LakeError: when a table is not as declared.
     """
     now, version = document(use_case), use_case.contract_version
     recorded = ledger.read(lake, event=EVENT, use_case=use_case.name).to_pylist()
     if not recorded:
+        _check_tables(lake, use_case)
         return Contract(version=version, document=now, first=True)
     last = json.loads(recorded[-1]["details"])
     breaking, additive = (tuple(lines) for lines in compare(last["document"], now))
@@ -93,7 +95,13 @@ def check(lake: str, use_case: UseCase) -> Contract:
             how_many=max(1, len(breaking)),
             fix="undo the change, or tell the readers and raise `contract_version` (docs/runbooks/contract.md)",
         )
+    _check_tables(lake, use_case)
     return Contract(version=version, document=now, breaking=breaking, additive=additive)
+
+
+def _check_tables(lake: str, use_case: UseCase) -> None:
+    for schema in use_case.tables:
+        delta.check_table(lake, schema)
 
 
 def record(spec: JobSpec, contract: Contract) -> None:
@@ -143,7 +151,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
 def _breaks(field: str, old: Any, new: Any) -> bool:
     if field == "nullable":
         return bool(new)
-    return field != "type" or (old, new) not in _WIDER
+    return True
 
 
 def _said(value: Any) -> str:
