@@ -109,6 +109,12 @@ def open_table(lake: str, name: str, version: int | None = None) -> DeltaTable:
             raise LakeError(
                 f"there is no table {name}", where=uri, fix="run the task that writes it (docs/runbooks/)"
             ) from error
+        if version is None:
+            raise LakeError(
+                f"{name} cannot be opened ({error})",
+                where=uri,
+                fix="restore the files of its _delta_log, or drop the feature that is named",
+            ) from error
         raise LakeError(
             f"version {version} of {name} cannot be read ({error})",
             where=uri,

@@ -87,7 +87,7 @@ def _latest_at(found: _Log, moment: float) -> int:
     modified = files.modified_times(found.folder)
     for version, name in sorted(found.commits.items(), reverse=True):
         actions = _actions(files.read_bytes(f"{found.folder}/{name}"))
-        info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+        info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
         at = info.get("inCommitTimestamp", info.get("timestamp"))
         if (modified[name] if at is None else at / 1000) <= moment:
             return version
