@@ -8,6 +8,7 @@ import re
 from nightjar.contracts.errors import ConfigurationError, ModelError
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_NOT_LITERAL = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]{}*?#\\`\"<>|^\x00-\x1f\x7f]")
 _READABLE_CHARACTERS = 120
 _PLAIN_SEGMENT = re.compile(rf"[a-z0-9_=.-]{{1,{_READABLE_CHARACTERS}}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -46,6 +47,23 @@ def check_identifier(value: str, *, field: str) -> str:
             f"{field} {value!r} is not a name",
             where=field,
             fix="use lower-case letters, digits and underscores, beginning with a letter, at most 63 characters",
+        )
+    return value
+
+
+def check_location(value: str, *, field: str) -> str:
+    """Return a folder or URI that every library takes for what it says.
+
+    Spark takes brackets, braces, ``*`` and ``?`` for patterns; delta-rs decodes ``%41`` and fails at brackets.
+
+    Raises:
+        ConfigurationError: naming ``field`` and what cannot be in it.
+    """
+    if found := _NOT_LITERAL.search(value):
+        raise ConfigurationError(
+            f"{value!r} holds {found[0]!r}, which Spark or delta-rs takes for a pattern or an escape",
+            where=field,
+            fix="choose a folder without brackets, braces, *, ?, #, quotes, backslashes, and % before two hex digits",
         )
     return value
 

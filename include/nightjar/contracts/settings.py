@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.names import check_location
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Settings:
         """Read the settings.
 
         Raises:
-            ConfigurationError: naming the variable that is not set.
+            ConfigurationError: naming the variable that is not set, or whose folder no library would find.
         """
 
         def required(name: str) -> str:
@@ -52,6 +53,8 @@ class Settings:
                 )
             return value
 
+        for name in ("NIGHTJAR_LAKE", "NIGHTJAR_LANDING", "NIGHTJAR_MODEL_CACHE", "NIGHTJAR_CHECKPOINTS"):
+            check_location(environ.get(name, ""), field=name)
         lake = required("NIGHTJAR_LAKE")
         return cls(
             lake=lake,

@@ -17,6 +17,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import ConflictError, LakeError, UnreachableError
+from nightjar.contracts.names import check_location
 from nightjar.contracts.tables import ColumnType, TableSchema
 from nightjar.lake import files
 from nightjar.lake.declared import check_declared
@@ -55,8 +56,12 @@ class DataFile:
 
 
 def table_uri(lake: str, name: str) -> str:
-    """Where table ``name`` lies."""
-    return f"{lake}/{name}"
+    """Where table ``name`` lies.
+
+    Raises:
+        ConfigurationError: when the lake lies in a folder that not every library finds.
+    """
+    return f"{check_location(lake, field='lake')}/{name}"
 
 
 def arrow_type(column_type: ColumnType) -> pa.DataType:

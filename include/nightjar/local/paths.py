@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nightjar.contracts.names import check_location
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -22,9 +24,16 @@ class Paths:
 
     @classmethod
     def here(cls, environ: Mapping[str, str] = os.environ) -> Paths:
-        """The checkout that this file belongs to, with its state where ``NIGHTJAR_VAR`` says."""
+        """The checkout that this file belongs to, with its state where ``NIGHTJAR_VAR`` says.
+
+        Raises:
+            ConfigurationError: when one of them lies in a folder that not every library finds.
+        """
         state = environ.get("NIGHTJAR_VAR")
-        return cls(Path(__file__).resolve().parents[3], Path(state).resolve() if state else None)
+        paths = cls(Path(__file__).resolve().parents[3], Path(state).resolve() if state else None)
+        check_location(str(paths.root), field="the checkout")
+        check_location(str(paths.var), field="NIGHTJAR_VAR")
+        return paths
 
     @property
     def venv(self) -> Path:
