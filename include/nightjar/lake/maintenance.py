@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote
 
 from nightjar.contracts.tables import TableSchema
 from nightjar.lake import delta, files
@@ -101,7 +100,7 @@ def _vacuum(table: DeltaTable, uri: str, retention_days: int) -> int:
     """
     with table_errors(uri):
         gone = table.vacuum(retention_hours=24 * retention_days, full=True, dry_run=True)
-    going = [unquote(path) for path in gone if path.endswith(".parquet")]
+    going = [path for path in gone if path.endswith(".parquet")]
     for path in going:
         files.delete_file(f"{uri}/{path}")
     return len(going)
