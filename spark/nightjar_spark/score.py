@@ -101,7 +101,7 @@ def open_features(spec: JobSpec, use_case: UseCase, before: pins.Pins | None) ->
     now = delta.open_table(spec.lake, name)
     held = held_files(now, {"ds": [night.isoformat() for night in nights]})
     paths = tuple(sorted(file.path for file in held))
-    if before and paths == before.feature_files:
+    if before and paths == before.feature_files and not any(len(file.deleted) for file in held):
         return Features(table=now, version=before.features_version, files=paths)
     if before and _built_by_this_run(spec, name) <= before.features_version:
         log.info("%s has other features of these nights by now; read is version %d", name, before.features_version)

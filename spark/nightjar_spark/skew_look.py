@@ -57,9 +57,10 @@ def is_held(lake: str, name: str, version: int, nights: Iterable[date]) -> bool:
     return all(files.exists(data_file_uri(delta.table_uri(lake, name), path)) for path in paths)
 
 
-def _paths(lake: str, name: str, version: int, nights: Iterable[date]) -> set[str]:
+def _paths(lake: str, name: str, version: int, nights: Iterable[date]) -> dict[str, int]:
+    """Path of each file to the number of its deleted rows."""
     table = delta.open_table(lake, name, version)
-    return {file.path for file in held_files(table, {"ds": [night.isoformat() for night in nights]})}
+    return {file.path: len(file.deleted) for file in held_files(table, {"ds": [night.isoformat() for night in nights]})}
 
 
 @dataclass(frozen=True)

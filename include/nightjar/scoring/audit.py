@@ -15,6 +15,7 @@ from nightjar.contracts.errors import ContractError, GateError
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.delta import DataFile, table_uri
+from nightjar.lake.held_files import held_files
 from nightjar.scoring.keys import rows_with_a_key_seen_before
 from nightjar.scoring.task import Part
 
@@ -157,7 +158,8 @@ def _last_published(use_case: UseCase, lake: str, before: date) -> tuple[date | 
     name = use_case.score_table.name
     if not delta.table_exists(lake, name):
         return None, None
-    nights = [date.fromisoformat(partition["ds"]) for partition in delta.open_table(lake, name).partitions()]
+    held = held_files(delta.open_table(lake, name), {})
+    nights = [date.fromisoformat(night) for night in {file.partition["ds"] for file in held}]
     earlier = [night for night in nights if night < before]
     if not earlier:
         return None, None
