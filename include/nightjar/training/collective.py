@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from nightjar.training.rendezvous import Group
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 COLLECTIVE_SECONDS = 300
 """How long a rank waits for the others inside one collective operation."""
@@ -49,11 +53,42 @@ def collective(group: Group) -> Iterator[None]:
         dmlc_task_id=f"{contract.rank:05d}",  # the tracker sorts by it, so that ranks are ours
         dmlc_timeout=COLLECTIVE_SECONDS,
     )
+    if contract.ranks_here == contract.world_size:
+        _listen_on_loopback_alone()
     yield  # a failed rank ends its process; leaving in order would wait for ranks that are gone
     xgb_collective.finalize()
     if tracker is not None:
         tracker.wait_for(COLLECTIVE_SECONDS)
         _trackers.remove(tracker)
+
+
+def _listen_on_loopback_alone() -> None:
+    """Let XGBoost's own listening socket, which it binds to all addresses, take connections of this machine only.
+
+    It cannot be told an address; a socket that is bound to the loopback device is reached through no other.
+    """
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        try:
+            listener = socket.socket(fileno=os.dup(descriptor))
+        except OSError:  # not a socket, or the descriptor with which the folder was listed
+            continue
+        with listener:
+            tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM
+            if not tcp or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                continue
+            if listener.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104 (what is looked for)
+                _bind_to_loopback(listener)
+
+
+def _bind_to_loopback(listener: socket.socket) -> None:
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    except OSError as error:
+        log.warning(
+            "WARNING port %d takes connections from other machines while this trains (%s): close it by a firewall",
+            listener.getsockname()[1],
+            error.strerror,
+        )
 
 
 def sum_over_ranks(values: NDArray[Any]) -> NDArray[Any]:

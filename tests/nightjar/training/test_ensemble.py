@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -105,20 +107,39 @@ def test_the_mean_is_never_worse_than_its_best_member(seed: int, members: int, r
     assert log_loss(labels, blend(answers, weights)) <= best + LEFT_OUT_COSTS + 1e-4
 
 
+def open_to_other_machines() -> list[int]:
+    """Ports of this process that listen at all addresses, through any device."""
+    found = []
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        try:
+            listener = socket.socket(fileno=os.dup(descriptor))
+        except OSError:
+            continue
+        with listener:
+            if listener.family == socket.AF_INET and listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                address, port = listener.getsockname()
+                device = listener.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0")
+                if not address.startswith("127.") and device != b"lo":
+                    found.append(port)
+    return found
+
+
 RANK = """
 import json, sys
 from dataclasses import asdict
 from nightjar.training.collective import collective
 from nightjar.training.ensemble import combine
 from nightjar.training.rendezvous import Group, LaunchContract
-from tests.nightjar.training.test_ensemble import RECIPE, SAYS, shards
+from tests.nightjar.training.test_ensemble import RECIPE, SAYS, open_to_other_machines, shards
 
 rank, world_size, port = map(int, sys.argv[1:])
 contract = LaunchContract(rank=rank, world_size=world_size, master_addr="127.0.0.1", master_port=port)
 group = Group(contract, "job", timeout_seconds=60)
 with collective(group):
     made = combine(SAYS, shards(world_size)[rank], RECIPE, threads=1)
-print(json.dumps({"weights": made.weights, "auc": made.validation_auc, "calibrator": asdict(made.calibrator)}))
+    ports = open_to_other_machines()
+found = {"weights": made.weights, "auc": made.validation_auc, "calibrator": asdict(made.calibrator)}
+print(json.dumps({"ports": ports, **found}))
 group.close()
 """
 
@@ -144,6 +165,7 @@ def test_any_number_of_ranks_comes_to_the_same(caplog: pytest.LogCaptureFixture)
     assert caplog.messages[0].startswith(f"calibration of the full model: {alone.calibrator.method} (log loss")
     several = _on_ranks(3)
     assert several[0] == several[1] == several[2]
+    assert several[0]["ports"] == []
     assert several[0]["weights"] == pytest.approx(alone.weights, abs=1e-9)
     assert several[0]["auc"] == pytest.approx(alone.validation_auc, abs=1e-12)
     calibrator = several[0]["calibrator"]
