@@ -19,7 +19,7 @@ HEALTH_TIMEOUT_SECONDS = 5.0
 PATIENCE_SECONDS = 90.0
 """How long a request is tried again: a server or its database that was killed is up again by then."""
 PAGE = 100
-_ENDED_WITHOUT_ERROR = "see that memory and disk suffice, and read var/logs/airflow.log"
+_ENDED_WITHOUT_ERROR = "see that memory and disk suffice, and read var/logs/airflow-scheduler.log"
 
 
 class ApiError(NightjarError):

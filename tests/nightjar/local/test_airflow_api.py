@@ -345,7 +345,7 @@ SOURCES: list[dict[str, Any] | str] = [
 ]
 KILLED = (
     "its process ended without an error, {}: it was killed or could not start; see that memory and disk suffice, and "
-    "read var/logs/airflow.log"
+    "read var/logs/airflow-scheduler.log"
 )
 
 
