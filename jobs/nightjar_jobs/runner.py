@@ -15,6 +15,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
 from nightjar.logs import PLAIN, log_to_stdout
 from nightjar.runner import run_program
+from nightjar.training import termination
 from nightjar.training.launch import EXIT_FAILED, EXIT_REPORTED, LIFELINE
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,13 @@ Program = Callable[[JobSpec], JobResult]
 def main(program: Program) -> NoReturn:
     """Run ``program`` for the spec of the command line, and leave the process.
 
+    Exit codes: 0 done, 1 failed, 3 failed and reported by rank 0, 143 told to end by SIGTERM.
+
     Rank 0 writes the result; other ranks only say what happened to them. The process is left without the interpreter's
     clean-up: after a failed collective, freeing the engine's tracker would crash and hide the message.
     """
     log_to_stdout(PLAIN)
+    termination.handle_sigterm()
     hold_lifeline(os.environ)
     parser = argparse.ArgumentParser(description=program.__doc__)
     parser.add_argument("--spec", required=True, help="URI of spec.json in the lake")
@@ -40,14 +44,25 @@ def main(program: Program) -> NoReturn:
 
 
 def run_rank(program: Program, spec: JobSpec, *, rank: int) -> int:
-    """Run ``program`` as ``rank``; return the exit code."""
+    """Run ``program`` as ``rank``; return the exit code.
+
+    A rank that was told to end writes no failure: it has none of its own.
+    """
+
+    def until_told(spec: JobSpec) -> JobResult:
+        try:
+            return program(spec)
+        except BaseException:
+            termination.leave_if_told()
+            raise
+
     if rank == 0:
-        result = run_program(program, spec)
+        result = run_program(until_told, spec)
         if result.status == "failed":
             log.error("ERROR %s", result.error)
         return EXIT_REPORTED if result.status == "failed" else 0
     try:
-        program(spec)
+        until_told(spec)
     except NightjarError as error:
         log.error("ERROR %s", error)
         return EXIT_FAILED

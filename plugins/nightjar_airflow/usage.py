@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from airflow.sdk import BaseHook
 
 from nightjar.contracts.job import JobSpec
-from nightjar.contracts.programs import GPU_PROGRAMS
 from nightjar.contracts.use_case import UseCase
 from nightjar_airflow.hooks.spark_submit import configuration_of, master_of
 
@@ -25,8 +24,8 @@ class Usage:
 
 
 def of_training(use_case: UseCase, spec: JobSpec) -> Usage:
-    """Of all ranks: their threads, and the GPUs that the use case declares for programs that use them."""
-    gpus = use_case.training.resources.gpus if spec.program in GPU_PROGRAMS else 0
+    """Of all ranks: their threads, and the GPUs that the use case declares for the program."""
+    gpus = use_case.training.resources_of(spec.program).gpus
     return Usage(cpus=spec.world_size * spec.threads_per_rank, gpus=spec.world_size * gpus)
 
 

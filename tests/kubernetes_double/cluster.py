@@ -8,10 +8,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kubernetes_validate
 
+from kubernetes_double.credentials import Credentials
 from kubernetes_double.kubelet import INDEX, Kubelet
 from kubernetes_double.server import Fault, Server
 from kubernetes_double.store import Json, Refused, Store, now
@@ -28,17 +30,26 @@ class Cluster:
         unschedulable: Ranks that no node fits, and what the scheduler says of them.
         pod_quota: How many pods the namespace may have.
         cut_off: Ranks whose name service does not know the others.
+        grace_seconds: Between SIGTERM and SIGKILL.
+        pull_errors: Image to what its registry says for now.
+        sandbox_error: What keeps pods from having a network for now.
+        refused_pods: What the API server says for now when the Job's controller makes a pod.
     """
 
     def __init__(self) -> None:
         self.store = Store()
-        self.token = "secret-token"
+        self.credentials = Credentials()
         self.namespaces = {"ml"}
         self.images = {"nightjar-training:1"}
         self.secrets: dict[str, dict[str, str]] = {}
         self.unschedulable: dict[int, str] = {}
         self.pod_quota = 100
         self.cut_off: set[int] = set()
+        self.grace_seconds = 0.5
+        self.pull_errors: dict[str, str] = {}
+        self.sandbox_error = ""
+        self.refused_pods = ""
+        self._told_to_end: dict[str, float] = {}
         self.living: set[str] = set()
         self._marked: dict[str, dict[str, Any]] = {}
         self._suffixes = itertools.count(1)
@@ -50,13 +61,13 @@ class Cluster:
 
     # What clients do
 
-    def kube_config(self) -> Json:
+    def kube_config(self, *, plugin: bool = False) -> Json:
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "test",
             "clusters": [{"name": "test", "cluster": {"server": self.server.url}}],
-            "users": [{"name": "test", "user": {"token": self.token}}],
+            "users": [{"name": "test", "user": self.credentials.user(self.server.url, plugin=plugin)}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "ml"}}],
         }
 
@@ -72,7 +83,7 @@ class Cluster:
 
     def delete(self, kind: str, namespace: str, name: str) -> Json:
         found = self.store.read(kind, namespace, name)
-        self.store.update(kind, namespace, name, _mark_deleted)
+        self.store.update(kind, namespace, name, self._mark_deleted)
         return found
 
     # What a test does
@@ -184,6 +195,7 @@ class Cluster:
     def _disrupt(self, rank: int, reason: str, message: str, pod_reason: str) -> None:
         (pod,) = self.pods(rank)
         condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
+        condition["lastTransitionTime"] = now()
         status = {"conditions": [condition], **({"reason": pod_reason} if pod_reason else {})}
         self._marked[pod["metadata"]["name"]] = {"status": status}
         self.kubelet.end(pod, signal.SIGKILL)
@@ -197,7 +209,7 @@ class Cluster:
             for pod in self.pods():
                 if "deletionTimestamp" in pod["metadata"]:
                     self._sweep(pod)
-                elif pod["status"]["phase"] == "Pending" and "containerStatuses" not in pod["status"]:
+                elif pod["status"]["phase"] == "Pending" and pod["metadata"]["name"] not in self.kubelet.processes:
                     self._schedule(pod)
             with self.store.changed:
                 self.store.changed.wait(0.02)
@@ -245,7 +257,7 @@ class Cluster:
     def _finish_failed(self, job: Json, pods: list[Json]) -> None:
         running = [pod for pod in pods if pod["status"]["phase"] not in ("Succeeded", "Failed")]
         for pod in running:
-            self.store.update("pods", "ml", pod["metadata"]["name"], _mark_deleted)
+            self.store.update("pods", "ml", pod["metadata"]["name"], self._mark_deleted)
         if not running:
             target = next(c for c in job["status"]["conditions"] if c["type"] == "FailureTarget")
             self._condition(job, "Failed", target["reason"], target["message"])
@@ -259,7 +271,7 @@ class Cluster:
         """Foreground deletion: first what it owns, then the Job."""
         uid, name = job["metadata"]["uid"], job["metadata"]["name"]
         for pod in pods:
-            self.store.update("pods", "ml", pod["metadata"]["name"], _mark_deleted)
+            self.store.update("pods", "ml", pod["metadata"]["name"], self._mark_deleted)
             if pod["status"]["phase"] in ("Succeeded", "Failed"):
                 self.store.remove("pods", "ml", pod["metadata"]["name"])
         for kind in ("services", "secrets"):
@@ -272,7 +284,7 @@ class Cluster:
         name = job["metadata"]["name"]
         refusal = self._refusal(job["spec"]["template"]["spec"])
         if refusal:
-            self._event(job, f'Error creating: pods "{name}-{index}-" is forbidden: {refusal}')
+            self.event("Job", job, "FailedCreate", f"Error creating: {refusal}")
             return
         template = job["spec"]["template"]
         metadata = template["metadata"]
@@ -293,54 +305,69 @@ class Cluster:
         self.store.update("jobs", "ml", name, lambda j: j["metadata"]["annotations"].update(made))
 
     def _refusal(self, spec: Json) -> str:
+        if self.refused_pods:
+            return self.refused_pods
+        forbidden = 'pods "x" is forbidden: '
         if problems := restricted_problems(spec):
-            return f'violates PodSecurity "restricted:latest": {", ".join(problems)}'
+            return f'{forbidden}violates PodSecurity "restricted:latest": {", ".join(problems)}'
         if len(self.pods()) >= self.pod_quota:
             used = f"requested: pods=1, used: pods={len(self.pods())}, limited: pods={self.pod_quota}"
-            return f"exceeded quota: gpu-quota, {used}"
+            return f"{forbidden}exceeded quota: gpu-quota, {used}"
         return ""
 
-    def _event(self, job: Json, message: str) -> None:
-        name = job["metadata"]["name"]
-        if self.store.list("events", lambda event: event["message"] == message):
+    def event(self, kind: str, thing: Json, reason: str, message: str) -> None:
+        metadata = thing["metadata"]
+        if self.store.list(
+            "events", lambda e: (e["involvedObject"]["uid"], e["message"]) == (metadata["uid"], message)
+        ):
             return
         event = {
-            "metadata": {"name": f"{name}.{next(self._suffixes):x}", "namespace": "ml"},
-            "involvedObject": {"kind": "Job", "name": name},
-            "reason": "FailedCreate",
+            "metadata": {"name": f"{metadata['name']}.{next(self._suffixes):x}", "namespace": "ml"},
+            "involvedObject": {"kind": kind, "name": metadata["name"], "uid": metadata["uid"]},
+            "type": "Warning",
+            "reason": reason,
             "message": message,
             "lastTimestamp": now(),
         }
         self.store.create("events", event)
+
+    def warn(self, kind: str, name: str, message: str) -> None:
+        """An event of another controller, as Kueue's of the Workload for a Job."""
+        self.event(kind, {"metadata": {"name": name, "uid": name}}, "Pending", message)
 
     def _schedule(self, pod: Json) -> None:
         owner = pod["metadata"]["labels"][JOB_NAME]
         if not self.store.list("services", lambda service: service["spec"]["selector"][JOB_NAME] == owner):
             return  # a real pod takes seconds to start; by then a Service that was made behind its Job is there
         said = self.unschedulable.get(_index(pod))
-        image = pod["spec"]["containers"][0]["image"]
         if said:
             refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
             change: Callable[[Json], None] = lambda p: p["status"].update(conditions=[refused])  # noqa: E731
             self.store.update("pods", "ml", pod["metadata"]["name"], change)
-        elif image not in self.images:
-            self._bind(pod)
-            self.set_waiting(pod, "ErrImagePull", f'failed to pull image "{image}": not found')
-            self.set_waiting(pod, "ImagePullBackOff", f'Back-off pulling image "{image}": not found')
-        else:
-            self._bind(pod)
-            self.kubelet.start(pod)
+            return
+        self._bind(pod)
+        self.kubelet.sync(pod)
 
     def _bind(self, pod: Json) -> None:
         self.store.update("pods", "ml", pod["metadata"]["name"], lambda p: p["spec"].update(nodeName=NODE))
 
     def _sweep(self, pod: Json) -> None:
-        """Graceful deletion: SIGTERM, and the object goes when the process has ended."""
+        """Graceful deletion: SIGTERM, SIGKILL after the grace, and the object goes when the process has ended."""
         name = pod["metadata"]["name"]
-        if name in self.living:
-            self.kubelet.end(pod, signal.SIGTERM)
-        else:
+        if name not in self.living:
             self.store.remove("pods", "ml", name)
+        elif name not in self._told_to_end:
+            self._told_to_end[name] = time.monotonic()
+            self.kubelet.tell_to_end(pod)
+        elif time.monotonic() > self._told_to_end[name] + self.grace_seconds:
+            self.kubelet.end(pod)
+
+    def _mark_deleted(self, thing: Json) -> None:
+        """As the API server does: the time at which the grace is over."""
+        grace = round(self.grace_seconds)
+        gone = datetime.now(UTC) + timedelta(seconds=grace)
+        thing["metadata"].setdefault("deletionTimestamp", gone.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        thing["metadata"].setdefault("deletionGracePeriodSeconds", grace)
 
 
 def restricted_problems(spec: Json) -> list[str]:
@@ -359,10 +386,6 @@ def restricted_problems(spec: Json) -> list[str]:
         if context.get("runAsNonRoot") is not True or context.get("runAsUser") == 0:
             problems.append("runAsNonRoot != true")
     return problems
-
-
-def _mark_deleted(thing: Json) -> None:
-    thing["metadata"].setdefault("deletionTimestamp", now())
 
 
 def _index(pod: Json) -> int:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 CANNOT_START = 128
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE_PATH = f"{ROOT}/include:{ROOT}/jobs"
+"""Where the training image has its code: this checkout."""
 
 
 class Kubelet:
@@ -38,6 +42,29 @@ class Kubelet:
     def address(self) -> str:
         """The next pod's own address, on this machine's loopback network."""
         return next(self._addresses)
+
+    def sync(self, pod: Json) -> None:
+        """What a node does again and again until a pod runs: volumes, network, image, container."""
+        cluster, image = self._cluster, pod["spec"]["containers"][0]["image"]
+        secrets = [(v["name"], v["secret"]["secretName"]) for v in pod["spec"].get("volumes", []) if "secret" in v]
+        missing = [(volume, name) for volume, name in secrets if name not in cluster.secrets]
+        pull_error = cluster.pull_errors.get(image, "" if image in cluster.images else f"{image}: not found")
+        if missing:
+            volume, name = missing[0]
+            trouble = f'MountVolume.SetUp failed for volume "{volume}" : secret "{name}" not found'
+            cluster.set_waiting(pod, "ContainerCreating", "")
+            cluster.event("Pod", pod, "FailedMount", trouble)
+        elif cluster.sandbox_error:
+            sandbox = f"{int(time.time()):064x}"  # another one each time
+            trouble = f'Failed to create pod sandbox: rpc error: sandbox "{sandbox}": {cluster.sandbox_error}'
+            cluster.set_waiting(pod, "ContainerCreating", "")
+            cluster.event("Pod", pod, "FailedCreatePodSandBox", trouble)
+        elif pull_error:
+            trouble = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {pull_error}'
+            cluster.event("Pod", pod, "Failed", f'Failed to pull image "{image}": {trouble}')
+            cluster.set_waiting(pod, "ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {trouble}')
+        else:
+            self.start(pod)
 
     def start(self, pod: Json) -> None:
         """Run the pod's one container; its end becomes the pod's status."""
@@ -64,6 +91,12 @@ class Kubelet:
         self.environments[name] = environment
         self._cluster.set_running(pod)
         threading.Thread(target=self._watch, args=(pod, process), daemon=True).start()
+
+    def tell_to_end(self, pod: Json) -> None:
+        """SIGTERM to the container's process 1, for which the kernel drops what it does not handle."""
+        process = self.processes.get(pod["metadata"]["name"])
+        if process is not None and _handles(process.pid, signal.SIGTERM):
+            process.terminate()
 
     def end(self, pod: Json, number: signal.Signals = signal.SIGKILL) -> None:
         """Signal the pod's processes."""
@@ -114,10 +147,11 @@ class Kubelet:
     def _environment(self, pod: Json, container: Json) -> dict[str, str]:
         """The image's environment, then what the manifest says; nothing of the test's own."""
         scratch = self.folder / f"{pod['metadata']['name']}.tmp"
-        scratch.mkdir()
+        scratch.mkdir(exist_ok=True)
         (self.folder / pod["metadata"]["name"]).touch()
         folder = str(Path(sys.executable).parent)
         environment = {"PATH": f"{folder}:/usr/bin:/bin", "HOME": str(scratch), "TMPDIR": str(scratch)}
+        environment["PYTHONPATH"] = IMAGE_PATH
         for source in container.get("envFrom", []):
             name = source["secretRef"]["name"]
             if name not in self._cluster.secrets:
@@ -141,3 +175,12 @@ class Kubelet:
 
 def _stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    with suppress(FileNotFoundError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught, 16) & 1 << (number - 1))
+    return False

@@ -52,11 +52,17 @@ class Server(ThreadingHTTPServer):
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.streams_cut = 0
+        self.back_at = 0.0
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def go_away(self, seconds: float) -> None:
+        """Answer nothing for a while, and break what is being read."""
+        self.back_at = monotonic() + seconds
+        self.cut_streams()
 
     def cut_streams(self) -> None:
         """Break every watch and log that is being read."""
@@ -86,6 +92,10 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         line = f"{self.command} {self.path}"
         self.server.requests.append(line)
+        if self.server.back_at > monotonic():
+            return self._cut()
+        if self.path == "/token":
+            return self._send_text(self.server.cluster.credentials.issue())
         fault = next((f for f in self.server.faults if f.times and all(word in line for word in f.match)), None)
         if fault is not None:
             fault.times -= 1
@@ -97,8 +107,9 @@ class Handler(BaseHTTPRequestHandler):
                 return None
             return self._refuse(Refused(fault.status, "Disturbed", fault.message), fault.retry_after)
         try:
-            if self.headers.get("Authorization") != f"Bearer {self.server.cluster.token}":
-                raise Refused(401, "Unauthorized", "Unauthorized")
+            kind, namespace, *_ = self._parsed()
+            cluster, header = self.server.cluster, self.headers.get("Authorization", "")
+            cluster.credentials.check(header, self.command, kind, namespace, cluster.namespaces)
             work()
         except Refused as refusal:
             self._refuse(refusal)
@@ -179,6 +190,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, refusal: Refused, retry_after: int | None = None) -> None:
         self._send(refusal.status, refusal.body(), retry_after)
+
+    def _send_text(self, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
 
     def _send(self, status: int, document: Json, retry_after: int | None = None) -> None:
         data = json.dumps(document).encode()

@@ -27,13 +27,16 @@ from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.servers import Servers
 from nightjar_airflow.cluster import api, follow, mirror, observer
+from nightjar_airflow.hooks import training_cluster
 from nightjar_airflow.operators.training_program import TrainingProgramOperator
+from nightjar_airflow.triggers import training_job
 from nightjar_airflow.triggers.training_job import TrainingJobTrigger
 from use_cases.flight_delay.use_case import USE_CASE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kubernetes_double import Cluster, eventually
+from kubernetes_double.kubelet import IMAGE_PATH
 
 START_SECONDS = 300
 
@@ -71,6 +74,8 @@ def _short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.02)
         monkeypatch.setattr(follow, "PAUSE_SECONDS", 0.02)
         monkeypatch.setattr(observer, "LOOK_SECONDS", 0.1)
+        monkeypatch.setattr(training_cluster, "PAUSE_SECONDS", 0.02)
+        monkeypatch.setattr(training_job, "CANCEL_AGAIN_SECONDS", 0.1)
 
 
 class Deployment:
@@ -81,6 +86,7 @@ class Deployment:
         self.lake = lake
         self.signals = folder / "signals"
         self.signals.mkdir()
+        self.plugin = False
         self._package = folder / "image" / "nightjar_jobs"
         self._monkeypatch = monkeypatch
         self.settings: dict[str, Any] = {"image": "nightjar-training:1", "env": {"SIGNALS": str(self.signals)}}
@@ -92,7 +98,8 @@ class Deployment:
     def connect(self, **settings: Any) -> None:
         """Write the training connection, with these settings over those there are."""
         self.settings.update(settings)
-        extra = {"namespace": "ml", "kube_config": self.cluster.kube_config(), "training": self.settings}
+        kube_config = self.cluster.kube_config(plugin=self.plugin)
+        extra = {"namespace": "ml", "kube_config": kube_config, "training": self.settings}
         connection = {"conn_type": "kubernetes", "extra": extra}
         self._monkeypatch.setenv("AIRFLOW_CONN_TRAINING_DEFAULT", json.dumps(connection))
 
@@ -101,7 +108,7 @@ class Deployment:
         self._package.mkdir(parents=True, exist_ok=True)
         (self._package / "__init__.py").write_text("")
         (self._package / "train.py").write_text(PROGRAM + dedent(body))
-        self.connect(env={**self.settings["env"], "PYTHONPATH": str(self._package.parent)})
+        self.connect(env={**self.settings["env"], "PYTHONPATH": f"{self._package.parent}:{IMAGE_PATH}"})
 
     def signal(self, name: str) -> None:
         """Let programs go on that wait ``until`` this."""

@@ -117,8 +117,8 @@ def test_no_secret_leaves_with_the_trigger(deployment: Any) -> None:
     deployment.image(SUCCEEDS)
     task = deployment.task()
     deferred = task.defer()
-    assert deployment.cluster.token not in repr(deferred.trigger.serialize())
-    assert deployment.cluster.token not in repr(deferred.kwargs)
+    assert deployment.cluster.credentials.token not in repr(deferred.trigger.serialize())
+    assert deployment.cluster.credentials.token not in repr(deferred.kwargs)
 
 
 REPORTS = """
@@ -456,7 +456,7 @@ class TestFailures:
         _no_orphans(deployment)
 
     def test_credentials_that_are_refused(self, deployment: Any) -> None:
-        deployment.cluster.token = "another-token"
+        deployment.cluster.credentials.token = "another-token"
         with pytest.raises(AirflowFailException, match=r"the cluster refuses Airflow: Unauthorized"):
             deployment.task().defer()
 

@@ -88,6 +88,12 @@ class TrainingError(NightjarError):
     kind = "training"
 
 
+class LostRankError(TrainingError):
+    """A rank that saw another one fail or go; why that one did is not for it to say."""
+
+    kind = "lost_rank"
+
+
 class DisruptionError(NightjarError):
     """A rank was taken away by the cluster: evicted, preempted, or lost with its node. The next try resumes."""
 
@@ -99,6 +105,13 @@ class CapacityError(NightjarError):
     """The cluster has no room now: a quota is used up, or no node fits."""
 
     kind = "capacity"
+    retryable = True
+
+
+class StartError(NightjarError):
+    """A pod that has not started in time: its image, volume, Secret or network; the cause may be mended meanwhile."""
+
+    kind = "start"
     retryable = True
 
 
@@ -117,7 +130,8 @@ class StorageFullError(NightjarError):
 
 def error_of_kind(kind: str, what: str, *, where: str, how_many: int = 1, fix: str) -> NightjarError:
     """The error whose class has this ``kind``; made again from what another process said of it."""
-    classes = {cls.kind: cls for cls in NightjarError.__subclasses__()}
+    direct = NightjarError.__subclasses__()
+    classes = {cls.kind: cls for cls in [*direct, *(below for cls in direct for below in cls.__subclasses__())]}
     return classes.get(kind, NightjarError)(what, where=where, how_many=how_many, fix=fix)
 
 

@@ -31,8 +31,8 @@ TRAINING_PROGRAMS = (
     "promote",
     "maintain_lake",
 )
-GPU_PROGRAMS = ("select_features", "tune", "train")
-"""Training programs that get the GPUs which the use case declares."""
+FITTING_PROGRAMS = ("select_features", "tune", "train")
+"""Training programs that fit models: they get the use case's ``resources``, the others its ``plain_resources``."""
 
 HEARTBEAT_SECONDS = 1.0
 """How often a Spark application says that it lives."""

@@ -44,3 +44,7 @@ class Resources:
                 where="resources of the use case",
                 fix="shared memory counts towards the memory: give less of it, or more memory",
             )
+
+
+PLAIN = Resources(cpus=1, memory_gib=2.0, shared_memory_gib=0.25)
+"""Default of a program that does not train: it reads figures or one holdout, in one process."""

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.resources import Resources
+from nightjar.contracts.programs import FITTING_PROGRAMS
+from nightjar.contracts.resources import PLAIN, Resources
 
 Calibration = Literal["none", "platt", "isotonic", "best"]
 """Map from a model's output to a probability; ``best`` chooses among the three on the validation days."""
@@ -300,7 +301,9 @@ class Training:
         pruning: How ``pruned`` is made.
         student: What ``distilled`` trains on the whole model's predictions.
         max_compression_loss: A smaller model is preferred when its decisive metric is at most this much lower.
-        resources: What one rank needs where ranks are pods.
+        resources: What one rank of ``train``, ``tune`` or ``select_features`` needs where ranks are pods.
+        plain_resources: What a program needs there that does not train (``evaluate``, ``register``, ``gate``,
+            ``promote``, ``choose_params``, ``maintain_lake``).
     """
 
     world_size: int = 2
@@ -318,6 +321,7 @@ class Training:
     student: Boosting = STUDENT
     max_compression_loss: float = 0.002
     resources: Resources = field(default_factory=Resources)
+    plain_resources: Resources = PLAIN
 
     def __post_init__(self) -> None:
         kinds = [engine.kind for engine in self.engines]
@@ -354,6 +358,10 @@ class Training:
                 where="training.tuning of the use case",
                 fix="declare a space in one of the engines, or leave tuning out",
             )
+
+    def resources_of(self, program: str) -> Resources:
+        """What one rank of a training program needs."""
+        return self.resources if program in FITTING_PROGRAMS else self.plain_resources
 
     def engine(self, kind: str) -> Engine:
         """The engine of that kind."""

@@ -16,8 +16,8 @@ def lock(paths: Paths) -> None:
     """Resolve anew, and write all that is derived from it.
 
     ``run.lock`` is what runs here, ``dev.lock`` the same versions with torch and the tests' tools, ``training.lock``
-    what the training image needs, and ``requirements.txt`` what the Airflow image installs: ``run.lock`` without
-    hashes, which the image's own installer does not take.
+    what the training image needs, ``training-torch.lock`` the same with torch, and ``requirements.txt`` what the
+    Airflow image installs: ``run.lock`` without hashes, which the image's own installer does not take.
 
     Raises:
         SetupError: when the dependencies do not resolve together.
@@ -29,9 +29,10 @@ def lock(paths: Paths) -> None:
     _compile(paths, project, image, "-c", run)
     (paths.root / "requirements.txt").write_text(_HEADER + image.read_text())
     image.unlink()
-    _compile(
-        paths, paths.requirements / "training.in", paths.requirements / "training.lock", "--generate-hashes", "-c", dev
-    )
+    # NCCL (469 MiB) serves GPUs of several ranks alone: it comes with torch.
+    for name, left_out in (("training", ("--no-emit-package", "nvidia-nccl-cu12")), ("training-torch", ())):
+        source, output = paths.requirements / f"{name}.in", paths.requirements / f"{name}.lock"
+        _compile(paths, source, output, "--generate-hashes", "-c", dev, *left_out)
 
 
 def pins(text: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from nightjar.contracts.errors import ConfigurationError, TrainingError
 from nightjar.contracts.training import Boosting
 from nightjar.contracts.use_case import Feature
-from nightjar.training import device, matrix
+from nightjar.training import device, matrix, termination
 from nightjar.training.boosted import BoostedTrees
 from nightjar.training.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.class_weight import event_weight
@@ -70,7 +70,8 @@ def boost(
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
             bins = _bins(train, validation, training_set.features, params, scratch)
-            booster = _rounds(bins, params, start, history, engine, keeper, progress)
+            with termination.rounds() if checkpoints else nullcontext():
+                booster = _rounds(bins, params, start, history, engine, keeper, progress)
             kept = len(history) if engine.early_stopping_rounds is None else best_round(history) + 1
             rounds = int(booster.num_boosted_rounds()) - len(history) + kept
             booster = booster[:rounds]  # a booster of its own, which does not hold on to the matrices
@@ -137,6 +138,7 @@ def _rounds(
             _restart_sampling(booster)
             if keeper is not None:
                 keeper.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
+            termination.leave_if_told()
         booster.update(train, before + done)
         predictions = booster.predict(validation)
         history.append(auc_over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))

@@ -25,9 +25,13 @@ EXIT_FAILED = 1
 """A rank failed and has not written a result."""
 EXIT_REPORTED = 3
 """The program failed, and rank 0 has written the failed result and the ledger event."""
+EXIT_TERMINATED = 143
+"""A rank was told to end (SIGTERM): an eviction, a drain, or a task that was cancelled."""
 TAIL_LINES = 40
 # After a first rank failed, how long the others have to notice, report and leave by themselves.
 GRACE_SECONDS = 8.0
+# After SIGTERM, how long they have to reach their next checkpoint (nightjar.training.termination) and to leave.
+STOP_SECONDS = 8.0
 POLL_SECONDS = 0.1
 
 
@@ -150,7 +154,7 @@ class LocalRanks:
     def _end(self) -> None:
         """Leave nothing behind: the whole group, with whatever the ranks started, is killed and reaped."""
         self._kill(signal.SIGTERM)
-        self._await_exit(2.0)
+        self._await_exit(STOP_SECONDS)
         self._kill(signal.SIGKILL)
         for rank in self._ranks:
             rank.process.wait()

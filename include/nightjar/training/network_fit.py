@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from importlib import metadata
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nightjar.contracts.errors import TrainingError, first_line
 from nightjar.contracts.training import Network
 from nightjar.contracts.use_case import Feature
-from nightjar.training import device, network, network_rows
+from nightjar.training import device, network, network_rows, termination
 from nightjar.training.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.class_weight import event_weight
 from nightjar.training.collective import COLLECTIVE_SECONDS
@@ -93,7 +93,7 @@ def fit_network(
     keeper = checkpoints if group.contract.rank == 0 else None
     rows, steps = _steps(train, engine, group)
     try:
-        with _process_group(group, used):
+        with termination.rounds() if checkpoints else nullcontext(), _process_group(group, used):
             over_ranks = _over_ranks(module, group, used)
             progress.start(history, engine.epochs)
             while len(history) < engine.epochs and not stalled(history, engine.early_stopping_epochs):
@@ -108,8 +108,11 @@ def fit_network(
                 if best_round(history) == number:
                     best = copied_weights(module)
                 progress.round_done(history)
-                if keeper is not None and len(history) % engine.checkpoint_every_epochs == 0:
+                if keeper is not None and (
+                    len(history) % engine.checkpoint_every_epochs == 0 or termination.told_to_end()
+                ):
                     keeper.save(Checkpoint(history=tuple(history), state=_state(module, optimizer, best)))
+                termination.leave_if_told()
     except (RuntimeError, import_xgboost().core.XGBoostError) as error:  # the second adds up the AUC's counts
         raise group.lost_rank(timeout_seconds=3.0) or _broken_off(error) from error
     kind = used.split(":")[0]

@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightjar.contracts.errors import ConfigurationError, NightjarError, TrainingError
+from nightjar.contracts.errors import ConfigurationError, LostRankError, NightjarError, TrainingError
 from nightjar.training.handshake import Reception, introduce, read_object
 
 SECRET = "NIGHTJAR_RENDEZVOUS_SECRET"  # noqa: S105 (its name)
@@ -249,8 +249,10 @@ class Group:
         return message["value"]
 
     def _error(self, rank: int, message: Mapping[str, Any]) -> TrainingError:
-        what = f"failed: {message['error']}" if "error" in message else "died"
-        return TrainingError(f"rank {rank} {what}", where=f"rank {rank}", fix="read that rank's log, then clear train")
+        where, fix = f"rank {rank}", "read that rank's log, then clear train"
+        if "error" in message:
+            return TrainingError(f"rank {rank} failed: {message['error']}", where=where, fix=fix)
+        return LostRankError(f"rank {rank} died", where=where, fix=fix)
 
     def _missing(self, ranks: list[int]) -> TrainingError:
         named = ", ".join(str(rank) for rank in ranks)

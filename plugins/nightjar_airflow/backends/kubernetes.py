@@ -7,11 +7,12 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nightjar.contracts.errors import NightjarError, TrainingError
+from nightjar.contracts.errors import LostRankError, NightjarError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.training.launch import report_failure
 from nightjar_airflow.apart import Apart
 from nightjar_airflow.backends.result import required_result, result_of, spec_uri
+from nightjar_airflow.cluster import cancellations
 from nightjar_airflow.cluster.manifests import TrainingJob
 from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
@@ -47,13 +48,12 @@ class KubernetesBackend:
             NightjarError: when the cluster refuses or does not answer, or :meth:`stop` was called meanwhile.
         """
         self._job_name = training.name
-        result = result_of(training.spec)
-        if result is not None and result.status == "failed":
-            from nightjar.lake import files
 
-            # Of an earlier try; it must not be taken for what this one has to say.
-            files.delete_file(f"{training.spec.output}/result.json")
-        self._making = self._apart(lambda cluster: cluster.attach_or_submit(training))
+        async def attach_or_submit(cluster: TrainingClusterHook) -> str:
+            await cancellations.collect(cluster)
+            return await cluster.attach_or_submit(training, lambda: _forget_failure(training.spec))
+
+        self._making = self._apart(attach_or_submit)
         self._job_name = self._making.result()
         if self._stopped:
             raise TrainingError(
@@ -64,7 +64,9 @@ class KubernetesBackend:
     def conclude(self, spec: JobSpec, job_name: str, outcome: Outcome, *, last_try: bool) -> JobResult:
         """The result of a Job that has ended; a failed one is written, also to the ledger, where it was not.
 
-        A Job that nobody can see is left running for the next try to attach to, where there is one.
+        A Job that nobody can see is left running for the next try to attach to, where there is one; one that Airflow
+        may not look at is left alone in any case. What the program has written of its own failure stands, unless the
+        cluster did something before that explains it.
 
         Raises:
             NightjarError: saying why there is no result.
@@ -73,12 +75,13 @@ class KubernetesBackend:
         if outcome.ending == "succeeded":
             return required_result(spec)
         error = outcome.error
-        if outcome.ending == "unreachable":
-            if last_try:
+        if outcome.ending in ("unreachable", "refused"):
+            if last_try and outcome.ending == "unreachable":
                 self._cancel(error)
             raise error
         self._cancel(error)
-        if outcome.program and (result := result_of(spec)) is not None and result.status == "failed":
+        result = result_of(spec)
+        if result is not None and result.status == "failed" and not _explained_by(outcome, result):
             return result
         report_failure(spec_uri(spec), error, os.environ)
         if outcome.ending == "timed_out":
@@ -94,14 +97,17 @@ class KubernetesBackend:
             except (NightjarError, TimeoutError) as error:
                 log.warning("the Job %s was not made when the task was stopped: %s", self._job_name, error)
         if self._job_name:
-            self._apart(lambda cluster: cluster.cancel(self._job_name)).result(STOP_SECONDS)
+            try:
+                self._apart(lambda cluster: cancellations.cancel(cluster, self._job_name)).result(STOP_SECONDS)
+            except (NightjarError, TimeoutError) as error:
+                log.error("the Job %s is not cancelled yet; the next run does it: %s", self._job_name, error)
 
     def _cancel(self, because: NightjarError) -> None:
         """Cancel the Job unless it has ended; when that fails, ``because`` is still what the task says."""
         try:
-            self._apart(lambda cluster: cluster.cancel_unless_ended(self._job_name)).result()
+            self._apart(lambda cluster: cancellations.cancel(cluster, self._job_name)).result()
         except NightjarError as error:
-            log.error("the Job %s could not be cancelled and may still run (%s): %s", self._job_name, error, because)
+            log.error("the Job %s is not cancelled yet; the next run does it (%s): %s", self._job_name, error, because)
 
     def _apart(self, work: Callable[[TrainingClusterHook], Awaitable[Any]]) -> Apart:
         async def opened() -> Any:
@@ -109,3 +115,17 @@ class KubernetesBackend:
                 return await work(cluster)
 
         return Apart(opened())
+
+
+def _forget_failure(spec: JobSpec) -> None:
+    """Remove the failed result of an earlier Job; it must not be taken for what the next one has to say."""
+    result = result_of(spec)
+    if result is not None and result.status == "failed":
+        from nightjar.lake import files
+
+        files.delete_file(f"{spec.output}/result.json")
+
+
+def _explained_by(outcome: Outcome, result: JobResult) -> bool:
+    """Whether a failed result only tells what the cluster did: a rank was taken, or all were told to end."""
+    return outcome.outranks_result or result.error_kind == LostRankError.kind

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from nightjar_airflow.cluster.api_error import ApiError
@@ -12,9 +13,11 @@ from nightjar_airflow.cluster.api_error import ApiError
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
 
-ATTEMPTS = 6
+ATTEMPTS = 10
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
+OPEN_SECONDS = 60.0
+"""How long reading the credentials may take, with the program of a kubeconfig's ``exec``."""
 
 Json = dict[str, Any]
 
@@ -22,27 +25,37 @@ Json = dict[str, Any]
 class KubernetesApi:
     """The API server, through the official client: its addresses, certificates and tokens, our JSON.
 
+    A client whose credentials the server no longer takes (401) is closed, and the next request opens another with
+    fresh ones. Streams of the closed client break, and are taken up again as after any break.
+
     Args:
-        connection: An open client.
+        connect: Opens a client with the credentials of now.
     """
 
-    def __init__(self, connection: ApiClient) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[ApiClient]]) -> None:
+        self._connect = connect
+        self._connection: ApiClient | None = None
+        self._opened = AsyncExitStack()
+        self._opening = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._opened.aclose()
 
     async def json(self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> Json:
-        """The answer to one request, attempted again while the server is busy or away.
+        """The answer to one request, attempted again while another attempt may succeed.
 
         Raises:
-            ApiError: when it refuses, or still does not answer after :data:`ATTEMPTS`.
+            ApiError: when the server refuses for good, or still refuses or is away after :data:`ATTEMPTS`.
         """
         pause = FIRST_PAUSE_SECONDS
         for attempt in range(ATTEMPTS):
             try:
-                async with Answer(self._connection, method, path, query or {}, body) as answer:
+                async with self._answer(method, path, query or {}, body) as answer:
                     document: Json = json.loads(await answer.response.read())
                     return document
             except ApiError as error:
-                if not error.transient or attempt == ATTEMPTS - 1:
+                if not error.passing or attempt == ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(max(pause, error.retry_after_seconds))
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -54,7 +67,7 @@ class KubernetesApi:
         Raises:
             ApiError: when the server refuses; status 0 when the connection breaks or ``seconds`` are over.
         """
-        async with Answer(self._connection, "GET", path, query, None, seconds=seconds) as answer:
+        async with self._answer("GET", path, query, None, seconds=seconds) as answer:
             rest = b""
             async for piece in answer.response.content.iter_any():
                 *lines, rest = (rest + piece).split(b"\n")
@@ -62,6 +75,32 @@ class KubernetesApi:
                     yield line
             if rest:
                 yield rest
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, path: str, query: Mapping[str, Any], body: Any, *, seconds: float | None = None
+    ) -> AsyncIterator[Answer]:
+        connection = await self._client()
+        try:
+            async with Answer(connection, method, path, query, body, seconds=seconds) as answer:
+                yield answer
+        except ApiError as error:
+            if error.status == 401 and self._connection is connection:
+                self._connection = None
+            raise
+
+    async def _client(self) -> ApiClient:
+        async with self._opening:
+            if self._connection is None:
+                await self._opened.aclose()
+                try:
+                    async with asyncio.timeout(OPEN_SECONDS):
+                        self._connection = await self._opened.enter_async_context(self._connect())
+                # Airflow, the kubeconfig and a plugin of any kind have a part in it; a plugin's trouble may pass.
+                except Exception as error:
+                    said = f"the credentials cannot be read ({type(error).__name__}: {error})"
+                    raise ApiError(0, said) from error
+            return self._connection
 
 
 class Answer:

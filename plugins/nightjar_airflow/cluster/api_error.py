@@ -1,43 +1,81 @@
-"""What an API server's refusal means to a person."""
+"""What an API server's refusal means, to the code that asks and to a person."""
 
 from __future__ import annotations
 
 import json
 
 from nightjar.contracts.errors import CapacityError, ConfigurationError, NightjarError, UnreachableError
+from nightjar_airflow.cluster.causes import refusal
 
-TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may succeed."""
+BUSY = frozenset({408, 429})
+"""Statuses below 500 after which the same request may succeed."""
+
+ACCESS_FIX = "check the connection's namespace and credentials, and the role in docs/configuration.md"
 
 
 class ApiError(Exception):
     """An answer of the API server that is no success.
 
+    Every request goes by :attr:`passing`, whatever it is for: submit, watch, cancel, events, logs.
+
     Attributes:
         status: HTTP status; 0 when there was no answer.
         message: What the server says.
+        reason: The server's word for the kind of refusal, e.g. ``AlreadyExists``.
         retry_after_seconds: How long the server asks to wait; 0 when it does not.
+        of_server: Whether the API server answered, and not a proxy before it.
     """
 
-    def __init__(self, status: int, message: str, retry_after_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        reason: str = "",
+        retry_after_seconds: float = 0.0,
+        of_server: bool = True,
+    ) -> None:
         super().__init__(f"{status}: {message}")
         self.status = status
         self.message = message
+        self.reason = reason
         self.retry_after_seconds = retry_after_seconds
+        self.of_server = of_server
 
     @property
     def transient(self) -> bool:
-        return self.status == 0 or self.status in TRANSIENT
+        """Whether the server is away, busy or failing, so that it has not judged the request."""
+        if self.refuses_access:
+            return False
+        return (
+            not self.of_server
+            or self.status == 0
+            or self.status in BUSY
+            or self.status >= 500
+            or (self.status == 409 and self.reason == "Conflict")
+        )
+
+    @property
+    def refuses_access(self) -> bool:
+        """Whether Airflow is refused, and not what it asks for: a token that ran out, roles that are not loaded yet."""
+        return self.status == 401 or (self.status == 403 and refusal(self.message) is None)
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may succeed later without anybody's doing."""
+        return self.transient or self.refuses_access
 
     @classmethod
     def of_body(cls, status: int, body: bytes, retry_after: str | None) -> ApiError:
         """From an answer, whose body is a ``Status`` object, or whatever a proxy on the way sent."""
-        try:
-            message = str(json.loads(body)["message"])
-        except (ValueError, KeyError, TypeError):
-            message = body.decode(errors="replace").strip()[:300] or "no message"
         seconds = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
-        return cls(status, message, seconds)
+        try:
+            document = json.loads(body)
+            message, reason = str(document["message"]), str(document.get("reason"))
+            of_server = document.get("kind") == "Status"
+        except (ValueError, KeyError, TypeError, AttributeError):
+            message, reason, of_server = body.decode(errors="replace").strip()[:300] or "no message", "", False
+        return cls(status, message, reason=reason, retry_after_seconds=seconds, of_server=of_server)
 
     def explained(self, doing: str, namespace: str) -> NightjarError:
         """The error for a person, by the kind of refusal."""
@@ -50,7 +88,7 @@ class ApiError(Exception):
                 where=where,
                 fix="check the cluster and the training connection; the task attaches again when it is retried",
             )
-        if self.status == 403 and "exceeded quota" in self.message:
+        if self.status == 403 and refusal(self.message) == "quota":
             return CapacityError(
                 f"the namespace's quota refuses the training: {self.message}",
                 where=where,
@@ -62,10 +100,19 @@ class ApiError(Exception):
                 where=where,
                 fix="make it, or correct namespace in the training connection's extra",
             )
-        if self.status in (401, 403):
-            return ConfigurationError(
-                f"the cluster refuses Airflow: {self.message}",
-                where=where,
-                fix="check the connection's credentials and the role in docs/configuration.md",
-            )
+        if self.refuses_access:
+            return ConfigurationError(self._access(namespace), where=where, fix=ACCESS_FIX)
         return ConfigurationError(what, where=where, fix="correct the training connection or the use case's resources")
+
+    def unwatched(self, doing: str, namespace: str) -> UnreachableError:
+        """The error of a Job that nobody could look at for long: it may run, and the next try attaches to it."""
+        return UnreachableError(
+            self._access(namespace) if self.refuses_access else self.explained(doing, namespace).what,
+            where=f"Kubernetes, namespace {namespace}",
+            fix=f"{ACCESS_FIX}; the Job goes on, another try attaches to it, and clearing the task ends it",
+        )
+
+    def _access(self, namespace: str) -> str:
+        # A role in one namespace gives this answer also where there is no such namespace.
+        missing = f" (or the namespace {namespace} does not exist)" if self.status == 403 else ""
+        return f"the cluster refuses Airflow: {self.message}{missing}"

@@ -34,7 +34,7 @@ async def follow(
         except ApiError as error:
             if error.status == 404:
                 return
-            over = over and not error.transient
+            over = over and not error.passing
         if over:
             return
         await asyncio.sleep(PAUSE_SECONDS)

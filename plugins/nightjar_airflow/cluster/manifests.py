@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightjar.contracts.job import JobSpec
-from nightjar.contracts.programs import GPU_PROGRAMS
+from nightjar.contracts.programs import FITTING_PROGRAMS
 from nightjar.contracts.resources import Resources
-from nightjar.training.launch import EXIT_REPORTED
+from nightjar.training.launch import EXIT_REPORTED, EXIT_TERMINATED
 from nightjar.training.rendezvous import SECRET
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.cluster.template import over, read_template
@@ -22,7 +22,7 @@ TASK_LABEL = "nightjar/task"
 SPEC_ANNOTATION = "nightjar/spec"
 LAST_TRY_ANNOTATION = "nightjar/last-try"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-ENDS_ALL = [EXIT_REPORTED, 137]
+ENDS_ALL = [EXIT_REPORTED, 137, EXIT_TERMINATED]
 RANK_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 JOB_LABEL = "batch.kubernetes.io/job-name"
 
@@ -76,8 +76,8 @@ class TrainingJob:
     def job(self) -> Manifest:
         """The Job. No rank is begun again alone: its peers have lost it; the next try begins them all together.
 
-        A rank that the cluster took or killed, and a first rank that has written why it failed, end the Job at once;
-        after another failure the first rank has time to write.
+        A rank that the cluster took, killed or told to end, and a first rank that has written why it failed, end the
+        Job at once; after another failure the first rank has time to write.
         """
         queue = self.resources.queue or self.settings.queue
         return {
@@ -188,7 +188,7 @@ class TrainingJob:
 
     @property
     def _gpus(self) -> int:
-        return self.resources.gpus if self.spec.program in GPU_PROGRAMS else 0
+        return self.resources.gpus if self.spec.program in FITTING_PROGRAMS else 0
 
     def _container(self, gpu_resource: str | None) -> Manifest:
         amounts = {"cpu": str(self.resources.cpus), "memory": _gib(self.resources.memory_gib)}

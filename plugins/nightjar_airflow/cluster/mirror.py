@@ -14,8 +14,9 @@ from nightjar_airflow.cluster.api_error import ApiError
 WATCH_SECONDS = 60
 """A watch is begun anew so often, so that a connection that died without a word is noticed."""
 PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 15.0
 UNREACHABLE_SECONDS = 600.0
-"""An API server that is away for so long is given up."""
+"""An API server that is away, or refuses Airflow, for so long is given up."""
 GONE = 410
 
 
@@ -50,20 +51,24 @@ class Mirror:
         """Keep the copy until cancelled.
 
         Raises:
-            ApiError: when the server refuses, or is away for :data:`UNREACHABLE_SECONDS`.
+            ApiError: when what is asked is wrong, or the server is away or refuses Airflow for
+                :data:`UNREACHABLE_SECONDS`.
         """
+        pause = PAUSE_SECONDS
         while True:
-            pause = PAUSE_SECONDS
+            heard = self._heard
             try:
                 if self._version is None:
                     await self._list()
                 await self._watch()
                 self._heard = time.monotonic()
+                pause = PAUSE_SECONDS
             except ApiError as error:
                 if error.status == GONE:
                     self._version = None
-                elif not error.transient or time.monotonic() - self._heard > UNREACHABLE_SECONDS:
+                elif not error.passing or time.monotonic() - self._heard > UNREACHABLE_SECONDS:
                     raise
+                pause = PAUSE_SECONDS if self._heard > heard else min(2 * pause, LONGEST_PAUSE_SECONDS)
                 pause = max(pause, error.retry_after_seconds)
             await asyncio.sleep(pause)
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nightjar_airflow.cluster.api_error import ApiError
-from nightjar_airflow.cluster.diagnosis import root_cause, verdict, waiting
+from nightjar_airflow.cluster.diagnosis import queued, verdict, waiting, without_numbers
+from nightjar_airflow.cluster.failures import root_cause
 from nightjar_airflow.cluster.follow import follow
 from nightjar_airflow.cluster.manifests import JOB_LABEL
 from nightjar_airflow.cluster.mirror import Mirror
@@ -51,26 +52,24 @@ class Observer:
         self._say = say
         self._state = JobState()
         self._changed = asyncio.Event()
-        self._said: dict[int, str] = {}
+        self._said: dict[int | str, str] = {}
         self._logs: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> Outcome:
-        """Wait until the Job has ended, or never will well.
-
-        Raises:
-            NightjarError: when the cluster refuses to be asked, or does not answer for long.
-        """
+        """Wait until the Job has ended, or never will well, or could not be looked at for long."""
         pods = Mirror(self._cluster.api, self._cluster.pods, self._of_pods, self._take_pods)
         jobs = Mirror(self._cluster.api, self._cluster.jobs, self._of_job, self._take_jobs)
         mirrors = [asyncio.create_task(mirror.run()) for mirror in (pods, jobs)]
+        events = asyncio.create_task(self._read_warnings())
         try:
             outcome = await self._watch(mirrors)
             await self._drain()
             return await self._told(outcome)
         except ApiError as error:
-            raise error.explained(f"watch the Job {self._job_name}", self._cluster.namespace) from error
+            reason = error.unwatched(f"watch the Job {self._job_name}", self._cluster.namespace)
+            return Outcome.of(reason, ending="refused" if error.refuses_access else "unreachable")
         finally:
-            await _cancelled([*mirrors, *self._logs.values()])
+            await _cancelled([*mirrors, events, *self._logs.values()])
 
     @property
     def _of_job(self) -> Json:
@@ -89,7 +88,6 @@ class Observer:
             for mirror in mirrors:
                 if mirror in done:
                     mirror.result()
-            await self._read_events()
             self._tell()
             self._follow_first_rank()
             if self._verdict() is not None and (outcome := await self._verdict_again()) is not None:
@@ -104,14 +102,29 @@ class Observer:
         )
 
     async def _verdict_again(self) -> Outcome | None:
-        """With the pods as they are now: the Job's end may be known before its pods' ends are."""
-        listed = (await self._cluster.api.json("GET", self._cluster.pods, self._of_pods))["items"]
+        """With the pods as they are now: the Job's end may be known before its pods' ends are.
+
+        Where they cannot be listed now, the mirrors know for how long that may be so.
+        """
+        try:
+            listed = (await self._cluster.api.json("GET", self._cluster.pods, self._of_pods))["items"]
+        except ApiError as error:
+            if not error.passing:
+                raise
+            return None
         self._take_pods({pod["metadata"]["name"]: pod for pod in listed}, {})
         return self._verdict()
 
-    async def _read_events(self) -> None:
-        if self._state.job is not None and len(self._state.pods) < self._world_size:
-            self._state.events = await self._cluster.events(self._job_name)
+    async def _read_warnings(self) -> None:
+        """While ranks wait, know what for. Nothing depends on it alone: what cannot be read is said, and read later."""
+        while True:
+            if self._state.job is not None and self._state.started < self._world_size:
+                try:
+                    self._state.warnings = await self._cluster.warnings(self._job_name)
+                except ApiError as error:
+                    self._say_once("events", f"what ranks wait for cannot be read from the namespace's events: {error}")
+                self._changed.set()
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _take_jobs(self, jobs: dict[str, Json], _: dict[str, Json]) -> None:
         self._state.take_job(jobs.get(self._job_name))
@@ -122,17 +135,23 @@ class Observer:
         self._changed.set()
 
     def _tell(self) -> None:
-        """Say what each rank does, when it has changed."""
+        """Say what the Job waits for in its queue, or what each rank does, when it has changed."""
         if self._state.job is None:
             return
-        if self._state.suspended:
-            self._said.clear()
+        if queue := queued(self._state):
+            self._said = {key: text for key, text in self._said.items() if isinstance(key, str)}
+            self._say_once("queue", queue)
             return
+        if self._said.pop("queue", None):
+            self._say("the Job is admitted, and its pods are made")
         for rank in range(self._world_size):
-            now = waiting(self._state, rank)
-            if self._said.get(rank) != now:
-                self._said[rank] = now
-                self._say(f"rank {rank} {now}")
+            self._say_once(rank, f"rank {rank} {waiting(self._state, rank)}")
+
+    def _say_once(self, about: int | str, phrase: str) -> None:
+        """Say a phrase unless the last one about this was the same but for numbers and ids."""
+        if self._said.get(about) != without_numbers(phrase):
+            self._said[about] = without_numbers(phrase)
+            self._say(phrase)
 
     def _follow_first_rank(self) -> None:
         pod = self._state.pod_of(0)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from nightjar.contracts.errors import NightjarError, error_of_kind
 
-Ending = Literal["succeeded", "failed", "gone", "timed_out", "unreachable"]
+Ending = Literal["succeeded", "failed", "gone", "timed_out", "unreachable", "refused"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,13 +16,16 @@ class Outcome:
 
     Attributes:
         ending: ``succeeded``; ``failed``; ``gone`` when somebody deleted the Job; ``timed_out`` when the task's time
-            was over first; ``unreachable`` when nobody can tell, and the Job may run.
+            was over first; ``unreachable`` when nobody can tell, and the Job may run; ``refused`` when it may run as
+            well, and the cluster does not let Airflow look.
         program: Whether the program itself failed, and may have written why.
+        outranks_result: Whether the cluster did what explains all, also what the program may have written of it.
         kind: The error's kind, and its words below.
     """
 
     ending: Ending
     program: bool = False
+    outranks_result: bool = False
     kind: str = ""
     what: str = ""
     where: str = ""
@@ -30,10 +33,18 @@ class Outcome:
     fix: str = ""
 
     @classmethod
-    def of(cls, error: NightjarError, *, ending: Ending = "failed", program: bool = False) -> Outcome:
+    def of(
+        cls,
+        error: NightjarError,
+        *,
+        ending: Ending = "failed",
+        program: bool = False,
+        outranks_result: bool = False,
+    ) -> Outcome:
         return cls(
             ending=ending,
             program=program,
+            outranks_result=outranks_result,
             kind=error.kind,
             what=error.what,
             where=error.where,

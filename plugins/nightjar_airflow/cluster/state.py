@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nightjar_airflow.cluster.manifests import CONTAINER, RANK_ANNOTATION
@@ -22,7 +22,7 @@ class JobState:
         vanished: Name to the last that was seen of a pod that is not there any more.
         removed: Pods that somebody removed while they ran and no other had failed; those that the Job sweeps away
             after a failure come later.
-        events: Events of the Job, oldest first.
+        warnings: Events of trouble with the Job, its pods and its place in a queue, oldest first.
         failing_since: When a first pod had failed or was removed.
     """
 
@@ -31,7 +31,7 @@ class JobState:
     pods: dict[str, Json] = field(default_factory=dict)
     vanished: dict[str, Json] = field(default_factory=dict)
     removed: dict[str, Json] = field(default_factory=dict)
-    events: list[Json] = field(default_factory=list)
+    warnings: list[Json] = field(default_factory=list)
     failing_since: datetime | None = None
 
     @property
@@ -52,14 +52,19 @@ class JobState:
 
     def take_pods(self, pods: dict[str, Json], deleted: dict[str, Json], now: datetime) -> None:
         """A new word on the pods, in the order in which things happened to them."""
-        going = {name: pod for name, pod in pods.items() if "deletionTimestamp" in pod["metadata"]}
+        going = {name: pod for name, pod in pods.items() if _going(pod)}
         taken = {name: pod for name, pod in {**going, **deleted}.items() if not is_over(pod)}
-        if taken and not self.suspended and self.failing_since is None:
-            self.removed.update(taken)
+        if not self.suspended and self.failing_since is None:
+            self.removed.update({name: pod for name, pod in taken.items() if _came_first(pod, pods)})
         self.pods = dict(pods)
         self.vanished.update(deleted)
         if self.failing_since is None and (self.removed or any(has_failed(pod) for pod in pods.values())):
             self.failing_since = now
+
+    def warnings_of(self, thing: Json) -> list[Json]:
+        """Events of one Job or pod; of another that had its name before, none."""
+        uid = thing["metadata"].get("uid")
+        return [event for event in self.warnings if event["involvedObject"].get("uid") == uid]
 
     def pod_of(self, rank: int) -> Json | None:
         """The latest pod of a rank."""
@@ -69,6 +74,17 @@ class JobState:
 
 def rank_of(pod: Json) -> int:
     return int(pod["metadata"].get("annotations", {}).get(RANK_ANNOTATION, -1))
+
+
+def rank_name(pod: Json, world_size: int) -> str:
+    """A pod's rank, for a message."""
+    return f"rank {rank_of(pod)} of {world_size}"
+
+
+def where_is(pod: Json) -> str:
+    """A pod and its node, for a message."""
+    node = pod["spec"].get("nodeName")
+    return f"pod {pod['metadata']['name']}" + (f" on node {node}" if node else "")
 
 
 def container(pod: Json) -> Json:
@@ -91,6 +107,17 @@ def has_failed(pod: Json) -> bool:
     return bool(condition(pod, "DisruptionTarget") or pod.get("status", {}).get("phase") == "Failed")
 
 
+def terminated(pod: Json) -> Json:
+    """How the rank's container ended; empty while it has not."""
+    found: Json = container(pod).get("state", {}).get("terminated") or {}
+    return found
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time as the cluster writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC) if text else None
+
+
 def condition(thing: Json, kind: str) -> Json:
     """The condition ``kind`` of a Job or pod, when it is true; else empty."""
     conditions: list[Json] = thing.get("status", {}).get("conditions") or []
@@ -100,3 +127,23 @@ def condition(thing: Json, kind: str) -> Json:
 def ended(job: Json) -> bool:
     """Whether a Job is complete or has failed; its pods are gone or going."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
+
+
+def _came_first(removed: Json, pods: dict[str, Json]) -> bool:
+    """Whether a pod was removed before another had failed, where both are learned of together, as after a break.
+
+    A Job removes its other pods right after the first failure, and nobody knows when a pod was removed that is gone.
+    """
+    ends = [moment(terminated(pod).get("finishedAt")) for pod in pods.values() if has_failed(pod) and not _going(pod)]
+    if not ends:
+        return True
+    asked = moment(removed["metadata"].get("deletionTimestamp"))
+    first = min((end for end in ends if end), default=None)
+    if asked is None or first is None:
+        return False
+    grace = timedelta(seconds=int(removed["metadata"].get("deletionGracePeriodSeconds") or 0))
+    return asked - grace < first
+
+
+def _going(pod: Json) -> bool:
+    return "deletionTimestamp" in pod["metadata"]

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
-from typing import Any
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
+from airflow.sdk.log import amask_secret
 
 from nightjar.contracts.errors import DisruptionError, NightjarError
 from nightjar_airflow.cluster.api import Json, KubernetesApi
 from nightjar_airflow.cluster.api_error import ApiError
 from nightjar_airflow.cluster.manifests import CONTAINER, LAST_TRY_ANNOTATION, SPEC_ANNOTATION, TASK_LABEL, TrainingJob
-from nightjar_airflow.cluster.state import ended
+from nightjar_airflow.cluster.state import ended, is_over, moment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from kubernetes_asyncio.client import ApiClient
 
 LOG_SECONDS = 300
 """A log that is followed is asked for anew so often: a connection can die without a word."""
+OLD_PODS_SECONDS = 120.0
+"""How long a new Job waits for the pods of the task's earlier ones."""
+LEFT_BEHIND_SECONDS = 30.0
+"""A pod that is still there so long after the end of its grace is on a node that does not answer."""
+PAUSE_SECONDS = 1.0
 
 
 class TrainingClusterHook(BaseHook):
@@ -24,38 +38,51 @@ class TrainingClusterHook(BaseHook):
     Args:
         conn_id: An Airflow connection of type ``kubernetes``, with the keys of Airflow's own hook in its extra.
         namespace: Where the Jobs are.
-        extra: The connection's extra, where the caller has it already.
+        extra: The connection's extra, where the caller has it already; else it is read whenever a client is opened.
     """
 
-    def __init__(self, conn_id: str, namespace: str, extra: dict[str, Any] | None = None) -> None:
+    def __init__(self, conn_id: str, namespace: str, extra: Json | None = None) -> None:
         super().__init__()
         self.namespace = namespace
         self.jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
         self.pods = f"/api/v1/namespaces/{namespace}/pods"
+        self.api = KubernetesApi(self._connect)
         self._core = f"/api/v1/namespaces/{namespace}"
-        self._conn_id = conn_id
+        self.conn_id = conn_id
         self._extra = extra
-        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> TrainingClusterHook:
-        from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
-
-        hook = AsyncKubernetesHook(conn_id=self._conn_id, connection_extras=self._extra)
-        self.api = KubernetesApi(await self._open.enter_async_context(hook.get_conn()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._open.aclose()
+        await self.api.close()
 
-    async def attach_or_submit(self, training: TrainingJob) -> str:
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[ApiClient]:
+        from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        extra = self._extra
+        if extra is None:
+            extra = extra_of(await get_async_connection(self.conn_id))
+            await amask_secret(secrets_of(extra))
+        async with AsyncKubernetesHook(conn_id=self.conn_id, connection_extras=extra).get_conn() as client:
+            yield client
+
+    async def attach_or_submit(self, training: TrainingJob, before_making: Callable[[], None]) -> str:
         """Find the Job of this task that does the same work already, or make one; return its name.
 
-        A Job of the same task that does other work is cancelled: nobody waits for it any more.
+        A Job of the same task that does other work is cancelled: nobody waits for it any more. One is made when the
+        pods of the task's earlier Jobs have gone.
 
         Raises:
             NightjarError: when the cluster refuses or does not answer.
         """
-        job = await self._attach(training) or await self._submit(training)
+        job = await self._attach(training)
+        if job is None:
+            await self._old_pods_gone(training)
+            before_making()
+            job = await self._submit(training)
         name: str = job["metadata"]["name"]
         try:
             await self._ensure_owned(training, job)
@@ -70,17 +97,28 @@ class TrainingClusterHook(BaseHook):
         if await self._or_none("DELETE", f"{self.jobs}/{name}", query, doing=f"cancel the Job {name}"):
             self.log.info("cancelled the Job %s with its pods and its Service", name)
 
-    async def cancel_unless_ended(self, name: str) -> None:
-        """End a Job that has not ended by itself; one that has is kept for a look, for its time to live."""
+    async def cancel_unless_ended(self, name: str, *, made_before: datetime) -> None:
+        """End a Job that has not ended by itself; one that has is kept for a look, for its time to live.
+
+        A Job that was made later, and has the name again, is left alone.
+        """
         job = await self._or_none("GET", f"{self.jobs}/{name}", doing=f"read the Job {name}")
-        if job is not None and not ended(job):
+        if job is None or ended(job):
+            return
+        made = moment(job["metadata"].get("creationTimestamp"))
+        if made is None or made <= made_before:
             await self.cancel(name)
 
-    async def events(self, job_name: str) -> list[Json]:
-        """What the cluster says of a Job, oldest first."""
-        query = {"fieldSelector": f"involvedObject.kind=Job,involvedObject.name={job_name}"}
-        items: list[Json] = (await self._ask("GET", f"{self._core}/events", query, doing="read events"))["items"]
-        return sorted(items, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    async def warnings(self, job_name: str) -> list[Json]:
+        """Events of trouble with a Job, its pods and its place in a queue, oldest first.
+
+        They are found by name, and may be of an earlier Job of that name: whoever reads them compares uids.
+
+        Raises:
+            ApiError: when they cannot be read.
+        """
+        events = (await self.api.json("GET", f"{self._core}/events", {"fieldSelector": "type=Warning"}))["items"]
+        return sorted((event for event in events if _is_of(event, job_name)), key=_last_seen)
 
     async def last_lines(self, pod: str, lines: int) -> list[str]:
         """The end of a pod's log.
@@ -114,12 +152,29 @@ class TrainingClusterHook(BaseHook):
                 await self.cancel(name)
         return found
 
+    async def _old_pods_gone(self, training: TrainingJob) -> None:
+        """Wait for the pods of the task's earlier Jobs: they hold GPUs and quota, and may still write checkpoints."""
+        query = {"labelSelector": f"{TASK_LABEL}={training.task_id}"}
+        deadline, said = time.monotonic() + OLD_PODS_SECONDS, ""
+        while True:
+            pods = (await self._ask("GET", self.pods, query, doing="list pods"))["items"]
+            names = ", ".join(pod["metadata"]["name"] for pod in pods if not is_over(pod) and not _left_behind(pod))
+            if not names:
+                return
+            if time.monotonic() > deadline:
+                self.log.warning("the pods %s of an earlier try do not end: this try begins beside them", names)
+                return
+            if names != said:
+                self.log.info("waiting for the pods of an earlier try to end: %s", names)
+                said = names
+            await asyncio.sleep(PAUSE_SECONDS)
+
     async def _submit(self, training: TrainingJob) -> Json:
         self.log.info("making the Job %s of %d pods", training.name, training.spec.world_size)
         try:
             return await self.api.json("POST", self.jobs, body=training.job())
         except ApiError as error:
-            if error.status != 409:
+            if error.reason != "AlreadyExists":
                 raise error.explained(f"make the Job {training.name}", self.namespace) from error
         job = await self._or_none("GET", f"{self.jobs}/{training.name}", doing=f"read the Job {training.name}")
         if job is None or "deletionTimestamp" in job["metadata"] or not does(job, training):
@@ -137,7 +192,7 @@ class TrainingClusterHook(BaseHook):
             try:
                 await self.api.json("POST", f"{self._core}/{path}", body=manifest)
             except ApiError as error:
-                if error.status != 409:
+                if error.reason != "AlreadyExists":
                     raise error.explained(f"make the {manifest['kind']} {name}", self.namespace) from error
 
     async def _ask(self, method: str, path: str, query: Json | None = None, *, doing: str) -> Json:
@@ -163,3 +218,39 @@ def does(job: Json, training: TrainingJob) -> bool:
     annotations = job["metadata"].get("annotations", {})
     made_for = annotations.get(SPEC_ANNOTATION), annotations.get(LAST_TRY_ANNOTATION)
     return made_for == (training.spec.fingerprint, str(training.max_tries))
+
+
+def extra_of(connection: Connection) -> Json:
+    """A connection's extra, as :func:`secrets_of` masks it and not as Airflow does.
+
+    Airflow takes each value below a key like ``env_from_secrets`` or ``service_account`` for a secret, so that no
+    message could say which Secret is missing.
+    """
+    return dict(json.loads(connection.extra)) if connection.extra else {}
+
+
+def secrets_of(extra: Json) -> Json:
+    """What of an extra may hold secrets: all but the shape of pods, of which only ``env`` has values of its own."""
+    training = extra.get("training")
+    env = training.get("env") if isinstance(training, dict) else None
+    return {**{key: value for key, value in extra.items() if key != "training"}, "env": env}
+
+
+def _is_of(event: Json, job_name: str) -> bool:
+    """Whether an event is of a Job, of one of its pods, or of the Workload that is its place in a Kueue queue."""
+    kind, name = event["involvedObject"].get("kind"), str(event["involvedObject"].get("name"))
+    if kind == "Workload":
+        return name.startswith(f"job-{job_name}-")
+    return name == job_name or name.startswith(f"{job_name}-")
+
+
+def _last_seen(event: Json) -> str:
+    series = event.get("series") or {}
+    times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+    return next((str(time) for time in times if time), "")
+
+
+def _left_behind(pod: Json) -> bool:
+    """Whether a pod should long have gone, as on a node that is lost."""
+    gone = moment(pod["metadata"].get("deletionTimestamp"))
+    return gone is not None and datetime.now(UTC) > gone + timedelta(seconds=LEFT_BEHIND_SECONDS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseHook, BaseOperator
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowTaskTimeout
+from airflow.sdk.log import mask_secret
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
@@ -24,6 +25,7 @@ from nightjar_airflow.cluster.manifests import TrainingJob
 from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.failure import one_line_failure
+from nightjar_airflow.hooks.training_cluster import extra_of, secrets_of
 from nightjar_airflow.links.result_links import links_of
 from nightjar_airflow.outcome import emit_assets, raise_for, summary
 from nightjar_airflow.specs import build_spec
@@ -79,7 +81,7 @@ class TrainingProgramOperator(BaseOperator):
         if connection.conn_type == "local":
             return self._execute_here(context)
         if connection.conn_type == "kubernetes":
-            return self._execute_on_cluster(context, connection.extra_dejson)
+            return self._execute_on_cluster(context, self._extra(connection))
         raise ConfigurationError(
             f"trainings cannot run on a connection of type {connection.conn_type!r}",
             where=f"connection {self.training_conn_id}, conn_type",
@@ -97,7 +99,7 @@ class TrainingProgramOperator(BaseOperator):
             spec_uri: Where the spec lies that it was made for.
         """
         outcome = Outcome.from_event(event)
-        extra = self._connection().extra_dejson
+        extra = self._extra(self._connection())
         ti = context["ti"]
         if outcome.ending == "gone" and not job_name.endswith(f"-{ti.try_number}"):
             self.log.warning("the Job %s of an earlier try was cancelled: this try makes its own", job_name)
@@ -128,6 +130,19 @@ class TrainingProgramOperator(BaseOperator):
                 fix='say where trainings run, on one machine {"conn_type": "local"} (docs/configuration.md)',
             ) from error
 
+    def _extra(self, connection: Connection) -> dict[str, Any]:
+        """The extra of the cluster's connection; its secrets are masked in logs, the names of Secrets are not."""
+        try:
+            extra = extra_of(connection)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"the extra is not a JSON object ({error})",
+                where=f"connection {self.training_conn_id}, extra",
+                fix="write it as docs/configuration.md shows",
+            ) from error
+        mask_secret(secrets_of(extra))
+        return extra
+
     def _execute_here(self, context: Context) -> dict[str, Any]:
         threads = threads_per_rank(self.world_size * self.at_once)
         spec = build_spec(context, self.use_case, self.program, world_size=self.world_size, threads_per_rank=threads)
@@ -140,7 +155,7 @@ class TrainingProgramOperator(BaseOperator):
         from nightjar_airflow.triggers.training_job import TrainingJobTrigger
 
         settings = ClusterSettings.from_extra(extra, self.training_conn_id)
-        resources = self.use_case.training.resources
+        resources = self.use_case.training.resources_of(self.program)
         spec = build_spec(
             context, self.use_case, self.program, world_size=self.world_size, threads_per_rank=resources.cpus
         )

@@ -10,11 +10,13 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from nightjar.contracts.errors import NightjarError, TrainingError, UnreachableError
+from nightjar_airflow.cluster import cancellations
 from nightjar_airflow.cluster.observer import Observer
 from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 DEFERRED = "deferred"
+CANCEL_AGAIN_SECONDS = 60.0
 _CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
 
 
@@ -77,18 +79,25 @@ class TrainingJobTrigger(BaseTrigger):
         await asyncio.shield(work)
 
     async def _cancel(self) -> None:
-        """Cancel the Job, unless the task still waits.
+        """Cancel the Job, unless the task still waits. While the API is away, the triggerer goes on trying.
 
         Airflow calls :meth:`on_kill` also when another triggerer has taken the trigger over (apache/airflow#73454).
         """
         if await self._task_state() == DEFERRED:
             self.log.info("the task still waits, with another triggerer: the Job %s goes on", self.job_name)
             return
+        async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
+            while not await self._is_cancelled(cluster):
+                await asyncio.sleep(CANCEL_AGAIN_SECONDS)
+
+    async def _is_cancelled(self, cluster: TrainingClusterHook) -> bool:
+        """Cancel the Job; False when another attempt may do better. What the cluster refuses is left for later."""
         try:
-            async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
-                await cluster.cancel(self.job_name)
+            await cancellations.cancel(cluster, self.job_name)
         except NightjarError as error:
-            self.log.error("the Job %s could not be cancelled and may still run: %s", self.job_name, error)
+            self.log.error("the Job %s is not cancelled yet and may still run: %s", self.job_name, error)
+            return not error.retryable
+        return True
 
     async def _outcome(self) -> Outcome:
         try:
@@ -103,8 +112,11 @@ class TrainingJobTrigger(BaseTrigger):
             return Outcome.of(error, ending="timed_out")
 
     async def _observed(self) -> Outcome:
+        collecting: asyncio.Task[None] | None = None
         try:
             async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
+                # A triggerer that starts begins its triggers anew: what an earlier one could not cancel is done now.
+                collecting = asyncio.create_task(cancellations.collect(cluster))
                 observer = Observer(
                     cluster,
                     job_name=self.job_name,
@@ -113,10 +125,6 @@ class TrainingJobTrigger(BaseTrigger):
                     say=self.log.info,
                 )
                 return await observer.run()
-        except UnreachableError as error:
-            return Outcome.of(error, ending="unreachable")
-        except NightjarError as error:
-            return Outcome.of(error)
         except Exception as unexpected:
             self.log.exception("the Job %s cannot be watched", self.job_name)
             failure = UnreachableError(
@@ -125,6 +133,9 @@ class TrainingJobTrigger(BaseTrigger):
                 fix="read the traceback above; the task attaches to the Job again when it is retried",
             )
             return Outcome.of(failure, ending="unreachable")
+        finally:
+            if collecting is not None:
+                collecting.cancel()
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())

@@ -1,0 +1,101 @@
+"""Jobs that are to be cancelled, kept in the lake until they are: the API may be away, or Airflow killed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from nightjar.contracts.errors import NightjarError
+from nightjar.contracts.settings import Settings
+from nightjar.lake import files
+
+if TYPE_CHECKING:
+    from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
+
+FOLDER = "_runs/_cancelled_jobs"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancellation:
+    """One Job that nobody waits for any more.
+
+    Attributes:
+        conn_id: The training connection.
+        namespace: Where it is.
+        job: Its name.
+        asked_at: When it was given up; a Job that was made later under the same name is another.
+    """
+
+    conn_id: str
+    namespace: str
+    job: str
+    asked_at: str
+
+    @classmethod
+    def now(cls, cluster: TrainingClusterHook, job: str) -> Cancellation:
+        """Of a Job that is given up at this moment."""
+        return cls(
+            conn_id=cluster.conn_id, namespace=cluster.namespace, job=job, asked_at=datetime.now(UTC).isoformat()
+        )
+
+    def is_of(self, cluster: TrainingClusterHook) -> bool:
+        return (self.conn_id, self.namespace) == (cluster.conn_id, cluster.namespace)
+
+    @property
+    def uri(self) -> str:
+        return f"{_folder()}/{self.job}.json"
+
+
+async def cancel(cluster: TrainingClusterHook, job: str) -> None:
+    """Cancel a Job unless it has ended; the lake remembers it until that is done.
+
+    Raises:
+        NightjarError: when it could not be done now; :func:`collect` does it later.
+    """
+    cancellation = Cancellation.now(cluster, job)
+    try:
+        await asyncio.to_thread(files.write_text, cancellation.uri, json.dumps(asdict(cancellation)))
+    except NightjarError as error:
+        log.error("the lake does not take that the Job %s is to be cancelled: %s", job, error)
+    await _carry_out(cluster, cancellation)
+
+
+async def collect(cluster: TrainingClusterHook) -> None:
+    """Cancel the Jobs of this connection that were to be cancelled and could not be, as far as it can be done now."""
+    try:
+        for cancellation in await asyncio.to_thread(_remembered):
+            if cancellation.is_of(cluster):
+                await _carry_out(cluster, cancellation)
+    except NightjarError as error:
+        log.warning("Jobs that are to be cancelled are left for later: %s", error)
+
+
+async def _carry_out(cluster: TrainingClusterHook, cancellation: Cancellation) -> None:
+    await cluster.cancel_unless_ended(cancellation.job, made_before=datetime.fromisoformat(cancellation.asked_at))
+    try:
+        await asyncio.to_thread(files.delete_file, cancellation.uri)
+    except NightjarError as error:
+        log.warning("%s stays, though its Job is cancelled: %s", cancellation.uri, error)
+
+
+def _remembered() -> list[Cancellation]:
+    found = []
+    for name in files.list_files(_folder()):
+        uri = f"{_folder()}/{name}"
+        try:
+            found.append(Cancellation(**json.loads(files.read_text(uri))))
+        except FileNotFoundError:
+            continue  # carried out by another meanwhile
+        except (ValueError, TypeError) as error:
+            log.warning("%s names no Job to cancel (%s); delete it", uri, error)
+    return found
+
+
+def _folder() -> str:
+    return f"{Settings.from_environment().lake}/{FOLDER}"

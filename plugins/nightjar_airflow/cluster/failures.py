@@ -1,0 +1,156 @@
+"""What the pods of a failed Job say of its cause: which one began, and who ended it. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from nightjar.contracts.errors import ConfigurationError, DisruptionError, TrainingError
+from nightjar.training.launch import EXIT_TERMINATED
+from nightjar_airflow.cluster.manifests import CONTAINER
+from nightjar_airflow.cluster.outcome import Outcome
+from nightjar_airflow.cluster.state import (
+    JobState,
+    Json,
+    condition,
+    has_failed,
+    moment,
+    rank_name,
+    rank_of,
+    terminated,
+    where_is,
+)
+
+NODE_LOST = ("DeletionByTaintManager", "DeletionByPodGC", "NodeLost", "NodeShutdown", "Shutdown")
+KILLED = 137
+"""Exit code of a container that got SIGKILL."""
+CANNOT_START = (126, 127, 128)
+"""Exit codes of a container whose command could not be run."""
+CLOCK_SECONDS = 3.0
+"""By so much the clocks of nodes, which note when a container ended, may differ."""
+
+
+def failure_of_pods(state: JobState, world_size: int) -> Outcome | None:
+    """What the pods say of a failure; None when they say nothing."""
+    pod = root_cause(state)
+    if pod is not None and (disrupted := _disrupted(pod, world_size)):
+        return Outcome.of(disrupted, outranks_result=True)
+    if state.removed:
+        return Outcome.of(_removed(min(state.removed.values(), key=rank_of), world_size), outranks_result=True)
+    if pod is None:
+        return None
+    error = _killed(pod, world_size) or _told_to_end(pod, world_size) or _cannot_run(pod, world_size)
+    return Outcome.of(error, outranks_result=True) if error else Outcome.of(_program(pod, world_size), program=True)
+
+
+def root_cause(state: JobState) -> Json | None:
+    """The failed pod with which it began: one that the cluster took, then one that was killed, then the earliest.
+
+    A pod that was ended because a program had failed is none.
+    """
+    known = {**state.vanished, **state.pods}.values()
+    failed = [pod for pod in known if has_failed(pod)]
+    own = [end for pod in failed if _failed_by_itself(pod) and (end := moment(terminated(pod).get("finishedAt")))]
+    causes = [pod for pod in failed if not _swept(pod, min(own, default=None))]
+    return min(causes or failed, key=_precedence, default=None)
+
+
+def _precedence(pod: Json) -> tuple[int, str, int]:
+    if _disrupted(pod, 0):
+        kind = 0
+    elif not _failed_by_itself(pod):
+        kind = 1
+    else:
+        kind = 2
+    # the cluster notes whole seconds; within one, rank 0 is the last to be blamed: it ends because another has, and
+    # would have said so of itself
+    return kind, str(terminated(pod).get("finishedAt", "")), -rank_of(pod)
+
+
+def _failed_by_itself(pod: Json) -> bool:
+    """Whether the program ended with an exit code of its own, and not by a signal or by the cluster."""
+    end = terminated(pod)
+    by_signal = end.get("reason") == "OOMKilled" or end.get("exitCode") in (KILLED, EXIT_TERMINATED)
+    return bool(end) and not by_signal and not _disrupted(pod, 0)
+
+
+def _swept(pod: Json, first: datetime | None) -> bool:
+    """Whether a pod was ended because a program had failed by itself ``first``: the Job then removes all others."""
+    if first is None or _failed_by_itself(pod):
+        return False
+    target = condition(pod, "DisruptionTarget")
+    out_of_memory = terminated(pod).get("reason") == "OOMKilled"
+    if "deletionTimestamp" in pod["metadata"] and not target and not out_of_memory:
+        return True
+    when = moment(target.get("lastTransitionTime") or terminated(pod).get("finishedAt"))
+    return when is not None and when > first + timedelta(seconds=CLOCK_SECONDS)
+
+
+def _disrupted(pod: Json, world_size: int) -> DisruptionError | None:
+    target = condition(pod, "DisruptionTarget")
+    reason = target.get("reason") or pod.get("status", {}).get("reason") or ""
+    said = target.get("message") or pod.get("status", {}).get("message") or "no reason given"
+    who, node = rank_name(pod, world_size), pod["spec"].get("nodeName", "its node")
+    if reason in NODE_LOST:
+        what = f"{who} was lost with node {node} ({said})"
+    elif reason == "PreemptionByScheduler":
+        what = f"{who} was preempted by a pod of higher priority ({said})"
+    elif target or reason == "Evicted":
+        what = f"{who} was evicted from node {node} ({said})"
+    elif reason and not terminated(pod):
+        what = f"{who} was refused by node {node} ({reason}: {said})"
+    else:
+        return None
+    return DisruptionError(what, where=where_is(pod), fix="nothing; the next try resumes from the last checkpoint")
+
+
+def _killed(pod: Json, world_size: int) -> TrainingError | None:
+    end = terminated(pod)
+    if end.get("reason") != "OOMKilled" and end.get("exitCode") != KILLED:
+        return None
+    rank: Json = next((c for c in pod["spec"]["containers"] if c["name"] == CONTAINER), {})
+    limit = rank.get("resources", {}).get("limits", {}).get("memory", "none")
+    if end.get("reason") == "OOMKilled":
+        what = f"{rank_name(pod, world_size)} ran out of memory (its limit is {limit})"
+    else:
+        what = f"{rank_name(pod, world_size)} was killed by SIGKILL (memory limit {limit})"
+    return TrainingError(
+        what, where=where_is(pod), fix="raise memory_gib of the use case's resources, or world_size: shards get smaller"
+    )
+
+
+def _told_to_end(pod: Json, world_size: int) -> DisruptionError | None:
+    if terminated(pod).get("exitCode") != EXIT_TERMINATED:
+        return None
+    return DisruptionError(
+        f"{rank_name(pod, world_size)} was ended by SIGTERM before it was done",
+        where=where_is(pod),
+        fix="see whether its node was shut down; the next try resumes from the last checkpoint",
+    )
+
+
+def _cannot_run(pod: Json, world_size: int) -> ConfigurationError | None:
+    end = terminated(pod)
+    if end.get("exitCode") not in CANNOT_START:
+        return None
+    return ConfigurationError(
+        f"{rank_name(pod, world_size)} could not run its command ({end.get('message') or end.get('reason')})",
+        where=where_is(pod),
+        fix="check that the image is the training image (jobs/Dockerfile) of this version",
+    )
+
+
+def _program(pod: Json, world_size: int) -> TrainingError:
+    code = terminated(pod).get("exitCode", "unknown")
+    return TrainingError(
+        f"{rank_name(pod, world_size)} failed with exit code {code}",
+        where=where_is(pod),
+        fix="read the lines of that rank above, mend the cause, then clear the task",
+    )
+
+
+def _removed(pod: Json, world_size: int) -> DisruptionError:
+    return DisruptionError(
+        f"the pod of {rank_name(pod, world_size)} was removed before it had ended",
+        where=where_is(pod),
+        fix="see whether its node or a person removed it; the next try resumes from the last checkpoint",
+    )
