@@ -46,7 +46,9 @@ class Credentials:
 
     def forbid(self, *resources: str, seconds: float = 3600.0) -> None:
         """The roles are not loaded yet, for some resources or, without any, for all."""
-        self._unloaded.update(dict.fromkeys(resources or ("jobs", "pods", "services", "events"), monotonic() + seconds))
+        self._unloaded.update(
+            dict.fromkeys(resources or ("jobs", "pods", "services", "secrets", "events"), monotonic() + seconds)
+        )
 
     def check(self, header: str, method: str, resource: str, namespace: str, namespaces: set[str]) -> None:
         """Authenticate and authorize one request.
@@ -72,7 +74,7 @@ class Credentials:
             "exec": {
                 "apiVersion": "client.authentication.k8s.io/v1",
                 "command": sys.executable,
-                "args": ["-c", PLUGIN, f"{url}/token"],
+                "args": ["-I", "-S", "-c", PLUGIN, f"{url}/token"],
                 "interactiveMode": "Never",
             }
         }

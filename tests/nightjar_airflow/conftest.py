@@ -72,6 +72,7 @@ def _short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if "cluster" in request.fixturenames:
         monkeypatch.setattr(api, "FIRST_PAUSE_SECONDS", 0.01)
         monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.02)
+        monkeypatch.setattr(mirror, "LONGEST_PAUSE_SECONDS", 0.1)
         monkeypatch.setattr(follow, "PAUSE_SECONDS", 0.02)
         monkeypatch.setattr(observer, "LOOK_SECONDS", 0.1)
         monkeypatch.setattr(training_cluster, "PAUSE_SECONDS", 0.02)
@@ -114,6 +115,10 @@ class Deployment:
         """Let programs go on that wait ``until`` this."""
         (self.signals / name).touch()
 
+    def all_run(self, ranks: int = 2) -> None:
+        """Wait until the programs of so many pods run."""
+        eventually(lambda: len(self.cluster.living) == ranks)
+
     def task(self, try_number: int = 1, *, max_tries: int = 2, world_size: int = 2, **more: Any) -> Task:
         resources = more.pop("resources", Resources(cpus=1, memory_gib=2))
         map_index = more.pop("map_index", -1)
@@ -127,6 +132,13 @@ class Deployment:
     def failures(self) -> list[str]:
         """Reasons of the ledger's failures."""
         return [row["reason"] for row in ledger.read(self.lake, event="failure").to_pylist()]
+
+
+async def first_event(trigger: TrainingJobTrigger) -> dict[str, Any]:
+    """The event with which a trigger fires."""
+    async for event in trigger.run():
+        return dict(event.payload)
+    raise AssertionError("the trigger ended without an event")
 
 
 class Task:
@@ -183,6 +195,17 @@ class Task:
 
         (event,) = json.loads(json.dumps(asyncio.run(events())))
         return dict(event)
+
+    def wait_while(self, *acts: Callable[[], Any]) -> dict[str, Any]:
+        """Let the trigger watch, do something to the cluster meanwhile, and return the trigger's event."""
+
+        async def watched() -> dict[str, Any]:
+            watching = asyncio.create_task(first_event(self.trigger()))
+            for act in acts:
+                await asyncio.to_thread(act)
+            return await asyncio.wait_for(watching, 30)
+
+        return asyncio.run(watched())
 
     def resume(self, event: dict[str, Any]) -> dict[str, Any]:
         """On a worker again, with the event."""

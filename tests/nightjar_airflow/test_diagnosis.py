@@ -128,3 +128,99 @@ def test_a_rank_says_what_it_waits_for() -> None:
     pending["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
     assert waiting(state_of(job(), pending), 0) == "waits: ContainerCreating"
     assert waiting(state_of(job(), pod(0)), 0) == "is running on n1"
+
+
+SWEPT = {"deletionTimestamp": "2026-04-01T11:30:31Z", "deletionGracePeriodSeconds": 30}
+
+
+def swept(rank: int, end: dict[str, Any] | None, **metadata: Any) -> dict[str, Any]:
+    """A pod that was removed, as the Job removes all others after a failure."""
+    removed = pod(rank, "Failed" if end else "Running", end)
+    removed["metadata"].update({**SWEPT, **metadata})
+    return removed
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        # both learned of at once, as after a break: the program ended at 11:30:01, and the Job removed the other then
+        ({"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"}, swept(1, None)),
+        ({"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"}, swept(1, {"exitCode": 137})),
+        ({"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"}, swept(1, {"exitCode": 143})),
+        ({"exitCode": 1, "finishedAt": "2026-04-01T11:30:01Z"}, swept(1, {"exitCode": 137})),
+        # killed long after, whatever for
+        (
+            {"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"},
+            pod(1, "Failed", {"exitCode": 137, "finishedAt": "2026-04-01T11:30:31Z"}),
+        ),
+        # the node of the other was drained after the failure
+        (
+            {"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"},
+            pod(
+                1,
+                "Failed",
+                {"exitCode": 137, "finishedAt": "2026-04-01T11:30:40Z"},
+                conditions=[
+                    {
+                        "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+                        "lastTransitionTime": "2026-04-01T11:30:10Z",
+                    }
+                ],
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_a_programs_own_failure_comes_before_pods_that_were_swept_away(
+    own: dict[str, Any], other: dict[str, Any]
+) -> None:
+    outcome = judged(state_of(job(FAILED), pod(0, "Failed", own), other))
+    assert outcome is not None
+    assert outcome.what == f"rank 0 of 2 failed with exit code {own['exitCode']}"
+    assert outcome.program
+    assert not outcome.outranks_result
+
+
+def test_a_pod_that_was_gone_from_the_list_after_a_failure_was_swept_away() -> None:
+    state = state_of(job(), pod(0), pod(1))
+    failed = pod(0, "Failed", {"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"})
+    state.take_pods({"j-0": failed}, {"j-1": pod(1)}, NOW)
+    state.take_job(job(FAILED))
+    outcome = judged(state)
+    assert outcome is not None
+    assert outcome.what == "rank 0 of 2 failed with exit code 3"
+
+
+@pytest.mark.parametrize("end", [None, {"exitCode": 137}, {"exitCode": 143}])
+def test_a_pod_that_was_removed_first_is_the_cause_of_what_the_others_say(end: dict[str, Any] | None) -> None:
+    failed = pod(0, "Failed", {"exitCode": 3, "finishedAt": "2026-04-01T11:30:05Z"})
+    outcome = judged(state_of(job(FAILED), failed, swept(1, end)))
+    assert outcome is not None
+    assert outcome.what == "the pod of rank 1 of 2 was removed before it had ended"
+    assert outcome.outranks_result
+
+
+def test_a_rank_that_sigterm_ended_is_worth_a_retry() -> None:
+    outcome = judged(state_of(job(FAILED), pod(0), pod(1, "Failed", {"exitCode": 143})))
+    assert outcome is not None
+    assert outcome.what == "rank 1 of 2 was ended by SIGTERM before it was done"
+    assert outcome.error.retryable
+
+
+def test_a_pod_that_its_node_refused_is_worth_a_retry() -> None:
+    refused = pod(1, "Failed", None, reason="OutOfcpu", message="Node didn't have enough resource: cpu")
+    refused["status"]["containerStatuses"] = []
+    outcome = judged(state_of(job(FAILED), pod(0), refused))
+    assert outcome is not None
+    assert outcome.what.startswith("rank 1 of 2 was refused by node n1 (OutOfcpu: Node didn't")
+    assert outcome.error.retryable
+
+
+def test_events_of_an_earlier_job_of_that_name_say_nothing_of_this_one() -> None:
+    state = state_of({**job(), "metadata": {"name": "j", "uid": "2"}})
+    refused = {"reason": "FailedCreate", "message": 'Error creating: pods "x" is forbidden: exceeded quota: q'}
+    state.warnings = [{**refused, "involvedObject": {"kind": "Job", "name": "j", "uid": "1"}}]
+    assert waiting(state, 0) == "has no pod yet"
+    state.warnings = [{**refused, "involvedObject": {"kind": "Job", "name": "j", "uid": "2"}}]
+    outcome = verdict(state, world_size=2, start_timeout_seconds=9999, now=NOW)
+    assert outcome is not None
+    assert outcome.kind == "capacity"

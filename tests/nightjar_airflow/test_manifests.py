@@ -13,7 +13,9 @@ import yaml
 from kubernetes_double.cluster import restricted_problems
 
 from nightjar.contracts.job import JobSpec
-from nightjar.contracts.resources import Resources
+from nightjar.contracts.programs import TRAINING_PROGRAMS
+from nightjar.contracts.resources import PLAIN, Resources
+from nightjar.contracts.training import Training
 from nightjar_airflow.cluster.manifests import TrainingJob
 from nightjar_airflow.cluster.settings import ClusterSettings
 
@@ -185,3 +187,12 @@ def test_the_secret_of_a_job_is_drawn_anew_and_is_in_no_other_manifest() -> None
         if variable["name"] == "NIGHTJAR_RENDEZVOUS_SECRET"
     )
     assert variable["valueFrom"] == {"secretKeyRef": {"name": made.name, "key": "rendezvous"}}
+
+
+@pytest.mark.parametrize("program", TRAINING_PROGRAMS)
+def test_a_program_that_does_not_train_asks_for_little(program: str) -> None:
+    heavy, light = Resources(cpus=16, memory_gib=64, gpus=2), Resources(cpus=2, memory_gib=3)
+    declared = Training(resources=heavy, plain_resources=light)
+    assert declared.resources_of(program) is (heavy if program in ("train", "tune", "select_features") else light)
+    default = Training().resources_of(program)
+    assert (default.cpus, default.memory_gib) == ((4, 8.0) if default is not PLAIN else (1, 2.0))

@@ -16,6 +16,7 @@ from nightjar_airflow.cluster.state import (
     moment,
     rank_name,
     rank_of,
+    removed_at,
     terminated,
     where_is,
 )
@@ -34,8 +35,11 @@ def failure_of_pods(state: JobState, world_size: int) -> Outcome | None:
     pod = root_cause(state)
     if pod is not None and (disrupted := _disrupted(pod, world_size)):
         return Outcome.of(disrupted, outranks_result=True)
-    if state.removed:
-        return Outcome.of(_removed(min(state.removed.values(), key=rank_of), world_size), outranks_result=True)
+    removed = min(state.removed.values(), key=rank_of, default=None)
+    if removed is None and pod is not None and _was_removed(pod):
+        removed = pod
+    if removed is not None:
+        return Outcome.of(_removed(removed, world_size), outranks_result=True)
     if pod is None:
         return None
     error = _killed(pod, world_size) or _told_to_end(pod, world_size) or _cannot_run(pod, world_size)
@@ -77,12 +81,18 @@ def _swept(pod: Json, first: datetime | None) -> bool:
     """Whether a pod was ended because a program had failed by itself ``first``: the Job then removes all others."""
     if first is None or _failed_by_itself(pod):
         return False
+    if _was_removed(pod):
+        removal = removed_at(pod)
+        return removal is not None and removal >= first
     target = condition(pod, "DisruptionTarget")
-    out_of_memory = terminated(pod).get("reason") == "OOMKilled"
-    if "deletionTimestamp" in pod["metadata"] and not target and not out_of_memory:
-        return True
     when = moment(target.get("lastTransitionTime") or terminated(pod).get("finishedAt"))
     return when is not None and when > first + timedelta(seconds=CLOCK_SECONDS)
+
+
+def _was_removed(pod: Json) -> bool:
+    """Whether a pod ended because somebody removed it, and not for its node or its memory."""
+    by_node = condition(pod, "DisruptionTarget") or terminated(pod).get("reason") == "OOMKilled"
+    return "deletionTimestamp" in pod["metadata"] and not by_node and not _failed_by_itself(pod)
 
 
 def _disrupted(pod: Json, world_size: int) -> DisruptionError | None:

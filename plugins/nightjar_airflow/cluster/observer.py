@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -197,8 +196,7 @@ class Observer:
 
 
 async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
-    """End tasks and wait until they have ended."""
+    """End tasks and wait until they have ended; a cancellation of the caller is passed on, and not taken for theirs."""
     for task in tasks:
         task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

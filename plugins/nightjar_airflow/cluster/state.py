@@ -118,6 +118,13 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC) if text else None
 
 
+def removed_at(pod: Json) -> datetime | None:
+    """When a pod's removal was asked for; the cluster notes when its grace is over."""
+    over = moment(pod["metadata"].get("deletionTimestamp"))
+    grace = timedelta(seconds=int(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+    return over and over - grace
+
+
 def condition(thing: Json, kind: str) -> Json:
     """The condition ``kind`` of a Job or pod, when it is true; else empty."""
     conditions: list[Json] = thing.get("status", {}).get("conditions") or []
@@ -137,12 +144,8 @@ def _came_first(removed: Json, pods: dict[str, Json]) -> bool:
     ends = [moment(terminated(pod).get("finishedAt")) for pod in pods.values() if has_failed(pod) and not _going(pod)]
     if not ends:
         return True
-    asked = moment(removed["metadata"].get("deletionTimestamp"))
-    first = min((end for end in ends if end), default=None)
-    if asked is None or first is None:
-        return False
-    grace = timedelta(seconds=int(removed["metadata"].get("deletionGracePeriodSeconds") or 0))
-    return asked - grace < first
+    removal, first = removed_at(removed), min((end for end in ends if end), default=None)
+    return removal is not None and first is not None and removal < first
 
 
 def _going(pod: Json) -> bool:

@@ -42,7 +42,8 @@ def test_every_locked_package_has_a_hash(file: Path) -> None:
 
 def test_both_environments_and_the_images_have_the_same_versions() -> None:
     dev = read("requirements/dev.lock").items()
-    for part in ("requirements/run.lock", "requirements/training.lock", "requirements.txt"):
+    parts = ("run", "training", "training-torch")
+    for part in (*(f"requirements/{name}.lock" for name in parts), "requirements.txt"):
         assert read(part).items() <= dev, sorted(read(part).items() - dev)
     assert read("requirements.txt") == read("requirements/run.lock")
 
@@ -58,6 +59,16 @@ def test_the_direct_dependencies_are_at_their_pins() -> None:
     locked = read("requirements/dev.lock")
     assert len(declared) > 10
     assert {name: locked[name] for name, _ in declared if name in locked} == {n: v for n, v in declared if n in locked}
+
+
+def test_the_training_image_has_torch_and_its_libraries_only_where_asked_for() -> None:
+    small, large = read("requirements/training.lock"), read("requirements/training-torch.lock")
+    assert {"torch", "onnx", "safetensors", "nvidia-nccl-cu12", *small} <= large.keys()
+    unwanted = ("torch", "triton", "nvidia", "cuda", "pyspark", "apache-airflow", "great-expectations", "pytest")
+    assert not [name for name in small if name.startswith(unwanted)]
+    dockerfile = (ROOT / "jobs" / "Dockerfile").read_text()
+    assert "dev.lock" not in dockerfile
+    assert "--no-deps" in dockerfile, "what a lock leaves out stays out"
 
 
 def test_make_run_does_without_torch() -> None:
