@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveFloat, PositiveInt, ValidationError
 
 from nightjar.contracts.errors import ConfigurationError
 
 Json = dict[str, Any]
+
+
+def _name(value: Any) -> Any:
+    return value["name"] if isinstance(value, dict) and value.keys() == {"name"} else value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+"""The name of an object of the cluster, as ``"x"`` or as Kubernetes has it, ``{"name": "x"}``.
+
+Airflow takes plain text below a key like ``env_from_secrets`` for a secret and masks it in every log, so that no
+message could say which Secret is missing; it does not mask a ``name``.
+"""
 
 
 class GpuType(BaseModel):
@@ -57,11 +69,11 @@ class ClusterSettings(BaseModel):
 
     namespace: str
     image: str
-    image_pull_secrets: list[str] = []
-    service_account: str | None = None
+    image_pull_secrets: list[Name] = []
+    service_account: Name | None = None
     user_id: PositiveInt = 10001
     env: dict[str, str] = {}
-    env_from_secrets: list[str] = []
+    env_from_secrets: list[Name] = []
     volumes: list[Json] = []
     volume_mounts: list[Json] = []
     checkpoints: str | None = None

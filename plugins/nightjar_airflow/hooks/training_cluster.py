@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
-from airflow.sdk.log import amask_secret
 
 from nightjar.contracts.errors import DisruptionError, NightjarError
 from nightjar_airflow.cluster.api import Json, KubernetesApi
@@ -20,7 +18,6 @@ from nightjar_airflow.cluster.manifests import CONTAINER, LAST_TRY_ANNOTATION, S
 from nightjar_airflow.cluster.state import ended, is_over, moment
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
     from kubernetes_asyncio.client import ApiClient
 
 LOG_SECONDS = 300
@@ -60,13 +57,8 @@ class TrainingClusterHook(BaseHook):
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[ApiClient]:
         from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
-        from airflow.providers.common.compat.connection import get_async_connection
 
-        extra = self._extra
-        if extra is None:
-            extra = extra_of(await get_async_connection(self.conn_id))
-            await amask_secret(secrets_of(extra))
-        async with AsyncKubernetesHook(conn_id=self.conn_id, connection_extras=extra).get_conn() as client:
+        async with AsyncKubernetesHook(conn_id=self.conn_id, connection_extras=self._extra).get_conn() as client:
             yield client
 
     async def attach_or_submit(self, training: TrainingJob, before_making: Callable[[], None]) -> str:
@@ -218,22 +210,6 @@ def does(job: Json, training: TrainingJob) -> bool:
     annotations = job["metadata"].get("annotations", {})
     made_for = annotations.get(SPEC_ANNOTATION), annotations.get(LAST_TRY_ANNOTATION)
     return made_for == (training.spec.fingerprint, str(training.max_tries))
-
-
-def extra_of(connection: Connection) -> Json:
-    """A connection's extra, as :func:`secrets_of` masks it and not as Airflow does.
-
-    Airflow takes each value below a key like ``env_from_secrets`` or ``service_account`` for a secret, so that no
-    message could say which Secret is missing.
-    """
-    return dict(json.loads(connection.extra)) if connection.extra else {}
-
-
-def secrets_of(extra: Json) -> Json:
-    """What of an extra may hold secrets: all but the shape of pods, of which only ``env`` has values of its own."""
-    training = extra.get("training")
-    env = training.get("env") if isinstance(training, dict) else None
-    return {**{key: value for key, value in extra.items() if key != "training"}, "env": env}
 
 
 def _is_of(event: Json, job_name: str) -> bool:

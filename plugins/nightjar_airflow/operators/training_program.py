@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseHook, BaseOperator
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowTaskTimeout
-from airflow.sdk.log import mask_secret
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
@@ -25,7 +24,6 @@ from nightjar_airflow.cluster.manifests import TrainingJob
 from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.failure import one_line_failure
-from nightjar_airflow.hooks.training_cluster import extra_of, secrets_of
 from nightjar_airflow.links.result_links import links_of
 from nightjar_airflow.outcome import emit_assets, raise_for, summary
 from nightjar_airflow.specs import build_spec
@@ -81,7 +79,7 @@ class TrainingProgramOperator(BaseOperator):
         if connection.conn_type == "local":
             return self._execute_here(context)
         if connection.conn_type == "kubernetes":
-            return self._execute_on_cluster(context, self._extra(connection))
+            return self._execute_on_cluster(context, connection.extra_dejson)
         raise ConfigurationError(
             f"trainings cannot run on a connection of type {connection.conn_type!r}",
             where=f"connection {self.training_conn_id}, conn_type",
@@ -99,7 +97,7 @@ class TrainingProgramOperator(BaseOperator):
             spec_uri: Where the spec lies that it was made for.
         """
         outcome = Outcome.from_event(event)
-        extra = self._extra(self._connection())
+        extra = self._connection().extra_dejson
         ti = context["ti"]
         if outcome.ending == "gone" and not job_name.endswith(f"-{ti.try_number}"):
             self.log.warning("the Job %s of an earlier try was cancelled: this try makes its own", job_name)
@@ -129,19 +127,6 @@ class TrainingProgramOperator(BaseOperator):
                 where=f"AIRFLOW_CONN_{self.training_conn_id.upper()}",
                 fix='say where trainings run, on one machine {"conn_type": "local"} (docs/configuration.md)',
             ) from error
-
-    def _extra(self, connection: Connection) -> dict[str, Any]:
-        """The extra of the cluster's connection; its secrets are masked in logs, the names of Secrets are not."""
-        try:
-            extra = extra_of(connection)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"the extra is not a JSON object ({error})",
-                where=f"connection {self.training_conn_id}, extra",
-                fix="write it as docs/configuration.md shows",
-            ) from error
-        mask_secret(secrets_of(extra))
-        return extra
 
     def _execute_here(self, context: Context) -> dict[str, Any]:
         threads = threads_per_rank(self.world_size * self.at_once)
