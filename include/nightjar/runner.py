@@ -17,13 +17,18 @@ log = logging.getLogger(__name__)
 
 
 def run_program(
-    program: Callable[[JobSpec], JobResult], spec: JobSpec, *, before_result: Callable[[], None] = lambda: None
+    program: Callable[[JobSpec], JobResult],
+    spec: JobSpec,
+    *,
+    before_failure: Callable[[], None] = lambda: None,
+    before_result: Callable[[], None] = lambda: None,
 ) -> JobResult:
     """Run ``program``, write ``<output>/result.json`` and return the result.
 
     Args:
         program: What to run.
         spec: What for.
+        before_failure: Called when the program has failed, before that is recorded anywhere.
         before_result: Called last before the result is written, when all has been logged.
 
     Never raises for what the program raises: the failed result carries the one-line error. A lake that takes no
@@ -41,6 +46,7 @@ def run_program(
     seconds = {**result.seconds, "total": round(time.monotonic() - started, 3)}
     result = replace(result, spec_fingerprint=spec.fingerprint, seconds=seconds)
     if result.status == "failed":
+        before_failure()
         _to_ledger(spec, result)
     else:
         log.info(result.summary())

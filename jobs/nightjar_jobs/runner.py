@@ -49,24 +49,19 @@ def run_rank(program: Program, spec: JobSpec, *, rank: int) -> int:
     A rank that was told to end writes no failure: it has none of its own.
     """
 
-    def until_told(spec: JobSpec) -> JobResult:
-        try:
-            return program(spec)
-        except BaseException:
-            termination.leave_if_told()
-            raise
-
     if rank == 0:
-        result = run_program(until_told, spec)
+        result = run_program(program, spec, before_failure=termination.leave_if_told)
         if result.status == "failed":
             log.error("ERROR %s", result.error)
         return EXIT_REPORTED if result.status == "failed" else 0
     try:
-        until_told(spec)
+        program(spec)
     except NightjarError as error:
+        termination.leave_if_told()
         log.error("ERROR %s", error)
         return EXIT_FAILED
     except Exception:
+        termination.leave_if_told()
         log.exception("unexpected error on rank %d", rank)
         return EXIT_FAILED
     return 0
