@@ -48,7 +48,6 @@ def run_rank(program: Program, spec: JobSpec, *, rank: int) -> int:
 
     A rank that was told to end writes no failure: it has none of its own.
     """
-
     if rank == 0:
         result = run_program(program, spec, before_failure=termination.leave_if_told)
         if result.status == "failed":
