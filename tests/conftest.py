@@ -88,7 +88,7 @@ def spark(jars: str) -> Iterator[SparkSession]:
     os.environ["PYSPARK_SUBMIT_ARGS"] = (
         f"--master local[2] --driver-memory 1g --jars {jars} "
         "--conf spark.sql.shuffle.partitions=2 --conf spark.databricks.delta.snapshotPartitions=2 "
-        "--conf spark.ui.enabled=false pyspark-shell"
+        "--conf spark.ui.enabled=false --conf spark.hadoop.fs.permissions.umask-mode=077 pyspark-shell"
     )
     from nightjar_spark.session import build_session
 

@@ -66,6 +66,7 @@ def spark_connection(core_count: int, class_archive: Path) -> str:
         "spark.driver.memory": "2g",
         "spark.driver.extraJavaOptions": NIGHT_OPTIONS + shared,
         "spark.ui.enabled": "false",
+        "spark.hadoop.fs.permissions.umask-mode": "077",  # Hadoop sets modes itself, whatever the process's umask
         "spark.sql.shuffle.partitions": str(core_count),
         "spark.databricks.delta.snapshotPartitions": str(core_count),
     }
