@@ -4,13 +4,15 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import Source
-from nightjar.local.contract_draft import shape, write_draft
+from nightjar.local.contract_draft import draft, shape, write_draft
 from nightjar.validation.table_rules import table_rules
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.use_case import USE_CASE
@@ -74,3 +76,26 @@ def test_a_shape_is_what_all_values_have(values: list[str], pattern: str) -> Non
 def test_a_name_that_is_no_table_is_refused(lake: str, tmp_path: Path, table: str) -> None:
     with pytest.raises((ConfigurationError, ValueError)):
         write_draft(lake, table, tmp_path)
+
+
+def test_a_table_that_is_not_of_nights_is_refused(lake: str, tmp_path: Path) -> None:
+    folder = Path(lake, "raw", "words")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_deltalake(str(folder), pa.table({"word": ["one"]}))
+    with pytest.raises(ConfigurationError, match="raw/words is not partitioned by ds"):
+        write_draft(lake, "raw/words", tmp_path)
+
+
+def test_a_draft_declares_lists_and_names_with_quotes_and_has_no_rules_on_lists() -> None:
+    rows = pa.table(
+        {
+            "ds": [FIRST] * 3,
+            'a"b': [1, 2, 3],
+            "tags": [["x"], [], ["y", "z"]],
+        }
+    )
+    text = draft("raw/words", rows)
+    compile(text, "draft", "exec")
+    assert """Column('a"b', "long", "?")""" in text
+    assert """Column('tags', "array<string>", "?")""" in text
+    assert text.count("tags") == 1
