@@ -16,8 +16,8 @@ from nightjar.contracts.errors import NightjarError, UnreachableError
 
 TIMEOUT_SECONDS = 30.0
 HEALTH_TIMEOUT_SECONDS = 5.0
-PATIENCE_SECONDS = 90.0
-"""How long a request is tried again: a server or its database that was killed is up again by then."""
+PATIENCE_SECONDS = 300.0
+"""How long a request is tried again: as long as a killed server may take to start on a busy machine."""
 PAGE = 100
 _ENDED_WITHOUT_ERROR = "see that memory and disk suffice, and read var/logs/airflow-scheduler.log"
 
