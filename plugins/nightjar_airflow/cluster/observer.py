@@ -59,7 +59,7 @@ class Observer:
         pods = Mirror(self._cluster.api, self._cluster.pods, self._of_pods, self._take_pods)
         jobs = Mirror(self._cluster.api, self._cluster.jobs, self._of_job, self._take_jobs)
         mirrors = [asyncio.create_task(mirror.run()) for mirror in (pods, jobs)]
-        events = asyncio.create_task(self._read_warnings())
+        events = asyncio.create_task(self._keep_warnings())
         try:
             outcome = await self._watch(mirrors)
             await self._drain()
@@ -112,18 +112,24 @@ class Observer:
                 raise
             return None
         self._take_pods({pod["metadata"]["name"]: pod for pod in listed}, {})
+        await self._read_warnings()
         return self._verdict()
 
-    async def _read_warnings(self) -> None:
-        """While ranks wait, know what for. Nothing depends on it alone: what cannot be read is said, and read later."""
+    async def _keep_warnings(self) -> None:
+        """While ranks wait, know what for."""
         while True:
-            if self._state.job is not None and self._state.started < self._world_size:
-                try:
-                    self._state.warnings = await self._cluster.warnings(self._job_name)
-                except ApiError as error:
-                    self._say_once("events", f"what ranks wait for cannot be read from the namespace's events: {error}")
-                self._changed.set()
+            await self._read_warnings()
+            self._changed.set()
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _read_warnings(self) -> None:
+        """Nothing depends on events alone: what cannot be read now is said, and read later."""
+        if self._state.job is None or self._state.started >= self._world_size:
+            return
+        try:
+            self._state.warnings = await self._cluster.warnings(self._job_name)
+        except ApiError as error:
+            self._say_once("events", f"what ranks wait for cannot be read from the namespace's events: {error}")
 
     def _take_jobs(self, jobs: dict[str, Json], _: dict[str, Json]) -> None:
         self._state.take_job(jobs.get(self._job_name))
