@@ -10,15 +10,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from nightjar.contracts.rules import Rule, between, not_null, one_of
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
 from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 
 NIGHTS = (date(2013, 4, 1), date(2013, 4, 2))
-_LANDED = (
-    Column("source_file", "string", "Landed file.", nullable=False),
-    Column("landed_at", "timestamp", "When it landed (UTC).", nullable=False),
-)
 ORDERS = Source(
     file="orders.csv",
     table=TableSchema(
@@ -31,7 +27,7 @@ ORDERS = Source(
             Column("number", "int", "Number of the order in its shop."),
             Column("amount", "double", "Amount, euros."),
             Column("placed_at", "timestamp", "When it was placed (UTC)."),
-            *_LANDED,
+            *LANDED,
         ),
     ),
     rules=(
@@ -48,7 +44,7 @@ PRICES = Source(
         name="raw/prices",
         comment="Prices of the night.",
         key=("item",),
-        columns=(DS, Column("item", "string", "Item."), Column("price", "double", "Price, euros."), *_LANDED),
+        columns=(DS, Column("item", "string", "Item."), Column("price", "double", "Price, euros."), *LANDED),
     ),
     rules=(
         Rule(name="price_known", broken_when="price IS NULL", reason="price has no value", severity="warn"),

@@ -47,8 +47,8 @@ log = logging.getLogger(__name__)
 
 FROZEN_FILE = "frozen.json"
 """The result once more; it outlives ``result.json``, so that a cleared task freezes the same set."""
-_DAY = "label_day"
-_MATCHED = "has_features"
+_DAY = "_label_day"
+_MATCHED = "_has_features"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,7 @@ def count_nights(
     for row in scored_by.orderBy("ds", "model_version").collect():
         versions[row["ds"]].append(row["model_version"])
     rows = _scores(spark, lake, use_case, inputs, without).withColumns(
-        {"label": F.lit(None).cast("double"), "landed": F.lit(False)}
+        {"label": F.lit(None).cast("double"), "_landed": F.lit(False)}
     )
     if judged:
         labels = _labels(spark, lake, use_case, inputs, judged)
@@ -109,7 +109,7 @@ def _scores(
         *dict.fromkeys(["ds", *use_case.key]),
         "prediction",
         decision.alias("decision"),
-        *(value.alias(f"s{i}") for i, value in enumerate(named)),
+        *(value.alias(f"_s{i}") for i, value in enumerate(named)),
     )
 
 
@@ -123,25 +123,25 @@ def _labels(
     }
     landed = sorted({night for nights in serves.values() for night in nights})
     pairs = [(scored, night) for scored, nights in serves.items() for night in nights]
-    scored_by = F.broadcast(spark.createDataFrame(pairs, "scored date, ds date"))
+    scored_by = F.broadcast(spark.createDataFrame(pairs, "_scored date, ds date"))
     rows = read_table(spark, lake, table, nights=landed, version=inputs[table]).join(scored_by, on="ds")
     # a whole number keeps the aggregation in Spark's hash tables; a struct of night and label would sort all rows
     outcome = F.coalesce(F.col("label").cast("int"), F.lit(_NO_LABEL))
-    first = F.min(F.datediff("ds", "scored") * _OUTCOMES + outcome) % _OUTCOMES
+    first = F.min(F.datediff("ds", "_scored") * _OUTCOMES + outcome) % _OUTCOMES
     return (
-        rows.groupBy("scored", *use_case.key)
-        .agg(first.alias("outcome"))
+        rows.groupBy("_scored", *use_case.key)
+        .agg(first.alias("_outcome"))
         .select(
-            F.col("scored").alias("ds"),
+            F.col("_scored").alias("ds"),
             *use_case.key,
-            F.when(F.col("outcome") != _NO_LABEL, F.col("outcome").cast("double")).alias("label"),
-            F.lit(True).alias("landed"),
+            F.when(F.col("_outcome") != _NO_LABEL, F.col("_outcome").cast("double")).alias("label"),
+            F.lit(True).alias("_landed"),
         )
     )
 
 
 def _count(joined: DataFrame, slices: Sequence[str]) -> dict[date, dict[Place, Summary]]:
-    columns = ["prediction", "label", "landed", "decision", *(f"s{i}" for i in range(len(slices)))]
+    columns = ["prediction", "label", "_landed", "decision", *(f"_s{i}" for i in range(len(slices)))]
     selected = joined.select(F.col("ds").cast("string").alias("night"), *columns)
     schema = "night string, slice string, slice_value string, summary string"
     parts: defaultdict[tuple[date, Place], list[Summary]] = defaultdict(list)
@@ -188,12 +188,12 @@ def _count_table(table: pa.Table, slices: tuple[str, ...]) -> dict[tuple[str, st
     rows = Rows(
         predictions=table["prediction"].to_numpy(),
         labels=table["label"].cast(pa.float64()).to_numpy(),
-        landed=table["landed"].fill_null(False).to_numpy(),
+        landed=table["_landed"].fill_null(False).to_numpy(),
         decisions=table["decision"].to_numpy(),
     )
     found = {(nights[code], *ALL): summary for code, summary in summarize_groups(rows, night_codes).items()}
     for i, name in enumerate(slices):
-        values, codes = _encoded(table[f"s{i}"])
+        values, codes = _encoded(table[f"_s{i}"])
         for code, summary in summarize_groups(rows, night_codes * len(values) + codes).items():
             found[nights[code // len(values)], name, values[code % len(values)]] = summary
     return found

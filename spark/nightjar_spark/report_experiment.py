@@ -24,7 +24,7 @@ from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
 from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE, experiment_rows
 from nightjar.monitoring.experiment_report import ExperimentReport, render
-from nightjar.monitoring.experiments import Moments, Night, analyse
+from nightjar.monitoring.experiments import Moments, Night, analyse, nights_without_new_units
 from nightjar.monitoring.stored import replace_rows
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
@@ -65,7 +65,10 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     fallen = sorted({night for night, _, _, stood_in in spoken if stood_in})
     nights_of_labels = [night + ONE_NIGHT for night in matured]
     truth = read_table(spark, spec.lake, labels, nights=nights_of_labels, version=inputs[labels])
-    analysis = analyse(experiment, _count(split.where(~F.col("ds").isin(fallen)), truth, use_case, experiment))
+    added = _count(split.where(~F.col("ds").isin(fallen)), truth, use_case, experiment)
+    analysis = analyse(experiment, added)
+    running = any(one.verdict == "running" for one in analysis.comparisons)
+    stalled = nights_without_new_units(added, [on for on in matured if on not in fallen]) if running else ()
     counted = time.monotonic()
     night = spec.last_night
     rows = experiment_rows(analysis, experiment, night=night, use_case=use_case.name, run_id=spec.run_id)
@@ -75,6 +78,7 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
         night=night,
         experiment=experiment,
         analysis=analysis,
+        stalled=stalled,
         fallen=fallen,
         versions={
             variant: sorted({model for on, of, model, _ in spoken if of == variant and on not in fallen}, key=int)
@@ -90,6 +94,8 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     for one in analysis.comparisons:
         tell = log.warning if one.verdict == "mismatch" else log.info
         tell("%s, %s against champion: %s, %s", experiment.name, one.variant, one.verdict, uri)
+    if stalled:
+        log.warning("%s: %d nights without new units, from %s on, %s", experiment.name, len(stalled), stalled[0], uri)
     return JobResult(
         status="succeeded",
         rows_in=len(rows),
@@ -97,7 +103,11 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
         inputs=inputs,
         outputs={EXPERIMENTS_TABLE.name: version},
         metrics={"units": float(sum(analysis.units.values())), "mismatch_p": analysis.mismatch_p},
-        values={"verdicts": {one.variant: one.verdict for one in analysis.comparisons}, "report": uri},
+        values={
+            "verdicts": {one.variant: one.verdict for one in analysis.comparisons},
+            "nights_without_new_units": [str(on) for on in stalled],
+            "report": uri,
+        },
         links={"experiment": uri},
         seconds={"count": counted - began, "write": time.monotonic() - counted},
     )
@@ -134,22 +144,22 @@ def _count(split: DataFrame, truth: DataFrame, use_case: UseCase, experiment: Ex
     """
     key = list(use_case.key)
     labels = truth.select(*key, F.date_sub("ds", 1).alias("ds"), "label")
-    values = split.join(labels, on=[*key, "ds"], how="left").withColumn("value", _value(use_case, experiment))
+    values = split.join(labels, on=[*key, "ds"], how="left").withColumn("_value", _value(use_case, experiment))
     units = values.groupBy(*(experiment.unit or key)).agg(
-        F.min_by(F.struct("ds", "variant", "value"), F.struct("ds", *key)).alias("first"),
-        (F.min("variant") != F.max("variant")).cast("long").alias("moved"),
+        F.min_by(F.struct("ds", "variant", "_value"), F.struct("ds", *key)).alias("_first"),
+        (F.min("variant") != F.max("variant")).cast("long").alias("_moved"),
     )
     counted = (
-        units.groupBy("first.ds", "first.variant")
+        units.groupBy("_first.ds", "_first.variant")
         .agg(
-            F.count("first.value").alias("units"),
-            F.avg("first.value").alias("mean"),
-            F.var_pop("first.value").alias("variance"),
-            F.sum("moved").alias("moved"),
+            F.count("_first._value").alias("units"),
+            F.avg("_first._value").alias("mean"),
+            F.var_pop("_first._value").alias("variance"),
+            F.sum("_moved").alias("_moved"),
         )
         .collect()
     )
-    moved = sum(row["moved"] for row in counted)
+    moved = sum(row["_moved"] for row in counted)
     if moved:
         raise ContractError(
             f"units are in several variants of the experiment {experiment.name}",

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import ConfigurationError, GateError
+from nightjar.contracts.errors import GateError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import first_few
 from nightjar.contracts.settings import Settings
@@ -56,7 +56,6 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     table says of a night always speaks of its published scores.
 
     Raises:
-        ConfigurationError: when a slice is no column of the feature table.
         GateError: when a night of ``spec`` has no published scores.
         LakeError: when there is no table of scores or of labels.
     """
@@ -66,7 +65,6 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
     started = time.monotonic()
-    _check_slices(use_case)
     nights = list(spec.nights(use_case.timezone))
     inputs = _input_versions(spec, use_case)
     stored = read_rows(spec.lake, PERFORMANCE_TABLE, use_case.name, _window(nights, use_case))
@@ -95,16 +93,6 @@ def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) ->
         },
         seconds={"count": round(done - started, 3), "judge_and_write": round(time.monotonic() - done, 3)},
     )
-
-
-def _check_slices(use_case: UseCase) -> None:
-    if unknown := sorted(set(use_case.performance.slices) - set(use_case.feature_table.column_names)):
-        raise ConfigurationError(
-            f"{', '.join(unknown)} is no column of {use_case.feature_table.name}",
-            where=f"Performance.slices of {use_case.name}",
-            how_many=len(unknown),
-            fix="slice by columns of the feature table, or leave them out",
-        )
 
 
 def _check_scored(use_case: UseCase, missing: Sequence[date]) -> None:

@@ -8,7 +8,6 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.resources import Resources
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.cluster.template import read_template
 
@@ -57,19 +56,6 @@ def test_a_template_that_is_none(tmp_path: Path, text: str | None, message: str)
         path.write_text(text)
     with pytest.raises(ConfigurationError, match=message):
         read_template(str(path))
-
-
-@pytest.mark.parametrize(
-    ("resources", "message"),
-    [
-        ({"cpus": 0}, "0 cpus"),
-        ({"memory_gib": 1, "shared_memory_gib": 1}, "leaves nothing of memory_gib 1"),
-        ({"max_hours": 0}, "0 hours"),
-    ],
-)
-def test_resources_that_are_none(resources: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        Resources(**resources)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from kubernetes_double import eventually
 from tests.nightjar_jobs import conftest as small_lake
 
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.training import Boosting, IntRange, Selection, Tuning
+from nightjar.contracts.spaces import IntRange
+from nightjar.contracts.training import Boosting, Selection, Tuning
 from nightjar.contracts.use_case import UseCase
 from nightjar.training.model import TabularModel
 from nightjar.training.study import EngineStudy
@@ -40,7 +41,8 @@ DECLARED = """
 
 from dataclasses import replace
 
-from nightjar.contracts.training import IntRange, Selection, Tuning
+from nightjar.contracts.spaces import IntRange
+from nightjar.contracts.training import Selection, Tuning
 
 _ENGINE = Boosting(
     params={"max_depth": 3}, num_rounds=30, early_stopping_rounds=None, space={"max_depth": IntRange(2, 6)}

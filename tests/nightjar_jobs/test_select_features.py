@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nightjar.contracts.job import JobResult
-from nightjar.contracts.training import Boosting, IntRange, Selection, Tuning
+from nightjar.contracts.spaces import IntRange
+from nightjar.contracts.training import Boosting, Selection, Tuning
 from nightjar.lake import files
 from nightjar.monitoring.profile import Profile
 from nightjar.runner import run_program

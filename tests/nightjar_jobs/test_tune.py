@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError, UnreachableError
 from nightjar.contracts.job import JobResult
-from nightjar.contracts.training import Boosting, Choice, FloatRange, IntRange, Tuning
+from nightjar.contracts.spaces import Choice, FloatRange, IntRange
+from nightjar.contracts.training import Boosting, Tuning
 from nightjar.lake import files
 from nightjar.runner import run_program
 from nightjar.training.model import TabularModel
@@ -38,6 +39,9 @@ ENGINE = Boosting(
         "grow_policy": Choice(("depthwise", "lossguide")),
     },
 )
+IMPOSSIBLE = f"({','.join('0' * 1000)})"
+"""More constraints than there are features, which XGBoost refuses when it trains."""
+TOO_MANY = {"monotone_constraints": Choice(("(0)", IMPOSSIBLE))}
 TUNING = Tuning(trials=8, workers=2, folds=2, gap_days=1)
 
 
@@ -115,7 +119,7 @@ def test_two_workers_share_a_study_that_a_kill_does_not_shorten(new_run: MakeRun
 
 def test_trials_are_nested_runs_of_mlflow(new_run: MakeRun, registry: str) -> None:
     run = new_run("followed")
-    bad = replace(ENGINE, params={**ENGINE.params, "max_bin": 64}, space={**ENGINE.space, "max_bin": IntRange(1, 64)})
+    bad = replace(ENGINE, params={**ENGINE.params, "monotone_constraints": "(0)"}, space={**ENGINE.space, **TOO_MANY})
     training_set = frozen(run, replace(TUNING, trials=7), bad)
     assert result_of(run.launch("tune", map_index=0)).status == "succeeded"
     chosen = run_program(choose_params.run, run.spec("choose_params"))
@@ -180,7 +184,8 @@ def test_an_object_store_needs_a_database(new_run: MakeRun) -> None:
 
 def test_without_a_completed_trial_nothing_is_chosen_or_trained(new_run: MakeRun) -> None:
     run = new_run("nothing")
-    impossible = replace(ENGINE, params={**ENGINE.params, "max_bin": 1}, space={"max_bin": IntRange(1, 1)})
+    only_impossible = {"monotone_constraints": Choice((IMPOSSIBLE,))}
+    impossible = replace(ENGINE, params={**ENGINE.params, "monotone_constraints": IMPOSSIBLE}, space=only_impossible)
     frozen(run, replace(TUNING, trials=2), impossible)
     launched = run.launch("tune", map_index=0)
     assert result_of(launched).status == "succeeded"

@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import Nights
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
 from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 from nightjar.lake import delta, files
@@ -38,7 +38,12 @@ SALES = Source(
         name="raw/sales",
         comment="Sales of a day.",
         key=("shop",),
-        columns=(DS, Column("shop", "int", "Shop.", nullable=False), Column("amount", "double", "Sold, euros.")),
+        columns=(
+            DS,
+            Column("shop", "int", "Shop.", nullable=False),
+            Column("amount", "double", "Sold, euros."),
+            *LANDED,
+        ),
     ),
 )
 SHOP = UseCase(
@@ -118,7 +123,8 @@ class Shops:
         self.module.build_features = build
 
     def land(self, number: int, more: float = 0.0, shops: int = SHOPS) -> None:
-        rows = [{"ds": night(number), "shop": i, "amount": 10.0 * i + number**2 + more} for i in range(shops)]
+        landed = {"ds": night(number), "source_file": "sales.csv", "landed_at": datetime(2013, 4, 2, tzinfo=UTC)}
+        rows = [{**landed, "shop": i, "amount": 10.0 * i + number**2 + more} for i in range(shops)]
         self._put(SALES.table, rows, night(number))
 
     def build(self, first: int, last: int | None = None) -> JobResult:

@@ -14,8 +14,9 @@ from deltalake import write_deltalake
 
 from nightjar.contracts.errors import ContractError, RowCountError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.monitoring import Performance
 from nightjar.contracts.tables import Column
-from nightjar.contracts.training import Training, WarmStart
+from nightjar.contracts.training import Boosting, Network, Training, WarmStart
 from nightjar.contracts.use_case import Feature, Gate, UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profile import Profile
@@ -44,6 +45,7 @@ USE_CASE: UseCase = replace(
     rules=(),
     training=Training(holdout_days=2, validation_days=1),
     gate=Gate(floors={}, min_holdout_rows=4),
+    performance=Performance(),
 )
 
 
@@ -194,7 +196,8 @@ def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
     monkeypatch.setattr(models, "champion", lambda name: champion if name == "tiny" else None)
     monkeypatch.setenv("NIGHTJAR_MODEL_CACHE", f"{tmp_path}/cache")
     shutil.copytree(tmp_path / "saved", tmp_path / "cache" / saved.sha256)
-    warm = replace(USE_CASE, training=replace(USE_CASE.training, warm_start=WarmStart(frozen_layers=1)))
+    training = replace(USE_CASE.training, engines=(Boosting(), Network()), warm_start=WarmStart(frozen_layers=1))
+    warm = replace(USE_CASE, training=training)
     spec = _spec(filled)
     freeze(spark, spec, warm)
     found = TrainingSet.of_run(spec)

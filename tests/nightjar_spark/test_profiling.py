@@ -172,10 +172,10 @@ TABLE = TableSchema(
     comment="Of this test.",
     columns=(
         DS,
-        *(Column(name, "double", "") for name in ("amount", "rain", "constant", "nothing")),
-        Column("seats", "int", ""),
-        Column("carrier", "string", ""),
-        Column("late", "boolean", ""),
+        *(Column(name, "double", ".") for name in ("amount", "rain", "constant", "nothing")),
+        Column("seats", "int", "."),
+        Column("carrier", "string", "."),
+        Column("late", "boolean", "."),
     ),
 )
 TABLE_COLUMNS = [

@@ -48,7 +48,7 @@ SHOP = UseCase(
     sources=(ORDERS,),
     features_from=ORDERS.name,
     labels_from=ORDERS.name,
-    entity=(Column("order", "int", "Order number.", nullable=False),),
+    entity=(Column("order_id", "int", "Order number.", nullable=False),),
     features=(
         Feature("amount", "numeric", "Amount, euros."),
         Feature("channel", "categorical", "Channel."),
@@ -66,7 +66,7 @@ PREDICTED = [ProfiledColumn("prediction", "numeric")]
 def features(rows: int, seed: int, shift: float = 0.0) -> dict[str, list[Any]]:
     random = np.random.default_rng(seed)
     return {
-        "order": list(range(rows)),
+        "order_id": list(range(rows)),
         "amount": random.normal(50.0 + shift, 10.0, rows).tolist(),
         "channel": random.choice(["web", "shop"], rows).tolist(),
         "weekday": [float(seed % 7)] * rows,
@@ -76,7 +76,7 @@ def features(rows: int, seed: int, shift: float = 0.0) -> dict[str, list[Any]]:
 
 def put(lake: str, schema: TableSchema, night: date, data: dict[str, list[Any]]) -> None:
     target = delta.arrow_schema(schema)
-    rows = len(data["order"])
+    rows = len(data["order_id"])
     columns = {name: data.get(name, [None] * rows) for name in target.names} | {"ds": [night] * rows}
     table = pa.table({name: columns[name] for name in target.names}, schema=target)
     written = write_files(iter(table.to_batches()), delta.table_uri(lake, schema.name), target, schema.partition_by)
@@ -103,7 +103,7 @@ class Shop:
     def labels(self, night: date, values: Sequence[float | None]) -> None:
         """Labels that land with the night, of what was scored before it."""
         outcomes = ["kept" if value is not None else "lost" for value in values]
-        data: dict[str, list[Any]] = {"order": list(range(len(values))), "label": list(values), "outcome": outcomes}
+        data: dict[str, list[Any]] = {"order_id": list(range(len(values))), "label": list(values), "outcome": outcomes}
         put(self.lake, SHOP.label_table, night, data)
 
     def write_model(self, reference: Profile) -> None:
@@ -345,7 +345,7 @@ def test_scores_of_two_models_in_a_night_fail(spark: SparkSession, lake: str) ->
 def test_a_night_without_features_fails(spark: SparkSession, lake: str) -> None:
     shop = Shop(lake)
     shop.night(NIGHTS[0])
-    put(lake, SHOP.feature_table, NIGHTS[0], {"order": []})
+    put(lake, SHOP.feature_table, NIGHTS[0], {"order_id": []})
     with pytest.raises(GateError, match=r"no feature rows.*2013-04-01"):
         report_drift(spark, shop.spec(), SHOP)
 

@@ -63,7 +63,7 @@ class Nights:
         random = np.random.default_rng(number)
         experiment = self.use_case.scoring.experiment
         assert experiment is not None
-        batch = pa.RecordBatch.from_pydict({"order": pa.array(orders, pa.int32())})
+        batch = pa.RecordBatch.from_pydict({"order_id": pa.array(orders, pa.int32())})
         places = assign(batch, experiment, self.use_case.key)
         made = []
         for order, place in zip(orders, places, strict=True):
@@ -71,7 +71,7 @@ class Nights:
             truth = float(random.random() < 0.3)
             prediction = float(np.clip(random.normal(0.3, 0.05) + (self.worse if place else 0.0), 0, 1))
             made.append({
-                "ds": night, "order": order, "prediction": prediction, "model_name": "shop",
+                "ds": night, "order_id": order, "prediction": prediction, "model_name": "shop",
                 "model_version": str(place + 1), "model_sha256": "ab", "features_version": 1, "dag_run_id": "r",
                 "scored_at": datetime(2013, 4, 2, tzinfo=UTC), "decision": prediction > 0.32,
                 "fallback_reason": "gone" if fallen and place else None, "experiment": experiment.name,
@@ -94,7 +94,7 @@ class Nights:
         first: dict[int, dict[str, Any]] = {}
         for row in sorted(self.rows, key=lambda row: row["ds"]):
             if row["ds"] in [FIRST + timedelta(days=i) for i in nights]:
-                first.setdefault(row["order"], row)
+                first.setdefault(row["order_id"], row)
         chosen = [row for row in first.values() if row["variant"] == variant and row["label"] is not None]
         return np.array([(row["prediction"] - row["label"]) ** 2 for row in chosen])
 
@@ -169,6 +169,25 @@ def test_a_horizon_is_judged_by_the_nights_that_reach_it(spark: SparkSession, la
         assert (row["nights"], row["verdict"], row["difference"] is None) == (counted, verdict, verdict == "running")
 
 
+def test_an_experiment_on_the_same_units_every_night_is_said_to_stand_still(
+    spark: SparkSession, lake: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    nights = Nights(lake, declared())
+    nights.add(0, range(ORDERS))
+    nights.add(1, range(ORDERS, 2 * ORDERS))
+    fresh = report_experiment(spark, spec(lake, 2), nights.use_case)
+    assert fresh.values["nights_without_new_units"] == []
+    assert "No new units" not in Path(fresh.links["experiment"]).read_text()
+    for number in (2, 3):
+        nights.add(number, range(2 * ORDERS))
+    stalled = report_experiment(spark, spec(lake, 4), nights.use_case)
+    assert stored(lake, 4)["verdict"] == "running"
+    assert stalled.values["nights_without_new_units"] == ["2013-04-03", "2013-04-04"]
+    assert "2 nights without new units, from 2013-04-03 on" in caplog.text
+    page = Path(stalled.links["experiment"]).read_text()
+    assert "<strong>No new units.</strong> The 2 nights from 2013-04-03 to 2013-04-04 brought" in page
+
+
 def test_a_night_without_labels_yet_is_no_data(spark: SparkSession, lake: str) -> None:
     nights = Nights(lake, declared())
     nights.add(0, range(ORDERS))
@@ -181,7 +200,7 @@ def test_a_variant_that_loses_labels_is_a_mismatch(spark: SparkSession, lake: st
     nights = Nights(lake, declared(), worse=0.2)
     nights.add(0, range(ORDERS))
     lost = [{**row, "ds": FIRST + timedelta(days=1), "outcome": "x"} for row in nights.rows
-            if row["variant"] == "champion" or row["order"] % 4]  # fmt: skip
+            if row["variant"] == "champion" or row["order_id"] % 4]  # fmt: skip
     nights._put(nights.use_case.label_table, FIRST + timedelta(days=1), lost)
     report_experiment(spark, spec(lake, 1), nights.use_case)
     assert stored(lake, 1)["verdict"] == "mismatch"

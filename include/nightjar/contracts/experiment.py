@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.names import check_identifier
+from nightjar.contracts.declared import Count, Declaration, Name, Positive, Probability, refuse
 from nightjar.contracts.tables import Column
 
 CHAMPION = "champion"
@@ -18,7 +17,7 @@ Metric = Literal["label", "brier", "cost"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FixedHorizon:
+class FixedHorizon(Declaration):
     """Judged once: when ``units`` have their label, on the first nights that hold so many, and never again.
 
     Attributes:
@@ -26,19 +25,12 @@ class FixedHorizon:
         alpha: Probability of seeing a difference where there is none, over all challengers.
     """
 
-    units: int
-    alpha: float = 0.05
-
-    def __post_init__(self) -> None:
-        _check_alpha(self.alpha)
-        if self.units < 1:
-            raise ConfigurationError(
-                f"{self.units} units are no horizon", where="FixedHorizon.units", fix="give at least 1"
-            )
+    units: Count
+    alpha: Probability = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sequential:
+class Sequential(Declaration):
     """Judged every night; whoever stops at the first difference seen is wrong with probability ``alpha`` at most.
 
     Attributes:
@@ -46,19 +38,12 @@ class Sequential:
         alpha: Probability of ever seeing a difference where there is none, over all challengers.
     """
 
-    effect: float
-    alpha: float = 0.05
-
-    def __post_init__(self) -> None:
-        _check_alpha(self.alpha)
-        if self.effect <= 0:
-            raise ConfigurationError(
-                f"an effect of {self.effect:g} is none", where="Sequential.effect", fix="give one above 0"
-            )
+    effect: Positive
+    alpha: Probability = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Experiment(Declaration):
     """Entities split between the champion and challengers by a salted hash of their key.
 
     Attributes:
@@ -71,36 +56,35 @@ class Experiment:
         unit: Columns of the key that are kept together, the same variant on every night; empty: the whole key.
     """
 
-    name: str
-    variants: Mapping[str, float]
+    name: Name
+    variants: Mapping[Name, Positive]
     metric: Metric
     design: FixedHorizon | Sequential
     first_night: date
     unit: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in (self.name, *self.variants):
-            check_identifier(name, field="experiment")
-        weights = self.variants.values()
+    def check(self) -> None:
+        """Refuse variants without champion or challenger, and shares that do not add up to 1."""
+        where = f"experiment {self.name}, Experiment.variants"
         if CHAMPION not in self.variants or len(self.variants) < 2:
-            self._refuse(f"variants are {', '.join(self.variants) or 'none'}", "declare `champion` and a challenger")
-        if min(weights) <= 0 or abs(sum(weights) - 1) > 1e-9:
+            refuse(
+                f"variants are {', '.join(self.variants) or 'none'}",
+                where=where,
+                how_many=len(self.variants),
+                fix="declare `champion` and a challenger",
+            )
+        if abs(sum(self.variants.values()) - 1) > 1e-9:
             shares = ", ".join(f"{name} {weight:g}" for name, weight in self.variants.items())
-            self._refuse(f"the shares are {shares}", "give each one above 0, and 1 together")
+            refuse(
+                f"the shares are {shares}",
+                where=where,
+                how_many=len(self.variants),
+                fix="give each one above 0, and 1 together",
+            )
 
     @property
     def challengers(self) -> tuple[str, ...]:
         return tuple(variant for variant in self.variants if variant != CHAMPION)
-
-    def _refuse(self, what: str, fix: str) -> None:
-        raise ConfigurationError(what, where=f"experiment {self.name}", how_many=len(self.variants), fix=fix)
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise ConfigurationError(
-            f"alpha {alpha:g} is no probability", where="alpha of the design", fix="give e.g. 0.05"
-        )
 
 
 EXPERIMENT_COLUMNS = (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 from nightjar.contracts.errors import ConfigurationError, ModelError
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+IDENTIFIER_FORM = "lower-case letters, digits and underscores, beginning with a letter, at most 63 characters"
 _NOT_LITERAL = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]{}*?#\\`\"<>|^\x00-\x1f\x7f]")
 _READABLE_CHARACTERS = 120
 _PLAIN_SEGMENT = re.compile(rf"[a-z0-9_=.-]{{1,{_READABLE_CHARACTERS}}}")
@@ -36,18 +38,19 @@ BROKEN_RULES = helper("broken_rules")
 """Names of the rules that a row breaks."""
 
 
+def is_identifier(value: Any) -> bool:
+    """Return whether ``value`` is a lower-case identifier of at most 63 characters."""
+    return isinstance(value, str) and _IDENTIFIER.fullmatch(value) is not None
+
+
 def check_identifier(value: str, *, field: str) -> str:
     """Return ``value`` when it is a lower-case identifier of at most 63 characters.
 
     Raises:
         ConfigurationError: naming ``field`` and the allowed form.
     """
-    if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
-        raise ConfigurationError(
-            f"{field} {value!r} is not a name",
-            where=field,
-            fix="use lower-case letters, digits and underscores, beginning with a letter, at most 63 characters",
-        )
+    if not is_identifier(value):
+        raise ConfigurationError(f"{field} {value!r} is not a name", where=field, fix=f"use {IDENTIFIER_FORM}")
     return value
 
 

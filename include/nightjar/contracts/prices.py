@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nightjar.contracts.declared import Declaration, NotNegative
 from nightjar.contracts.errors import ConfigurationError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prices:
+class Prices(Declaration):
     """Prices in whatever currency the deployment counts in.
 
     Attributes:
@@ -19,8 +20,8 @@ class Prices:
         gpu_hour: Of one GPU for an hour (``NIGHTJAR_PRICE_GPU_HOUR``).
     """
 
-    cpu_hour: float
-    gpu_hour: float = 0.0
+    cpu_hour: NotNegative
+    gpu_hour: NotNegative = 0.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Prices | None:

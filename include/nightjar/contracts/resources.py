@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.declared import Count, CountOrZero, Declaration, NotNegative, Positive, Text, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resources:
+class Resources(Declaration):
     """One rank's share of a machine; on Kubernetes a pod. A training on one machine shares its cores instead.
 
     Attributes:
@@ -22,26 +22,21 @@ class Resources:
         max_hours: A training that takes longer is ended and fails.
     """
 
-    cpus: int = 4
-    memory_gib: float = 8.0
-    shared_memory_gib: float = 1.0
-    gpus: int = 0
-    gpu_type: str | None = None
-    priority_class: str | None = None
-    queue: str | None = None
-    max_hours: float = 12.0
+    cpus: Count = 4
+    memory_gib: Positive = 8.0
+    shared_memory_gib: NotNegative = 1.0
+    gpus: CountOrZero = 0
+    gpu_type: Text | None = None
+    priority_class: Text | None = None
+    queue: Text | None = None
+    max_hours: Positive = 12.0
 
-    def __post_init__(self) -> None:
-        if self.cpus < 1 or self.gpus < 0 or self.memory_gib <= 0 or self.max_hours <= 0:
-            raise ConfigurationError(
-                f"{self.cpus} cpus, {self.gpus} gpus, {self.memory_gib:g} GiB and {self.max_hours:g} hours are no rank",
-                where="resources of the use case",
-                fix="give cpus from 1, gpus from 0, memory_gib and max_hours above 0",
-            )
-        if not 0 <= self.shared_memory_gib < self.memory_gib:
-            raise ConfigurationError(
+    def check(self) -> None:
+        """Refuse shared memory that leaves none to the rank."""
+        if self.shared_memory_gib >= self.memory_gib:
+            refuse(
                 f"shared_memory_gib {self.shared_memory_gib:g} leaves nothing of memory_gib {self.memory_gib:g}",
-                where="resources of the use case",
+                where="Resources.shared_memory_gib",
                 fix="shared memory counts towards the memory: give less of it, or more memory",
             )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nightjar.contracts.names import check_identifier
+from nightjar.contracts.declared import Declaration, Name, Text, refuse
 
 Severity = Literal["reject_row", "stop_night", "warn"]
 NightSeverity = Literal["stop_night", "warn"]
@@ -21,7 +21,7 @@ prediction moment its newest value lies; ``distance`` how far its values lie fro
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(Declaration):
     """A rule that every row of a table keeps.
 
     Attributes:
@@ -32,17 +32,14 @@ class Rule:
             ``warn`` is reported only.
     """
 
-    name: str
+    name: Name
     broken_when: str
-    reason: str
+    reason: Text
     severity: Severity = "reject_row"
-
-    def __post_init__(self) -> None:
-        check_identifier(self.name, field="rule")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NightRule:
+class NightRule(Declaration):
     """A rule that a table keeps on every night as a whole: one figure, within bounds.
 
     Attributes:
@@ -58,22 +55,29 @@ class NightRule:
         severity: ``stop_night`` publishes nothing of the night, ``warn`` is reported.
     """
 
-    name: str
+    name: Name
     figure: NightFigure
     column: str = ""
     low: float | None = None
     high: float | None = None
     of_usual: bool = False
     unit: str = ""
-    reason: str
+    reason: Text
     severity: NightSeverity = "warn"
 
-    def __post_init__(self) -> None:
-        check_identifier(self.name, field="rule")
+    def check(self) -> None:
+        """Refuse bounds that no night breaks or keeps, and a figure without its column."""
+        where = f"rule {self.name}, NightRule"
         if self.low is None and self.high is None:
-            raise ValueError(f"rule {self.name} has neither a low nor a high bound, and could not be broken")
+            refuse("there is neither a low nor a high bound", where=where, fix="give low, high or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            refuse(f"low {self.low:g} is above high {self.high:g}", where=where, fix="give low at most as high as high")
         if (self.figure == "rows") == bool(self.column):
-            raise ValueError(f"rule {self.name}: rows are a figure of the table, every other figure is of a column")
+            refuse(
+                f"figure is {self.figure!r}, and column {self.column!r}",
+                where=f"{where}.column",
+                fix="leave column out for 'rows', which is a figure of the table, and name one for every other figure",
+            )
 
 
 def not_null(column: str) -> Rule:

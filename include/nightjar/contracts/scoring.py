@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.experiment import Experiment
+from nightjar.contracts.declared import CountOrZero, Declaration, Name, Version, refuse
+from nightjar.contracts.experiment import CHAMPION, Experiment
 from nightjar.contracts.tables import Column
 
 CHAMPION_NOW, CHAMPION_THEN = "champion", "champion_then"
@@ -16,7 +16,7 @@ SCORING_RULES = {PREDICTION_IS_FINITE: "the model has no finite prediction for i
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scoring:
+class Scoring(Declaration):
     """What else scoring does, and what it falls back to.
 
     Attributes:
@@ -28,15 +28,18 @@ class Scoring:
         experiment: Splits the entities between the champion and challengers; None lets the champion score all.
     """
 
-    reason_codes: int = 0
-    shadow: str | None = None
-    default_version: str | None = None
+    reason_codes: CountOrZero = 0
+    shadow: Name | None = None
+    default_version: Version | None = None
     experiment: Experiment | None = None
 
-    def __post_init__(self) -> None:
-        if self.reason_codes < 0:
-            raise ConfigurationError(
-                f"{self.reason_codes} reason codes cannot be given", where="Scoring.reason_codes", fix="give 0 or more"
+    def check(self) -> None:
+        """Refuse a shadow that scores already."""
+        if self.shadow == CHAMPION:
+            refuse(
+                f"shadow is {CHAMPION!r}, which scores each night already",
+                where="Scoring.shadow",
+                fix="give another alias, e.g. challenger, or None",
             )
 
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from nightjar.contracts.declared import Bounds, Declaration, Name, Text, check_choice, check_unique, refuse
 from nightjar.contracts.names import check_identifier
 
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp", "array<string>"]
@@ -14,25 +15,22 @@ LEAST_RETENTION_DAYS = 7
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Declaration):
     """One column: its name, type, meaning (with unit) and whether it may be null.
 
     ``unit`` is the unit apart from the words, where a change of it would break what is computed: a contract that
     changes it is another contract (:mod:`nightjar.validation.contract_versions`).
     """
 
-    name: str
+    name: Name
     type: ColumnType
-    comment: str
+    comment: Text
     nullable: bool = True
     unit: str = ""
 
-    def __post_init__(self) -> None:
-        check_identifier(self.name, field="column")
-
 
 @dataclass(frozen=True, kw_only=True)
-class TableSchema:
+class TableSchema(Declaration):
     """A Delta table: where it lies below the lake's root, its columns, its key and its partitions.
 
     Every table is partitioned by ``ds``; one that several writers share (quarantine, drift) by a second column too, so
@@ -49,27 +47,27 @@ class TableSchema:
     """
 
     name: str
-    comment: str
+    comment: Text
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ("ds",)
     append_only: bool = False
-    retention_days: int = 30
+    retention_days: Annotated[int, Bounds(low=LEAST_RETENTION_DAYS)] = 30
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse names that occur twice, and keys and partitions that are no columns."""
+        where = f"table {self.name}, TableSchema"
         for part in self.name.split("/"):
             check_identifier(part, field="table")
-        names = [column.name for column in self.columns]
-        if len(set(names)) != len(names):
-            raise ValueError(f"{self.name}: a column is declared twice: {names}")
-        if missing := set(self.key) - set(names):
-            raise ValueError(f"{self.name}: key columns {sorted(missing)} are not columns")
-        if self.partition_by[:1] != ("ds",) or not set(self.partition_by) <= set(names):
-            raise ValueError(f"{self.name}: partition columns {self.partition_by} must be columns and begin with 'ds'")
-        if self.retention_days < LEAST_RETENTION_DAYS:
-            raise ValueError(
-                f"{self.name}: retention_days {self.retention_days} is less than {LEAST_RETENTION_DAYS}, in which a "
-                "night may still be in flight"
+        check_unique(self.column_names, kind="column", where=f"{where}.columns")
+        check_unique(self.key, kind="column", where=f"{where}.key")
+        for name in self.key:
+            check_choice(name, self.column_names, kind="column", where=f"{where}.key")
+        if self.partition_by[:1] != ("ds",) or not set(self.partition_by) <= set(self.column_names):
+            refuse(
+                f"partition_by is {self.partition_by}",
+                where=f"{where}.partition_by",
+                fix="begin with 'ds', and name columns of the table",
             )
 
     @property
@@ -78,3 +76,8 @@ class TableSchema:
 
 
 DS = Column("ds", "date", "Night: the local day that has ended when the row was made.", nullable=False)
+LANDED = (
+    Column("source_file", "string", "Landed file that held the row.", nullable=False),
+    Column("landed_at", "timestamp", "When that file landed (UTC).", nullable=False),
+)
+"""The last columns of each raw table: where its rows came from."""

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.boosting_params import PARAMETERS, check_param, check_params
+from nightjar.contracts.declared import (
+    Bounds,
+    Count,
+    CountOrZero,
+    Declaration,
+    NotNegative,
+    Positive,
+    Probability,
+    Share,
+    Text,
+    Version,
+    check_choice,
+    check_unique,
+    check_value,
+    hints_of,
+    refuse,
+)
 from nightjar.contracts.programs import FITTING_PROGRAMS
 from nightjar.contracts.resources import PLAIN, Resources
+from nightjar.contracts.spaces import Choice, Space, span_from_dict
 
 Calibration = Literal["none", "platt", "isotonic", "best"]
 """Map from a model's output to a probability; ``best`` chooses among the three on the validation days."""
@@ -17,63 +35,32 @@ Compression = Literal["int8", "pruned", "distilled"]
 that has learned what the whole model answers."""
 
 
-@dataclass(frozen=True)
-class IntRange:
-    """Whole numbers from ``low`` to ``high``, both included; ``log`` searches orders of magnitude alike."""
+def _check_space(engine: Engine, hints: Mapping[str, Any]) -> None:
+    """Refuse a space of what is no parameter, beyond what it takes, or without the value that is tried first.
 
-    low: int
-    high: int
-    log: bool = False
-
-
-@dataclass(frozen=True)
-class FloatRange:
-    """Numbers from ``low`` to ``high``; ``log`` searches orders of magnitude alike."""
-
-    low: float
-    high: float
-    log: bool = False
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of a few values (JSON scalars)."""
-
-    values: tuple[str | int | float | bool, ...]
-
-
-Space = Mapping[str, IntRange | FloatRange | Choice]
-"""Name of an engine's parameter to where it is searched."""
-
-
-def _check_counts(declared: object, *names: str) -> None:
-    for name in names:
-        if getattr(declared, name) < 1:
-            raise ConfigurationError(
-                f"{name} is {getattr(declared, name)}",
-                where=f"{type(declared).__name__} of the use case's training",
-                fix="give a whole number from 1",
-            )
-
-
-def _check_space(engine: Engine) -> None:
-    """What is searched is declared, with a value that the search may come back to."""
+    Args:
+        engine: Whose space.
+        hints: Parameter to the annotation of its values.
+    """
     declared = engine.declared()
     for name, span in engine.space.items():
-        if isinstance(span, Choice):
-            fits = name in declared and declared[name] in span.values
-        else:
-            fits = name in declared and span.low <= declared[name] <= span.high and (span.low > 0 or not span.log)
-        if not fits:
-            raise ConfigurationError(
-                f"{name} is searched in {span}, and declared as {declared.get(name, 'nothing')}",
-                where=f"space of the use case's {type(engine).__name__}",
-                fix="declare a value within the range (above 0 where it is log): it is the first that is tried",
+        where = f"{type(engine).__name__}.space[{name!r}]"
+        check_choice(name, hints, kind="parameter", where=f"{type(engine).__name__}.space")
+        values = span.values if isinstance(span, Choice) else (span.low, span.high)
+        for value in values:
+            check_value(value, hints[name], where=where)
+        first = declared.get(name)
+        within = first in values if isinstance(span, Choice) else first is not None and span.low <= first <= span.high
+        if not within:
+            refuse(
+                f"{name} is searched in {span}, and declared as {'nothing' if first is None else repr(first)}",
+                where=where,
+                fix="declare a value within the range: it is the first that is tried",
             )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Boosting:
+class Boosting(Declaration):
     """Boosted trees (XGBoost).
 
     Attributes:
@@ -89,14 +76,17 @@ class Boosting:
     kind: ClassVar[str] = "boosting"
 
     params: Mapping[str, Any] = field(default_factory=dict)
-    num_rounds: int = 400
-    early_stopping_rounds: int | None = 30
-    checkpoint_every_rounds: int = 25
+    num_rounds: Count = 400
+    early_stopping_rounds: Count | None = 30
+    checkpoint_every_rounds: Count = 25
     space: Space = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        _check_counts(self, "num_rounds", "checkpoint_every_rounds")
-        _check_space(self)
+    def check(self) -> None:
+        """Refuse parameters that XGBoost does not know or would misread, and a space that does not fit them."""
+        check_params(self.params, where="Boosting.params")
+        for name in self.space.keys() - {"num_rounds"}:
+            check_param(name, where="Boosting.space")
+        _check_space(self, {**PARAMETERS, "num_rounds": Count})
 
     def declared(self) -> Mapping[str, Any]:
         """What may be searched, by name, as it is declared."""
@@ -110,7 +100,7 @@ class Boosting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(Declaration):
     """A feed-forward network with an embedding for each category (PyTorch).
 
     Attributes:
@@ -129,27 +119,24 @@ class Network:
 
     kind: ClassVar[str] = "network"
 
-    hidden: tuple[int, ...] = (128, 64)
-    embedding_width: int = 16
-    dropout: float = 0.1
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    batch_size: int = 1024
-    epochs: int = 20
-    early_stopping_epochs: int = 4
-    clip_norm: float = 1.0
-    checkpoint_every_epochs: int = 1
+    hidden: tuple[Count, ...] = (128, 64)
+    embedding_width: Count = 16
+    dropout: Annotated[float, Bounds(0, 1, high_open=True)] = 0.1
+    learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 1e-4
+    batch_size: Count = 1024
+    epochs: Count = 20
+    early_stopping_epochs: Count = 4
+    clip_norm: Positive = 1.0
+    checkpoint_every_epochs: Count = 1
     space: Space = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        _check_counts(self, "batch_size", "epochs", "early_stopping_epochs", "checkpoint_every_epochs")
-        _check_space(self)
-        if not self.hidden or min(self.hidden) < 1 or not 0 <= self.dropout < 1:
-            raise ConfigurationError(
-                f"hidden {self.hidden} with dropout {self.dropout} is no network",
-                where="training.engines of the use case",
-                fix="give widths from 1, and a dropout from 0 and below 1",
-            )
+    def check(self) -> None:
+        """Refuse a network without a hidden layer, and a space of what is no number of it."""
+        if not self.hidden:
+            refuse("hidden is empty", where="Network.hidden", fix="give the width of each hidden layer, e.g. (128, 64)")
+        hints = hints_of(Network)
+        _check_space(self, {name: hints[name] for name in self.declared()})
 
     def declared(self) -> Mapping[str, Any]:
         """What may be searched, by name, as it is declared."""
@@ -162,10 +149,11 @@ class Network:
 
 Engine = Boosting | Network
 ENGINES: Mapping[str, type[Engine]] = {engine.kind: engine for engine in (Boosting, Network)}
+_ENGINE_NAMES = ", ".join(engine.__name__ for engine in ENGINES.values())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuning:
+class Tuning(Declaration):
     """Search of the engines' spaces, by time-ordered cross-validation on the training days.
 
     Attributes:
@@ -177,24 +165,15 @@ class Tuning:
         gap_days: Days left out between the two, in which labels mature.
     """
 
-    trials: int = 20
-    minutes: float = 60.0
-    workers: int = 2
-    folds: int = 3
-    gap_days: int = 1
-
-    def __post_init__(self) -> None:
-        _check_counts(self, "trials", "workers", "folds")
-        if self.gap_days < 0 or self.minutes <= 0:
-            raise ConfigurationError(
-                f"{self.minutes:g} minutes and a gap of {self.gap_days} days are no search",
-                where="training.tuning of the use case",
-                fix="give minutes above 0 and gap_days from 0",
-            )
+    trials: Count = 20
+    minutes: Positive = 60.0
+    workers: Count = 2
+    folds: Count = 3
+    gap_days: CountOrZero = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class Selection(Declaration):
     """Features that help less than a column of random numbers are left out.
 
     Attributes:
@@ -205,15 +184,12 @@ class Selection:
     """
 
     method: Literal["gain", "permutation"] = "gain"
-    probes: int = 3
-    repeats: int = 3
-
-    def __post_init__(self) -> None:
-        _check_counts(self, "probes", "repeats")
+    probes: Count = 3
+    repeats: Count = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pruning:
+class Pruning(Declaration):
     """How the compression ``pruned`` makes a network smaller.
 
     Attributes:
@@ -221,24 +197,15 @@ class Pruning:
         epochs: Upper bound of epochs for which the smaller network is then trained.
     """
 
-    share: float = 0.5
-    epochs: int = 4
-
-    def __post_init__(self) -> None:
-        _check_counts(self, "epochs")
-        if not 0 < self.share < 1:
-            raise ConfigurationError(
-                f"a share of {self.share:g} cannot be pruned",
-                where="training.pruning of the use case",
-                fix="give a share above 0 and below 1",
-            )
+    share: Probability = 0.5
+    epochs: Count = 4
 
 
 STUDENT = Boosting(params={"max_depth": 4, "eta": 0.2}, num_rounds=60, early_stopping_rounds=None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarmStart:
+class WarmStart(Declaration):
     """Training goes on from a registered version instead of from nothing.
 
     Trees are added to the base's, so that a model grows by up to ``num_rounds`` each time; a schedule that should not
@@ -249,12 +216,12 @@ class WarmStart:
         frozen_layers: Of the network's hidden layers, so many of the first (and the embeddings) stay as they are.
     """
 
-    version: str | None = None
-    frozen_layers: int = 0
+    version: Version | None = None
+    frozen_layers: CountOrZero = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class Cost(Declaration):
     """What errors cost the business; the decision threshold follows from it.
 
     Attributes:
@@ -263,17 +230,9 @@ class Cost:
         unit: Of both.
     """
 
-    missed: float
-    false_alarm: float
-    unit: str = "USD"
-
-    def __post_init__(self) -> None:
-        if self.missed <= 0 or self.false_alarm <= 0:
-            raise ConfigurationError(
-                f"costs of {self.missed:g} and {self.false_alarm:g} are no reason to decide",
-                where="cost of the use case",
-                fix="give both above 0",
-            )
+    missed: Positive
+    false_alarm: Positive
+    unit: Text = "USD"
 
     @property
     def threshold(self) -> float:
@@ -283,7 +242,7 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Declaration):
     """How a model is trained.
 
     Attributes:
@@ -306,11 +265,11 @@ class Training:
             ``promote``, ``choose_params``, ``maintain_lake``).
     """
 
-    world_size: int = 2
+    world_size: Count = 2
     engines: tuple[Engine, ...] = (Boosting(),)
-    validation_days: int = 7
-    holdout_days: int = 14
-    seed: int = 20130401
+    validation_days: Count = 7
+    holdout_days: Count = 14
+    seed: Annotated[int, Bounds(0, 2**31 - 1)] = 20130401
     balance_classes: bool = False
     calibration: Calibration = "best"
     tuning: Tuning | None = None
@@ -319,45 +278,89 @@ class Training:
     compression: tuple[Compression, ...] = ()
     pruning: Pruning = field(default_factory=Pruning)
     student: Boosting = STUDENT
-    max_compression_loss: float = 0.002
+    max_compression_loss: Share = 0.002
     resources: Resources = field(default_factory=Resources)
     plain_resources: Resources = PLAIN
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse engines, compressions, and what is done with both, that do not fit each other."""
         kinds = [engine.kind for engine in self.engines]
-        if not kinds or len(set(kinds)) < len(kinds):
-            raise ConfigurationError(
-                f"engines are {', '.join(kinds) or 'none'}",
-                where="training.engines of the use case",
-                how_many=len(kinds),
-                fix="declare at least one engine, and each kind once",
-            )
+        if not kinds:
+            refuse("engines is empty", where="Training.engines", fix=f"declare one of each: {_ENGINE_NAMES}")
+        check_unique(kinds, kind="engine", where="Training.engines")
+        check_unique(self.compression, kind="compression", where="Training.compression")
         if {"int8", "pruned"} & set(self.compression) and "network" not in kinds:
-            raise ConfigurationError(
+            refuse(
                 f"compression {', '.join(self.compression)} needs a network",
-                where="training.compression of the use case",
+                where="Training.compression",
                 fix="declare a Network among the engines, or only `distilled`",
             )
         if self.student.space:
-            raise ConfigurationError(
+            refuse(
                 "the student has a space, and is not tuned",
-                where="training.student of the use case",
+                where="Training.student",
                 how_many=len(self.student.space),
                 fix="give the student's parameters their values",
             )
-        if self.balance_classes and self.calibration == "none":
-            raise ConfigurationError(
-                "classes that weigh alike give answers that are no probabilities, and nothing is to restore them",
-                where="training.calibration of the use case",
-                fix="leave calibration at `best`, or leave balance_classes out",
-            )
-
         if self.tuning and not any(engine.space for engine in self.engines):
-            raise ConfigurationError(
+            refuse(
                 "there is nothing to tune",
-                where="training.tuning of the use case",
+                where="Training.tuning",
                 fix="declare a space in one of the engines, or leave tuning out",
             )
+        self._check_balance()
+        self._check_selection()
+        self._check_warm_start()
+
+    def _check_balance(self) -> None:
+        if self.balance_classes and self.calibration == "none":
+            refuse(
+                "balance_classes without calibration gives answers that are no probabilities",
+                where="Training.calibration",
+                fix="choose from: 'platt', 'isotonic', 'best'; or leave balance_classes out",
+            )
+        if self.balance_classes and "scale_pos_weight" in self._boosting_params():
+            refuse(
+                "balance_classes decides scale_pos_weight, and both are declared",
+                where="Training.balance_classes",
+                fix="leave one of them out",
+            )
+
+    def _check_selection(self) -> None:
+        if self.selection and "interaction_constraints" in self._boosting_params():
+            refuse(
+                "interaction_constraints name columns that selection may leave out",
+                where="Training.selection",
+                fix="leave interaction_constraints or selection out",
+            )
+
+    def _check_warm_start(self) -> None:
+        """A training can go on only from what has the same features and engines as it would have itself."""
+        if self.warm_start is None:
+            return
+        if self.selection:
+            refuse(
+                "warm_start goes on from a version with the same features, and selection may choose others each time",
+                where="Training.warm_start",
+                fix="leave warm_start or selection out",
+            )
+        if "distilled" in self.compression and self.warm_start.version is None:
+            refuse(
+                "warm_start goes on from the champion, which may be a distilled version without these engines",
+                where="Training.warm_start",
+                fix="leave distilled out of compression, or name the version to go on from: WarmStart(version='7')",
+            )
+        layers = max((len(engine.hidden) for engine in self.engines if isinstance(engine, Network)), default=0)
+        if self.warm_start.frozen_layers > layers:
+            refuse(
+                f"frozen_layers is {self.warm_start.frozen_layers}, and the engines have {layers} hidden layers",
+                where="WarmStart.frozen_layers",
+                fix=f"give a whole number from 0 to {layers}; only a Network has layers",
+            )
+
+    def _boosting_params(self) -> Mapping[str, Any]:
+        """Parameters of the boosted trees; none where there are none."""
+        return next((engine.params for engine in self.engines if isinstance(engine, Boosting)), {})
 
     def resources_of(self, program: str) -> Resources:
         """What one rank of a training program needs."""
@@ -378,13 +381,14 @@ def engine_from_dict(document: Mapping[str, Any]) -> Engine:
     """What :func:`engine_to_dict` gave."""
     values = dict(document)
     kind = values.pop("kind")
-    values["space"] = {name: _range(**span) for name, span in values["space"].items()}
+    values["space"] = {name: span_from_dict(**span) for name, span in values["space"].items()}
     if kind == Network.kind:
         values["hidden"] = tuple(values["hidden"])
+    if kind == Boosting.kind:
+        values["params"] = {name: _as_declared(value) for name, value in values["params"].items()}
     return ENGINES[kind](**values)
 
 
-def _range(range: str, **bounds: Any) -> IntRange | FloatRange | Choice:
-    if range == Choice.__name__:
-        return Choice(tuple(bounds["values"]))
-    return IntRange(**bounds) if range == IntRange.__name__ else FloatRange(**bounds)
+def _as_declared(value: Any) -> Any:
+    """JSON has lists where a declaration has tuples."""
+    return tuple(map(_as_declared, value)) if isinstance(value, list) else value

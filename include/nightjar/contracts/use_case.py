@@ -8,14 +8,28 @@ from datetime import date
 from importlib import import_module
 from typing import Literal
 
+from nightjar.contracts.checks import LANDED_COLUMNS, check_source, check_use_case
+from nightjar.contracts.declared import (
+    Bounds,
+    Count,
+    CountOrZero,
+    Declaration,
+    Name,
+    NotNegative,
+    Share,
+    Text,
+    check_choice,
+    refuse,
+)
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.experiment import EXPERIMENT_COLUMNS
 from nightjar.contracts.monitoring import Drift, Performance, Retraining
 from nightjar.contracts.names import check_identifier
+from nightjar.contracts.quality import QUALITY_METRICS
 from nightjar.contracts.rules import NightRule, Rule
 from nightjar.contracts.scoring import FALLBACK_REASON, Scoring
 from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.contracts.training import Boosting, Cost, Training
+from nightjar.contracts.training import Cost, Training
 
 FeatureKind = Literal["numeric", "categorical"]
 
@@ -28,7 +42,7 @@ DECISION = Column(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(Declaration):
     """A file that lands each night, and the raw table that it becomes.
 
     Attributes:
@@ -47,7 +61,11 @@ class Source:
     rules: tuple[Rule, ...] = ()
     night_rules: tuple[NightRule, ...] = ()
     by_nature: tuple[str, ...] = ()
-    max_rejected_share: float = 0.02
+    max_rejected_share: Share = 0.02
+
+    def check(self) -> None:
+        """Refuse a table, file or rule that the others do not fit."""
+        check_source(self)
 
     @property
     def name(self) -> str:
@@ -55,23 +73,20 @@ class Source:
 
     @property
     def file_columns(self) -> tuple[Column, ...]:
-        return tuple(c for c in self.table.columns if c.name not in {"ds", "source_file", "landed_at"})
+        return tuple(c for c in self.table.columns if c.name not in LANDED_COLUMNS)
 
 
 @dataclass(frozen=True)
-class Feature:
+class Feature(Declaration):
     """One model input: its column in the feature table, and how the model reads it.
 
     ``drift=False`` leaves a column that moves by nature (day of the week, month) out of the drift verdict.
     """
 
-    name: str
+    name: Name
     kind: FeatureKind
-    comment: str
+    comment: Text
     drift: bool = True
-
-    def __post_init__(self) -> None:
-        check_identifier(self.name, field="feature")
 
     @property
     def column(self) -> Column:
@@ -79,7 +94,7 @@ class Feature:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
+class Gate(Declaration):
     """What a version must reach to be promoted. It must beat the baseline (logistic regression) and the champion, where
     there is one, on the same holdout.
 
@@ -97,13 +112,41 @@ class Gate:
     floors: Mapping[str, float]
     ceilings: Mapping[str, float] = field(default_factory=dict)
     decisive_metric: str = "auc"
-    min_improvement: float = 0.0
-    min_holdout_rows: int = 1000
+    min_improvement: NotNegative = 0.0
+    min_holdout_rows: Count = 1000
     approval: bool = False
+
+    def check(self) -> None:
+        """Refuse unknown metrics, bounds that no model can reach, and those on the wrong side."""
+        for field_name, bounds in (("floors", self.floors), ("ceilings", self.ceilings)):
+            for name, bound in bounds.items():
+                self._check_bound(name, bound, field_name)
+        check_choice(self.decisive_metric, QUALITY_METRICS, kind="metric", where="Gate.decisive_metric")
+        high = QUALITY_METRICS[self.decisive_metric].high
+        if self.min_improvement >= high:
+            refuse(
+                f"min_improvement is {self.min_improvement:g}, and {self.decisive_metric} lies within 0 and {high:g}",
+                where="Gate.min_improvement",
+                fix=f"give at least 0 and below {high:g}",
+            )
+
+    @staticmethod
+    def _check_bound(name: str, bound: float, field_name: str) -> None:
+        where = f"Gate.{field_name}[{name!r}]"
+        check_choice(name, QUALITY_METRICS, kind="metric", where=where)
+        metric = QUALITY_METRICS[name]
+        own_field = "ceilings" if metric.lower_is_better else "floors"
+        if field_name != own_field:
+            better = "less" if metric.lower_is_better else "more"
+            refuse(
+                f"{field_name} names {name}, of which {better} is better", where=where, fix=f"give it in {own_field}"
+            )
+        if not 0 <= bound <= metric.high:
+            refuse(f"{name} {bound:g} cannot be reached", where=where, fix=f"give {Bounds(0, metric.high)}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreAudit:
+class ScoreAudit(Declaration):
     """What a night's scores must keep before they are published.
 
     Attributes:
@@ -111,12 +154,12 @@ class ScoreAudit:
         max_rejected_share: Greatest share of rows that the model could not take.
     """
 
-    max_mean_shift: float = 0.25
-    max_rejected_share: float = 0.01
+    max_mean_shift: Share = 0.25
+    max_rejected_share: Share = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class UseCase:
+class UseCase(Declaration):
     """One use case. ``include/use_cases/<name>/use_case.py`` holds one as ``USE_CASE``.
 
     Attributes:
@@ -153,26 +196,26 @@ class UseCase:
             lands each night's files on demand.
     """
 
-    name: str
-    title: str
-    owner: str
-    timezone: str
-    schedule: str
-    training_schedule: str
+    name: Name
+    title: Text
+    owner: Text
+    timezone: Text
+    schedule: Text
+    training_schedule: Text
     first_night: date
     last_night: date | None = None
-    deadline_minutes: int = 60
-    contract_version: int = 1
+    deadline_minutes: Count = 60
+    contract_version: Count = 1
     sources: tuple[Source, ...]
     features_from: str
     labels_from: str
-    history_nights: int = 0
+    history_nights: CountOrZero = 0
     entity: tuple[Column, ...]
     carried: tuple[Column, ...] = ()
     features: tuple[Feature, ...]
     rules: tuple[Rule, ...] = ()
-    label: str
-    prediction: str
+    label: Text
+    prediction: Text
     training: Training
     gate: Gate
     cost: Cost | None = None
@@ -183,38 +226,9 @@ class UseCase:
     scoring: Scoring = field(default_factory=Scoring)
     replay: bool = False
 
-    def __post_init__(self) -> None:
-        check_identifier(self.name, field="use_case")
-        for schema in (self.feature_table, self.label_table, self.score_table):
-            if not schema.key:
-                raise ValueError(f"{schema.name} has no key")
-        for name in (self.features_from, self.labels_from):
-            self.source(name)
-        if self.cost is None and "expected_cost" in {*self.gate.ceilings, self.gate.decisive_metric}:
-            raise ConfigurationError(
-                "the gate looks at expected_cost, and no cost is declared",
-                where=f"use case {self.name}",
-                fix="declare `cost`, or let the gate look at log_loss",
-            )
-        if self.scoring.reason_codes and [type(engine) for engine in self.training.engines] != [Boosting]:
-            raise ConfigurationError(
-                "reason codes are declared, and only boosted trees alone can give them",
-                where=f"use case {self.name}",
-                fix="train with one `Boosting`, or leave `reason_codes` out",
-            )
-        experiment = self.scoring.experiment
-        if experiment and not {*experiment.unit} <= {*self.key}:
-            raise ConfigurationError(
-                f"the experiment is split by {', '.join(experiment.unit)}, the key is {', '.join(self.key)}",
-                where=f"experiment {experiment.name} of {self.name}",
-                fix="split by columns of the key, or by all of it (leave `unit` out)",
-            )
-        if experiment and experiment.metric == "cost" and self.cost is None:
-            raise ConfigurationError(
-                "the experiment compares costs, and no cost is declared",
-                where=f"experiment {experiment.name} of {self.name}",
-                fix="declare `cost`, or compare the label or the Brier score",
-            )
+    def check(self) -> None:
+        """Refuse parts that do not fit each other."""
+        check_use_case(self)
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 AUC_BINS = 1 << 16
 """Bins of :func:`auc_counts`; two predictions in one bin count as tied, which moves the AUC by less than 1e-4."""
 
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "expected_cost"})
-"""Metrics of which less is better; of all others, more is."""
 _ERROR_BINS = 10
 
 # Keeps log(0) out; the same clipping as scikit-learn's for float64.

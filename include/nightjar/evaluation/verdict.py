@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from nightjar.contracts.errors import GateError
+from nightjar.contracts.quality import QUALITY_METRICS
 from nightjar.contracts.use_case import Gate
-from nightjar.evaluation.metrics import LOWER_IS_BETTER
 
 FULL = "full"
 """Name of the model as it was trained, among the smaller ones made from it."""
@@ -82,7 +82,7 @@ def prefix_of(name: str) -> str:
 
 def worse_by(metric: str, value: float, other: float) -> float:
     """By how much ``value`` of ``metric`` is worse than ``other``; below 0 when it is better."""
-    return value - other if metric in LOWER_IS_BETTER else other - value
+    return value - other if QUALITY_METRICS[metric].lower_is_better else other - value
 
 
 def choose(

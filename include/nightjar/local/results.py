@@ -57,7 +57,7 @@ class TrainingOutcome:
 
     def line(self) -> str:
         """One line for a terminal."""
-        return f"AUC {self.auc:.4f} on {self.rows:,} flights held out; {self.verdict}"
+        return f"AUC {self.auc:.4f} on {self.rows:,} rows held out; {self.verdict}"
 
 
 def task_result(lake: Path, request: Request, task_id: str) -> JobResult:

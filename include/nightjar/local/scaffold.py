@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.names import check_identifier
+from nightjar.contracts.reserved import check_use_case_name
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -21,7 +22,7 @@ def new_use_case(root: Path, name: str) -> list[Path]:
     Raises:
         ConfigurationError: for a name that cannot be, or one that is taken.
     """
-    check_identifier(name, field="NAME")
+    check_use_case_name(name, where="NAME")
     folder = root / "include" / "use_cases" / name
     files = {
         folder / "__init__.py": "init.py.txt",
@@ -31,12 +32,18 @@ def new_use_case(root: Path, name: str) -> list[Path]:
         folder / "README.md": "README.md.txt",
         root / "dags" / f"{name}.py": "dag.py.txt",
     }
-    if taken := [str(file.relative_to(root)) for file in files if file.exists()]:
+    if taken := [str(path.relative_to(root)) for path in (folder, *files) if path.exists()]:
         raise ConfigurationError(
             f"there is a use case {name!r} already",
             where=", ".join(taken),
             how_many=len(taken),
             fix="choose another name, or remove these files",
+        )
+    if find_spec(name) is not None:
+        raise ConfigurationError(
+            f"{name!r} is an installed package, which dags/{name}.py would hide from every program",
+            where="NAME",
+            fix=f"choose another name, e.g. {name}_risk",
         )
     words = {"{{name}}": name, "{{title}}": name.replace("_", " ").capitalize(), "{{year}}": str(date.today().year)}
     folder.mkdir(parents=True)

@@ -52,6 +52,7 @@ class ColumnDrift:
         degrees: Its degrees of freedom; 0 when no two bins are large enough.
         p: P value (:func:`nightjar.monitoring.measures.two_sample_test`), for two looks at a column doubled.
         q: Benjamini-Hochberg q over the watched columns; None for a column that is not watched.
+        design_effect: How many times as much the reference's own nights vary as independent rows would.
         verdict: ``drift`` when psi > max_psi and q < max_q; ``not_watched`` columns never are.
         reference: The column in the training set.
         night: The column in the night.
@@ -65,6 +66,7 @@ class ColumnDrift:
     degrees: int
     p: float
     q: float | None
+    design_effect: float
     verdict: Verdict
     reference: ColumnProfile
     night: ColumnProfile
@@ -168,6 +170,7 @@ def compare(night: Profile, reference: Profile, thresholds: Drift, *, watched: S
                 degrees=degrees,
                 p=p,
                 q=q.get(name),
+                design_effect=look.design_effect,
                 verdict=verdict,
                 reference=reference.columns[name],
                 night=night.columns[name],

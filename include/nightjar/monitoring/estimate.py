@@ -43,7 +43,9 @@ def estimate(summary: Summary, *, confidence: float, cost: Cost | None) -> dict[
         total = cost.false_alarm * false_alarms + cost.missed * summary.sum("silent_prediction")
         spread = cost.false_alarm**2 * summary.sum("alarm_spread") + cost.missed**2 * summary.sum("silent_spread")
         found["expected_cost"] = _mean(total, spread, decided, confidence)
-    return {metric: found[metric] for metric in ESTIMATED if metric in found}
+    return {
+        metric: found[metric].within(0.0, intervals.greatest(metric, cost)) for metric in ESTIMATED if metric in found
+    }
 
 
 def _mean(total: float, spread: float, rows: int, confidence: float) -> Interval:

@@ -36,6 +36,7 @@ class ExperimentReport:
         night: The night of the look.
         experiment: What is declared.
         analysis: What was found.
+        stalled: The last nights, where they brought almost no new unit and nothing is decided.
         fallen: Nights that do not count, since a version stood in for a variant's.
         versions: Variant to the model versions that spoke for it.
         cost: What errors cost; None when nothing is declared.
@@ -48,6 +49,7 @@ class ExperimentReport:
     night: date
     experiment: Experiment
     analysis: Analysis
+    stalled: Sequence[date] = ()
     fallen: Sequence[date] = ()
     versions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     cost: Cost | None = None

@@ -20,6 +20,9 @@ Verdict = Literal["no_data", "mismatch", "running", "undecided", "higher", "lowe
 
 MIN_UNITS = 100
 """A variant of fewer units has no interval: intervals rest on means being normal."""
+MIN_NEW_SHARE = 0.01
+"""Nights that together add at most this share of all units add almost none."""
+MIN_STALLED_NIGHTS = 2
 MAX_MISMATCH_P = 0.001
 """Below this, the units are not split as declared."""
 
@@ -271,4 +274,28 @@ def _interval(experiment: Experiment, night: date, champion: Moments, challenger
         champion.variance_of_mean + challenger.variance_of_mean,
         len(experiment.challengers),
     )
-    return Interval(night=night, difference=difference, low=difference - half, high=difference + half)
+    # labels and Brier scores lie within 0 and 1
+    most = math.inf if experiment.metric == "cost" else 1.0
+    low, high = max(difference - half, -most), min(difference + half, most)
+    return Interval(night=night, difference=difference, low=low, high=high)
+
+
+def nights_without_new_units(nights: Sequence[Night], looked_at: Sequence[date]) -> tuple[date, ...]:
+    """The last nights that together brought almost no new unit; none where there are fewer than two.
+
+    A unit counts once: an experiment on the same units every night stays where it is, however long it runs.
+
+    Args:
+        nights: What each night adds.
+        looked_at: All scored nights with labels, oldest first; those that added nothing too.
+    """
+    added = {night.night: sum(moments.units for moments in night.moments.values()) for night in nights}
+    most = MIN_NEW_SHARE * sum(added.values())
+    found: list[date] = []
+    new = 0
+    for night in reversed(looked_at):
+        new += added.get(night, 0)
+        if new > most:
+            break
+        found.append(night)
+    return tuple(reversed(found)) if len(found) >= MIN_STALLED_NIGHTS and added else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,7 +63,16 @@ def measure(summary: Summary, *, confidence: float, cost: Cost | None, naive: fl
     )
     if cost:
         measured["expected_cost"] = _cost(summary, confidence, cost, naive)
-    return {metric: measured[metric] for metric in wanted}
+    return {metric: _bounded(measured[metric], intervals.greatest(metric, cost)) for metric in wanted}
+
+
+def _bounded(measured: Measured, high: float) -> Measured:
+    """The same, with intervals that hold only what the metric, or a difference of it, can be."""
+    return replace(
+        measured,
+        found=measured.found and measured.found.within(0.0, high),
+        excess=measured.excess and measured.excess.within(-high, high),
+    )
 
 
 def tie_error(summary: Summary) -> float:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightjar.contracts.quality import QUALITY_METRICS
+from nightjar.contracts.training import Cost
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,6 +32,11 @@ class Interval:
         """The same, less ``by``."""
         return Interval(value=self.value - by, low=self.low - by, high=self.high - by)
 
+    def within(self, low: float, high: float) -> Interval:
+        """The same, where it lies within ``low`` and ``high``."""
+        value, first, last = (min(max(end, low), high) for end in (self.value, self.low, self.high))
+        return Interval(value=value, low=first, high=last)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
@@ -43,6 +51,15 @@ class Ranked:
     value: float
     positive: NDArray[np.float64]
     negative: NDArray[np.float64]
+
+
+def greatest(metric: str, cost: Cost | None) -> float:
+    """The greatest value that the metric can take, which is at least 0 always."""
+    if metric == "label_rate":
+        return 1.0
+    if metric == "expected_cost" and cost:
+        return max(cost.missed, cost.false_alarm)
+    return QUALITY_METRICS[metric].high
 
 
 def quantile(confidence: float) -> float:

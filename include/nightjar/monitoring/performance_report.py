@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -111,18 +112,29 @@ class PerformanceReport:
         return "stable" if self.ranked else "unknown"
 
     def of_slice(self, name: str) -> list[Mapping[str, Row]]:
-        """Each value of a slice that was judged: metric to its row, the largest first."""
+        """Each value of a slice that was judged: metric to its row; numbers in their order, else the largest first."""
         values: dict[str, dict[str, Row]] = {}
         for row in self.slices:
             if row["slice"] == name:
                 values.setdefault(row["slice_value"], {})[row["metric"]] = row
         judged = [rows for rows in values.values() if any(row["verdict"] == "judged" for row in rows.values())]
+        if any(_NUMBER.fullmatch(value) for value in values):
+            return sorted(judged, key=lambda rows: in_order(_any(rows)["slice_value"]))
         return sorted(judged, key=lambda rows: (-_any(rows)["labelled_rows"], _any(rows)["slice_value"]))
 
     def too_small(self, name: str) -> list[str]:
         """Values of a slice that have too few labelled rows to be judged."""
         judged = {_any(rows)["slice_value"] for rows in self.of_slice(name)}
-        return sorted({row["slice_value"] for row in self.slices if row["slice"] == name} - judged)
+        return sorted({row["slice_value"] for row in self.slices if row["slice"] == name} - judged, key=in_order)
+
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE]-?\d+)?")
+
+
+def in_order(value: str) -> tuple[bool, float, str]:
+    """Sort key of a slice's value: numbers by their size, and texts behind them by their letters."""
+    is_number = _NUMBER.fullmatch(value) is not None
+    return not is_number, float(value) if is_number else 0.0, value
 
 
 def _any(rows: Mapping[str, Row]) -> Row:

@@ -119,6 +119,7 @@ def _environment() -> Environment:
     return pages.environment(
         {
             "headline": words.headline,
+            "contrast": words.contrast,
             "strength": words.strength,
             "changes": words.changes,
             "means": words.means,

@@ -124,6 +124,32 @@ def headline(drift: NightDrift) -> str:
     return f"{moved} of {watched} watched {columns} moved, more than the {tolerated} tolerated."
 
 
+def contrast(drift: NightDrift) -> str:
+    """Why the largest change counts as steady where its PSI is above the limit; empty where that is not so."""
+    largest, limits = drift.watched[0], drift.thresholds
+    if largest.verdict == "drift" or largest.psi <= limits.max_psi:
+        return ""
+    sentence = (
+        f"{largest.name} changed by a PSI of {psi(largest.psi)} and counts as steady: {_nights_differ(largest)}, so "
+        f"that such a change may be chance (q {probability(largest.q)}, not below {limits.max_q:g})"
+    )
+    if not drift.drifted:
+        return f"{sentence}."
+    smallest = drift.drifted[-1]
+    return (
+        f"{sentence}; {smallest.name} moved with {psi(smallest.psi)}: {_nights_differ(smallest)} "
+        f"(q {probability(smallest.q)})."
+    )
+
+
+def _nights_differ(column: ColumnDrift) -> str:
+    """How much training's own nights differ in the column, beside what chance among rows would make of them."""
+    times = column.design_effect
+    if times < 1.5:
+        return "training’s nights differ in it by no more than chance among rows"
+    return f"training’s nights differ in it {number(times)} times as much as chance among rows would make them"
+
+
 def strength(psi: float, max_psi: float) -> str:
     """What a PSI means; 0.1 is the usual mark below which nobody acts (Siddiqi 2006)."""
     if psi > max_psi:
@@ -153,9 +179,12 @@ def changes(column: ColumnDrift) -> list[str]:
 
 def _weightiest_bin(column: ColumnDrift) -> str:
     then, now = bin_counts(column.reference), bin_counts(column.night)
-    index = int(np.argmax(bin_divergence(then, now)))
+    # the PSI's pseudo counts give a bin without a row on either side a share; there is nothing to say of it
+    index = int(np.argmax(np.where(then + now > 0, bin_divergence(then, now), -np.inf)))
     subject = _subject(column, bin_names(column.reference)[index])
-    return f"{subject} {share(now[index] / now.sum())} of the night, {share(then[index] / then.sum())} of training."
+    of_night = share(now[index] / now.sum()) if now[index] else "none"
+    of_training = share(then[index] / then.sum()) if then[index] else "none"
+    return f"{subject} {of_night} of the night, {of_training} of training."
 
 
 def _subject(column: ColumnDrift, name: str) -> str:

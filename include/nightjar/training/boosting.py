@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from nightjar.contracts.errors import ConfigurationError, TrainingError
+from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.training import Boosting
 from nightjar.contracts.use_case import Feature
 from nightjar.training import device, matrix, termination
@@ -160,26 +160,10 @@ def _restart_sampling(booster: Any) -> None:
 
 
 def engine_params(engine: Boosting, seed: int) -> dict[str, Any]:
-    """The use case's parameters, with those that Nightjar decides.
-
-    Raises:
-        ConfigurationError: for an ``eval_metric`` other than AUC, by which early stopping decides, or a ``tree_method``
-            other than ``hist``, which alone works on binned shards.
-    """
-    params = dict(engine.params)
-    if params.pop("tree_method", "hist") != "hist":
-        raise ConfigurationError(
-            "tree_method is not hist", where="params of the use case's Boosting", fix="leave tree_method out"
-        )
-    if params.pop("eval_metric", "auc") != "auc":
-        raise ConfigurationError(
-            "eval_metric is not auc",
-            where="params of the use case's Boosting",
-            fix="leave eval_metric out: early stopping looks at the validation AUC",
-        )
+    """The use case's parameters, with those that Nightjar decides."""
     return {
         "objective": "binary:logistic",
-        **params,
+        **{name: value for name, value in engine.params.items() if name != "eval_metric"},
         "tree_method": "hist",
         "disable_default_eval_metric": True,  # its AUC over ranks is a mean of local ones; auc_over_ranks is exact
         "seed": seed,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import ConfigurationError, TrainingError
+from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.training import Boosting, Engine, Selection, Tuning
 from nightjar.contracts.use_case import Feature
 from nightjar.training.boosting import boost
@@ -151,11 +151,7 @@ def dropped(measured: Sequence[Measured], selection: Selection, *, where: str) -
 
 
 def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
-    """The training set without these features; what was selected is not asked for again.
-
-    Raises:
-        ConfigurationError: when an engine's parameters say something of columns that cannot be followed.
-    """
+    """The training set without these features; what was selected is not asked for again."""
     before = [feature.name for feature in training_set.features]
     kept = tuple(feature for feature in training_set.features if feature.name not in names)
     after = [feature.name for feature in kept]
@@ -173,17 +169,12 @@ def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
 
 def _constrained(engine: Boosting, before: Sequence[str], after: Sequence[str]) -> Boosting:
     """The engine for other columns: the constraint of each column goes with it; a new one (a probe) has none."""
-    if "interaction_constraints" in engine.params:
-        raise ConfigurationError(
-            "interaction_constraints name columns that selection may leave out",
-            where="params of the use case's Boosting",
-            fix="leave interaction_constraints or training.selection out",
-        )
     constraints = engine.params.get("monotone_constraints")
     if constraints is None or isinstance(constraints, Mapping):
         kept: Any = constraints and {name: value for name, value in constraints.items() if name in after}
     else:
-        values = [int(value) for value in str(constraints).strip("()[] ,").split(",")]
+        listed = constraints.strip("()[] ,").split(",") if isinstance(constraints, str) else constraints
+        values = [int(value) for value in listed]
         of_column = dict(zip(before, values, strict=True))
         kept = "(" + ",".join(str(of_column.get(name, 0)) for name in after) + ")"
     return engine if constraints is None else replace(engine, params={**engine.params, "monotone_constraints": kept})

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError, UnreachableError
 from nightjar.contracts.job import JobSpec
-from nightjar.contracts.training import Choice, Engine, FloatRange, IntRange
+from nightjar.contracts.spaces import Choice, FloatRange, IntRange
+from nightjar.contracts.training import Engine
 from nightjar.lake import files
 from nightjar.training.journal import open_journal
 from nightjar.training.recipe import Recipe

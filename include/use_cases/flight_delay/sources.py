@@ -6,7 +6,7 @@ Local times are New York's unless a comment says otherwise; ``time_hour`` is UTC
 from __future__ import annotations
 
 from nightjar.contracts.rules import Rule, between, fresh, like_usual, matches, not_null, nulls_at_most, one_of, volume
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
 from nightjar.contracts.use_case import Source
 
 TIMEZONE = "America/New_York"
@@ -17,10 +17,6 @@ ZONES = (
 )
 FLIGHT_KEY = ("year", "month", "day", "carrier", "flight", "origin")
 
-_LANDED = (
-    Column("source_file", "string", "Landed file that held the row.", nullable=False),
-    Column("landed_at", "timestamp", "When that file landed (UTC).", nullable=False),
-)
 _SCHEDULE = (
     Column("year", "int", "Year of the scheduled departure, local."),
     Column("month", "int", "Month of the scheduled departure, local."),
@@ -125,7 +121,7 @@ FLIGHTS = Source(
             Column("arr_time", "int", "Actual arrival, local at the destination, HHMM.", unit="HHMM"),
             Column("arr_delay", "double", "Arrival delay, minutes; null when cancelled or diverted.", unit="minutes"),
             Column("air_time", "double", "Time in the air, minutes.", unit="minutes"),
-            *_LANDED,
+            *LANDED,
         ),
     ),
     rules=(
@@ -159,7 +155,7 @@ SCHEDULE = Source(
         name="raw/schedule",
         comment="Flights scheduled on the day after ds, as known on night ds.",
         key=FLIGHT_KEY,
-        columns=(DS, *_SCHEDULE, *_LANDED),
+        columns=(DS, *_SCHEDULE, *LANDED),
     ),
     rules=_schedule_rules("date_add(ds, 1)"),
     night_rules=tuple(rule for rule in _DAY_OF_FLIGHTS if rule.figure != "newest_age_hours"),
@@ -185,7 +181,7 @@ WEATHER = Source(
             Column("precip", "double", "Precipitation of the hour, inches.", unit="inches"),
             Column("pressure", "double", "Sea-level pressure, millibars.", unit="millibars"),
             Column("visib", "double", "Visibility, miles.", unit="miles"),
-            *_LANDED,
+            *LANDED,
         ),
     ),
     rules=(
@@ -228,7 +224,7 @@ PLANES = Source(
             Column("seats", "int", "Number of seats."),
             Column("speed", "double", "Cruising speed, miles per hour.", unit="miles per hour"),
             Column("engine", "string", "Kind of engine."),
-            *_LANDED,
+            *LANDED,
         ),
     ),
     rules=(
@@ -256,7 +252,7 @@ AIRPORTS = Source(
             Column("tz", "double", "Offset from UTC, hours.", unit="hours"),
             Column("dst", "string", "Daylight saving rule: A American, N none, U unknown."),
             Column("tzone", "string", "IANA time zone."),
-            *_LANDED,
+            *LANDED,
         ),
     ),
     rules=(
@@ -277,7 +273,7 @@ AIRLINES = Source(
             DS,
             Column("carrier", "string", "Two-letter carrier code."),
             Column("name", "string", "Name."),
-            *_LANDED,
+            *LANDED,
         ),
     ),
 )

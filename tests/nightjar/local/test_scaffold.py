@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 ROOT = Paths.here().root
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp_path = tmp_path_factory.mktemp("checkout")
     for folder in ("include", "plugins", "spark", "dags", "tests/dags"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -89,8 +90,36 @@ def test_its_features_and_labels_have_the_declared_columns(
     assert tuple(features.build_labels(tables, nights).columns) == use_case.label_table.column_names
 
 
-def test_a_name_that_is_taken_or_cannot_be_is_refused(checkout: Path) -> None:
-    with pytest.raises(ConfigurationError, match="there is a use case 'customer_churn' already"):
-        new_use_case(checkout, "customer_churn")
-    with pytest.raises(ConfigurationError, match="is not a name"):
-        new_use_case(checkout, "../evil")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("customer_churn", "there is a use case 'customer_churn' already"),
+        ("lake_maintenance", "there is a use case 'lake_maintenance' already"),
+        ("half_removed", "there is a use case 'half_removed' already"),
+        ("../evil", "'../evil' is not the name of a use case"),
+        ("", "'' is not the name of a use case"),
+        ("Churn", "'Churn' is not the name of a use case"),
+        ("a" * 51, "is not the name of a use case .* at most 50 characters"),
+        ("class", "'class' is a word of Python"),
+        ("none", "'none' is a word of Python"),
+        ("match", "'match' is a word of Python"),
+        ("type", "'type' is a word of Python"),
+        ("print", "'print' is a word of Python"),
+        ("json", "'json' is a module of Python's library"),
+        ("select", "'select' is a module of Python's library"),
+        ("table", "'table' is a reserved word of SQL"),
+        ("churn_latest", "'churn_latest' ends like a view or DAG"),
+        ("churn_nightly", "'churn_nightly' ends like a view or DAG"),
+        ("pandas", "'pandas' is an installed package"),
+        ("airflow", "'airflow' is an installed package"),
+        ("nightjar", "'nightjar' is an installed package"),
+    ],
+)
+def test_a_name_that_is_taken_or_cannot_be_is_refused_and_nothing_is_written(
+    checkout: Path, name: str, message: str
+) -> None:
+    (checkout / "include" / "use_cases" / "half_removed").mkdir(exist_ok=True)
+    before = sorted(checkout.rglob("*"))
+    with pytest.raises(ConfigurationError, match=message):
+        new_use_case(checkout, name)
+    assert sorted(checkout.rglob("*")) == before

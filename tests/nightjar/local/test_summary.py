@@ -83,7 +83,7 @@ def test_the_message_says_what_was_made_and_where_it_is(lake: Path) -> None:
         "----------  ------  ----------  -----------------  -------------",
         "2013-04-03     934           1                  5  stable",
     ]
-    assert "Model   version 1: AUC 0.7071 on 12,345 flights held out; version 1 is champion, in place of none" in lines
+    assert "Model   version 1: AUC 0.7071 on 12,345 rows held out; version 1 is champion, in place of none" in lines
     assert f"Report  {lake}/reports/flight_delay/2013-04-03/drift.html" in lines
     assert "        http://127.0.0.1:8080/nightjar/files/reports/flight_delay/2013-04-03/drift.html" in lines
     assert "Airflow http://127.0.0.1:8080   user admin, password secret" in lines

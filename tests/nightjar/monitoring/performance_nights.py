@@ -11,6 +11,7 @@ import numpy as np
 from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.contracts.monitoring import Performance, Retraining
+from nightjar.contracts.tables import Column
 from nightjar.contracts.training import Cost
 from nightjar.contracts.use_case import UseCase
 from nightjar.monitoring.performance_pages import Pages
@@ -29,6 +30,7 @@ COST = Cost(missed=200, false_alarm=80)
 JUDGED = replace(
     SHOP,
     title="Flight delays out of New York",
+    carried=(Column("origin", "string", "Origin."), Column("carrier", "string", "Carrier.")),
     cost=COST,
     performance=Performance(slices=("origin", "carrier")),
     retraining=Retraining(min_auc=0.6),

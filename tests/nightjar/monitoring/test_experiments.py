@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from tests.nightjar.contracts.test_experiment import EXPERIMENT
 
 from nightjar.contracts.experiment import Experiment, FixedHorizon, Sequential
-from nightjar.monitoring.experiments import Moments, Night, analyse, half_width, mismatch_p
+from nightjar.monitoring.experiments import (
+    Moments,
+    Night,
+    analyse,
+    half_width,
+    mismatch_p,
+    nights_without_new_units,
+)
 
 FIRST = date(2013, 4, 1)
 HALVES = replace(EXPERIMENT, variants={"champion": 0.5, "challenger": 0.5})
@@ -171,3 +178,36 @@ def test_the_sequential_interval_is_the_one_of_the_mixture_likelihood_ratio() ->
     end = half_width(Sequential(effect=0.02, alpha=alpha), v, challengers=1)
     ratio = norm.pdf(end, scale=np.sqrt(v + t)) / norm.pdf(end, scale=np.sqrt(v))
     assert ratio == pytest.approx(1 / alpha)
+
+
+@pytest.mark.parametrize(
+    ("units", "stalled"),
+    [
+        ([], 0),
+        ([1000], 0),
+        ([1000, 0], 0),
+        ([1000, 0, 0], 2),
+        ([1000, 800, 0, 5, 0, 0], 4),
+        ([1000, 0, 0, 500], 0),
+        ([1000, 30, 30, 30], 0),
+        ([0, 0, 0], 0),
+    ],
+)
+def test_nights_on_the_same_units_are_found(units: list[int], stalled: int) -> None:
+    looked_at = [date(2013, 4, 1) + timedelta(days=i) for i in range(len(units))]
+    added = [
+        Night(night=night, moments={"champion": Moments(units=count)})
+        for night, count in zip(looked_at, units, strict=True)
+        if count
+    ]
+    assert list(nights_without_new_units(added, looked_at)) == looked_at[len(looked_at) - stalled :]
+
+
+def test_a_difference_of_shares_is_within_1_and_that_of_costs_may_be_any() -> None:
+    nights = simulate(1, nights=1, units=240, champion=late(0.1), challenger=late(0.9))
+    wide = replace(HALVES, metric="brier", design=Sequential(effect=1e-6))
+    (interval,) = analyse(wide, nights).comparisons[0].path
+    assert (interval.low, interval.high) == (-1.0, 1.0)
+    (cost,) = analyse(replace(wide, metric="cost"), nights).comparisons[0].path
+    assert cost.low < -1
+    assert cost.high > 1

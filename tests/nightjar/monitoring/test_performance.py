@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.nightjar.monitoring.performance_nights import COST, draw, rows_of
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.monitoring import Performance
+from nightjar.contracts.training import Cost
 from nightjar.evaluation import metrics
 from nightjar.monitoring import performance_intervals as intervals
 from nightjar.monitoring.estimate import ESTIMATED, estimate
@@ -276,8 +275,16 @@ def _of(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"matured_after_nights": 0}, {"min_slice_rows": 0}, {"min_label_share": 0}, {"confidence": 1.0}]
+    ("predictions", "labels"), [([0.02, 0.03, 0.9], [0, 0, 0]), ([0.9], [1]), ([0.0, 1.0], [1, 0])]
 )
-def test_a_declaration_that_can_judge_nothing_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
-        Performance(**wrong)
+def test_no_interval_holds_what_its_metric_cannot_be(predictions: list[float], labels: list[float]) -> None:
+    cost = Cost(missed=10, false_alarm=2)
+    summary = summarize(rows_of(predictions, labels))
+    measured = measure(summary, confidence=0.95, cost=cost, naive=0.3)
+    most = {"log_loss": np.inf, "expected_cost": 10.0}
+    estimated = estimate(summary, confidence=0.95, cost=cost)
+    for metric, found in [*((name, one.found) for name, one in measured.items() if one.found), *estimated.items()]:
+        assert 0 <= found.low <= found.value <= found.high <= most.get(metric, 1.0), metric
+    for metric, one in measured.items():
+        if one.excess:
+            assert -most.get(metric, 1.0) <= one.excess.low <= one.excess.high <= most.get(metric, 1.0), metric

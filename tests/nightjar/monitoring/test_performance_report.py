@@ -258,3 +258,20 @@ def test_text_contrast_is_aa_on_every_page(good: Pages, scheme: int) -> None:
         for ground in (roots[scheme]["surface"], washes[scheme]):
             bright, dark = sorted((luminance(roots[scheme][ink]), luminance(ground)), reverse=True)
             assert (bright + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
+def test_values_of_a_slice_that_are_numbers_stand_in_their_order() -> None:
+    """By their size, as a reader counts, and not by their letters: 0, 1, 10, 11, 2."""
+    use_case = replace(JUDGED, performance=replace(JUDGED.performance, min_slice_rows=50))
+    made = Nights(use_case=use_case)
+    random = np.random.default_rng(1)
+    rows = {
+        value: 60 if value in ["0", "9", "10", "11", "2"] else 20
+        for value in ["0", "1", "2", "9", "10", "11", "-3", "2.5", "missing"]
+    }
+    of_values = {("origin", value): summarize(draw(random, count)) for value, count in rows.items()}
+    made.add(FIRST, {("", ""): merge(list(of_values.values())), **of_values})
+    report = made.pages().of_night(FIRST + timedelta(days=3), FIRST, link="page")
+    judged = [next(iter(row.values()))["slice_value"] for row in report.of_slice("origin")]
+    assert judged == ["0", "2", "9", "10", "11"]
+    assert report.too_small("origin") == ["-3", "1", "2.5", "missing"]

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
 from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.volumes import Volume, volumes
 
-RAW = TableSchema(name="raw/orders", comment="Orders.", key=("k",), columns=(DS, Column("k", "int", "Key.")))
+RAW = TableSchema(name="raw/orders", comment="Orders.", key=("k",), columns=(DS, Column("k", "int", "Key."), *LANDED))
+LANDED_FROM = {"source_file": "orders.csv", "landed_at": datetime(2013, 4, 4, tzinfo=UTC)}
 SHOP = UseCase(
     name="shop",
     title="Shop",
@@ -42,7 +43,7 @@ def put(lake: str, schema: TableSchema, rows: list[dict[str, object]], night: da
 def test_rows_rejected_and_usual_come_from_the_delta_log(lake: str) -> None:
     nights = [date(2013, 4, day) for day in (1, 2, 3)]
     for night, count in zip(nights, (4, 6, 9), strict=True):
-        put(lake, RAW, [{"k": i} for i in range(count)], night)
+        put(lake, RAW, [{"k": i, **LANDED_FROM} for i in range(count)], night)
     rejected = {"table_name": "raw/orders", "rules": ["k_not_null"], "row_json": "{}", "dag_run_id": "r"}
     put(lake, SHOP.quarantine_table, [rejected, rejected, {**rejected, "table_name": "features/shop"}], nights[2])
     assert volumes(lake, SHOP, nights[2], nights[:2]) == [
@@ -52,5 +53,5 @@ def test_rows_rejected_and_usual_come_from_the_delta_log(lake: str) -> None:
 
 
 def test_a_night_without_rows_is_zero_not_missing(lake: str) -> None:
-    put(lake, RAW, [{"k": 1}], date(2013, 4, 1))
+    put(lake, RAW, [{"k": 1, **LANDED_FROM}], date(2013, 4, 1))
     assert volumes(lake, SHOP, date(2013, 4, 2), [date(2013, 4, 1)])[0].rows == 0

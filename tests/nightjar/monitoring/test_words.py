@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from nightjar.contracts.monitoring import Drift
 from nightjar.monitoring import words
+from nightjar.monitoring.drift import compare
+from nightjar.monitoring.profile import NightVariation, Profile
 from nightjar.monitoring.summarize import count_categories, count_numeric
 
 
@@ -78,3 +82,50 @@ def test_strength() -> None:
 
 def test_long_names_break_after_underscores_and_stay_escaped() -> None:
     assert words.breakable("a_b/c<") == "a_<wbr>b/<wbr>c&lt;"
+
+
+def test_a_large_steady_change_is_set_against_a_small_one_that_moved(compared: Any) -> None:
+    varied = replace(compared.reference, variation={"wind": NightVariation(psi=0.0, design_effect=400.0)})
+    night = replace(compared, reference=varied).night(moved=2)
+    drift = replace(night, columns=tuple(c for c in night.columns if c.name in {"wind", "precip"}))
+    wind, precip = drift.by_name["wind"], drift.by_name["precip"]
+    assert (wind.verdict, precip.verdict, wind.psi > precip.psi) == ("stable", "drift", True)
+    assert words.contrast(drift) == (
+        f"wind changed by a PSI of {wind.psi:.2f} and counts as steady: training’s nights differ in it 400 times as "
+        f"much as chance among rows would make them, so that such a change may be chance (q {wind.q:.2g}, not below "
+        "0.01); "
+        f"precip moved with {precip.psi:.2f}: training’s nights differ in it by no more than chance among rows "
+        "(q <0.0001)."
+    )
+    alone = replace(drift, columns=(wind,))
+    assert words.contrast(alone).endswith("may be chance (q " + f"{wind.q:.2g}, not below 0.01).")
+    assert words.contrast(compared.night(moved=4)) == ""
+    assert words.contrast(compared.night()) == ""
+
+
+@pytest.mark.parametrize(
+    ("night", "sentence"),
+    [
+        ({1.0: 70, 2.0: 30}, "The value 2 is 30\u202f% of the night, 50\u202f% of training."),
+        ({2.0: 100}, "The value 1 is none of the night, 50\u202f% of training."),
+        ({1.0: 45, 2.0: 45, -1.0: 10}, "Values below 0 are 10\u202f% of the night, none of training."),
+    ],
+)
+def test_a_bin_without_a_row_on_either_side_is_never_the_one_that_changed(
+    night: dict[float, int], sentence: str
+) -> None:
+    edges = (0.0, 1.0, 2.0, 3.0)
+    reference = Profile(rows=10_000, columns={"x": count_numeric([1.0, 2.0] * 5000, edges)})
+    values = [value for value, count in night.items() for _ in range(count)]
+    profile = Profile(rows=len(values), columns={"x": count_numeric(values, edges)})
+    (column,) = compare(profile, reference, Drift(), watched=["x"]).columns
+    assert words.changes(column)[0] == sentence
+
+
+def test_a_night_like_training_names_a_bin_that_has_rows() -> None:
+    """Nothing is below 0: the PSI's pseudo counts alone set such a bin apart where a night has few rows."""
+    edges = (0.0, 1.0, 2.0, 3.0)
+    reference = Profile(rows=10_000, columns={"x": count_numeric([1.0, 2.0] * 5000, edges)})
+    profile = Profile(rows=100, columns={"x": count_numeric([1.0, 2.0] * 50, edges)})
+    (column,) = compare(profile, reference, Drift(), watched=["x"]).columns
+    assert words.changes(column)[0] == "The value 1 is 50\u202f% of the night, 50\u202f% of training."

@@ -13,10 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.scoring import Scoring
-from nightjar.contracts.training import Boosting, Network, Training
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.scoring.batches import BATCH_BYTES, Answer, answer, batch_rows
@@ -169,13 +167,6 @@ def test_a_model_without_trees_gives_no_reasons(lake: str) -> None:
     two = replace(saved, card=replace(CARD, members=CARD.members * 2), members=saved.members * 2)
     scores = scored(lake, two, rows, explained).scores
     assert {row["reason_1"] for row in scores.to_pylist()} == {None}
-
-
-def test_reasons_are_only_declared_where_they_can_be_given() -> None:
-    with pytest.raises(ConfigurationError, match="only boosted trees alone"):
-        replace(USE_CASE, scoring=Scoring(reason_codes=1), training=Training(engines=(Boosting(), Network())))
-    with pytest.raises(ConfigurationError, match="-1 reason codes"):
-        Scoring(reason_codes=-1)
 
 
 def test_a_batch_has_fewer_rows_the_wider_the_table_is() -> None:

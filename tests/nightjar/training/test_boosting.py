@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from tests.training_sets import training_set
 
-from nightjar.contracts.errors import ConfigurationError, TrainingError
+from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.training import Boosting
 from nightjar.contracts.use_case import Feature
+from nightjar.training import boosting
 from nightjar.training.boosted import FILE
 from nightjar.training.boosting import boost
 from nightjar.training.checkpoint import Checkpoints
@@ -117,13 +118,9 @@ def test_early_stopping_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (resumed.history, model_bytes(resumed)) == (undisturbed.history, model_bytes(undisturbed))
 
 
-def test_a_loss_that_diverges_is_said(tmp_path: Path) -> None:
+def test_a_loss_that_diverges_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = boosting.engine_params  # a declaration refuses such an eta
+    monkeypatch.setattr(boosting, "engine_params", lambda engine, seed: {**declared(engine, seed), "eta": 1e38})
     with pytest.raises(TrainingError, match="265 predictions are no numbers after round 3") as caught:
-        trained(tmp_path, params={"eta": 1e38, "lambda": 0.0, "min_child_weight": 0})
+        trained(tmp_path, params={"lambda": 0.0, "min_child_weight": 0})
     assert "lower eta" in caught.value.fix
-
-
-@pytest.mark.parametrize("params", [{"eval_metric": "error"}, {"tree_method": "exact"}])
-def test_parameters_that_cannot_work_are_refused(tmp_path: Path, params: Mapping[str, object]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(params))):
-        trained(tmp_path, params=params)

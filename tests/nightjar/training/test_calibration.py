@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.training import Training
 from nightjar.evaluation.metrics import AUC_BINS, auc, auc_counts
 from nightjar.training import calibration
 from nightjar.training.calibration import GROUPS, WORTH, Calibrator, fit, fit_method, pool_adjacent_violators
@@ -145,9 +143,3 @@ def test_what_was_asked_for_is_fitted_and_a_single_day_is_not_judged_on_itself()
     assert fit("isotonic", counts, counts)[0].method == "isotonic"
     assert fit("none", counts, counts) == (Calibrator(), {})
     assert fit("best", counts, nothing) == (fit_method("platt", counts), {})
-
-
-def test_balanced_classes_without_calibration_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="no probabilities"):
-        Training(balance_classes=True, calibration="none")
-    assert Training(balance_classes=True).calibration == "best"

@@ -17,7 +17,8 @@ from tests.training_sets import training_set
 
 from nightjar.contracts.errors import StorageFullError, TrainingError
 from nightjar.contracts.job import JobSpec
-from nightjar.contracts.training import Boosting, FloatRange, Tuning
+from nightjar.contracts.spaces import FloatRange
+from nightjar.contracts.training import Boosting, Tuning
 from nightjar.training.study import EngineStudy
 from nightjar.training.training_set import TrainingSet
 

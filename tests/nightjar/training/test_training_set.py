@@ -7,12 +7,10 @@ from datetime import date, timedelta
 import pytest
 
 from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.spaces import Choice, FloatRange, IntRange
 from nightjar.contracts.training import (
     Boosting,
-    Choice,
     Cost,
-    FloatRange,
-    IntRange,
     Network,
     Pruning,
     Selection,
@@ -73,8 +71,12 @@ def test_a_training_set_survives_json_to_the_byte() -> None:
         recipe=Recipe(
             engines=(
                 Boosting(
-                    params={"eta": 1.5, "max_depth": 4, "grow": "a"},
-                    space={"eta": FloatRange(1, 2, log=True), "max_depth": IntRange(2, 8), "grow": Choice(("a", "b"))},
+                    params={"eta": 0.5, "max_depth": 4, "grow_policy": "depthwise", "monotone_constraints": (0, 1)},
+                    space={
+                        "eta": FloatRange(0.1, 1, log=True),
+                        "max_depth": IntRange(2, 8),
+                        "grow_policy": Choice(("depthwise", "lossguide")),
+                    },
                 ),
                 Network(hidden=(8, 4)),
             ),

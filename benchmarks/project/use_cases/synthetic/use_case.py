@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
 from nightjar.contracts.training import Boosting, Training
 from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 
@@ -13,7 +13,11 @@ CATEGORICAL = tuple(Feature(f"category_{i}", "categorical", "One of twenty.") fo
 
 ROWS = Source(
     file="rows.csv",
-    table=TableSchema(name="raw/rows", comment="Never landed: the benchmark writes features.", columns=(DS,)),
+    table=TableSchema(
+        name="raw/rows",
+        comment="Never landed: the benchmark writes features.",
+        columns=(DS, Column("id", "long", "Row of the day."), *LANDED),
+    ),
 )
 
 USE_CASE = UseCase(
