@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.landed_nights import NIGHTS, ORDERS, SHOP
 
 from nightjar.contracts.names import BROKEN_RULES
-from nightjar.contracts.rules import Rule
+from nightjar.contracts.rules import Rule, matches
 from nightjar.validation.table_rules import table_rules
 from nightjar.validation.tolerance import NightCount
 
@@ -63,3 +64,15 @@ def test_warning_alone_rejects_nothing(spark: SparkSession) -> None:
     frame = spark.createDataFrame([(NIGHTS[0], "N", n) for n in (1, 2, 7, 9)], "ds date, shop string, number int")
     marked = annotate(frame, ORDERS.table, rules)
     assert sorted(row["number"] for row in marked.where(is_rejected(rules)).collect()) == [7, 9]
+
+
+def test_a_pattern_must_match_the_whole_value(spark: SparkSession) -> None:
+    from nightjar_spark.contracts import annotate
+
+    rules = (matches("carrier", "[0-9A-Z]{2}|X", like="a carrier code"),)
+    ends = ("", "\u2028", "\u2029", "\u0085", "\r", "\n", "\r\n", " ", "A")
+    values = [*("UA" + end for end in ends), "X", "XUA", "\nUA", "U\nA"]
+    frame = spark.createDataFrame([(NIGHTS[0], value) for value in values], "ds date, carrier string")
+    schema = replace(ORDERS.table, key=())
+    kept = [row["carrier"] for row in annotate(frame, schema, rules).collect() if not row[BROKEN_RULES]]
+    assert kept == ["UA", "X"]

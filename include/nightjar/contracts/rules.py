@@ -109,15 +109,18 @@ def one_of(column: str, values: tuple[str, ...], *, severity: Severity = "reject
 def matches(column: str, pattern: str, *, like: str, severity: Severity = "reject_row") -> Rule:
     """The rule that ``column``, where it has a value, matches the whole Java regular expression ``pattern``.
 
+    The anchors are those of the whole text: ``$`` would also match before a line break at its end.
+
     Args:
         column: A text column.
         pattern: What the whole value matches.
         like: What such a value looks like, for people.
         severity: What a row that does not match brings about.
     """
+    whole = rf"\A(?:{pattern})\z"
     return Rule(
         name=f"{column}_matches",
-        broken_when=f"NOT regexp_like({column}, {_quoted(f'^(?:{pattern})$')})",
+        broken_when=f"NOT regexp_like({column}, {_quoted(whole)})",
         reason=f"{column} is not {like}",
         severity=severity,
     )
