@@ -138,7 +138,7 @@ FLIGHTS = Source(
         ),
         Rule(
             name="speed_is_a_plane_s",
-            broken_when="distance / (air_time / 60) NOT BETWEEN 50 AND 800",
+            broken_when="distance * 60 NOT BETWEEN 50 * air_time AND 800 * air_time",
             reason="distance and air_time make a speed outside 50 to 800 miles per hour",
         ),
     ),
