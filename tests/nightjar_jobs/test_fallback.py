@@ -102,7 +102,7 @@ def test_a_champion_that_is_whole_and_no_model_does_not_speak(
     published = nights.whole(night=NEXT, run_id="b")
     assert published.status == "succeeded", published.error
     (reason,) = {row["fallback_reason"] for row in nights.scores(NEXT)}
-    assert "the model cannot be made of its files (XGBoostError" in reason
+    assert "the trees are not a whole UBJSON file" in reason
 
 
 def test_a_shadow_that_is_no_model_does_not_fail_the_night(
@@ -115,7 +115,7 @@ def test_a_shadow_that_is_no_model_does_not_fail_the_night(
         monkeypatch.setattr(module, "load_use_case", lambda name: shadowed)
     scored = nights.run("score")
     assert (scored.status, scored.rows_out) == ("succeeded", 200), scored.error
-    assert "cannot be made of its files" in scored.values["shadow_error"]
+    assert "the trees are not a whole UBJSON file" in scored.values["shadow_error"]
 
 
 def test_an_mlflow_that_is_away_does_not_keep_the_night_from_being_scored(
