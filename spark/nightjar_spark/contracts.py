@@ -14,6 +14,7 @@ from nightjar.contracts.names import BROKEN_RULES, ROWS_OF_KEY
 from nightjar.contracts.rules import Rule
 from nightjar.contracts.tables import TableSchema
 from nightjar.validation.tolerance import NightCount
+from nightjar_spark.attempt import holds_or_fails
 
 REJECTING = frozenset({"reject_row", "stop_night"})
 
@@ -22,7 +23,8 @@ def annotate(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule]) -> Da
     """Add ``ROWS_OF_KEY`` and ``BROKEN_RULES`` (names of the rules that the row breaks, in their order).
 
     One pass over the rows, with one shuffle for the key's uniqueness. Rows whose key has a null are not counted as
-    each other's duplicates: the null is the rule that they break.
+    each other's duplicates: the null is the rule that they break. A row breaks a rule that cannot be computed on it
+    (a division by zero, a day that no calendar has); the other rules and rows are not affected.
 
     Args:
         frame: Rows with the columns of ``schema`` that the rules name, and ``ds``.
@@ -34,7 +36,10 @@ def annotate(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule]) -> Da
         whole = F.forall(F.array(*(k.isNotNull() for k in key)), lambda there: there)
         same_key = Window.partitionBy(F.col("ds"), *key)
         frame = frame.withColumn(ROWS_OF_KEY, F.when(whole, F.count(F.lit(1)).over(same_key)).otherwise(F.lit(1)))
-    broken = [F.when(F.expr(rule.broken_when), F.lit(rule.name)) for rule in rules]
+    # Spark evaluates what an array is compacted from as it is written, and hoists no shared part of two rules out of
+    # its attempt
+    in_night = F.col("ds").isNotNull()
+    broken = [F.when(holds_or_fails(F.expr(rule.broken_when), in_night), F.lit(rule.name)) for rule in rules]
     names = F.array_compact(F.array(*broken)) if broken else F.array().cast("array<string>")
     return frame.withColumn(BROKEN_RULES, names)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.landed_nights import NIGHTS, SHOP, land_night, orders_of, tolerant, write_manifest
+from tests.landed_nights import NIGHTS, ORDERS, PRICES, SHOP, land_night, orders_of, tolerant, write_manifest
 from tests.small_disk import fill, small_disk
 
 from nightjar.contracts.errors import (
@@ -21,7 +21,7 @@ from nightjar.contracts.errors import (
     StorageFullError,
 )
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.rules import volume
+from nightjar.contracts.rules import Rule, volume
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta, ledger
 from nightjar.monitoring.warning_records import data_findings
@@ -170,6 +170,19 @@ def test_line_with_another_number_of_fields_is_kept_whole(shop: Shop, line: str)
     assert rules[0] == "line_parses"
     assert (row["line"], row["line_number"]) == (line, 10)
     assert row["problem"] == "the line has another number of fields than the header"
+
+
+def test_a_row_on_which_a_rule_cannot_be_computed_goes_to_quarantine_or_is_warned_of(shop: Shop) -> None:
+    rules = (
+        Rule(name="ratio", broken_when="100 / (amount - 12) > 1000", reason="the ratio is too high"),
+        Rule(name="day", broken_when="make_date(2013, 2, number + 23) IS NULL", reason="no such day", severity="warn"),
+    )
+    orders = replace(ORDERS, rules=(*ORDERS.rules, *rules))
+    result = shop.ingest(use_case=replace(SHOP, sources=(orders, PRICES)))
+    assert (result.rows_in, result.rows_out, result.rows_rejected) == (11, 10, 1)
+    assert result.values["sources"]["orders"]["broken_rules"] == {"ratio": 1, "day": 2}
+    ((table, broken, row),) = shop.rejected(FIRST)
+    assert (table, broken, row["amount"]) == ("raw/orders", ["ratio"], "12")
 
 
 def test_quotes_and_commas_in_a_field_are_read(shop: Shop) -> None:
