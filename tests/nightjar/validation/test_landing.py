@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,6 +103,11 @@ def test_missing_manifest(tmp_path: Path, folder: Path) -> None:
         ("[]", "is not an object"),
         ("{}", "orders.csv of night 2013-04-01 is not in manifest.json"),
         ('{"orders.csv": {"rows": 8}}', "no usable rows, bytes and sha256"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"orders.csv": ' + "{" * 100_000, "is not JSON"),
+        ('{"orders.csv": {"rows": 1e999, "bytes": 1, "sha256": ""}}', "rows inf is not a count"),
+        ('{"orders.csv": {}, "orders.csv": {}}', "names 'orders.csv' twice"),
+        ('{"orders.csv": {"rows": 8, "rows": 9}}', "names 'rows' twice"),
         ('{"orders.csv": {"rows": 8, "bytes": 1, "sha256": "", "landed_at": "2013-04-02T01:00"}}', "no time zone"),
     ],
 )
@@ -166,6 +172,25 @@ def test_bytes_that_are_not_utf8(tmp_path: Path, folder: Path) -> None:
     (folder / "prices.csv").write_bytes("item,price\nCafé,1\n".encode("latin-1"))
     write_manifest(folder)
     assert "prices.csv of night 2013-04-01 is not UTF-8" in refused(tmp_path).what
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"item,price\rA,1\rB,2\r", "the header of prices.csv of night 2013-04-01 holds a carriage return alone"),
+        (b"item,price," + b"x" * 131_073 + b"\nA,1,2\n", "column 3 of prices.csv .* has a name of 131073 letters"),
+        (b"item,price," + b",".join(b"c%d" % i for i in range(40_000)) + b"\n", "has 40002 columns; at most 10000"),
+        (b"item,price\nA," + b"1" * 20_000_000 + b"\n", r"line 2 of prices.csv .* has over \d+ bytes"),
+        (b"x" * 2_000_000 + b"\n", r"the header of prices.csv .* has over \d+ bytes"),
+    ],
+    ids=["carriage returns", "long name", "many columns", "long line", "long header"],
+)
+def test_files_beyond_the_limits_are_refused_by_name(tmp_path: Path, folder: Path, content: bytes, said: str) -> None:
+    (folder / "prices.csv").write_bytes(content)
+    write_manifest(folder)
+    error = refused(tmp_path)
+    assert re.search(said, error.what)
+    assert error.where == str(folder / "prices.csv")
 
 
 def test_all_problems_of_the_interval_are_counted_and_the_first_named(tmp_path: Path, folder: Path) -> None:
