@@ -274,8 +274,11 @@ def test_a_model_below_the_floors_keeps_the_champion_green(start: Callable[[str]
     assert _do(run, "promote").values["promoted"] is False
 
 
-def _with_smaller(run: Any, **rounds: int) -> None:
-    """Leave smaller models beside the run's, as if its training had: the first so many rounds of its trees."""
+def _with_smaller(run: Any, *, calibrator: Calibrator | None = None, **rounds: int) -> None:
+    """Leave smaller models beside the run's, as if its training had: the first ``rounds`` rounds of its trees.
+
+    They have the full model's calibrator, or ``calibrator``.
+    """
     result, spec = run.result("train"), run.spec("train")
     full = TabularModel.load(result.values["model"])
     (trees,) = full.members
@@ -287,7 +290,7 @@ def _with_smaller(run: Any, **rounds: int) -> None:
         card = replace(
             full.card,
             members=(replace(full.card.members[0], rounds=kept, params=params),),
-            calibrator=Calibrator(method="platt"),
+            calibrator=calibrator or full.card.calibrator,
         )
         smaller = save(uri, card, [BoostedTrees(trees.booster[:kept])], full.profile)
         figures = {"bytes": 1000, "full_bytes": 9000, "rows_per_second": 5e5, "full_rows_per_second": 1e5}
@@ -303,7 +306,7 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     import mlflow
 
     run = start("a")
-    _with_smaller(run, pruned=5, int8=155)
+    _with_smaller(run, calibrator=Calibrator(method="platt"), pruned=5, int8=155)
     measured = _do(run, "evaluate").metrics
     assert measured["pruned_holdout_rows"] == measured["int8_holdout_rows"] == measured["holdout_rows"] == 2030
     assert measured["pruned_holdout_log_loss"] > measured["int8_holdout_log_loss"]
