@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-_NAMED_LINE = re.compile(r"(?P<file>/[^\n\"]+?\.py)(?:\", line |:)(?P<line>\d+)")
+_NAMED_LINE = re.compile(r"(?P<file>/[^\n\"]+?\.py)(?:\", line |:)(?P<line>\d{1,9})")
 """A line as Python's tracebacks name it (also those of Spark's Python workers), or as Spark's query contexts do."""
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nightjar.contracts.documents import check_fields
+
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
@@ -33,7 +35,12 @@ class Process:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Process:
-        return cls(host=document["host"], pid=document["pid"], born=document["born"])
+        """What :func:`dataclasses.asdict` gave, with or without more; call it within
+        :func:`nightjar.contracts.documents.reading`.
+        """
+        process = cls(host=document["host"], pid=document["pid"], born=document["born"])
+        check_fields(process)
+        return process
 
     @property
     def is_here(self) -> bool:

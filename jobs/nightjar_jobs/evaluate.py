@@ -8,6 +8,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from nightjar.contracts.documents import parse_object, reading
+from nightjar.contracts.errors import GateError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.training import Cost
 from nightjar.evaluation.metrics import all_metrics, decision_metrics
@@ -95,7 +97,9 @@ def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion
     memory = f"{spec.output}/{JUDGED_AGAINST}"
     champion = models.champion(spec.use_case)
     if champion and champion.sha256 in own_sha256 and champion.tags.get(models.RUN_TAG) == spec.run_id:
-        replaced = json.loads(files.read_text(memory))["champion_version"]
+        fix = "see who changed the file; clear evaluate of a new run"
+        with reading("the version that this run was judged against", where=memory, fix=fix, error=GateError):
+            replaced = parse_object(files.read_bytes(memory))["champion_version"]
         return models.resolve(spec.use_case, replaced) if replaced else None
     files.write_text(memory, json.dumps({"champion_version": champion.version if champion else None}))
     return champion

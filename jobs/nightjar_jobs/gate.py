@@ -7,7 +7,6 @@ another model of the same training is chosen).
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 
@@ -128,7 +127,7 @@ def _record(
                 "verdict": choice.verdict.decision,
                 "variant": choice.name,
                 "candidates": said,
-                "metrics": json.loads(json.dumps(dict(evaluated.metrics))),
+                "metrics": dict(evaluated.metrics),
             },
         ),
     )

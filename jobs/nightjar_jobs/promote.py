@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
 from nightjar.contracts.errors import GateError
@@ -62,10 +61,10 @@ def run(spec: JobSpec) -> JobResult:
 
 def _check_approved(spec: JobSpec, challenger: models.ModelVersion) -> None:
     """The ledger's word, and not that of the order of tasks, which a person can get round."""
-    answers = ledger.read(
+    answers = ledger.read_details(
         spec.lake, event="approval", dag_id=spec.dag_id, run_id=spec.run_id, model_version=challenger.version
-    )["details"].to_pylist()
-    if not answers or not json.loads(answers[-1])["approved"]:
+    )
+    if not answers or answers[-1].get("approved") is not True:
         raise GateError(
             f"version {challenger.version} {'was rejected' if answers else 'has not been approved'}",
             where=f"{ledger.TABLE.name}, event approval",

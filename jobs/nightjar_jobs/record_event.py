@@ -5,21 +5,23 @@ Standard input holds one JSON document: ``lake``, ``ds``, and the fields of :cla
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from datetime import date
 
+from nightjar.contracts.documents import parse_object, reading
 from nightjar.contracts.errors import NightjarError
 from nightjar.lake import ledger
 
 
 def main() -> None:
     """Record the event; the last line of the output says why it could not."""
-    document = json.load(sys.stdin)
-    lake, ds = document.pop("lake"), date.fromisoformat(document.pop("ds"))
     try:
-        ledger.record(lake, ledger.Event(ds=ds, **document))
+        with reading("the event", where="standard input", fix="give the JSON that nightjar_airflow.ledger writes"):
+            document = parse_object(sys.stdin.buffer.read())
+            lake, ds = document.pop("lake"), date.fromisoformat(document.pop("ds"))
+            event = ledger.Event(ds=ds, **document)
+        ledger.record(lake, event)
     except NightjarError as error:
         sys.exit(str(error))
     os._exit(0)  # as in the runner: the exit code must not depend on libraries' threads

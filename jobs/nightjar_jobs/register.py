@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from nightjar.contracts.documents import parse_object, reading
+from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import load_use_case
@@ -75,7 +77,7 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
         features=model.card.features,
         params={**_params_of_run(training_set, git_commit), **_params_of_model(model.card)},
         metrics={**trained.metrics, **evaluated.metrics},
-        history=json.loads(files.read_text(f"{spec.run_dir}/train/history.json")),
+        history=_history(f"{spec.run_dir}/train/history.json"),
         tags={
             models.SHA256_TAG: model.sha256,
             models.FINGERPRINT_TAG: trained.spec_fingerprint,
@@ -89,6 +91,14 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
         description=f"{use_case.prediction} Trained on {training_set.train.first} to {training_set.train.last}."
         + (f" In its evaluation, {note}." if note else ""),
     )
+
+
+def _history(uri: str) -> dict[str, list[float]]:
+    """Engine to its validation AUC after each round."""
+    fix = "see who changed the file; clear train of this run"
+    with reading("the history of the training", where=uri, fix=fix, error=TrainingError):
+        history = parse_object(files.read_bytes(uri))
+        return {engine: [float(auc) for auc in rounds] for engine, rounds in history.items()}
 
 
 def _smaller(spec: JobSpec, candidate: Candidate, of_full: tracking.TrainingRecord) -> tracking.TrainingRecord:

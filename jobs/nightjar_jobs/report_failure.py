@@ -8,7 +8,7 @@ import os
 
 from nightjar.contracts.errors import error_of_kind
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.lake import files
+from nightjar.lake.results import read_spec
 from nightjar.runner import run_program
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     def fail(spec: JobSpec) -> JobResult:
         raise error_of_kind(arguments.kind, arguments.what, where=arguments.where, fix=arguments.fix)
 
-    run_program(fail, JobSpec.from_json(files.read_text(arguments.spec)))
+    run_program(fail, read_spec(arguments.spec))
     os._exit(0)  # as in the runner: the exit code must not depend on libraries' threads
 
 

@@ -11,11 +11,13 @@ import os
 import sys
 from dataclasses import dataclass
 
+from nightjar.contracts.documents import reading
 from nightjar.contracts.errors import ModelError, NightjarError, TrainingError
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.job import JobSpec
 from nightjar.contracts.settings import Settings
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake import files
+from nightjar.lake.results import read_result
 from nightjar.logs import PLAIN, log_to_stdout
 from nightjar.registry import models, tracking
 from nightjar.training.boosted import FILE as BOOSTER_FILE
@@ -95,14 +97,9 @@ def reproduce(use_case: str, version: str) -> Reproduction:
 
 
 def _training_set(version: models.ModelVersion) -> TrainingSet:
-    try:
+    fix = "reproduce with the release that trained it (tag nightjar.git_commit)"
+    with reading(f"{FILE} of the version's run", where=version.uri, fix=fix, error=ModelError):
         return TrainingSet.from_json(tracking.read_text(version.run_id, FILE))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{FILE} of the version's run cannot be read ({type(error).__name__}: {error})",
-            where=version.uri,
-            fix="reproduce with the release that trained it (tag nightjar.git_commit)",
-        ) from error
 
 
 def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:
@@ -122,7 +119,7 @@ def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:
     )
     ranks.start()
     ranks.wait()
-    result = JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+    result = read_result(f"{spec.output}/result.json")
     if result.status == "failed":
         raise TrainingError(
             f"it could not be trained again: {result.error}", where=spec.output, fix="see the error of the training"

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+from nightjar.contracts.documents import reading
 from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.lake import files
+from nightjar.lake.results import read_spec
 from nightjar.logs import PLAIN, log_to_stdout
 from nightjar.runner import run_program
 from nightjar.training import termination
@@ -36,8 +37,13 @@ def main(program: Program) -> NoReturn:
     hold_lifeline(os.environ)
     parser = argparse.ArgumentParser(description=program.__doc__)
     parser.add_argument("--spec", required=True, help="URI of spec.json in the lake")
-    spec = JobSpec.from_json(files.read_text(parser.parse_args().spec))
-    code = run_rank(program, spec, rank=int(os.environ.get("RANK", "0")))
+    try:
+        spec = read_spec(parser.parse_args().spec)
+        with reading("the rank", where="RANK", fix="start the program through its launcher"):
+            rank = int(os.environ.get("RANK", "0"))
+    except NightjarError as error:
+        sys.exit(f"ERROR {error}")
+    code = run_rank(program, spec, rank=rank)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from nightjar.contracts.documents import reading
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.training import Engine
@@ -77,7 +78,8 @@ def run(spec: JobSpec) -> JobResult:
     if earlier and earlier.values.get("training_set_sha256") == training_set.sha256:
         log.info("trained already by this run: %s", earlier.values["model"])
         return earlier
-    timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
+    with reading("the time that ranks wait", where="NIGHTJAR_RENDEZVOUS_SECONDS", fix="give seconds, e.g. 300"):
+        timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
     group = Group(contract, spec.fingerprint, timeout_seconds=timeout)
     with _followed(spec, contract.rank) as report:
         trained = _fit_together(spec, training_set, group, report)
@@ -310,7 +312,9 @@ def _save(
 ) -> tuple[model.TabularModel, model.TabularModel]:
     """Write the model, the baseline, and the engines' histories."""
     uri = f"{spec.run_dir}/{FREEZE_TASK}/{PROFILE_FILE}"
-    profile = Profile.from_json(files.read_text(uri))
+    fix = f"see who changed the file; clear {FREEZE_TASK} of this run with force"
+    with reading("the profile of the training rows", where=uri, fix=fix, error=TrainingError):
+        profile = Profile.from_json(files.read_bytes(uri))
     profile = profile.with_column(PREDICTION, trained.predictions.columns[PREDICTION])
     ensemble, cost = trained.ensemble, training_set.recipe.cost
     card = model.ModelCard(

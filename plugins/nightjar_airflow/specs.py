@@ -109,7 +109,7 @@ def _given_interval(params: Mapping[str, Any]) -> tuple[date, date] | None:
 def _date(text: str, field: str) -> date:
     try:
         return date.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"{field} {text!r} is not a date", where=field, fix="write it as YYYY-MM-DD"
+            f"{field} {text!r:.100} is not a date", where=field, fix="write it as YYYY-MM-DD"
         ) from error

@@ -19,10 +19,12 @@ from importlib import import_module
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.documents import parse_object, reading
+from nightjar.contracts.errors import ConfigurationError, NightjarError
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import HEARTBEAT_SECONDS, IDLE_SECONDS, SPARK_PROGRAMS, ApplicationFolder
+from nightjar.contracts.programs import HEARTBEAT_SECONDS, IDLE_SECONDS, SPARK_PROGRAMS, ApplicationFolder, Start
 from nightjar.lake import files
+from nightjar.lake.results import read_spec
 from nightjar.logs import TIMED, log_to_stdout
 from nightjar.processes import Process
 from nightjar.runner import run_program
@@ -75,7 +77,12 @@ class Application:
         files.delete_file(self._folder.heartbeat)
 
     def _run(self, request: str) -> None:
-        spec = JobSpec.from_json(files.read_text(request))
+        try:
+            spec = read_spec(request)
+        except NightjarError as error:
+            log.error("a request is not taken: %s", error)
+            files.delete_file(request)
+            return
         self._running = spec.task_id
         self._beat(0)
         files.delete_file(request)
@@ -124,10 +131,11 @@ class Application:
     def _serves(self) -> bool:
         """Whether this application is still the one that tasks talk to."""
         try:
-            current = json.loads(files.read_text(self._run_folder.current))
+            with reading("the start that serves the run", where=self._run_folder.current, fix="clear the task"):
+                current = Start.from_document(parse_object(files.read_bytes(self._run_folder.current)))
         except FileNotFoundError:
             return False
-        return bool(current["start"] == self._start)
+        return current.start == self._start
 
     def _beat(self, count: int) -> None:
         files.write_text(self._folder.heartbeat, json.dumps({"count": count, "at": time.time(), "task": self._running}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
 from pyspark.sql import SparkSession
@@ -56,8 +55,8 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 def _record(spec: JobSpec, reason: str, speaker: Speaker, published: JobResult) -> None:
     """To the ledger, once for each attempt at the nights, also when this task alone is cleared."""
     attempt = int(earlier_result(spec, "validate_scores").values["attempt"])
-    earlier = ledger.read(spec.lake, event="fallback", dag_id=spec.dag_id, run_id=spec.run_id)["details"].to_pylist()
-    if any(json.loads(details)["attempt"] == attempt for details in earlier):
+    earlier = ledger.read_details(spec.lake, event="fallback", dag_id=spec.dag_id, run_id=spec.run_id)
+    if any(details.get("attempt") == attempt for details in earlier):
         return
     event = ledger.Event.of(
         spec,

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from nightjar.contracts.documents import parse_object
 from nightjar.contracts.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile, arrow_schema, table_uri
@@ -90,7 +91,7 @@ def write_unpublished(frame: DataFrame, lake: str, schema: TableSchema) -> list[
     together = conform(frame, schema).hint("rebalance", *(F.col(column) for column in partition_by))
     ordered = together.sortWithinPartitions(*partition_by, *schema.key)
     rows = ordered.mapInArrow(write, "file string").collect()
-    return [DataFile(**json.loads(row["file"])) for row in rows]
+    return [DataFile.from_dict(parse_object(row["file"])) for row in rows]
 
 
 def replace_nights(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.lake import files
+from nightjar.lake.results import read_spec
 from nightjar.logs import TIMED, log_to_stdout
 from nightjar.runner import run_program
 from nightjar_spark.session import build_session
@@ -21,7 +21,7 @@ def main(run: Callable[[SparkSession, JobSpec], JobResult]) -> None:
     """Run one program in a session of its own; the exit status says whether it succeeded."""
     parser = argparse.ArgumentParser(description=run.__doc__)
     parser.add_argument("--spec", required=True, help="URI of the JobSpec's JSON")
-    spec = JobSpec.from_json(files.read_text(parser.parse_args().spec))
+    spec = read_spec(parser.parse_args().spec)
     log_to_stdout(TIMED)
     logging.getLogger("py4j").setLevel(logging.WARNING)
     spark = build_session(f"nightjar {spec.use_case} {spec.program}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -110,8 +109,8 @@ def _record(
 ) -> None:
     """To the ledger, once for each attempt, also when an earlier try died between the commit and here."""
     attempt = int(audited.values["attempt"])
-    earlier = ledger.read(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)["details"].to_pylist()
-    if any(json.loads(details)["attempt"] == attempt for details in earlier):
+    earlier = ledger.read_details(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)
+    if any(details.get("attempt") == attempt for details in earlier):
         return
     speaker = parts[CHAMPION].speaker
     details = {

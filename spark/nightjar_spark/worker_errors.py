@@ -14,7 +14,7 @@ from nightjar.contracts.errors import NightjarError, StorageFullError
 
 _RAISED = re.compile(
     r"nightjar\.contracts\.errors\.(?P<name>\w+): (?P<what>.*) \| where: (?P<where>.*) "
-    r"\| how many: (?P<how_many>\d+) \| do: (?P<fix>.*)"
+    r"\| how many: (?P<how_many>\d{1,18}) \| do: (?P<fix>.*)"
 )
 
 

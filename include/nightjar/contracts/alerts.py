@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+from nightjar.contracts.documents import check_fields
+
 REMIND_NIGHTS = 7
 """Of one that stays open people are told again so many nights after they were told last."""
 
@@ -74,9 +76,9 @@ class Told:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Told:
-        """The inverse of :meth:`to_document`."""
+        """The inverse of :meth:`to_document`; call it within :func:`nightjar.contracts.documents.reading`."""
         until = document["until"]
-        return cls(
+        told = cls(
             until=date.fromisoformat(until) if until else None,
             open={
                 subject: Heard(night=date.fromisoformat(night), severity=severity)
@@ -84,6 +86,10 @@ class Told:
             },
             untold=tuple(document["untold"]),
         )
+        check_fields(told)
+        for heard in told.open.values():
+            check_fields(heard)
+        return told
 
 
 def to_tell(told: Told, notices: Iterable[Notice], night: date) -> tuple[list[str], Told]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from typing import Any, Literal
 
+from nightjar.contracts.documents import check_fields, parse_object
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.names import check_identifier, path_segment
 from nightjar.contracts.nights import Nights
@@ -92,11 +93,14 @@ class JobSpec:
         return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> JobSpec:
-        document = json.loads(text)
+    def from_json(cls, text: str | bytes) -> JobSpec:
+        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.contracts.documents.reading`."""
+        document = parse_object(text)
         for name in ("first_night", "last_night"):
             document[name] = date.fromisoformat(document[name])
-        return cls(**document)
+        spec = cls(**document)
+        check_fields(spec)
+        return spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +143,13 @@ class JobResult:
         return json.dumps(asdict(self), sort_keys=True, indent=1, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> JobResult:
-        document = json.loads(text)
+    def from_json(cls, text: str | bytes) -> JobResult:
+        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.contracts.documents.reading`."""
+        document = parse_object(text)
         known = {f.name for f in fields(cls)}
-        return cls(**{name: value for name, value in document.items() if name in known})
+        result = cls(**{name: value for name, value in document.items() if name in known})
+        check_fields(result)
+        return result
 
     def summary(self) -> str:
         """One line for a log: rows, versions and seconds."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from nightjar.contracts.documents import check_fields
 
 SPARK_PROGRAMS = (
     "land",
@@ -40,6 +44,50 @@ DEAD_AFTER_SECONDS = 30.0
 """An application that has not said so for this long is taken for dead, and another is started."""
 IDLE_SECONDS = 900.0
 """An application that nobody has asked for anything for this long ends by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A start of the run's Spark application, as ``current.json`` names it.
+
+    Attributes:
+        start: Its id.
+        launcher: The process that launches it, as JSON; None until there is one.
+        code: Digest of the code that it runs.
+    """
+
+    start: str
+    launcher: Mapping[str, Any] | None
+    code: str | None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Start:
+        """What the file holds; call it within :func:`nightjar.contracts.documents.reading`."""
+        start = cls(**document)
+        check_fields(start)
+        return start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat:
+    """The Spark application's last sign of life.
+
+    Attributes:
+        count: Number of the beat.
+        at: When, in seconds since 1970.
+        task: The task that it works on; empty for none.
+    """
+
+    count: int
+    at: float
+    task: str
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Heartbeat:
+        """What the file holds; call it within :func:`nightjar.contracts.documents.reading`."""
+        beat = cls(**document)
+        check_fields(beat)
+        return beat
 
 
 @dataclass(frozen=True)

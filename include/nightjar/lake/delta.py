@@ -8,7 +8,6 @@ of files, not of rows.
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from nightjar.contracts.documents import PARSER_ERRORS, check_fields, parse_object
 from nightjar.contracts.errors import ConflictError, LakeError, UnreachableError
 from nightjar.contracts.names import check_location
 from nightjar.contracts.tables import ColumnType, TableSchema
@@ -53,6 +53,20 @@ class DataFile:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> DataFile:
+        """What :meth:`to_dict` gave; call it within :func:`nightjar.contracts.documents.reading`."""
+        file = cls(**document)
+        check_fields(file)
+        return file
+
+    def counted_rows(self) -> int | None:
+        """Rows as the statistics count them; None where they are no statistics."""
+        try:
+            return int(parse_object(self.stats)["numRecords"])
+        except PARSER_ERRORS:
+            return None
 
 
 def table_uri(lake: str, name: str) -> str:
@@ -352,7 +366,7 @@ def _check_files(
             problem = f"has {size} bytes, not {file.size}"
         elif not is_within(file.partition, replaced):
             problem = f"is of {dict(file.partition)}, outside of what is replaced"
-        elif json.loads(file.stats)["numRecords"] != file.rows:
+        elif file.counted_rows() != file.rows:
             problem = f"has statistics that do not say {file.rows} rows"
         elif file.path in held:
             problem = "is in the table already"

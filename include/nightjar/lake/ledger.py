@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from nightjar.contracts.documents import parse_object, reading
+from nightjar.contracts.errors import LakeError
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta
@@ -95,7 +98,7 @@ class Event:
         """The row of :data:`TABLE`."""
         row = {name: getattr(self, name) for name in TABLE.column_names}
         for name in ("table_versions", "details"):
-            row[name] = json.dumps(dict(row[name]), sort_keys=True)
+            row[name] = json.dumps(dict(row[name]), sort_keys=True, allow_nan=False)
         return row
 
 
@@ -127,3 +130,21 @@ def read(lake: str, **equal: str) -> pa.Table:
         condition = one if condition is None else condition & one
     events = read_rows(delta.open_table(lake, TABLE.name))
     return (events if condition is None else events.filter(condition)).sort_by("recorded_at")
+
+
+@contextmanager
+def reading_details() -> Iterator[None]:
+    """Turn what the details of an event raise, where they are not what this release writes, into one error."""
+    fix = "see which event it is with `make query`; events of other tools need an `event` name of their own"
+    with reading("the details of an event", where=TABLE.name, fix=fix, error=LakeError):
+        yield
+
+
+def read_details(lake: str, **equal: str) -> list[dict[str, Any]]:
+    """The details of :func:`read`'s events, oldest first; read their fields within :func:`reading_details`.
+
+    Raises:
+        LakeError: when an event's are no JSON object.
+    """
+    with reading_details():
+        return [parse_object(text) for text in read(lake, **equal)["details"].to_pylist()]

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nightjar.contracts.documents import parse_object, reading
+from nightjar.contracts.errors import LakeError
 from nightjar.lake import files
 
 log = logging.getLogger(__name__)
@@ -86,10 +88,13 @@ def _latest_at(found: _Log, moment: float) -> int:
     """The version that was the latest at ``moment``; -1 where the log does not reach back so far."""
     modified = files.modified_times(found.folder)
     for version, name in sorted(found.commits.items(), reverse=True):
-        actions = _actions(files.read_bytes(f"{found.folder}/{name}"))
-        info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-        at = info.get("inCommitTimestamp", info.get("timestamp"))
-        if (modified[name] if at is None else at / 1000) <= moment:
+        uri = f"{found.folder}/{name}"
+        with reading("a commit of the table's log", where=uri, fix="restore the file", error=LakeError):
+            actions = _actions(files.read_bytes(uri))
+            info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+            at = info.get("inCommitTimestamp", info.get("timestamp"))
+            began = modified[name] if at is None else at / 1000
+        if began <= moment:
             return version
     return -1
 
@@ -176,4 +181,5 @@ def _sidecars_of(folder: str, checkpoints: Sequence[str]) -> Iterator[str]:
 
 
 def _actions(content: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in content.decode().splitlines() if line.strip()]
+    # JSON's texts may hold what str.splitlines() takes for the end of a line, e.g. U+2028
+    return [parse_object(line) for line in content.split(b"\n") if line.strip()]

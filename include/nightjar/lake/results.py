@@ -4,30 +4,49 @@ from __future__ import annotations
 
 import logging
 
-from nightjar.contracts.errors import GateError, first_line
+from nightjar.contracts.documents import reading
+from nightjar.contracts.errors import GateError, LakeError, NightjarError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
 
 log = logging.getLogger(__name__)
 
 
+def read_spec(uri: str) -> JobSpec:
+    """Return the spec in a file.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        ConfigurationError: when it is no spec.
+    """
+    fix = "clear the task, which writes it again"
+    with reading("the spec", where=uri, fix=fix):
+        return JobSpec.from_json(files.read_bytes(uri))
+
+
+def read_result(uri: str, *, error: type[NightjarError] = LakeError) -> JobResult:
+    """Return the result in a file.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        NightjarError: of the class ``error``, when it is no result.
+    """
+    fix = "see who changed the file, then clear the task in whose folder it is"
+    with reading("the result", where=uri, fix=fix, error=error):
+        return JobResult.from_json(files.read_bytes(uri))
+
+
 def earlier_result(spec: JobSpec, task_id: str) -> JobResult:
     """Return the result of ``task_id`` of the same DAG run.
 
     Raises:
-        GateError: when that task has no result, or has failed.
+        GateError: when that task has no result, or one that cannot be read, or has failed.
     """
     where = f"{spec.run_dir}/{task_id}/result.json"
     try:
-        result = JobResult.from_json(files.read_text(where))
+        result = read_result(where, error=GateError)
     except FileNotFoundError as error:
         raise GateError(f"`{task_id}` has left no result", where=where, fix=f"clear `{task_id}` of this run") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise GateError(
-            f"the result of `{task_id}` cannot be read ({first_line(error)})",
-            where=where,
-            fix=f"see who changed the file, then clear `{task_id}` of this run",
-        ) from error
     if result.status != "succeeded":
         raise GateError(f"`{task_id}` has failed: {result.error}", where=where, fix=f"mend that, and clear `{task_id}`")
     return result
@@ -43,10 +62,10 @@ def finished_result(spec: JobSpec, file: str = "result.json") -> JobResult | Non
     if spec.params.get("force"):
         return None
     try:
-        result = JobResult.from_json(files.read_text(f"{spec.output}/{file}"))
+        result = read_result(f"{spec.output}/{file}")
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        log.warning("WARNING the earlier result cannot be read, and the work is done again: %s", first_line(error))
+    except LakeError as error:
+        log.warning("WARNING the work is done again: %s", error)
         return None
     return result if result.status == "succeeded" and result.spec_fingerprint == spec.fingerprint else None

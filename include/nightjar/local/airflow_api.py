@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import requests
 
 from nightjar.code_places import place_in_use_case
+from nightjar.contracts.documents import PARSER_ERRORS, parse_json, parse_object, reading
 from nightjar.contracts.errors import NightjarError, UnreachableError
 
 TIMEOUT_SECONDS = 30.0
@@ -76,8 +78,12 @@ class AirflowApi:
             "dag_processor": "DAG processor",
             "triggerer": "triggerer",
         }
-        report = response.json()
-        return [f"Airflow's {name or part}" for part, name in parts.items() if report[part].get("status") != "healthy"]
+        try:
+            report = parse_object(response.content)
+            bad = [name or part for part, name in parts.items() if report[part].get("status") != "healthy"]
+        except PARSER_ERRORS:
+            return ["Airflow"]
+        return [f"Airflow's {name}" for name in bad]
 
     def has_dag(self, dag_id: str) -> bool:
         """Whether the DAG has been parsed."""
@@ -219,7 +225,8 @@ class AirflowApi:
                 if response.status_code == allowed:
                     return None
                 if response.status_code < 300:
-                    return response.json()
+                    with self._reading_answer():
+                        return parse_json(response.content) if response.content else None
                 failure = f"status {response.status_code}: {response.text[:300]}"
                 if response.status_code < 500:
                     raise ApiError(
@@ -244,12 +251,17 @@ class AirflowApi:
             response = self._session.request(method, url, json=json, params=params, timeout=TIMEOUT_SECONDS)
         return response
 
+    def _reading_answer(self) -> AbstractContextManager[None]:
+        fix = "see in var/logs/airflow-api-server.log which server answers there"
+        return reading("Airflow's answer", where=self.base_url, fix=fix, error=ApiError)
+
     def _log_in(self) -> None:
         self._check()
         self._session.headers.pop("Authorization", None)
         response = self._session.post(f"{self.base_url}/auth/token", json=self._credentials, timeout=TIMEOUT_SECONDS)
         response.raise_for_status()
-        self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+        with self._reading_answer():
+            self._session.headers["Authorization"] = f"Bearer {parse_object(response.content)['access_token']}"
 
 
 def _own_lines(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

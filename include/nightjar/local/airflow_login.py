@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from nightjar.contracts.documents import parse_object, reading
+
 USER = "admin"
 PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
 
@@ -22,5 +24,9 @@ def admin_password(airflow_home: Path) -> str:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             json.dump({USER: secrets.token_urlsafe(12)}, stream)
-    password: str = json.loads(file.read_text())[USER]
+    fix = "delete the file and start again with `make run`, which makes a new password"
+    with reading("the file of Airflow's passwords", where=str(file), fix=fix):
+        password = parse_object(file.read_bytes())[USER]
+        if not isinstance(password, str):
+            raise TypeError(f"the password of {USER} is not a text")
     return password

@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg2
 
+from nightjar.contracts.documents import reading
 from nightjar.contracts.errors import ConfigurationError, NightjarError
 from nightjar.local.paths import Paths
 from nightjar.local.steps import run_logged
@@ -135,7 +136,9 @@ class Database:
         lock_file = self.folder / "postmaster.pid"
         if not lock_file.exists():
             return
-        pid = int(lock_file.read_text().split()[0])
+        fix = "end the PostgreSQL server of this folder, if there is one, and delete the file"
+        with reading("the database's lock file", where=str(lock_file), fix=fix):
+            pid = int(lock_file.read_text().split()[0])
         while self._is_server(pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)  # a fast shutdown, which ends sessions

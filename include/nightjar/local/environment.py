@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from nightjar.contracts.documents import PARSER_ERRORS, parse_object
 from nightjar.local.java import HOW_TO_GET_IT, SUPPORTED, java_version, wrap_packaged_java
 from nightjar.local.paths import Paths
 from nightjar.local.steps import SetupError, run_logged
@@ -32,10 +33,10 @@ def _stamp_file(paths: Paths) -> Path:
 def installed_level(paths: Paths) -> Level | None:
     """The level of the environment that is there and up to date; None when it has to be made or made anew."""
     try:
-        stamp = json.loads(_stamp_file(paths).read_text())
+        stamp = parse_object(_stamp_file(paths).read_bytes())
         level: Level = stamp["level"]
         return level if stamp == stamp_of(paths, level) and paths.python.exists() else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, *PARSER_ERRORS):
         return None
 
 
@@ -48,8 +49,8 @@ def level_to_sync(paths: Paths, asked: Level) -> Level | None:
     if there == "dev" or there == asked:
         return None
     try:
-        was_dev = json.loads(_stamp_file(paths).read_text())["level"] == "dev"
-    except (OSError, ValueError, KeyError):
+        was_dev = parse_object(_stamp_file(paths).read_bytes())["level"] == "dev"
+    except (OSError, *PARSER_ERRORS):
         was_dev = False
     return "dev" if was_dev else asked
 

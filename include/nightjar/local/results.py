@@ -14,6 +14,7 @@ from nightjar.contracts.sql import quote_ansi
 from nightjar.contracts.use_case import UseCase
 from nightjar.evaluation.verdict import prefix_of
 from nightjar.lake import delta
+from nightjar.lake.results import read_result
 from nightjar.lake.rows import arrow_source
 from nightjar.local.follow import Request
 
@@ -67,7 +68,7 @@ def task_result(lake: Path, request: Request, task_id: str) -> JobResult:
         FileNotFoundError: when it has left none.
     """
     folder = run_folder(str(lake), request.dag_id, request.run_id)
-    return JobResult.from_json(Path(folder, path_segment(task_id), "result.json").read_text())
+    return read_result(f"{folder}/{path_segment(task_id)}/result.json")
 
 
 def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:

@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from nightjar.contracts.documents import check_fields, parse_object, reading
 from nightjar.local.ports import Ports
 
 
@@ -45,7 +46,9 @@ class RunLock:
 
     def publish(self, state: RunState) -> None:
         """Tell other commands where the servers are, or will soon be."""
-        self._run_file.write_text(json.dumps(asdict(state)))
+        unfinished = self._run_file.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(asdict(state)))
+        unfinished.replace(self._run_file)
 
     def release(self) -> None:
         """Forget the servers and free the lock."""
@@ -54,13 +57,22 @@ class RunLock:
 
 
 def read_state(run_file: Path) -> RunState | None:
-    """The servers that are up; None when no run is up (a file left by a killed run does not count)."""
+    """The servers that are up; None when no run is up (a file left by a killed run does not count).
+
+    Raises:
+        ConfigurationError: when a run is up and its file does not say where.
+    """
     lock = RunLock(run_file)
     try:
         if lock.acquire():
             return None
-        document = json.loads(run_file.read_text())
-        return RunState(**{**document, "ports": Ports(**document["ports"])})
+        fix = "end the run (Ctrl-C where it was started), and start it again with `make run`"
+        with reading("the file that says where the servers are", where=str(run_file), fix=fix):
+            document = parse_object(run_file.read_bytes())
+            state = RunState(**{**document, "ports": Ports(**document["ports"])})
+            check_fields(state)
+            check_fields(state.ports)
+            return state
     except FileNotFoundError:  # starting: the lock is held, the addresses are not published yet
         return None
     finally:

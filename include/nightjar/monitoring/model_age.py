@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from nightjar.contracts.documents import reading
+from nightjar.contracts.errors import LakeError
 from nightjar.contracts.job import run_folder
 from nightjar.lake import files, ledger
 from nightjar.training.training_set import FILE, FREEZE_TASK, TrainingSet
@@ -16,9 +18,10 @@ def model_age_days(lake: str, use_case: str, model_version: str, night: date) ->
     """
     judged = ledger.read(lake, event="gate", use_case=use_case, model_version=model_version).to_pylist()
     for event in reversed(judged):
-        run = run_folder(lake, event["dag_id"], event["run_id"])
+        uri = f"{run_folder(lake, event['dag_id'], event['run_id'])}/{FREEZE_TASK}/{FILE}"
         try:
-            training_set = TrainingSet.from_json(files.read_text(f"{run}/{FREEZE_TASK}/{FILE}"))
+            with reading("the training set", where=uri, fix="see who changed the file", error=LakeError):
+                training_set = TrainingSet.from_json(files.read_bytes(uri))
         except FileNotFoundError:
             continue
         return float((night - training_set.train.last).days)

@@ -5,7 +5,6 @@ Read in the lake, so that a night is judged also while MLflow does not answer.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from nightjar.evaluation.verdict import prefix_of
@@ -16,12 +15,12 @@ from nightjar.monitoring.performance import METRICS
 def holdout_metrics(lake: str, use_case: str) -> dict[str, dict[str, float]]:
     """Version to its holdout's figures by metric; of a version that no gate has judged there are none."""
     found: dict[str, dict[str, float]] = {}
-    for text in ledger.read(lake, event="gate", use_case=use_case)["details"].to_pylist():
-        details = json.loads(text)
-        for name, said in details.get("candidates", {}).items():
-            figures = _of_candidate(details.get("metrics", {}), prefix_of(name))
-            if figures:
-                found[str(said["version"])] = figures  # the last gate that looked has the last word
+    for details in ledger.read_details(lake, event="gate", use_case=use_case):
+        with ledger.reading_details():
+            for name, said in details.get("candidates", {}).items():
+                figures = _of_candidate(details.get("metrics", {}), prefix_of(name))
+                if figures:
+                    found[str(said["version"])] = figures  # the last gate that looked has the last word
     return found
 
 

@@ -16,6 +16,7 @@ from nightjar.monitoring.performance_calibration import groups
 from nightjar.monitoring.performance_findings import findings_of
 from nightjar.monitoring.performance_records import (
     ALL,
+    COUNTS_TABLE,
     LOOKED_BACK_NIGHTS,
     Place,
     ScoredNight,
@@ -25,6 +26,7 @@ from nightjar.monitoring.performance_records import (
 )
 from nightjar.monitoring.performance_report import PerformanceReport, Point, Row, State, as_of, by_metric
 from nightjar.monitoring.performance_summary import POSITIVE, UNLABELLED, Summary, merge, probability_of
+from nightjar.monitoring.stored import reading_stored
 
 SHOWN_NIGHTS = 28
 WEEK_NIGHTS, SHOWN_WEEKS = 7, 8
@@ -128,7 +130,8 @@ class Pages:
     def _summary(self, place: Place, nights: Sequence[date]) -> Summary:
         """The nights' rows of a slice added up."""
         held = [row for row in self.counts if row["ds"] in nights and (row["slice"], row["slice_value"]) == place]
-        return merge([self.read(row["summary"]) for row in held])
+        with reading_stored(COUNTS_TABLE):
+            return merge([self.read(row["summary"]) for row in held])
 
     def _pooled(self, nights: Sequence[date], night: date, *, slices: bool = False) -> list[dict[str, Any]]:
         """Rows as of one night, of all rows of ``nights`` and, where asked, of their slices.

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightjar.contracts.documents import parse_object
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -123,7 +125,7 @@ class Summary:
     @classmethod
     def from_json(cls, text: str) -> Summary:
         """Read what :meth:`to_json` wrote."""
-        document = json.loads(text)
+        document = parse_object(text)
         bins = np.cumsum(np.array(document["bins"], np.int64))
         return cls(bins=bins, counts=np.array(document["counts"], np.int64).reshape(3, -1), sums=document["sums"])
 

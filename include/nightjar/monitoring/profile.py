@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import reduce
 from typing import Any, Literal
 
+from nightjar.contracts.documents import parse_object
 from nightjar.monitoring.sample import Sample
 from nightjar.monitoring.sketch import Grid, Sketch, merge_sketches
 
@@ -147,14 +148,14 @@ class Profile:
         return json.dumps(document, sort_keys=True, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Profile:
+    def from_json(cls, text: str | bytes) -> Profile:
         """Read what :meth:`to_json` wrote.
 
         Raises:
             ValueError: when the text is no profile.
         """
-        document = json.loads(text)
-        if not isinstance(document, dict) or document.get("format") not in (1, FORMAT):
+        document = parse_object(text)
+        if document.get("format") not in (1, FORMAT):
             raise ValueError(f"not a profile of format 1 or {FORMAT}")
         columns = {name: _expanded(column) for name, column in document["columns"].items()}
         variation = {name: NightVariation(**varies) for name, varies in document["variation"].items()}
@@ -232,7 +233,7 @@ def column_to_json(column: ColumnProfile) -> str:
 
 def column_from_json(text: str) -> ColumnProfile:
     """Read what :func:`column_to_json` wrote."""
-    return _expanded(json.loads(text))
+    return _expanded(parse_object(text))
 
 
 def _compact(column: ColumnProfile) -> dict[str, object]:

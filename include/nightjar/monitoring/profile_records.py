@@ -8,7 +8,7 @@ from typing import Any
 
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.monitoring.profile import ColumnProfile, Profile, column_from_json, column_to_json
-from nightjar.monitoring.stored import stored_rows
+from nightjar.monitoring.stored import reading_stored, stored_rows
 
 PROFILES_TABLE = TableSchema(
     name="monitoring/profiles",
@@ -57,7 +57,8 @@ def stored_profiles(lake: str, use_case: str, nights: Sequence[date]) -> dict[da
     """The profiles of ``nights``, oldest first; nights that nobody counted are left out."""
     found: dict[date, dict[str, ColumnProfile]] = {}
     for row in stored_rows(lake, PROFILES_TABLE, use_case, nights, ["ds", "column_name", "profile"]):
-        found.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
+        with reading_stored(PROFILES_TABLE):
+            found.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
     return {
         night: Profile(rows=max(column.rows for column in found[night].values()), columns=found[night])
         for night in sorted(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from nightjar.contracts.documents import reading
 from nightjar.contracts.errors import ModelError
 from nightjar.lake import files
 from nightjar.monitoring.profile import Profile
@@ -57,4 +58,6 @@ def read_reference(folder: str) -> Reference:
         ) from error
     if f"{hashlib.sha256(text.encode()).hexdigest()}  profile.json" not in sums.splitlines():
         raise ModelError("the drift reference was altered", where=where, fix="restore the model folder, or train again")
-    return Reference(Profile.from_json(text), hashlib.sha256(sums.encode()).hexdigest())
+    with reading("the drift reference", where=where, fix="train and promote a model again", error=ModelError):
+        profile = Profile.from_json(text)
+    return Reference(profile, hashlib.sha256(sums.encode()).hexdigest())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
+from nightjar.contracts.documents import reading
+from nightjar.contracts.errors import LakeError
 from nightjar.contracts.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
@@ -31,6 +34,14 @@ def replace_rows(
     uri = delta.table_uri(lake, schema.name)
     written = write_files(iter(table.to_batches()), uri, target, schema.partition_by)
     return delta.commit(lake, schema, written, nights, run_id=run_id, within={"use_case": [use_case]})
+
+
+@contextmanager
+def reading_stored(schema: TableSchema) -> Iterator[None]:
+    """Turn what a JSON text in a row of a monitoring table raises into one error that names the table."""
+    fix = "see who wrote the row; run the night again, which replaces it"
+    with reading("a row's JSON", where=schema.name, fix=fix, error=LakeError):
+        yield
 
 
 def stored_rows(

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from nightjar.contracts.documents import parse_object
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.monitoring.findings import Finding, FindingKind
-from nightjar.monitoring.stored import replace_rows, stored_rows
+from nightjar.monitoring.stored import reading_stored, replace_rows, stored_rows
 from nightjar.validation.figures import QUANTILES, Figures
 from nightjar.validation.judged import UNKNOWN_COLUMN, Judged, NightFigures
 from nightjar.validation.usual import HISTORY_NIGHTS
@@ -95,11 +96,13 @@ def read_figures(lake: str, use_case: str, before: date) -> History:
     nights = [before - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
     for row in stored_rows(lake, LANDING_TABLE, use_case, nights):
         columns: Any = found.setdefault(row["table_name"], {}).setdefault(row["ds"], {})
+        with reading_stored(LANDING_TABLE):
+            categories = parse_object(row["categories"])
         columns[row["column_name"]] = Figures(
             distinct=row["distinct_values"],
             **{name: row[name] for name in ("rows", "nulls", "mean", "std", "minimum", "maximum")},
             quantiles={name: row[name] for name in QUANTILES if row[name] is not None},
-            categories=json.loads(row["categories"]),
+            categories=categories,
         )
     return found
 

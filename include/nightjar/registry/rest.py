@@ -14,8 +14,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
+from nightjar.contracts.documents import PARSER_ERRORS, parse_object, reading
 from nightjar.contracts.errors import ConfigurationError, ModelError, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -63,12 +65,11 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
 def _answer(request: urllib.request.Request, uri: str) -> dict[str, Any] | None:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
-            answer: dict[str, Any] = json.load(response)
-            return answer
+            return parse_object(response.read())
     except urllib.error.HTTPError as error:
         _check_refusal(request.full_url, error)
         return None
-    except (OSError, ValueError) as error:  # URLError, timeouts and answers that are no JSON
+    except (OSError, HTTPException, *PARSER_ERRORS) as error:  # URLError, timeouts and answers that are no JSON
         raise _unreachable(uri, error) from error
 
 
@@ -78,22 +79,23 @@ def experiment_id(uri: str, name: str) -> str:
     Raises:
         UnreachableError, ModelError: as :func:`call`.
     """
-    if found := call(uri, "GET", "experiments/get-by-name", {"experiment_name": name}):
-        return str(found["experiment"]["experiment_id"])
-    try:
-        return str((call(uri, "POST", "experiments/create", {"name": name}) or {})["experiment_id"])
-    except ModelError:
-        found = call(uri, "GET", "experiments/get-by-name", {"experiment_name": name})
-        if not found:
-            raise
-        return str(found["experiment"]["experiment_id"])
+    with reading("MLflow's answer", where=uri, fix="check MLFLOW_TRACKING_URI", error=UnreachableError):
+        if found := call(uri, "GET", "experiments/get-by-name", {"experiment_name": name}):
+            return str(found["experiment"]["experiment_id"])
+        try:
+            return str((call(uri, "POST", "experiments/create", {"name": name}) or {})["experiment_id"])
+        except ModelError:
+            found = call(uri, "GET", "experiments/get-by-name", {"experiment_name": name})
+            if not found:
+                raise
+            return str(found["experiment"]["experiment_id"])
 
 
 def _check_refusal(address: str, error: urllib.error.HTTPError) -> None:
     """Accept that there is no such thing; raise whatever else the server refuses for."""
     try:
-        document = json.load(error)
-    except ValueError:
+        document = parse_object(error.read())
+    except (OSError, HTTPException, *PARSER_ERRORS):
         document = {}
     if document.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
         return

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ConfigurationError, ModelError, NightjarError, UnreachableError
+from nightjar.contracts.errors import ConfigurationError, LakeError, ModelError, NightjarError, UnreachableError
 from nightjar.contracts.experiment import CHAMPION, Experiment
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.scoring import CHAMPION_THEN
@@ -188,17 +187,19 @@ def champion_then(spec: JobSpec, use_case: UseCase) -> str:
 def _candidates(lake: str, use_case: UseCase) -> Iterator[Speaker]:
     """Who has published, the latest first and each once; then the declared default."""
     seen = set()
-    for event in reversed(ledger.read(lake, event="publish", use_case=use_case.name)["details"].to_pylist()):
-        speaker = json.loads(event).get("speaker")
-        if speaker is None or speaker["sha256"] in seen:
+    for details in reversed(ledger.read_details(lake, event="publish", use_case=use_case.name)):
+        if details.get("speaker") is None:
             continue
-        seen.add(speaker["sha256"])
         try:
-            folder = folder_in_lake(lake, use_case.name, speaker["sha256"])
-        except ModelError as error:
+            with ledger.reading_details():
+                speaker = Speaker.from_dict(details["speaker"])
+            folder = folder_in_lake(lake, use_case.name, speaker.sha256)
+        except (LakeError, ModelError) as error:
             log.warning("an event of the ledger names a model that cannot stand in: %s", error.what)
             continue
-        yield replace(Speaker(**speaker), folder=folder, fallback_reason=None)
+        if speaker.sha256 not in seen:
+            seen.add(speaker.sha256)
+            yield replace(speaker, folder=folder, fallback_reason=None)
     default = use_case.scoring.default_version
     if default is not None:
         try:

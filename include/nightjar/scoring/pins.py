@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from nightjar.contracts.errors import ContractError, ModelError, first_line
+from nightjar.contracts.documents import check_fields, parse_object, reading
+from nightjar.contracts.errors import ContractError, ModelError
 from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
 from nightjar.scoring.task import Speaker
@@ -43,17 +44,15 @@ def pinned(spec: JobSpec) -> Pins | None:
     """What the run has chosen before; None at its first attempt, or when it is to choose anew (the param ``force``)."""
     if spec.params.get("force"):
         return None
+    fix = "see who changed the file; run the nights again with the param force, which chooses anew"
     try:
-        document = json.loads(files.read_text(_uri(spec)))
-        return Pins(**{**document, "feature_files": tuple(document["feature_files"])})
+        with reading("what the run's first attempt has chosen", where=_uri(spec), fix=fix, error=ModelError):
+            document = parse_object(files.read_bytes(_uri(spec)))
+            pins = Pins(**{**document, "feature_files": tuple(document["feature_files"])})
+            check_fields(pins)
+            return pins
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ModelError(
-            f"what the run's first attempt has chosen cannot be read ({first_line(error)})",
-            where=_uri(spec),
-            fix="see who changed the file; run the nights again with the param force, which chooses anew",
-        ) from error
 
 
 def keep(spec: JobSpec, pins: Pins) -> None:

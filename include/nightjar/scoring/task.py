@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
+from nightjar.contracts.documents import check_fields, reading
+from nightjar.contracts.errors import LakeError
 from nightjar.contracts.nights import Nights
 from nightjar.lake.delta import DataFile
 
@@ -32,6 +35,13 @@ class Speaker:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Speaker:
+        """What :meth:`to_dict` gave; call it within :func:`nightjar.contracts.documents.reading`."""
+        speaker = cls(**document)
+        check_fields(speaker)
+        return speaker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +101,13 @@ class Part:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Part:
-        return cls(
-            speaker=Speaker(**document["speaker"]),
-            files=tuple(data_files(document["files"])),
+        part = cls(
+            speaker=Speaker.from_dict(document["speaker"]),
+            files=tuple(DataFile.from_dict(file) for file in document["files"]),
             rows_in=document["rows_in"],
         )
+        check_fields(part)
+        return part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,10 +168,25 @@ class Scored:
 
 
 def parts_of(values: Mapping[str, Any]) -> dict[str, Part]:
-    """Variant to its rows, as the values of a result of `score` or `validate_scores` name them."""
-    return {variant: Part.from_dict(part) for variant, part in values["parts"].items()}
+    """Variant to its rows, as the values of a result of `score` or `validate_scores` name them.
+
+    Raises:
+        LakeError: when they name something else.
+    """
+    with _reading_result():
+        return {variant: Part.from_dict(part) for variant, part in values["parts"].items()}
 
 
 def data_files(listed: list[Mapping[str, Any]]) -> list[DataFile]:
-    """Files as a result's JSON names them."""
-    return [DataFile(**file) for file in listed]
+    """Files as a result's JSON names them.
+
+    Raises:
+        LakeError: when it names something else.
+    """
+    with _reading_result():
+        return [DataFile.from_dict(file) for file in listed]
+
+
+def _reading_result() -> AbstractContextManager[None]:
+    fix = "see who changed result.json of `score` or `validate_scores`; clear `score` of this run"
+    return reading("the scores of this run", where="values of the result", fix=fix, error=LakeError)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nightjar.contracts.documents import parse_object
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.use_case import Feature
 from nightjar.training.collective import sum_over_ranks
@@ -75,7 +76,7 @@ class Baseline:
 
 def load(content: Mapping[str, bytes]) -> Baseline:
     """The member of a model folder's files."""
-    document = json.loads(content[FILE])
+    document = parse_object(content[FILE])
     document["features"] = tuple(Feature(**feature) for feature in document["features"])
     return Baseline(**document)
 

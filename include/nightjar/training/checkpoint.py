@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nightjar.contracts.documents import PARSER_ERRORS, parse_object
 from nightjar.contracts.errors import LakeError, TrainingError
 from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
@@ -61,7 +62,7 @@ class Checkpoints:
         root = os.environ.get(PLACE, "").rstrip("/") or spec.lake
         place = f"{root}{spec.output.removeprefix(spec.lake)}/checkpoint/{engine}"
         # as read back from JSON, so that it compares equal
-        return cls(place=place, training=json.loads(json.dumps(training, default=str)))
+        return cls(place=place, training=parse_object(json.dumps(training, default=str)))
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the last checkpoint.
@@ -91,13 +92,13 @@ class Checkpoints:
             return None
         try:
             return self._read()
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LakeError) as error:
+        except (FileNotFoundError, LakeError, *PARSER_ERRORS) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             log.warning("WARNING checkpoint not used: %s; training starts at round 1 (%s)", reason, self.place)
             return None
 
     def _read(self) -> Checkpoint:
-        document = json.loads(files.read_text(f"{self.place}/{STATE_FILE}"))
+        document = parse_object(files.read_bytes(f"{self.place}/{STATE_FILE}"))
         differing = [name for name in self.training if document["training"].get(name) != self.training[name]]
         if differing:
             raise ValueError(f"it is of another training ({', '.join(sorted(differing))} differ)")

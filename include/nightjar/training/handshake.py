@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from nightjar.contracts.documents import PARSER_ERRORS, parse_object
+
 HANDSHAKE_SECONDS = 5.0
 """How long a connection may take to prove itself."""
 MAX_BYTES = 1024
@@ -159,10 +161,9 @@ def _receive_line(connection: socket.socket, deadline: float) -> bytes:
 def read_object(line: bytes) -> Mapping[str, Any]:
     """The JSON object of a line; an empty one when it is anything else."""
     try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
+        return parse_object(line)
+    except PARSER_ERRORS:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _line(message: Mapping[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nightjar.contracts.documents import parse_object
 from nightjar.contracts.errors import ModelError, NightjarError, first_line
 from nightjar.contracts.names import check_identifier, check_sha256, is_file_name
 from nightjar.contracts.use_case import Feature
@@ -86,13 +87,13 @@ class ModelCard:
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1, default=date.isoformat)
 
     @classmethod
-    def from_json(cls, text: str) -> ModelCard:
+    def from_json(cls, text: str | bytes) -> ModelCard:
         """Read what :meth:`to_json` wrote.
 
         Raises:
             ModelError: for another format.
         """
-        document = json.loads(text)
+        document = parse_object(text)
         if (found := document.pop("format", None)) != FORMAT:
             raise ModelError(
                 f"the model's format is {found!r:.100}, not {FORMAT}",
@@ -149,7 +150,7 @@ class TabularModel:
         if missing := [name for name in (CARD_FILE, PROFILE_FILE) if name not in content]:
             raise _lacks(missing[0], f"{uri}/{SUMS_FILE}")
         with _explained(CARD_FILE, uri):
-            card = ModelCard.from_json(content[CARD_FILE].decode())
+            card = ModelCard.from_json(content[CARD_FILE])
         with _explained(PROFILE_FILE, uri):
             profile = content[PROFILE_FILE].decode()
         members = []

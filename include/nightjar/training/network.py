@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from nightjar.contracts.documents import parse_object
 from nightjar.contracts.errors import ModelError
 from nightjar.training.graph_check import check_graph
 
@@ -64,7 +65,7 @@ class Architecture:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Architecture:
-        return cls(**{name: tuple(values) for name, values in json.loads(text).items()})
+        return cls(**{name: tuple(values) for name, values in parse_object(text).items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
-from nightjar.contracts.errors import TrainingError, first_line
+from nightjar.contracts.documents import parse_object, reading
+from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.names import check_identifier
 from nightjar.contracts.training import Training
@@ -100,8 +101,9 @@ class TrainingSet:
         return self.tables, self.train, self.validation, self.holdout
 
     @classmethod
-    def from_json(cls, text: str) -> TrainingSet:
-        document = json.loads(text)
+    def from_json(cls, text: str | bytes) -> TrainingSet:
+        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.contracts.documents.reading`."""
+        document = parse_object(text)
         document["key"] = tuple(document["key"])
         document["features"] = tuple(Feature(**feature) for feature in document["features"])
         document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
@@ -173,14 +175,10 @@ def _left(spec: JobSpec, frozen: TrainingSet, stage: str) -> TrainingSet:
 
 def _read(spec: JobSpec, stage: str) -> TrainingSet:
     uri = training_set_uri(spec, stage)
+    fix = f"see who changed the file; clear the task {stage} of this run with force, and all that follow it"
     try:
-        return TrainingSet.from_json(files.read_text(uri))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise TrainingError(
-            f"the training set cannot be read ({first_line(error)})",
-            where=uri,
-            fix=f"see who changed the file; clear the task {stage} of this run with force, and all that follow it",
-        ) from error
+        with reading("the training set", where=uri, fix=fix, error=TrainingError):
+            return TrainingSet.from_json(files.read_bytes(uri))
     except FileNotFoundError as error:
         what = "this run has frozen no training set" if stage == FREEZE_TASK else f"{stage} has left no training set"
         raise TrainingError(what, where=uri, fix=f"clear the task {stage} of this run") from error

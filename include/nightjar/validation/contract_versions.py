@@ -8,11 +8,11 @@ that holds other columns or types is migrated by a person before anything is com
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from nightjar.contracts.documents import parse_object
 from nightjar.contracts.errors import ContractError
 from nightjar.contracts.experiment import EXPERIMENT_COLUMNS
 from nightjar.contracts.job import JobSpec
@@ -84,11 +84,13 @@ def check(lake: str, use_case: UseCase) -> Contract:
     if not recorded:
         _check_tables(lake, use_case)
         return Contract(version=version, document=now, first=True)
-    last = json.loads(recorded[-1]["details"])
-    breaking, additive = (tuple(lines) for lines in compare(last["document"], now))
-    if version < last["version"] or (breaking and version == last["version"]):
+    with ledger.reading_details():
+        last = parse_object(recorded[-1]["details"])
+        recorded_version = int(last["version"])
+        breaking, additive = (tuple(lines) for lines in compare(last["document"], now))
+    if version < recorded_version or (breaking and version == recorded_version):
         raise ContractError(
-            f"the contract (version {version}; recorded: {last['version']}) has changed so that readers break: "
+            f"the contract (version {version}; recorded: {recorded_version}) has changed so that readers break: "
             + ("; ".join(breaking[:_NAMED]) or "its version was lowered")
             + (f"; and {len(breaking) - _NAMED} more" if len(breaking) > _NAMED else ""),
             where=f"include/use_cases/{use_case.name}/use_case.py",

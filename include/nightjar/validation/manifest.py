@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from nightjar.contracts.documents import PARSER_ERRORS, parse_json
 from nightjar.lake import files
 
 MANIFEST = "manifest.json"
@@ -47,10 +47,10 @@ def read_manifest(uri: str) -> Mapping[str, Any]:
     if (size := files.size(uri)) > MAX_MANIFEST_BYTES:
         raise ManifestError(f"has {size} bytes; at most {MAX_MANIFEST_BYTES} are read")
     try:
-        manifest = json.loads(files.read_text(uri), object_pairs_hook=_object)
+        manifest = parse_json(files.read_bytes(uri), object_of=_object)
     except ManifestError:
         raise
-    except (ValueError, RecursionError) as error:
+    except PARSER_ERRORS as error:
         raise ManifestError(f"is not JSON ({error})") from error
     if not isinstance(manifest, dict):
         raise ManifestError("is not an object of files")

@@ -12,10 +12,10 @@ def spec_uri(spec: JobSpec) -> str:
 
 def result_of(spec: JobSpec) -> JobResult | None:
     """The result for this very spec, where there is one."""
-    from nightjar.lake import files
+    from nightjar.lake.results import read_result
 
     try:
-        result = JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+        result = read_result(f"{spec.output}/result.json", error=TrainingError)
     except FileNotFoundError:
         return None
     return result if result.spec_fingerprint == spec.fingerprint else None

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from nightjar.contracts.documents import PARSER_ERRORS, parse_object
+from nightjar.contracts.errors import first_line
 from nightjar_airflow.cluster.api_error import ApiError
 
 if TYPE_CHECKING:
@@ -52,8 +54,11 @@ class KubernetesApi:
         for attempt in range(ATTEMPTS):
             try:
                 async with self._answer(method, path, query or {}, body) as answer:
-                    document: Json = json.loads(await answer.response.read())
-                    return document
+                    content = await answer.response.read()
+                    try:
+                        return parse_object(content)
+                    except PARSER_ERRORS as error:
+                        raise ApiError(0, f"the answer is no JSON object ({first_line(error)})") from error
             except ApiError as error:
                 if not error.passing or attempt == ATTEMPTS - 1:
                     raise

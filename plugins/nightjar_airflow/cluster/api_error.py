@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import re
 
+from nightjar.contracts.documents import PARSER_ERRORS, parse_object
 from nightjar.contracts.errors import CapacityError, ConfigurationError, NightjarError, UnreachableError
 from nightjar_airflow.cluster.causes import refusal
 
@@ -68,12 +69,12 @@ class ApiError(Exception):
     @classmethod
     def of_body(cls, status: int, body: bytes, retry_after: str | None) -> ApiError:
         """From an answer, whose body is a ``Status`` object, or whatever a proxy on the way sent."""
-        seconds = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+        seconds = float(retry_after) if retry_after and re.fullmatch("[0-9]{1,4}", retry_after) else 0.0
         try:
-            document = json.loads(body)
+            document = parse_object(body)
             message, reason = str(document["message"]), str(document.get("reason"))
             of_server = document.get("kind") == "Status"
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except PARSER_ERRORS:
             message, reason, of_server = body.decode(errors="replace").strip()[:300] or "no message", "", False
         return cls(status, message, reason=reason, retry_after_seconds=seconds, of_server=of_server)
 

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import NightjarError
+from nightjar.contracts.documents import check_fields, parse_object, reading
+from nightjar.contracts.errors import ConfigurationError, NightjarError
 from nightjar.contracts.settings import Settings
 from nightjar.lake import files
+from nightjar_airflow.cluster.api import Json
 
 if TYPE_CHECKING:
     from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
@@ -43,6 +45,15 @@ class Cancellation:
         return cls(
             conn_id=cluster.conn_id, namespace=cluster.namespace, job=job, asked_at=datetime.now(UTC).isoformat()
         )
+
+    @classmethod
+    def from_document(cls, document: Json) -> Cancellation:
+        """Out of the JSON that :func:`dataclasses.asdict` gave."""
+        cancellation = cls(**document)
+        check_fields(cancellation)
+        if datetime.fromisoformat(cancellation.asked_at).tzinfo is None:
+            raise ValueError("asked_at has no time zone")
+        return cancellation
 
     def is_of(self, cluster: TrainingClusterHook) -> bool:
         return (self.conn_id, self.namespace) == (cluster.conn_id, cluster.namespace)
@@ -89,11 +100,12 @@ def _remembered() -> list[Cancellation]:
     for name in files.list_files(_folder()):
         uri = f"{_folder()}/{name}"
         try:
-            found.append(Cancellation(**json.loads(files.read_text(uri))))
+            with reading("a Job to cancel", where=uri, fix="delete the file"):
+                found.append(Cancellation.from_document(parse_object(files.read_bytes(uri))))
         except FileNotFoundError:
             continue  # carried out by another meanwhile
-        except (ValueError, TypeError) as error:
-            log.warning("%s names no Job to cancel (%s); delete it", uri, error)
+        except ConfigurationError as error:
+            log.warning("%s", error)
     return found
 
 

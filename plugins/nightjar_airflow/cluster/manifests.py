@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from nightjar.contracts.documents import reading
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.programs import FITTING_PROGRAMS
 from nightjar.contracts.resources import Resources
@@ -182,8 +183,12 @@ class TrainingJob:
         }
         pod = {"metadata": {"labels": self.labels}, "spec": {name: value for name, value in spec.items() if value}}
         pod["spec"].update({name: spec[name] for name in ("automountServiceAccountToken", "enableServiceLinks")})
-        below = read_template(settings.pod_template_file) if settings.pod_template_file else {}
-        result: Manifest = over(below, pod)
+        if settings.pod_template_file is None:
+            return pod
+        below = read_template(settings.pod_template_file)
+        fix = "write metadata and spec as of a pod; each container, volume and variable has a name"
+        with reading("the pod template", where=settings.pod_template_file, fix=fix):
+            result: Manifest = over(below, pod)
         return result
 
     @property

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from contextlib import aclosing
 
+from nightjar.contracts.documents import PARSER_ERRORS, parse_object
+from nightjar.contracts.errors import first_line
 from nightjar_airflow.cluster.api import Json, KubernetesApi
 from nightjar_airflow.cluster.api_error import ApiError
 
@@ -74,10 +75,14 @@ class Mirror:
 
     async def _list(self) -> None:
         answer = await self._api.json("GET", self._path, self._query)
-        listed = {item["metadata"]["name"]: item for item in answer["items"]}
+        try:
+            listed = {item["metadata"]["name"]: item for item in answer["items"]}
+            version = answer["metadata"]["resourceVersion"]
+        except PARSER_ERRORS as error:
+            raise ApiError(0, f"the answer is no list of objects ({first_line(error)})") from error
         deleted = {name: self._objects[name] for name in self._objects if name not in listed}
         self._objects = listed
-        self._version = answer["metadata"]["resourceVersion"]
+        self._version = version
         self._heard = time.monotonic()
         self._on_change(self._objects, deleted)
 
@@ -95,18 +100,19 @@ class Mirror:
 
     def _take(self, line: bytes) -> None:
         try:
-            event = json.loads(line)
-        except ValueError as error:
-            raise ApiError(0, "a watch broke off in the middle of a line") from error
-        self._heard = time.monotonic()
-        thing = event["object"]
-        if event["type"] == "ERROR":
-            raise ApiError(int(thing.get("code") or 0), str(thing.get("message")))
-        self._version = thing["metadata"]["resourceVersion"]
-        if event["type"] == "BOOKMARK":
+            event = parse_object(line)
+            self._heard = time.monotonic()
+            kind, thing = event["type"], event["object"]
+            if kind == "ERROR":
+                raise ApiError(int(thing.get("code") or 0), str(thing.get("message")))
+            version = thing["metadata"]["resourceVersion"]
+            name = "" if kind == "BOOKMARK" else thing["metadata"]["name"]
+        except PARSER_ERRORS as error:
+            raise ApiError(0, f"a watch broke off in the middle of a line ({first_line(error)})") from error
+        self._version = version
+        if kind == "BOOKMARK":
             return
-        name = thing["metadata"]["name"]
-        if event["type"] == "DELETED":
+        if kind == "DELETED":
             self._objects.pop(name, None)
             self._on_change(self._objects, {name: thing})
         else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.contracts.documents import PARSER_ERRORS
+from nightjar.contracts.errors import ConfigurationError, first_line
 
 # Lists whose items have a key; what has the same key is laid over, the rest is kept.
 _KEYS = {
@@ -30,9 +31,9 @@ def read_template(path: str) -> dict[str, Any]:
     try:
         with open(os.path.expanduser(path), encoding="utf-8") as file:
             document = yaml.safe_load(file)
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, *PARSER_ERRORS) as error:
         raise ConfigurationError(
-            f"the pod template cannot be read ({str(error).splitlines()[0]})", where=path, fix="mend pod_template_file"
+            f"the pod template cannot be read ({first_line(error)})", where=path, fix="mend pod_template_file"
         ) from error
     if not isinstance(document, dict) or document.get("kind") != "Pod":
         raise ConfigurationError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -13,15 +14,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from airflow.sdk import BaseHook
 
 from nightjar.code_digest import code_digest
-from nightjar.contracts.errors import StorageFullError, UnreachableError
+from nightjar.contracts.documents import parse_object, reading
+from nightjar.contracts.errors import ConfigurationError, StorageFullError, UnreachableError
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, ApplicationFolder, StartFolder
+from nightjar.contracts.programs import (
+    DEAD_AFTER_SECONDS,
+    HEARTBEAT_SECONDS,
+    ApplicationFolder,
+    Heartbeat,
+    Start,
+    StartFolder,
+)
 from nightjar.processes import Process
 from nightjar_airflow.hooks.spark_submit import command, configuration_of, master_of, private_properties
 
@@ -32,6 +41,8 @@ START_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.15
 FULL_BELOW_BYTES = 1 << 20
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class SparkApplicationHook(BaseHook):
@@ -85,7 +96,7 @@ class SparkApplicationHook(BaseHook):
         beat = self._heartbeat()
         if beat is None or not self._process_is_there():
             return False
-        if time.time() - beat["at"] < 5 * HEARTBEAT_SECONDS:
+        if time.time() - beat.at < 5 * HEARTBEAT_SECONDS:
             return True
         deadline = time.monotonic() + 6 * HEARTBEAT_SECONDS
         while time.monotonic() < deadline:
@@ -98,7 +109,7 @@ class SparkApplicationHook(BaseHook):
     def is_running(self, task_id: str) -> bool:
         """Whether the application works on this task right now."""
         beat = self._heartbeat()
-        return beat is not None and beat["task"] == task_id
+        return beat is not None and beat.task == task_id
 
     def submit(self, spec: JobSpec) -> None:
         """Put a spec into the inbox; an older result and log of the same task are removed first."""
@@ -118,6 +129,7 @@ class SparkApplicationHook(BaseHook):
             UnreachableError: when the application died meanwhile.
         """
         from nightjar.lake import files
+        from nightjar.lake.results import read_result
 
         seen = 0
         last_beat, beat_at = self._heartbeat(), time.monotonic()
@@ -125,7 +137,7 @@ class SparkApplicationHook(BaseHook):
             over = files.exists(f"{spec.output}/result.json")  # looked at before the log: the log is written first
             seen = self._new_lines(f"{spec.output}/job.log", seen, on_line)
             if over:
-                yield JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+                yield read_result(f"{spec.output}/result.json")
                 return
             beat = self._heartbeat()
             if beat != last_beat:
@@ -165,10 +177,10 @@ class SparkApplicationHook(BaseHook):
         """End the run's application now, ready or still starting: a local one is killed, another ends itself."""
         from nightjar.lake import files
 
-        current, state = self._read_json(self._folder.current), self._state()
+        launcher, driver = self._launcher(), self._driver()
         files.delete_file(self._folder.current)
-        for process in (document for document in ((current or {}).get("launcher"), state) if document):
-            if Process.from_json(process).kill_group():
+        for process in (launcher, driver):
+            if process and process.kill_group():
                 self.log.warning("killed the Spark application that was left")
         self._files = None
 
@@ -181,8 +193,8 @@ class SparkApplicationHook(BaseHook):
 
     def _attach(self) -> None:
         """Find the start that serves the run."""
-        current = self._read_json(self._folder.current)
-        self._files = self._folder.of_start(current["start"]) if current else None
+        current = self._current()
+        self._files = self._folder.of_start(current.start) if current else None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -198,7 +210,8 @@ class SparkApplicationHook(BaseHook):
 
     def _code(self) -> str | None:
         """Digest of the code with which the application that serves the run was started."""
-        return (self._read_json(self._folder.current) or {}).get("code")
+        current = self._current()
+        return current.code if current else None
 
     def _wait_until_idle(self) -> None:
         """Wait until the application has nothing to do, or is gone."""
@@ -207,7 +220,7 @@ class SparkApplicationHook(BaseHook):
         here = self._serving()
         while self.is_alive():
             beat = self._heartbeat()
-            if beat is not None and not beat["task"] and not files.list_files(here.inbox):
+            if beat is not None and not beat.task and not files.list_files(here.inbox):
                 return
             time.sleep(POLL_SECONDS)
 
@@ -231,7 +244,7 @@ class SparkApplicationHook(BaseHook):
         return launcher
 
     def _wait_until_ready(self, launcher: subprocess.Popen[bytes], began: float) -> None:
-        while self._state() is None:
+        while self._driver() is None:
             status = launcher.poll()
             if status:
                 self.end()
@@ -267,25 +280,38 @@ class SparkApplicationHook(BaseHook):
                 fix="free space (`make clean` removes local state) or enlarge the volume, then clear the task",
             )
 
-    def _heartbeat(self) -> dict[str, Any] | None:
-        return self._read_json(self._files.heartbeat) if self._files else None
-
-    def _state(self) -> dict[str, Any] | None:
-        return self._read_json(self._files.state) if self._files else None
+    def _heartbeat(self) -> Heartbeat | None:
+        return self._read(self._files.heartbeat, Heartbeat.from_document) if self._files else None
 
     def _driver(self) -> Process | None:
-        state = self._state()
-        return Process.from_json(state) if state else None
+        return self._read(self._files.state, Process.from_json) if self._files else None
+
+    def _current(self) -> Start | None:
+        return self._read(self._folder.current, Start.from_document)
+
+    def _launcher(self) -> Process | None:
+        def of_start(document: dict[str, Any]) -> Process | None:
+            launcher = Start.from_document(document).launcher
+            return Process.from_json(launcher) if launcher else None
+
+        return self._read(self._folder.current, of_start)
 
     @staticmethod
-    def _read_json(uri: str) -> dict[str, Any] | None:
+    def _read(uri: str, make: Callable[[dict[str, Any]], T]) -> T | None:
+        """What a file of the application's folder says; None when it is not there or says nothing that is understood.
+
+        Then no application is known to serve the run, and the next task starts one, which writes the files again.
+        """
         from nightjar.lake import files
 
         try:
-            document: dict[str, Any] = json.loads(files.read_text(uri))
+            with reading("a file of the Spark application", where=uri, fix="nothing; it is written again"):
+                return make(parse_object(files.read_bytes(uri)))
         except FileNotFoundError:
             return None
-        return document
+        except ConfigurationError as error:
+            log.warning("%s", error)
+            return None
 
     def _process_is_there(self) -> bool:
         """False only when its driver ran on this very machine and is gone."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.notifier import BaseNotifier
 
 from nightjar.contracts.alerts import REMIND_NIGHTS
+from nightjar.contracts.documents import check_fields
 from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.names import path_segment
 from nightjar.contracts.secrets import redacted
@@ -19,6 +20,7 @@ from nightjar.contracts.settings import Settings
 from nightjar.lake import files
 from nightjar_airflow.notifiers.addresses import task_page
 from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.notifiers.state import read_state
 from nightjar_airflow.specs import day_due, map_index
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Failing:
         last_due: Day on which that was due (YYYY-MM-DD).
         told_due: That of the run of which people were told last.
         runs: In how many so far.
-        map_indexes: Which of a mapped task's instances fail; [None] of a task that is not mapped.
+        map_indexes: Which of a mapped task's instances fail; (None,) of a task that is not mapped.
     """
 
     cause: str
@@ -48,7 +50,16 @@ class Failing:
     last_due: str
     told_due: str
     runs: int = 1
-    map_indexes: list[int | None] = field(default_factory=list)
+    map_indexes: tuple[int | None, ...] = ()
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Failing:
+        """Out of the JSON that :func:`dataclasses.asdict` gave."""
+        failing = cls(**{**document, "map_indexes": tuple(document["map_indexes"])})
+        check_fields(failing)
+        for day in (failing.last_due, failing.told_due):
+            date.fromisoformat(day)
+        return failing
 
     def again(self, run_id: str, due: date, index: int | None) -> Failing:
         """It, after one more failure."""
@@ -56,7 +67,7 @@ class Failing:
         if due.isoformat() < self.last_due:
             return replace(self, runs=runs)
         return replace(
-            self, last_run=run_id, last_due=due.isoformat(), runs=runs, map_indexes=[*self.others(index), index]
+            self, last_run=run_id, last_due=due.isoformat(), runs=runs, map_indexes=(*self.others(index), index)
         )
 
     def without(self, due: date, index: int | None) -> Failing | None:
@@ -69,9 +80,9 @@ class Failing:
         left = self.others(index)
         return replace(self, map_indexes=left) if left else None
 
-    def others(self, index: int | None) -> list[int | None]:
+    def others(self, index: int | None) -> tuple[int | None, ...]:
         """The other instances that fail."""
-        return [one for one in self.map_indexes if one != index]
+        return tuple(one for one in self.map_indexes if one != index)
 
     def is_to_be_told(self, due: date) -> bool:
         """Whether people were told so long ago that they are told again."""
@@ -108,7 +119,7 @@ class AlertNotifier(_TaskNotifier):
         if before is None:
             day = due.isoformat()
             began = Failing(
-                cause=cause, first_run=run_id, last_run=run_id, last_due=day, told_due=day, map_indexes=[index]
+                cause=cause, first_run=run_id, last_run=run_id, last_due=day, told_due=day, map_indexes=(index,)
             )
             if tell([f"NEW {_text(context, why)}"], context):
                 _keep(context, [*others, began])
@@ -145,10 +156,8 @@ class RecoveryNotifier(_TaskNotifier):
 def _known(context: Context) -> list[Failing]:
     """The causes that people were told of; none where the lake cannot say."""
     try:
-        return [Failing(**one) for one in json.loads(files.read_text(_state(context)))]
-    except FileNotFoundError:
-        return []
-    except (NightjarError, ValueError, TypeError) as error:
+        return read_state(_state(context), lambda document: [Failing.from_document(one) for one in document]) or []
+    except NightjarError as error:
         log.warning("what people were told of this task cannot be read: %s", error)
         return []
 

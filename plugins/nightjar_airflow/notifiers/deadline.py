@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
@@ -17,11 +18,29 @@ from nightjar.lake import files
 from nightjar_airflow import ledger
 from nightjar_airflow.notifiers.addresses import run_page
 from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.notifiers.state import read_state
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Since:
+    """Nights that are late.
+
+    Attributes:
+        first: The first one.
+        told: The one that people were notified of last.
+    """
+
+    first: date
+    told: date
+
+    @classmethod
+    def from_document(cls, document: Any) -> _Since:
+        return cls(first=date.fromisoformat(document["first"]), told=date.fromisoformat(document["told"]))
 
 
 async def night_is_late(use_case: str, timezone: str, minutes: int, context: Mapping[str, Any]) -> None:
@@ -54,7 +73,7 @@ def night_in_time(use_case: UseCase, context: Context) -> None:
         return
     if datetime.now(UTC) > run.data_interval_end + timedelta(minutes=use_case.deadline_minutes):
         return
-    text = f"RESOLVED {run.dag_id} was late since the night {since['first']}: run {run.run_id} is in time"
+    text = f"RESOLVED {run.dag_id} was late since the night {since.first}: run {run.run_id} is in time"
     if tell([text], context):
         files.delete_file(_state(use_case.name))
 
@@ -64,7 +83,7 @@ def _tell_of(use_case: str, night: date, reason: str, context: Context) -> None:
     if since is None:
         first, text = night, f"NEW {reason}"
     else:
-        first, last = date.fromisoformat(since["first"]), date.fromisoformat(since["told"])
+        first, last = since.first, since.told
         if (night - last).days < REMIND_NIGHTS:
             log.warning("late since the night %s; people were told of %s", first, last)
             return
@@ -73,13 +92,9 @@ def _tell_of(use_case: str, night: date, reason: str, context: Context) -> None:
         files.write_text(_state(use_case), json.dumps({"first": first.isoformat(), "told": night.isoformat()}))
 
 
-def _since(use_case: str) -> dict[str, str] | None:
+def _since(use_case: str) -> _Since | None:
     """The first late night, and the one of which people were told last; None while nights are in time."""
-    try:
-        found: dict[str, str] = json.loads(files.read_text(_state(use_case)))
-    except FileNotFoundError:
-        return None
-    return found
+    return read_state(_state(use_case), _Since.from_document)
 
 
 def _state(use_case: str) -> str:

@@ -13,6 +13,7 @@ from nightjar.contracts.settings import Settings
 from nightjar.lake import files
 from nightjar_airflow.notifiers.addresses import run_page, with_pages
 from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.notifiers.state import read_state
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,10 +34,7 @@ def tell_incidents(use_case: str, notices: Sequence[Notice], night: date, contex
 
 def read_told(use_case: str) -> Told:
     """What people know of a use case's incidents."""
-    try:
-        return Told.of(json.loads(files.read_text(_state(use_case))))
-    except FileNotFoundError:
-        return Told()
+    return read_state(_state(use_case), Told.of) or Told()
 
 
 def _state(use_case: str) -> str:

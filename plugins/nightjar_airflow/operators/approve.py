@@ -140,11 +140,11 @@ def _judged(context: Context) -> tuple[JobSpec, JobResult]:
     Raises:
         TrainingError: when it has left no result.
     """
-    from nightjar.lake import files
+    from nightjar.lake.results import read_spec
 
     where = f"{run_dir(context)}/gate/spec.json"
     try:
-        spec = JobSpec.from_json(files.read_text(where))
+        spec = read_spec(where)
     except FileNotFoundError as error:
         raise TrainingError("`gate` was not run", where=where, fix="clear `gate` of this run") from error
     return spec, required_result(spec)

@@ -16,6 +16,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.programs import TRAINING_PROGRAMS
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import files
+from nightjar.lake.results import read_spec
 from nightjar_airflow import metrics
 from nightjar_airflow.backends.kubernetes import PASSED_ON, KubernetesBackend
 from nightjar_airflow.backends.local import LocalBackend, threads_per_rank
@@ -102,7 +103,7 @@ class TrainingProgramOperator(BaseOperator):
         if outcome.ending == "gone" and not job_name.endswith(f"-{ti.try_number}"):
             self.log.warning("the Job %s of an earlier try was cancelled: this try makes its own", job_name)
             return self._execute_on_cluster(context, extra)
-        spec = JobSpec.from_json(files.read_text(spec_uri))
+        spec = read_spec(spec_uri)
         namespace = ClusterSettings.from_extra(extra, self.training_conn_id).namespace
         self._backend = backend = KubernetesBackend(self.training_conn_id, namespace, extra)
         try:

@@ -42,6 +42,6 @@ def test_pins_that_were_spoilt_are_refused_until_the_run_chooses_anew(lake: str,
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", "[" * 100_000, '{"rows_in": 3}'])
 def test_a_result_that_was_spoilt_fails_with_its_task(lake: str, text: str) -> None:
     files.write_text(f"{spec(lake).run_dir}/train/result.json", text)
-    with pytest.raises(GateError, match="the result of `train` cannot be read") as caught:
+    with pytest.raises(GateError, match="the result cannot be read") as caught:
         earlier_result(spec(lake), "train")
     assert caught.value.where.endswith("/train/result.json")
