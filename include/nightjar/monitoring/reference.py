@@ -51,13 +51,13 @@ def read_reference(folder: str) -> Reference:
     """
     where = f"{folder}/profile.json"
     try:
-        sums, text = files.read_text(f"{folder}/SHA256SUMS"), files.read_text(where)
+        sums, content = files.read_bytes(f"{folder}/SHA256SUMS"), files.read_bytes(where)
     except FileNotFoundError as error:
         raise ModelError(
             f"the model has no drift reference ({error})", where=where, fix="train and promote a model again"
         ) from error
-    if f"{hashlib.sha256(text.encode()).hexdigest()}  profile.json" not in sums.splitlines():
+    if f"{hashlib.sha256(content).hexdigest()}  profile.json".encode() not in sums.splitlines():
         raise ModelError("the drift reference was altered", where=where, fix="restore the model folder, or train again")
     with reading("the drift reference", where=where, fix="train and promote a model again", error=ModelError):
-        profile = Profile.from_json(text)
-    return Reference(profile, hashlib.sha256(sums.encode()).hexdigest())
+        profile = Profile.from_json(content)
+    return Reference(profile, hashlib.sha256(sums).hexdigest())

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nightjar.contracts.documents import PARSER_ERRORS, parse_object
-from nightjar.contracts.errors import LakeError, TrainingError
+from nightjar.contracts.documents import PARSER_ERRORS, check_fields, parse_object
+from nightjar.contracts.errors import ConfigurationError, LakeError, TrainingError
 from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
 from nightjar.training.rendezvous import Group
@@ -92,7 +92,7 @@ class Checkpoints:
             return None
         try:
             return self._read()
-        except (FileNotFoundError, LakeError, *PARSER_ERRORS) as error:
+        except (FileNotFoundError, LakeError, ConfigurationError, *PARSER_ERRORS) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             log.warning("WARNING checkpoint not used: %s; training starts at round 1 (%s)", reason, self.place)
             return None
@@ -105,7 +105,9 @@ class Checkpoints:
         state = files.read_bytes(files.contained(self.place, str(document["file"])))
         if hashlib.sha256(state).hexdigest() != document["sha256"]:
             raise ValueError(f"{document['file']} was cut or altered (SHA-256 differs)")
-        return Checkpoint(history=tuple(document["history"]), state=state)
+        checkpoint = Checkpoint(history=tuple(document["history"]), state=state)
+        check_fields(checkpoint)
+        return checkpoint
 
     def agree(self, group: Group) -> Checkpoint | None:
         """The checkpoint that all ranks go on from: rank 0 chooses, the others read the same.

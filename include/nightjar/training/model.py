@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.documents import parse_object
+from nightjar.contracts.documents import check_fields, parse_object
 from nightjar.contracts.errors import ModelError, NightjarError, first_line
 from nightjar.contracts.names import check_identifier, check_sha256, is_file_name
 from nightjar.contracts.use_case import Feature
@@ -108,7 +108,10 @@ class ModelCard:
         intervals = [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in document.get("seen", ())]
         document["seen"] = tuple(intervals)
         document["calibrator"] = Calibrator.from_dict(document["calibrator"])
-        return cls(**document)
+        card = cls(**document)
+        for checked in (card, *card.members):
+            check_fields(checked)
+        return card
 
 
 @dataclass(frozen=True, kw_only=True)

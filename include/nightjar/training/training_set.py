@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
-from nightjar.contracts.documents import parse_object, reading
+from nightjar.contracts.documents import check_fields, parse_object, reading
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.names import check_identifier
@@ -113,7 +113,10 @@ class TrainingSet:
             split["first"], split["last"] = date.fromisoformat(split["first"]), date.fromisoformat(split["last"])
             split["days"] = tuple(date.fromisoformat(day) for day in split["days"])
             document[name] = Split(**split)
-        return cls(**document)
+            check_fields(document[name])
+        training_set = cls(**document)
+        check_fields(training_set)
+        return training_set
 
     @classmethod
     def of_run(cls, spec: JobSpec) -> TrainingSet:
