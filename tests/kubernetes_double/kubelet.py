@@ -46,7 +46,12 @@ class Kubelet:
     def sync(self, pod: Json) -> None:
         """What a node does again and again until a pod runs: volumes, network, image, container."""
         cluster, image = self._cluster, pod["spec"]["containers"][0]["image"]
-        secrets = [(v["name"], v["secret"]["secretName"]) for v in pod["spec"].get("volumes", []) if "secret" in v]
+        secrets = [
+            (volume["name"], source["secret"]["name"])
+            for volume in pod["spec"].get("volumes", [])
+            for source in volume.get("projected", {}).get("sources", [])
+            if "secret" in source
+        ]
         missing = [(volume, name) for volume, name in secrets if name not in cluster.secrets]
         pull_error = cluster.pull_errors.get(image, "" if image in cluster.images else f"{image}: not found")
         if missing:

@@ -214,7 +214,10 @@ class TestStarting:
         self, deployment: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         deployment.image(WAITS)
-        deployment.connect(volumes=[{"name": "keys", "secret": {"secretName": "nowhere"}}], start_timeout_seconds=1.5)
+        deployment.connect(
+            volumes=[{"name": "keys", "projected": {"sources": [{"secret": {"name": "nowhere"}}]}}],
+            start_timeout_seconds=1.5,
+        )
         why = r'waits: ContainerCreating; FailedMount: MountVolume.SetUp failed for volume "keys" : secret "nowhere"'
         with pytest.raises(AirflowException, match=rf"did not start within .*{why} not found") as raised:
             deployment.task().run()

@@ -33,6 +33,50 @@ def test_settings_that_make_no_sense_are_named(training: dict[str, Any], message
     assert raised.value.where == "connection training_default, extra.training"
 
 
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"env_from_secrets": ["lake-keys"]},
+        {"env_from_secrets": "lake-keys"},
+        {"env_from_secrets": [{"name": "lake-keys"}, "registry-keys"]},
+        {"env_from_secrets": [{"name": "lake-keys", "optional": True}]},
+        {"image_pull_secrets": ["lake-keys"]},
+        {"service_account": "lake-keys"},
+        {"volumes": [{"name": "v", "secret": {"secretName": "lake-keys"}}]},
+        {"volumes": [{"name": "v", "azureFile": {"secretName": "lake-keys", "shareName": "s"}}]},
+        {"volumes": [{"name": "v", "projected": {"sources": [{"secret": "lake-keys"}]}}]},
+    ],
+)
+def test_a_secret_whose_name_airflow_would_mask_is_refused(training: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="not right") as raised:
+        settings(**training)
+    assert "lake-keys" not in str(raised.value)
+    assert any(part in str(raised.value) for part in ('write it as {"name": "..."}', "projected volume", "valid list"))
+
+
+def test_names_that_are_accepted_are_not_masked_by_airflow() -> None:
+    from airflow.sdk._shared.secrets_masker.secrets_masker import DEFAULT_SENSITIVE_FIELDS, SecretsMasker
+
+    accepted = {
+        "env_from_secrets": [{"name": "lake-keys"}],
+        "image_pull_secrets": [{"name": "registry-login"}],
+        "service_account": {"name": "training-account"},
+        "volumes": [
+            {"name": "first-volume", "projected": {"sources": [{"secret": {"name": "ca-bundle"}}]}},
+            {"name": "second-volume", "csi": {"driver": "d.example", "nodePublishSecretRef": {"name": "vault-login"}}},
+        ],
+    }
+    settings(**accepted)
+    masker = SecretsMasker()
+    masker.sensitive_variables_fields = list(DEFAULT_SENSITIVE_FIELDS)
+    masker.add_mask({"training": accepted, "password": "really-hidden"})
+    for name in ("lake-keys", "registry-login", "training-account", "ca-bundle", "vault-login"):
+        assert masker.redact(f'secret "{name}" not found') == f'secret "{name}" not found'
+    assert masker.redact("really-hidden") == "***"
+    masker.add_mask({"training": {"env_from_secrets": ["lake-keys"]}})
+    assert masker.redact("lake-keys") == "***", "this is why the plain form is refused"
+
+
 def test_namespace_and_image_are_needed() -> None:
     with pytest.raises(ConfigurationError, match=r"namespace: .*image: Field required") as raised:
         ClusterSettings.from_extra({}, "training_default")

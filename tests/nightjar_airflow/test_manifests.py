@@ -77,10 +77,10 @@ def gpus(template: Path) -> TrainingJob:
     template.write_text(TEMPLATE)
     settings = {
         "image": "registry/nightjar-training:1",
-        "image_pull_secrets": ["registry"],
-        "service_account": "training",
+        "image_pull_secrets": [{"name": "registry"}],
+        "service_account": {"name": "training"},
         "env": {"NCCL_SOCKET_IFNAME": "eth0"},
-        "env_from_secrets": ["lake-keys"],
+        "env_from_secrets": [{"name": "lake-keys"}],
         "volumes": [{"name": "checkpoints", "persistentVolumeClaim": {"claimName": "checkpoints"}}],
         "volume_mounts": [{"name": "checkpoints", "mountPath": "/checkpoints"}],
         "checkpoints": "/checkpoints",

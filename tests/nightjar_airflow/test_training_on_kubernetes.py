@@ -81,7 +81,7 @@ def test_a_training_succeeds_and_its_log_is_the_tasks(deployment: Any, capsys: p
 def test_the_ranks_get_the_launch_contract_and_nothing_of_the_workers_environment(deployment: Any) -> None:
     deployment.image(SUCCEEDS)
     deployment.cluster.secrets["lake-keys"] = {"AWS_SECRET_ACCESS_KEY": "s3cr3t"}
-    deployment.connect(env_from_secrets=["lake-keys"], checkpoints="/checkpoints")
+    deployment.connect(env_from_secrets=[{"name": "lake-keys"}], checkpoints="/checkpoints")
     deployment.task(resources=Resources(cpus=3, memory_gib=2)).run()
     first, second = sorted(deployment.cluster.kubelet.environments.values(), key=lambda e: e["RANK"])
     assert (
@@ -437,7 +437,7 @@ class TestFailures:
 
     def test_a_secret_that_does_not_exist(self, deployment: Any) -> None:
         deployment.image(WAITS)
-        deployment.connect(env_from_secrets=["nowhere"])
+        deployment.connect(env_from_secrets=[{"name": "nowhere"}])
         with pytest.raises(AirflowFailException, match=r'rank 0 of 2 cannot start: CreateContainerConfig.*"now'):
             deployment.task().run()
         _no_orphans(deployment)

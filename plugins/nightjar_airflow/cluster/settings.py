@@ -13,15 +13,38 @@ Json = dict[str, Any]
 
 
 def _name(value: Any) -> Any:
-    return value["name"] if isinstance(value, dict) and value.keys() == {"name"} else value
+    if isinstance(value, dict) and value.keys() == {"name"}:
+        return value["name"]
+    raise ValueError(
+        'write each name as {"name": "..."}, since Airflow masks plain text below this key in every message'
+    )
 
 
 Name = Annotated[str, BeforeValidator(_name)]
-"""The name of an object of the cluster, as ``"x"`` or as Kubernetes has it, ``{"name": "x"}``.
+"""The name of an object of the cluster, as Kubernetes has it: ``{"name": "x"}``.
 
 Airflow takes plain text below a key like ``env_from_secrets`` for a secret and masks it in every log, so that no
 message could say which Secret is missing; it does not mask a ``name``.
 """
+
+
+def _volume(value: Any) -> Any:
+    """Refuse plain text below a key with ``secret`` in it at any depth, e.g. ``secretName``."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if "secret" in str(key).lower() and not isinstance(item, dict):
+                raise ValueError(
+                    f"Airflow masks plain text below {key} in every message: name the Secret in a projected volume "
+                    "(projected, sources, secret, name), or put the volume into pod_template_file"
+                )
+            _volume(item)
+    for item in value if isinstance(value, list) else ():
+        _volume(item)
+    return value
+
+
+Volume = Annotated[Json, BeforeValidator(_volume)]
+"""A volume of a pod; it names a Secret by ``name``, for the same reason as :data:`Name`."""
 
 
 class GpuType(BaseModel):
@@ -51,7 +74,7 @@ class ClusterSettings(BaseModel):
         user_id: The user and group of the process; root (0) is refused.
         env: Environment variables of the programs.
         env_from_secrets: Names of Secrets whose keys become environment variables (the lake's credentials).
-        volumes: Volumes of the pod, as in a pod's spec.
+        volumes: Volumes of the pod, as in a pod's spec; those of Secrets as ``projected`` ones.
         volume_mounts: Where the ranks see them, as in a container's spec.
         checkpoints: Where checkpoints are kept, a URI or a mounted path; the program then reads it as
             ``NIGHTJAR_CHECKPOINTS``.
@@ -74,7 +97,7 @@ class ClusterSettings(BaseModel):
     user_id: PositiveInt = 10001
     env: dict[str, str] = {}
     env_from_secrets: list[Name] = []
-    volumes: list[Json] = []
+    volumes: list[Volume] = []
     volume_mounts: list[Json] = []
     checkpoints: str | None = None
     node_selector: Json = {}
