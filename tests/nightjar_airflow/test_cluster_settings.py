@@ -51,7 +51,7 @@ def test_a_secret_whose_name_airflow_would_mask_is_refused(training: dict[str, A
     with pytest.raises(ConfigurationError, match="not right") as raised:
         settings(**training)
     assert "lake-keys" not in str(raised.value)
-    assert any(part in str(raised.value) for part in ('write it as {"name": "..."}', "projected volume", "valid list"))
+    assert any(part in str(raised.value) for part in ('as {"name": "..."}', "projected volume", "valid list"))
 
 
 def test_names_that_are_accepted_are_not_masked_by_airflow() -> None:

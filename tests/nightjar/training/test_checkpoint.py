@@ -76,7 +76,7 @@ def test_one_of_another_training_is_not_taken_and_what_differs_is_said(
         ("round-000001.bin", b"on", "round-000001.bin was cut or altered (SHA-256 differs)"),
         ("round-000001.bin", None, "FileNotFoundError"),
         (STATE_FILE, b'{"training": {', "Expecting property name"),
-        (STATE_FILE, b"[]", "TypeError"),
+        (STATE_FILE, b"[]", "a JSON object is expected"),
         (STATE_FILE, b"{}", "KeyError: 'training'"),
         (STATE_FILE, b"[" * 100_000, "RecursionError"),
         (STATE_FILE, LEADS_OUT, "is not a file below this folder"),
