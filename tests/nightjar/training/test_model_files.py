@@ -182,7 +182,7 @@ def card_with(**changes: Any) -> bytes:
         (b"[" * 200_000, "RecursionError"),
         (b'{"format": 2}', "has no 'features'"),
         (b"\xff\xfe", "UnicodeDecodeError"),
-        (b"null", "AttributeError"),
+        (b"null", "a JSON object is expected"),
         (b'{"format": 2, ', "JSONDecodeError"),
         (card_with(members=[]), "it has no members"),
         (card_with(members=[{"kind": "../x"}]), "TypeError"),
