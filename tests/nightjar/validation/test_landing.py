@@ -105,7 +105,7 @@ def test_missing_manifest(tmp_path: Path, folder: Path) -> None:
         ('{"orders.csv": {"rows": 8}}', "no usable rows, bytes and sha256"),
         ("[" * 100_000, "is not JSON"),
         ('{"orders.csv": ' + "{" * 100_000, "is not JSON"),
-        ('{"orders.csv": {"rows": 1e999, "bytes": 1, "sha256": ""}}', "rows inf is not a count"),
+        ('{"orders.csv": {"rows": 1e999, "bytes": 1, "sha256": ""}}', "Out of range float values"),
         ('{"orders.csv": {}, "orders.csv": {}}', "names 'orders.csv' twice"),
         ('{"orders.csv": {"rows": 8, "rows": 9}}', "names 'rows' twice"),
         ('{"orders.csv": {"rows": 8, "bytes": 1, "sha256": "", "landed_at": "2013-04-02T01:00"}}', "no time zone"),
