@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from nightjar.contracts.errors import LakeError
+from nightjar.contracts.errors import ConfigurationError, LakeError
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta, ledger
 from nightjar.lake.delta import DataFile
@@ -110,7 +110,7 @@ def test_a_table_that_is_not_there_is_left_alone(lake: str) -> None:
 
 
 def test_a_retention_in_which_nights_are_in_flight_is_refused() -> None:
-    with pytest.raises(ValueError, match="retention_days 3 is less than 7"):
+    with pytest.raises(ConfigurationError, match=r"retention_days is 3 .*at least 7"):
         replace(TABLE, retention_days=3)
 
 

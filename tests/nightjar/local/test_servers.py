@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nightjar.local.paths import Paths
@@ -59,6 +60,30 @@ def processes_of(root: Path) -> list[str]:
     return found
 
 
+def listening_addresses(pid: int) -> set[str]:
+    """Addresses at which the processes below ``pid`` take TCP connections."""
+    return {
+        connection.laddr.ip
+        for process in psutil.Process(pid).children(recursive=True)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def wait_without_zombies(pid: int, seconds: float) -> list[str]:
+    """Names of the zombies below ``pid`` that nobody has waited for after at most ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        zombies = [
+            process.name()
+            for process in psutil.Process(pid).children(recursive=True)
+            if process.status() == psutil.STATUS_ZOMBIE
+        ]
+        if not zombies or time.monotonic() > deadline:
+            return zombies
+        time.sleep(0.2)
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     (tmp_path / ".venv").symlink_to(sys.prefix)
@@ -86,6 +111,8 @@ def test_servers_run_a_dag_and_leave_nothing_when_their_parent_is_killed(checkou
     for server in ("postgres", "mlflow", "uvicorn", "scheduler", "dag-processor", "triggerer"):
         assert [command for command in running if server in command and "supervise.py" in command], server
     assert len(running) > 6
+    assert listening_addresses(keeper.pid) == {"127.0.0.1"}
+    assert wait_without_zombies(keeper.pid, seconds=20) == []
 
     os.kill(keeper.pid, 9)
     killed = time.monotonic()

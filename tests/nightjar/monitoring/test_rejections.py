@@ -31,7 +31,7 @@ def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
         Rejection(
             table="raw/orders",
             rule="line_parses",
-            reason="the line has another number of fields than the header",
+            reason="the line is not one record with the header's number of fields",
             rows=1,
         ),
         Rejection(table="raw/orders", rule="of_a_contract_of_old", reason="", rows=1),
