@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from nightjar.contracts.scoring import Scoring
 from nightjar.contracts.use_case import Feature
 from nightjar.lake import delta, ledger
 from nightjar.registry import models, rest, tracking
+from nightjar.training.member import Member
 from nightjar.training.model import SUMS_FILE, TabularModel, save
 from nightjar_spark import score, validate_scores
 
@@ -34,11 +36,11 @@ def register(model: TabularModel, uri: str) -> models.ModelVersion:
     )  # fmt: skip
 
 
-def changed(nights: Nights, tmp_path: Path, **card: Any) -> models.ModelVersion:
-    """The champion's model under another card, registered and made champion."""
+def changed(nights: Nights, tmp_path: Path, *, members: Sequence[Member] = (), **card: Any) -> models.ModelVersion:
+    """The champion's model under another card, and with other ``members`` if given, registered and made champion."""
     mine = models.fetch(models.resolve(USE_CASE.name))
     uri = str(tmp_path / "other")
-    other = save(uri, replace(mine.card, **card), list(mine.members), mine.profile)
+    other = save(uri, replace(mine.card, **card), list(members or mine.members), mine.profile)
     version = register(other, uri)
     models.set_champion(version)
     return version
