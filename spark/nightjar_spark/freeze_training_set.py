@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from nightjar.contracts.errors import ContractError, ModelError, RowCountError
 from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.contracts.names import helper
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake import delta, files
@@ -47,8 +48,8 @@ log = logging.getLogger(__name__)
 
 FROZEN_FILE = "frozen.json"
 """The result once more; it outlives ``result.json``, so that a cleared task freezes the same set."""
-_DAY = "_label_day"
-_MATCHED = "_has_features"
+_DAY = helper("label_day")
+_MATCHED = helper("has_features")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +167,7 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
     categorical = [feature.name for feature in use_case.features if feature.kind == "categorical"]
     inputs = features.select(
         *key,
-        *(F.col(name).alias(f"category_{name}") for name in categorical),
+        *(F.col(name).alias(helper(f"category_{name}")) for name in categorical),
         F.date_add("ds", 1).alias(_DAY),
         F.lit(1).alias(_MATCHED),
     )
@@ -179,7 +180,7 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
             F.count(_MATCHED).alias("rows"),
             F.sum(F.when(F.col(_MATCHED).isNotNull(), F.col("label"))).alias("positives"),
             F.sum((~F.col("label").isin(0.0, 1.0)).cast("int")).alias("strange"),
-            *(F.collect_set(f"category_{name}").alias(f"category_{name}") for name in categorical),
+            *(F.collect_set(helper(f"category_{name}")).alias(helper(f"category_{name}")) for name in categorical),
         )
         .where("rows > 0")
         .orderBy(_DAY)
@@ -190,7 +191,7 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
         _Day(
             labelled=row["joined"],
             count=DayCount(day=row[_DAY], rows=row["rows"], positives=int(row["positives"])),
-            categories={name: row[f"category_{name}"] for name in categorical},
+            categories={name: row[helper(f"category_{name}")] for name in categorical},
         )
         for row in rows
     ]

@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 
+from nightjar.code_places import place_of
 from nightjar.contracts import errors
-from nightjar.contracts.errors import NightjarError, StorageFullError
+from nightjar.contracts.errors import ContractError, NightjarError, StorageFullError
 
+_DATA_EXCEPTION = re.compile(r"SQLSTATE: 22\w{3}\b")
+_SQL = re.compile(r"^== SQL .*\n(?P<sql>.*)$", re.MULTILINE)
 _RAISED = re.compile(
     r"nightjar\.contracts\.errors\.(?P<name>\w+): (?P<what>.*) \| where: (?P<where>.*) "
     r"\| how many: (?P<how_many>\d{1,18}) \| do: (?P<fix>.*)"
@@ -20,9 +23,10 @@ _RAISED = re.compile(
 
 @contextmanager
 def from_workers() -> Iterator[None]:
-    """Raise the :class:`NightjarError` of a failed Spark task, and a full scratch disk of Spark as one.
+    """Raise the :class:`NightjarError` of a failed Spark task, and others of Spark's errors as one.
 
-    Spark itself reports both as a page of its own stack traces.
+    They are a full scratch disk, and a value that an expression cannot be computed on (SQLSTATE class 22), which is
+    the same at every attempt. Spark itself reports all of them as a page of its own stack traces.
     """
     try:
         yield
@@ -39,4 +43,17 @@ def from_workers() -> Iterator[None]:
                 where="spark.local.dir",
                 fix="free space there or set SPARK_LOCAL_DIRS to a larger volume, then clear the task",
             ) from error
+        if _DATA_EXCEPTION.search(text):
+            raise _cannot_compute(error, text) from error
         raise
+
+
+def _cannot_compute(error: Exception, text: str) -> ContractError:
+    sql = _SQL.search(text)
+    message = text[max(text.find("["), 0) :].splitlines()[0]
+    return ContractError(
+        message + (f" in the SQL {sql['sql'].strip()!r}" if sql else ""),
+        where=place_of(error),
+        fix="make the value null there with the try_ function that fits (try_divide, try_cast, try_to_date), or reject "
+        "its row by a rule of the source, then clear the task",
+    )
