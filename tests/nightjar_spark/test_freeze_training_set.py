@@ -194,6 +194,8 @@ def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
     champion = models.ModelVersion(name="tiny", version="4", sha256=saved.sha256, run_id="r")
     # MLflow is not here: what it would say, and what it would have sent
     monkeypatch.setattr(models, "champion", lambda name: champion if name == "tiny" else None)
+    monkeypatch.setenv("NIGHTJAR_LAKE", filled)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("NIGHTJAR_MODEL_CACHE", f"{tmp_path}/cache")
     shutil.copytree(tmp_path / "saved", tmp_path / "cache" / saved.sha256)
     training = replace(USE_CASE.training, engines=(Boosting(), Network()), warm_start=WarmStart(frozen_layers=1))
