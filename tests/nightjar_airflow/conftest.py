@@ -228,6 +228,8 @@ def standalone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     dags.mkdir()
     everything = server_environment.everything
     monkeypatch.setattr(servers, "mlflow_command", lambda *_: ["sleep", "infinity"])  # these tests need none
+    # The double's pods are processes of this one too, and outlive Airflow; the supervisors end all that is Airflow's.
+    monkeypatch.setattr(servers, "end_descendants", lambda **_: None)
 
     @contextmanager
     def up(dag_id: str, source: str, environ: Mapping[str, str]) -> Iterator[AirflowApi]:
