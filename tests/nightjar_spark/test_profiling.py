@@ -241,7 +241,7 @@ def test_a_table_that_lacks_a_column_is_an_error(spark: SparkSession, lake: str,
 def test_a_reference_knows_how_its_nights_vary_and_keeps_rows_of_them(spark: SparkSession, lake: str) -> None:
     """Weather is one figure a night: any night is told from the others by it, so it is not asked."""
     nights = [date(2013, 4, day) for day in range(1, 16)]
-    table = replace(TABLE, columns=(DS, *(Column(name, "double", "") for name in ("id", "weather", "own"))))
+    table = replace(TABLE, columns=(DS, *(Column(name, "double", "One of many.") for name in ("id", "weather", "own"))))
     schema = delta.arrow_schema(table)
     written = []
     for i, night in enumerate(nights):
