@@ -26,15 +26,6 @@ PATTERNS: dict[ColumnType, str] = {
     "timestamp": rf"{_DATE}(?:[T ]{_TIME}{_OFFSET}?)?",
 }
 """Type to the regular expression that the whole text of a value matches."""
-ARROW_TYPES: dict[ColumnType, pa.DataType] = {
-    "string": pa.string(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
 MIN_MICROSECONDS, MAX_MICROSECONDS = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The first and last microsecond of the years 1 to 9999, since 1970 (UTC)."""
 _MICROSECONDS_A_DAY = 86_400_000_000

@@ -13,7 +13,8 @@ from nightjar.contracts.errors import SourceError
 from nightjar.contracts.names import MALFORMED, TEXT
 from nightjar.contracts.tables import Column
 from nightjar.lake import files
-from nightjar.validation.formats import ARROW_TYPES, PATTERNS, parse
+from nightjar.lake.delta import arrow_type
+from nightjar.validation.formats import PATTERNS, parse
 from nightjar.validation.quoting import BYTE_ORDER_MARK, NULLS, Layout, read_header
 from nightjar.validation.records import Piece, RejectedLine, split_records
 
@@ -23,7 +24,7 @@ MALFORMED_TYPE = pa.struct({"line": pa.string(), "line_number": pa.int64(), "pro
 
 def rows_schema(columns: Sequence[Column]) -> pa.Schema:
     """What :func:`read_rows` yields: the columns, typed; their text; and the line, where it is not one record."""
-    typed = [pa.field(column.name, ARROW_TYPES[column.type]) for column in columns]
+    typed = [pa.field(column.name, arrow_type(column.type)) for column in columns]
     text = pa.struct([pa.field(column.name, pa.string()) for column in columns])
     return pa.schema([*typed, pa.field(TEXT, text), pa.field(MALFORMED, MALFORMED_TYPE)])
 
@@ -109,7 +110,7 @@ def _rejected(lines: Sequence[RejectedLine], columns: Sequence[Column]) -> pa.Re
         ],
         fields=list(MALFORMED_TYPE),
     )
-    typed = [pa.nulls(count, ARROW_TYPES[column.type]) for column in columns]
+    typed = [pa.nulls(count, arrow_type(column.type)) for column in columns]
     return _batch(columns, typed, [pa.nulls(count, pa.string()) for _ in columns], malformed)
 
 
