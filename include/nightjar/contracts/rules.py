@@ -6,6 +6,7 @@ a second time.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,16 +108,28 @@ def one_of(column: str, values: tuple[str, ...], *, severity: Severity = "reject
 
 
 def matches(column: str, pattern: str, *, like: str, severity: Severity = "reject_row") -> Rule:
-    """The rule that ``column``, where it has a value, matches the whole Java regular expression ``pattern``.
+    """The rule that ``column``, where it has a value, matches the whole regular expression ``pattern``.
 
-    The anchors are those of the whole text: ``$`` would also match before a line break at its end.
+    Spark evaluates it with Java's ``Pattern``; what Python's ``re`` does not read as well is refused, so that a typo
+    is found where it is declared. The anchors are those of the whole text: ``$`` would also match before a line break
+    at its end.
 
     Args:
         column: A text column.
         pattern: What the whole value matches.
         like: What such a value looks like, for people.
         severity: What a row that does not match brings about.
+
+    Raises:
+        ConfigurationError: for a pattern that is no regular expression of both.
     """
+    where, fix = f"rule {column}_matches, matches.pattern", "give a regular expression of Java, e.g. [0-9A-Z]{2}"
+    if of_python := re.search(r"\(\?(?:P|\()", pattern):
+        refuse(f"{of_python[0]} in {pattern!r} is known to Python alone", where=where, fix=fix)
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        refuse(f"{pattern!r} is no regular expression: {error}", where=where, fix=fix)
     whole = rf"\A(?:{pattern})\z"
     return Rule(
         name=f"{column}_matches",

@@ -237,7 +237,12 @@ class SparkApplicationHook(BaseHook):
         log = Path(self._folder.log)
         with log.open("ab") if log.is_absolute() else nullcontext() as output:
             launcher = subprocess.Popen(
-                line, stdout=output, stderr=output, start_new_session=True, pass_fds=[properties]
+                line,
+                stdin=subprocess.DEVNULL,  # a task's own is a socket; Airflow waits a minute for whoever holds it
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[properties],
             )
         process = asdict(Process.of(launcher.pid))
         files.write_text(self._folder.current, json.dumps({"start": start, "launcher": process, "code": code}))

@@ -18,7 +18,7 @@ from nightjar.contracts.declared import Declaration
 from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.experiment import Experiment, FixedHorizon, Sequential
 from nightjar.contracts.monitoring import Drift, Performance, Retraining
-from nightjar.contracts.rules import NightRule, Rule, between, fresh, like_usual, not_null
+from nightjar.contracts.rules import NightRule, Rule, between, fresh, like_usual, matches, not_null
 from nightjar.contracts.scoring import Scoring
 from nightjar.contracts.spaces import IntRange
 from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
@@ -54,6 +54,10 @@ def training(**fields: Any) -> Declare:
 def broken_when(predicate: str) -> Declare:
     rule = Rule(name="wrong", broken_when=predicate, reason="It is wrong.")
     return shop(rules=(rule,))
+
+
+def pattern(of: str) -> Declare:
+    return lambda: matches("shop", of, like="a shop")
 
 
 def price(type: str) -> Column:
@@ -200,6 +204,8 @@ WRONG: dict[str, list[Wrong]] = {
         (broken_when("amount > (1"), "a ( is not closed", "rule wrong", "'amount < 0'"),
         (broken_when("shop = 'N"), "a quote is not closed", "rule wrong", "'amount < 0'"),
         (broken_when(""), "it is empty", "rule wrong", "'amount < 0'"),
+        (pattern("[0-9A-Z{2}"), "is no regular expression", "rule shop_matches, matches.pattern", "[0-9A-Z]{2}"),
+        (pattern("(?P<year>[0-9]{4})"), "(?P in '(?P<year>", "rule shop_matches, matches.pattern", "of Java"),
         (lambda: Rule(name="No", broken_when="a", reason="r"), "name is 'No'", "Rule.name", "lower-case"),
         (
             lambda: Rule(name="a", broken_when="a", reason="r", severity="fail"),
@@ -325,7 +331,7 @@ def test_every_dataclass_that_an_author_writes_checks_itself() -> None:
     """All of the contracts' dataclasses are declarations but those that programs make themselves."""
     made_by_programs = {
         "Notice", "Heard", "Told", "JobSpec", "JobResult", "Metric", "Nights", "ApplicationFolder", "StartFolder",
-        "Settings", "View", "QualityMetric", "Bounds", "_Field",
+        "Settings", "View", "QualityMetric", "Bounds", "Heartbeat", "Start", "_Field",
     }  # fmt: skip
     modules = [
         import_module(f"nightjar.contracts.{path.stem}") for path in Path(nightjar.contracts.__path__[0]).glob("*.py")
