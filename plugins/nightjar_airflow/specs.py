@@ -108,8 +108,11 @@ def _given_interval(params: Mapping[str, Any]) -> tuple[date, date] | None:
 
 def _date(text: str, field: str) -> date:
     try:
-        return date.fromisoformat(text)
+        night = date.fromisoformat(text)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
             f"{field} {text!r:.100} is not a date", where=field, fix="write it as YYYY-MM-DD"
         ) from error
+    if not date.min < night < date.max:  # a night is reckoned with beside its neighbours
+        raise ConfigurationError(f"{field} {text} is out of range", where=field, fix="give a night that has landed")
+    return night

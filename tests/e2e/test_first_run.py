@@ -39,6 +39,12 @@ def test_it_prints_what_it_made(first_run: FirstRun) -> None:
     assert len(riskiest) == 10, output
 
 
+def test_what_it_wrote_is_for_its_owner_alone(first_run: FirstRun) -> None:
+    written = [path for path in first_run.paths.var.rglob("*") if not path.is_symlink()]
+    assert len(written) > 1000
+    assert not [str(path) for path in written if path.stat().st_mode & 0o077]
+
+
 def test_the_snippet_for_duckdb_works_as_pasted(first_run: FirstRun) -> None:
     snippet = first_run.output.split("Read the scores with DuckDB")[1].split("\n", 1)[1].split("\nEOF")[0] + "\nEOF\n"
     shown = subprocess.run(

@@ -65,6 +65,7 @@ def test_params_choose_other_nights() -> None:
         ({"interval_start": "2013-01-01"}, "interval_start is given without interval_end"),
         ({"interval_end": "2013-01-01"}, "interval_end is given without interval_start"),
         ({"interval_start": "1.4.2013", "interval_end": "2013-04-01"}, "'1.4.2013' is not a date"),
+        ({"interval_start": "2013-04-01", "interval_end": "9999-12-31"}, "interval_end 9999-12-31 is out of range"),
         ({"colour": "red"}, "unknown param colour"),
     ],
 )

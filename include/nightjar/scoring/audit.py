@@ -140,15 +140,19 @@ def _keys_twice(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) ->
 
 @contextmanager
 def _open(use_case: UseCase, lake: str, file: DataFile) -> Iterator[pq.ParquetFile]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     uri = files.contained(table_uri(lake, use_case.score_table.name), file.path)
     system, path = files.filesystem(uri)
+    fix = "clear `score`: it writes them again"
     try:
         with files.explained(uri), system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
             yield parquet
     except FileNotFoundError as error:
-        raise GateError("a file to audit is not there", where=uri, fix="clear `score`: it writes them again") from error
+        raise GateError("a file to audit is not there", where=uri, fix=fix) from error
+    except pa.ArrowException as error:
+        raise GateError(f"a file to audit cannot be read ({error})", where=uri, fix=fix) from error
 
 
 def _last_published(use_case: UseCase, lake: str, before: date) -> tuple[date | None, float | None]:

@@ -126,6 +126,11 @@ def test_an_audit_that_cannot_look_does_not_pass(lake: str) -> None:
     with pytest.raises(GateError, match="no scores to audit"):
         audited(lake, [], FIRST)
     written = write(lake, [score(FIRST, 1)])
-    (Path(delta.table_uri(lake, SCORES.name)) / written[0].path).unlink()
+    file = Path(delta.table_uri(lake, SCORES.name)) / written[0].path
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(GateError, match="a file to audit cannot be read") as torn:
+        audited(lake, written, FIRST)
+    assert torn.value.where == str(file)
+    file.unlink()
     with pytest.raises(GateError, match="a file to audit is not there"):
         audited(lake, written, FIRST)
