@@ -34,10 +34,10 @@ import pandas as pd
 from numpy.random import Generator
 
 from nightjar.contracts.monitoring import MAX_FALSE_ALARM_RATE, Drift
-from nightjar.monitoring.drift import NightDrift, compare
-from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn, merge_all
-from nightjar.monitoring.summarize import profile_arrays
-from nightjar.monitoring.variation import with_variation
+from nightjar.monitoring.drift.comparison import NightDrift, compare
+from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.monitoring.profiles.variation import with_variation
 
 SEED = 2013
 REFERENCES = 5

@@ -22,10 +22,10 @@ from nightjar.contracts.monitoring import Drift
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.drift import compare
-from nightjar.monitoring.measures import PSEUDO_COUNT
-from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn, merge_all
-from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.drift.comparison import compare
+from nightjar.monitoring.drift.measures import PSEUDO_COUNT
+from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.profiles.summarize import profile_arrays
 
 NIGHT = date(2026, 1, 2)
 FILES = 8

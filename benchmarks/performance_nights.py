@@ -20,9 +20,9 @@ import xgboost as xgb
 
 from nightjar.contracts.monitoring import Retraining
 from nightjar.evaluation.metrics import auc
-from nightjar.monitoring.performance_findings import CLEAR_AUC, findings_of
-from nightjar.monitoring.performance_records import ALL, ScoredNight, performance_rows
-from nightjar.monitoring.performance_summary import Rows, summarize
+from nightjar.monitoring.performance.findings import CLEAR_AUC, findings_of
+from nightjar.monitoring.performance.summary import Rows, summarize
+from nightjar.monitoring.performance.table import ALL, ScoredNight, performance_rows
 from use_cases.flight_delay.use_case import USE_CASE
 
 CASE = replace(USE_CASE, retraining=Retraining(min_auc=0.6))

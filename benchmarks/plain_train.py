@@ -11,7 +11,7 @@ import pandas as pd
 import xgboost as xgb
 from deltalake import DeltaTable
 
-from nightjar.training.memory import peak_memory
+from nightjar.training.distributed.memory import peak_memory
 
 
 def read(

@@ -26,10 +26,10 @@ from nightjar.contracts.training import Boosting
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
-from nightjar.training.boosted import BoostedTrees
-from nightjar.training.calibration import Calibrator
-from nightjar.training.engine import import_xgboost
-from nightjar.training.member import MemberCard
+from nightjar.training.engines.boosting.model import BoostedTrees
+from nightjar.training.engines.libraries import import_xgboost
+from nightjar.training.engines.member import MemberCard
+from nightjar.training.ensemble.calibration import Calibrator
 from nightjar.training.model import ModelCard, save
 
 NIGHT = date(2026, 1, 2)

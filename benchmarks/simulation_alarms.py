@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.use_case import UseCase
 from nightjar.evaluation.metrics import auc_counts
-from nightjar.monitoring.performance_intervals import delong
+from nightjar.monitoring.performance.intervals import delong
 
 if TYPE_CHECKING:
     import pandas as pd

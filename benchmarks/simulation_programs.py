@@ -25,7 +25,7 @@ from nightjar.local.ports import HOST, Ports, listen, port_of
 from nightjar.local.programs import mlflow_command
 from nightjar.local.servers import answers
 from nightjar.runner import run_program
-from nightjar.training.launch import LocalRanks
+from nightjar.training.distributed.launch import LocalRanks
 from nightjar_spark.session import build_session
 from nightjar_spark.worker_errors import from_workers
 

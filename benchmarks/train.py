@@ -30,10 +30,9 @@ sys.path.insert(0, str(PROJECT))  # its use case stands in for the project's, he
 
 from nightjar.contracts.job import JobResult, JobSpec  # noqa: E402
 from nightjar.lake import delta, files  # noqa: E402
-from nightjar.monitoring.profile import ProfiledColumn  # noqa: E402
-from nightjar.monitoring.summarize import profile_arrays  # noqa: E402
-from nightjar.training.launch import LocalRanks  # noqa: E402
-from nightjar.training.training_set import (  # noqa: E402
+from nightjar.monitoring.profiles.profile import ProfiledColumn  # noqa: E402
+from nightjar.monitoring.profiles.summarize import profile_arrays  # noqa: E402
+from nightjar.training.data.training_set import (  # noqa: E402
     DayCount,
     Recipe,
     TrainingSet,
@@ -41,6 +40,7 @@ from nightjar.training.training_set import (  # noqa: E402
     split_days,
     training_set_uri,
 )
+from nightjar.training.distributed.launch import LocalRanks  # noqa: E402
 from use_cases.synthetic.use_case import USE_CASE  # noqa: E402
 
 FIRST_DAY = date(2026, 1, 2)

@@ -8,8 +8,8 @@ from datetime import date
 
 from nightjar.contracts.training import Engine
 from nightjar.contracts.use_case import Feature, load_use_case
+from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.recipe import Recipe
-from nightjar.training.training_set import Split, TrainingSet
 
 DAY = date(2013, 1, 2)
 NOTHING = Split(first=DAY, last=DAY, days=(DAY,), rows=0, positives=0)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
 from nightjar.registry.trials import TrialRuns
-from nightjar.training.study import EngineStudy, searched, study_digest
-from nightjar.training.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
+from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
+from nightjar.training.tuning.study import EngineStudy, searched, study_digest
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)

@@ -18,9 +18,9 @@ from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models
 from nightjar.training.candidates import baseline_uri, candidates_of_run
+from nightjar.training.data.shards import check_counts, read_days
+from nightjar.training.data.training_set import TrainingSet, training_set_uri
 from nightjar.training.model import TabularModel
-from nightjar.training.shards import check_counts, read_days
-from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar.training.warm_start import days_seen
 from nightjar_jobs.runner import main
 

@@ -18,8 +18,8 @@ from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.registry import models, tracking
 from nightjar.training.candidates import Candidate, candidates_of_run
+from nightjar.training.data.training_set import FILE, TrainingSet
 from nightjar.training.model import PROFILE_FILE, ModelCard
-from nightjar.training.training_set import FILE, TrainingSet
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)

@@ -20,12 +20,12 @@ from nightjar.lake import files
 from nightjar.lake.results import read_result
 from nightjar.logs import PLAIN, log_to_stdout
 from nightjar.registry import models, tracking
-from nightjar.training.boosted import FILE as BOOSTER_FILE
 from nightjar.training.candidates import candidates_of_run
-from nightjar.training.launch import LocalRanks
+from nightjar.training.data.training_set import FILE, PROFILE_FILE, TrainingSet, night_of, training_set_uri
+from nightjar.training.distributed.launch import LocalRanks
+from nightjar.training.engines.boosting.model import FILE as BOOSTER_FILE
+from nightjar.training.engines.network.model import WEIGHTS_FILE
 from nightjar.training.model import TabularModel, read_sums
-from nightjar.training.network import WEIGHTS_FILE
-from nightjar.training.training_set import FILE, PROFILE_FILE, TrainingSet, night_of, training_set_uri
 
 log = logging.getLogger(__name__)
 

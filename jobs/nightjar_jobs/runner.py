@@ -16,8 +16,8 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake.results import read_spec
 from nightjar.logs import PLAIN, log_to_stdout
 from nightjar.runner import run_program
-from nightjar.training import termination
-from nightjar.training.launch import EXIT_FAILED, EXIT_REPORTED, LIFELINE
+from nightjar.training.distributed import termination
+from nightjar.training.distributed.launch import EXIT_FAILED, EXIT_REPORTED, LIFELINE
 
 log = logging.getLogger(__name__)
 

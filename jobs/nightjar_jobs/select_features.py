@@ -9,9 +9,9 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
 from nightjar.timing import timed
-from nightjar.training.rendezvous import Group, LaunchContract
-from nightjar.training.selection import dropped, measure, split_rows, without
-from nightjar.training.training_set import SELECT_TASK, TrainingSet, training_set_uri
+from nightjar.training.data.training_set import SELECT_TASK, TrainingSet, training_set_uri
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.tuning.selection import dropped, measure, split_rows, without
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)

@@ -18,26 +18,27 @@ from nightjar.contracts.training import Engine
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import files, ledger
 from nightjar.lake.results import finished_result
-from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
-from nightjar.monitoring.reference import PREDICTION
-from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.profiles.reference import PREDICTION
+from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar.registry.live import LiveRun
 from nightjar.registry.models import FINGERPRINT_TAG
 from nightjar.timing import timed
-from nightjar.training import baseline, model
-from nightjar.training.calibration import Calibrator
-from nightjar.training.checkpoint import Checkpoints
-from nightjar.training.collective import collective
+from nightjar.training import model
 from nightjar.training.compression import Rank, Small, compress, sizes
-from nightjar.training.engines import engine_version, fit
-from nightjar.training.ensemble import Ensemble, answers_of, combine
-from nightjar.training.fitted import Fitted
-from nightjar.training.memory import out_of_memory, peak_memory
-from nightjar.training.progress import Progress, Report, silent
-from nightjar.training.rendezvous import Group, LaunchContract
-from nightjar.training.shards import Shard, check_counts, read_shard
-from nightjar.training.training_set import FREEZE_TASK, PROFILE_FILE, TrainingSet, training_set_uri
-from nightjar.training.validation_auc import auc_over_ranks
+from nightjar.training.data.shards import Shard, check_counts, read_shard
+from nightjar.training.data.training_set import FREEZE_TASK, PROFILE_FILE, TrainingSet, training_set_uri
+from nightjar.training.distributed.checkpoint import Checkpoints
+from nightjar.training.distributed.collective import collective
+from nightjar.training.distributed.memory import out_of_memory, peak_memory
+from nightjar.training.distributed.progress import Progress, Report, silent
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.linear import baseline
+from nightjar.training.engines.registry import engine_version, fit
+from nightjar.training.engines.validation_auc import auc_over_ranks
+from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.training.ensemble.members import Ensemble, answers_of, combine
 from nightjar.training.warm_start import load_base
 from nightjar_jobs.runner import main
 

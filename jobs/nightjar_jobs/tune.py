@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.registry.trials import State, ToldTrial, TrialRuns
-from nightjar.training.memory import out_of_memory
-from nightjar.training.rendezvous import Group, LaunchContract
-from nightjar.training.study import EngineStudy, searched, study_digest
-from nightjar.training.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
-from nightjar.training.tuning import FoldRows, cross_validate, read_folds
+from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
+from nightjar.training.distributed.memory import out_of_memory
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.tuning.study import EngineStudy, searched, study_digest
+from nightjar.training.tuning.trial import FoldRows, cross_validate, read_folds
 from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
-from nightjar.monitoring.model_age import model_age_days
+from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.scoring.task import Speaker, parts_of
 from nightjar_spark.main import main
 

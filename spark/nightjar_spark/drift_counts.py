@@ -12,10 +12,10 @@ from pyspark.sql import functions as F
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.use_case import UseCase
-from nightjar.monitoring.profile import Profile, ProfiledColumn
-from nightjar.monitoring.reference import LABEL, PREDICTION
-from nightjar.monitoring.sample import NIGHT_ROWS, Sample
-from nightjar.monitoring.summarize import count_categories
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
+from nightjar.monitoring.profiles.reference import LABEL, PREDICTION
+from nightjar.monitoring.profiles.sample import NIGHT_ROWS, Sample
+from nightjar.monitoring.profiles.summarize import count_categories
 from nightjar_spark.io import read_table
 from nightjar_spark.profiling import profile_and_sample, profile_nights, profile_table
 

@@ -21,13 +21,12 @@ from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake import delta, files
 from nightjar.lake.results import finished_result
-from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
-from nightjar.monitoring.reference import LABEL
-from nightjar.monitoring.summarize import count_labels
-from nightjar.monitoring.variation import with_variation
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.profiles.reference import LABEL
+from nightjar.monitoring.profiles.summarize import count_labels
+from nightjar.monitoring.profiles.variation import with_variation
 from nightjar.registry import models
-from nightjar.training.recipe import Base, Recipe
-from nightjar.training.training_set import (
+from nightjar.training.data.training_set import (
     PROFILE_FILE,
     DayCount,
     Split,
@@ -36,6 +35,7 @@ from nightjar.training.training_set import (
     split_days,
     training_set_uri,
 )
+from nightjar.training.recipe import Base, Recipe
 from nightjar.training.warm_start import check_held_out
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main

@@ -23,7 +23,7 @@ from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
-from nightjar.monitoring.warning_records import History, write_figures, write_warnings
+from nightjar.monitoring.data_quality.table import History, write_figures, write_warnings
 from nightjar.timing import timed
 from nightjar.validation import contract_versions
 from nightjar.validation.judged import Judged

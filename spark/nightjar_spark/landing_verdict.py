@@ -14,7 +14,7 @@ from nightjar.contracts.names import path_segment
 from nightjar.contracts.nights import Nights
 from nightjar.contracts.rules import Rule
 from nightjar.contracts.use_case import Source, UseCase
-from nightjar.monitoring.warning_records import read_figures
+from nightjar.monitoring.data_quality.table import read_figures
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import TableCheck, validate
 from nightjar.validation.figures import Figures

@@ -1,7 +1,7 @@
 """Join scores with the labels that came later, and count them: one job for all nights and slices.
 
 Each task counts its Arrow batches with numpy and hands small summaries to the driver, which adds them up
-(:mod:`nightjar.monitoring.performance_summary`); no row is collected.
+(:mod:`nightjar.monitoring.performance.summary`); no row is collected.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pyspark.sql import functions as F
 
 from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.use_case import UseCase
-from nightjar.monitoring.performance_records import ALL, Place
-from nightjar.monitoring.performance_summary import Rows, Summary, merge, summarize_groups
-from nightjar.monitoring.words import MISSING
+from nightjar.monitoring.drift.wording import MISSING
+from nightjar.monitoring.performance.summary import Rows, Summary, merge, summarize_groups
+from nightjar.monitoring.performance.table import ALL, Place
 from nightjar_spark.io import read_table
 
 if TYPE_CHECKING:

@@ -20,10 +20,19 @@ from nightjar.contracts.errors import GateError
 from nightjar.lake import delta
 from nightjar.lake.delta import table_uri
 from nightjar.lake.scan import Reader, Unit, scan
-from nightjar.monitoring.profile import ColumnProfile, Profile, ProfiledColumn, merge, merge_all
-from nightjar.monitoring.sample import NIGHT_ROWS, SAMPLE_ROWS, Draw, Sample, draw, least, least_hashes, together
-from nightjar.monitoring.sketch import grid_of
-from nightjar.monitoring.summarize import (
+from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, ProfiledColumn, merge, merge_all
+from nightjar.monitoring.profiles.sample import (
+    NIGHT_ROWS,
+    SAMPLE_ROWS,
+    Draw,
+    Sample,
+    draw,
+    least,
+    least_hashes,
+    together,
+)
+from nightjar.monitoring.profiles.sketch import grid_of
+from nightjar.monitoring.profiles.summarize import (
     MAX_CATEGORIES,
     count_categories,
     count_numeric,
@@ -85,8 +94,8 @@ def profile_reference(
         GateError: when the table lacks a column.
     """
     # Only the driver compares nights: scipy, which these import, would keep every task's worker waiting.
-    from nightjar.monitoring.domain import own_nights, row_columns, usual_auc
-    from nightjar.monitoring.variation import with_variation
+    from nightjar.monitoring.drift.domain import own_nights, row_columns, usual_auc
+    from nightjar.monitoring.profiles.variation import with_variation
 
     frame = read_table(spark, lake, name, nights=nights, version=version)
     _check_columns(frame.columns, columns, None)

@@ -15,17 +15,17 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
-from nightjar.monitoring.drift_findings import drift_findings
-from nightjar.monitoring.findings import Finding
-from nightjar.monitoring.incident_records import INCIDENTS_TABLE, incidents_before, write_incidents
-from nightjar.monitoring.incidents import Incident, notice, step
-from nightjar.monitoring.looked import kinds_looked_for
-from nightjar.monitoring.model_age import model_age_days
-from nightjar.monitoring.performance_records import performance_findings
-from nightjar.monitoring.retraining import Decision, decide
-from nightjar.monitoring.retraining_evidence import evidence
-from nightjar.monitoring.skew import skew_findings
-from nightjar.monitoring.warning_records import data_findings
+from nightjar.monitoring.data_quality.table import data_findings
+from nightjar.monitoring.drift.findings import drift_findings
+from nightjar.monitoring.incidents.checked import kinds_looked_for
+from nightjar.monitoring.incidents.findings import Finding
+from nightjar.monitoring.incidents.lifecycle import Incident, notice, step
+from nightjar.monitoring.incidents.model_age import model_age_days
+from nightjar.monitoring.incidents.retraining import Decision, decide
+from nightjar.monitoring.incidents.retraining_evidence import evidence
+from nightjar.monitoring.incidents.table import INCIDENTS_TABLE, incidents_before, write_incidents
+from nightjar.monitoring.performance.table import performance_findings
+from nightjar.monitoring.skew.table import skew_findings
 from nightjar.scoring.task import parts_of
 from nightjar_spark.main import main
 

@@ -21,19 +21,19 @@ from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.results import earlier_result
-from nightjar.monitoring.domain import Domain, tell_apart
-from nightjar.monitoring.domain_records import DOMAIN_TABLE, domain_row
-from nightjar.monitoring.drift import NightDrift, compare
-from nightjar.monitoring.profile import Profile
-from nightjar.monitoring.profile_records import PROFILES_TABLE, profile_rows, stored_profiles
-from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights
-from nightjar.monitoring.reference import LABEL, PREDICTION, read_reference
-from nightjar.monitoring.rejections import rejections
-from nightjar.monitoring.report import Report, render
-from nightjar.monitoring.stored import replace_rows
-from nightjar.monitoring.volumes import volumes
-from nightjar.monitoring.warning_records import unusual
-from nightjar.monitoring.windows import LookBack, look_back, nights_before
+from nightjar.monitoring.data_quality.rejections import rejections
+from nightjar.monitoring.data_quality.table import unusual
+from nightjar.monitoring.data_quality.volumes import volumes
+from nightjar.monitoring.drift.comparison import NightDrift, compare
+from nightjar.monitoring.drift.domain import Domain, tell_apart
+from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE, domain_row
+from nightjar.monitoring.drift.report import Report, render
+from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, past_nights
+from nightjar.monitoring.drift.windows import LookBack, look_back, nights_before
+from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.monitoring.profiles.profile import Profile
+from nightjar.monitoring.profiles.reference import LABEL, PREDICTION, read_reference
+from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, stored_profiles
 from nightjar.scoring.task import parts_of
 from nightjar_spark.drift_counts import Counted, count_nights
 from nightjar_spark.main import main

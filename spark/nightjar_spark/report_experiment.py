@@ -1,6 +1,6 @@
 """Report the experiment: what the nights whose labels are in say of each challenger against the champion.
 
-Counted in Spark, one row a night and variant; judged by :mod:`nightjar.monitoring.experiments`, stored in
+Counted in Spark, one row a night and variant; judged by :mod:`nightjar.monitoring.experiments.analysis`, stored in
 ``monitoring/experiments`` and shown on one page per night.
 """
 
@@ -22,10 +22,10 @@ from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
-from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE, experiment_rows
-from nightjar.monitoring.experiment_report import ExperimentReport, render
-from nightjar.monitoring.experiments import Moments, Night, analyse, nights_without_new_units
-from nightjar.monitoring.stored import replace_rows
+from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, nights_without_new_units
+from nightjar.monitoring.experiments.report import ExperimentReport, render
+from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE, experiment_rows
+from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 

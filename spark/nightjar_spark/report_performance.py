@@ -21,10 +21,12 @@ from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
-from nightjar.monitoring.performance import tie_error
-from nightjar.monitoring.performance_holdout import holdout_metrics
-from nightjar.monitoring.performance_pages import Pages
-from nightjar.monitoring.performance_records import (
+from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.monitoring.performance.holdout import holdout_metrics
+from nightjar.monitoring.performance.metrics import tie_error
+from nightjar.monitoring.performance.pages import Pages
+from nightjar.monitoring.performance.report import PerformanceReport, render, render_week
+from nightjar.monitoring.performance.table import (
     COUNTS_TABLE,
     PERFORMANCE_TABLE,
     ScoredNight,
@@ -34,9 +36,7 @@ from nightjar.monitoring.performance_records import (
     performance_rows,
     read_rows,
 )
-from nightjar.monitoring.performance_report import PerformanceReport, render, render_week
-from nightjar.monitoring.performance_words import headline, verdict
-from nightjar.monitoring.stored import replace_rows
+from nightjar.monitoring.performance.wording import headline, verdict
 from nightjar_spark.main import main
 from nightjar_spark.performance_counts import Counted, count_nights, naive_rates
 

@@ -20,7 +20,7 @@ from nightjar.lake import delta, files
 from nightjar.lake.held_files import data_file_uri, held_files
 from nightjar.lake.python_values import python_rows
 from nightjar.lake.results import earlier_result
-from nightjar.monitoring.skew import ColumnSkew, Difference, NightSkew, Verdict, differences
+from nightjar.monitoring.skew.table import ColumnSkew, Difference, NightSkew, Verdict, differences
 from nightjar_spark.io import conform, read_table
 from nightjar_spark.raw_tables import read_raw, with_history
 

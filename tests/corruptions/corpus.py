@@ -16,7 +16,7 @@ from nightjar.contracts.errors import NightjarError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import Nights
 from nightjar.lake import delta
-from nightjar.monitoring.warning_records import WARNINGS_TABLE
+from nightjar.monitoring.data_quality.table import WARNINGS_TABLE
 from nightjar_spark.ingest import ingest
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.use_case import USE_CASE

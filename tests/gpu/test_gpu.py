@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nightjar.training.device import cuda_devices
+from nightjar.training.distributed.device import cuda_devices
 
 pytestmark = [
     pytest.mark.gpu,

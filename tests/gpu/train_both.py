@@ -9,11 +9,11 @@ from tests.training_sets import training_set
 
 from nightjar.contracts.training import Boosting, Network
 from nightjar.contracts.use_case import Feature
-from nightjar.training.engines import fit
-from nightjar.training.launch import free_port
-from nightjar.training.progress import Progress
-from nightjar.training.rendezvous import Group, LaunchContract
-from nightjar.training.shards import Shard
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.progress import Progress
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.engines.registry import fit
 
 NUMBERS = 6
 FEATURES = (

@@ -22,17 +22,17 @@ from nightjar.lake import ledger, results
 from nightjar.local.airflow_login import PASSWORDS_FILE, admin_password
 from nightjar.local.ports import Ports
 from nightjar.local.state import RunLock, RunState, read_state
-from nightjar.monitoring.performance_holdout import holdout_metrics
-from nightjar.monitoring.profile import Profile
-from nightjar.monitoring.reference import read_reference
-from nightjar.monitoring.summarize import count_numeric
+from nightjar.monitoring.performance.holdout import holdout_metrics
+from nightjar.monitoring.profiles.profile import Profile
+from nightjar.monitoring.profiles.reference import read_reference
+from nightjar.monitoring.profiles.summarize import count_numeric
 from nightjar.scoring import pins
 from nightjar.scoring.task import parts_of
-from nightjar.training.checkpoint import Checkpoints
-from nightjar.training.handshake import read_object
+from nightjar.training.data.training_set import Split, TrainingSet
+from nightjar.training.distributed.checkpoint import Checkpoints
+from nightjar.training.distributed.handshake import read_object
 from nightjar.training.model import TabularModel
 from nightjar.training.recipe import Recipe
-from nightjar.training.training_set import Split, TrainingSet
 from nightjar.validation.landing import check_landing
 
 DAY = date(2013, 1, 5)

@@ -18,9 +18,9 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.spaces import IntRange
 from nightjar.contracts.training import Boosting, Selection, Tuning
 from nightjar.contracts.use_case import UseCase
+from nightjar.training.data.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet
 from nightjar.training.model import TabularModel
-from nightjar.training.study import EngineStudy
-from nightjar.training.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet
+from nightjar.training.tuning.study import EngineStudy
 from nightjar_airflow.dags import build_training_dag
 from use_cases import flight_delay
 from use_cases.flight_delay.use_case import USE_CASE

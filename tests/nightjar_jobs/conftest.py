@@ -29,13 +29,13 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.tables import TableSchema
 from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
-from nightjar.monitoring.profile import ProfiledColumn
-from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.profiles.profile import ProfiledColumn
+from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar.registry import models
 from nightjar.runner import run_program
-from nightjar.training.launch import LocalRanks, free_port
+from nightjar.training.data.training_set import DayCount, TrainingSet, night_of, split_days
+from nightjar.training.distributed.launch import LocalRanks, free_port
 from nightjar.training.recipe import Recipe
-from nightjar.training.training_set import DayCount, TrainingSet, night_of, split_days
 from nightjar_jobs import evaluate, register
 
 if TYPE_CHECKING:

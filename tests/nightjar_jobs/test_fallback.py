@@ -17,7 +17,7 @@ from nightjar.contracts.scoring import Scoring
 from nightjar.contracts.use_case import Feature
 from nightjar.lake import delta, ledger
 from nightjar.registry import models, rest, tracking
-from nightjar.training.member import Member
+from nightjar.training.engines.member import Member
 from nightjar.training.model import SUMS_FILE, TabularModel, save
 from nightjar_spark import score, validate_scores
 

@@ -9,7 +9,7 @@ import pytest
 from tests.nightjar_jobs.conftest import USE_CASE, Run
 
 from nightjar.runner import run_program
-from nightjar.training.training_set import night_of
+from nightjar.training.data.training_set import night_of
 from nightjar_jobs import evaluate
 
 pytestmark = pytest.mark.e2e

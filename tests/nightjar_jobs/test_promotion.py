@@ -17,10 +17,10 @@ from nightjar.contracts.errors import GateError, ModelError
 from nightjar.lake import files, ledger
 from nightjar.registry import models
 from nightjar.runner import run_program
-from nightjar.training.boosted import BoostedTrees
-from nightjar.training.calibration import Calibrator
+from nightjar.training.data.training_set import TrainingSet, training_set_uri
+from nightjar.training.engines.boosting.model import BoostedTrees
+from nightjar.training.ensemble.calibration import Calibrator
 from nightjar.training.model import TabularModel, save
-from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import evaluate, gate, promote, register
 from nightjar_spark.freeze_training_set import full_model
 from use_cases.flight_delay.use_case import USE_CASE

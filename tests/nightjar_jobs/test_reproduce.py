@@ -16,9 +16,9 @@ from nightjar.contracts.errors import ModelError, TrainingError
 from nightjar.lake import files
 from nightjar.registry import models, tracking
 from nightjar.runner import run_program
-from nightjar.training.boosted import FILE
+from nightjar.training.data.training_set import TrainingSet, training_set_uri
+from nightjar.training.engines.boosting.model import FILE
 from nightjar.training.model import CARD_FILE, PROFILE_FILE, TabularModel
-from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import evaluate, register
 from nightjar_jobs.reproduce import reproduce
 

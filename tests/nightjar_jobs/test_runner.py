@@ -11,7 +11,7 @@ from nightjar.contracts.errors import GateError, ModelError
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files, ledger
 from nightjar.lake.results import earlier_result, finished_result
-from nightjar.training.launch import EXIT_FAILED, EXIT_REPORTED
+from nightjar.training.distributed.launch import EXIT_FAILED, EXIT_REPORTED
 from nightjar_jobs.runner import run_rank
 
 

@@ -16,8 +16,8 @@ from tests.nightjar_jobs.test_fallback import changed, promote_with_another_sum
 
 from nightjar.lake import delta, ledger
 from nightjar.registry import models
-from nightjar.training.boosted import BoostedTrees
-from nightjar.training.calibration import Calibrator
+from nightjar.training.engines.boosting.model import BoostedTrees
+from nightjar.training.ensemble.calibration import Calibrator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
 

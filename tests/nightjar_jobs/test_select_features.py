@@ -12,10 +12,10 @@ from nightjar.contracts.job import JobResult
 from nightjar.contracts.spaces import IntRange
 from nightjar.contracts.training import Boosting, Selection, Tuning
 from nightjar.lake import files
-from nightjar.monitoring.profile import Profile
+from nightjar.monitoring.profiles.profile import Profile
 from nightjar.runner import run_program
+from nightjar.training.data.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet, training_set_uri
 from nightjar.training.model import TabularModel
-from nightjar.training.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet, training_set_uri
 from nightjar_jobs import choose_params, evaluate, register
 from nightjar_jobs.reproduce import reproduce
 

@@ -14,13 +14,13 @@ import pytest
 
 from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
-from nightjar.training.launch import EXIT_TERMINATED
+from nightjar.training.distributed.launch import EXIT_TERMINATED
 
 HEAD = """
 import sys, time
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.job import JobResult
-from nightjar.training import termination
+from nightjar.training.distributed import termination
 from nightjar_jobs.runner import main
 
 termination.CHECKPOINT_SECONDS = 1.0

@@ -23,13 +23,13 @@ from deltalake import write_deltalake
 
 from nightjar.contracts.errors import RowCountError, TrainingError
 from nightjar.lake import delta, files
-from nightjar.monitoring.profile import Profile
-from nightjar.training.launch import free_port
-from nightjar.training.memory import out_of_memory
+from nightjar.monitoring.profiles.profile import Profile
+from nightjar.training.data.shards import Shard, read_shard
+from nightjar.training.data.training_set import TrainingSet, training_set_uri
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.memory import out_of_memory
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
 from nightjar.training.model import TabularModel
-from nightjar.training.rendezvous import Group, LaunchContract
-from nightjar.training.shards import Shard, read_shard
-from nightjar.training.training_set import TrainingSet, training_set_uri
 from nightjar_jobs import train
 
 pytestmark = pytest.mark.e2e
@@ -296,7 +296,7 @@ def test_out_of_memory_is_said_by_the_rank_that_it_happens_to(new_run: MakeRun) 
     program = f"""
 import resource, sys
 from nightjar.contracts.job import JobSpec
-from nightjar.training import shards
+from nightjar.training.data import shards
 from nightjar_jobs import train
 from nightjar_jobs.runner import run_rank
 

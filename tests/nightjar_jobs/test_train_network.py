@@ -18,12 +18,12 @@ from tests.nightjar_jobs.test_fallback import register
 
 from nightjar.contracts.training import Boosting, Engine, Network
 from nightjar.lake import delta, files
-from nightjar.monitoring.profile import Profile
+from nightjar.monitoring.profiles.profile import Profile
 from nightjar.registry import models
-from nightjar.training import network
+from nightjar.training.data.training_set import TrainingSet, training_set_uri
+from nightjar.training.engines.network import model as network
 from nightjar.training.model import TabularModel, download, save
 from nightjar.training.recipe import Base
-from nightjar.training.training_set import TrainingSet, training_set_uri
 
 pytestmark = pytest.mark.e2e
 MakeRun = Callable[..., Any]

@@ -20,9 +20,9 @@ from nightjar.contracts.spaces import Choice, FloatRange, IntRange
 from nightjar.contracts.training import Boosting, Tuning
 from nightjar.lake import files
 from nightjar.runner import run_program
+from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.model import TabularModel
-from nightjar.training.study import EngineStudy
-from nightjar.training.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
+from nightjar.training.tuning.study import EngineStudy
 from nightjar_jobs import choose_params, tune
 
 pytestmark = pytest.mark.e2e

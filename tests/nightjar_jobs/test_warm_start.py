@@ -12,9 +12,9 @@ from nightjar.contracts.training import WarmStart
 from nightjar.contracts.use_case import load_use_case
 from nightjar.registry import models
 from nightjar.runner import run_program
-from nightjar.training.boosted import BoostedTrees
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.model import TabularModel
-from nightjar.training.training_set import TrainingSet
 from nightjar_jobs import evaluate, gate, promote, register
 from nightjar_spark.freeze_training_set import freeze
 

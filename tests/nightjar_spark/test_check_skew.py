@@ -22,7 +22,7 @@ from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.skew import ROWS, SKEW_TABLE, skew_findings
+from nightjar.monitoring.skew.table import ROWS, SKEW_TABLE, skew_findings
 from nightjar.runner import run_program
 from nightjar_spark import skew_look
 

@@ -19,15 +19,15 @@ from nightjar.contracts.tables import Column
 from nightjar.contracts.training import Boosting, Network, Training, WarmStart
 from nightjar.contracts.use_case import Feature, Gate, UseCase, load_use_case
 from nightjar.lake import delta, files
-from nightjar.monitoring.profile import Profile
+from nightjar.monitoring.profiles.profile import Profile
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training import model
-from nightjar.training.baseline import Baseline
-from nightjar.training.calibration import Calibrator
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.engines.linear.baseline import Baseline
+from nightjar.training.ensemble.calibration import Calibrator
 from nightjar.training.model import ModelCard
 from nightjar.training.recipe import Base
-from nightjar.training.training_set import TrainingSet
 from nightjar_spark.freeze_training_set import freeze
 
 if TYPE_CHECKING:

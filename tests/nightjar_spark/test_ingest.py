@@ -24,7 +24,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.rules import Rule, volume
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta, ledger
-from nightjar.monitoring.warning_records import data_findings
+from nightjar.monitoring.data_quality.table import data_findings
 from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.nights import Nights
 from nightjar.contracts.use_case import load_use_case
 from nightjar.lake import delta
-from nightjar.monitoring.warning_records import LANDING_TABLE, WARNINGS_TABLE
+from nightjar.monitoring.data_quality.table import LANDING_TABLE, WARNINGS_TABLE
 from nightjar.runner import run_program
 from nightjar_spark import build_features, ingest
 from use_cases.flight_delay.landing import land

@@ -17,7 +17,7 @@ from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
 from nightjar.contracts.use_case import Feature, Source, UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.profile import ProfiledColumn
+from nightjar.monitoring.profiles.profile import ProfiledColumn
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -15,9 +15,9 @@ from nightjar.contracts.errors import GateError
 from nightjar.contracts.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
-from nightjar.monitoring.sample import Sample
-from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.profiles.sample import Sample
+from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar_spark import profiling
 from nightjar_spark.profiling import fix_bins, profile_and_sample, profile_nights, profile_reference, profile_table
 

@@ -13,12 +13,12 @@ from nightjar.contracts.experiment import CHAMPION
 from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.contracts.monitoring import Retraining
 from nightjar.lake import delta, files, ledger
-from nightjar.monitoring.incident_records import INCIDENTS_TABLE
-from nightjar.monitoring.performance_records import PERFORMANCE_TABLE
-from nightjar.monitoring.records import DRIFT_TABLE
-from nightjar.monitoring.skew import SKEW_TABLE
-from nightjar.monitoring.stored import replace_rows
-from nightjar.monitoring.warning_records import LANDING_TABLE, WARNINGS_TABLE
+from nightjar.monitoring.data_quality.table import LANDING_TABLE, WARNINGS_TABLE
+from nightjar.monitoring.drift.table import DRIFT_TABLE
+from nightjar.monitoring.incidents.table import INCIDENTS_TABLE
+from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.monitoring.performance.table import PERFORMANCE_TABLE
+from nightjar.monitoring.skew.table import SKEW_TABLE
 from nightjar.scoring.task import Part, Speaker
 from nightjar.validation.judged import UNKNOWN_COLUMN
 from nightjar_spark.react import REQUEST, react

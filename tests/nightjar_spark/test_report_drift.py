@@ -21,13 +21,13 @@ from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate, UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.domain_records import DOMAIN_TABLE
-from nightjar.monitoring.profile import Profile, ProfiledColumn
-from nightjar.monitoring.profile_records import PROFILES_TABLE, stored_profiles
-from nightjar.monitoring.records import DRIFT_TABLE
-from nightjar.monitoring.sample import Sample
-from nightjar.monitoring.summarize import count_labels, profile_arrays
-from nightjar.monitoring.windows import merged
+from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE
+from nightjar.monitoring.drift.table import DRIFT_TABLE
+from nightjar.monitoring.drift.windows import merged
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
+from nightjar.monitoring.profiles.sample import Sample
+from nightjar.monitoring.profiles.summarize import count_labels, profile_arrays
+from nightjar.monitoring.profiles.table import PROFILES_TABLE, stored_profiles
 from nightjar_spark.report_drift import NO_PREDICTION, NO_ROW_COLUMNS, NO_SKETCH, report_drift
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from nightjar.contracts.training import Cost
 from nightjar.contracts.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE
+from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE
 from nightjar.scoring.split import assign
 from nightjar_spark.report_experiment import report_experiment
 

@@ -24,7 +24,7 @@ from nightjar.contracts.use_case import UseCase
 from nightjar.evaluation import metrics
 from nightjar.lake import delta, ledger
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.performance_records import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
+from nightjar.monitoring.performance.table import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
 from nightjar_spark.performance_counts import naive_rates
 from nightjar_spark.report_performance import report_performance
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from nightjar.monitoring.domain_records import DOMAIN_TABLE
-from nightjar.monitoring.experiment_records import EXPERIMENTS_TABLE
-from nightjar.monitoring.incident_records import INCIDENTS_TABLE
-from nightjar.monitoring.performance_records import COUNTS_TABLE, PERFORMANCE_TABLE
-from nightjar.monitoring.profile_records import PROFILES_TABLE
-from nightjar.monitoring.records import DRIFT_TABLE
-from nightjar.monitoring.skew import SKEW_TABLE
-from nightjar.monitoring.warning_records import LANDING_TABLE, WARNINGS_TABLE
+from nightjar.monitoring.data_quality.table import LANDING_TABLE, WARNINGS_TABLE
+from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE
+from nightjar.monitoring.drift.table import DRIFT_TABLE
+from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE
+from nightjar.monitoring.incidents.table import INCIDENTS_TABLE
+from nightjar.monitoring.performance.table import COUNTS_TABLE, PERFORMANCE_TABLE
+from nightjar.monitoring.profiles.table import PROFILES_TABLE
+from nightjar.monitoring.skew.table import SKEW_TABLE
 
 MONITORING_TABLES = (
     LANDING_TABLE,

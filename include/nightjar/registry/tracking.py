@@ -16,8 +16,8 @@ from nightjar.contracts.errors import ModelError, UnreachableError, first_line
 from nightjar.contracts.settings import Settings
 from nightjar.contracts.use_case import Feature
 from nightjar.registry import models, rest
+from nightjar.training.distributed.progress import auc_by_round
 from nightjar.training.model import download as download_folder
-from nightjar.training.progress import auc_by_round
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

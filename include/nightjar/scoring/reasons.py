@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightjar.training.boosted import BoostedTrees
+from nightjar.training.engines.boosting.model import BoostedTrees
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,8 @@ from typing import Any
 from nightjar.contracts.job import JobSpec
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake.results import earlier_result
+from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.model import TabularModel
-from nightjar.training.training_set import TrainingSet
 
 TRAIN_TASK = "train"
 

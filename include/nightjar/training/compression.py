@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.contracts.training import Compression
 from nightjar.contracts.training import Network as NetworkEngine
-from nightjar.training.boosting import boost
-from nightjar.training.ensemble import Ensemble, answers_to, combine
-from nightjar.training.fitted import Fitted
-from nightjar.training.member import Member, MemberCard
+from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.distributed.progress import Progress, silent
+from nightjar.training.distributed.rendezvous import Group
+from nightjar.training.engines.boosting.fit import boost
+from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.member import Member, MemberCard
+from nightjar.training.engines.network.fit import fit_network
+from nightjar.training.engines.network.graph import STEP, member_of, weights_of
+from nightjar.training.engines.network.model import Network
+from nightjar.training.ensemble.members import Ensemble, answers_to, combine
 from nightjar.training.model import blend
-from nightjar.training.network import Network
-from nightjar.training.network_fit import fit_network
-from nightjar.training.network_graph import STEP, member_of, weights_of
-from nightjar.training.progress import Progress, silent
-from nightjar.training.rendezvous import Group
-from nightjar.training.shards import Shard
-from nightjar.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,10 +19,12 @@ from nightjar.contracts.errors import ModelError, NightjarError, first_line
 from nightjar.contracts.names import check_identifier, check_sha256, is_file_name
 from nightjar.contracts.use_case import Feature
 from nightjar.lake import files
-from nightjar.training import baseline, boosted, network
-from nightjar.training.calibration import Calibrator
-from nightjar.training.encoding import check_columns, encode
-from nightjar.training.member import Member, MemberCard, probabilities
+from nightjar.training.data.encoding import check_columns, encode
+from nightjar.training.engines.boosting import model as boosted
+from nightjar.training.engines.linear import baseline
+from nightjar.training.engines.member import Member, MemberCard, probabilities
+from nightjar.training.engines.network import model as network
+from nightjar.training.ensemble.calibration import Calibrator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,7 +184,7 @@ class TabularModel:
             ) from error
 
     def encode(self, table: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
-        """The matrix (rows x features) that the members read; see :func:`nightjar.training.encoding.encode`."""
+        """The matrix (rows x features) that the members read; see :func:`nightjar.training.data.encoding.encode`."""
         return encode(table, self.card.features, self.card.categories)
 
     def predict(self, table: pa.Table | pa.RecordBatch, *, threads: int = 1) -> NDArray[np.float64]:

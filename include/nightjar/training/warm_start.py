@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from nightjar.contracts.errors import ModelError, TrainingError
 from nightjar.contracts.training import Engine, Network
-from nightjar.training import boosted, network
+from nightjar.training.data.training_set import Split, TrainingSet
+from nightjar.training.engines.boosting import model as boosted
+from nightjar.training.engines.network import model as network
+from nightjar.training.engines.network.graph import weights_of
 from nightjar.training.model import TabularModel, folder_in_lake
-from nightjar.training.network_graph import weights_of
-from nightjar.training.training_set import Split, TrainingSet
 
 if TYPE_CHECKING:
     import numpy as np

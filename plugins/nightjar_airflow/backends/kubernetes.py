@@ -9,7 +9,7 @@ from typing import Any
 
 from nightjar.contracts.errors import LostRankError, NightjarError, TrainingError
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.training.launch import report_failure
+from nightjar.training.distributed.launch import report_failure
 from nightjar_airflow.apart import Apart
 from nightjar_airflow.backends.result import required_result, result_of, spec_uri
 from nightjar_airflow.cluster import cancellations

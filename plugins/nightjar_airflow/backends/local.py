@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.training.launch import LocalRanks
+from nightjar.training.distributed.launch import LocalRanks
 from nightjar_airflow.backends.result import required_result, spec_uri
 
 

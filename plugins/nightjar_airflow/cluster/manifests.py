@@ -11,8 +11,8 @@ from nightjar.contracts.documents import reading
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.programs import FITTING_PROGRAMS
 from nightjar.contracts.resources import Resources
-from nightjar.training.launch import EXIT_REPORTED, EXIT_TERMINATED
-from nightjar.training.rendezvous import SECRET
+from nightjar.training.distributed.launch import EXIT_REPORTED, EXIT_TERMINATED
+from nightjar.training.distributed.rendezvous import SECRET
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.cluster.template import over, read_template
 

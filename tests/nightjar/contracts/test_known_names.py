@@ -17,8 +17,8 @@ from nightjar.contracts.errors import ConfigurationError
 from nightjar.contracts.predicates import columns_read
 from nightjar.contracts.reserved import ADDED_COLUMNS, SQL_WORDS
 from nightjar.contracts.training import Boosting
-from nightjar.training.boosting import engine_params
-from nightjar.training.engine import import_xgboost
+from nightjar.training.engines.boosting.fit import engine_params
+from nightjar.training.engines.libraries import import_xgboost
 from use_cases.flight_delay.use_case import USE_CASE
 
 NOT_DECLARED = {

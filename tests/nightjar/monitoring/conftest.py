@@ -10,16 +10,16 @@ import pytest
 from numpy.random import Generator
 
 from nightjar.contracts.monitoring import Drift
-from nightjar.monitoring.domain import Domain
-from nightjar.monitoring.drift import NightDrift, compare
-from nightjar.monitoring.performance_intervals import Interval
-from nightjar.monitoring.profile import Profile, ProfiledColumn
-from nightjar.monitoring.records import PastNight
-from nightjar.monitoring.rejections import Rejection
-from nightjar.monitoring.report import Report
-from nightjar.monitoring.summarize import profile_arrays
-from nightjar.monitoring.volumes import Volume
-from nightjar.monitoring.windows import LookBack, Window
+from nightjar.monitoring.data_quality.rejections import Rejection
+from nightjar.monitoring.data_quality.volumes import Volume
+from nightjar.monitoring.drift.comparison import NightDrift, compare
+from nightjar.monitoring.drift.domain import Domain
+from nightjar.monitoring.drift.report import Report
+from nightjar.monitoring.drift.table import PastNight
+from nightjar.monitoring.drift.windows import LookBack, Window
+from nightjar.monitoring.performance.intervals import Interval
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
+from nightjar.monitoring.profiles.summarize import profile_arrays
 
 COLUMNS = (
     ProfiledColumn("wind", "numeric"),

@@ -14,8 +14,9 @@ from nightjar.contracts.monitoring import Performance, Retraining
 from nightjar.contracts.tables import Column
 from nightjar.contracts.training import Cost
 from nightjar.contracts.use_case import UseCase
-from nightjar.monitoring.performance_pages import Pages
-from nightjar.monitoring.performance_records import (
+from nightjar.monitoring.performance.pages import Pages
+from nightjar.monitoring.performance.summary import Rows, Summary, summarize, summarize_groups
+from nightjar.monitoring.performance.table import (
     ALL,
     Place,
     ScoredNight,
@@ -23,7 +24,6 @@ from nightjar.monitoring.performance_records import (
     estimates,
     performance_rows,
 )
-from nightjar.monitoring.performance_summary import Rows, Summary, summarize, summarize_groups
 
 FIRST = date(2013, 4, 1)
 COST = Cost(missed=200, false_alarm=80)

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from nightjar.monitoring.domain import OWN_NIGHTS, own_nights, row_columns, tell_apart, usual_auc
-from nightjar.monitoring.profile import NightVariation, Profile, ProfiledColumn
-from nightjar.monitoring.sample import Sample
-from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.drift.domain import OWN_NIGHTS, own_nights, row_columns, tell_apart, usual_auc
+from nightjar.monitoring.profiles.profile import NightVariation, Profile, ProfiledColumn
+from nightjar.monitoring.profiles.sample import Sample
+from nightjar.monitoring.profiles.summarize import profile_arrays
 
 NAMES = ["a", "b", "c", "d"]
 COLUMNS = [*(ProfiledColumn(name, "numeric") for name in "abc"), ProfiledColumn("d", "categorical")]

@@ -7,10 +7,10 @@ import pytest
 
 from nightjar.contracts.errors import GateError
 from nightjar.contracts.monitoring import Drift
-from nightjar.monitoring.drift import compare
-from nightjar.monitoring.measures import bin_counts, psi, two_sample_test
-from nightjar.monitoring.profile import NightVariation, Profile, ProfiledColumn
-from nightjar.monitoring.summarize import count_numeric, profile_arrays
+from nightjar.monitoring.drift.comparison import compare
+from nightjar.monitoring.drift.measures import bin_counts, psi, two_sample_test
+from nightjar.monitoring.profiles.profile import NightVariation, Profile, ProfiledColumn
+from nightjar.monitoring.profiles.summarize import count_numeric, profile_arrays
 
 COLUMNS = [ProfiledColumn(f"x{i}", "numeric") for i in range(6)] + [ProfiledColumn("c", "categorical")]
 WATCHED = [column.name for column in COLUMNS]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from nightjar.monitoring.records import PastNight
-from nightjar.monitoring.report import Report, render
+from nightjar.monitoring.drift.report import Report, render
+from nightjar.monitoring.drift.table import PastNight
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -11,8 +11,8 @@ from tests.nightjar.monitoring.test_experiments import EXPERIMENT, HALVES, late,
 
 from nightjar.contracts.experiment import Experiment, FixedHorizon, Sequential
 from nightjar.contracts.training import Cost
-from nightjar.monitoring.experiment_report import ExperimentReport, render
-from nightjar.monitoring.experiments import analyse
+from nightjar.monitoring.experiments.analysis import analyse
+from nightjar.monitoring.experiments.report import ExperimentReport, render
 
 
 def page(experiment: Experiment, *, challenger: float = 0.2, nights: int = 20, kept: float = 1.0, **more: Any) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.nightjar.contracts.test_experiment import EXPERIMENT
 
 from nightjar.contracts.experiment import Experiment, FixedHorizon, Sequential
-from nightjar.monitoring.experiments import (
+from nightjar.monitoring.experiments.analysis import (
     Moments,
     Night,
     analyse,

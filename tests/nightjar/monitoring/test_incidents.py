@@ -6,14 +6,14 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.monitoring.findings import Finding, FindingKind
-from nightjar.monitoring.incident_records import (
+from nightjar.monitoring.incidents.findings import Finding, FindingKind
+from nightjar.monitoring.incidents.lifecycle import KINDS, Incident, notice, step
+from nightjar.monitoring.incidents.table import (
     LOOKED_BACK_NIGHTS,
     incidents_before,
     read_incidents,
     write_incidents,
 )
-from nightjar.monitoring.incidents import KINDS, Incident, notice, step
 
 NIGHT = date(2013, 4, 1)
 SUBJECTS = ("raw/flights", "raw/weather")

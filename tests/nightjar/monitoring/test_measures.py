@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.spatial import distance
 
-from nightjar.monitoring.measures import (
+from nightjar.monitoring.drift.measures import (
     benjamini_hochberg,
     expected_psi,
     jensen_shannon,

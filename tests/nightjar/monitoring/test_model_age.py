@@ -8,8 +8,8 @@ from tests.training_sets import DAY, training_set
 
 from nightjar.contracts.job import JobSpec
 from nightjar.lake import files, ledger
-from nightjar.monitoring.model_age import model_age_days
-from nightjar.training.training_set import training_set_uri
+from nightjar.monitoring.incidents.model_age import model_age_days
+from nightjar.training.data.training_set import training_set_uri
 
 NIGHT = date(2013, 1, 31)
 

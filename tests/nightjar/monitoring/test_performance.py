@@ -14,11 +14,11 @@ from tests.nightjar.monitoring.performance_nights import COST, draw, rows_of
 
 from nightjar.contracts.training import Cost
 from nightjar.evaluation import metrics
-from nightjar.monitoring import performance_intervals as intervals
-from nightjar.monitoring.estimate import ESTIMATED, estimate
-from nightjar.monitoring.performance import METRICS, NO_DECISION, NO_LABELS, ONE_CLASS, measure, tie_error
-from nightjar.monitoring.performance_calibration import GROUPS, calibration_error, groups
-from nightjar.monitoring.performance_summary import (
+from nightjar.monitoring.performance import intervals
+from nightjar.monitoring.performance.calibration import GROUPS, calibration_error, groups
+from nightjar.monitoring.performance.estimate import ESTIMATED, estimate
+from nightjar.monitoring.performance.metrics import METRICS, NO_DECISION, NO_LABELS, ONE_CLASS, measure, tie_error
+from nightjar.monitoring.performance.summary import (
     BINS,
     NEGATIVE,
     POSITIVE,

@@ -13,8 +13,10 @@ from tests.nightjar.monitoring.performance_nights import FIRST, HOLDOUT, JUDGED,
 
 from nightjar.contracts.monitoring import Retraining
 from nightjar.lake import delta
-from nightjar.monitoring.performance_findings import LEAST_NIGHTS, NIGHTS, findings_of
-from nightjar.monitoring.performance_records import (
+from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.monitoring.performance.findings import LEAST_NIGHTS, NIGHTS, findings_of
+from nightjar.monitoring.performance.summary import summarize
+from nightjar.monitoring.performance.table import (
     ALL,
     COUNTS_TABLE,
     PERFORMANCE_TABLE,
@@ -22,8 +24,6 @@ from nightjar.monitoring.performance_records import (
     performance_findings,
     read_rows,
 )
-from nightjar.monitoring.performance_summary import summarize
-from nightjar.monitoring.stored import replace_rows
 
 
 def nights_of(figures: Sequence[dict[str, Any]], **changed: Any) -> list[dict[str, dict[str, Any]]]:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.nightjar.monitoring.test_performance_report import of_night, of_week, pages
 
-from nightjar.monitoring.performance_report import render, render_week
+from nightjar.monitoring.performance.report import render, render_week
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -15,12 +15,12 @@ from tests.nightjar.monitoring.conftest import HOSTILE
 from tests.nightjar.monitoring.performance_nights import CARRIERS, FIRST, JUDGED, Nights, draw, summaries
 from tests.nightjar.monitoring.test_report import Page, luminance
 
-from nightjar.monitoring.performance import measure
-from nightjar.monitoring.performance_pages import Pages, histogram
-from nightjar.monitoring.performance_plots import ticks
-from nightjar.monitoring.performance_report import PerformanceReport, render, render_week
-from nightjar.monitoring.performance_summary import Summary, merge, summarize
-from nightjar.monitoring.performance_words import changes, since, where
+from nightjar.monitoring.performance.metrics import measure
+from nightjar.monitoring.performance.pages import Pages, histogram
+from nightjar.monitoring.performance.plots import ticks
+from nightjar.monitoring.performance.report import PerformanceReport, render, render_week
+from nightjar.monitoring.performance.summary import Summary, merge, summarize
+from nightjar.monitoring.performance.wording import changes, since, where
 
 LAST = FIRST + timedelta(days=24)
 JUDGED_NIGHT = LAST - timedelta(days=3)

@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import pytest
 
 from nightjar.contracts.monitoring import Drift
-from nightjar.monitoring.drift import compare
-from nightjar.monitoring.plots import MAX_BARS, bars, history_plot, plot, tally
-from nightjar.monitoring.profile import ProfiledColumn
-from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.drift.comparison import compare
+from nightjar.monitoring.drift.plots import MAX_BARS, bars, history_plot, plot, tally
+from nightjar.monitoring.profiles.profile import ProfiledColumn
+from nightjar.monitoring.profiles.summarize import profile_arrays
 
 
 @pytest.mark.parametrize("moved", [0, 4])

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.monitoring.profile import ColumnProfile, NightVariation, Profile, merge, merge_all
-from nightjar.monitoring.sketch import Grid
-from nightjar.monitoring.summarize import count_categories, count_numeric
+from nightjar.monitoring.profiles.profile import ColumnProfile, NightVariation, Profile, merge, merge_all
+from nightjar.monitoring.profiles.sketch import Grid
+from nightjar.monitoring.profiles.summarize import count_categories, count_numeric
 
 EDGES = (-10.0, 0.0, 0.5, 10.0)
 GRID = Grid(0.0, 3.0)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
-from nightjar.monitoring.profile_records import PROFILES_TABLE, profile_rows, stored_profiles
-from nightjar.monitoring.stored import replace_rows
-from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, stored_profiles
 
 FIRST = date(2013, 4, 1)
 COLUMNS = [ProfiledColumn("x", "numeric"), ProfiledColumn("c", "categorical")]

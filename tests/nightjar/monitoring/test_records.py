@@ -5,9 +5,9 @@ from datetime import date
 from typing import Any
 
 from nightjar.lake import delta
-from nightjar.monitoring.records import DRIFT_TABLE, drift_rows, past_nights
-from nightjar.monitoring.stored import replace_rows
-from nightjar.monitoring.windows import LookBack, Window
+from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, past_nights
+from nightjar.monitoring.drift.windows import LookBack, Window
+from nightjar.monitoring.nightly_rows import replace_rows
 
 NIGHT = date(2013, 4, 1)
 

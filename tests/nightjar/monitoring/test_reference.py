@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nightjar.contracts.errors import ModelError
-from nightjar.monitoring.profile import Profile
-from nightjar.monitoring.reference import read_reference
-from nightjar.monitoring.summarize import count_numeric
+from nightjar.monitoring.profiles.profile import Profile
+from nightjar.monitoring.profiles.reference import read_reference
+from nightjar.monitoring.profiles.summarize import count_numeric
 
 PROFILE = Profile(rows=3, columns={"x": count_numeric([1.0, 2.0, 3.0], (2.0,))})
 

@@ -4,7 +4,7 @@ from datetime import date
 
 from tests.nightjar.monitoring.test_volumes import SHOP, put
 
-from nightjar.monitoring.rejections import Rejection, rejections
+from nightjar.monitoring.data_quality.rejections import Rejection, rejections
 
 NIGHT = date(2013, 4, 3)
 

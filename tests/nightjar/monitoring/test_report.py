@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nightjar.monitoring.report import Report, render
+from nightjar.monitoring.drift.report import Report, render
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 

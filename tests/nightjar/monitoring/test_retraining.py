@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.contracts.monitoring import Retraining
-from nightjar.monitoring.performance_intervals import Interval
-from nightjar.monitoring.retraining import BUDGET_DAYS, Decision, WatchedNight, decide
+from nightjar.monitoring.incidents.retraining import BUDGET_DAYS, Decision, WatchedNight, decide
+from nightjar.monitoring.performance.intervals import Interval
 
 TONIGHT = date(2013, 6, 1)
 POLICY = Retraining(breaches=3, of_nights=7, min_auc=0.6, max_age_days=60, cooldown_days=10, max_per_month=2)

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightjar.monitoring.profile import ProfiledColumn
-from nightjar.monitoring.sample import Sample, draw, least, least_hashes, row_hashes
-from nightjar.monitoring.summarize import profile_arrays
+from nightjar.monitoring.profiles.profile import ProfiledColumn
+from nightjar.monitoring.profiles.sample import Sample, draw, least, least_hashes, row_hashes
+from nightjar.monitoring.profiles.summarize import profile_arrays
 
 
 @pytest.mark.parametrize(

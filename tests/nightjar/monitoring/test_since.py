@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nightjar.monitoring.drift import ColumnDrift
-from nightjar.monitoring.plots import psi_plot
-from nightjar.monitoring.records import PastNight
-from nightjar.monitoring.report import Report
-from nightjar.monitoring.since import since, told_apart, week
-from nightjar.monitoring.windows import LookBack, Window
+from nightjar.monitoring.drift.comparison import ColumnDrift
+from nightjar.monitoring.drift.onset import since, told_apart, week
+from nightjar.monitoring.drift.plots import psi_plot
+from nightjar.monitoring.drift.report import Report
+from nightjar.monitoring.drift.table import PastNight
+from nightjar.monitoring.drift.windows import LookBack, Window
 
 NIGHT = date(2013, 4, 5)  # a Friday
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nightjar.monitoring.sketch import RELATIVE_ACCURACY, Grid, Sketch, grid_of, merge_sketches, wasserstein
+from nightjar.monitoring.profiles.sketch import RELATIVE_ACCURACY, Grid, Sketch, grid_of, merge_sketches, wasserstein
 
 finite = st.floats(-1e9, 1e9)
 grids = st.builds(Grid, finite, st.floats(1e-2, 1e6))

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
-from nightjar.monitoring.skew import (
+from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.monitoring.skew.table import (
     MOST_NAMED,
     ROWS,
     SKEW_TABLE,
@@ -23,7 +24,6 @@ from nightjar.monitoring.skew import (
     skew_findings,
     skew_rows,
 )
-from nightjar.monitoring.stored import replace_rows
 
 NIGHT, SERVED = date(2013, 4, 8), date(2013, 4, 7)
 VALUES = (

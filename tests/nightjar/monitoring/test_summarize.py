@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.monitoring.profile import ProfiledColumn
-from nightjar.monitoring.summarize import (
+from nightjar.monitoring.profiles.profile import ProfiledColumn
+from nightjar.monitoring.profiles.summarize import (
     MAX_CATEGORIES,
     count_categories,
     count_numeric,

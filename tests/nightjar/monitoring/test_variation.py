@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nightjar.contracts.monitoring import Drift
-from nightjar.monitoring.drift import compare
-from nightjar.monitoring.profile import Profile, ProfiledColumn, merge_all
-from nightjar.monitoring.summarize import profile_arrays
-from nightjar.monitoring.variation import MIN_NIGHTS, with_variation
+from nightjar.monitoring.drift.comparison import compare
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
+from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.monitoring.profiles.variation import MIN_NIGHTS, with_variation
 
 COLUMNS = [ProfiledColumn("weather", "numeric"), ProfiledColumn("distance", "numeric")]
 

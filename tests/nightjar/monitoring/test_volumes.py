@@ -9,7 +9,7 @@ from nightjar.contracts.training import Training
 from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.volumes import Volume, volumes
+from nightjar.monitoring.data_quality.volumes import Volume, volumes
 
 RAW = TableSchema(name="raw/orders", comment="Orders.", key=("k",), columns=(DS, Column("k", "int", "Key."), *LANDED))
 LANDED_FROM = {"source_file": "orders.csv", "landed_at": datetime(2013, 4, 4, tzinfo=UTC)}

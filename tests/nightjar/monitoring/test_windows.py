@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nightjar.contracts.monitoring import Drift
-from nightjar.monitoring.drift import compare
-from nightjar.monitoring.profile import Profile, ProfiledColumn
-from nightjar.monitoring.summarize import profile_arrays
-from nightjar.monitoring.windows import look_back, nights_before, period
+from nightjar.monitoring.drift.comparison import compare
+from nightjar.monitoring.drift.windows import look_back, nights_before, period
+from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
+from nightjar.monitoring.profiles.summarize import profile_arrays
 
 COLUMNS = [ProfiledColumn("x", "numeric")]
 NIGHT = date(2013, 6, 30)

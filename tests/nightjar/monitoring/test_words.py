@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from nightjar.contracts.monitoring import Drift
-from nightjar.monitoring import words
-from nightjar.monitoring.drift import compare
-from nightjar.monitoring.profile import NightVariation, Profile
-from nightjar.monitoring.summarize import count_categories, count_numeric
+from nightjar.monitoring.drift import wording as words
+from nightjar.monitoring.drift.comparison import compare
+from nightjar.monitoring.profiles.profile import NightVariation, Profile
+from nightjar.monitoring.profiles.summarize import count_categories, count_numeric
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.nightjar.training.test_model import CARD
 
 from nightjar.contracts.errors import ConfigurationError, ModelError
 from nightjar.registry.cache import cache_folder, load_cached
-from nightjar.training.baseline import Baseline
+from nightjar.training.engines.linear.baseline import Baseline
 from nightjar.training.model import SUMS_FILE, save
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from nightjar.contracts.errors import ConfigurationError, ModelError, UnreachableError
 from nightjar.registry import models, rest
-from nightjar.training.launch import free_port
+from nightjar.training.distributed.launch import free_port
 
 ANSWERS = {
     "/api/2.0/mlflow/ok": (200, json.dumps({"a": 1})),

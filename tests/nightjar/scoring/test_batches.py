@@ -19,11 +19,11 @@ from nightjar.contracts.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.scoring.batches import BATCH_BYTES, Answer, answer, batch_rows
 from nightjar.scoring.task import ScoringTask, Speaker
-from nightjar.training.boosted import BoostedTrees
-from nightjar.training.calibration import Calibrator
-from nightjar.training.encoding import encode
-from nightjar.training.engine import import_xgboost
-from nightjar.training.member import MemberCard
+from nightjar.training.data.encoding import encode
+from nightjar.training.engines.boosting.model import BoostedTrees
+from nightjar.training.engines.libraries import import_xgboost
+from nightjar.training.engines.member import MemberCard
+from nightjar.training.ensemble.calibration import Calibrator
 from nightjar.training.model import ModelCard, TabularModel, save
 
 USE_CASE = load_use_case("flight_delay")

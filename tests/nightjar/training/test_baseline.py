@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from nightjar.contracts.use_case import Feature
-from nightjar.training import baseline
-from nightjar.training.baseline import RIDGE, Baseline
-from nightjar.training.encoding import encode
-from nightjar.training.shards import Shard
+from nightjar.training.data.encoding import encode
+from nightjar.training.data.shards import Shard
+from nightjar.training.engines.linear import baseline
+from nightjar.training.engines.linear.baseline import RIDGE, Baseline
 
 FEATURES = (
     Feature("distance", "numeric", "Miles."),

@@ -13,15 +13,15 @@ from tests.training_sets import training_set
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.training import Boosting
 from nightjar.contracts.use_case import Feature
-from nightjar.training import boosting
-from nightjar.training.boosted import FILE
-from nightjar.training.boosting import boost
-from nightjar.training.checkpoint import Checkpoints
-from nightjar.training.fitted import Fitted
-from nightjar.training.launch import free_port
-from nightjar.training.progress import Progress
-from nightjar.training.rendezvous import Group, LaunchContract
-from nightjar.training.shards import Shard
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.checkpoint import Checkpoints
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.progress import Progress
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.engines.boosting import fit as boosting
+from nightjar.training.engines.boosting.fit import boost
+from nightjar.training.engines.boosting.model import FILE
+from nightjar.training.engines.fitted import Fitted
 
 FEATURES = (Feature("signal", "numeric", "Signal."), Feature("noise", "numeric", "Noise."))
 TRAINING_SET = training_set(FEATURES)
@@ -101,7 +101,7 @@ def test_a_training_that_goes_on_from_a_checkpoint_ends_with_the_same_bytes(
 
 def test_bins_paged_from_disk_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_memory = trained(tmp_path / "a", params=SAMPLED)
-    monkeypatch.setattr("nightjar.training.matrix.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("nightjar.training.data.matrix.MEMORY_SHARE", 0.0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # XGBoost warns when its files go before it has let go of them

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nightjar.evaluation.metrics import AUC_BINS, auc, auc_counts
-from nightjar.training import calibration
-from nightjar.training.calibration import GROUPS, WORTH, Calibrator, fit, fit_method, pool_adjacent_violators
+from nightjar.training.ensemble import calibration
+from nightjar.training.ensemble.calibration import GROUPS, WORTH, Calibrator, fit, fit_method, pool_adjacent_violators
 
 Rows = tuple[np.ndarray, np.ndarray]
 

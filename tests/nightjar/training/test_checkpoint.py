@@ -13,9 +13,9 @@ import pytest
 
 from nightjar.contracts.errors import NightjarError, TrainingError
 from nightjar.contracts.job import JobSpec
-from nightjar.training.checkpoint import PLACE, STATE_FILE, Checkpoint, Checkpoints
-from nightjar.training.launch import free_port
-from nightjar.training.rendezvous import Group, LaunchContract
+from nightjar.training.distributed.checkpoint import PLACE, STATE_FILE, Checkpoint, Checkpoints
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
 
 TRAINING = {"spec": "abc", "world_size": 2, "params": {"eta": 0.1}, "since": date(2013, 1, 1)}
 LEADS_OUT = json.dumps({"training": TRAINING, "file": "../../x"}, default=str).encode()

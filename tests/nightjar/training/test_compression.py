@@ -10,14 +10,14 @@ from tests.nightjar.training.test_network import SMALL, TRAINING_SET, group, row
 
 from nightjar.contracts.training import Boosting, Pruning
 from nightjar.evaluation.metrics import auc
-from nightjar.training import network
 from nightjar.training.compression import Rank, compress, int8, pruned, sizes
-from nightjar.training.engines import fit
-from nightjar.training.ensemble import combine
-from nightjar.training.fitted import Fitted
-from nightjar.training.member import Member
-from nightjar.training.network_graph import STEP, weights_of
-from nightjar.training.progress import Progress
+from nightjar.training.distributed.progress import Progress
+from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.member import Member
+from nightjar.training.engines.network import model as network
+from nightjar.training.engines.network.graph import STEP, weights_of
+from nightjar.training.engines.registry import fit
+from nightjar.training.ensemble.members import combine
 
 ENGINES = (
     Boosting(params={"max_depth": 7, "eta": 0.02}, num_rounds=120, early_stopping_rounds=None),

@@ -9,7 +9,7 @@ import pytest
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.use_case import Feature
 from nightjar.lake.numbers import is_known, to_float32
-from nightjar.training.encoding import encode
+from nightjar.training.data.encoding import encode
 
 FEATURES = (Feature("carrier", "categorical", "."), Feature("seats", "numeric", "."), Feature("is_new", "numeric", "."))
 CATEGORIES = {"carrier": ("AA", "B6", "UA")}

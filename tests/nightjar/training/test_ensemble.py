@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from nightjar.contracts.use_case import load_use_case
 from nightjar.evaluation.metrics import log_loss
-from nightjar.training.ensemble import LEAST_WEIGHT, LEFT_OUT_COSTS, combine, fit_weights
-from nightjar.training.fitted import Fitted
-from nightjar.training.launch import free_port
-from nightjar.training.member import MemberCard
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.member import MemberCard
+from nightjar.training.ensemble.members import LEAST_WEIGHT, LEFT_OUT_COSTS, combine, fit_weights
 from nightjar.training.model import blend
 from nightjar.training.recipe import Recipe
-from nightjar.training.shards import Shard
 
 RECIPE = replace(Recipe.of(load_use_case("flight_delay")), calibration="best")
 DAYS = 7
@@ -127,9 +127,9 @@ def open_to_other_machines() -> list[int]:
 RANK = """
 import json, sys
 from dataclasses import asdict
-from nightjar.training.collective import collective
-from nightjar.training.ensemble import combine
-from nightjar.training.rendezvous import Group, LaunchContract
+from nightjar.training.distributed.collective import collective
+from nightjar.training.ensemble.members import combine
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
 from tests.nightjar.training.test_ensemble import RECIPE, SAYS, open_to_other_machines, shards
 
 rank, world_size, port = map(int, sys.argv[1:])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.contracts.errors import TrainingError
-from nightjar.training.folds import forward_chain
+from nightjar.training.data.folds import forward_chain
 
 FIRST = date(2013, 1, 1)
 

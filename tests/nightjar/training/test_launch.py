@@ -15,7 +15,7 @@ from textwrap import dedent
 import pytest
 
 from nightjar.contracts.errors import TrainingError
-from nightjar.training.launch import LocalRanks, free_port
+from nightjar.training.distributed.launch import LocalRanks, free_port
 
 RUNNER = """
 import os, sys, threading
@@ -109,7 +109,7 @@ def test_ranks_get_the_launch_contract_and_share_one_group(environ: dict[str, st
 def test_one_failure_ends_all_and_is_reported_with_its_last_words(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nightjar.training.launch.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("nightjar.training.distributed.launch.GRACE_SECONDS", 0.3)
     lines: list[str] = []
     ranks = LocalRanks(program="fail", spec_uri="/spec", world_size=3, on_line=lines.append, environ=environ)
     started = time.monotonic()
@@ -130,7 +130,7 @@ def test_a_failure_that_rank_0_reported_is_not_reported_again(environ: dict[str,
 
 
 def test_a_killed_rank_takes_all_with_it(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nightjar.training.launch.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("nightjar.training.distributed.launch.GRACE_SECONDS", 0.3)
     ranks = LocalRanks(program="sleep", spec_uri="/spec", world_size=2, on_line=lambda _: None, environ=environ)
     ranks.start()
     pids = _pids(ranks)
@@ -152,7 +152,7 @@ def test_stop_ends_all_and_wait_says_so(environ: dict[str, str]) -> None:
 
 def test_a_launcher_killed_outright_leaves_no_orphans(environ: dict[str, str]) -> None:
     code = (
-        "import os; from nightjar.training.launch import LocalRanks\n"
+        "import os; from nightjar.training.distributed.launch import LocalRanks\n"
         "ranks = LocalRanks(program='sleep', spec_uri='/spec', world_size=2, on_line=lambda l: print(l, flush=True))\n"
         "ranks.start()\n"
         "import time\n"

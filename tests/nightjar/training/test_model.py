@@ -12,11 +12,11 @@ import pytest
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.use_case import Feature
-from nightjar.training.boosted import FILE, BoostedTrees
-from nightjar.training.calibration import Calibrator
-from nightjar.training.encoding import encode
-from nightjar.training.engine import import_xgboost
-from nightjar.training.member import MemberCard
+from nightjar.training.data.encoding import encode
+from nightjar.training.engines.boosting.model import FILE, BoostedTrees
+from nightjar.training.engines.libraries import import_xgboost
+from nightjar.training.engines.member import MemberCard
+from nightjar.training.ensemble.calibration import Calibrator
 from nightjar.training.model import CARD_FILE, PROFILE_FILE, SUMS_FILE, ModelCard, TabularModel, download, save
 
 MODEL_FILES = (FILE, CARD_FILE, PROFILE_FILE)
@@ -134,7 +134,7 @@ def test_importing_the_modules_imports_neither_xgboost_nor_pyarrow_nor_pandas() 
 
 def test_xgboost_is_imported_without_scikit_learn_which_stays_importable() -> None:
     code = (
-        "import sys; from nightjar.training.engine import import_xgboost; xgb = import_xgboost(); "
+        "import sys; from nightjar.training.engines.libraries import import_xgboost; xgb = import_xgboost(); "
         "assert 'sklearn' not in sys.modules; import sklearn; assert import_xgboost() is xgb; print(sklearn.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,11 +17,12 @@ from tests.nightjar.training.test_model import CARD, FEATURES
 
 from nightjar.contracts.errors import ModelError
 from nightjar.contracts.names import check_sha256
-from nightjar.training import boosted, network
-from nightjar.training.boosted import BoostedTrees
-from nightjar.training.engine import import_xgboost
+from nightjar.training.engines.boosting import model as boosted
+from nightjar.training.engines.boosting.model import BoostedTrees
+from nightjar.training.engines.libraries import import_xgboost
+from nightjar.training.engines.network import model as network
+from nightjar.training.engines.network.graph import member_of
 from nightjar.training.model import CARD_FILE, SUMS_FILE, TabularModel, save
-from nightjar.training.network_graph import member_of
 
 
 def member() -> network.Network:

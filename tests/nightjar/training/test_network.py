@@ -16,19 +16,20 @@ from tests.training_sets import training_set
 from nightjar.contracts.errors import ConfigurationError, StorageFullError, TrainingError
 from nightjar.contracts.training import Boosting, Network
 from nightjar.contracts.use_case import Feature
-from nightjar.training import network, network_rows
-from nightjar.training.boosting import boost
-from nightjar.training.checkpoint import Checkpoint, Checkpoints
-from nightjar.training.engines import engine_version
-from nightjar.training.fitted import Fitted
-from nightjar.training.launch import free_port
-from nightjar.training.memory import out_of_memory
-from nightjar.training.network_fit import fit_network
-from nightjar.training.network_graph import member_of, weights_of
-from nightjar.training.network_module import build_module, put_weights
-from nightjar.training.progress import Progress, Report
-from nightjar.training.rendezvous import Group, LaunchContract
-from nightjar.training.shards import Shard
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.memory import out_of_memory
+from nightjar.training.distributed.progress import Progress, Report
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.engines.boosting.fit import boost
+from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.network import model as network
+from nightjar.training.engines.network import rows as network_rows
+from nightjar.training.engines.network.fit import fit_network
+from nightjar.training.engines.network.graph import member_of, weights_of
+from nightjar.training.engines.network.module import build_module, put_weights
+from nightjar.training.engines.registry import engine_version
 
 FEATURES = (
     Feature("carrier", "categorical", "Carrier."),

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from nightjar.contracts.errors import ConfigurationError, TrainingError
-from nightjar.training import rendezvous
-from nightjar.training.handshake import MAX_STRANGERS
-from nightjar.training.launch import free_port
-from nightjar.training.rendezvous import SECRET, Group, LaunchContract
+from nightjar.training.distributed import rendezvous
+from nightjar.training.distributed.handshake import MAX_STRANGERS
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.rendezvous import SECRET, Group, LaunchContract
 
 
 def _contract(rank: int, world_size: int, port: int) -> LaunchContract:

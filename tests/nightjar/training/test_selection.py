@@ -12,10 +12,10 @@ from tests.training_sets import training_set
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.training import Boosting, Network, Selection
 from nightjar.contracts.use_case import Feature
-from nightjar.training.launch import free_port
-from nightjar.training.rendezvous import Group, LaunchContract
-from nightjar.training.selection import Measured, dropped, measure, without
-from nightjar.training.shards import Shard
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.tuning.selection import Measured, dropped, measure, without
 
 SIGNAL = ("strong", "weak", "category")
 NOISE = ("noise_0", "noise_1", "noise_2", "noise_category")

@@ -12,8 +12,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from nightjar.contracts.errors import RowCountError, StorageFullError, TrainingError
 from nightjar.contracts.use_case import Feature, load_use_case
-from nightjar.training.shards import Shard, check_counts, days_of_rank, read_days, read_shard
-from nightjar.training.training_set import Recipe, Split, TrainingSet
+from nightjar.training.data.shards import Shard, check_counts, days_of_rank, read_days, read_shard
+from nightjar.training.data.training_set import Recipe, Split, TrainingSet
 
 DAY = date(2013, 1, 2)
 NIGHT = date(2013, 1, 1)

@@ -19,8 +19,8 @@ from nightjar.contracts.errors import StorageFullError, TrainingError
 from nightjar.contracts.job import JobSpec
 from nightjar.contracts.spaces import FloatRange
 from nightjar.contracts.training import Boosting, Tuning
-from nightjar.training.study import EngineStudy
-from nightjar.training.training_set import TrainingSet
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.tuning.study import EngineStudy
 
 ENGINE = Boosting(params={"eta": 0.3}, space={"eta": FloatRange(0.01, 0.5)})
 TRIALS, WORKERS, DIED = 21, 3, 9

@@ -18,8 +18,8 @@ from nightjar.contracts.training import (
     Tuning,
 )
 from nightjar.contracts.use_case import Feature, Gate
+from nightjar.training.data.training_set import DayCount, TrainingSet, night_of, split_days
 from nightjar.training.recipe import Base, Recipe
-from nightjar.training.training_set import DayCount, TrainingSet, night_of, split_days
 
 FIRST = date(2013, 3, 1)
 TRAINING = Training(holdout_days=3, validation_days=2)

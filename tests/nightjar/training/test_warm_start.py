@@ -13,17 +13,17 @@ from tests.nightjar.training.test_network import FEATURES, SMALL, TRAINING_SET, 
 from nightjar.contracts.errors import TrainingError
 from nightjar.contracts.training import Boosting, Engine
 from nightjar.contracts.use_case import Feature
-from nightjar.training import network
-from nightjar.training.calibration import Calibrator
-from nightjar.training.checkpoint import Checkpoints
 from nightjar.training.compression import int8, pruned
-from nightjar.training.engines import fit
-from nightjar.training.fitted import Fitted
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.distributed.checkpoint import Checkpoints
+from nightjar.training.distributed.progress import Progress
+from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.network import model as network
+from nightjar.training.engines.network.graph import weights_of
+from nightjar.training.engines.registry import fit
+from nightjar.training.ensemble.calibration import Calibrator
 from nightjar.training.model import ModelCard, TabularModel, folder_in_lake, save
-from nightjar.training.network_graph import weights_of
-from nightjar.training.progress import Progress
 from nightjar.training.recipe import Base
-from nightjar.training.training_set import TrainingSet
 from nightjar.training.warm_start import load_base
 
 TREES = Boosting(params={"max_depth": 3, "subsample": 0.7}, num_rounds=12, checkpoint_every_rounds=5)

@@ -1,0 +1,1 @@
+"""Quality of the data that landed: volumes, rejected rows and warnings."""

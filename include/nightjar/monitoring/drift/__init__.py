@@ -1,0 +1,1 @@
+"""Drift: whether a night looks like the training set, and the report on it."""

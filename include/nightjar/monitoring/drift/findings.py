@@ -1,0 +1,66 @@
+"""What ``monitoring/drift`` says is wrong with a night, in one finding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from nightjar.contracts.use_case import UseCase
+from nightjar.monitoring.drift.table import DRIFT_TABLE
+from nightjar.monitoring.incidents.findings import Finding
+from nightjar.monitoring.nightly_rows import stored_rows
+
+RUNBOOK = "docs/runbooks/drift.md"
+_NAMED = 5
+Row = Mapping[str, Any]
+
+
+def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
+    """A breach when more of the watched columns moved than are tolerated; names the worst."""
+    watched = _watched(lake, use_case, [night]).get(night, [])
+    if not _has_drifted(watched, use_case):
+        return []
+    moved = sorted(_moved(watched), key=lambda row: (-row["psi"], row["column_name"]))
+    tolerated = use_case.drift.max_drifted_share
+    worst = ", ".join(f"{row['column_name']} ({row['psi']:.2f})" for row in moved[:_NAMED])
+    return [
+        Finding(
+            kind="drift",
+            subject=use_case.feature_table.name,
+            night=night,
+            what=f"{len(moved)} of {len(watched)} watched columns moved, {tolerated:.0%} are tolerated; worst: {worst}",
+            severity="breach",
+            badness=len(moved) / len(watched) / tolerated if tolerated else float(len(moved)),
+            link=f"{lake}/reports/{use_case.name}/{night}/drift.html",
+            runbook=RUNBOOK,
+        )
+    ]
+
+
+def drifted_nights(lake: str, use_case: UseCase, nights: Sequence[date], *, model_version: str) -> set[date]:
+    """Those of ``nights`` whose verdict was drift, against the training set of this version alone."""
+    found = _watched(lake, use_case, nights)
+    return {
+        night
+        for night, rows in found.items()
+        if all(row["model_version"] == model_version for row in rows) and _has_drifted(rows, use_case)
+    }
+
+
+def _watched(lake: str, use_case: UseCase, nights: Sequence[date]) -> dict[date, list[Row]]:
+    """Rows of the columns that count for the verdict, by night."""
+    columns = ["ds", "column_name", "psi", "verdict", "model_version"]
+    found: dict[date, list[Row]] = {}
+    for row in stored_rows(lake, DRIFT_TABLE, use_case.name, nights, columns):
+        if row["verdict"] != "not_watched":
+            found.setdefault(row["ds"], []).append(row)
+    return found
+
+
+def _moved(watched: Sequence[Row]) -> list[Row]:
+    return [row for row in watched if row["verdict"] == "drift"]
+
+
+def _has_drifted(watched: Sequence[Row], use_case: UseCase) -> bool:
+    return bool(watched) and len(_moved(watched)) / len(watched) > use_case.drift.max_drifted_share

@@ -1,0 +1,1 @@
+"""Experiments (A/B): the difference between variants, and the report on it."""

@@ -1,0 +1,176 @@
+"""The experiment's report: one self-contained HTML page per night, the verdict first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from nightjar.contracts.experiment import CHAMPION, Experiment, FixedHorizon
+from nightjar.contracts.training import Cost
+from nightjar.monitoring.drift.plots import text
+from nightjar.monitoring.drift.wording import number
+from nightjar.monitoring.experiments.analysis import MAX_MISMATCH_P, MIN_UNITS, Analysis, Comparison
+from nightjar.monitoring.reporting import pages
+
+WORDS = {
+    "no_data": "No labels yet",
+    "mismatch": "Not split as declared",
+    "running": "Running",
+    "undecided": "No difference",
+    "higher": "Higher",
+    "lower": "Lower",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentReport:
+    """What the page shows.
+
+    Attributes:
+        title: The use case, for people.
+        night: The night of the look.
+        experiment: What is declared.
+        analysis: What was found.
+        stalled: The last nights, where they brought almost no new unit and nothing is decided.
+        fallen: Nights that do not count, since a version stood in for a variant's.
+        versions: Variant to the model versions that spoke for it.
+        cost: What errors cost; None when nothing is declared.
+        git_commit: Commit of the code that ran.
+        run_id: Airflow run.
+        table_versions: Tables read, each with its Delta version.
+    """
+
+    title: str
+    night: date
+    experiment: Experiment
+    analysis: Analysis
+    stalled: Sequence[date] = ()
+    fallen: Sequence[date] = ()
+    versions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    cost: Cost | None = None
+    git_commit: str = "unknown"
+    run_id: str
+    table_versions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> str:
+        """The metric with its unit, in words."""
+        named = {"label": "label", "brier": "Brier score", "cost": f"cost in {self.cost.unit}" if self.cost else "cost"}
+        return f"mean {named[self.experiment.metric]} a unit"
+
+    @property
+    def design(self) -> str:
+        """The design in words."""
+        design = self.experiment.design
+        if isinstance(design, FixedHorizon):
+            return f"judged once, when {design.units:,} units have labels".replace(",", "\u202f")
+        return f"judged every night, sharpest at a difference of {number(design.effect)}"
+
+    @property
+    def unit(self) -> str:
+        return ", ".join(self.experiment.unit) or "the whole key"
+
+    @property
+    def several(self) -> list[str]:
+        """Variants for which more than one version has spoken."""
+        return [variant for variant, models in self.versions.items() if len(models) > 1]
+
+    @property
+    def observed(self) -> Mapping[str, float]:
+        """Variant to its share of the units that have a value."""
+        total = sum(self.analysis.units.values())
+        return {variant: units / total if total else 0.0 for variant, units in self.analysis.units.items()}
+
+    def sentence(self, one: Comparison) -> str:
+        """A challenger's verdict in one sentence, without the word itself."""
+        if one.verdict == "no_data":
+            return "no night of the experiment has labels."
+        if one.verdict == "mismatch":
+            return "units are lost or doubled on the way, so no difference is to be believed."
+        if one.verdict == "undecided":
+            return f"the horizon is reached, and {one.variant} shows no difference from {CHAMPION}."
+        if one.verdict == "running":
+            return f"{one.variant} shows no difference from {CHAMPION} so far."
+        side = "above" if one.verdict == "higher" else "below"
+        return f"{one.variant} is {side} {CHAMPION} in {self.metric}{self._good(one)}."
+
+    def _good(self, one: Comparison) -> str:
+        """Brier score and cost are better when they are lower; of a label only its people know."""
+        if self.experiment.metric == "label":
+            return ""
+        return ", which is better" if one.verdict == "lower" else ", which is worse"
+
+
+def render(report: ExperimentReport) -> str:
+    """The page as HTML; the same report gives the same bytes."""
+    return (
+        _environment()
+        .get_template("experiment.html.j2")
+        .render(
+            report=report,
+            experiment=report.experiment,
+            analysis=report.analysis,
+            words=WORDS,
+            champion=CHAMPION,
+            max_p=MAX_MISMATCH_P,
+            min_units=MIN_UNITS,
+        )
+    )
+
+
+def path_plot(one: Comparison) -> Markup:
+    """The interval after each night, and the line of no difference; its content in words for a screen reader."""
+    path = one.path
+    top, floor, left, right = 12.0, 150.0, 8.0, 300.0
+    # The first intervals are as wide as little data makes them: the scale is at most twice that of the later half.
+    later = path[len(path) // 2 :]
+    low = max(min(0.0, *(i.low for i in path)), 2 * min(0.0, *(i.low for i in later)))
+    high = min(max(0.0, *(i.high for i in path)), 2 * max(0.0, *(i.high for i in later)))
+    scale = (floor - top) / (high - low or 1.0)
+    step = (right - left) / len(path)
+
+    def y(value: float) -> float:
+        return min(floor, max(top, floor - (value - low) * scale))
+
+    parts = [Markup('<line class="axis" x1="0" x2="{:.1f}" y1="{:.1f}" y2="{:.1f}"/>').format(right, y(0), y(0))]
+    for place, interval in enumerate(path):
+        x = left + (place + 0.5) * step
+        parts.append(
+            Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5"/>').format(
+                "then",
+                x - step * 0.4,
+                y(interval.high),
+                step * 0.8,
+                max(1.0, y(interval.low) - y(interval.high)),
+            )
+        )
+        parts.append(
+            Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="3" rx="1.5"/>').format(
+                "now moved" if interval.excludes_zero else "now",
+                x - step * 0.4,
+                y(interval.difference) - 1.5,
+                step * 0.8,
+            )
+        )
+    parts += [text(right + 6, y(value) + 4, number(value), "side") for value in (low, 0.0, high)]
+    for place in sorted({0, len(path) - 1}):
+        x = min(max(left + (place + 0.5) * step, 34), right - 30)
+        parts.append(text(x, floor + 18, str(path[place].night), "tick"))
+    last = path[-1]
+    label = (
+        f"{one.variant} less {CHAMPION} after {len(path)} looks: last {number(last.difference)}, "
+        f"interval {number(last.low)} to {number(last.high)}"
+    )
+    return Markup('<svg class="plot" viewBox="0 0 360 174" role="img" aria-label="{}">{}</svg>').format(
+        label, Markup("").join(parts)
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return pages.environment({"path_plot": path_plot})

@@ -1,0 +1,65 @@
+"""What the retraining policy goes by, from the tables of monitoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from nightjar.contracts.monitoring import Retraining
+from nightjar.contracts.use_case import UseCase
+from nightjar.monitoring.data_quality.table import nights_of_broken_data
+from nightjar.monitoring.drift.findings import drifted_nights
+from nightjar.monitoring.incidents.retraining import WatchedNight
+from nightjar.monitoring.performance.findings import NIGHTS, over_nights
+from nightjar.monitoring.performance.intervals import Interval
+from nightjar.monitoring.performance.table import PERFORMANCE_TABLE, judged_nights, read_rows
+
+
+def evidence(
+    lake: str, use_case: UseCase, policy: Retraining, night: date, *, champion: str
+) -> tuple[list[WatchedNight], Interval | None]:
+    """The nights that the policy looks at, and the AUC over the last judged ones; all of the champion's own scores.
+
+    Args:
+        lake: The lake's root.
+        use_case: The use case.
+        policy: Its policy.
+        night: Tonight.
+        champion: Version of the model that scored tonight; what another one got is no reason to replace this one.
+    """
+    lag = timedelta(days=use_case.performance.matured_after_nights)
+    window = _last(night, policy.of_nights)
+    judged_window = sorted({*(one - lag for one in window), *_last(night - lag, NIGHTS)})
+    broken = nights_of_broken_data(lake, use_case.name, {*window, *judged_window})
+    rows = read_rows(lake, PERFORMANCE_TABLE, use_case.name, judged_window)
+    judged = {
+        day: metrics
+        for day, metrics in judged_nights(rows, night).items()
+        if metrics["auc"]["model_version"] == champion
+    }
+    drifted = drifted_nights(lake, use_case, window, model_version=champion)
+    watched = [
+        WatchedNight(
+            night=one,
+            drifted=one in drifted,
+            below_floor=_below_floor(judged.get(one - lag), policy, one),
+            broken_data=one in broken,
+            judged_broken_data=one - lag in broken,
+        )
+        for one in window
+    ]
+    sound = [metrics for day, metrics in judged.items() if day not in broken][-NIGHTS:]
+    return watched, over_nights(sound, "auc", "value", use_case.performance.confidence)
+
+
+def _last(night: date, count: int) -> list[date]:
+    return [night - timedelta(days=i) for i in range(count)]
+
+
+def _below_floor(judged: Mapping[str, Mapping[str, Any]] | None, policy: Retraining, on: date) -> bool:
+    """Whether the whole interval of the AUC that was judged ``on`` this night lies below the floor."""
+    if judged is None or policy.min_auc is None or judged["auc"]["judged_on"] != on:
+        return False
+    high = judged["auc"]["high"]
+    return high is not None and high < policy.min_auc

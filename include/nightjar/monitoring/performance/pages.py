@@ -1,0 +1,184 @@
+"""What the pages of a night show, from the tables alone: as it was known on that night, whatever was judged since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from nightjar.contracts.use_case import UseCase
+from nightjar.monitoring.incidents.findings import Finding
+from nightjar.monitoring.nightly_rows import reading_stored
+from nightjar.monitoring.performance.calibration import groups
+from nightjar.monitoring.performance.findings import findings_of
+from nightjar.monitoring.performance.report import PerformanceReport, Point, Row, State, as_of, by_metric
+from nightjar.monitoring.performance.summary import POSITIVE, UNLABELLED, Summary, merge, probability_of
+from nightjar.monitoring.performance.table import (
+    ALL,
+    COUNTS_TABLE,
+    LOOKED_BACK_NIGHTS,
+    Place,
+    ScoredNight,
+    estimates,
+    judged_nights,
+    performance_rows,
+)
+
+SHOWN_NIGHTS = 28
+WEEK_NIGHTS, SHOWN_WEEKS = 7, 8
+HISTOGRAM_BARS = 50
+_NO_HOLDOUT = "The ledger holds no figures of version {} on its holdout (event gate), so nothing is compared with them."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """What the pages of several nights are made from.
+
+    Attributes:
+        use_case: What is predicted.
+        rows: Rows of ``monitoring/performance``.
+        counts: Rows of ``monitoring/performance_counts``.
+        shared: What every page says of the run: ``git_commit``, ``run_id``, ``table_versions``.
+        read: From the text of a summary to the summary.
+    """
+
+    use_case: UseCase
+    rows: Sequence[Row]
+    counts: Sequence[Row]
+    shared: Mapping[str, Any]
+    read: Callable[[str], Summary] = field(default_factory=lambda: lru_cache(maxsize=None)(Summary.from_json))
+
+    def of_night(self, night: date, judged: date | None, *, link: str) -> PerformanceReport:
+        """The page of ``night``, whose run has judged ``judged``; None where there is nothing to judge yet."""
+        first = (judged or night) - timedelta(days=SHOWN_NIGHTS - 1)
+        known = [as_of(row, night) for row in self.rows if first <= row["ds"] <= night]
+        mine = [row for row in known if row["ds"] == judged]
+        figures = by_metric([row for row in mine if not row["slice"]])
+        state = self._state(figures)
+        summary = self._summary(ALL, [judged] if judged and state == "judged" else [])
+        return PerformanceReport(
+            night=night,
+            nights=[judged] if judged else [],
+            state=state,
+            reason=next((row["reason"] for row in figures.values() if row["reason"]), ""),
+            figures=figures,
+            slices=[row for row in mine if row["slice"]],
+            tonight=by_metric([row for row in known if row["ds"] == night and not row["slice"]]),
+            history=_points(known),
+            findings=self._findings([judged] if judged and state == "judged" else [], night, link),
+            notes=_notes(figures),
+            **self._told(summary),
+        )
+
+    def of_week(self, night: date, *, link: str) -> PerformanceReport:
+        """The page of the last judged nights as of ``night``, added up; the weeks before it as a plot."""
+        judged = sorted({row["ds"] for row in self.counts if row["judged_on"] <= night and row["ds"] <= night})
+        last = len(judged)
+        starts = [last - WEEK_NIGHTS * (i + 1) for i in range(SHOWN_WEEKS)]
+        weeks = [judged[max(0, start) : start + WEEK_NIGHTS] for start in starts if start + WEEK_NIGHTS > 0]
+        weeks = [week for week in weeks if week][::-1]
+        if not weeks:
+            return PerformanceReport(night=night, weekly=True, state="nothing_yet", **self._told(Summary()))
+        rows = self._pooled(weeks[-1], night, slices=True)
+        figures = by_metric([row for row in rows if not row["slice"]])
+        before = [Point(night=week[-1], rows=by_metric(self._pooled(week, night))) for week in weeks[:-1]]
+        return PerformanceReport(
+            night=night,
+            weekly=True,
+            nights=weeks[-1],
+            figures=figures,
+            slices=[row for row in rows if row["slice"]],
+            history=[*before, Point(night=weeks[-1][-1], rows=figures)],
+            findings=self._findings(weeks[-1], night, link, figures),
+            notes=_notes(figures),
+            **self._told(self._summary(ALL, weeks[-1])),
+        )
+
+    def _findings(
+        self, nights: Sequence[date], night: date, link: str, figures: Mapping[str, Row] | None = None
+    ) -> list[Finding]:
+        """What is wrong with the last of ``nights``, by it and by those judged before it; or with all together."""
+        if not nights:
+            return []
+        first = nights[-1] - timedelta(days=LOOKED_BACK_NIGHTS - 1)
+        looked = judged_nights((row for row in self.rows if first <= row["ds"] <= nights[-1]), night)
+        return findings_of(list(looked.values()), self.use_case, night=night, link=link, judged=figures)
+
+    def _told(self, summary: Summary) -> dict[str, Any]:
+        use_case = self.use_case
+        return {
+            "title": use_case.title,
+            "use_case": use_case.name,
+            "slice_names": use_case.performance.slices,
+            "calibration": groups(summary, use_case.performance.confidence),
+            "histogram": histogram(summary),
+            "confidence": use_case.performance.confidence,
+            "cost": use_case.cost,
+            "floor": use_case.retraining.min_auc if use_case.retraining else None,
+            **self.shared,
+        }
+
+    def _state(self, figures: Mapping[str, Row]) -> State:
+        if not figures:
+            return "nothing_yet"
+        return "judged" if any(row["verdict"] == "judged" for row in figures.values()) else "not_judged"
+
+    def _summary(self, place: Place, nights: Sequence[date]) -> Summary:
+        """The nights' rows of a slice added up."""
+        held = [row for row in self.counts if row["ds"] in nights and (row["slice"], row["slice_value"]) == place]
+        with reading_stored(COUNTS_TABLE):
+            return merge([self.read(row["summary"]) for row in held])
+
+    def _pooled(self, nights: Sequence[date], night: date, *, slices: bool = False) -> list[dict[str, Any]]:
+        """Rows as of one night, of all rows of ``nights`` and, where asked, of their slices.
+
+        The constant is the one that was known when the first of them was scored; the holdout's figures are shown where
+        one version has scored them all.
+        """
+        held = [row for row in self.counts if row["ds"] in nights]
+        places = {(row["slice"], row["slice_value"]) for row in held} if slices else {ALL}
+        versions = sorted({version for row in held for version in row["model_version"].split(",")})
+        whole = [row for row in self.rows if row["ds"] in nights and not row["slice"]]
+        first = next((row for row in whole if row["ds"] == nights[0] and row["metric"] == "label_rate"), None)
+        of_holdout = {row["metric"]: row["holdout"] for row in whole if row["holdout"] is not None}
+        pooled = ScoredNight(
+            night=nights[-1],
+            summaries={place: self._summary(place, nights) for place in places},
+            judged_on=night,
+            model_version=",".join(versions),
+            naive=first["baseline"] if first else None,
+            holdout=of_holdout if len(versions) == 1 else {},
+        )
+        pooled = replace(pooled, kept=estimates(pooled, self.use_case))
+        return performance_rows(pooled, self.use_case, run_id=self.shared["run_id"])
+
+
+def histogram(summary: Summary) -> list[tuple[int, int]]:
+    """Labelled rows, and positives among them, by fiftieths of the prediction."""
+    place = np.minimum((probability_of(summary.bins) * HISTOGRAM_BARS).astype(int), HISTOGRAM_BARS - 1)
+    rows = summary.counts[:UNLABELLED].sum(axis=0)
+    counted = (np.bincount(place, values, minlength=HISTOGRAM_BARS) for values in (rows, summary.counts[POSITIVE]))
+    return [(int(n), int(k)) for n, k in zip(*counted, strict=True)]
+
+
+def _points(rows: Sequence[Row]) -> list[Point]:
+    nights: dict[date, dict[str, Row]] = {}
+    for row in rows:
+        if not row["slice"]:
+            nights.setdefault(row["ds"], {})[row["metric"]] = row
+    return [Point(night=night, rows=nights[night]) for night in sorted(nights)]
+
+
+def _notes(figures: Mapping[str, Row]) -> list[str]:
+    """What the reader must know of who has scored."""
+    row = figures.get("auc")
+    if row is None or not row["model_version"]:
+        return []
+    versions = row["model_version"].split(",")
+    if len(versions) > 1:
+        return [f"Versions {', '.join(versions)} have scored these rows, so that no holdout is theirs."]
+    return [_NO_HOLDOUT.format(versions[0])] if row["holdout"] is None else []

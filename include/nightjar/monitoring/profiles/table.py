@@ -1,0 +1,65 @@
+"""``monitoring/profiles``: what each night's columns looked like, for comparisons that need no row again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.monitoring.nightly_rows import reading_stored, stored_rows
+from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, column_from_json, column_to_json
+
+PROFILES_TABLE = TableSchema(
+    name="monitoring/profiles",
+    comment="Profile of each night's columns, in the bins of the model that scored it; those in the same bins add up.",
+    key=("use_case", "column_name"),
+    partition_by=("ds", "use_case"),
+    columns=(
+        DS,
+        Column("use_case", "string", "Use case.", nullable=False),
+        Column("column_name", "string", "Feature, 'prediction' or 'label'.", nullable=False),
+        Column("kind", "string", "numeric or categorical.", nullable=False),
+        Column("rows", "long", "Rows of the night.", nullable=False),
+        Column("nulls", "long", "Rows without a value.", nullable=False),
+        Column("mean", "double", "Mean of the values; null for a category."),
+        Column("profile", "string", "Counts per bin, moments and quantile sketch, as JSON.", nullable=False),
+        Column("model_sha256", "string", "SHA-256 of the model whose training set fixed the bins.", nullable=False),
+        Column("model_version", "string", "Its version.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that counted.", nullable=False),
+    ),
+)
+
+
+def profile_rows(
+    profile: Profile, *, night: date, use_case: str, model_sha256: str, model_version: str, run_id: str
+) -> list[dict[str, Any]]:
+    """The rows of :data:`PROFILES_TABLE` for one night, one a column."""
+    return [
+        {
+            "ds": night,
+            "use_case": use_case,
+            "column_name": name,
+            "kind": column.kind,
+            "rows": column.rows,
+            "nulls": column.nulls,
+            "mean": column.mean,
+            "profile": column_to_json(column),
+            "model_sha256": model_sha256,
+            "model_version": model_version,
+            "dag_run_id": run_id,
+        }
+        for name, column in sorted(profile.columns.items())
+    ]
+
+
+def stored_profiles(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, Profile]:
+    """The profiles of ``nights``, oldest first; nights that nobody counted are left out."""
+    found: dict[date, dict[str, ColumnProfile]] = {}
+    for row in stored_rows(lake, PROFILES_TABLE, use_case, nights, ["ds", "column_name", "profile"]):
+        with reading_stored(PROFILES_TABLE):
+            found.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
+    return {
+        night: Profile(rows=max(column.rows for column in found[night].values()), columns=found[night])
+        for night in sorted(found)
+    }

@@ -1,0 +1,232 @@
+"""``monitoring/skew``: whether what a model was served on a night is what it would be trained on.
+
+Values are compared exactly. A missing value equals a missing value and NaN equals NaN, but not each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.monitoring.incidents.findings import Finding
+from nightjar.monitoring.nightly_rows import stored_rows
+
+RUNBOOK = "docs/runbooks/skew.md"
+ROWS = ""
+"""As the name of a column: the rows themselves, those that one side alone has."""
+MOST_NAMED = 5
+"""So many columns are named in a sentence; the table has them all."""
+
+Verdict = Literal["same", "skew", "history_changed", "not_judged"]
+Row = Mapping[str, Any]
+Key = tuple[Any, ...]
+
+SKEW_TABLE = TableSchema(
+    name="monitoring/skew",
+    comment="A sample of the features served on earlier nights, against what training would read of those nights now.",
+    key=("use_case", "checked_night", "column_name"),
+    partition_by=("ds", "use_case"),
+    columns=(
+        DS,
+        Column("use_case", "string", "Use case.", nullable=False),
+        Column("checked_night", "date", "Night whose served features were looked at; null when there was none."),
+        Column("column_name", "string", "Column of the feature table; empty for the rows themselves.", nullable=False),
+        Column("rows", "long", "Rows of the sample.", nullable=False),
+        Column("differing_rows", "long", "Rows in which training would read anything else.", nullable=False),
+        Column(
+            "stored_differing_rows", "long", "Of them, those that differ in the feature table already.", nullable=False
+        ),
+        Column("max_abs_difference", "double", "Greatest absolute difference; null where none is between numbers."),
+        Column("features_version", "long", "Delta version of the feature table that was served; null for none."),
+        Column("cause", "string", "Why it differs, or was not judged; empty when it is the same.", nullable=False),
+        Column("verdict", "string", "same, skew, history_changed or not_judged.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What two tables of the same rows do not agree on, in one column.
+
+    Attributes:
+        keys: Keys of the rows that differ; of :data:`ROWS`, those that one side alone has, or has twice.
+        max_abs: Greatest absolute difference between two numbers; None where none is.
+    """
+
+    keys: frozenset[Key] = frozenset()
+    max_abs: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.keys)
+
+    def __or__(self, other: Difference) -> Difference:
+        sizes = [size for size in (self.max_abs, other.max_abs) if size is not None]
+        return Difference(keys=self.keys | other.keys, max_abs=max(sizes, default=None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSkew:
+    """The answer for one column of one night.
+
+    Attributes:
+        name: The column, or :data:`ROWS`.
+        differing: Where training would read something else, from the feature table or built anew.
+        stored: Where the feature table says something else already.
+        cause: Why, for a person; empty when it is the same.
+        verdict: ``same``, ``skew``, or ``history_changed`` when the raw tables have landed again since.
+    """
+
+    name: str
+    differing: Difference
+    stored: Difference
+    cause: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightSkew:
+    """The answer for one night.
+
+    Attributes:
+        night: The night that was served.
+        features_version: Delta version of the feature table that was served.
+        rows: Rows of the sample.
+        columns: The rows themselves first, then each column.
+    """
+
+    night: date
+    features_version: int
+    rows: int
+    columns: tuple[ColumnSkew, ...]
+
+    def of(self, verdict: Verdict) -> list[ColumnSkew]:
+        """Columns with this verdict."""
+        return [column for column in self.columns if column.verdict == verdict]
+
+
+def differences(
+    served: Iterable[Row], other: Iterable[Row], *, key: Sequence[str], columns: Sequence[str]
+) -> dict[str, Difference]:
+    """Compare rows of one night, by their key, in each of ``columns``; :data:`ROWS` comes first.
+
+    Args:
+        served: Rows as they were served.
+        other: The same rows from elsewhere.
+        key: Columns that tell rows apart.
+        columns: Columns to compare; both sides have them.
+    """
+    left, right = _by_key(served, key), _by_key(other, key)
+    unpaired = {k for k in left.rows.keys() | right.rows.keys() if left.count[k] != 1 or right.count[k] != 1}
+    found = {ROWS: Difference(keys=frozenset(unpaired))}
+    paired = [(k, left.rows[k], right.rows[k]) for k in left.rows if k not in unpaired]
+    for column in columns:
+        pairs = [(k, a[column], b[column]) for k, a, b in paired if not _same(a[column], b[column])]
+        sizes = [abs(a - b) for _, a, b in pairs if _is_number(a) and _is_number(b)]
+        found[column] = Difference(keys=frozenset(k for k, _, _ in pairs), max_abs=max(sizes, default=None))
+    return found
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    rows: dict[Key, Row]
+    count: Counter[Key]
+
+
+def _by_key(rows: Iterable[Row], key: Sequence[str]) -> _Keyed:
+    listed = [(tuple(row[name] for name in key), row) for row in rows]
+    return _Keyed(dict(listed), Counter(k for k, _ in listed))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a == b) or (_is_float(a) and _is_float(b) and math.isnan(a) and math.isnan(b))
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, float)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def skew_rows(skew: NightSkew, *, night: date, use_case: str, run_id: str) -> list[dict[str, Any]]:
+    """The rows of :data:`SKEW_TABLE` for one served night, one a column."""
+    return [
+        {
+            "ds": night,
+            "use_case": use_case,
+            "checked_night": skew.night,
+            "column_name": column.name,
+            "rows": skew.rows,
+            "differing_rows": len(column.differing.keys),
+            "stored_differing_rows": len(column.stored.keys),
+            "max_abs_difference": column.differing.max_abs,
+            "features_version": skew.features_version,
+            "cause": column.cause,
+            "verdict": column.verdict,
+            "dag_run_id": run_id,
+        }
+        for column in skew.columns
+    ]
+
+
+def not_judged_row(
+    why: str, *, night: date, use_case: str, run_id: str, checked: date | None = None, version: int | None = None
+) -> dict[str, Any]:
+    """The row that says that nothing was compared, and why; of one served night, or of all."""
+    return {
+        "ds": night,
+        "use_case": use_case,
+        "checked_night": checked,
+        "column_name": ROWS,
+        "rows": 0,
+        "differing_rows": 0,
+        "stored_differing_rows": 0,
+        "max_abs_difference": None,
+        "features_version": version,
+        "cause": why,
+        "verdict": "not_judged",
+        "dag_run_id": run_id,
+    }
+
+
+def skew_findings(lake: str, use_case: str, night: date) -> list[Finding]:
+    """What the look of ``night`` has found: a breach for skew, a warning where the history has changed since."""
+    rows = stored_rows(lake, SKEW_TABLE, use_case, [night])
+    rows.sort(key=lambda row: (row["checked_night"] or night, row["column_name"]))
+    found = []
+    for verdict in ("skew", "history_changed"):
+        if wrong := [row for row in rows if row["verdict"] == verdict]:
+            found.append(_finding(verdict, wrong, use_case, night))
+    return found
+
+
+def _finding(verdict: str, wrong: Sequence[Row], use_case: str, night: date) -> Finding:
+    worst = max(row["differing_rows"] / max(row["rows"], 1) for row in wrong)
+    named = "; ".join(map(_in_words, wrong[:MOST_NAMED])) + ("; …" if len(wrong) > MOST_NAMED else "")
+    causes = list(dict.fromkeys(row["cause"] for row in wrong))
+    subject = {"skew": "train/score skew", "history_changed": "history changed since it was served"}[verdict]
+    return Finding(
+        kind="skew",
+        subject=f"features/{use_case} {subject}",
+        night=night,
+        what=f"Training would read other features than were served: {named}. {' '.join(causes)}",
+        severity="breach" if verdict == "skew" else "warn",
+        badness=1 + worst,
+        link=SKEW_TABLE.name,
+        runbook=RUNBOOK,
+    )
+
+
+def _in_words(row: Row) -> str:
+    size = f", by up to {row['max_abs_difference']:.3g}" if row["max_abs_difference"] is not None else ""
+    return (
+        f"{row['column_name'] or 'the rows'} in {row['differing_rows']} of {row['rows']} rows "
+        f"of {row['checked_night']}{size}"
+    )

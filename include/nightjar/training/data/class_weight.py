@@ -1,0 +1,16 @@
+"""How much an event weighs where both classes are to weigh alike. Standard library only."""
+
+from __future__ import annotations
+
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.rendezvous import Group
+
+
+def event_weight(train: Shard, group: Group) -> float:
+    """Rows without the event for each row with it, over all ranks' training rows; all ranks call it.
+
+    XGBoost's ``scale_pos_weight`` and the network's ``pos_weight``.
+    """
+    counts = group.exchange([train.rows, train.positives])
+    rows, positives = (sum(count[i] for count in counts) for i in (0, 1))
+    return float((rows - positives) / positives)

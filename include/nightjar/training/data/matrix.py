@@ -1,0 +1,75 @@
+"""Shards in the engine's bins: in memory where they fit, else in files that the engine pages through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nightjar.contracts.use_case import Feature
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.memory import free_memory
+from nightjar.training.engines.libraries import import_xgboost
+
+# A bin takes 5 bytes (index and column copy), a row about 64 (gradient, prediction, position, label, pointers).
+_BYTES_A_VALUE, _BYTES_A_ROW = 5, 64
+MEMORY_SHARE = 0.5
+"""Share of the memory that is free for the matrices; the rest is for histograms, trees and the reading itself."""
+
+
+def build(
+    shard: Shard,
+    features: tuple[Feature, ...],
+    params: Mapping[str, Any],
+    *,
+    cache: str | None,
+    reference: Any = None,
+) -> Any:
+    """The shard as a matrix of the engine.
+
+    Args:
+        shard: Rows of this rank.
+        features: The matrix's columns.
+        params: The engine's parameters; ``max_bin`` and ``nthread`` matter here.
+        cache: Prefix of files for the bins; None keeps them in memory. The model's bytes are the same.
+        reference: The training matrix, whose bins a validation matrix takes.
+    """
+    xgb = import_xgboost()
+    make = xgb.QuantileDMatrix if cache is None else xgb.ExtMemQuantileDMatrix
+    return make(
+        _reader(shard, features, cache),
+        ref=reference,
+        max_bin=int(params.get("max_bin", 256)),
+        enable_categorical=True,
+        nthread=params["nthread"],
+    )
+
+
+def fits(shards: tuple[Shard, ...], ranks_here: int) -> bool:
+    """Whether the bins of ``shards`` fit into this rank's part of the memory that is free."""
+    needed = sum(shard.rows * (shard.columns * _BYTES_A_VALUE + _BYTES_A_ROW) for shard in shards)
+    return needed <= MEMORY_SHARE * free_memory() / ranks_here
+
+
+def _reader(shard: Shard, features: tuple[Feature, ...], cache: str | None) -> Any:
+    """The shard's batches as the engine asks for them, several times over."""
+    xgb = import_xgboost()
+    names = [feature.name for feature in features]
+    types = ["c" if feature.kind == "categorical" else "q" for feature in features]
+
+    class Reader(xgb.DataIter):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            self._batches = shard.batches()
+            super().__init__(cache_prefix=cache)
+
+        def reset(self) -> None:
+            self._batches = shard.batches()
+
+        def next(self, input_data: Any) -> bool:
+            batch = next(self._batches, None)
+            if batch is None:
+                return False
+            matrix, labels = batch
+            input_data(data=matrix, label=labels, feature_names=names, feature_types=types)
+            return True
+
+    return Reader()

@@ -1,0 +1,200 @@
+"""Reading the frozen rows: features and labels of whole days, joined in Arrow, straight from the Parquet files.
+
+No Spark and no copy of the whole: one day is in memory at a time. What a day became for the engine is kept on local
+scratch disk, because the engine reads its rows several times and decoding Parquet takes longer than reading those.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import IO, TYPE_CHECKING
+
+from nightjar.contracts.errors import LakeError, ModelError, RowCountError, TrainingError
+from nightjar.lake import delta, files
+from nightjar.lake.rows import read_rows
+from nightjar.lake.scan import reader_of
+from nightjar.training.data.encoding import check_columns, encode
+from nightjar.training.data.training_set import Split, TrainingSet, night_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from numpy.typing import NDArray
+
+    Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`) and labels (0 or 1, one a row)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A batch in the scratch file: where it begins, in bytes, and what it holds."""
+
+    offset: int
+    rows: int
+    positives: int
+
+
+@dataclass(kw_only=True)
+class Shard:
+    """Encoded rows of one rank, a day a batch, in a scratch file without a name: it goes with the process.
+
+    Attributes:
+        columns: Number of features.
+        rows: Rows held.
+        positives: Rows whose label is 1.
+    """
+
+    columns: int
+    rows: int = 0
+    positives: int = 0
+    _batches: list[_Place] = field(default_factory=list, repr=False)
+    _file: IO[bytes] = field(default_factory=tempfile.TemporaryFile, repr=False)
+
+    def append(self, matrix: NDArray[np.float32], labels: NDArray[np.float32]) -> None:
+        """Add a batch.
+
+        Raises:
+            StorageFullError: when the scratch disk is full.
+        """
+        with files.explained(f"{tempfile.gettempdir()} (scratch of training; TMPDIR names another)"):
+            offset = self._file.seek(0, os.SEEK_END)
+            for array in (matrix, labels):
+                self._file.write(array.data)
+            self._file.flush()
+        self._take(_Place(offset=offset, rows=len(labels), positives=int(labels.sum())))
+
+    @property
+    def batch_count(self) -> int:
+        """Batches held."""
+        return len(self._batches)
+
+    def batches(self) -> Iterator[Batch]:
+        """Every batch, in the order in which they were added."""
+        import numpy as np
+
+        for place in self._batches:
+            self._file.seek(place.offset)  # each time: views of one file may be read in turns
+            matrix = np.fromfile(self._file, dtype=np.float32, count=place.rows * self.columns)
+            yield matrix.reshape(place.rows, self.columns), np.fromfile(self._file, dtype=np.float32, count=place.rows)
+
+    def view(self, batches: Iterable[int]) -> Shard:
+        """The batches of these positions, in this order, as a shard of their own, read from the same file."""
+        view = Shard(columns=self.columns, _file=self._file)
+        for position in batches:
+            view._take(self._batches[position])
+        return view
+
+    def _take(self, place: _Place) -> None:
+        self._batches.append(place)
+        self.rows += place.rows
+        self.positives += place.positives
+
+
+def days_of_rank(days: Sequence[date], rank: int, world_size: int) -> tuple[date, ...]:
+    """Every ``world_size``-th day, from ``rank`` on: each rank sees all seasons and weekdays."""
+    return tuple(days[rank::world_size])
+
+
+def read_days(
+    lake: str, training_set: TrainingSet, days: Sequence[date], columns: Sequence[str]
+) -> Iterator[tuple[date, pa.Table]]:
+    """Labelled rows of each day, at the frozen versions, sorted by key so that file layout does not matter.
+
+    Args:
+        lake: The lake's root.
+        training_set: Says which table versions.
+        days: Label days; the features are those of the night before each.
+        columns: Columns of the feature table to read.
+
+    Yields:
+        The day and its rows: the key, ``columns`` and ``label``.
+
+    Raises:
+        TrainingError: when files of a frozen version cannot be read any more.
+    """
+    import pyarrow.compute as pc
+
+    features, labels = (_open(lake, training_set, name) for name in ("features", "labels"))
+    key = list(training_set.key)
+    wanted = [*key, *(column for column in columns if column not in key)]
+    for day in days:
+        with _readable(training_set):
+            right = read_rows(labels, [*key, "label"], {"ds": [day.isoformat()]}).filter(pc.field("label").is_valid())
+            left = read_rows(features, wanted, {"ds": [night_of(day).isoformat()]})
+        # join on encoded keys only: pyarrow's join is not ordered, hence the sort
+        rows = left.join(right, keys=key, join_type="inner", use_threads=False)
+        yield day, rows.sort_by([(column, "ascending") for column in key])
+
+
+@contextmanager
+def _readable(training_set: TrainingSet) -> Iterator[None]:
+    """Say what it means for a training that files which the log names cannot be read."""
+    try:
+        yield
+    except LakeError as error:
+        versions = ", ".join(f"{table} version {version}" for table, version in training_set.tables.items())
+        raise TrainingError(
+            f"files of the frozen versions are gone or damaged ({error.what[:300]})",
+            where=versions,
+            fix="clear freeze_training_set of this run with force to train on versions of now; what was trained on "
+            "these versions cannot be trained again",
+        ) from error
+
+
+def _open(lake: str, training_set: TrainingSet, name: str) -> DeltaTable:
+    table = f"{name}/{training_set.use_case}"
+    return delta.open_table(lake, table, training_set.tables[table])
+
+
+def read_shard(lake: str, training_set: TrainingSet, split: Split, rank: int = 0, world_size: int = 1) -> Shard:
+    """This rank's days of a split, encoded with the frozen vocabulary.
+
+    Raises:
+        TrainingError: when a feature is missing or of another type.
+        StorageFullError: when the scratch disk is full.
+    """
+    import numpy as np
+
+    _check_features(lake, training_set)
+    names = [feature.name for feature in training_set.features]
+    shard = Shard(columns=len(names))
+    for _, rows in read_days(lake, training_set, days_of_rank(split.days, rank, world_size), names):
+        matrix = encode(rows, training_set.features, training_set.categories)
+        shard.append(matrix, rows["label"].to_numpy().astype(np.float32))
+    return shard
+
+
+def _check_features(lake: str, training_set: TrainingSet) -> None:
+    schema = reader_of(_open(lake, training_set, "features")).schema
+    try:
+        check_columns(schema, training_set.features)
+    except ModelError as error:
+        table = f"features/{training_set.use_case}"
+        raise TrainingError(
+            error.what,
+            where=f"{table} version {training_set.tables[table]}, {error.where}",
+            how_many=error.how_many,
+            fix="build the features with the declaration of now, then clear freeze_training_set of this run with force",
+        ) from error
+
+
+def check_counts(name: str, split: Split, rows: int, positives: int, *, where: str) -> None:
+    """Refuse rows that are not those that were frozen.
+
+    Raises:
+        RowCountError: with both figures.
+    """
+    if (rows, positives) != (split.rows, split.positives):
+        raise RowCountError(
+            f"the {name} split was frozen with {split.rows} rows ({split.positives} positive), "
+            f"but {rows} ({positives}) were read",
+            where=where,
+            how_many=abs(split.rows - rows) or abs(split.positives - positives),
+            fix="clear freeze_training_set of this run with force, and check that keys are unique in both tables",
+        )

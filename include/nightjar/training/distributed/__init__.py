@@ -1,0 +1,1 @@
+"""Ranks of one training: launch, rendezvous, collective, checkpoints and termination."""

@@ -1,0 +1,1 @@
+"""Engines: what trains a model, and the model that comes out."""

@@ -1,0 +1,57 @@
+"""Boosted trees as scoring has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nightjar.training.engines.boosting.ubjson_check import check_ubjson
+from nightjar.training.engines.libraries import import_xgboost
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FILE = "boosting.ubj"
+
+
+@dataclass(frozen=True)
+class BoostedTrees:
+    """A member of a model.
+
+    Attributes:
+        booster: The trees (``xgboost.Booster``).
+    """
+
+    booster: Any = field(repr=False)
+
+    def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+        """See :meth:`nightjar.training.engines.member.Member.predict`."""
+        import numpy as np
+
+        self.booster.set_param({"nthread": threads})
+        return np.asarray(self.booster.inplace_predict(matrix, missing=np.nan), dtype=np.float64)
+
+    def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float32]:
+        """SHAP value of each input (rows x features) in log-odds; with the trees' bias a row's add up to its margin."""
+        import numpy as np
+
+        self.booster.set_param({"nthread": threads})
+        rows = import_xgboost().DMatrix(matrix, missing=np.nan, nthread=threads)
+        contributions: NDArray[np.float32] = self.booster.predict(rows, pred_contribs=True, validate_features=False)[
+            :, :-1
+        ]
+        return contributions
+
+    def content(self) -> dict[str, bytes]:
+        """See :meth:`nightjar.training.engines.member.Member.content`."""
+        return {FILE: bytes(self.booster.save_raw("ubj"))}
+
+
+def load(content: Mapping[str, bytes]) -> BoostedTrees:
+    """The member of a model folder's files."""
+    check_ubjson(content[FILE])
+    booster = import_xgboost().Booster()
+    booster.load_model(bytearray(content[FILE]))
+    return BoostedTrees(booster)

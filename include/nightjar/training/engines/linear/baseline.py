@@ -1,0 +1,177 @@
+"""The simple model that others must beat: logistic regression, fitted over all ranks, kept as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nightjar.contracts.documents import parse_object
+from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.use_case import Feature
+from nightjar.training.data.moments import moments
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.collective import sum_over_ranks
+from nightjar.training.engines.member import MemberCard
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FILE = "logistic.json"
+MAX_ROWS = 200_000
+"""Rows that it is fitted to, taken evenly from all; a few hundred weights are well known by then."""
+RIDGE = 1e-3
+"""Penalty on half the squared weights, against the mean log loss; keeps weights of rare categories finite."""
+_MAX_STEPS = 50
+_ENOUGH = 1e-8
+_LONGEST = 4.0  # a longer step leaves the region in which Newton's method is to be trusted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Logistic regression on standardised numbers and one column a category.
+
+    A missing number counts as the mean and sets a column of its own; an unknown category sets none.
+
+    Attributes:
+        features: Inputs.
+        categories: Categorical feature to its frozen vocabulary.
+        means: Per feature, of the training rows; 0 for categories.
+        scales: Per feature, the standard deviation; 1 for categories and constants.
+        weights: Intercept, then the columns of :func:`design`.
+    """
+
+    features: tuple[Feature, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    weights: tuple[float, ...]
+
+    def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+        """See :meth:`nightjar.training.engines.member.Member.predict`; always one thread."""
+        import numpy as np
+
+        columns = design(matrix, self.features, self.categories, np.array(self.means), np.array(self.scales))
+        # summed column by column: a row's sum must not depend on how many rows there are
+        probability: NDArray[np.float64] = _probability((columns * np.array(self.weights)).sum(axis=1))
+        return probability
+
+    def card(self, validation_auc: float) -> MemberCard:
+        """What is known of it."""
+        return MemberCard(
+            kind="logistic",
+            engine="logistic regression",
+            params={"ridge": RIDGE, "max_rows": MAX_ROWS},
+            rounds=0,
+            validation_auc=validation_auc,
+        )
+
+    def content(self) -> dict[str, bytes]:
+        """See :meth:`nightjar.training.engines.member.Member.content`."""
+        return {FILE: json.dumps(asdict(self), sort_keys=True, indent=1).encode()}
+
+
+def load(content: Mapping[str, bytes]) -> Baseline:
+    """The member of a model folder's files."""
+    document = parse_object(content[FILE])
+    document["features"] = tuple(Feature(**feature) for feature in document["features"])
+    return Baseline(**document)
+
+
+def fit(
+    shard: Shard, features: tuple[Feature, ...], categories: Mapping[str, tuple[str, ...]], all_rows: int
+) -> Baseline:
+    """Fit to every n-th row of this rank's shard together with the other ranks; all call it, inside the collective.
+
+    Newton's method on the penalised log loss (iteratively reweighted least squares; Hastie, Tibshirani and Friedman,
+    The Elements of Statistical Learning, 4.4.1), its sums added up over the ranks.
+
+    Args:
+        shard: This rank's training rows.
+        features: The matrix's columns.
+        categories: Categorical feature to its vocabulary.
+        all_rows: Rows of all ranks.
+
+    Raises:
+        TrainingError: when it does not converge.
+    """
+    import numpy as np
+
+    stride = -(-all_rows // MAX_ROWS)
+    batches = [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in shard.batches()]
+    means, scales = moments(lambda: (matrix for matrix, _ in batches), features)
+    columns = partial(design, features=features, categories=categories, means=means, scales=scales)
+    weights = np.zeros(columns(batches[0][0]).shape[1])
+    penalty = np.full(len(weights), RIDGE)
+    penalty[0] = 0.0
+    for _ in range(_MAX_STEPS):
+        rows, gradient, curvature = _sums(batches, columns, weights)
+        step = np.linalg.solve(curvature / rows + np.diag(penalty), gradient / rows + penalty * weights)
+        largest = float(np.abs(step).max())
+        weights -= step * min(1.0, _LONGEST / largest) if largest else step
+        if largest < _ENOUGH:
+            return Baseline(
+                features=features,
+                categories=categories,
+                means=tuple(means.tolist()),
+                scales=tuple(scales.tolist()),
+                weights=tuple(weights.tolist()),
+            )
+    raise TrainingError(
+        f"the baseline does not converge in {_MAX_STEPS} steps",
+        where="logistic regression on the training rows",
+        how_many=len(weights),
+        fix="look for infinite or enormous values among the features",
+    )
+
+
+def design(
+    matrix: NDArray[np.float32],
+    features: Sequence[Feature],
+    categories: Mapping[str, Sequence[str]],
+    means: NDArray[np.float64],
+    scales: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Columns of the regression (rows x weights): 1, each number and whether it is missing, each category."""
+    import numpy as np
+
+    columns = [np.ones((len(matrix), 1))]
+    for position, feature in enumerate(features):
+        values = matrix[:, position].astype(np.float64)
+        missing = np.isnan(values)
+        if feature.kind == "numeric":
+            standard = np.where(missing, 0.0, (values - means[position]) / scales[position])
+            columns.append(np.stack([standard, missing.astype(np.float64)], axis=1))
+        else:
+            columns.append((values[:, None] == np.arange(len(categories[feature.name]))).astype(np.float64))
+    return np.hstack(columns)
+
+
+def _sums(
+    batches: Sequence[tuple[NDArray[np.float32], NDArray[np.float64]]],
+    columns_of: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    weights: NDArray[np.float64],
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Rows, gradient and curvature of the log loss, summed over batches and ranks."""
+    import numpy as np
+
+    size = len(weights)
+    sums = np.zeros((size + 2, size))
+    for matrix, labels in batches:
+        columns = columns_of(matrix)
+        probability = _probability(columns @ weights)
+        sums[0, 0] += len(labels)
+        sums[1] += columns.T @ (probability - labels)
+        sums[2:] += columns.T @ (columns * (probability * (1 - probability))[:, None])
+    total = sum_over_ranks(sums)
+    return float(total[0, 0]), total[1], total[2:]
+
+
+def _probability(score: Any) -> Any:
+    """The logistic function, without overflow."""
+    import numpy as np
+
+    return 0.5 * (1 + np.tanh(score / 2))

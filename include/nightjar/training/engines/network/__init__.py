@@ -1,0 +1,1 @@
+"""Neural networks by PyTorch, scored as ONNX graphs."""

@@ -1,0 +1,364 @@
+"""Training a network over all ranks: epoch by epoch, with the exact validation AUC, early stopping, and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from datetime import timedelta
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from nightjar.contracts.errors import TrainingError, first_line
+from nightjar.contracts.training import Network
+from nightjar.contracts.use_case import Feature
+from nightjar.training.data.class_weight import event_weight
+from nightjar.training.data.moments import moments
+from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.distributed import device, termination
+from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
+from nightjar.training.distributed.collective import COLLECTIVE_SECONDS
+from nightjar.training.distributed.progress import Progress
+from nightjar.training.distributed.rendezvous import Group
+from nightjar.training.engines.early_stopping import best_round, stalled
+from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.libraries import import_xgboost, require_torch
+from nightjar.training.engines.member import MemberCard
+from nightjar.training.engines.network import model as network
+from nightjar.training.engines.network import rows as network_rows
+from nightjar.training.engines.network.graph import member_of
+from nightjar.training.engines.network.model import Architecture
+from nightjar.training.engines.network.module import build_module, copied_weights, freeze, put_weights
+from nightjar.training.engines.validation_auc import auc_over_ranks
+from nightjar.training.model import TabularModel
+from nightjar.training.warm_start import grown, network_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    Weights = Mapping[str, NDArray[np.float32]]
+
+
+def fit_network(
+    train: Shard,
+    validation: Shard,
+    training_set: TrainingSet,
+    engine: Network,
+    *,
+    group: Group,
+    threads: int,
+    checkpoints: Checkpoints | None,
+    progress: Progress,
+    base: TabularModel | None = None,
+    start: network.Network | None = None,
+) -> Fitted:
+    """Train together with the other ranks; arguments as of :func:`nightjar.training.engines.boosting.fit.boost`.
+
+    ``start`` is a network of this training's own columns, whose weights the first epoch goes on from.
+
+    What an epoch does follows from the seed, the rank and its number, so that a training that goes on from a checkpoint
+    does the same; on the CPU, with the same threads, to the bit.
+
+    Raises:
+        ConfigurationError: when torch is not installed.
+        TrainingError: when a rank fails, torch refuses, or a loss is no number.
+        StorageFullError: when a checkpoint cannot be kept.
+    """
+    require_torch()
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns of what is asked of it on purpose (_over_ranks)
+    import torch
+
+    torch.set_num_threads(threads)
+    used = device.choose(group)
+    seed = training_set.recipe.seed
+    weight = event_weight(train, group) if training_set.recipe.balance_classes else 1.0
+    torch.manual_seed(seed)
+    architecture, module = _first_module(train, training_set, engine, network_of(base) if base else start)
+    if base is not None and training_set.recipe.base is not None:
+        freeze(module, training_set.recipe.base.frozen_layers)
+    module = module.to(used)
+    optimizer = torch.optim.AdamW(
+        [parameter for parameter in module.parameters() if parameter.requires_grad],
+        lr=engine.learning_rate,
+        weight_decay=engine.weight_decay,
+    )
+    checkpoint = checkpoints.agree(group) if checkpoints else None
+    history = list(checkpoint.history) if checkpoint else []
+    best = _restore(checkpoint, module, optimizer) if checkpoint else copied_weights(module)
+    keeper = checkpoints if group.contract.rank == 0 else None
+    rows, steps = _steps(train, engine, group)
+    try:
+        with termination.rounds() if checkpoints else nullcontext(), _process_group(group, used):
+            over_ranks = _over_ranks(module, group, used)
+            progress.start(history, engine.epochs)
+            while len(history) < engine.epochs and not stalled(history, engine.early_stopping_epochs):
+                number = len(history)
+                torch.manual_seed(_seed_of(seed, group.contract.rank, number))  # of dropout
+                batches = network_rows.epoch(train, rows=rows, steps=steps, seed=[seed, group.contract.rank, number])
+                rates = [_rate(number * steps + step, steps, engine) for step in range(steps)]
+                losses = _learn(over_ranks, optimizer, batches, rates, weight, engine.clip_norm, used)
+                _check_losses(losses, group, number + 1)
+                labels, answers = _answers(module, validation, used)
+                history.append(auc_over_ranks(labels, answers, after=f"epoch {number + 1}"))
+                if best_round(history) == number:
+                    best = copied_weights(module)
+                progress.round_done(history)
+                if keeper is not None and (
+                    len(history) % engine.checkpoint_every_epochs == 0 or termination.told_to_end()
+                ):
+                    keeper.save(Checkpoint(history=tuple(history), state=_state(module, optimizer, best)))
+                termination.leave_if_told()
+    except (RuntimeError, import_xgboost().core.XGBoostError) as error:  # the second adds up the AUC's counts
+        raise group.lost_rank(timeout_seconds=3.0) or _broken_off(error) from error
+    kind = used.split(":")[0]
+    rounds = best_round(history) + 1
+    card = MemberCard(
+        kind=engine.kind,
+        engine=engine_version(),
+        # another number of threads adds in another order: it is part of what decides the weights
+        params={
+            **declared(engine),
+            "hidden": list(architecture.hidden),
+            "pos_weight": weight,
+            "device": kind,
+            "threads": threads,
+        },
+        rounds=rounds,
+        validation_auc=history[rounds - 1],
+        event_weight=weight,
+    )
+    return Fitted(
+        member=member_of(architecture, best), card=card, history=tuple(history), external_memory=False, device=kind
+    )
+
+
+def engine_version() -> str:
+    """The library and its version.
+
+    Raises:
+        ConfigurationError: when it is not installed.
+    """
+    require_torch()
+    return f"torch {metadata.version('torch')}"
+
+
+def declared(engine: Network) -> dict[str, Any]:
+    """The declaration as a card holds it, and as JSON gives it back."""
+    params = asdict(engine)
+    del params["space"]
+    return {**params, "hidden": list(engine.hidden)}
+
+
+def _first_module(
+    train: Shard, training_set: TrainingSet, engine: Network, start: network.Network | None
+) -> tuple[Architecture, torch.nn.Module]:
+    """The layers, with the weights of ``start`` where there is one and random ones otherwise."""
+    values = tuple(
+        len(training_set.categories[feature.name]) if feature.kind == "categorical" else None
+        for feature in training_set.features
+    )
+    if start is None:
+        architecture = _architecture(train, training_set.features, values, engine)
+        return architecture, build_module(architecture, engine.dropout)
+    architecture, weights = grown(start, values)
+    module = build_module(architecture, engine.dropout)
+    put_weights(module, weights)
+    return architecture, module
+
+
+def _architecture(
+    train: Shard, features: tuple[Feature, ...], values: tuple[int | None, ...], engine: Network
+) -> Architecture:
+    """The layers for these features; moments are of all ranks' training rows."""
+    import numpy as np
+
+    means, scales = moments(lambda: (matrix for matrix, _ in train.batches()), features)
+    return Architecture(
+        values=values,
+        widths=tuple(0 if n is None else max(1, min(engine.embedding_width, (n + 1) // 2)) for n in values),
+        means=tuple(means.astype(np.float32).tolist()),
+        scales=tuple(scales.astype(np.float32).tolist()),
+        hidden=engine.hidden,
+    )
+
+
+def _steps(train: Shard, engine: Network, group: Group) -> tuple[int, int]:
+    """Rows of this rank's part of a step, and steps of an epoch: as many as the rank with the fewest rows can make."""
+    fewest = min(group.exchange(train.rows))
+    rows = min(max(engine.batch_size // group.contract.world_size, 1), fewest)
+    return rows, fewest // rows
+
+
+def _seed_of(seed: int, rank: int, epoch: int) -> int:
+    """A seed for torch, of a training's, a rank and an epoch."""
+    import numpy as np
+
+    return int(np.random.SeedSequence([seed, rank, epoch]).generate_state(1)[0])
+
+
+def _rate(step: int, steps: int, engine: Network) -> float:
+    """Learning rate of a step: it rises over the first epoch, then falls along half a cosine (Loshchilov and Hutter,
+    SGDR, 2017, without restarts)."""
+    if step < steps:
+        return engine.learning_rate * (step + 1) / steps
+    progress = (step - steps) / (steps * (engine.epochs - 1))
+    return engine.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+
+@contextmanager
+def _process_group(group: Group, used: str) -> Iterator[None]:
+    """Join torch's process group; rank 0 listens at its own address alone, on a port told through ``group``."""
+    contract = group.contract
+    if contract.world_size == 1:
+        yield
+        return
+    import torch
+    import torch.distributed as dist
+
+    on_gpu = used != device.CPU
+    if on_gpu:
+        torch.cuda.set_device(used)
+    address, patience = socket.gethostbyname(contract.master_addr), timedelta(seconds=COLLECTIVE_SECONDS)
+    # by itself torch would listen at all addresses of the machine
+    listener = socket.create_server((address, 0)) if contract.rank == 0 else None
+    port = group.exchange(listener.getsockname()[1] if listener else None)[0]
+    store = dist.TCPStore(  # type: ignore[attr-defined]
+        address,
+        port,
+        contract.world_size,
+        is_master=listener is not None,
+        timeout=patience,
+        master_listen_fd=listener.detach() if listener else None,
+    )
+    dist.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        store=store,
+        rank=contract.rank,
+        world_size=contract.world_size,
+        timeout=patience,
+    )
+    yield  # a failed rank ends its process; leaving in order would wait for ranks that are gone
+    dist.destroy_process_group()
+
+
+def _over_ranks(module: torch.nn.Module, group: Group, used: str) -> torch.nn.Module:
+    """The same weights, with gradients that are means over the ranks; compiled on a GPU."""
+    import torch
+
+    on_gpu = used != device.CPU
+    if on_gpu and (shutil.which("cc") or shutil.which("gcc")):  # its kernels are built on the spot
+        module = torch.compile(module)  # type: ignore[assignment]
+    if group.contract.world_size == 1:
+        return module
+    # DDP orders its buckets anew after the first step, and more than two ranks then add in another order; a training
+    # that goes on from a checkpoint has another first step. It leaves them where parameters might be unused.
+    return torch.nn.parallel.DistributedDataParallel(
+        module, device_ids=[torch.device(used).index] if on_gpu else None, find_unused_parameters=True
+    )
+
+
+def _learn(
+    over_ranks: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    rates: list[float],
+    event_weight: float,
+    clip_norm: float,
+    used: str,
+) -> NDArray[np.float32]:
+    """One epoch, one step for each of ``rates``; the loss of this rank at each step."""
+    import torch
+
+    over_ranks.train()
+    of_events = torch.tensor(event_weight, device=used)
+    losses = torch.empty(len(rates), device=used)  # read at the end only: a GPU is not to wait at each step
+    for step, (rate, (matrix, labels)) in enumerate(zip(rates, batches, strict=True)):
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = rate
+        rows, wanted = torch.from_numpy(matrix).to(used), torch.from_numpy(labels).to(used)
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=used != device.CPU):
+            logits = over_ranks(rows)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), wanted, pos_weight=of_events)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(over_ranks.parameters(), clip_norm)
+        optimizer.step()
+        losses[step] = loss.detach()
+    found: NDArray[np.float32] = losses.cpu().numpy()
+    return found
+
+
+def _check_losses(losses: NDArray[np.float32], group: Group, epoch: int) -> None:
+    """Refuse an epoch with a loss that is no number; the same error on all ranks, naming the first that had one."""
+    import numpy as np
+
+    wrong = np.flatnonzero(~np.isfinite(losses))
+    firsts = group.exchange(int(wrong[0]) if len(wrong) else None)
+    if bad := [(step, rank) for rank, step in enumerate(firsts) if step is not None]:
+        step, rank = min(bad)
+        raise TrainingError(
+            f"the loss of rank {rank} is no number in epoch {epoch}, from step {step + 1} of {len(losses)} on",
+            where=f"training.engines of the use case, Network, rank {rank}",
+            how_many=len(bad),
+            fix="lower learning_rate, and look for infinite or enormous values among the features",
+        )
+
+
+def _answers(module: torch.nn.Module, shard: Shard, used: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Labels of a shard's rows, and the probabilities that the network gives them now."""
+    import numpy as np
+    import torch
+
+    module.eval()
+    labels, answers = [], []
+    with torch.inference_mode():
+        for matrix, of_batch in shard.batches():
+            labels.append(of_batch)
+            for start in range(0, len(matrix), network_rows.BUFFER_ROWS):
+                rows = torch.from_numpy(matrix[start : start + network_rows.BUFFER_ROWS]).to(used)
+                answers.append(torch.sigmoid(module(rows)).cpu().numpy())
+    return np.concatenate(labels), np.concatenate(answers)
+
+
+def _state(module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Weights) -> bytes:
+    """What training goes on from, as a safetensors file: weights, the optimizer's moments, the best weights."""
+    from safetensors.numpy import save
+
+    arrays = {f"now.{name}": array for name, array in copied_weights(module).items()}
+    arrays |= {f"best.{name}": array for name, array in best.items()}
+    for number, moment in optimizer.state_dict()["state"].items():
+        arrays |= {f"optimizer.{number}.{name}": value.cpu().numpy() for name, value in moment.items()}
+    return bytes(save(arrays))
+
+
+def _restore(checkpoint: Checkpoint, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Weights:
+    """Bring both to what :func:`_state` kept; the best weights so far."""
+    import torch
+    from safetensors.numpy import load
+
+    parts: dict[str, dict[str, NDArray[np.float32]]] = {"now": {}, "best": {}, "optimizer": {}}
+    for name, array in load(checkpoint.state).items():
+        part, rest = name.split(".", 1)
+        parts[part][rest] = array
+    put_weights(module, parts["now"])
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, array in parts["optimizer"].items():
+        number, moment = name.split(".")
+        moments.setdefault(int(number), {})[moment] = torch.from_numpy(array)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return parts["best"]
+
+
+def _broken_off(error: Exception) -> TrainingError:
+    return TrainingError(
+        f"the network's training broke off: {first_line(error)}",
+        where="the network of the use case's training, or a rank that is gone",
+        fix="read the log of the ranks above",
+    )

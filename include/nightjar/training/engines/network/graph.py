@@ -1,0 +1,162 @@
+"""From a network's weights to the ONNX graph that scoring runs; node by node, so that the bytes depend on nothing else.
+
+Weights are named as torch names them: ``embeddings.<i>.weight`` (values + 1 x width; row 0 is the missing and the
+unknown), ``hidden.<i>.weight`` (outputs x inputs) and ``.bias``, ``norms.<i>.weight`` and ``.bias``, ``out.weight`` and
+``.bias``. A weight in 8 bits has its steps beside it, one a row, under its name and :data:`STEP`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nightjar.training.engines.network.model import INPUT, Architecture, Network
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Weights = Mapping[str, NDArray[Any]]
+
+REACH = 10.0
+"""Standardised numbers are cut here: an outlier must not drown all else, and infinity remains a number."""
+NORM_EPSILON = 1e-5
+STEP = ".step"
+_OPSET, _IR = 17, 8  # both from 2022: every ONNX Runtime since reads them
+
+
+def member_of(architecture: Architecture, weights: Weights) -> Network:
+    """The member of these weights."""
+    from safetensors.numpy import save
+
+    return Network(
+        architecture=architecture, weights=save(dict(weights)), graph=_Graph(weights).probability(architecture)
+    )
+
+
+def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:
+    """The weights of a member as numbers, those that are kept in 8 bits too."""
+    import numpy as np
+    from safetensors.numpy import load
+
+    kept = load(network.weights)
+    return {
+        name: array if array.dtype == np.float32 else array.astype(np.float32) * kept[f"{name}{STEP}"][:, None]
+        for name, array in kept.items()
+        if not name.endswith(STEP)
+    }
+
+
+class _Graph:
+    """Nodes in the order in which they run."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        self._nodes: list[Any] = []
+        self._arrays: list[Any] = []
+
+    def probability(self, architecture: Architecture) -> bytes:
+        """The serialised graph: from :data:`nightjar.training.engines.network.model.INPUT` (rows x features) to ``probability``."""
+        import numpy as np
+        from onnx import TensorProto, helper
+
+        parts = self._embeddings(architecture.categorical)
+        if architecture.numeric:
+            parts += self._numbers(architecture)
+        values = self._add("Concat", parts, axis=1)
+        for layer in range(len(architecture.hidden)):
+            values = self._linear(values, f"hidden.{layer}")
+            norm = [self._weight(f"norms.{layer}.{part}") for part in ("weight", "bias")]
+            values = self._add("LayerNormalization", [values, *norm], axis=-1, epsilon=NORM_EPSILON)
+            values = self._add("Relu", [values])
+        logit = self._add("Squeeze", [self._linear(values, "out"), self._constant(np.array([1]))])
+        self._nodes.append(helper.make_node("Sigmoid", [logit], ["probability"]))
+        rows = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", len(architecture.values)])
+        answer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])
+        graph = helper.make_graph(self._nodes, "network", [rows], [answer], self._arrays)
+        opsets = [helper.make_opsetid("", _OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="nightjar")
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def _embeddings(self, columns: Sequence[int]) -> list[str]:
+        """Each category's embedding; what is NaN has position 0."""
+        import numpy as np
+        from onnx import TensorProto
+
+        found = []
+        for number, column in enumerate(columns):
+            value = self._add("Gather", [INPUT, self._constant(np.array(column))], axis=1)
+            following = self._add("Add", [value, self._constant(np.float32(1))])
+            missing = self._add("IsNaN", [value])
+            position = self._add("Where", [missing, self._constant(np.float32(0)), following])
+            position = self._add("Cast", [position], to=TensorProto.INT64)
+            name = f"embeddings.{number}.weight"
+            row = self._add("Gather", [self._weight(name), position])
+            if f"{name}{STEP}" in self._weights:
+                step = self._constant(self._weights[f"{name}{STEP}"][:, None])
+                row = self._add("Cast", [row], to=TensorProto.FLOAT)
+                row = self._add("Mul", [row, self._add("Gather", [step, position])])
+            found.append(row)
+        return found
+
+    def _numbers(self, architecture: Architecture) -> list[str]:
+        """All numbers, standardised, and whether they are missing."""
+        import numpy as np
+        from onnx import TensorProto
+
+        columns = architecture.numeric
+        means, scales = (
+            self._constant(np.array([of[column] for column in columns], np.float32))
+            for of in (architecture.means, architecture.scales)
+        )
+        values = self._add("Gather", [INPUT, self._constant(np.array(columns))], axis=1)
+        missing = self._add("IsNaN", [values])
+        standard = self._add("Div", [self._add("Sub", [values, means]), scales])
+        known = self._add("Where", [missing, self._constant(np.float32(0)), standard])
+        low, high = (self._constant(np.float32(bound)) for bound in (-REACH, REACH))
+        return [
+            self._add("Clip", [known, low, high]),
+            self._add("Cast", [missing], to=TensorProto.FLOAT),
+        ]
+
+    def _linear(self, values: str, name: str) -> str:
+        """``values`` times the layer's weights, and its bias."""
+        weight, bias = f"{name}.weight", self._weight(f"{name}.bias")
+        if f"{weight}{STEP}" not in self._weights:
+            return self._add("Gemm", [values, self._weight(weight), bias], transB=1)
+        return self._add("Add", [self._integer_product(values, weight), bias])
+
+    def _integer_product(self, values: str, weight: str) -> str:
+        """The product in whole numbers; each row of ``values`` has a step of its own, whatever its neighbours are."""
+        import numpy as np
+        from onnx import TensorProto
+
+        largest = self._add("ReduceMax", [self._add("Abs", [values])], axes=[1], keepdims=1)
+        step = self._add("Div", [largest, self._constant(np.float32(127))])
+        step = self._add("Max", [step, self._constant(np.float32(1e-30))])
+        steps = self._add("Round", [self._add("Div", [values, step])])
+        zero = self._constant(np.uint8(128))
+        whole = self._add("Cast", [self._add("Add", [steps, self._constant(np.float32(128))])], to=TensorProto.UINT8)
+        across = self._constant(np.ascontiguousarray(self._weights[weight].T))
+        product = self._add("Cast", [self._add("MatMulInteger", [whole, across, zero])], to=TensorProto.FLOAT)
+        of_weight = self._constant(self._weights[f"{weight}{STEP}"])
+        return self._add("Mul", [self._add("Mul", [product, step]), of_weight])
+
+    def _weight(self, name: str) -> str:
+        return self._constant(self._weights[name])
+
+    def _constant(self, array: NDArray[Any] | np.generic) -> str:
+        import numpy as np
+        from onnx import numpy_helper
+
+        name = f"constant_{len(self._arrays)}"
+        self._arrays.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def _add(self, operation: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Append a node; its output's name."""
+        from onnx import helper
+
+        name = f"value_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operation, list(inputs), [name], **attributes))
+        return name

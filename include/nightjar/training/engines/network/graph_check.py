@@ -1,0 +1,109 @@
+"""What an ONNX file may hold before ONNX Runtime is given it: what :mod:`nightjar.training.engines.network.graph` writes.
+
+A graph from elsewhere can name files of this machine as its weights (external data), in any tensor of it, and hide
+such a tensor in the graph of a loop or a function. Nightjar writes none of these, and reads none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from nightjar.contracts.errors import ModelError
+
+OPERATIONS = frozenset(
+    {
+        "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Gather", "Gemm", "IsNaN", "LayerNormalization",
+        "MatMulInteger", "Max", "Mul", "ReduceMax", "Relu", "Round", "Sigmoid", "Squeeze", "Sub", "Where",
+    }
+)  # fmt: skip
+"""Operations of the graphs that Nightjar writes."""
+
+# The part of onnx.proto3 that has to be looked at: message to field to (number, type). Fields left out are skipped.
+_SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
+    "Model": {"graph": (7, "Graph"), "training_info": (20, "bytes"), "functions": (25, "bytes")},
+    "Graph": {"node": (1, "Node"), "initializer": (5, "Tensor"), "sparse_initializer": (15, "bytes")},
+    "Node": {"op_type": (4, "bytes"), "attribute": (5, "Attribute"), "domain": (7, "bytes")},
+    "Attribute": {
+        "tensor": (5, "bytes"),
+        "graph": (6, "bytes"),
+        "tensors": (10, "bytes"),
+        "graphs": (11, "bytes"),
+        "sparse_tensor": (22, "bytes"),
+        "sparse_tensors": (23, "bytes"),
+    },
+    "Tensor": {"external_data": (13, "bytes"), "data_location": (14, "int32")},
+}
+
+
+def check_graph(data: bytes) -> None:
+    """Refuse an ONNX file that holds more than Nightjar writes, and first of all one that names other files.
+
+    Args:
+        data: The file's bytes.
+
+    Raises:
+        ModelError: naming what it holds.
+    """
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = _message()()
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise _refusal("is not an ONNX file") from error
+    for problem in _problems(model):
+        raise _refusal(problem)
+
+
+def _problems(model: Any) -> Iterator[str]:
+    if not model.graph:
+        yield "holds no graph"
+    for name in ("training_info", "functions"):
+        if getattr(model, name):
+            yield f"holds {name}"
+    for graph in model.graph:
+        if any(tensor.external_data or any(tensor.data_location) for tensor in graph.initializer):
+            yield "names external data, which would be read from this machine's files"
+        if graph.sparse_initializer:
+            yield "holds sparse initializers"
+        for node in graph.node:
+            yield from _problems_of_node(node)
+
+
+def _problems_of_node(node: Any) -> Iterator[str]:
+    operation = b"".join(node.op_type).decode(errors="replace")
+    if operation not in OPERATIONS or any(node.domain):
+        yield f"holds the operation {operation!r:.100}"
+    for attribute in node.attribute:
+        if nested := [name for name in _SCHEMA["Attribute"] if getattr(attribute, name)]:
+            yield f"holds a {nested[0]} inside of an operation"
+
+
+def _refusal(problem: str) -> ModelError:
+    return ModelError(
+        f"the network's graph {problem}",
+        where="network.onnx",
+        fix="do not score with this model; promote one that the use case's DAG trained",
+    )
+
+
+@cache
+def _message() -> Any:
+    """The class of the message ``Model`` of :data:`_SCHEMA`; each field is repeated, so that none hides another."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="nightjar_onnx.proto", package="nightjar_onnx", syntax="proto2")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    plain = {"bytes": kinds.TYPE_BYTES, "int32": kinds.TYPE_INT32}
+    for name, fields in _SCHEMA.items():
+        message = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            added = message.field.add(name=field, number=number, label=kinds.LABEL_REPEATED)
+            added.type = plain.get(kind, kinds.TYPE_MESSAGE)
+            if kind in _SCHEMA:
+                added.type_name = f".nightjar_onnx.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("nightjar_onnx.Model"))

@@ -1,0 +1,89 @@
+"""The network as torch trains it; the graph of :mod:`nightjar.training.engines.network.graph` computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from nightjar.training.engines.network.graph import NORM_EPSILON, REACH
+from nightjar.training.engines.network.model import Architecture
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+_SPREAD = 0.05  # of an embedding before training; that of the missing and the unknown begins in their middle
+
+
+def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
+    """A module from rows (rows x features, as ``encode`` gives them) to logits, one a row.
+
+    Its weights follow from torch's seed. Layers are normalised over a row's units (Ba, Kiros and Hinton, Layer
+    Normalization, 2016), so that no rank and no row depends on other rows.
+    """
+    import torch
+    from torch import nn
+
+    categorical, numeric = architecture.categorical, architecture.numeric
+    widths = [architecture.inputs, *architecture.hidden]
+
+    class Tabular(nn.Module):
+        categories: torch.Tensor
+        numbers: torch.Tensor
+        means: torch.Tensor
+        scales: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.embeddings = nn.ModuleList(
+                nn.Embedding((architecture.values[column] or 0) + 1, architecture.widths[column])
+                for column in categorical
+            )
+            self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
+            self.norms = nn.ModuleList(nn.LayerNorm(width, eps=NORM_EPSILON) for width in architecture.hidden)
+            self.drop = nn.Dropout(dropout)
+            self.out = nn.Linear(widths[-1], 1)
+            # not among the weights: the architecture holds them
+            self.register_buffer("categories", torch.tensor(categorical, dtype=torch.int64), persistent=False)
+            self.register_buffer("numbers", torch.tensor(numeric, dtype=torch.int64), persistent=False)
+            for name, values in (("means", architecture.means), ("scales", architecture.scales)):
+                of_numbers = torch.tensor([values[column] for column in numeric], dtype=torch.float32)
+                self.register_buffer(name, of_numbers, persistent=False)
+            for embedding in self.embeddings:
+                nn.init.normal_(embedding.weight, std=_SPREAD)  # type: ignore[arg-type]
+                nn.init.zeros_(embedding.weight[0])  # type: ignore[index]
+
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            codes = torch.nan_to_num(rows[:, self.categories] + 1, nan=0.0).long()
+            parts = [embedding(codes[:, number]) for number, embedding in enumerate(self.embeddings)]
+            numbers = rows[:, self.numbers]
+            missing = numbers.isnan()
+            standard = torch.where(missing, 0.0, (numbers - self.means) / self.scales).clamp(-REACH, REACH)
+            values = torch.cat([*parts, standard, missing.to(rows.dtype)], dim=1)
+            for linear, norm in zip(self.hidden, self.norms, strict=True):
+                values = self.drop(torch.relu(norm(linear(values))))
+            logits: torch.Tensor = self.out(values).squeeze(1)
+            return logits
+
+    return Tabular()
+
+
+def freeze(module: Any, layers: int) -> None:
+    """Keep the first hidden layers, and the embeddings, as they are; none of both where ``layers`` is 0."""
+    if layers:
+        for part in (module.embeddings, module.hidden[:layers], module.norms[:layers]):
+            part.requires_grad_(False)
+
+
+def copied_weights(module: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
+    """The weights of now, by torch's names; later steps do not change them."""
+    return {name: weight.detach().cpu().numpy().copy() for name, weight in module.state_dict().items()}
+
+
+def put_weights(module: torch.nn.Module, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    """Give the module these weights."""
+    import torch
+
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})

@@ -1,0 +1,1 @@
+"""Several members with one prediction: weights and calibration."""

@@ -1,0 +1,1 @@
+"""Search of parameters and selection of features."""

@@ -1,0 +1,85 @@
+"""One trial: an engine with other parameters, cross-validated in the order of time on the training days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from nightjar.contracts.errors import TrainingError
+from nightjar.contracts.training import Engine, Tuning
+from nightjar.training.data.folds import forward_chain
+from nightjar.training.data.shards import Shard, check_counts, read_shard
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.distributed.progress import Progress, silent
+from nightjar.training.distributed.rendezvous import Group
+from nightjar.training.engines.registry import fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldRows:
+    """The rows of one fold: views of one shard, which is read once for all folds and trials."""
+
+    train: Shard
+    validation: Shard
+
+
+def read_folds(lake: str, training_set: TrainingSet, tuning: Tuning, *, where: str) -> tuple[FoldRows, ...]:
+    """Read the training days and cut them into folds; validation and holdout are not touched.
+
+    Raises:
+        TrainingError: when there are too few days, or a fold has one class only.
+        RowCountError: when the rows read are not those that were frozen.
+        StorageFullError: when the scratch disk is full.
+    """
+    split = training_set.train
+    shard = read_shard(lake, training_set, split)
+    check_counts("train", split, shard.rows, shard.positives, where=where)
+    position = {day: batch for batch, day in enumerate(split.days)}
+    folds = []
+    for fold in forward_chain(split.days, folds=tuning.folds, gap_days=tuning.gap_days, where=where):
+        rows = FoldRows(
+            train=shard.view(position[day] for day in fold.train),
+            validation=shard.view(position[day] for day in fold.validation),
+        )
+        for part, days in ((rows.train, fold.train), (rows.validation, fold.validation)):
+            if part.positives in (0, part.rows):
+                raise TrainingError(
+                    f"a fold has one class only: {part.positives} of {part.rows} labels are 1",
+                    where=f"{where}, days {days[0]} to {days[-1]}",
+                    how_many=part.rows,
+                    fix="declare fewer folds in training.tuning, or widen the interval until both classes occur",
+                )
+        folds.append(rows)
+    return tuple(folds)
+
+
+def cross_validate(
+    engine: Engine, folds: tuple[FoldRows, ...], training_set: TrainingSet, *, group: Group, threads: int
+) -> Iterator[float]:
+    """Train ``engine`` on one fold after the other; yield the AUC of each on the days that follow.
+
+    Nothing is gone on from: a registered version may have been trained on the very days that judge here.
+
+    Args:
+        engine: With the parameters to try.
+        folds: Of :func:`read_folds`.
+        training_set: The columns, and the rest of the recipe.
+        group: Of this one rank.
+        threads: Of this rank.
+
+    Raises:
+        TrainingError: when the engine refuses, or predictions are no numbers.
+    """
+    alone = replace(training_set, recipe=replace(training_set.recipe, base=None))
+    for fold in folds:
+        fitted = fit(
+            engine,
+            fold.train,
+            fold.validation,
+            alone,
+            group=group,
+            threads=threads,
+            checkpoints=None,
+            progress=Progress(engine.kind, fold.train.rows, silent, silent),
+        )
+        yield fitted.card.validation_auc
