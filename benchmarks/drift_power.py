@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
-from nightjar.contracts.monitoring import MAX_FALSE_ALARM_RATE, Drift
+from nightjar.declaration.monitoring import MAX_FALSE_ALARM_RATE, Drift
 from nightjar.monitoring.drift.comparison import NightDrift, compare
 from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.summarize import profile_arrays

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from nightjar.contracts.monitoring import Drift
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.monitoring import Drift
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.drift.comparison import compare

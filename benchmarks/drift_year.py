@@ -24,8 +24,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 from simulation_programs import session
 
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.local.paths import Paths
 from nightjar.local.plan import USE_CASE
 from nightjar.monitoring.drift.comparison import look_at
@@ -33,6 +32,7 @@ from nightjar.monitoring.drift.domain import Domain, tell_apart
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.sample import NIGHT_ROWS, Sample
 from nightjar.monitoring.profiles.variation import with_variation
+from nightjar.protocol.nights import Nights
 from nightjar_spark.profiling import profile_and_sample, profile_reference
 
 SEED = 2013

@@ -17,13 +17,13 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import load_use_case
 from nightjar.local import plan
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.session import any_servers
+from nightjar.protocol.job import JobResult
 from nightjar.scoring.task import parts_of
 
 NIGHT = date(2013, 4, 3)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xgboost as xgb
 
-from nightjar.contracts.monitoring import Retraining
+from nightjar.declaration.monitoring import Retraining
 from nightjar.evaluation.metrics import auc
 from nightjar.monitoring.performance.findings import CLEAR_AUC, findings_of
 from nightjar.monitoring.performance.summary import Rows, summarize

@@ -21,7 +21,7 @@ from importlib.metadata import version
 import numpy as np
 import pyarrow as pa
 
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files

@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.training import Boosting
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.training import Boosting
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.job import JobSpec
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import MemberCard
@@ -191,7 +191,7 @@ def spark_udf(work: Work) -> None:
 
 def ours(work: Work) -> None:
     """The night's `score`, and the commit of `publish_scores`."""
-    from nightjar.contracts.experiment import CHAMPION
+    from nightjar.declaration.experiment import CHAMPION
     from nightjar.scoring.task import Speaker, parts_of
     from nightjar_spark.score import open_features, score_nights
 

@@ -20,12 +20,12 @@ from simulation_programs import Programs, session
 from simulation_report import write_report
 from simulation_year import Year
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.local.paths import Paths
 from nightjar.local.plan import USE_CASE, chosen_use_case
 from nightjar.local.progress import Progress
 from nightjar.local.server_environment import cores
+from nightjar.protocol.errors import ConfigurationError
 
 
 def main() -> None:

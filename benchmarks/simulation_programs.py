@@ -15,15 +15,15 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import TRAINING_PROGRAMS
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
 from nightjar.local import server_environment
 from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST, Ports, listen, port_of
 from nightjar.local.programs import mlflow_command
 from nightjar.local.servers import answers
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.programs import TRAINING_PROGRAMS
 from nightjar.runner import run_program
 from nightjar.training.distributed.launch import LocalRanks
 from nightjar_spark.session import build_session

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simulation_alarms import FAR, Truth, nights_meant, truth
 from simulation_year import Year, scored_and_known, weekly
 
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation.metrics import auc
 from nightjar.lake import delta
 

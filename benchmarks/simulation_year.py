@@ -15,7 +15,7 @@ from typing import Any
 
 from simulation_programs import Programs
 
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.local.progress import Progress
 

@@ -28,10 +28,10 @@ from deltalake import write_deltalake
 PROJECT = Path(__file__).with_name("project")
 sys.path.insert(0, str(PROJECT))  # its use case stands in for the project's, here and in the ranks
 
-from nightjar.contracts.job import JobResult, JobSpec  # noqa: E402
 from nightjar.lake import delta, files  # noqa: E402
 from nightjar.monitoring.profiles.profile import ProfiledColumn  # noqa: E402
 from nightjar.monitoring.profiles.summarize import profile_arrays  # noqa: E402
+from nightjar.protocol.job import JobResult, JobSpec  # noqa: E402
 from nightjar.training.data.training_set import (  # noqa: E402
     DayCount,
     Recipe,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nightjar.contracts.errors import NightjarError
+from nightjar.protocol.errors import NightjarError
 
 NOT_JSON = {
     "empty": b"",

@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from nightjar.contracts.rules import Rule, between, not_null, one_of
-from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
-from nightjar.contracts.training import Training
-from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
+from nightjar.declaration.rules import Rule, between, not_null, one_of
+from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.training import Training
+from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
 
 NIGHTS = (date(2013, 4, 1), date(2013, 4, 2))
 ORDERS = Source(

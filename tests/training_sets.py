@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
-from nightjar.contracts.training import Engine
-from nightjar.contracts.use_case import Feature, load_use_case
+from nightjar.declaration.training import Engine
+from nightjar.declaration.use_case import Feature, load_use_case
 from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.recipe import Recipe
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from nightjar.contracts.secrets import redacted
+from nightjar.settings.secrets import redacted
 
 TIMED = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 PLAIN = "%(message)s"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nightjar.contracts.documents import check_fields
+from nightjar.protocol.documents import check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Process:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Process:
         """What :func:`dataclasses.asdict` gave, with or without more; call it within
-        :func:`nightjar.contracts.documents.reading`.
+        :func:`nightjar.protocol.documents.reading`.
         """
         process = cls(host=document["host"], pid=document["pid"], born=document["born"])
         check_fields(process)

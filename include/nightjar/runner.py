@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nightjar.code_places import place_of
-from nightjar.contracts.errors import NightjarError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.secrets import redacted
 from nightjar.lake import files
+from nightjar.protocol.errors import NightjarError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.settings.secrets import redacted
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry.trials import TrialRuns
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.tuning.study import EngineStudy, searched, study_digest

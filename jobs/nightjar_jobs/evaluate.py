@@ -8,14 +8,14 @@ import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.documents import parse_object, reading
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.training import Cost
+from nightjar.declaration.training import Cost
 from nightjar.evaluation.metrics import all_metrics, decision_metrics
 from nightjar.evaluation.verdict import BASELINE, CHAMPION, note_on_champion, prefix_of
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.errors import GateError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry import models
 from nightjar.training.candidates import baseline_uri, candidates_of_run
 from nightjar.training.data.shards import check_counts, read_days

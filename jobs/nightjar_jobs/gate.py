@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.evaluation.verdict import CHAMPION, Choice, choose, prefix_of
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.errors import GateError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry import models
 from nightjar.training.candidates import candidates_of_run
 from nightjar_jobs.runner import main

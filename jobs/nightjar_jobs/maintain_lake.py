@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from nightjar.contracts.errors import NightjarError, error_of_kind
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.maintenance import maintain
 from nightjar.monitoring.tables import MONITORING_TABLES
+from nightjar.protocol.errors import NightjarError, error_of_kind
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.errors import GateError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry import models
 from nightjar_jobs.runner import main
 

@@ -9,9 +9,9 @@ import os
 import sys
 from datetime import date
 
-from nightjar.contracts.documents import parse_object, reading
-from nightjar.contracts.errors import NightjarError
 from nightjar.lake import ledger
+from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.errors import NightjarError
 
 
 def main() -> None:

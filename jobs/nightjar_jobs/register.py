@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nightjar.contracts.documents import parse_object, reading
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION, FULL, prefix_of, worse_by
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.errors import TrainingError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry import models, tracking
+from nightjar.settings.environment import Settings
 from nightjar.training.candidates import Candidate, candidates_of_run
 from nightjar.training.data.training_set import FILE, TrainingSet
 from nightjar.training.model import PROFILE_FILE, ModelCard

@@ -6,9 +6,9 @@ import argparse
 import logging
 import os
 
-from nightjar.contracts.errors import error_of_kind
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake.results import read_spec
+from nightjar.protocol.errors import error_of_kind
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.runner import run_program
 
 

@@ -11,15 +11,15 @@ import os
 import sys
 from dataclasses import dataclass
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.errors import ModelError, NightjarError, TrainingError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.settings import Settings
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake import files
 from nightjar.lake.results import read_result
 from nightjar.logs import PLAIN, log_to_stdout
+from nightjar.protocol.documents import reading
+from nightjar.protocol.errors import ModelError, NightjarError, TrainingError
+from nightjar.protocol.job import JobSpec
 from nightjar.registry import models, tracking
+from nightjar.settings.environment import Settings
 from nightjar.training.candidates import candidates_of_run
 from nightjar.training.data.training_set import FILE, PROFILE_FILE, TrainingSet, night_of, training_set_uri
 from nightjar.training.distributed.launch import LocalRanks

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.errors import NightjarError
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake.results import read_spec
 from nightjar.logs import PLAIN, log_to_stdout
+from nightjar.protocol.documents import reading
+from nightjar.protocol.errors import NightjarError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.runner import run_program
 from nightjar.training.distributed import termination
 from nightjar.training.distributed.launch import EXIT_FAILED, EXIT_REPORTED, LIFELINE

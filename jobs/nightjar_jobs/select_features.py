@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.timing import timed
 from nightjar.training.data.training_set import SELECT_TASK, TrainingSet, training_set_uri
 from nightjar.training.distributed.rendezvous import Group, LaunchContract

@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.training import Engine
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.training import Engine
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files, ledger
 from nightjar.lake.results import finished_result
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.reference import PREDICTION
 from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.protocol.documents import reading
+from nightjar.protocol.errors import TrainingError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry.live import LiveRun
 from nightjar.registry.models import FINGERPRINT_TAG
 from nightjar.timing import timed

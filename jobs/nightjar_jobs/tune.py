@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.protocol.errors import TrainingError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry.trials import State, ToldTrial, TrialRuns
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.distributed.memory import out_of_memory

@@ -21,8 +21,8 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from nightjar.contracts.scoring import CHAMPION_NOW, CHAMPION_THEN
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.scoring import CHAMPION_NOW, CHAMPION_THEN
+from nightjar.declaration.use_case import UseCase
 from nightjar_airflow.deadlines import ScheduledEnd
 from nightjar_airflow.notifiers.alert import AlertNotifier, RecoveryNotifier
 from nightjar_airflow.notifiers.deadline import night_is_late

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 
-from nightjar.contracts.errors import NightjarError
-from nightjar.contracts.secrets import secrets_of
+from nightjar.protocol.errors import NightjarError
+from nightjar.settings.secrets import secrets_of
 from nightjar_airflow import ledger
 from nightjar_airflow.specs import map_index, own_night
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from nightjar.contracts.use_case import UseCase
+    from nightjar.declaration.use_case import UseCase
 
 
 def one_line_failure(execute: Callable[..., Any]) -> Callable[..., Any]:

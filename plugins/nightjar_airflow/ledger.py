@@ -9,8 +9,8 @@ import sys
 from datetime import date
 from typing import Any
 
-from nightjar.contracts.errors import NightjarError
-from nightjar.contracts.settings import Settings
+from nightjar.protocol.errors import NightjarError
+from nightjar.settings.environment import Settings
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 120

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.metrics import METRICS, TAGS
-from nightjar.contracts.prices import Prices
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.metrics import METRICS, TAGS
+from nightjar.settings.prices import Prices
 from nightjar_airflow.usage import Usage
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from nightjar.contracts.job import JobResult
+from nightjar.protocol.job import JobResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, Context

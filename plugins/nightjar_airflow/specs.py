@@ -7,11 +7,11 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.job import JobSpec, run_folder
-from nightjar.contracts.scoring import CHAMPION_NOW
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.scoring import CHAMPION_NOW
+from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.job import JobSpec, run_folder
+from nightjar.settings.environment import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from airflow.sdk import BaseHook
 
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.job import JobSpec
 from nightjar_airflow.hooks.spark_submit import configuration_of, master_of
 
 _LOCAL = re.compile(r"local(?:\[([\d*]+).*\])?")

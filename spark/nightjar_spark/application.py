@@ -19,14 +19,14 @@ from importlib import import_module
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.documents import parse_object, reading
-from nightjar.contracts.errors import ConfigurationError, NightjarError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import HEARTBEAT_SECONDS, IDLE_SECONDS, SPARK_PROGRAMS, ApplicationFolder, Start
 from nightjar.lake import files
 from nightjar.lake.results import read_spec
 from nightjar.logs import TIMED, log_to_stdout
 from nightjar.processes import Process
+from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.errors import ConfigurationError, NightjarError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.programs import HEARTBEAT_SECONDS, IDLE_SECONDS, SPARK_PROGRAMS, ApplicationFolder, Start
 from nightjar.runner import run_program
 from nightjar_spark.joblog import JobLog
 from nightjar_spark.session import build_session

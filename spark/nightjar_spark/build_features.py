@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.errors import RowCountError, SourceError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import Nights, first_few
-from nightjar.contracts.tables import TableSchema
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.tables import TableSchema
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
+from nightjar.protocol.errors import RowCountError, SourceError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.nights import Nights, first_few
 from nightjar_spark.io import write_unpublished
 from nightjar_spark.main import main
 from nightjar_spark.raw_tables import read_raw

@@ -16,11 +16,11 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.skew.table import SKEW_TABLE, NightSkew, not_judged_row, skew_rows
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.main import main
 from nightjar_spark.skew_look import Look, Served, is_held
 

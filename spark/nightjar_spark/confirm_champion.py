@@ -6,13 +6,13 @@ import logging
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.errors import ModelError
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.incidents.model_age import model_age_days
+from nightjar.protocol.errors import ModelError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import Speaker, parts_of
 from nightjar_spark.main import main
 

@@ -10,9 +10,9 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from nightjar.contracts.names import BROKEN_RULES, ROWS_OF_KEY
-from nightjar.contracts.rules import Rule
-from nightjar.contracts.tables import TableSchema
+from nightjar.declaration.rules import Rule
+from nightjar.declaration.tables import TableSchema
+from nightjar.protocol.names import BROKEN_RULES, ROWS_OF_KEY
 from nightjar.validation.tolerance import NightCount
 from nightjar_spark.attempt import holds_or_fails
 

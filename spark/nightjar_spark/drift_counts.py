@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION
 from nightjar.monitoring.profiles.sample import NIGHT_ROWS, Sample
 from nightjar.monitoring.profiles.summarize import count_categories
+from nightjar.protocol.errors import GateError
 from nightjar_spark.io import read_table
 from nightjar_spark.profiling import profile_and_sample, profile_nights, profile_table
 

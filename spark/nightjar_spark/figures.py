@@ -11,7 +11,7 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from nightjar.contracts.tables import Column
+from nightjar.declaration.tables import Column
 from nightjar.validation.figures import HASH, Figures, Moments, Part, figures_of, part_of
 from nightjar_spark.known_numbers import known
 

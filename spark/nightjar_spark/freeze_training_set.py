@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from nightjar.contracts.errors import ContractError, ModelError, RowCountError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.names import helper
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake import delta, files
 from nightjar.lake.results import finished_result
@@ -25,6 +22,9 @@ from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_
 from nightjar.monitoring.profiles.reference import LABEL
 from nightjar.monitoring.profiles.summarize import count_labels
 from nightjar.monitoring.profiles.variation import with_variation
+from nightjar.protocol.errors import ContractError, ModelError, RowCountError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.names import helper
 from nightjar.registry import models
 from nightjar.training.data.training_set import (
     PROFILE_FILE,

@@ -16,14 +16,14 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from nightjar.contracts.errors import RowCountError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.names import BROKEN_RULES, MALFORMED, TEXT
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
 from nightjar.monitoring.data_quality.table import History, write_figures, write_warnings
+from nightjar.protocol.errors import RowCountError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.names import BROKEN_RULES, MALFORMED, TEXT
+from nightjar.settings.environment import Settings
 from nightjar.timing import timed
 from nightjar.validation import contract_versions
 from nightjar.validation.judged import Judged

@@ -12,12 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from nightjar.contracts.documents import parse_object
-from nightjar.contracts.tables import TableSchema
+from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile, arrow_schema, table_uri
 from nightjar.lake.held_files import HeldFile, held_files
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.documents import parse_object
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ import sys
 import threading
 from types import TracebackType
 
-from nightjar.contracts.errors import NightjarError
 from nightjar.lake import files
 from nightjar.logs import TIMED, RedactingFormatter
+from nightjar.protocol.errors import NightjarError
 
 FLUSH_SECONDS = 0.5
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.settings.environment import Settings
 from nightjar_spark.main import main
 
 log = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
 
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.names import path_segment
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.rules import Rule
-from nightjar.contracts.use_case import Source, UseCase
+from nightjar.declaration.rules import Rule
+from nightjar.declaration.use_case import Source, UseCase
 from nightjar.monitoring.data_quality.table import read_figures
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.names import path_segment
+from nightjar.protocol.nights import Nights
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import TableCheck, validate
 from nightjar.validation.figures import Figures

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake.results import read_spec
 from nightjar.logs import TIMED, log_to_stdout
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.runner import run_program
 from nightjar_spark.session import build_session
 from nightjar_spark.worker_errors import from_workers

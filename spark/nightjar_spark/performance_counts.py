@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F
 
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.drift.wording import MISSING
 from nightjar.monitoring.performance.summary import Rows, Summary, merge, summarize_groups
 from nightjar.monitoring.performance.table import ALL, Place

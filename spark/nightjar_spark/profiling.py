@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from nightjar.contracts.errors import GateError
 from nightjar.lake import delta
 from nightjar.lake.delta import table_uri
 from nightjar.lake.scan import Reader, Unit, scan
@@ -40,6 +39,7 @@ from nightjar.monitoring.profiles.summarize import (
     numeric_edges,
     top_categories,
 )
+from nightjar.protocol.errors import GateError
 from nightjar_spark.io import read_table
 from nightjar_spark.known_numbers import known
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, ledger
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.errors import GateError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.nights import Nights
 from nightjar.scoring import pins
 from nightjar.scoring.task import Part, data_files, parts_of
 from nightjar_spark.main import main

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 
 from pyspark.sql import DataFrame, SparkSession
 
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.nights import Nights
 from nightjar_spark.io import read_table
 
 

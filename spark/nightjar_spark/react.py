@@ -10,9 +10,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.data_quality.table import data_findings
@@ -26,6 +25,7 @@ from nightjar.monitoring.incidents.retraining_evidence import evidence
 from nightjar.monitoring.incidents.table import INCIDENTS_TABLE, incidents_before, write_incidents
 from nightjar.monitoring.performance.table import performance_findings
 from nightjar.monitoring.skew.table import skew_findings
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import parts_of
 from nightjar_spark.main import main
 

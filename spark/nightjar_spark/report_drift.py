@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.secrets import without_credentials
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.data_quality.rejections import rejections
@@ -34,7 +31,10 @@ from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION, read_reference
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, stored_profiles
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import parts_of
+from nightjar.settings.environment import Settings
+from nightjar.settings.secrets import without_credentials
 from nightjar_spark.drift_counts import Counted, count_nights
 from nightjar_spark.main import main
 

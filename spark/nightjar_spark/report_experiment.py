@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from nightjar.contracts.errors import ConfigurationError, ContractError
-from nightjar.contracts.experiment import Experiment
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.experiment import Experiment
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
 from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, nights_without_new_units
 from nightjar.monitoring.experiments.report import ExperimentReport, render
 from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE, experiment_rows
 from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.protocol.errors import ConfigurationError, ContractError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.settings.environment import Settings
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 

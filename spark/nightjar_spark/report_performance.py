@@ -14,11 +14,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import first_few
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
 from nightjar.monitoring.nightly_rows import replace_rows
@@ -37,6 +33,10 @@ from nightjar.monitoring.performance.table import (
     read_rows,
 )
 from nightjar.monitoring.performance.wording import headline, verdict
+from nightjar.protocol.errors import GateError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.nights import first_few
+from nightjar.settings.environment import Settings
 from nightjar_spark.main import main
 from nightjar_spark.performance_counts import Counted, count_nights, naive_rates
 

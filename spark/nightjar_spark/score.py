@@ -18,16 +18,16 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.errors import GateError, LakeError, RowCountError, SourceError
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import first_few
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.delta import table_uri
 from nightjar.lake.held_files import held_files
 from nightjar.lake.results import earlier_result
 from nightjar.lake.scan import Scan, scan
+from nightjar.protocol.errors import GateError, LakeError, RowCountError, SourceError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.nights import first_few
 from nightjar.scoring import choice, pins
 from nightjar.scoring.task import Scored, ScoringTask, Speaker
 from nightjar.scoring.unit import score_unit

@@ -16,13 +16,13 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.errors import LakeError
-from nightjar.contracts.sql import quote_spark
+from nightjar.declaration.sql import quote_spark
 from nightjar.lake import delta
 from nightjar.local.bi import READY
 from nightjar.local.lake_tables import LakeTable, LeftOut, find_tables, find_views
 from nightjar.local.ports import HOST, listen, port_of
 from nightjar.logs import TIMED, log_to_stdout
+from nightjar.protocol.errors import LakeError
 from nightjar_spark.jvm_classes import compile_into
 from nightjar_spark.session import build_session
 

@@ -12,15 +12,15 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from nightjar.contracts.errors import GateError, LakeError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import data_file_uri, held_files
 from nightjar.lake.python_values import python_rows
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.skew.table import ColumnSkew, Difference, NightSkew, Verdict, differences
+from nightjar.protocol.errors import GateError, LakeError
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.nights import Nights
 from nightjar_spark.io import conform, read_table
 from nightjar_spark.raw_tables import read_raw, with_history
 

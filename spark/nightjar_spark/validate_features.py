@@ -13,14 +13,14 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from nightjar.contracts.errors import ContractError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.names import path_segment
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.rules import Rule
-from nightjar.contracts.tables import TableSchema
-from nightjar.contracts.use_case import Source, UseCase, load_use_case
+from nightjar.declaration.rules import Rule
+from nightjar.declaration.tables import TableSchema
+from nightjar.declaration.use_case import Source, UseCase, load_use_case
 from nightjar.lake import delta
+from nightjar.protocol.errors import ContractError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.names import path_segment
+from nightjar.protocol.nights import Nights
 from nightjar.timing import timed
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import INDEX, TableCheck, TableVerdict, Verdict, validate

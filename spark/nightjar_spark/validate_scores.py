@@ -11,11 +11,11 @@ from datetime import date
 
 from pyspark.sql import SparkSession
 
-from nightjar.contracts.errors import ContractError
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.errors import ContractError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring import choice, pins
 from nightjar.scoring.audit import Audit, audit_scores
 from nightjar.scoring.task import Speaker, parts_of

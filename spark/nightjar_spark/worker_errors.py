@@ -10,8 +10,8 @@ from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 
 from nightjar.code_places import place_of
-from nightjar.contracts import errors
-from nightjar.contracts.errors import ContractError, NightjarError, StorageFullError
+from nightjar.protocol import errors
+from nightjar.protocol.errors import ContractError, NightjarError, StorageFullError
 
 _DATA_EXCEPTION = re.compile(r"SQLSTATE: 22\w{3}\b")
 _SQL = re.compile(r"^== SQL .*\n(?P<sql>.*)$", re.MULTILINE)

@@ -12,11 +12,11 @@ from pyspark.sql import SparkSession
 from tests.corruptions.kinds import KINDS, Kind
 from tests.corruptions.landed import Landed
 
-from nightjar.contracts.errors import NightjarError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import Nights
 from nightjar.lake import delta
 from nightjar.monitoring.data_quality.table import WARNINGS_TABLE
+from nightjar.protocol.errors import NightjarError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.nights import Nights
 from nightjar_spark.ingest import ingest
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.use_case import USE_CASE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLATFORM = REPOSITORY / "dags" / "lake_maintenance.py"

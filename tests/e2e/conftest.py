@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.local import plan
 from nightjar.local.follow import Request, RunFailedError
 from nightjar.local.paths import Paths

@@ -16,7 +16,6 @@ import pytest
 import requests
 from tests.e2e.conftest import USE_CASE, Deployment
 
-from nightjar.contracts.nights import Nights
 from nightjar.lake import delta, ledger
 from nightjar.local import commands, plan
 from nightjar.local.airflow_login import USER, admin_password
@@ -25,6 +24,7 @@ from nightjar.local.database import PORT
 from nightjar.local.database import USER as DATABASE_USER
 from nightjar.local.follow import Request
 from nightjar.local.state import read_state
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.landing import land
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]

@@ -18,7 +18,6 @@ from tests.e2e.conftest import USE_CASE, Deployment, FirstRun, processes_of
 from tests.e2e.test_nights import NIGHTLY, scores_of
 from tests.webhook import receiver
 
-from nightjar.contracts.programs import ApplicationFolder
 from nightjar.lake import delta, ledger
 from nightjar.local import plan
 from nightjar.local.airflow_api import AirflowApi
@@ -27,6 +26,7 @@ from nightjar.local.follow import Request, RunFailedError
 from nightjar.local.progress import Progress
 from nightjar.local.session import own_servers
 from nightjar.local.supervise import descendants
+from nightjar.protocol.programs import ApplicationFolder
 from nightjar.registry import models, rest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
+from nightjar.protocol.job import JobSpec
 
 MOMENTS = (
     "before the first write",

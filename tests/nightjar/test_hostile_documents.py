@@ -12,12 +12,8 @@ import pytest
 from tests.hostile_documents import NOT_AN_OBJECT, NOT_JSON, check, hostile
 from tests.landed_nights import NIGHTS, SHOP, land_night
 
-from nightjar.contracts.errors import LakeError, ModelError, NightjarError, SourceError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.secrets import redacted
-from nightjar.contracts.training import Training
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.training import Training
+from nightjar.declaration.use_case import Feature
 from nightjar.lake import ledger, results
 from nightjar.local.airflow_login import PASSWORDS_FILE, admin_password
 from nightjar.local.ports import Ports
@@ -26,8 +22,12 @@ from nightjar.monitoring.performance.holdout import holdout_metrics
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import read_reference
 from nightjar.monitoring.profiles.summarize import count_numeric
+from nightjar.protocol.errors import LakeError, ModelError, NightjarError, SourceError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.nights import Nights
 from nightjar.scoring import pins
 from nightjar.scoring.task import parts_of
+from nightjar.settings.secrets import redacted
 from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.distributed.checkpoint import Checkpoints
 from nightjar.training.distributed.handshake import read_object

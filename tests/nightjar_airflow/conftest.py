@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from nightjar.contracts.job import JobResult
-from nightjar.contracts.resources import Resources
+from nightjar.declaration.resources import Resources
 from nightjar.lake import ledger
 from nightjar.local import server_environment, servers
 from nightjar.local.airflow_api import AirflowApi
@@ -26,6 +25,7 @@ from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.servers import Servers
+from nightjar.protocol.job import JobResult
 from nightjar_airflow.cluster import api, follow, mirror, observer
 from nightjar_airflow.hooks import training_cluster
 from nightjar_airflow.operators.training_program import TrainingProgramOperator
@@ -42,7 +42,7 @@ START_SECONDS = 300
 
 PROGRAM = """
 import json, os, sys, time
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.lake import files
 rank = int(os.environ["RANK"])
 spec = JobSpec.from_json(files.read_text(sys.argv[sys.argv.index("--spec") + 1]))

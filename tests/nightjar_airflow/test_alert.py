@@ -14,8 +14,8 @@ import pytest
 from tests.mailbox import mailbox
 from tests.webhook import receiver
 
-from nightjar.contracts.settings import Settings
 from nightjar.lake import files
+from nightjar.settings.environment import Settings
 from nightjar_airflow.dags import build_history_dag, build_nightly_dag, build_training_dag
 from nightjar_airflow.notifiers import channels
 from nightjar_airflow.notifiers.alert import AlertNotifier, RecoveryNotifier

@@ -12,9 +12,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes_double import eventually
 
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files, ledger
 from nightjar.local.airflow_login import USER
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow.dags import build_training_dag
 from nightjar_airflow.operators.approve import ApproveOperator
 from use_cases.flight_delay.use_case import USE_CASE

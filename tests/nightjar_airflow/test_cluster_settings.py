@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.protocol.errors import ConfigurationError
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.cluster.template import read_template
 

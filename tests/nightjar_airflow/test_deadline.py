@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session
 from tests.webhook import receiver
 
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import ledger
 from nightjar_airflow.dags import build_nightly_dag
 from nightjar_airflow.deadlines import ScheduledEnd

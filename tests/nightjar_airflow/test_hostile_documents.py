@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from tests.hostile_documents import NOT_AN_OBJECT, NOT_JSON, check, hostile
 
-from nightjar.contracts.alerts import Heard, Told
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.programs import ApplicationFolder
 from nightjar.processes import Process
+from nightjar.protocol.alerts import Heard, Told
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.programs import ApplicationFolder
 from nightjar_airflow.cluster import cancellations
 from nightjar_airflow.cluster.api_error import ApiError
 from nightjar_airflow.cluster.mirror import Mirror

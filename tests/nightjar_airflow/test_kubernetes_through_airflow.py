@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from airflow.sdk import DAG
 
-from nightjar.contracts.resources import Resources
+from nightjar.declaration.resources import Resources
 from nightjar_airflow.operators.training_program import TrainingProgramOperator
 from use_cases.flight_delay.use_case import USE_CASE
 

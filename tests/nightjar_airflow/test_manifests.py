@@ -12,10 +12,10 @@ import pytest
 import yaml
 from kubernetes_double.cluster import restricted_problems
 
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.programs import TRAINING_PROGRAMS
-from nightjar.contracts.resources import PLAIN, Resources
-from nightjar.contracts.training import Training
+from nightjar.declaration.resources import PLAIN, Resources
+from nightjar.declaration.training import Training
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.programs import TRAINING_PROGRAMS
 from nightjar_airflow.cluster.manifests import TrainingJob
 from nightjar_airflow.cluster.settings import ClusterSettings
 

@@ -24,11 +24,11 @@ from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from nightjar.contracts.errors import UnreachableError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.metrics import METRICS, OF_MODELS, OF_NIGHTS, TAGS
-from nightjar.contracts.programs import SPARK_PROGRAMS, TRAINING_PROGRAMS, ApplicationFolder
-from nightjar.contracts.resources import Resources
+from nightjar.declaration.resources import Resources
+from nightjar.protocol.errors import UnreachableError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.metrics import METRICS, OF_MODELS, OF_NIGHTS, TAGS
+from nightjar.protocol.programs import SPARK_PROGRAMS, TRAINING_PROGRAMS, ApplicationFolder
 from nightjar_airflow import metrics
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
@@ -310,7 +310,7 @@ EMITS = """
 from types import SimpleNamespace
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow import metrics
 from nightjar_airflow.usage import Usage
 from use_cases.flight_delay.use_case import USE_CASE

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from nightjar.contracts.job import JobResult
+from nightjar.protocol.job import JobResult
 from nightjar_airflow.dags import build_training_dag
 from nightjar_airflow.outcome import emit_assets
 from use_cases.flight_delay.use_case import USE_CASE

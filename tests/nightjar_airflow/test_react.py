@@ -14,9 +14,9 @@ from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from tests.webhook import receiver
 
-from nightjar.contracts.alerts import Notice
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
+from nightjar.protocol.alerts import Notice
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow.notifiers import channels
 from nightjar_airflow.operators.react import ReactOperator
 from nightjar_airflow.operators.spark_program import SparkProgramOperator

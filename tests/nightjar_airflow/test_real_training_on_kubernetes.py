@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes_double import eventually
 from tests.nightjar_jobs import conftest as small_lake
 
-from nightjar.contracts.job import JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.training.model import TabularModel
 
 pytestmark = pytest.mark.e2e

@@ -26,9 +26,9 @@ from tests.small_disk import fill, small_disk
 
 import use_cases
 from nightjar.code_digest import digest_of
-from nightjar.contracts.errors import StorageFullError, UnreachableError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import ApplicationFolder
+from nightjar.protocol.errors import StorageFullError, UnreachableError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.programs import ApplicationFolder
 from nightjar_airflow.hooks import spark_application
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 from nightjar_airflow.operators.start_spark import StartSparkOperator
@@ -156,7 +156,7 @@ def test_one_application_serves_many_tasks_dies_and_is_replaced(hook: SparkAppli
 
 START = """
 import sys
-from nightjar.contracts.programs import ApplicationFolder
+from nightjar.protocol.programs import ApplicationFolder
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 
 SparkApplicationHook(ApplicationFolder(sys.argv[1])).ensure()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.sdk import Connection
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.protocol.errors import ConfigurationError
 from nightjar_airflow.hooks.spark_submit import configuration_of, master_of, private_properties
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.protocol.errors import ConfigurationError
 from nightjar_airflow.specs import build_spec, run_dir
 from use_cases.flight_delay.use_case import USE_CASE
 

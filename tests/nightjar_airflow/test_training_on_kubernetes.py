@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from kubernetes_double import eventually
 
-from nightjar.contracts.resources import Resources
+from nightjar.declaration.resources import Resources
 from nightjar_airflow.cluster import api
 
 pytestmark = pytest.mark.e2e

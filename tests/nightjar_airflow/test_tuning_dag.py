@@ -14,10 +14,10 @@ from airflow.serialization.serialized_objects import DagSerialization
 from kubernetes_double import eventually
 from tests.nightjar_jobs import conftest as small_lake
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.spaces import IntRange
-from nightjar.contracts.training import Boosting, Selection, Tuning
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.spaces import IntRange
+from nightjar.declaration.training import Boosting, Selection, Tuning
+from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.training.data.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet
 from nightjar.training.model import TabularModel
 from nightjar.training.tuning.study import EngineStudy
@@ -41,8 +41,8 @@ DECLARED = """
 
 from dataclasses import replace
 
-from nightjar.contracts.spaces import IntRange
-from nightjar.contracts.training import Selection, Tuning
+from nightjar.declaration.spaces import IntRange
+from nightjar.declaration.training import Selection, Tuning
 
 _ENGINE = Boosting(
     params={"max_depth": 3}, num_rounds=30, early_stopping_rounds=None, space={"max_depth": IntRange(2, 6)}

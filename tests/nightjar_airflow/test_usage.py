@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.resources import Resources
+from nightjar.declaration.resources import Resources
+from nightjar.protocol.job import JobSpec
 from nightjar_airflow.usage import Usage, of_spark, of_training
 from use_cases.flight_delay.use_case import USE_CASE
 

@@ -25,12 +25,12 @@ import pytest
 from deltalake import write_deltalake
 from tests.nightjar_jobs.nights import NIGHT, Nights
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.tables import TableSchema
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.tables import TableSchema
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import DayCount, TrainingSet, night_of, split_days

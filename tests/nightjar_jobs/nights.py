@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.runner import run_program
 from nightjar.scoring.task import Speaker, parts_of
 from nightjar_spark import confirm_champion, publish_scores, score, validate_scores

@@ -6,9 +6,9 @@ import json
 from datetime import date
 from pathlib import Path
 
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta, ledger
+from nightjar.protocol.job import JobSpec
 from nightjar.runner import run_program
 from nightjar_jobs import maintain_lake
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from nightjar.contracts.errors import GateError, ModelError
 from nightjar.lake import files, ledger
+from nightjar.protocol.errors import GateError, ModelError
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import TrainingSet, training_set_uri

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from nightjar.contracts.errors import ModelError, TrainingError
 from nightjar.lake import files
+from nightjar.protocol.errors import ModelError, TrainingError
 from nightjar.registry import models, tracking
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import TrainingSet, training_set_uri

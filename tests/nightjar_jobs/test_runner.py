@@ -7,10 +7,10 @@ from datetime import date
 
 import pytest
 
-from nightjar.contracts.errors import GateError, ModelError
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files, ledger
 from nightjar.lake.results import earlier_result, finished_result
+from nightjar.protocol.errors import GateError, ModelError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.training.distributed.launch import EXIT_FAILED, EXIT_REPORTED
 from nightjar_jobs.runner import run_rank
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nightjar.contracts.job import JobResult
-from nightjar.contracts.spaces import IntRange
-from nightjar.contracts.training import Boosting, Selection, Tuning
+from nightjar.declaration.spaces import IntRange
+from nightjar.declaration.training import Boosting, Selection, Tuning
 from nightjar.lake import files
 from nightjar.monitoring.profiles.profile import Profile
+from nightjar.protocol.job import JobResult
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet, training_set_uri
 from nightjar.training.model import TabularModel

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 import pytest
 from tests.nightjar_jobs.nights import NIGHT, SCORES, Nights
 
-from nightjar.contracts.job import JobResult
 from nightjar.lake import delta, ledger
+from nightjar.protocol.job import JobResult
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
 TEN = [NIGHT + timedelta(days=i) for i in range(10)]

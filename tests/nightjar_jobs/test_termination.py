@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
+from nightjar.protocol.job import JobSpec
 from nightjar.training.distributed.launch import EXIT_TERMINATED
 
 HEAD = """
 import sys, time
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.job import JobResult
+from nightjar.protocol.errors import TrainingError
+from nightjar.protocol.job import JobResult
 from nightjar.training.distributed import termination
 from nightjar_jobs.runner import main
 

@@ -21,9 +21,9 @@ import pyarrow.dataset as ds
 import pytest
 from deltalake import write_deltalake
 
-from nightjar.contracts.errors import RowCountError, TrainingError
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile
+from nightjar.protocol.errors import RowCountError, TrainingError
 from nightjar.training.data.shards import Shard, read_shard
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
 from nightjar.training.distributed.launch import free_port
@@ -295,7 +295,7 @@ def test_out_of_memory_is_said_by_the_rank_that_it_happens_to(new_run: MakeRun) 
     # the limit comes when all is imported, so that it is the training which does not fit
     program = f"""
 import resource, sys
-from nightjar.contracts.job import JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.training.data import shards
 from nightjar_jobs import train
 from nightjar_jobs.runner import run_rank

@@ -16,7 +16,7 @@ import pytest
 from tests.nightjar_jobs.nights import FEATURES, NIGHT, Nights
 from tests.nightjar_jobs.test_fallback import register
 
-from nightjar.contracts.training import Boosting, Engine, Network
+from nightjar.declaration.training import Boosting, Engine, Network
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.registry import models

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from nightjar.contracts.errors import ConfigurationError, TrainingError, UnreachableError
-from nightjar.contracts.job import JobResult
-from nightjar.contracts.spaces import Choice, FloatRange, IntRange
-from nightjar.contracts.training import Boosting, Tuning
+from nightjar.declaration.spaces import Choice, FloatRange, IntRange
+from nightjar.declaration.training import Boosting, Tuning
 from nightjar.lake import files
+from nightjar.protocol.errors import ConfigurationError, TrainingError, UnreachableError
+from nightjar.protocol.job import JobResult
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.model import TabularModel

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nightjar.contracts.training import WarmStart
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.training import WarmStart
+from nightjar.declaration.use_case import load_use_case
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import TrainingSet

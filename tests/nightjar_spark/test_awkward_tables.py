@@ -18,8 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.awkward_tables import NIGHTS, TABLES, Awkward, awkward_tables, make
 
-from nightjar.contracts.errors import LakeError, NightjarError
-from nightjar.contracts.tables import TableSchema
+from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.append import append
 from nightjar.lake.held_files import held_files
@@ -28,6 +27,7 @@ from nightjar.lake.parquet import write_files
 from nightjar.lake.rows import read_rows
 from nightjar.lake.scan import scan
 from nightjar.local.query import connect
+from nightjar.protocol.errors import LakeError, NightjarError
 from nightjar_spark.io import read_table
 
 if TYPE_CHECKING:

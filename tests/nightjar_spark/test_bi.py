@@ -20,12 +20,12 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 from tests.nightjar.scoring.test_audit import USE_CASE, publish, score
 
-from nightjar.contracts.errors import ConfigurationError
 from nightjar.lake import delta
 from nightjar.local.bi import USER, password, sql_server
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.query import connect
+from nightjar.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts.errors import RowCountError, SourceError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import RowCountError, SourceError
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay import landing
 from use_cases.flight_delay.use_case import USE_CASE
 

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pytest
 from tests.conftest import REPOSITORY
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
-from nightjar.contracts.training import Training
-from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
+from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.training import Training
+from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.skew.table import ROWS, SKEW_TABLE, skew_findings
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.nights import Nights
 from nightjar.runner import run_program
 from nightjar_spark import skew_look
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import Source
+from nightjar.declaration.use_case import Source
 from nightjar.local.contract_draft import draft, shape, write_draft
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.nights import Nights
 from nightjar.validation.table_rules import table_rules
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.use_case import USE_CASE

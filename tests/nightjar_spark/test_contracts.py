@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.landed_nights import NIGHTS, ORDERS, SHOP
 
-from nightjar.contracts.names import BROKEN_RULES
-from nightjar.contracts.rules import Rule, matches
+from nightjar.declaration.rules import Rule, matches
+from nightjar.protocol.names import BROKEN_RULES
 from nightjar.validation.table_rules import table_rules
 from nightjar.validation.tolerance import NightCount
 

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from nightjar.contracts.errors import ContractError, RowCountError, TrainingError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.monitoring import Performance
-from nightjar.contracts.tables import Column
-from nightjar.contracts.training import Boosting, Network, Training, WarmStart
-from nightjar.contracts.use_case import Feature, Gate, UseCase, load_use_case
+from nightjar.declaration.monitoring import Performance
+from nightjar.declaration.tables import Column
+from nightjar.declaration.training import Boosting, Network, Training, WarmStart
+from nightjar.declaration.use_case import Feature, Gate, UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile
+from nightjar.protocol.errors import ContractError, RowCountError, TrainingError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training import model

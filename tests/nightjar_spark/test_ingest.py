@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from tests.landed_nights import NIGHTS, ORDERS, PRICES, SHOP, land_night, orders_of, tolerant, write_manifest
 from tests.small_disk import fill, small_disk
 
-from nightjar.contracts.errors import (
+from nightjar.declaration.rules import Rule, volume
+from nightjar.declaration.use_case import UseCase
+from nightjar.lake import delta, ledger
+from nightjar.monitoring.data_quality.table import data_findings
+from nightjar.protocol.errors import (
     ConfigurationError,
     ContractError,
     RowCountError,
     SourceError,
     StorageFullError,
 )
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.rules import Rule, volume
-from nightjar.contracts.use_case import UseCase
-from nightjar.lake import delta, ledger
-from nightjar.monitoring.data_quality.table import data_findings
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ def test_rows_in_are_rows_out_and_rejected_whatever_lands(shop: Shop, lines: lis
 
 
 def test_real_nights_of_flights(spark: SparkSession, tmp_path: Path) -> None:
-    from nightjar.contracts.nights import Nights
+    from nightjar.protocol.nights import Nights
     from nightjar_spark.ingest import ingest
     from use_cases.flight_delay.landing import land
     from use_cases.flight_delay.use_case import USE_CASE

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.kill_matrix.victims import Kill, choose, judge, kill
 
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta
 from nightjar.monitoring.data_quality.table import LANDING_TABLE, WARNINGS_TABLE
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.nights import Nights
 from nightjar.runner import run_program
 from nightjar_spark import build_features, ingest
 from use_cases.flight_delay.landing import land

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts.errors import ConflictError
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import ConflictError
 from nightjar_spark.io import replace_nights
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 from tests.landed_nights import NIGHTS, ORDERS, SHOP, land_night, write_manifest
 
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.rules import between, not_null
-from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
-from nightjar.contracts.use_case import Feature, Source, UseCase
+from nightjar.declaration.rules import between, not_null
+from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.use_case import Feature, Source, UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.profiles.profile import ProfiledColumn
+from nightjar.protocol.job import JobSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

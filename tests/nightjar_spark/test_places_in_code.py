@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.cloudpickle import register_pickle_by_value
 
-from nightjar.contracts.errors import ContractError
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.protocol.errors import ContractError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.runner import run_program
 from nightjar_spark.worker_errors import from_workers
 

@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.sample import Sample
 from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.protocol.errors import GateError
 from nightjar_spark import profiling
 from nightjar_spark.profiling import fix_bins, profile_and_sample, profile_nights, profile_reference, profile_table
 

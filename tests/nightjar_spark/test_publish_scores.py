@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.declaration.experiment import CHAMPION
 from nightjar.lake import delta, files, ledger
 from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import GateError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import parts_of
 from nightjar_spark.publish_scores import run
 from use_cases.flight_delay.use_case import USE_CASE

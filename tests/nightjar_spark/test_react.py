@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from tests.landed_nights import SHOP
 
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.monitoring import Retraining
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.monitoring import Retraining
 from nightjar.lake import delta, files, ledger
 from nightjar.monitoring.data_quality.table import LANDING_TABLE, WARNINGS_TABLE
 from nightjar.monitoring.drift.table import DRIFT_TABLE
@@ -19,6 +18,7 @@ from nightjar.monitoring.incidents.table import INCIDENTS_TABLE
 from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.performance.table import PERFORMANCE_TABLE
 from nightjar.monitoring.skew.table import SKEW_TABLE
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import Part, Speaker
 from nightjar.validation.judged import UNKNOWN_COLUMN
 from nightjar_spark.react import REQUEST, react

@@ -12,13 +12,11 @@ import pyarrow as pa
 import pytest
 from tests.landed_nights import ORDERS
 
-from nightjar.contracts.errors import GateError, ModelError
-from nightjar.contracts.experiment import CHAMPION, Experiment, Sequential
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.scoring import Scoring
-from nightjar.contracts.tables import Column, TableSchema
-from nightjar.contracts.training import Training
-from nightjar.contracts.use_case import Feature, Gate, UseCase
+from nightjar.declaration.experiment import CHAMPION, Experiment, Sequential
+from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.tables import Column, TableSchema
+from nightjar.declaration.training import Training
+from nightjar.declaration.use_case import Feature, Gate, UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE
@@ -28,6 +26,8 @@ from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.sample import Sample
 from nightjar.monitoring.profiles.summarize import count_labels, profile_arrays
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, stored_profiles
+from nightjar.protocol.errors import GateError, ModelError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.report_drift import NO_PREDICTION, NO_ROW_COLUMNS, NO_SKETCH, report_drift
 
 if TYPE_CHECKING:

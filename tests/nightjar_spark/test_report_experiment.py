@@ -13,15 +13,15 @@ import pyarrow as pa
 import pytest
 from tests.nightjar_spark.test_report_drift import SHOP
 
-from nightjar.contracts.errors import ConfigurationError, ContractError, LakeError
-from nightjar.contracts.experiment import Experiment, FixedHorizon, Sequential
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.scoring import Scoring
-from nightjar.contracts.training import Cost
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.experiment import Experiment, FixedHorizon, Sequential
+from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.training import Cost
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE
+from nightjar.protocol.errors import ConfigurationError, ContractError, LakeError
+from nightjar.protocol.job import JobSpec
 from nightjar.scoring.split import assign
 from nightjar_spark.report_experiment import report_experiment
 

@@ -14,17 +14,17 @@ import pyarrow as pa
 import pytest
 from tests.nightjar_spark.test_report_drift import SHOP
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.experiment import Experiment, Sequential
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.monitoring import Performance, Retraining
-from nightjar.contracts.scoring import Scoring
-from nightjar.contracts.training import Cost
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.experiment import Experiment, Sequential
+from nightjar.declaration.monitoring import Performance, Retraining
+from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.training import Cost
+from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation import metrics
 from nightjar.lake import delta, ledger
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.performance.table import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
+from nightjar.protocol.errors import GateError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.performance_counts import naive_rates
 from nightjar_spark.report_performance import report_performance
 

@@ -8,8 +8,8 @@ import duckdb
 import pytest
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS as POSTGRESQL_WORDS
 
-from nightjar.contracts.tables import TableSchema
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.tables import TableSchema
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.local.data_dictionary import use_case_names
 from nightjar.local.paths import Paths

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.landed_nights import NIGHTS, SHOP, land_night
 
-from nightjar.contracts.errors import ContractError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.rules import between
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.rules import between
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import ContractError
+from nightjar.protocol.job import JobResult, JobSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -144,7 +144,7 @@ def test_night_with_fewer_rows_than_its_schedule_stops(shop: Validation) -> None
 
 
 def test_declared_feature_that_is_not_there_stops(shop: Validation) -> None:
-    from nightjar.contracts.use_case import Feature
+    from nightjar.declaration.use_case import Feature
 
     shop.features(NIGHTS)
     use_case = replace(SHOP, features=(*SHOP.features, Feature("weight", "numeric", "Weight, kg.")))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts import errors
-from nightjar.contracts.errors import ModelError, NightjarError, StorageFullError
+from nightjar.protocol import errors
+from nightjar.protocol.errors import ModelError, NightjarError, StorageFullError
 from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import importlib
 from dataclasses import replace
 from datetime import date
 
-from nightjar.contracts.experiment import Experiment, Sequential
-from nightjar.contracts.scoring import Scoring
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.experiment import Experiment, Sequential
+from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.use_case import UseCase
 
 EXPERIMENT = Experiment(
     name="gentler",

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import use_cases
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 
 
 def test_every_raw_table_belongs_to_one_use_case() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.training import Cost
+from nightjar.declaration.training import Cost
+from nightjar.protocol.errors import GateError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.quality import QUALITY_METRICS
-from nightjar.contracts.use_case import Gate
+from nightjar.declaration.quality import QUALITY_METRICS
+from nightjar.declaration.use_case import Gate
+from nightjar.protocol.errors import GateError
 
 FULL = "full"
 """Name of the model as it was trained, among the smaller ones made from it."""

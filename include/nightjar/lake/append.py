@@ -6,7 +6,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.tables import TableSchema
+from nightjar.declaration.tables import TableSchema
 from nightjar.lake.declared import check_declared
 from nightjar.lake.delta import ENGINE, arrow_schema, delta_schema, ensure_table, table_uri
 from nightjar.lake.retries import Retry

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import LakeError
-from nightjar.contracts.tables import TableSchema
+from nightjar.declaration.tables import TableSchema
+from nightjar.protocol.errors import LakeError
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Field, Schema

@@ -15,16 +15,16 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.documents import PARSER_ERRORS, check_fields, parse_object
-from nightjar.contracts.errors import ConflictError, LakeError, UnreachableError
-from nightjar.contracts.names import check_location
-from nightjar.contracts.tables import ColumnType, TableSchema
+from nightjar.declaration.tables import ColumnType, TableSchema
 from nightjar.lake import files
 from nightjar.lake.declared import check_declared
 from nightjar.lake.held_files import check_readable, held_files, is_within
 from nightjar.lake.retries import Retry, writing_errors
 from nightjar.lake.rows import read_rows
 from nightjar.lake.sameness import same_bytes
+from nightjar.protocol.documents import PARSER_ERRORS, check_fields, parse_object
+from nightjar.protocol.errors import ConflictError, LakeError, UnreachableError
+from nightjar.protocol.names import check_location
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +56,7 @@ class DataFile:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> DataFile:
-        """What :meth:`to_dict` gave; call it within :func:`nightjar.contracts.documents.reading`."""
+        """What :meth:`to_dict` gave; call it within :func:`nightjar.protocol.documents.reading`."""
         file = cls(**document)
         check_fields(file)
         return file

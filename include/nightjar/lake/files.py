@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from nightjar.contracts.errors import ConfigurationError, LakeError, StorageFullError, UnreachableError
-from nightjar.contracts.names import is_file_name
+from nightjar.protocol.errors import ConfigurationError, LakeError, StorageFullError, UnreachableError
+from nightjar.protocol.names import is_file_name
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

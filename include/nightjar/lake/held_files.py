@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from nightjar.contracts.errors import LakeError
 from nightjar.lake import files
+from nightjar.protocol.errors import LakeError
 
 if TYPE_CHECKING:
     import numpy as np

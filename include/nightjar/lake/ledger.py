@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.documents import parse_object, reading
-from nightjar.contracts.errors import LakeError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.append import append
 from nightjar.lake.rows import read_rows
+from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.errors import LakeError
+from nightjar.protocol.job import JobSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa

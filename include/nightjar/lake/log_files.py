@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nightjar.contracts.documents import parse_object, reading
-from nightjar.contracts.errors import LakeError
 from nightjar.lake import files
+from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.errors import LakeError
 
 log = logging.getLogger(__name__)
 _COMMIT = re.compile(r"(\d{20})\.json")

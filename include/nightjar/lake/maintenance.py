@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightjar.contracts.tables import TableSchema
+from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files, table_errors
 from nightjar.lake.log_files import shorten_log

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.errors import GateError, LakeError, NightjarError
-from nightjar.contracts.job import JobResult, JobSpec
 from nightjar.lake import files
+from nightjar.protocol.documents import reading
+from nightjar.protocol.errors import GateError, LakeError, NightjarError
+from nightjar.protocol.job import JobResult, JobSpec
 
 log = logging.getLogger(__name__)
 

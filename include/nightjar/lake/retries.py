@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ConflictError, LakeError
 from nightjar.lake import files
+from nightjar.protocol.errors import ConflictError, LakeError
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -9,9 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
-from nightjar.contracts.errors import ConfigurationError, NightjarError
-from nightjar.contracts.secrets import redacted
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.local import bi, commands, contract_draft, data_dictionary, plan, server_environment
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
@@ -20,6 +18,8 @@ from nightjar.local.locks import lock
 from nightjar.local.paths import Paths
 from nightjar.local.scaffold import new_use_case
 from nightjar.local.steps import SetupError
+from nightjar.protocol.errors import ConfigurationError, NightjarError
+from nightjar.settings.secrets import redacted
 
 _PR_SET_PDEATHSIG = 1
 _WRITE_SOURCES = {"data-dictionary", "grafana", "new-use-case", "lock", "jars"}

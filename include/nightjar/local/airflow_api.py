@@ -13,8 +13,8 @@ from urllib.parse import quote
 import requests
 
 from nightjar.code_places import place_in_use_case
-from nightjar.contracts.documents import PARSER_ERRORS, parse_json, parse_object, reading
-from nightjar.contracts.errors import NightjarError, UnreachableError
+from nightjar.protocol.documents import PARSER_ERRORS, parse_json, parse_object, reading
+from nightjar.protocol.errors import NightjarError, UnreachableError
 
 TIMEOUT_SECONDS = 30.0
 HEALTH_TIMEOUT_SECONDS = 5.0

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from nightjar.contracts.documents import parse_object, reading
+from nightjar.protocol.documents import parse_object, reading
 
 USER = "admin"
 PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"

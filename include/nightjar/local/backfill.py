@@ -7,14 +7,14 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.local import plan, results, summary
 from nightjar.local.follow import Request, RunFailedError
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.session import any_servers
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.nights import Nights
 
 
 def backfill(paths: Paths, use_case: UseCase, first: str, last: str) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nightjar.contracts.errors import UnreachableError
 from nightjar.local import server_environment
 from nightjar.local.follow import POLL_SECONDS
 from nightjar.local.lake_tables import find_tables
@@ -18,6 +17,7 @@ from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST
 from nightjar.local.progress import Progress
 from nightjar.local.servers import START_SECONDS, Server
+from nightjar.protocol.errors import UnreachableError
 
 USER = "analyst"
 READY = "nightjar SQL is ready on port "

@@ -11,8 +11,7 @@ from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.local import plan, results, summary
 from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.follow import POLL_SECONDS, Request, RunFailedError
@@ -22,6 +21,7 @@ from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.query import run_query
 from nightjar.local.session import Session, any_servers, own_servers
+from nightjar.protocol.errors import ConfigurationError
 
 
 def run(paths: Paths, *, stay: bool) -> None:

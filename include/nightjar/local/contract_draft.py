@@ -9,11 +9,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.names import check_identifier
 from nightjar.lake import delta
 from nightjar.lake.held_files import held_files
 from nightjar.lake.rows import read_rows
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.names import check_identifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +34,9 @@ Read each line before it goes to `sources.py`. Ranges are those seen and half as
 across columns, and how fresh a night must be (`fresh`) are yours to write.
 """
 
-from nightjar.contracts.rules import {imports}
-from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.contracts.use_case import Source
+from nightjar.declaration.rules import {imports}
+from nightjar.declaration.tables import DS, Column, TableSchema
+from nightjar.declaration.use_case import Source
 
 '''
 
@@ -74,7 +74,7 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
 
 
 def draft(table: str, rows: pa.Table) -> str:
-    """The contract as Python: a :class:`~nightjar.contracts.use_case.Source` whose rules all of ``rows`` keep."""
+    """The contract as Python: a :class:`~nightjar.declaration.use_case.Source` whose rules all of ``rows`` keep."""
     import pyarrow as pa
 
     frame = rows.to_pandas()

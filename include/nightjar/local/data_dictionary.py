@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.tables import TableSchema
-from nightjar.contracts.use_case import UseCase, load_use_case
-from nightjar.contracts.views import latest_scores
+from nightjar.declaration.tables import TableSchema
+from nightjar.declaration.use_case import UseCase, load_use_case
+from nightjar.declaration.views import latest_scores
 from nightjar.lake import ledger
 from nightjar.monitoring.tables import MONITORING_TABLES
+from nightjar.protocol.errors import ConfigurationError
 
 FILE = Path("docs/data_dictionary.md")
 HEAD = """# Data dictionary

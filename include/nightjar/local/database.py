@@ -15,10 +15,10 @@ from typing import Any
 
 import psycopg2
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.errors import ConfigurationError, NightjarError
 from nightjar.local.paths import Paths
 from nightjar.local.steps import run_logged
+from nightjar.protocol.documents import reading
+from nightjar.protocol.errors import ConfigurationError, NightjarError
 
 USER = "nightjar"
 NAMES = ("airflow", "mlflow")

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from nightjar.contracts.documents import PARSER_ERRORS, parse_object
 from nightjar.local.java import HOW_TO_GET_IT, SUPPORTED, java_version, wrap_packaged_java
 from nightjar.local.paths import Paths
 from nightjar.local.steps import SetupError, run_logged
+from nightjar.protocol.documents import PARSER_ERRORS, parse_object
 
 Level = Literal["run", "dev"]
 

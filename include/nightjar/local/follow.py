@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from nightjar.contracts.errors import UnreachableError
 from nightjar.local.airflow_api import AirflowApi, Task
 from nightjar.local.progress import Progress
+from nightjar.protocol.errors import UnreachableError
 
 POLL_SECONDS = 1.0
 PARSE_SECONDS = 120

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from nightjar.contracts.errors import UnreachableError
-from nightjar.contracts.settings import Settings
+from nightjar.protocol.errors import UnreachableError
+from nightjar.settings.environment import Settings
 
 LOOK_SECONDS = 10.0
 ALERT_AFTER_SECONDS = 60.0

@@ -8,9 +8,9 @@ from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 
-from nightjar.contracts.errors import ConfigurationError, NightjarError
-from nightjar.contracts.use_case import load_use_case
-from nightjar.contracts.views import View, latest_scores
+from nightjar.declaration.use_case import load_use_case
+from nightjar.declaration.views import View, latest_scores
+from nightjar.protocol.errors import ConfigurationError, NightjarError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightjar.contracts.names import check_location
+from nightjar.protocol.names import check_location
 
 
 @dataclass(frozen=True)

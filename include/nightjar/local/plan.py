@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.local.follow import Request
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.nights import Nights
 
 USE_CASE = "flight_delay"
 """The use case of the commands that are given none."""

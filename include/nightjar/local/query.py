@@ -10,12 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.sql import quote_ansi
+from nightjar.declaration.sql import quote_ansi
 from nightjar.lake import delta
 from nightjar.lake.rows import arrow_source
 from nightjar.local.lake_tables import LeftOut, find_tables, find_views
 from nightjar.local.summary import table as text_table
+from nightjar.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,15 +8,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from nightjar.contracts.job import JobResult, run_folder
-from nightjar.contracts.names import path_segment
-from nightjar.contracts.sql import quote_ansi
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.sql import quote_ansi
+from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation.verdict import prefix_of
 from nightjar.lake import delta
 from nightjar.lake.results import read_result
 from nightjar.lake.rows import arrow_source
 from nightjar.local.follow import Request
+from nightjar.protocol.job import JobResult, run_folder
+from nightjar.protocol.names import path_segment
 
 
 @dataclass(frozen=True, kw_only=True)

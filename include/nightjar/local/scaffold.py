@@ -6,8 +6,8 @@ from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.reserved import check_use_case_name
+from nightjar.declaration.reserved import check_use_case_name
+from nightjar.protocol.errors import ConfigurationError
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -8,12 +8,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from nightjar.contracts.errors import ConfigurationError
 from nightjar.local import database
 from nightjar.local.class_archive import NIGHT_OPTIONS, archive_of
 from nightjar.local.java import HOW_TO_GET_IT, find_java_home
 from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST, Ports
+from nightjar.protocol.errors import ConfigurationError
 
 
 def cores() -> int:

@@ -16,7 +16,6 @@ from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from nightjar.contracts.errors import NightjarError, UnreachableError
 from nightjar.local import database, server_environment, supervise
 from nightjar.local.airflow_login import admin_password
 from nightjar.local.database import Database
@@ -26,6 +25,7 @@ from nightjar.local.programs import API_SERVER, airflow_commands, migrate_comman
 from nightjar.local.progress import Progress
 from nightjar.local.state import RunLock, RunState
 from nightjar.local.supervise import GRACE_SECONDS, become_subreaper, descendants, end_descendants
+from nightjar.protocol.errors import NightjarError, UnreachableError
 
 START_SECONDS = 300
 USUAL_PORTS = (8080, 5000)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightjar.contracts.errors import UnreachableError
 from nightjar.local import server_environment
 from nightjar.local.airflow_api import AirflowApi
 from nightjar.local.airflow_login import USER, admin_password
@@ -18,6 +17,7 @@ from nightjar.local.ports import Ports
 from nightjar.local.progress import Progress
 from nightjar.local.servers import Servers, answers, wait_healthy
 from nightjar.local.state import RunState, read_state
+from nightjar.protocol.errors import UnreachableError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nightjar.contracts.documents import check_fields, parse_object, reading
 from nightjar.local.ports import Ports
+from nightjar.protocol.documents import check_fields, parse_object, reading
 
 
 @dataclass(frozen=True, kw_only=True)

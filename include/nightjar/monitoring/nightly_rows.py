@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.errors import LakeError
-from nightjar.contracts.tables import TableSchema
+from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.documents import reading
+from nightjar.protocol.errors import LakeError
 
 
 def replace_rows(

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nightjar.contracts.errors import ConfigurationError, NightjarError
-from nightjar.contracts.names import check_sha256
 from nightjar.lake import files
+from nightjar.protocol.errors import ConfigurationError, NightjarError
+from nightjar.protocol.names import check_sha256
 from nightjar.training.model import SUMS_FILE, TabularModel, download
 
 log = logging.getLogger(__name__)

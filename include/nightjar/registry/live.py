@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from nightjar.contracts.errors import NightjarError
+from nightjar.protocol.errors import NightjarError
 from nightjar.registry import rest
 from nightjar.registry.system import SystemFigures
 

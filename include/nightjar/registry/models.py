@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from nightjar.contracts.errors import ModelError
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.names import check_identifier, check_sha256
-from nightjar.contracts.secrets import without_credentials
-from nightjar.contracts.settings import Settings
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.protocol.errors import ModelError
+from nightjar.protocol.names import check_identifier, check_sha256
 from nightjar.registry import rest
 from nightjar.registry.cache import cache_folder, load_cached
+from nightjar.settings.environment import Settings
+from nightjar.settings.secrets import without_credentials
 from nightjar.training.model import TabularModel, folder_in_lake, upload
 
 SHA256_TAG = "nightjar.model_sha256"

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
 
-from nightjar.contracts.documents import PARSER_ERRORS, parse_object, reading
-from nightjar.contracts.errors import ConfigurationError, ModelError, UnreachableError
+from nightjar.protocol.documents import PARSER_ERRORS, parse_object, reading
+from nightjar.protocol.errors import ConfigurationError, ModelError, UnreachableError
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 5.0

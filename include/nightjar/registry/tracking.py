@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import ModelError, UnreachableError, first_line
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.use_case import Feature
+from nightjar.protocol.errors import ModelError, UnreachableError, first_line
 from nightjar.registry import models, rest
+from nightjar.settings.environment import Settings
 from nightjar.training.distributed.progress import auc_by_round
 from nightjar.training.model import download as download_folder
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nightjar.contracts.errors import NightjarError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.secrets import without_credentials
+from nightjar.protocol.errors import NightjarError
+from nightjar.protocol.job import JobSpec
 from nightjar.registry import rest
+from nightjar.settings.secrets import without_credentials
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ContractError, GateError
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.delta import DataFile, table_uri
 from nightjar.lake.held_files import held_files
+from nightjar.protocol.errors import ContractError, GateError
 from nightjar.scoring.keys import rows_with_a_key_seen_before
 from nightjar.scoring.task import Part
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
-from nightjar.contracts.use_case import DECISION, UseCase
+from nightjar.declaration.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
+from nightjar.declaration.use_case import DECISION, UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.python_values import python_rows
 from nightjar.scoring.reasons import reason_columns

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ConfigurationError, LakeError, ModelError, NightjarError, UnreachableError
-from nightjar.contracts.experiment import CHAMPION, Experiment
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.scoring import CHAMPION_THEN
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.experiment import CHAMPION, Experiment
+from nightjar.declaration.scoring import CHAMPION_THEN
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import ledger
+from nightjar.protocol.errors import ConfigurationError, LakeError, ModelError, NightjarError, UnreachableError
+from nightjar.protocol.job import JobSpec
 from nightjar.registry.models import ModelVersion, aliased, resolve, ship
 from nightjar.scoring.pins import Pins
 from nightjar.scoring.task import Speaker

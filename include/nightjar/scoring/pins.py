@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from nightjar.contracts.documents import check_fields, parse_object, reading
-from nightjar.contracts.errors import ContractError, ModelError
-from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
+from nightjar.protocol.documents import check_fields, parse_object, reading
+from nightjar.protocol.errors import ContractError, ModelError
+from nightjar.protocol.job import JobSpec
 from nightjar.scoring.task import Speaker
 
 log = logging.getLogger(__name__)

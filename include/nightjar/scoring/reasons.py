@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def reason_columns(model: TabularModel, matrix: NDArray[np.float32], count: int) -> dict[str, pa.Array]:
-    """The columns of :attr:`nightjar.contracts.scoring.Scoring.reason_columns` for the rows of ``matrix``.
+    """The columns of :attr:`nightjar.declaration.scoring.Scoring.reason_columns` for the rows of ``matrix``.
 
     Contributions are the exact SHAP values of the trees (Lundberg et al., 2020, From local explanations to global
     understanding with explainable AI for trees): with the bias, a row's add up to its log-odds. Of equal ones the

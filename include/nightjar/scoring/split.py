@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.experiment import Experiment
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.experiment import Experiment
+from nightjar.declaration.use_case import UseCase
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from nightjar.contracts.documents import check_fields, reading
-from nightjar.contracts.errors import LakeError
-from nightjar.contracts.nights import Nights
 from nightjar.lake.delta import DataFile
+from nightjar.protocol.documents import check_fields, reading
+from nightjar.protocol.errors import LakeError
+from nightjar.protocol.nights import Nights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Speaker:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Speaker:
-        """What :meth:`to_dict` gave; call it within :func:`nightjar.contracts.documents.reading`."""
+        """What :meth:`to_dict` gave; call it within :func:`nightjar.protocol.documents.reading`."""
         speaker = cls(**document)
         check_fields(speaker)
         return speaker

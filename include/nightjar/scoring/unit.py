@@ -9,9 +9,9 @@ from contextlib import ExitStack, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.tables import TableSchema
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.tables import TableSchema
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
 from nightjar.lake.delta import DataFile, arrow_schema, table_uri
 from nightjar.lake.parquet import TableFileWriter

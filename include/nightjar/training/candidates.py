@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightjar.contracts.job import JobSpec
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.job import JobSpec
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.model import TabularModel
 

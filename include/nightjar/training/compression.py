@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.training import Compression
-from nightjar.contracts.training import Network as NetworkEngine
+from nightjar.declaration.training import Compression
+from nightjar.declaration.training import Network as NetworkEngine
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.progress import Progress, silent

@@ -14,11 +14,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.documents import check_fields, parse_object
-from nightjar.contracts.errors import ModelError, NightjarError, first_line
-from nightjar.contracts.names import check_identifier, check_sha256, is_file_name
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.use_case import Feature
 from nightjar.lake import files
+from nightjar.protocol.documents import check_fields, parse_object
+from nightjar.protocol.errors import ModelError, NightjarError, first_line
+from nightjar.protocol.names import check_identifier, check_sha256, is_file_name
 from nightjar.training.data.encoding import check_columns, encode
 from nightjar.training.engines.boosting import model as boosted
 from nightjar.training.engines.linear import baseline

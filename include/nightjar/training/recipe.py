@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nightjar.contracts.training import (
+from nightjar.declaration.training import (
     Boosting,
     Calibration,
     Compression,
@@ -18,7 +18,7 @@ from nightjar.contracts.training import (
     engine_from_dict,
     engine_to_dict,
 )
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ModelError, TrainingError
-from nightjar.contracts.training import Engine, Network
+from nightjar.declaration.training import Engine, Network
+from nightjar.protocol.errors import ModelError, TrainingError
 from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.engines.boosting import model as boosted
 from nightjar.training.engines.network import model as network

@@ -11,7 +11,7 @@ from datetime import date
 
 import numpy as np
 
-from nightjar.contracts.use_case import Source
+from nightjar.declaration.use_case import Source
 from nightjar.validation.comparison import mean_shares, of_column, total_variation, usual_of, value_of
 from nightjar.validation.figures import LISTED_CATEGORIES, Figures
 from nightjar.validation.judged import REJECTED, TABLE, Judged, NightFigures, anomaly, judged, named

@@ -48,7 +48,7 @@ def of_column(history: Mapping[date, NightFigures], column: str) -> dict[date, F
 
 
 def distance_from(tonight: Figures, history: Mapping[date, Figures]) -> float | None:
-    """See :func:`nightjar.contracts.rules.like_usual`."""
+    """See :func:`nightjar.declaration.rules.like_usual`."""
     if len(history) < MIN_NIGHTS:
         return None
     if tonight.categories:

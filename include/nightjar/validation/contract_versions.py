@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nightjar.contracts.documents import parse_object
-from nightjar.contracts.errors import ContractError
-from nightjar.contracts.experiment import EXPERIMENT_COLUMNS
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.tables import Column
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.experiment import EXPERIMENT_COLUMNS
+from nightjar.declaration.tables import Column
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, ledger
+from nightjar.protocol.documents import parse_object
+from nightjar.protocol.errors import ContractError
+from nightjar.protocol.job import JobSpec
 from nightjar.validation.table_rules import rules_by_table
 
 EVENT = "contract"

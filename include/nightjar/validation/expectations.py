@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.rules import Rule
+from nightjar.declaration.rules import Rule
 from nightjar.validation.judged import Judged
 from nightjar.validation.tolerance import NightCount
 

@@ -54,7 +54,7 @@ class Figures:
         return self.nulls / self.rows if self.rows else 0.0
 
     def value(self, figure: str) -> float | None:
-        """A figure by its name in :data:`nightjar.contracts.rules.NightFigure`; None where the column has none."""
+        """A figure by its name in :data:`nightjar.declaration.rules.NightFigure`; None where the column has none."""
         if figure in QUANTILES:
             return self.quantiles.get(figure)
         found: float | None = getattr(self, figure)

@@ -9,11 +9,11 @@ from itertools import chain
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from nightjar.contracts.errors import SourceError
-from nightjar.contracts.names import MALFORMED, TEXT
-from nightjar.contracts.tables import Column
+from nightjar.declaration.tables import Column
 from nightjar.lake import files
 from nightjar.lake.delta import arrow_type
+from nightjar.protocol.errors import SourceError
+from nightjar.protocol.names import MALFORMED, TEXT
 from nightjar.validation.formats import PATTERNS, parse
 from nightjar.validation.quoting import BYTE_ORDER_MARK, NULLS, Layout, read_header
 from nightjar.validation.records import Piece, RejectedLine, split_records

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from nightjar.contracts.errors import SourceError
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import Source, UseCase
+from nightjar.declaration.use_case import Source, UseCase
 from nightjar.lake import files
 from nightjar.lake.inside import leads_outside
+from nightjar.protocol.errors import SourceError
+from nightjar.protocol.nights import Nights
 from nightjar.validation.manifest import MANIFEST, ManifestError, Promise, promise, read_manifest
 from nightjar.validation.quoting import BYTE_ORDER_MARK, read_header
 from nightjar.validation.records import MAX_RECORD_BYTES

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from nightjar.contracts.documents import PARSER_ERRORS, parse_json
 from nightjar.lake import files
+from nightjar.protocol.documents import PARSER_ERRORS, parse_json
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20

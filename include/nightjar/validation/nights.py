@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.rules import NightRule
-from nightjar.contracts.use_case import Source
+from nightjar.declaration.rules import NightRule
+from nightjar.declaration.use_case import Source
+from nightjar.protocol.nights import Nights
 from nightjar.validation.anomalies import anomalies
 from nightjar.validation.comparison import distance_from, of_column, usual_of
 from nightjar.validation.judged import Judged, NightFigures, expected, named, number, words_for

@@ -1,7 +1,7 @@
 """The whole contract of a table: its declared rules and those that its schema implies.
 
 Every rule, implied or declared, is one Spark SQL predicate, so that quarantine and Great Expectations read the same
-text. Implied rules look at helper columns beside the table's own (:mod:`nightjar.contracts.names`): ``ROWS_OF_KEY``
+text. Implied rules look at helper columns beside the table's own (:mod:`nightjar.protocol.names`): ``ROWS_OF_KEY``
 from :func:`nightjar_spark.contracts.annotate`, ``TEXT`` and ``MALFORMED`` from
 :func:`nightjar_spark.landed.read_landed`.
 """
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.names import MALFORMED, ROWS_OF_KEY, TEXT
-from nightjar.contracts.rules import Rule, not_null
-from nightjar.contracts.tables import Column, TableSchema
-from nightjar.contracts.use_case import Source, UseCase
+from nightjar.declaration.rules import Rule, not_null
+from nightjar.declaration.tables import Column, TableSchema
+from nightjar.declaration.use_case import Source, UseCase
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.names import MALFORMED, ROWS_OF_KEY, TEXT
 
 KEY_UNIQUE = "key_unique"
 LINE_PARSES = "line_parses"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ContractError, RowCountError
-from nightjar.contracts.use_case import Source
+from nightjar.declaration.use_case import Source
+from nightjar.protocol.errors import ContractError, RowCountError
 from nightjar.validation.landing import LandedFile
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.use_case import Feature
 
 LATE_MINUTES = 15
 """A flight is late when it arrives more than this after its schedule."""

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from nightjar.contracts.nights import Nights
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.clock import minutes_of_day
 from use_cases.flight_delay.columns import LATE_MINUTES
 from use_cases.flight_delay.history import known_labels, trailing_counts, with_history

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from nightjar.contracts.nights import Nights
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.clock import local_day
 from use_cases.flight_delay.columns import LATE_MINUTES, WINDOWS
 

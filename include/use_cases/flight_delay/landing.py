@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nightjar.contracts.errors import ConfigurationError, SourceError
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import Source
+from nightjar.declaration.use_case import Source
 from nightjar.lake import files
+from nightjar.protocol.errors import ConfigurationError, SourceError
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.sources import AIRLINES, AIRPORTS, FLIGHTS, PLANES, SCHEDULE, SOURCES, TIMEZONE, WEATHER
 
 USE_CASE_NAME = "flight_delay"

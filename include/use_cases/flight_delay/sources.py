@@ -5,9 +5,19 @@ Local times are New York's unless a comment says otherwise; ``time_hour`` is UTC
 
 from __future__ import annotations
 
-from nightjar.contracts.rules import Rule, between, fresh, like_usual, matches, not_null, nulls_at_most, one_of, volume
-from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
-from nightjar.contracts.use_case import Source
+from nightjar.declaration.rules import (
+    Rule,
+    between,
+    fresh,
+    like_usual,
+    matches,
+    not_null,
+    nulls_at_most,
+    one_of,
+    volume,
+)
+from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.use_case import Source
 
 TIMEZONE = "America/New_York"
 ORIGINS = ("EWR", "JFK", "LGA")

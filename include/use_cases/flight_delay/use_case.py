@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightjar.contracts.monitoring import Performance, Retraining
-from nightjar.contracts.rules import between
-from nightjar.contracts.tables import Column
-from nightjar.contracts.training import Boosting, Cost, Training
-from nightjar.contracts.use_case import Gate, ScoreAudit, UseCase
+from nightjar.declaration.monitoring import Performance, Retraining
+from nightjar.declaration.rules import between
+from nightjar.declaration.tables import Column
+from nightjar.declaration.training import Boosting, Cost, Training
+from nightjar.declaration.use_case import Gate, ScoreAudit, UseCase
 from use_cases.flight_delay.columns import FEATURES, WINDOWS
 from use_cases.flight_delay.sources import FLIGHTS, SCHEDULE, SOURCES, TIMEZONE
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nightjar.contracts.errors import LostRankError, NightjarError, TrainingError
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.protocol.errors import LostRankError, NightjarError, TrainingError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.training.distributed.launch import report_failure
 from nightjar_airflow.apart import Apart
 from nightjar_airflow.backends.result import required_result, result_of, spec_uri

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.training.distributed.launch import LocalRanks
 from nightjar_airflow.backends.result import required_result, spec_uri
 

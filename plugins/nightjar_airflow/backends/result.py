@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.job import JobResult, JobSpec
+from nightjar.protocol.errors import TrainingError
+from nightjar.protocol.job import JobResult, JobSpec
 
 
 def spec_uri(spec: JobSpec) -> str:

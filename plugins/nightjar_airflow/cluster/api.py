@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.documents import PARSER_ERRORS, parse_object
-from nightjar.contracts.errors import first_line
+from nightjar.protocol.documents import PARSER_ERRORS, parse_object
+from nightjar.protocol.errors import first_line
 from nightjar_airflow.cluster.api_error import ApiError
 
 if TYPE_CHECKING:

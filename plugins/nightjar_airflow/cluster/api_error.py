@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from nightjar.contracts.documents import PARSER_ERRORS, parse_object
-from nightjar.contracts.errors import CapacityError, ConfigurationError, NightjarError, UnreachableError
+from nightjar.protocol.documents import PARSER_ERRORS, parse_object
+from nightjar.protocol.errors import CapacityError, ConfigurationError, NightjarError, UnreachableError
 from nightjar_airflow.cluster.causes import refusal
 
 BUSY = frozenset({408, 429})

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.documents import check_fields, parse_object, reading
-from nightjar.contracts.errors import ConfigurationError, NightjarError
-from nightjar.contracts.settings import Settings
 from nightjar.lake import files
+from nightjar.protocol.documents import check_fields, parse_object, reading
+from nightjar.protocol.errors import ConfigurationError, NightjarError
+from nightjar.settings.environment import Settings
 from nightjar_airflow.cluster.api import Json
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from nightjar.contracts.errors import (
+from nightjar.protocol.errors import (
     CapacityError,
     ConfigurationError,
     DisruptionError,

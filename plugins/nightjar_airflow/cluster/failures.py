@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from nightjar.contracts.errors import ConfigurationError, DisruptionError, TrainingError
+from nightjar.protocol.errors import ConfigurationError, DisruptionError, TrainingError
 from nightjar.training.distributed.launch import EXIT_TERMINATED
 from nightjar_airflow.cluster.manifests import CONTAINER
 from nightjar_airflow.cluster.outcome import Outcome

@@ -7,10 +7,10 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.programs import FITTING_PROGRAMS
-from nightjar.contracts.resources import Resources
+from nightjar.declaration.resources import Resources
+from nightjar.protocol.documents import reading
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.programs import FITTING_PROGRAMS
 from nightjar.training.distributed.launch import EXIT_REPORTED, EXIT_TERMINATED
 from nightjar.training.distributed.rendezvous import SECRET
 from nightjar_airflow.cluster.settings import ClusterSettings

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 
-from nightjar.contracts.documents import PARSER_ERRORS, parse_object
-from nightjar.contracts.errors import first_line
+from nightjar.protocol.documents import PARSER_ERRORS, parse_object
+from nightjar.protocol.errors import first_line
 from nightjar_airflow.cluster.api import Json, KubernetesApi
 from nightjar_airflow.cluster.api_error import ApiError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from nightjar.contracts.errors import NightjarError, error_of_kind
+from nightjar.protocol.errors import NightjarError, error_of_kind
 
 Ending = Literal["succeeded", "failed", "gone", "timed_out", "unreachable", "refused"]
 

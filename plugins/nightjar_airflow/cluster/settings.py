@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveFloat, PositiveInt, ValidationError
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.protocol.errors import ConfigurationError
 
 Json = dict[str, Any]
 

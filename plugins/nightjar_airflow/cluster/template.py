@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nightjar.contracts.documents import PARSER_ERRORS
-from nightjar.contracts.errors import ConfigurationError, first_line
+from nightjar.protocol.documents import PARSER_ERRORS
+from nightjar.protocol.errors import ConfigurationError, first_line
 
 # Lists whose items have a key; what has the same key is laid over, the rest is kept.
 _KEYS = {

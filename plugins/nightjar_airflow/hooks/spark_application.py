@@ -20,10 +20,11 @@ from uuid import uuid4
 from airflow.sdk import BaseHook
 
 from nightjar.code_digest import code_digest
-from nightjar.contracts.documents import parse_object, reading
-from nightjar.contracts.errors import ConfigurationError, StorageFullError, UnreachableError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import (
+from nightjar.processes import Process
+from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.errors import ConfigurationError, StorageFullError, UnreachableError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.programs import (
     DEAD_AFTER_SECONDS,
     HEARTBEAT_SECONDS,
     ApplicationFolder,
@@ -31,7 +32,6 @@ from nightjar.contracts.programs import (
     Start,
     StartFolder,
 )
-from nightjar.processes import Process
 from nightjar_airflow.hooks.spark_submit import command, configuration_of, master_of, private_properties
 
 if TYPE_CHECKING:

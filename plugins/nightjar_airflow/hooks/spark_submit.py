@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ConfigurationError
+from nightjar.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from nightjar.contracts.errors import DisruptionError, NightjarError
+from nightjar.protocol.errors import DisruptionError, NightjarError
 from nightjar_airflow.cluster.api import Json, KubernetesApi
 from nightjar_airflow.cluster.api_error import ApiError
 from nightjar_airflow.cluster.manifests import CONTAINER, LAST_TRY_ANNOTATION, SPEC_ANNOTATION, TASK_LABEL, TrainingJob

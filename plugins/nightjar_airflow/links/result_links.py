@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 
-from nightjar.contracts.settings import Settings
+from nightjar.settings.environment import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import conf
 
-from nightjar.contracts.settings import Settings
+from nightjar.settings.environment import Settings
 from nightjar_airflow.links.result_links import FILES_ROUTE
 
 

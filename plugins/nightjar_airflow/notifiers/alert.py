@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.notifier import BaseNotifier
 
-from nightjar.contracts.alerts import REMIND_NIGHTS
-from nightjar.contracts.documents import check_fields
-from nightjar.contracts.errors import NightjarError
-from nightjar.contracts.names import path_segment
-from nightjar.contracts.secrets import redacted
-from nightjar.contracts.settings import Settings
 from nightjar.lake import files
+from nightjar.protocol.alerts import REMIND_NIGHTS
+from nightjar.protocol.documents import check_fields
+from nightjar.protocol.errors import NightjarError
+from nightjar.protocol.names import path_segment
+from nightjar.settings.environment import Settings
+from nightjar.settings.secrets import redacted
 from nightjar_airflow.notifiers.addresses import task_page
 from nightjar_airflow.notifiers.channels import tell
 from nightjar_airflow.notifiers.state import read_state

@@ -16,8 +16,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.secrets import redacted
-from nightjar.contracts.settings import Settings
+from nightjar.settings.environment import Settings
+from nightjar.settings.secrets import redacted
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -11,10 +11,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
-from nightjar.contracts.alerts import REMIND_NIGHTS
-from nightjar.contracts.settings import Settings
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
+from nightjar.protocol.alerts import REMIND_NIGHTS
+from nightjar.settings.environment import Settings
 from nightjar_airflow import ledger
 from nightjar_airflow.notifiers.addresses import run_page
 from nightjar_airflow.notifiers.channels import tell

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.alerts import Notice, Told, to_tell
-from nightjar.contracts.settings import Settings
 from nightjar.lake import files
+from nightjar.protocol.alerts import Notice, Told, to_tell
+from nightjar.settings.environment import Settings
 from nightjar_airflow.notifiers.addresses import run_page, with_pages
 from nightjar_airflow.notifiers.channels import tell
 from nightjar_airflow.notifiers.state import read_state

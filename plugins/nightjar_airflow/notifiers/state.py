@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from nightjar.contracts.documents import parse_json, reading
-from nightjar.contracts.errors import ConfigurationError
 from nightjar.lake import files
+from nightjar.protocol.documents import parse_json, reading
+from nightjar.protocol.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

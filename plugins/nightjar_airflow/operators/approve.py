@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
-from nightjar.contracts.errors import TrainingError, UnreachableError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.errors import TrainingError, UnreachableError
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow import ledger
 from nightjar_airflow.backends.result import required_result
 from nightjar_airflow.failure import one_line_failure

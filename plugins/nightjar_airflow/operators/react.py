@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.alerts import Notice
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.alerts import Notice
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 from nightjar_airflow.notifiers.deadline import night_in_time

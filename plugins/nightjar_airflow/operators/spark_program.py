@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from nightjar.contracts.errors import NightjarError, UnreachableError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import SPARK_PROGRAMS, ApplicationFolder
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.errors import NightjarError, UnreachableError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.programs import SPARK_PROGRAMS, ApplicationFolder
 from nightjar_airflow import metrics
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook

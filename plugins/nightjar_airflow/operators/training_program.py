@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseHook, BaseOperator
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowTaskTimeout
 
-from nightjar.contracts.errors import ConfigurationError, TrainingError
-from nightjar.contracts.job import JobResult, JobSpec
-from nightjar.contracts.programs import TRAINING_PROGRAMS
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
 from nightjar.lake.results import read_spec
+from nightjar.protocol.errors import ConfigurationError, TrainingError
+from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.programs import TRAINING_PROGRAMS
 from nightjar_airflow import metrics
 from nightjar_airflow.backends.kubernetes import PASSED_ON, KubernetesBackend
 from nightjar_airflow.backends.local import LocalBackend, threads_per_rank

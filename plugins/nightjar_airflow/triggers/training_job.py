@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from nightjar.contracts.errors import NightjarError, TrainingError, UnreachableError
+from nightjar.protocol.errors import NightjarError, TrainingError, UnreachableError
 from nightjar_airflow.cluster import cancellations
 from nightjar_airflow.cluster.observer import Observer
 from nightjar_airflow.cluster.outcome import Outcome

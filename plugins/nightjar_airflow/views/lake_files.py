@@ -10,8 +10,8 @@ from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException, Response
 
-from nightjar.contracts.settings import Settings
 from nightjar.lake.inside import read_inside
+from nightjar.settings.environment import Settings
 
 SHOWN = ("reports", "data_docs")
 """Folders of the lake that people may read here; everything else is refused."""

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.training import Cost
+from nightjar.declaration.training import Cost
 from nightjar.evaluation import metrics
+from nightjar.protocol.errors import GateError
 
 
 def _sample(ties: bool) -> tuple[np.ndarray, np.ndarray]:

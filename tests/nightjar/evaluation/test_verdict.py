@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nightjar.contracts.errors import ConfigurationError, GateError
-from nightjar.contracts.use_case import Gate, load_use_case
+from nightjar.declaration.use_case import Gate, load_use_case
 from nightjar.evaluation.verdict import choose, judge, note_on_champion
+from nightjar.protocol.errors import ConfigurationError, GateError
 
 GATE = Gate(floors={"auc": 0.68}, ceilings={"log_loss": 0.6}, min_improvement=0.01, min_holdout_rows=100)
 

@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts.errors import LakeError
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import declared, delta
 from nightjar.lake.append import append
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import LakeError
 
 TABLE = TableSchema(
     name="raw/things",

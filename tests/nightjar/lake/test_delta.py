@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 import pytest
 from tests.small_disk import small_disk
 
-from nightjar.contracts.errors import ConflictError, LakeError, StorageFullError
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files
 from nightjar.lake.append import append
 from nightjar.lake.delta import DataFile
 from nightjar.lake.held_files import held_files
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import ConflictError, LakeError, StorageFullError
 
 TABLE = TableSchema(
     name="raw/things",

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.small_disk import fill, small_disk
 
-from nightjar.contracts.errors import ConfigurationError, LakeError, StorageFullError, UnreachableError
 from nightjar.lake import files
+from nightjar.protocol.errors import ConfigurationError, LakeError, StorageFullError, UnreachableError
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from nightjar.contracts.job import JobSpec
 from nightjar.lake import delta, ledger
 from nightjar.lake.ledger import Event
+from nightjar.protocol.job import JobSpec
 
 
 def _spec(lake: str) -> JobSpec:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.log_files import shorten_log
 from nightjar.lake.parquet import write_files

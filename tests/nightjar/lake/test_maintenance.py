@@ -13,13 +13,13 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from nightjar.contracts.errors import ConfigurationError, LakeError
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, ledger
 from nightjar.lake.delta import DataFile
 from nightjar.lake.held_files import held_files
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import ConfigurationError, LakeError
 
 TABLE = TableSchema(name="scores/x", comment="x", columns=(DS, Column("id", "long", "id", nullable=False)), key=("id",))
 NIGHT, NEXT = date(2026, 1, 2), date(2026, 1, 3)

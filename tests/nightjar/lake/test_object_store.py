@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
 
-from nightjar.contracts.errors import UnreachableError
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files, ledger
 from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import UnreachableError
 
 THINGS = TableSchema(name="things", comment="Things.", columns=(DS, Column("value", "long", "A number.")))
 NIGHTS = [date(2013, 4, 1) + timedelta(days=i) for i in range(3)]

@@ -16,14 +16,14 @@ import pytest
 from deltalake import write_deltalake
 from tests.deletion_vectors import delete_rows
 
-from nightjar.contracts.errors import LakeError
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.held_files import held_files
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
 from nightjar.lake.rows import arrow_source, read_rows
 from nightjar.lake.scan import scan
+from nightjar.protocol.errors import LakeError
 
 TABLE = TableSchema(
     name="raw/t", comment="x", columns=(DS, Column("id", "long", "id"), Column("at", "timestamp", "at")), key=("id",)

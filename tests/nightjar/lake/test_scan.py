@@ -15,9 +15,9 @@ from deltalake.transaction import AddAction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightjar.contracts.errors import LakeError
 from nightjar.lake.held_files import held_files
 from nightjar.lake.scan import Scan, scan
+from nightjar.protocol.errors import LakeError
 
 NIGHT, NEXT = date(2026, 1, 2), date(2026, 1, 3)
 

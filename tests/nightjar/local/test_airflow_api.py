@@ -16,11 +16,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pytest
 
 import use_cases
-from nightjar.contracts.errors import UnreachableError
 from nightjar.local import airflow_api, follow
 from nightjar.local.airflow_api import AirflowApi, ApiError, Task
 from nightjar.local.follow import Follower, Request, RunFailedError, describe
 from nightjar.local.progress import Progress
+from nightjar.protocol.errors import UnreachableError
 
 START = datetime(2013, 4, 1, 6, tzinfo=UTC)
 NIGHT = Request(

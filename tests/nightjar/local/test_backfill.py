@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.local import plan
 from nightjar.local.backfill import by_night, is_open, report
 from nightjar.local.follow import RunFailedError
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
+from nightjar.protocol.errors import ConfigurationError
 
 USE_CASE = load_use_case("flight_delay")
 NIGHTS = [date(2013, 3, 9) + timedelta(days=i) for i in range(3)]  # the second has 23 hours

@@ -10,12 +10,12 @@ import pytest
 from deltalake import DeltaTable
 
 import use_cases
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta, ledger
 from nightjar.local import data_dictionary
 from nightjar.local.paths import Paths
 from nightjar.monitoring.tables import MONITORING_TABLES
+from nightjar.protocol.errors import ConfigurationError
 
 USE_CASE = load_use_case("flight_delay")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from nightjar.contracts.errors import ConfigurationError
 from nightjar.local import database
 from nightjar.local.database import Database, DatabaseError, make_socket_folder
 from nightjar.local.paths import Paths
+from nightjar.protocol.errors import ConfigurationError
 
 DEEP = "/".join(["a folder with a rather long name"] * 6)
 

@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
-from nightjar.contracts.metrics import METRICS, TAGS
 from nightjar.local.grafana import files
 from nightjar.local.grafana.dashboard import dashboard
 from nightjar.local.paths import Paths
+from nightjar.protocol.metrics import METRICS, TAGS
 
 ROOT = Paths.here().root
 EXPORTED = {metric.exported for metric in METRICS}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.webhook import receiver
 
-from nightjar.contracts.errors import UnreachableError
 from nightjar.local import health
 from nightjar.local.health import HealthWatch, notify
+from nightjar.protocol.errors import UnreachableError
 
 ENVIRON = {
     **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTJAR_ALERT")},

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.local import plan
+from nightjar.protocol.errors import ConfigurationError
 
 USE_CASE = load_use_case("flight_delay")
 

@@ -13,10 +13,10 @@ from deltalake import write_deltalake
 from tests.nightjar.scoring.test_audit import USE_CASE, publish, score
 
 import use_cases
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.sql import quote_ansi, quote_spark
-from nightjar.contracts.views import View
+from nightjar.declaration.sql import quote_ansi, quote_spark
+from nightjar.declaration.views import View
 from nightjar.local.query import connect, run_query
+from nightjar.protocol.errors import ConfigurationError
 
 ODD_NAMES = (
     "orders.bak", "a-dash", "a space", 'a"quote', "an'apostrophe", "a`tick", "Größe", "表", "select", "at", "table",

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import use_cases
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.local.paths import Paths
 from nightjar.local.scaffold import new_use_case
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.nights import Nights
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,7 +45,7 @@ def run(checkout: Path, *command: str) -> str:
 
 
 def test_it_loads_and_passes_lint(checkout: Path) -> None:
-    program = "from nightjar.contracts.use_case import load_use_case; print(load_use_case('customer_churn').title)"
+    program = "from nightjar.declaration.use_case import load_use_case; print(load_use_case('customer_churn').title)"
     assert run(checkout, "-c", program) == "Customer churn\n"
     new = [
         str(path)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from nightjar.contracts.errors import UnreachableError
 from nightjar.local import servers
 from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST, Ports, listen, port_of
 from nightjar.local.progress import Progress
 from nightjar.local.session import any_servers
 from nightjar.local.state import RunLock, RunState
+from nightjar.protocol.errors import UnreachableError
 
 
 class Healthy(BaseHTTPRequestHandler):

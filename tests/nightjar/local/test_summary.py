@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.job import JobResult
-from nightjar.contracts.use_case import load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.local import plan, results, summary
 from nightjar.local.query import run_query
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.job import JobResult
 
 USE_CASE = load_use_case("flight_delay")
 NIGHT = date(2013, 4, 3)

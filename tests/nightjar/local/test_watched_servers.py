@@ -14,12 +14,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from nightjar.contracts.errors import UnreachableError
 from nightjar.local import servers
 from nightjar.local.database import PORT, USER
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.servers import Servers
+from nightjar.protocol.errors import UnreachableError
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
-from nightjar.contracts.monitoring import Drift
+from nightjar.declaration.monitoring import Drift
 from nightjar.monitoring.data_quality.rejections import Rejection
 from nightjar.monitoring.data_quality.volumes import Volume
 from nightjar.monitoring.drift.comparison import NightDrift, compare

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.nightjar.training.test_model import CARD
 
-from nightjar.contracts.errors import ConfigurationError, ModelError
+from nightjar.protocol.errors import ConfigurationError, ModelError
 from nightjar.registry.cache import cache_folder, load_cached
 from nightjar.training.engines.linear.baseline import Baseline
 from nightjar.training.model import SUMS_FILE, save

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from nightjar.contracts.errors import ConfigurationError, ModelError, UnreachableError
+from nightjar.protocol.errors import ConfigurationError, ModelError, UnreachableError
 from nightjar.registry import models, rest
 from nightjar.training.distributed.launch import free_port
 

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts.errors import ContractError, GateError
 from nightjar.lake import delta
 from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.errors import ContractError, GateError
 from nightjar.scoring.audit import Audit, audit_scores
 from nightjar.scoring.task import Part, Speaker
 from use_cases.flight_delay.use_case import USE_CASE

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nightjar.contracts.experiment import CHAMPION
-from nightjar.contracts.scoring import Scoring
-from nightjar.contracts.use_case import UseCase, load_use_case
+from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.scoring.batches import BATCH_BYTES, Answer, answer, batch_rows
 from nightjar.scoring.task import ScoringTask, Speaker

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.nightjar.scoring.test_batches import batch, model
 
-from nightjar.contracts.errors import ModelError
 from nightjar.lake import files
+from nightjar.protocol.errors import ModelError
 from nightjar.scoring.unit import load_model
 from nightjar.training.model import TabularModel, upload
 

@@ -6,10 +6,10 @@ from datetime import date
 
 import pytest
 
-from nightjar.contracts.errors import GateError, ModelError
-from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.errors import GateError, ModelError
+from nightjar.protocol.job import JobSpec
 from nightjar.scoring import pins
 
 NIGHT = date(2013, 4, 1)

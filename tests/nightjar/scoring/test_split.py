@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from tests.nightjar.contracts.test_experiment import EXPERIMENT
+from tests.nightjar.declaration.test_experiment import EXPERIMENT
 
 from nightjar.scoring.split import assign, parts, splitting
 from use_cases.flight_delay.use_case import USE_CASE

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from tests.nightjar.scoring.test_batches import NIGHT, ROWS, USE_CASE, batch, model, raw_answers, refuses_from
 
-from nightjar.contracts.experiment import CHAMPION
+from nightjar.declaration.experiment import CHAMPION
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.lake.scan import scan

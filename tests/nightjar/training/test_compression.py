@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.nightjar.training.test_network import SMALL, TRAINING_SET, group, rows, shard
+from tests.nightjar.training.engines.test_network import SMALL, TRAINING_SET, group, rows, shard
 
-from nightjar.contracts.training import Boosting, Pruning
+from nightjar.declaration.training import Boosting, Pruning
 from nightjar.evaluation.metrics import auc
 from nightjar.training.compression import Rank, compress, int8, pruned, sizes
 from nightjar.training.distributed.progress import Progress

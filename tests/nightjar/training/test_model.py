@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts.errors import ModelError
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.use_case import Feature
+from nightjar.protocol.errors import ModelError
 from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import FILE, BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost

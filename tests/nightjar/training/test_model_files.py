@@ -15,8 +15,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.nightjar.training.test_model import CARD, FEATURES
 
-from nightjar.contracts.errors import ModelError
-from nightjar.contracts.names import check_sha256
+from nightjar.protocol.errors import ModelError
+from nightjar.protocol.names import check_sha256
 from nightjar.training.engines.boosting import model as boosted
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost

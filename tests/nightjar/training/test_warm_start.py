@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.nightjar.training.test_network import FEATURES, SMALL, TRAINING_SET, group, rows, shard
+from tests.nightjar.training.engines.test_network import FEATURES, SMALL, TRAINING_SET, group, rows, shard
 
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.training import Boosting, Engine
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.training import Boosting, Engine
+from nightjar.declaration.use_case import Feature
+from nightjar.protocol.errors import TrainingError
 from nightjar.training.compression import int8, pruned
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.checkpoint import Checkpoints

@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nightjar.contracts.tables import Column
+from nightjar.declaration.tables import Column
 
 TEXTS = (
     *("plain", "two words", "with, comma", ", begins so", "ends so,", 'a "quoted" word', '"', '""', "5' 10\"", "'", ""),

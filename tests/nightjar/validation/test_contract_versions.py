@@ -8,13 +8,13 @@ from datetime import date
 import pytest
 from tests.landed_nights import ORDERS, PRICES, SHOP
 
-from nightjar.contracts.errors import ContractError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.predicates import columns_read
-from nightjar.contracts.rules import not_null
-from nightjar.contracts.tables import Column
-from nightjar.contracts.use_case import Source, UseCase
+from nightjar.declaration.predicates import columns_read
+from nightjar.declaration.rules import not_null
+from nightjar.declaration.tables import Column
+from nightjar.declaration.use_case import Source, UseCase
 from nightjar.lake import ledger
+from nightjar.protocol.errors import ContractError
+from nightjar.protocol.job import JobSpec
 from nightjar.validation import contract_versions
 
 NIGHT = date(2013, 4, 1)

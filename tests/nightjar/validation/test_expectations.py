@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.landed_nights import NIGHTS, SHOP
 
-from nightjar.contracts.rules import Rule
+from nightjar.declaration.rules import Rule
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import TableCheck, Verdict, counts_frame, validate
 from nightjar.validation.table_rules import table_rules

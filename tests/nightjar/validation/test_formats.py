@@ -7,7 +7,7 @@ from itertools import product
 import pyarrow as pa
 import pytest
 
-from nightjar.contracts.tables import ColumnType
+from nightjar.declaration.tables import ColumnType
 from nightjar.validation.formats import parse
 
 VALUES: list[tuple[ColumnType, str | None, object]] = [

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tests.nightjar.validation.polluted_files import POLLUTIONS, CleanFile, clean_file, pollute
 
-from nightjar.contracts.names import MALFORMED, TEXT
-from nightjar.contracts.tables import Column
+from nightjar.declaration.tables import Column
+from nightjar.protocol.names import MALFORMED, TEXT
 from nightjar.validation.landed_rows import read_rows
 
 Row = tuple[str | None, ...]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.landed_nights import NIGHTS, SHOP, land_night, write_manifest
 
-from nightjar.contracts.errors import SourceError
-from nightjar.contracts.nights import Nights
+from nightjar.protocol.errors import SourceError
+from nightjar.protocol.nights import Nights
 from nightjar.validation.landing import check_landing
 
 BOTH = Nights(first=NIGHTS[0], last=NIGHTS[1], timezone="UTC")

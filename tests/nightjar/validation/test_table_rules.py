@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from tests.landed_nights import ORDERS, SHOP
 
-from nightjar.contracts.errors import ConfigurationError
-from nightjar.contracts.rules import not_null
+from nightjar.declaration.rules import not_null
+from nightjar.protocol.errors import ConfigurationError
 from nightjar.validation.table_rules import source_rules, table_rules
 
 

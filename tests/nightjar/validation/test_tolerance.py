@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 from tests.landed_nights import NIGHTS, ORDERS, PRICES
 
-from nightjar.contracts.errors import ContractError, RowCountError
+from nightjar.protocol.errors import ContractError, RowCountError
 from nightjar.validation.expectations import TableCheck, validate
 from nightjar.validation.landing import LandedFile
 from nightjar.validation.table_rules import source_rules

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nightjar.contracts.nights import Nights
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.columns import HISTORY_KINDS, WINDOWS
 from use_cases.flight_delay.sources import TIMEZONE
 

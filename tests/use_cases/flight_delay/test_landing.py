@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from tests.small_disk import small_disk
 
-from nightjar.contracts.errors import ConfigurationError, SourceError, StorageFullError
-from nightjar.contracts.nights import Nights
+from nightjar.protocol.errors import ConfigurationError, SourceError, StorageFullError
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.sources import SCHEDULE, SOURCES, TIMEZONE
 

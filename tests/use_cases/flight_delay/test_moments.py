@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightjar.contracts.nights import Nights
-from nightjar.contracts.use_case import Source
+from nightjar.declaration.use_case import Source
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.sources import AIRPORTS, FLIGHTS, TIMEZONE
 

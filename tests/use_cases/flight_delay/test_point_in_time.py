@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nightjar.contracts.nights import Nights
+from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.sources import SOURCES, TIMEZONE
 from use_cases.flight_delay.use_case import USE_CASE

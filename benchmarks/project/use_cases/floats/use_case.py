@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nightjar.contracts.training import Boosting
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.training import Boosting
+from nightjar.declaration.use_case import Feature
 from use_cases.synthetic.use_case import USE_CASE as SYNTHETIC
 
 USE_CASE = replace(

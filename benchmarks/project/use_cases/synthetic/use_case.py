@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightjar.contracts.tables import DS, LANDED, Column, TableSchema
-from nightjar.contracts.training import Boosting, Training
-from nightjar.contracts.use_case import Feature, Gate, Source, UseCase
+from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.training import Boosting, Training
+from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
 
 NUMERIC = tuple(Feature(f"number_{i:02d}", "numeric", "Standard normal.") for i in range(17))
 CATEGORICAL = tuple(Feature(f"category_{i}", "categorical", "One of twenty.") for i in range(3))

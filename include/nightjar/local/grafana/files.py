@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nightjar.contracts.metrics import EXPORTED_PREFIX, METRICS, Metric
 from nightjar.local.grafana.dashboard import dashboard
+from nightjar.protocol.metrics import EXPORTED_PREFIX, METRICS, Metric
 
 DASHBOARD = Path("docs/grafana/nightjar.json")
 MAPPING = Path("docs/grafana/statsd_mapping.yml")

@@ -8,8 +8,8 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightjar.contracts.scoring import SCORING_RULES
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.scoring import SCORING_RULES
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.validation.table_rules import rules_by_table
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from nightjar.contracts.documents import parse_object
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
 from nightjar.monitoring.nightly_rows import reading_stored, replace_rows, stored_rows
+from nightjar.protocol.documents import parse_object
 from nightjar.validation.figures import QUANTILES, Figures
 from nightjar.validation.judged import UNKNOWN_COLUMN, Judged, NightFigures
 from nightjar.validation.usual import HISTORY_NIGHTS

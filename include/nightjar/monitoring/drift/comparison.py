@@ -16,8 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nightjar.contracts.errors import GateError
-from nightjar.contracts.monitoring import Drift
+from nightjar.declaration.monitoring import Drift
 from nightjar.monitoring.drift.measures import (
     benjamini_hochberg,
     bin_counts,
@@ -30,6 +29,7 @@ from nightjar.monitoring.drift.measures import (
 )
 from nightjar.monitoring.profiles.profile import ColumnProfile, NightVariation, Profile
 from nightjar.monitoring.profiles.sketch import wasserstein
+from nightjar.protocol.errors import GateError
 
 Verdict = Literal["stable", "drift", "not_watched"]
 NightVerdict = Literal["stable", "drift"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.drift.comparison import NightDrift
 from nightjar.monitoring.drift.measures import TEST_NAME
 from nightjar.monitoring.drift.windows import LookBack

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import reduce
 
-from nightjar.contracts.monitoring import Drift
+from nightjar.declaration.monitoring import Drift
 from nightjar.monitoring.drift.comparison import NO_VARIATION, look_at
 from nightjar.monitoring.profiles.profile import ColumnProfile, NightVariation, Profile, merge_columns
 from nightjar.monitoring.profiles.summarize import grid_in

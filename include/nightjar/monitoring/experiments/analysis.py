@@ -14,7 +14,7 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import Literal
 
-from nightjar.contracts.experiment import CHAMPION, Experiment, FixedHorizon, Sequential
+from nightjar.declaration.experiment import CHAMPION, Experiment, FixedHorizon, Sequential
 
 Verdict = Literal["no_data", "mismatch", "running", "undecided", "higher", "lower"]
 

@@ -10,8 +10,8 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from nightjar.contracts.experiment import CHAMPION, Experiment, FixedHorizon
-from nightjar.contracts.training import Cost
+from nightjar.declaration.experiment import CHAMPION, Experiment, FixedHorizon
+from nightjar.declaration.training import Cost
 from nightjar.monitoring.drift.plots import text
 from nightjar.monitoring.drift.wording import number
 from nightjar.monitoring.experiments.analysis import MAX_MISMATCH_P, MIN_UNITS, Analysis, Comparison

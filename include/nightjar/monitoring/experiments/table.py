@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from nightjar.contracts.experiment import CHAMPION, Experiment, FixedHorizon
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.experiment import CHAMPION, Experiment, FixedHorizon
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.experiments.analysis import Analysis
 
 EXPERIMENTS_TABLE = TableSchema(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from nightjar.contracts.tables import TableSchema
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.tables import TableSchema
+from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.data_quality.table import LANDING_TABLE
 from nightjar.monitoring.drift.table import DRIFT_TABLE
 from nightjar.monitoring.incidents.findings import FindingKind

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal, get_args
 
-from nightjar.contracts.alerts import Notice
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
+from nightjar.protocol.alerts import Notice
 
 RESOLVED_AFTER_NIGHTS = 2
 """An incident is over after so many nights without its finding: one that comes and goes does not flap."""

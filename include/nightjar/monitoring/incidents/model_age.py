@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.errors import LakeError
-from nightjar.contracts.job import run_folder
 from nightjar.lake import files, ledger
+from nightjar.protocol.documents import reading
+from nightjar.protocol.errors import LakeError
+from nightjar.protocol.job import run_folder
 from nightjar.training.data.training_set import FILE, FREEZE_TASK, TrainingSet
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from nightjar.contracts.monitoring import Retraining
+from nightjar.declaration.monitoring import Retraining
 from nightjar.monitoring.performance.intervals import Interval
 
 BUDGET_DAYS = 30

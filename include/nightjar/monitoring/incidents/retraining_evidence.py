@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from nightjar.contracts.monitoring import Retraining
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.monitoring import Retraining
+from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.data_quality.table import nights_of_broken_data
 from nightjar.monitoring.drift.findings import drifted_nights
 from nightjar.monitoring.incidents.retraining import WatchedNight

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from datetime import date, timedelta
 from typing import Any
 
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.incidents.lifecycle import Incident
 from nightjar.monitoring.nightly_rows import replace_rows, stored_rows
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from scipy.special import stdtrit
 
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.intervals import Interval
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.nightly_rows import reading_stored
 from nightjar.monitoring.performance.calibration import groups

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from jinja2 import Environment
 
-from nightjar.contracts.training import Cost
+from nightjar.declaration.training import Cost
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance import plots as performance_plots
 from nightjar.monitoring.performance import wording as performance_words

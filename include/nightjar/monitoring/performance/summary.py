@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.contracts.documents import parse_object
+from nightjar.protocol.documents import parse_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from nightjar.contracts.tables import DS, Column, TableSchema
-from nightjar.contracts.use_case import UseCase
+from nightjar.declaration.tables import DS, Column, TableSchema
+from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.nightly_rows import stored_rows
 from nightjar.monitoring.performance.estimate import estimate

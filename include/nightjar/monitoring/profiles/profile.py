@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import reduce
 from typing import Any, Literal
 
-from nightjar.contracts.documents import parse_object
 from nightjar.monitoring.profiles.sample import Sample
 from nightjar.monitoring.profiles.sketch import Grid, Sketch, merge_sketches
+from nightjar.protocol.documents import parse_object
 
 MAX_UNLISTED = 10
 """Names of categories outside the reference that a profile keeps as examples."""

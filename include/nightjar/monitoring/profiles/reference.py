@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from nightjar.contracts.documents import reading
-from nightjar.contracts.errors import ModelError
 from nightjar.lake import files
 from nightjar.monitoring.profiles.profile import Profile
+from nightjar.protocol.documents import reading
+from nightjar.protocol.errors import ModelError
 
 PREDICTION = "prediction"
 """The profile's column of the model's own predictions on rows that it was not fitted to."""

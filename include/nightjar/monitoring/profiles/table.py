@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from nightjar.contracts.tables import DS, Column, TableSchema
+from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.nightly_rows import reading_stored, stored_rows
 from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, column_from_json, column_to_json
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nightjar.contracts.errors import ModelError
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.use_case import Feature
 from nightjar.lake.numbers import to_float32
+from nightjar.protocol.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np

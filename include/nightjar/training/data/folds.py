@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from nightjar.contracts.errors import TrainingError
+from nightjar.protocol.errors import TrainingError
 
 
 @dataclass(frozen=True, kw_only=True)

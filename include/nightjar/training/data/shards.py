@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import IO, TYPE_CHECKING
 
-from nightjar.contracts.errors import LakeError, ModelError, RowCountError, TrainingError
 from nightjar.lake import delta, files
 from nightjar.lake.rows import read_rows
 from nightjar.lake.scan import reader_of
+from nightjar.protocol.errors import LakeError, ModelError, RowCountError, TrainingError
 from nightjar.training.data.encoding import check_columns, encode
 from nightjar.training.data.training_set import Split, TrainingSet, night_of
 

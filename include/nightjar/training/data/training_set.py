@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
-from nightjar.contracts.documents import check_fields, parse_object, reading
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.names import check_identifier
-from nightjar.contracts.training import Training
-from nightjar.contracts.use_case import Feature, Gate
+from nightjar.declaration.training import Training
+from nightjar.declaration.use_case import Feature, Gate
 from nightjar.lake import files
+from nightjar.protocol.documents import check_fields, parse_object, reading
+from nightjar.protocol.errors import TrainingError
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.names import check_identifier
 from nightjar.training.recipe import Recipe
 
 FILE = "training_set.json"
@@ -102,7 +102,7 @@ class TrainingSet:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> TrainingSet:
-        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.contracts.documents.reading`."""
+        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.protocol.documents.reading`."""
         document = parse_object(text)
         document["key"] = tuple(document["key"])
         document["features"] = tuple(Feature(**feature) for feature in document["features"])

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nightjar.contracts.documents import PARSER_ERRORS, check_fields, parse_object
-from nightjar.contracts.errors import ConfigurationError, LakeError, TrainingError
-from nightjar.contracts.job import JobSpec
 from nightjar.lake import files
+from nightjar.protocol.documents import PARSER_ERRORS, check_fields, parse_object
+from nightjar.protocol.errors import ConfigurationError, LakeError, TrainingError
+from nightjar.protocol.job import JobSpec
 from nightjar.training.distributed.rendezvous import Group
 
 log = logging.getLogger(__name__)

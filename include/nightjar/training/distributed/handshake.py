@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from nightjar.contracts.documents import PARSER_ERRORS, parse_object
+from nightjar.protocol.documents import PARSER_ERRORS, parse_object
 
 HANDSHAKE_SECONDS = 5.0
 """How long a connection may take to prove itself."""

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
-from nightjar.contracts.errors import NightjarError, TrainingError
+from nightjar.protocol.errors import NightjarError, TrainingError
 from nightjar.training.distributed.rendezvous import SECRET
 
 LIFELINE = "NIGHTJAR_LIFELINE"

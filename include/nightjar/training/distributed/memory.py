@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightjar.contracts.errors import NightjarError, TrainingError
+from nightjar.protocol.errors import NightjarError, TrainingError
 
 # What XGBoost and torch say of allocations that failed, on CPU and GPU.
 _WORDS = ("bad_alloc", "out of memory", "Memory allocation error", "can't allocate memory")

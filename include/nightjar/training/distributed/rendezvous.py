@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightjar.contracts.errors import ConfigurationError, LostRankError, NightjarError, TrainingError
+from nightjar.protocol.errors import ConfigurationError, LostRankError, NightjarError, TrainingError
 from nightjar.training.distributed.handshake import Reception, introduce, read_object
 
 SECRET = "NIGHTJAR_RENDEZVOUS_SECRET"  # noqa: S105 (its name)

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
-from nightjar.contracts.errors import ConfigurationError, ModelError
+from nightjar.protocol.errors import ConfigurationError, ModelError
 
 
 def import_xgboost() -> ModuleType:

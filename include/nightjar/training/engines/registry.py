@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nightjar.contracts.training import Engine, Network
+from nightjar.declaration.training import Engine, Network
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.checkpoint import Checkpoints

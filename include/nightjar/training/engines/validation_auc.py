@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nightjar.contracts.errors import TrainingError
 from nightjar.evaluation.metrics import auc_counts, auc_of_counts
+from nightjar.protocol.errors import TrainingError
 from nightjar.training.distributed.collective import sum_over_ranks
 
 

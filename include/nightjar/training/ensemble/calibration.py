@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from nightjar.contracts.training import Calibration
+from nightjar.declaration.training import Calibration
 from nightjar.evaluation.metrics import AUC_BINS
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.training import Boosting, Engine, Selection, Tuning
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.training import Boosting, Engine, Selection, Tuning
+from nightjar.declaration.use_case import Feature
+from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
 from nightjar.training.data.shards import Shard, check_counts, read_shard
 from nightjar.training.data.training_set import TrainingSet

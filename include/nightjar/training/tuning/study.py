@@ -7,11 +7,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.errors import ConfigurationError, TrainingError, UnreachableError
-from nightjar.contracts.job import JobSpec
-from nightjar.contracts.spaces import Choice, FloatRange, IntRange
-from nightjar.contracts.training import Engine
+from nightjar.declaration.spaces import Choice, FloatRange, IntRange
+from nightjar.declaration.training import Engine
 from nightjar.lake import files
+from nightjar.protocol.errors import ConfigurationError, TrainingError, UnreachableError
+from nightjar.protocol.job import JobSpec
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.recipe import Recipe
 from nightjar.training.tuning.journal import open_journal

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.training import Engine, Tuning
+from nightjar.declaration.training import Engine, Tuning
+from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
 from nightjar.training.data.shards import Shard, check_counts, read_shard
 from nightjar.training.data.training_set import TrainingSet

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.training import Boosting
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.training import Boosting
+from nightjar.declaration.use_case import Feature
+from nightjar.protocol.errors import TrainingError
 from nightjar.training.data import matrix
 from nightjar.training.data.class_weight import event_weight
 from nightjar.training.data.shards import Shard

@@ -6,7 +6,7 @@ with a count (``[$d#L``).
 
 from __future__ import annotations
 
-from nightjar.contracts.errors import ModelError
+from nightjar.protocol.errors import ModelError
 
 MAX_DEPTH = 32
 """XGBoost's own files are 8 deep."""

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.documents import parse_object
-from nightjar.contracts.errors import TrainingError
-from nightjar.contracts.use_case import Feature
+from nightjar.declaration.use_case import Feature
+from nightjar.protocol.documents import parse_object
+from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.moments import moments
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.collective import sum_over_ranks

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from nightjar.contracts.errors import ModelError
+from nightjar.protocol.errors import ModelError
 
 OPERATIONS = frozenset(
     {

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nightjar.contracts.documents import parse_object
-from nightjar.contracts.errors import ModelError
+from nightjar.protocol.documents import parse_object
+from nightjar.protocol.errors import ModelError
 from nightjar.training.engines.network.graph_check import check_graph
 
 if TYPE_CHECKING:

@@ -1,1 +1,0 @@
-"""What Airflow, the programs and the use cases agree on. Standard library only."""

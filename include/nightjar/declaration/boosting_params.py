@@ -1,0 +1,114 @@
+"""XGBoost's parameters that a use case may declare, each with the values that it takes. Standard library only.
+
+A test compares this list with the parameters that the installed XGBoost knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from nightjar.declaration.declared import (
+    Bounds,
+    Count,
+    CountOrZero,
+    NotNegative,
+    Positive,
+    PositiveShare,
+    Probability,
+    check_choice,
+    check_value,
+    refuse,
+)
+
+Constraints = str | tuple[int, ...] | Mapping[str, int]
+
+PARAMETERS: Mapping[str, Any] = {
+    "objective": Literal["binary:logistic"],
+    "booster": Literal["gbtree"],
+    "tree_method": Literal["hist"],
+    "eval_metric": Literal["auc"],
+    "eta": PositiveShare,
+    "learning_rate": PositiveShare,
+    "gamma": NotNegative,
+    "min_split_loss": NotNegative,
+    "max_depth": CountOrZero,
+    "max_leaves": CountOrZero,
+    "min_child_weight": NotNegative,
+    "max_delta_step": NotNegative,
+    "subsample": PositiveShare,
+    "sampling_method": Literal["uniform", "gradient_based"],
+    "colsample_bytree": PositiveShare,
+    "colsample_bylevel": PositiveShare,
+    "colsample_bynode": PositiveShare,
+    "lambda": NotNegative,
+    "reg_lambda": NotNegative,
+    "alpha": NotNegative,
+    "reg_alpha": NotNegative,
+    "grow_policy": Literal["depthwise", "lossguide"],
+    "max_bin": Annotated[int, Bounds(low=2)],
+    "num_parallel_tree": Count,
+    "max_cat_to_onehot": Count,
+    "max_cat_threshold": Count,
+    "scale_pos_weight": Positive,
+    "base_score": Probability,
+    "max_cached_hist_node": Count,
+    "monotone_constraints": Constraints,
+    "interaction_constraints": str | tuple[tuple[str, ...], ...],
+    "verbosity": Annotated[int, Bounds(0, 3)],
+}
+"""Name to the annotation of its values."""
+ALIASES: Mapping[str, str] = {
+    "learning_rate": "eta",
+    "min_split_loss": "gamma",
+    "reg_lambda": "lambda",
+    "reg_alpha": "alpha",
+}
+"""Second name of a parameter to its first."""
+DECIDED: Mapping[str, str] = {
+    "seed": "declare Training.seed",
+    "random_state": "declare Training.seed",
+    "seed_per_iteration": "leave it out: a rerun must draw the same rows",
+    "nthread": "declare Training.resources",
+    "n_jobs": "declare Training.resources",
+    "device": "declare Training.resources",
+    "disable_default_eval_metric": "leave it out: the validation AUC is measured over all ranks",
+    "num_boost_round": "declare Boosting.num_rounds",
+    "n_estimators": "declare Boosting.num_rounds",
+    "early_stopping_rounds": "declare Boosting.early_stopping_rounds",
+    "num_class": "leave it out: a label is 0 or 1",
+}
+"""Parameters that the product decides, and what to do instead."""
+
+
+def check_params(params: Mapping[str, Any], *, where: str) -> None:
+    """Raise unless each parameter is known, and has a value that it takes.
+
+    Args:
+        params: XGBoost parameters, as declared.
+        where: Class and field.
+
+    Raises:
+        ConfigurationError: for an unknown name, one that the product decides, a second name of one that is there too,
+            or a value that XGBoost would refuse or misread.
+    """
+    for name, value in params.items():
+        check_param(name, where=where)
+        check_value(value, PARAMETERS[name], where=f"{where}[{name!r}]")
+        if ALIASES.get(name) in params:
+            refuse(
+                f"{name} is a second name of {ALIASES[name]}, and both are declared",
+                where=where,
+                fix=f"leave {name} out",
+            )
+
+
+def check_param(name: str, *, where: str) -> None:
+    """Raise unless a use case may declare the parameter.
+
+    Raises:
+        ConfigurationError: naming the nearest parameter, or what to declare instead.
+    """
+    if name in DECIDED:
+        refuse(f"{name} is not a parameter that a use case declares", where=where, fix=DECIDED[name])
+    check_choice(name, PARAMETERS, kind="XGBoost parameter", where=where)

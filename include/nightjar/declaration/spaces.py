@@ -1,0 +1,67 @@
+"""Where an engine's parameters are searched. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nightjar.declaration.declared import Declaration, check_unique, refuse
+
+
+@dataclass(frozen=True)
+class IntRange(Declaration):
+    """Whole numbers from ``low`` to ``high``, both included; ``log`` searches orders of magnitude alike."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def check(self) -> None:
+        """Refuse a range without a number in it."""
+        _check_range(self)
+
+
+@dataclass(frozen=True)
+class FloatRange(Declaration):
+    """Numbers from ``low`` to ``high``; ``log`` searches orders of magnitude alike."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def check(self) -> None:
+        """Refuse a range without a number in it."""
+        _check_range(self)
+
+
+@dataclass(frozen=True)
+class Choice(Declaration):
+    """One of a few values (JSON scalars)."""
+
+    values: tuple[str | int | float | bool, ...]
+
+    def check(self) -> None:
+        """Refuse no value at all, and the same value twice."""
+        if not self.values:
+            refuse("values is empty", where="Choice.values", fix="give at least one value: Choice((a, b))")
+        check_unique(map(repr, self.values), kind="value", where="Choice.values")
+
+
+Space = Mapping[str, IntRange | FloatRange | Choice]
+"""Name of an engine's parameter to where it is searched."""
+
+
+def _check_range(span: IntRange | FloatRange) -> None:
+    where = f"{type(span).__name__}.low"
+    if span.low > span.high:
+        refuse(f"low {span.low:g} is above high {span.high:g}", where=where, fix="give low at most as high as high")
+    if span.log and span.low <= 0:
+        refuse(f"low {span.low:g} has no order of magnitude", where=where, fix="give low above 0, or leave log out")
+
+
+def span_from_dict(range: str, **bounds: Any) -> IntRange | FloatRange | Choice:
+    """Return the range of this kind; ``bounds`` are its fields, as JSON holds them."""
+    if range == Choice.__name__:
+        return Choice(tuple(bounds["values"]))
+    return IntRange(**bounds) if range == IntRange.__name__ else FloatRange(**bounds)

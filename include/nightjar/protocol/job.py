@@ -1,0 +1,159 @@
+"""JobSpec and JobResult: the one contract between Airflow and the work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
+from typing import Any, Literal
+
+from nightjar.protocol.documents import check_fields, parse_object
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.names import check_identifier, path_segment
+from nightjar.protocol.nights import Nights
+
+
+def run_folder(lake: str, dag_id: str, run_id: str) -> str:
+    """Folder of a DAG run in the lake, which no other run has."""
+    return f"{lake}/_runs/{path_segment(dag_id)}/{path_segment(run_id)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """What a program has to do, as JSON in the lake.
+
+    Attributes:
+        program: The program's name, e.g. ``ingest``: module ``nightjar_spark.ingest`` or ``nightjar_jobs.train``.
+        use_case: The use case's name, a folder of ``include/use_cases``.
+        first_night: First night of the interval.
+        last_night: Last night of the interval, included.
+        dag_id: The DAG whose run asked for this.
+        run_id: Airflow's run id; the same at every retry and clear of that run.
+        task_id: The task in that run.
+        map_index: Which of a mapped task's instances, from 0; None for a task that is not mapped. Each has one result.
+        lake: URI or path of the lake's root.
+        params: What the person or the schedule asked for (``model_version``, ``force``), and whether a person chose the
+            interval (``interval_given``); JSON values only.
+        world_size: Number of ranks of a training program.
+        threads_per_rank: Threads of each rank.
+    """
+
+    program: str
+    use_case: str
+    first_night: date
+    last_night: date
+    dag_id: str
+    run_id: str
+    task_id: str
+    lake: str
+    map_index: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    world_size: int = 1
+    threads_per_rank: int = 1
+
+    def __post_init__(self) -> None:
+        check_identifier(self.program, field="program")
+        check_identifier(self.use_case, field="use_case")
+        if self.world_size < 1 or self.threads_per_rank < 1:
+            raise ConfigurationError(
+                f"world_size {self.world_size} x threads_per_rank {self.threads_per_rank} is no training",
+                where="world_size, threads_per_rank",
+                fix="give both as whole numbers from 1",
+            )
+
+    @property
+    def run_dir(self) -> str:
+        """Folder of the DAG run in the lake; each task's spec, log and result lie in a folder below it."""
+        return run_folder(self.lake, self.dag_id, self.run_id)
+
+    @property
+    def output(self) -> str:
+        """Folder of this task: ``spec.json``, ``job.log``, ``result.json`` and whatever else the program leaves."""
+        instance = "" if self.map_index is None else f"~{self.map_index}"
+        return f"{self.run_dir}/{path_segment(self.task_id)}{instance}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON; equal for two specs that ask for the same thing.
+
+        Threads are left out: how many there are says where a task happens to run, not what is asked for.
+        """
+        return hashlib.sha256(replace(self, threads_per_rank=1).to_json().encode()).hexdigest()
+
+    def nights(self, timezone: str) -> Nights:
+        return Nights(first=self.first_night, last=self.last_night, timezone=timezone)
+
+    def to_json(self) -> str:
+        document = asdict(self)
+        document["first_night"] = self.first_night.isoformat()
+        document["last_night"] = self.last_night.isoformat()
+        document["params"] = dict(self.params)
+        return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> JobSpec:
+        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.protocol.documents.reading`."""
+        document = parse_object(text)
+        for name in ("first_night", "last_night"):
+            document[name] = date.fromisoformat(document[name])
+        spec = cls(**document)
+        check_fields(spec)
+        return spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What a program did, written to ``<output>/result.json`` when, and only when, it is over.
+
+    Attributes:
+        status: ``succeeded`` or ``failed``.
+        spec_fingerprint: :attr:`JobSpec.fingerprint` of the spec that it answers.
+        rows_in: Rows read that had to be accounted for.
+        rows_out: Rows written.
+        rows_rejected: Rows sent to quarantine; ``rows_in == rows_out + rows_rejected``.
+        outputs: Delta table name to the version that this program committed.
+        inputs: Delta table name to the version that it read.
+        metrics: Figures worth a plot.
+        values: What the next task needs (file lists, model version, verdict), JSON values only.
+        links: Name to address of what a person may want to open.
+        seconds: Phase to wall-clock seconds.
+        error: The one-line message, when it failed.
+        error_kind: The error's ``kind`` (see :mod:`nightjar.protocol.errors`), when it failed.
+        retryable: Whether another try may help.
+    """
+
+    status: Literal["succeeded", "failed"]
+    spec_fingerprint: str = ""
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_rejected: int = 0
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+    error_kind: str = ""
+    retryable: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> JobResult:
+        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.protocol.documents.reading`."""
+        document = parse_object(text)
+        known = {f.name for f in fields(cls)}
+        result = cls(**{name: value for name, value in document.items() if name in known})
+        check_fields(result)
+        return result
+
+    def summary(self) -> str:
+        """One line for a log: rows, versions and seconds."""
+        versions = ", ".join(f"{table}@{version}" for table, version in self.outputs.items())
+        seconds = self.seconds.get("total", sum(self.seconds.values()))
+        rows = f"rows in {self.rows_in}, out {self.rows_out}, rejected {self.rows_rejected}"
+        return f"{self.status}: {rows}; wrote {versions or 'no table'}; {seconds:.1f} s"

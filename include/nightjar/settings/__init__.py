@@ -1,0 +1,1 @@
+"""What a deployment sets, from the environment. Standard library only."""

@@ -1,0 +1,69 @@
+"""Where things are, from the environment. The same names on one machine and on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.names import check_location
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The deployment's addresses.
+
+    Attributes:
+        lake: Root of the lake: an absolute path or an ``s3://`` URI (``NIGHTJAR_LAKE``).
+        landing: Where sources land, a folder a night (``NIGHTJAR_LANDING``; default ``<lake>/landing``).
+        mlflow_uri: The MLflow server (``MLFLOW_TRACKING_URI``).
+        git_commit: Commit of the code that runs (``NIGHTJAR_GIT_COMMIT``; ``unknown`` when not given).
+        alert_webhook: Where alerts are posted as JSON, ``{"text": …}`` (``NIGHTJAR_ALERT_WEBHOOK``); empty for nowhere.
+            A secret, as who knows it can post.
+        alert_slack_conn: Airflow connection (Slack Incoming Webhook) by which alerts go to Slack
+            (``NIGHTJAR_ALERT_SLACK_CONN``); empty for not at all.
+        alert_email_to: Who gets alerts by mail, through Airflow's connection ``smtp_default``
+            (``NIGHTJAR_ALERT_EMAIL_TO``, separated by commas); empty for nobody.
+    """
+
+    lake: str
+    landing: str
+    mlflow_uri: str
+    git_commit: str = "unknown"
+    alert_webhook: str = field(default="", repr=False)
+    alert_slack_conn: str = ""
+    alert_email_to: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings.
+
+        Raises:
+            ConfigurationError: naming the variable that is not set, or whose folder no library would find.
+        """
+
+        def required(name: str) -> str:
+            value = environ.get(name, "").rstrip("/")
+            if not value:
+                raise ConfigurationError(
+                    f"the environment variable {name} is not set",
+                    where=name,
+                    fix="start through `make run`, or set it in the deployment (docs/configuration.md)",
+                )
+            return value
+
+        for name in ("NIGHTJAR_LAKE", "NIGHTJAR_LANDING", "NIGHTJAR_MODEL_CACHE", "NIGHTJAR_CHECKPOINTS"):
+            check_location(environ.get(name, ""), field=name)
+        lake = required("NIGHTJAR_LAKE")
+        return cls(
+            lake=lake,
+            landing=environ.get("NIGHTJAR_LANDING", "").rstrip("/") or f"{lake}/landing",
+            mlflow_uri=required("MLFLOW_TRACKING_URI"),
+            git_commit=environ.get("NIGHTJAR_GIT_COMMIT", "unknown"),
+            alert_webhook=environ.get("NIGHTJAR_ALERT_WEBHOOK", ""),
+            alert_slack_conn=environ.get("NIGHTJAR_ALERT_SLACK_CONN", ""),
+            alert_email_to=tuple(
+                part.strip() for part in environ.get("NIGHTJAR_ALERT_EMAIL_TO", "").split(",") if part.strip()
+            ),
+        )

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightjar.declaration.monitoring import Retraining
+from nightjar.monitoring.incidents.retraining import BUDGET_DAYS, Decision, WatchedNight, decide
+from nightjar.monitoring.performance.intervals import Interval
+
+TONIGHT = date(2013, 6, 1)
+POLICY = Retraining(breaches=3, of_nights=7, min_auc=0.6, max_age_days=60, cooldown_days=10, max_per_month=2)
+GOOD, LOW = Interval(value=0.7, low=0.65, high=0.75), Interval(value=0.55, low=0.51, high=0.59)
+
+
+def nights(text: str, last: date = TONIGHT) -> list[WatchedNight]:
+    """A night a letter, the last tonight.
+
+    d drifted, f below the floor, b broken data, x drifted on broken data, y below the floor on a night of broken data.
+    """
+    return [
+        WatchedNight(
+            night=last - timedelta(days=len(text) - 1 - i), drifted=letter in "dx", below_floor=letter in "fy",
+            broken_data=letter in "bx", judged_broken_data=letter == "y",
+        )
+        for i, letter in enumerate(text)
+    ]  # fmt: skip
+
+
+def on(text: str, *, auc: Interval | None = None, age_days: float | None = 10, asked: tuple[int, ...] = ()) -> Decision:
+    days = [TONIGHT - timedelta(days=days) for days in asked]
+    return decide(POLICY, nights(text), TONIGHT, auc=auc, age_days=age_days, asked=days)
+
+
+@pytest.mark.parametrize(
+    ("text", "request_"),
+    [("d.d.f..", True), ("d.d....", False), ("ddd.......", False), ("ddddddd", True), (".......", False)],
+)
+def test_k_of_the_last_n_nights_in_breach_ask_for_one(text: str, request_: bool) -> None:
+    assert on(text).request is request_
+
+
+def test_the_reason_names_the_nights() -> None:
+    assert on("....d.d.d") == Decision(
+        request=True,
+        reason="3 of the last 7 nights were in breach (2013-05-28, 2013-05-30, 2013-06-01)",
+    )
+
+
+@pytest.mark.parametrize("text", ["xxxxxxx", "yyyyyyy", "d.x.y.."])
+def test_broken_data_is_no_reason_whatever_drifts_or_falls(text: str) -> None:
+    blocked = on(text)
+    assert not blocked.request
+    assert blocked.blocked_by.startswith(f"data incident: on {text.count('x') + text.count('y')} of them")
+    assert on("bbbbbbb") == Decision()
+    assert on("b....d.") == Decision(), "no breach was excused"
+
+
+@pytest.mark.parametrize(("auc", "age_days"), [(GOOD, 10), (LOW, 10), (GOOD, 99)])
+def test_on_a_night_of_broken_data_nothing_is_asked_for(auc: Interval, age_days: float) -> None:
+    decision = on("dddbbbx", auc=auc, age_days=age_days)
+    assert decision.blocked_by == "data incident: tonight's data are broken, and would be trained on"
+
+
+def test_an_auc_below_the_floor_over_the_last_judged_nights_asks_for_one() -> None:
+    low = on(".......", auc=LOW)
+    assert low.request
+    assert low.reason == "over the last judged nights the AUC is 0.550 (0.510 to 0.590), below the floor of 0.6"
+    for auc in (GOOD, Interval(value=0.55, low=0.45, high=0.65), None):
+        assert on(".......", auc=auc) == Decision()
+    floorless = replace(POLICY, min_auc=None)
+    assert decide(floorless, nights("."), TONIGHT, auc=LOW, age_days=1, asked=[]) == Decision()
+
+
+def test_age_alone_asks_for_one() -> None:
+    assert on(".......", age_days=60.0) == Decision()
+    assert on(".......", age_days=61.0).reason == "the champion knows nothing of the last 61 days (at most 60)"
+    assert on(".......", age_days=None) == Decision()
+
+
+def test_nights_before_the_last_request_do_not_count_again() -> None:
+    assert not on("ddd....", asked=(4,)).reason
+    assert on("....ddd", asked=(4,)).blocked_by == "cool-down: one was asked for on 2013-05-28"
+
+
+def test_the_budget_holds() -> None:
+    assert on("ddddddd", asked=(11, 29)).blocked_by == "budget: 2 were asked for in 30 days"
+    assert on("ddddddd", asked=(11, 31)).request
+
+
+def test_a_night_before_one_that_has_asked_asks_for_nothing_new() -> None:
+    later = on("ddd....", asked=(-5,))
+    assert later.blocked_by == f"one was asked for on {TONIGHT + timedelta(days=5)}, a later night"
+    assert on("....ddd", asked=(0, -20)).request, "the night that asked says the same when it runs again"
+
+
+NIGHT_KINDS = st.tuples(st.sampled_from(".dfbxy"), st.booleans(), st.booleans())
+
+
+def play(history: list[tuple[str, bool, bool]], order: list[int]) -> list[date]:
+    """The requests, when nights are decided in the given order."""
+    first = TONIGHT - timedelta(days=len(history) - 1)
+    watched = nights("".join(letter for letter, _, _ in history))
+    asked: list[date] = []
+    for number in order:
+        letter, old, low = history[number]
+        night = first + timedelta(days=number)
+        seen = [one for one in watched if one.night <= night]
+        given = {"auc": LOW if low else GOOD, "age_days": 90 if old else 10}
+        decision = decide(POLICY, seen, night, **given, asked=asked)  # type: ignore[arg-type]
+        if decision.request:
+            assert letter not in "bx"
+            if night not in asked:
+                asked.append(night)
+            assert decide(POLICY, seen, night, **given, asked=asked) == decision  # type: ignore[arg-type]
+    return asked
+
+
+def check(asked: list[date]) -> None:
+    assert all((after - before).days >= POLICY.cooldown_days for before, after in pairwise(sorted(asked)))
+    for night in asked:
+        assert sum(0 <= (night - other).days < BUDGET_DAYS for other in asked) <= POLICY.max_per_month
+
+
+@given(st.lists(NIGHT_KINDS, min_size=1, max_size=150))
+def test_over_any_history_the_cool_down_and_the_budget_hold(history: list[tuple[str, bool, bool]]) -> None:
+    check(play(history, list(range(len(history)))))
+
+
+@given(st.data())
+def test_they_hold_in_whatever_order_nights_run(data: st.DataObject) -> None:
+    history = data.draw(st.lists(NIGHT_KINDS, min_size=1, max_size=60))
+    order = data.draw(st.lists(st.integers(0, len(history) - 1), max_size=90))
+    check(play(history, order))
+
+
+@given(st.lists(st.sampled_from(".bxy"), min_size=1, max_size=60))
+def test_over_any_history_broken_data_alone_ask_for_nothing(letters: list[str]) -> None:
+    assert play([(letter, False, False) for letter in letters], list(range(len(letters)))) == []

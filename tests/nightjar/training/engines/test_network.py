@@ -1,0 +1,294 @@
+"""One rank's network: what it learns, keeps and resumes, and that scoring answers as torch does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tests.training_sets import training_set
+
+from nightjar.declaration.training import Boosting, Network
+from nightjar.declaration.use_case import Feature
+from nightjar.protocol.errors import ConfigurationError, StorageFullError, TrainingError
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.memory import out_of_memory
+from nightjar.training.distributed.progress import Progress, Report
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.engines.boosting.fit import boost
+from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.network import model as network
+from nightjar.training.engines.network import rows as network_rows
+from nightjar.training.engines.network.fit import fit_network
+from nightjar.training.engines.network.graph import member_of, weights_of
+from nightjar.training.engines.network.module import build_module, put_weights
+from nightjar.training.engines.registry import engine_version
+
+FEATURES = (
+    Feature("carrier", "categorical", "Carrier."),
+    Feature("signal", "numeric", "Signal."),
+    Feature("airport", "categorical", "Airport."),
+    Feature("noise", "numeric", "Noise."),
+)
+TRAINING_SET = training_set(FEATURES, {"carrier": ("AA", "B6", "DL", "UA"), "airport": ("EWR", "JFK")})
+SMALL = Network(hidden=(16, 8), embedding_width=3, batch_size=64, epochs=8, learning_rate=1e-2)
+
+
+def rows(number: int, seed: int) -> NDArray[np.float32]:
+    """Rows as ``encode`` gives them; a tenth of all values is missing."""
+    random = np.random.default_rng(seed)
+    matrix = np.stack(
+        [
+            random.integers(0, 4, number),
+            random.normal(50, 20, number),
+            random.integers(0, 2, number),
+            random.normal(size=number),
+        ],
+        axis=1,
+    ).astype(np.float32)
+    matrix[random.random(matrix.shape) < 0.1] = np.nan
+    return matrix
+
+
+def shard(number: int, seed: int, *, positives: float = 0.0) -> Shard:
+    """Labels that follow the carrier, and how far the signal is from its middle; ``positives`` moves their share."""
+    random = np.random.default_rng(seed)
+    matrix = rows(number, seed)
+    far = np.abs(np.nan_to_num(matrix[:, 1], nan=50) - 50) / 20
+    strength = 2 * far - 2 + (matrix[:, 0] == 2) * 1.5 + positives
+    labels = (random.random(number) < 1 / (1 + np.exp(-strength))).astype(np.float32)
+    filled = Shard(columns=4)
+    for part in range(0, number, 150):
+        filled.append(matrix[part : part + 150], labels[part : part + 150])
+    return filled
+
+
+def group() -> Group:
+    contract = LaunchContract(rank=0, world_size=1, master_addr="127.0.0.1", master_port=free_port())
+    return Group(contract, "job", timeout_seconds=5)
+
+
+def trained(
+    place: Path,
+    engine: Network = SMALL,
+    *,
+    report: Report = lambda *_: None,
+    train: Shard | None = None,
+    balance: bool = False,
+) -> Fitted:
+    recipe = replace(TRAINING_SET.recipe, balance_classes=balance)
+    return fit_network(
+        train or shard(1200, 1),
+        shard(600, 2),
+        replace(TRAINING_SET, recipe=recipe),
+        engine,
+        group=group(),
+        threads=1,
+        checkpoints=Checkpoints(place=str(place), training={"name": "test"}),
+        progress=Progress("network", 1200, lambda _: None, report),
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    return trained(tmp_path_factory.mktemp("undisturbed"))
+
+
+def member(fitted: Fitted) -> network.Network:
+    assert isinstance(fitted.member, network.Network)
+    return fitted.member
+
+
+def test_it_learns_what_no_straight_line_fits_and_keeps_its_best_epoch(fitted: Fitted) -> None:
+    assert fitted.card.validation_auc == max(fitted.history) > 0.7
+    assert fitted.card.rounds == int(np.argmax(fitted.history)) + 1
+    from nightjar.evaluation.metrics import auc
+
+    validation = shard(600, 2)
+    labels, answers = zip(*((y, fitted.member.predict(x, threads=1)) for x, y in validation.batches()), strict=True)
+    found = auc(np.concatenate(labels).astype(np.float64), np.concatenate(answers))
+    assert found == pytest.approx(fitted.card.validation_auc, abs=1e-4)
+
+
+def test_it_stops_after_its_patience(tmp_path: Path) -> None:
+    stopped = trained(tmp_path, replace(SMALL, epochs=60, learning_rate=0.05, early_stopping_epochs=3))
+    assert len(stopped.history) == stopped.card.rounds + 3 < 60
+
+
+def test_scoring_answers_as_torch_does(fitted: Fitted) -> None:
+    of_graph = member(fitted)
+    module = build_module(of_graph.architecture, dropout=0.1)
+    put_weights(module, weights_of(of_graph))
+    matrix = rows(1000, 5)
+    matrix[0] = np.nan
+    matrix[1, 1] = np.inf
+    with torch.inference_mode():
+        expected = torch.sigmoid(module.eval()(torch.from_numpy(matrix))).numpy()
+    assert np.abs(of_graph.predict(matrix, threads=1) - expected).max() < 1e-5
+    assert expected.std() > 0.05
+
+
+def test_a_row_is_scored_alike_in_any_company_and_with_any_threads(fitted: Fitted) -> None:
+    matrix = rows(3 * network.BLOCK + 17, 6)
+    whole = fitted.member.predict(matrix, threads=1)
+    assert whole.dtype == np.float64
+    assert ((whole > 0) & (whole < 1)).all()
+    assert (fitted.member.predict(matrix, threads=3) == whole).all()
+    alone = np.concatenate([fitted.member.predict(matrix[i : i + 1], threads=1) for i in range(50)])
+    assert (alone == whole[:50]).all()
+    assert (fitted.member.predict(matrix[17:516], threads=1) == whole[17:516]).all()
+    assert fitted.member.predict(matrix[:0], threads=1).shape == (0,)
+
+
+def test_a_member_of_its_files_answers_the_same_and_the_graph_is_made_anew_to_the_byte(fitted: Fitted) -> None:
+    content = fitted.member.content()
+    loaded = network.load(content)
+    matrix = rows(100, 7)
+    assert (loaded.predict(matrix, threads=1) == fitted.member.predict(matrix, threads=1)).all()
+    assert member_of(loaded.architecture, weights_of(loaded)).content() == content
+
+
+class _Killed(Exception):
+    """Stands for a kill: nothing of the library catches it."""
+
+
+def killed_after(epoch: int) -> Report:
+    def report(done: int, _: object) -> None:
+        if done == epoch:
+            raise _Killed
+
+    return report
+
+
+@pytest.mark.parametrize(("every", "killed"), [(1, 2), (1, 7), (3, 5)])
+def test_a_training_that_goes_on_from_a_checkpoint_ends_with_the_same_bytes(
+    fitted: Fitted, tmp_path: Path, every: int, killed: int
+) -> None:
+    engine = replace(SMALL, checkpoint_every_epochs=every)
+    with pytest.raises(_Killed):
+        trained(tmp_path, engine, report=killed_after(killed))
+    done: list[int] = []
+    resumed = trained(tmp_path, engine, report=lambda number, _: done.append(number))
+    assert done[0] == (killed - 1) // every * every + 1  # the epoch that was killed had kept nothing yet
+    assert resumed.history == fitted.history
+    assert resumed.member.content() == fitted.member.content()
+
+
+def test_another_seed_gives_another_network(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(TRAINING_SET, recipe=replace(TRAINING_SET.recipe, seed=7))
+    monkeypatch.setattr(sys.modules[__name__], "TRAINING_SET", other)
+    assert trained(tmp_path).member.content() != fitted.member.content()
+
+
+def test_a_loss_that_is_no_number_is_said_with_rank_and_epoch(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"the loss of rank 0 is no number in epoch \d, from step \d+ of 18"
+    ) as said:
+        trained(tmp_path, replace(SMALL, learning_rate=1e38, weight_decay=1e3))
+    assert "lower learning_rate" in said.value.fix
+
+
+def test_an_infinite_value_does_not_pass_for_a_moment(tmp_path: Path) -> None:
+    spoilt = shard(300, 1)
+    matrix = rows(100, 3)
+    matrix[5, 1] = np.inf
+    spoilt.append(matrix, np.zeros(100, np.float32))
+    with pytest.raises(TrainingError, match=r"the loss of rank 0 is no number in epoch 1"):
+        trained(tmp_path, train=spoilt)
+
+
+def test_a_checkpoint_that_cannot_be_kept_ends_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = StorageFullError("no space left", where="here", fix="make room")
+
+    def save(self: Checkpoints, checkpoint: Checkpoint) -> None:
+        raise full
+
+    monkeypatch.setattr(Checkpoints, "save", save)
+    with pytest.raises(StorageFullError):
+        trained(tmp_path)
+
+
+def test_a_gpu_that_is_too_small_is_said_with_what_helps() -> None:
+    broken_off = TrainingError("the network's training broke off", where="here", fix="read the log")
+    broken_off.__cause__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    said = out_of_memory(broken_off, 3)
+    assert said is not None
+    assert said.what.startswith("rank 3 ran out of GPU memory (CUDA out of memory. Tried to allocate 2.00 GiB")
+    assert "lower batch_size" in said.fix
+
+
+def test_balanced_classes_raise_what_is_answered_by_both_engines(tmp_path: Path) -> None:
+    few = shard(1200, 1, positives=-2.0)
+    weight = (few.rows - few.positives) / few.positives
+    plain, balanced = (trained(tmp_path / str(balance), train=few, balance=balance) for balance in (False, True))
+    matrix = rows(500, 9)
+    answers = [fitted.member.predict(matrix, threads=1).mean() for fitted in (plain, balanced)]
+    assert balanced.card.params["pos_weight"] == pytest.approx(weight)
+    assert answers[1] > answers[0] + 0.15
+    recipe = replace(TRAINING_SET.recipe, balance_classes=True)
+    boosted = boost(
+        few,
+        shard(600, 2),
+        replace(TRAINING_SET, recipe=recipe),
+        Boosting(num_rounds=10),
+        group=group(),
+        threads=1,
+        checkpoints=None,
+        progress=Progress("boosting", few.rows, lambda _: None, lambda *_: None),
+    )
+    assert boosted.card.params["scale_pos_weight"] == pytest.approx(weight)
+    assert boosted.member.predict(matrix, threads=1).mean() > answers[0] + 0.15
+
+
+def test_features_of_one_kind_are_enough(tmp_path: Path) -> None:
+    for kinds in ([0, 2], [1, 3]):
+        of_kind = Shard(columns=2)
+        for matrix, labels in shard(600, 1).batches():
+            of_kind.append(np.ascontiguousarray(matrix[:, kinds]), labels)
+        features = tuple(FEATURES[i] for i in kinds)
+        found = fit_network(
+            of_kind,
+            of_kind,
+            training_set(features, TRAINING_SET.categories),
+            replace(SMALL, epochs=2),
+            group=group(),
+            threads=1,
+            checkpoints=None,
+            progress=Progress("network", 600, lambda _: None, lambda *_: None),
+        )
+        answers = found.member.predict(rows(50, 1)[:, kinds], threads=1)
+        assert len(set(answers.tolist())) > 5
+
+
+def test_each_epoch_reads_every_row_once_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_rows, "BUFFER_ROWS", 250)
+    numbered = Shard(columns=1)
+    for start in range(0, 1000, 100):
+        numbered.append(np.arange(start, start + 100, dtype=np.float32)[:, None], np.zeros(100, np.float32))
+
+    def read(epoch: int) -> list[list[float]]:
+        return [matrix[:, 0].tolist() for matrix, _ in network_rows.epoch(numbered, rows=64, steps=15, seed=[1, epoch])]
+
+    first, again, second = read(0), read(0), read(1)
+    assert first == again != second
+    assert {len(step) for step in first} == {64}
+    seen = [value for step in first for value in step]
+    assert len(seen) == len(set(seen)) == 15 * 64
+    assert len({value // 100 for value in first[0]}) == 3  # a step mixes the days of a buffer
+
+
+@pytest.mark.parametrize("call", [engine_version, lambda engine: trained(Path("unused"), engine)])
+def test_without_torch_the_error_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[Network], object]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ConfigurationError, match="a network cannot be trained without torch") as said:
+        call(SMALL)
+    assert "make setup-dev" in said.value.fix
