@@ -14,6 +14,8 @@ from tests.landed_nights import ORDERS, PRICES, SHOP
 from tests.nightjar.declaration.refusals import Declare, Wrong, assert_refused, cases, shop
 
 import nightjar.declaration
+import nightjar.protocol
+import nightjar.settings
 from nightjar.declaration.declared import Declaration
 from nightjar.declaration.experiment import Experiment, FixedHorizon, Sequential
 from nightjar.declaration.monitoring import Drift, Performance, Retraining
@@ -328,19 +330,22 @@ def test_a_refusal_names_the_file_and_line_of_the_declaration() -> None:
 
 
 def test_every_dataclass_that_an_author_writes_checks_itself() -> None:
-    """All of the contracts' dataclasses are declarations but those that programs make themselves."""
+    """All dataclasses of these packages are declarations but those that programs make themselves."""
     made_by_programs = {
         "Notice", "Heard", "Told", "JobSpec", "JobResult", "Metric", "Nights", "ApplicationFolder", "StartFolder",
         "Settings", "View", "QualityMetric", "Bounds", "Heartbeat", "Start", "_Field",
     }  # fmt: skip
     modules = [
-        import_module(f"nightjar.declaration.{path.stem}")
-        for path in Path(nightjar.declaration.__path__[0]).glob("*.py")
+        import_module(f"{package.__name__}.{path.stem}")
+        for package in (nightjar.declaration, nightjar.protocol, nightjar.settings)
+        for path in Path(package.__path__[0]).glob("*.py")
     ]
     own = {
-        cls for module in modules for cls in vars(module).values()
-        if isinstance(cls, type) and is_dataclass(cls) and cls.__module__.startswith("nightjar.declaration")
-    }  # fmt: skip
+        cls
+        for module in modules
+        for cls in vars(module).values()
+        if isinstance(cls, type) and is_dataclass(cls) and cls.__module__ == module.__name__
+    }
     assert {cls.__name__ for cls in own if not issubclass(cls, Declaration)} <= made_by_programs
 
 

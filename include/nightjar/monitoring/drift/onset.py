@@ -9,7 +9,7 @@ from nightjar.monitoring.drift.comparison import ColumnDrift, NightDrift
 from nightjar.monitoring.drift.domain import Domain
 from nightjar.monitoring.drift.table import PastNight
 from nightjar.monitoring.drift.windows import LookBack
-from nightjar.monitoring.drift.wording import psi
+from nightjar.monitoring.reporting.formatting import psi
 
 ALIKE = 0.1
 """PSI below which two nights are much the same (Siddiqi 2006)."""

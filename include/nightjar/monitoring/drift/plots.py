@@ -12,7 +12,8 @@ from nightjar.monitoring.data_quality.volumes import Volume
 from nightjar.monitoring.drift.comparison import ColumnDrift, NightDrift
 from nightjar.monitoring.drift.measures import bin_counts, bin_divergence
 from nightjar.monitoring.drift.table import PastNight
-from nightjar.monitoring.drift.wording import MISSING, OTHERS, bin_names, share
+from nightjar.monitoring.drift.wording import MISSING, OTHERS, bin_names
+from nightjar.monitoring.reporting.formatting import share
 
 MAX_BARS = 9
 """Categories drawn one by one."""

@@ -13,9 +13,9 @@ from markupsafe import Markup
 from nightjar.declaration.experiment import CHAMPION, Experiment, FixedHorizon
 from nightjar.declaration.training import Cost
 from nightjar.monitoring.drift.plots import text
-from nightjar.monitoring.drift.wording import number
 from nightjar.monitoring.experiments.analysis import MAX_MISMATCH_P, MIN_UNITS, Analysis, Comparison
 from nightjar.monitoring.reporting import pages
+from nightjar.monitoring.reporting.formatting import number
 
 WORDS = {
     "no_data": "No labels yet",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from nightjar.monitoring.drift.plots import text
-from nightjar.monitoring.drift.wording import count, share
 from nightjar.monitoring.performance.wording import NAMES, figure, span
+from nightjar.monitoring.reporting.formatting import count, share
 
 if TYPE_CHECKING:
     from datetime import date

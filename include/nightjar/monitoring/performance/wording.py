@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from nightjar.monitoring.drift.wording import count, number, share
+from nightjar.monitoring.reporting.formatting import count, number, share
 
 if TYPE_CHECKING:
     from nightjar.monitoring.incidents.findings import Finding

@@ -1,4 +1,4 @@
-"""What the reports share: templates beside this module, and figures in words."""
+"""What the reports share: templates beside this module, and figures in formatting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from nightjar.monitoring.drift import wording as words
+from nightjar.monitoring.reporting import formatting
 
 
 def read(name: str) -> str:
@@ -22,13 +22,13 @@ def environment(functions: dict[str, Callable[..., Any]]) -> Environment:
         loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters.update(
-        number=words.number,
-        count=words.count,
-        share=words.share,
-        signed_share=words.signed_share,
-        probability=words.probability,
-        psi=words.psi,
-        breakable=words.breakable,
+        number=formatting.number,
+        count=formatting.count,
+        share=formatting.share,
+        signed_share=formatting.signed_share,
+        probability=formatting.probability,
+        psi=formatting.psi,
+        breakable=formatting.breakable,
     )
     made.globals.update(functions)
     return made

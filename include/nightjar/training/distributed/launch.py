@@ -30,7 +30,7 @@ EXIT_TERMINATED = 143
 TAIL_LINES = 40
 # After a first rank failed, how long the others have to notice, report and leave by themselves.
 GRACE_SECONDS = 8.0
-# After SIGTERM, how long they have to reach their next checkpoint (nightjar.training.distributed.termination) and to leave.
+# After SIGTERM, how long they have to reach their next checkpoint (see the module termination) and to leave.
 STOP_SECONDS = 8.0
 POLL_SECONDS = 0.1
 

@@ -31,7 +31,8 @@ _RETRY_SECONDS = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchContract:
-    """What torchrun, an Indexed Job or :class:`nightjar.training.distributed.launch.LocalRanks` tells a rank by its environment."""
+    """A rank's environment, as torchrun, an Indexed Job or
+    :class:`nightjar.training.distributed.launch.LocalRanks` sets it."""
 
     rank: int
     world_size: int

@@ -10,6 +10,7 @@ from nightjar.monitoring.drift import wording as words
 from nightjar.monitoring.drift.comparison import compare
 from nightjar.monitoring.profiles.profile import NightVariation, Profile
 from nightjar.monitoring.profiles.summarize import count_categories, count_numeric
+from nightjar.monitoring.reporting import formatting
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from nightjar.monitoring.profiles.summarize import count_categories, count_numer
     ],
 )
 def test_numbers(value: float, text: str) -> None:
-    assert words.number(value) == text
+    assert formatting.number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -32,18 +33,18 @@ def test_numbers(value: float, text: str) -> None:
     [(0.0, "0"), (0.0004, "<0.1"), (0.0999, "10"), (0.051, "5.1"), (0.9996, ">99.9"), (1.0, "100")],
 )
 def test_shares(value: float, text: str) -> None:
-    assert words.share(value) == f"{text}\u202f%"
+    assert formatting.share(value) == f"{text}\u202f%"
 
 
 def test_figures_are_rounded_to_what_matters() -> None:
-    assert words.rounded(-0.000987, scale=4.0) == "0"
-    assert words.rounded(1118.4, scale=700.0) == "1\u202f118"
-    assert words.rounded(0.31234, scale=0.05) == "0.312"
-    assert words.rounded(3.0, scale=0.0) == "3"
+    assert formatting.rounded(-0.000987, scale=4.0) == "0"
+    assert formatting.rounded(1118.4, scale=700.0) == "1\u202f118"
+    assert formatting.rounded(0.31234, scale=0.05) == "0.312"
+    assert formatting.rounded(3.0, scale=0.0) == "3"
 
 
 def test_p_values() -> None:
-    assert [words.probability(p) for p in (None, 1e-9, 0.0123)] == ["\u2013", "<0.0001", "0.012"]
+    assert [formatting.probability(p) for p in (None, 1e-9, 0.0123)] == ["\u2013", "<0.0001", "0.012"]
 
 
 def test_bins_have_names() -> None:
@@ -81,7 +82,7 @@ def test_strength() -> None:
 
 
 def test_long_names_break_after_underscores_and_stay_escaped() -> None:
-    assert words.breakable("a_b/c<") == "a_<wbr>b/<wbr>c&lt;"
+    assert formatting.breakable("a_b/c<") == "a_<wbr>b/<wbr>c&lt;"
 
 
 def test_a_large_steady_change_is_set_against_a_small_one_that_moved(compared: Any) -> None:

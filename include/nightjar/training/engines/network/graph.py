@@ -56,7 +56,8 @@ class _Graph:
         self._arrays: list[Any] = []
 
     def probability(self, architecture: Architecture) -> bytes:
-        """The serialised graph: from :data:`nightjar.training.engines.network.model.INPUT` (rows x features) to ``probability``."""
+        """Return the serialised graph: from :data:`nightjar.training.engines.network.model.INPUT` (rows x features) to
+        ``probability``."""
         import numpy as np
         from onnx import TensorProto, helper
 

@@ -1,4 +1,4 @@
-"""What an ONNX file may hold before ONNX Runtime is given it: what :mod:`nightjar.training.engines.network.graph` writes.
+"""What an ONNX file may hold before ONNX Runtime is given it: what :mod:`~.graph` writes.
 
 A graph from elsewhere can name files of this machine as its weights (external data), in any tensor of it, and hide
 such a tensor in the graph of a loop or a function. Nightjar writes none of these, and reads none.

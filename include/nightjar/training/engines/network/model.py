@@ -75,7 +75,7 @@ class Network:
     Attributes:
         architecture: Of which layers it is made.
         weights: Bytes of a safetensors file.
-        graph: Bytes of an ONNX file: rows as :func:`nightjar.training.data.encoding.encode` gives them to probabilities.
+        graph: Bytes of an ONNX file, from rows of :func:`nightjar.training.data.encoding.encode` to probabilities.
     """
 
     architecture: Architecture
@@ -83,7 +83,8 @@ class Network:
     graph: bytes = field(repr=False)
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """See :meth:`nightjar.training.engines.member.Member.predict`; threads take whole blocks of :data:`BLOCK` rows."""
+        """See :meth:`nightjar.training.engines.member.Member.predict`; a thread takes whole blocks of :data:`BLOCK`
+        rows."""
         import numpy as np
 
         blocks = [matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK)]
