@@ -1,4 +1,4 @@
-"""PostgreSQL of this machine: the database of Airflow and MLflow, from a wheel, on a Unix socket (ADR 0024)."""
+"""PostgreSQL of this machine: the database of Airflow and MLflow, from a wheel, on a Unix socket (ADR 0023)."""
 
 from __future__ import annotations
 
