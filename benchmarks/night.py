@@ -75,7 +75,7 @@ def main() -> None:
     total, started, folder = run_night(paths)
     results = {path.parent.name: JobResult.from_json(path.read_text()) for path in folder.glob("*/result.json")}
     tasks = {task: round(result.seconds["total"], 2) for task, result in sorted(results.items())}
-    plain, said = plain_seconds(paths, parts_of(results["score"].values)[CHAMPION].speaker.folder)
+    plain, said = plain_seconds(paths, parts_of(results["score"].values)[CHAMPION].scoring_model.folder)
     print(
         json.dumps(
             {

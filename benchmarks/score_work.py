@@ -192,13 +192,13 @@ def spark_udf(work: Work) -> None:
 def ours(work: Work) -> None:
     """The night's `score`, and the commit of `publish_scores`."""
     from nightjar.declaration.experiment import CHAMPION
-    from nightjar.scoring.task import Speaker, parts_of
+    from nightjar.scoring.task import ScoringModel, parts_of
     from nightjar_spark.score import open_features, score_nights
 
     use_case = work.declared
     spark = session()
     sha256 = json.loads(Path(work.out + ".model").read_text())["sha256"]
-    speakers = {CHAMPION: Speaker(name="m", version="1", sha256=sha256, folder=work.model)}
+    scoring_models = {CHAMPION: ScoringModel(name="m", version="1", sha256=sha256, folder=work.model)}
     shutil.rmtree(f"{work.lake}/{use_case.score_table.name}", ignore_errors=True)
 
     def once() -> dict[str, float]:
@@ -206,7 +206,7 @@ def ours(work: Work) -> None:
             program="score", use_case=use_case.name, first_night=NIGHT, last_night=NIGHT, dag_id="bench",
             run_id=str(time.time_ns()), task_id="score", lake=work.lake,
         )  # fmt: skip
-        result = score_nights(spark, spec, use_case, open_features(spec, use_case, None), speakers)
+        result = score_nights(spark, spec, use_case, open_features(spec, use_case, None), scoring_models)
         written = parts_of(result.values)[CHAMPION].files
         delta.commit(work.lake, use_case.score_table, written, [NIGHT], run_id=spec.run_id)
         return {"worker_peak_mb": result.metrics["worker_peak_mb"]}

@@ -55,18 +55,18 @@ def run_rank(program: Program, spec: JobSpec, *, rank: int) -> int:
     A rank that was told to end writes no failure: it has none of its own.
     """
     if rank == 0:
-        result = run_program(program, spec, before_failure=termination.leave_if_told)
+        result = run_program(program, spec, before_failure=termination.exit_if_terminating)
         if result.status == "failed":
             log.error("ERROR %s", result.error)
         return EXIT_REPORTED if result.status == "failed" else 0
     try:
         program(spec)
     except NightjarError as error:
-        termination.leave_if_told()
+        termination.exit_if_terminating()
         log.error("ERROR %s", error)
         return EXIT_FAILED
     except Exception:
-        termination.leave_if_told()
+        termination.exit_if_terminating()
         log.exception("unexpected error on rank %d", rank)
         return EXIT_FAILED
     return 0

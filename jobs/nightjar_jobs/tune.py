@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.protocol.errors import TrainingError
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.registry.trials import State, ToldTrial, TrialRuns
+from nightjar.registry.trials import FinishedTrial, State, TrialRuns
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.distributed.memory import out_of_memory
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
@@ -75,7 +75,7 @@ class _Worker:
         group: Of this one rank.
         threads: Of this rank.
         number: The worker's.
-        told: Who is told of trials.
+        runs: MLflow runs of the trials.
     """
 
     training_set: TrainingSet
@@ -83,7 +83,7 @@ class _Worker:
     group: Group
     threads: int
     number: int
-    told: TrialRuns
+    runs: TrialRuns
 
     @classmethod
     def of(cls, spec: JobSpec, training_set: TrainingSet, study: EngineStudy) -> _Worker:
@@ -93,7 +93,7 @@ class _Worker:
             group=Group(LaunchContract.from_environment(os.environ), spec.fingerprint, timeout_seconds=60),
             threads=spec.threads_per_rank,
             number=spec.map_index or 0,
-            told=TrialRuns.of_run(spec, study_digest(spec, training_set)),
+            runs=TrialRuns.of_run(spec, study_digest(spec, training_set)),
         )
 
     def work(self, study: EngineStudy, until: float) -> int:
@@ -104,15 +104,15 @@ class _Worker:
             tried = self._try(study, trial)
             seconds.append(time.monotonic() - began)
             _say(study, trial.number, tried, seconds, until)
-            self.told.tell(tried)
+            self.runs.record(tried)
         return len(seconds)
 
-    def _try(self, study: EngineStudy, trial: Trial) -> ToldTrial:
+    def _try(self, study: EngineStudy, trial: Trial) -> FinishedTrial:
         """One trial, from its parameters to its end. Parameters that cannot be trained fail this trial alone."""
         started, params = time.time(), study.params(trial)
         engine, aucs = study.engine.with_params(params), []
         state: State = "FINISHED"
-        log.info("%s: trial %d begins: %s", engine.kind, trial.number, _said(params))
+        log.info("%s: trial %d begins: %s", engine.kind, trial.number, _format_params(params))
         try:
             for auc in cross_validate(engine, self.folds, self.training_set, group=self.group, threads=self.threads):
                 aucs.append(auc)
@@ -129,10 +129,10 @@ class _Worker:
         if state == "FINISHED":
             study.complete(trial, fmean(aucs))
         name = f"{engine.kind} trial {trial.number}"
-        return ToldTrial(name=name, state=state, params=params, aucs=aucs, worker=self.number, started=started)
+        return FinishedTrial(name=name, state=state, params=params, aucs=aucs, worker=self.number, started=started)
 
 
-def _say(study: EngineStudy, number: int, tried: ToldTrial, seconds: Sequence[float], until: float) -> None:
+def _say(study: EngineStudy, number: int, tried: FinishedTrial, seconds: Sequence[float], until: float) -> None:
     """One line for a trial that is over."""
     tuning, best = study.tuning, study.best_auc()
     over = sum(study.counts().values())
@@ -145,7 +145,7 @@ def _say(study: EngineStudy, number: int, tried: ToldTrial, seconds: Sequence[fl
         tried.state.lower(),
         len(tried.aucs),
         tuning.folds,
-        _said(tried.params),
+        _format_params(tried.params),
         f"{fmean(tried.aucs):.4f}" if tried.aucs else "none",
         "none" if best is None else f"{best:.4f}",
         over,
@@ -154,9 +154,9 @@ def _say(study: EngineStudy, number: int, tried: ToldTrial, seconds: Sequence[fl
     )
 
 
-def _said(params: Mapping[str, Any]) -> str:
-    said = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in params.items()}
-    return ", ".join(f"{name} {value}" for name, value in said.items())
+def _format_params(params: Mapping[str, Any]) -> str:
+    formatted = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in params.items()}
+    return ", ".join(f"{name} {value}" for name, value in formatted.items())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from nightjar.lake.results import earlier_result
 from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.protocol.errors import ModelError
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.scoring.task import Speaker, parts_of
+from nightjar.scoring.task import ScoringModel, parts_of
 from nightjar_spark.main import main
 
 log = logging.getLogger(__name__)
@@ -27,10 +27,16 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """
     use_case = load_use_case(spec.use_case)
     published = earlier_result(spec, "publish_scores")
-    speakers = {variant: Speaker(**speaker) for variant, speaker in published.values["speakers"].items()}
-    fallen = {variant: speaker for variant, speaker in speakers.items() if speaker.fallback_reason is not None}
+    scoring_models = {
+        variant: ScoringModel(**scoring_model) for variant, scoring_model in published.values["scoring_models"].items()
+    }
+    fallen = {
+        variant: scoring_model
+        for variant, scoring_model in scoring_models.items()
+        if scoring_model.fallback_reason is not None
+    }
     if not fallen:
-        versions = {variant: speaker.version for variant, speaker in speakers.items()}
+        versions = {variant: scoring_model.version for variant, scoring_model in scoring_models.items()}
         log.info(
             "scored as meant: %s", ", ".join(f"{variant} version {version}" for variant, version in versions.items())
         )
@@ -39,8 +45,8 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         return JobResult(status="succeeded", metrics=metrics, values={"model_versions": versions})
     nights = spec.nights(use_case.timezone)
     reason = "; ".join(
-        f"version {speaker.version} stood in on nights {nights}: {speaker.fallback_reason}"
-        for speaker in fallen.values()
+        f"version {scoring_model.version} stood in on nights {nights}: {scoring_model.fallback_reason}"
+        for scoring_model in fallen.values()
     )
     _record(spec, reason, next(iter(fallen.values())), published)
     parts = parts_of(earlier_result(spec, "validate_scores").values)
@@ -52,7 +58,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     )
 
 
-def _record(spec: JobSpec, reason: str, speaker: Speaker, published: JobResult) -> None:
+def _record(spec: JobSpec, reason: str, scoring_model: ScoringModel, published: JobResult) -> None:
     """To the ledger, once for each attempt at the nights, also when this task alone is cleared."""
     attempt = int(earlier_result(spec, "validate_scores").values["attempt"])
     earlier = ledger.read_details(spec.lake, event="fallback", dag_id=spec.dag_id, run_id=spec.run_id)
@@ -62,9 +68,9 @@ def _record(spec: JobSpec, reason: str, speaker: Speaker, published: JobResult) 
         spec,
         "fallback",
         reason=reason,
-        model_version=speaker.version,
+        model_version=scoring_model.version,
         table_versions=published.outputs,
-        details={"sha256": speaker.sha256, "attempt": attempt},
+        details={"sha256": scoring_model.sha256, "attempt": attempt},
     )
     ledger.record(spec.lake, event)
 

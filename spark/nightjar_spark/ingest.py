@@ -29,11 +29,11 @@ from nightjar.validation import contract_versions
 from nightjar.validation.judged import Judged
 from nightjar.validation.landing import LandedFile, check_landing
 from nightjar.validation.tolerance import check_rows_read
+from nightjar_spark.concurrency import run_concurrently
 from nightjar_spark.contracts import is_rejected
 from nightjar_spark.io import write_unpublished
 from nightjar_spark.landing_verdict import Annotated, annotate_source, judge_landed, validate_landed
 from nightjar_spark.main import main
-from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def _ingest_landed(
     nights = spec.nights(use_case.timezone)
     try:
         with timed(seconds, "read_and_check"):
-            annotated = together(spark, lambda source: annotate_source(spark, source, landed), use_case.sources)
+            annotated = run_concurrently(spark, lambda source: annotate_source(spark, source, landed), use_case.sources)
         with timed(seconds, "quarantine"):
             outputs = {use_case.quarantine_table.name: _quarantine(annotated, spec, use_case)}
         check_rows_read(landed, {item.source.name: item.counts for item in annotated})
@@ -85,7 +85,7 @@ def _ingest_landed(
         with timed(seconds, "great_expectations"):
             page = validate_landed(annotated, judged, spec, use_case, nights)
         with timed(seconds, "write"):
-            files = together(spark, lambda item: _write_accepted(item, spec), annotated)
+            files = run_concurrently(spark, lambda item: _write_accepted(item, spec), annotated)
         with timed(seconds, "publish"):
             figures: History = {item.source.table.name: dict(item.figures) for item in annotated}
             write_figures(spec.lake, use_case.name, figures, nights, run_id=spec.run_id)

@@ -50,7 +50,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     pins.keep(
         spec,
         pins.Pins(
-            versions=pins.versions_of({variant: part.speaker for variant, part in parts.items()}),
+            versions=pins.versions_of({variant: part.scoring_model for variant, part in parts.items()}),
             features_version=audited.inputs[use_case.feature_table.name],
             feature_files=tuple(audited.values["feature_files"]),
             published=True,
@@ -68,7 +68,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         outputs=outputs,
         values={
             "committed": version > before,
-            "speakers": {variant: part.speaker.to_dict() for variant, part in parts.items()},
+            "scoring_models": {variant: part.scoring_model.to_dict() for variant, part in parts.items()},
             "shadow_error": shadow_error,
         },
         seconds={"publish": time.monotonic() - began},
@@ -112,10 +112,10 @@ def _record(
     earlier = ledger.read_details(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)
     if any(details.get("attempt") == attempt for details in earlier):
         return
-    speaker = parts[CHAMPION].speaker
+    scoring_model = parts[CHAMPION].scoring_model
     details = {
         "attempt": attempt,
-        "speaker": speaker.to_dict(),
+        "scoring_model": scoring_model.to_dict(),
         **_split(use_case, parts),
         "shadow": audited.values["shadow"],
         **({"shadow_error": shadow_error} if shadow_error else {}),
@@ -124,7 +124,7 @@ def _record(
         spec,
         "publish",
         reason=f"nights {spec.nights(use_case.timezone)}: {audited.rows_out} rows",
-        model_version=speaker.version,
+        model_version=scoring_model.version,
         table_versions={**audited.inputs, **outputs},
         details=details,
     )
@@ -136,7 +136,7 @@ def _split(use_case: UseCase, parts: Mapping[str, Part]) -> dict[str, Any]:
     experiment = use_case.scoring.experiment
     if experiment is None or len(parts) == 1:
         return {}
-    variants = {variant: {**part.speaker.to_dict(), "rows": part.rows_out} for variant, part in parts.items()}
+    variants = {variant: {**part.scoring_model.to_dict(), "rows": part.rows_out} for variant, part in parts.items()}
     return {"experiment": experiment.name, "variants": variants}
 
 

@@ -100,11 +100,13 @@ def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
     policy, night = use_case.retraining, spec.last_night
     if policy is None:
         return Decision()
-    speaker = parts_of(earlier_result(spec, "validate_scores").values)[CHAMPION].speaker
-    if speaker.fallback_reason or spec.params.get("model_version"):
-        log.info("version %s spoke in the champion's place: what it got is no reason for a training", speaker.version)
+    scoring_model = parts_of(earlier_result(spec, "validate_scores").values)[CHAMPION].scoring_model
+    if scoring_model.fallback_reason or spec.params.get("model_version"):
+        log.info(
+            "version %s spoke in the champion's place: what it got is no reason for a training", scoring_model.version
+        )
         return Decision()
-    champion = speaker.version
+    champion = scoring_model.version
     watched, auc = evidence(spec.lake, use_case, policy, night, champion=champion)
     age_days = model_age_days(spec.lake, use_case.name, champion, night)
     decision = decide(policy, watched, night, auc=auc, age_days=age_days, asked=_asked(spec))

@@ -86,7 +86,7 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
     nights = list(spec.nights(use_case.timezone))
     audited = earlier_result(spec, "validate_scores")
     inputs = _input_versions(spec, use_case, audited)
-    found = read_reference(parts_of(audited.values)[CHAMPION].speaker.folder)
+    found = read_reference(parts_of(audited.values)[CHAMPION].scoring_model.folder)
     counted = count_nights(spark, spec.lake, use_case, nights, inputs, found.profile)
     found.check_scored({night.model_sha256 for night in counted.values()}, where=use_case.score_table.name)
     counted_at = time.monotonic()

@@ -85,7 +85,7 @@ def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) ->
         inputs=inputs,
         outputs=outputs,
         metrics=_metrics(scored, last),
-        values={"nights": {str(night): _said(report) for night, report in pages.items()}, **_said(last)},
+        values={"nights": {str(night): _values(report) for night, report in pages.items()}, **_values(last)},
         links={
             "report": _uri(spec, nights[-1], "performance"),
             "performance": _uri(spec, nights[-1], "performance"),
@@ -206,7 +206,7 @@ def _uri(spec: JobSpec, night: date, page: str) -> str:
     return f"{spec.lake}/reports/{spec.use_case}/{night}/{page}.html"
 
 
-def _said(report: PerformanceReport) -> dict[str, Any]:
+def _values(report: PerformanceReport) -> dict[str, Any]:
     """A night's verdict, for whoever reads the result."""
     return {
         "verdict": report.state,

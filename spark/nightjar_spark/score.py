@@ -29,7 +29,7 @@ from nightjar.protocol.errors import GateError, LakeError, RowCountError, Source
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.nights import first_few
 from nightjar.scoring import choice, pins
-from nightjar.scoring.task import Scored, ScoringTask, Speaker
+from nightjar.scoring.task import Scored, ScoringModel, ScoringTask
 from nightjar.scoring.unit import score_unit
 from nightjar_spark.main import main
 from nightjar_spark.rows_done import RowsDone
@@ -53,8 +53,8 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     before = pins.pinned(spec)
     features = open_features(spec, use_case, before)
     with pins.dropped_on_refusal(spec):
-        speakers = choice.choose(spec, use_case, features.schema, before)
-        versions = pins.versions_of(speakers)
+        scoring_models = choice.choose(spec, use_case, features.schema, before)
+        versions = pins.versions_of(scoring_models)
         chosen = pins.Pins(
             versions=versions,
             features_version=features.version,
@@ -63,7 +63,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         )
         if chosen != before:
             pins.keep(spec, chosen)
-        return score_nights(spark, spec, use_case, features, speakers)
+        return score_nights(spark, spec, use_case, features, scoring_models)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,31 +148,37 @@ def score_nights(
     spec: JobSpec,
     use_case: UseCase,
     features: Features,
-    speakers: Mapping[str, Speaker],
+    scoring_models: Mapping[str, ScoringModel],
 ) -> JobResult:
-    """Let ``speakers`` score the nights; the result names the unpublished files.
+    """Let ``scoring_models`` score the nights; the result names the unpublished files.
 
     Args:
         spark: Does the work.
         spec: Names the nights.
         use_case: What is predicted.
         features: What is read.
-        speakers: By variant; without an experiment, the champion's alone.
+        scoring_models: By variant; without an experiment, the champion's alone.
 
     Raises:
         RowCountError: when rows have come or gone.
     """
     began = time.monotonic()
     nights = list(spec.nights(use_case.timezone))
-    champion = speakers[CHAMPION]
+    champion = scoring_models[CHAMPION]
     shadow, no_shadow = choice.shadow(spec, use_case, features.schema, champion)
-    for variant, speaker in speakers.items():
-        log.info("%s: model %s version %s, sha256 %s", variant, speaker.name, speaker.version, speaker.sha256[:12])
+    for variant, scoring_model in scoring_models.items():
+        log.info(
+            "%s: model %s version %s, sha256 %s",
+            variant,
+            scoring_model.name,
+            scoring_model.version,
+            scoring_model.sha256[:12],
+        )
     log.info("shadow: %s", f"version {shadow.version}" if shadow else no_shadow or "none")
     task = ScoringTask(
         use_case=use_case.name,
         lake=spec.lake,
-        speakers=speakers,
+        scoring_models=scoring_models,
         shadow=shadow,
         features_version=features.version,
         run_id=spec.run_id,
@@ -224,7 +230,7 @@ def _score(spark: SparkSession, planned: Scan, task: ScoringTask) -> Scored:
                 yield scored
 
         parts = context.parallelize(planned.units, max(1, slices)).mapPartitions(scored_and_counted).collect()
-    return Scored.together(parts)
+    return Scored.merge(parts)
 
 
 def _check_counts(expected: int, scored: Scored, use_case: UseCase) -> None:

@@ -25,11 +25,11 @@ from nightjar.timing import timed
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import INDEX, TableCheck, TableVerdict, Verdict, validate
 from nightjar.validation.table_rules import table_rules
+from nightjar_spark.concurrency import run_concurrently
 from nightjar_spark.contracts import annotate, count_by_night
 from nightjar_spark.io import read_table
 from nightjar_spark.known_numbers import known
 from nightjar_spark.main import main
-from nightjar_spark.together import together
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,9 @@ def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
             name: read_table(spark, spec.lake, name, nights=nights, version=version)
             for name, version in versions.items()
         }
-        counted = together(spark, lambda c: _check(frames[c[0].name], c[0], c[1], nights), list(contracts.items()))
+        counted = run_concurrently(
+            spark, lambda c: _check(frames[c[0].name], c[0], c[1], nights), list(contracts.items())
+        )
     checks = {check.table: check for check in counted}
     entities = checks[use_case.source(use_case.features_from).table.name].counts
     expected = {count.night: count.rows for count in entities}
@@ -125,7 +127,7 @@ def _stop_if_broken(verdict: Verdict, nights: Nights, docs: str) -> None:
     if not failed:
         return
     raise ContractError(
-        f"nights {nights}: " + "; ".join(_said(table) for table in failed),
+        f"nights {nights}: " + "; ".join(_describe(table) for table in failed),
         where=f"{docs}/{failed[0].page}",
         how_many=sum(sum(table.check.broken.values()) for table in failed) or len(failed),
         fix="open that Data Docs page, correct the cause (land a source again, or mend features.py), "
@@ -133,7 +135,7 @@ def _stop_if_broken(verdict: Verdict, nights: Nights, docs: str) -> None:
     )
 
 
-def _said(table: TableVerdict) -> str:
+def _describe(table: TableVerdict) -> str:
     """What is wrong with one table, worst first, in the words of its nights and rules."""
     check = table.check
     if check.missing_columns:

@@ -18,7 +18,7 @@ from nightjar.protocol.errors import ContractError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring import choice, pins
 from nightjar.scoring.audit import Audit, audit_scores
-from nightjar.scoring.task import Speaker, parts_of
+from nightjar.scoring.task import ScoringModel, parts_of
 from nightjar_spark.main import main
 from nightjar_spark.score import Features, open_features, score_nights
 
@@ -93,31 +93,33 @@ def _by_others(
     before = pins.pinned(spec)
     pins.drop_unpublished(spec)
     features = open_features(spec, use_case, before)
-    speakers = {variant: part.speaker for variant, part in parts_of(scored.values).items()}
-    models = {speakers[variant].sha256 for variant in refused}
-    if speakers[CHAMPION].sha256 in models:
-        speakers[CHAMPION] = _stand_in(spec, use_case, features, speakers[CHAMPION], before, models, refused)
-    for variant, speaker in speakers.items():
-        if variant != CHAMPION and speaker.sha256 in models:
-            why = refused[variant].what if variant in refused else f"version {speaker.version} is refused"
-            speakers[variant] = choice.instead_of_challenger(variant, speakers[CHAMPION], why)
-    return score_nights(spark, spec, use_case, features, speakers)
+    scoring_models = {variant: part.scoring_model for variant, part in parts_of(scored.values).items()}
+    models = {scoring_models[variant].sha256 for variant in refused}
+    if scoring_models[CHAMPION].sha256 in models:
+        scoring_models[CHAMPION] = _select_fallback(
+            spec, use_case, features, scoring_models[CHAMPION], before, models, refused
+        )
+    for variant, scoring_model in scoring_models.items():
+        if variant != CHAMPION and scoring_model.sha256 in models:
+            why = refused[variant].what if variant in refused else f"version {scoring_model.version} is refused"
+            scoring_models[variant] = choice.replace_challenger(variant, scoring_models[CHAMPION], why)
+    return score_nights(spark, spec, use_case, features, scoring_models)
 
 
-def _stand_in(
+def _select_fallback(
     spec: JobSpec,
     use_case: UseCase,
     features: Features,
-    champion: Speaker,
+    champion: ScoringModel,
     before: pins.Pins | None,
     models: Collection[str],
     refused: Mapping[str, ContractError],
-) -> Speaker:
+) -> ScoringModel:
     error = refused.get(CHAMPION) or next(iter(refused.values()))
     log.warning("version %s: %s", champion.version, error.what)
-    if champion.fallback_reason is None and choice.may_stand_in(spec, before):
+    if champion.fallback_reason is None and choice.allows_fallback(spec, before):
         reason = f"version {champion.version}: {error.what}"
-        found = choice.stand_in(spec.lake, use_case, features.schema, reason=reason, without=models)
+        found = choice.select_fallback(spec.lake, use_case, features.schema, reason=reason, without=models)
         if found is not None:
             return found
     raise error

@@ -49,7 +49,7 @@ class Cluster:
         self.pull_errors: dict[str, str] = {}
         self.sandbox_error = ""
         self.refused_pods = ""
-        self._told_to_end: dict[str, float] = {}
+        self._termination_requested_at: dict[str, float] = {}
         self.living: set[str] = set()
         self._marked: dict[str, dict[str, Any]] = {}
         self._suffixes = itertools.count(1)
@@ -356,10 +356,10 @@ class Cluster:
         name = pod["metadata"]["name"]
         if name not in self.living:
             self.store.remove("pods", "ml", name)
-        elif name not in self._told_to_end:
-            self._told_to_end[name] = time.monotonic()
+        elif name not in self._termination_requested_at:
+            self._termination_requested_at[name] = time.monotonic()
             self.kubelet.tell_to_end(pod)
-        elif time.monotonic() > self._told_to_end[name] + self.grace_seconds:
+        elif time.monotonic() > self._termination_requested_at[name] + self.grace_seconds:
             self.kubelet.end(pod)
 
     def _mark_deleted(self, thing: Json) -> None:

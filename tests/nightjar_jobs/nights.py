@@ -13,7 +13,7 @@ from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.runner import run_program
-from nightjar.scoring.task import Speaker, parts_of
+from nightjar.scoring.task import ScoringModel, parts_of
 from nightjar_spark import confirm_champion, publish_scores, score, validate_scores
 from nightjar_spark.worker_errors import from_workers
 
@@ -35,10 +35,10 @@ ODD = {column.name: 9.0 for column in FEATURES.columns if column.type == "double
 """Values of a row that a model answers otherwise than the plain ones."""
 
 
-def champion_of(result: JobResult) -> Speaker:
+def champion_of(result: JobResult) -> ScoringModel:
     """Who has scored the champion's rows, by the result of `score` or `validate_scores`."""
     assert result.status == "succeeded", result.error
-    return parts_of(result.values)[CHAMPION].speaker
+    return parts_of(result.values)[CHAMPION].scoring_model
 
 
 class Nights:

@@ -122,7 +122,7 @@ def test_a_challenger_whose_scores_are_refused_is_spoken_for_by_the_champion(
     odd = strange(nights, tmp_path, mean)
     models.set_champion(models.resolve(USE_CASE.name, versions[0]))
     challenge(odd)
-    assert parts_of(nights.run("score", night=NEXT, run_id="b").values)["challenger"].speaker.version == odd
+    assert parts_of(nights.run("score", night=NEXT, run_id="b").values)["challenger"].scoring_model.version == odd
     audited = nights.run("validate_scores", night=NEXT, run_id="b")
     assert audited.status == "succeeded", audited.error
     assert nights.run("publish_scores", night=NEXT, run_id="b").rows_out == 200

@@ -40,10 +40,10 @@ PROGRAMS = {
     "with rounds that reach a checkpoint": """
     with termination.rounds():
         print("ready", flush=True)
-        while not termination.told_to_end():
+        while not termination.is_termination_requested():
             time.sleep(0.01)
         print("checkpoint kept", flush=True)
-        termination.leave_if_told()
+        termination.exit_if_terminating()
     """,
     "with rounds that reach none": """
     with termination.rounds():
@@ -53,7 +53,7 @@ PROGRAMS = {
     "when a peer has gone first": """
     with termination.rounds():
         print("ready", flush=True)
-        while not termination.told_to_end():
+        while not termination.is_termination_requested():
             time.sleep(0.01)
         raise TrainingError("rank 1 died", where="rank 1", fix="none")
     """,

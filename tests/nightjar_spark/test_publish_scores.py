@@ -58,10 +58,10 @@ def scored_and_audited(lake: str, run_id: str, attempt: int, prediction: float) 
 
 def audited(written: Sequence[DataFile], attempt: int, **more: Any) -> dict[str, Any]:
     """What passed the audit."""
-    speaker = {"name": "flight_delay", "version": "1", "sha256": "ab", "folder": "x", "fallback_reason": None}
+    scoring_model = {"name": "flight_delay", "version": "1", "sha256": "ab", "folder": "x", "fallback_reason": None}
     listed = [file.to_dict() for file in written]
     return {
-        "parts": {CHAMPION: {"speaker": speaker, "files": listed, "rows_in": 1}},
+        "parts": {CHAMPION: {"scoring_model": scoring_model, "files": listed, "rows_in": 1}},
         "attempt": attempt, "feature_files": ["a"],
         "shadow": None, "shadow_files": [], "shadow_error": "", **more,
     }  # fmt: skip

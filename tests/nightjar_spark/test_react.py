@@ -19,7 +19,7 @@ from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.performance.table import PERFORMANCE_TABLE
 from nightjar.monitoring.skew.table import SKEW_TABLE
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.scoring.task import Part, Speaker
+from nightjar.scoring.task import Part, ScoringModel
 from nightjar.validation.judged import UNKNOWN_COLUMN
 from nightjar_spark.react import REQUEST, react
 
@@ -87,8 +87,12 @@ class Lake:
             run_id=f"night__{night}", task_id="react", lake=self.root,
             params={"history": history},
         )  # fmt: skip
-        speaker = Speaker(name="shop", version=version, sha256="0", folder="there", fallback_reason=stands_in)
-        audited = JobResult(status="succeeded", values={"parts": {CHAMPION: Part(speaker=speaker).to_dict()}})
+        scoring_model = ScoringModel(
+            name="shop", version=version, sha256="0", folder="there", fallback_reason=stands_in
+        )
+        audited = JobResult(
+            status="succeeded", values={"parts": {CHAMPION: Part(scoring_model=scoring_model).to_dict()}}
+        )
         files.write_text(f"{spec.run_dir}/validate_scores/result.json", audited.to_json())
         return react(spec, WATCHED)
 

@@ -138,10 +138,10 @@ class Shop:
             lake=self.lake,
         )
         version = int(delta.open_table(self.lake, SHOP.feature_table.name).version())
-        speaker = {"name": "shop", "version": "1", "sha256": self.sha256, "folder": self.folder}
+        scoring_model = {"name": "shop", "version": "1", "sha256": self.sha256, "folder": self.folder}
         result = JobResult(
             status="succeeded",
-            values={"parts": {CHAMPION: {"speaker": speaker, "files": [], "rows_in": 1}}},
+            values={"parts": {CHAMPION: {"scoring_model": scoring_model, "files": [], "rows_in": 1}}},
             inputs={SHOP.feature_table.name: version},
         )
         files.write_text(f"{spec.run_dir}/validate_scores/result.json", result.to_json())

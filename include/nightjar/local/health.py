@@ -49,12 +49,12 @@ class HealthWatch:
             seconds = now - self._since.pop(name)
             if name in self._notified:
                 self._notified.remove(name)
-                self._tell(f"RESOLVED {name} is healthy again after {seconds:.0f} s")
+                self._say_and_notify(f"RESOLVED {name} is healthy again after {seconds:.0f} s")
         for name in sorted(unhealthy):
             seconds = now - self._since.setdefault(name, now)
             if seconds >= ALERT_AFTER_SECONDS and name not in self._notified:
                 self._notified.add(name)
-                self._tell(
+                self._say_and_notify(
                     f"NEW {name} is not healthy for {seconds:.0f} s: nights do not run, or are late"
                     f" | look: {self._logs} | do: read its log; end the run with Ctrl-C and start it again, which goes"
                     " on where it was"
@@ -64,7 +64,7 @@ class HealthWatch:
         """Notify that the servers end, and why."""
         self._notify(f"NEW the servers of this machine end, and nights do not run: {error}")
 
-    def _tell(self, text: str) -> None:
+    def _say_and_notify(self, text: str) -> None:
         self._say(text)
         self._notify(text)
 

@@ -14,7 +14,7 @@ from nightjar.registry.system import SystemFigures
 
 log = logging.getLogger(__name__)
 
-SECONDS_BETWEEN = 2.0
+SEND_INTERVAL_SECONDS = 2.0
 BATCH = 900
 """Figures in one call; MLflow takes 1000."""
 
@@ -46,7 +46,7 @@ class LiveRun:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._system = SystemFigures()
-        self._thread = threading.Thread(target=self._tell, daemon=True)
+        self._thread = threading.Thread(target=self._send_periodically, daemon=True)
         self._thread.start()
 
     def report(self, step: int, figures: Mapping[str, float]) -> None:
@@ -67,9 +67,9 @@ class LiveRun:
         else:
             log.warning("WARNING MLflow has not been told %d figures; `register` tells them", len(self._waiting))
 
-    def _tell(self) -> None:
+    def _send_periodically(self) -> None:
         step = 0
-        while not self._over.wait(SECONDS_BETWEEN):
+        while not self._over.wait(SEND_INTERVAL_SECONDS):
             step += 1
             self.report(step, self._system.read())
             self._try()

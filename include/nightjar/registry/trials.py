@@ -28,7 +28,7 @@ _STATUS: Mapping[State, str] = {"FINISHED": "FINISHED", "PRUNED": "KILLED", "FAI
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToldTrial:
+class FinishedTrial:
     """A trial that is over.
 
     Attributes:
@@ -69,9 +69,9 @@ class TrialRuns:
         """Of a run's studies, on the server of the environment; nobody is told where there is none."""
         return cls(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"), spec.use_case, f"tune {spec.run_id}", study)
 
-    def tell(self, trial: ToldTrial) -> None:
+    def record(self, trial: FinishedTrial) -> None:
         """A run of the trial: parameters, AUC by fold, their mean, and how it ended."""
-        self._try(lambda: self._tell(trial))
+        self._try(lambda: self._record(trial))
 
     def close(self, params: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
         """End the run that holds the trials, with what came of them; its page, or nothing where MLflow is away."""
@@ -87,7 +87,7 @@ class TrialRuns:
         except NightjarError as error:
             log.warning("WARNING tuning goes on without MLflow, which lacks this: %s", error)
 
-    def _tell(self, trial: ToldTrial) -> None:
+    def _record(self, trial: FinishedTrial) -> None:
         experiment = rest.experiment_id(self._uri, self._experiment)
         tags = {_PARENT_TAG: self._parent(experiment), STATE_TAG: trial.state, "nightjar.worker": str(trial.worker)}
         run_id = self._create(experiment, trial.name, tags, started=trial.started)
@@ -134,8 +134,8 @@ class TrialRuns:
         return str(self._call("runs/create", new)["run"]["info"]["run_id"])
 
     def _log(self, run_id: str, metrics: list[dict[str, Any]], params: Mapping[str, Any]) -> None:
-        told = [{"key": name, "value": str(value)} for name, value in params.items()]
-        self._call("runs/log-batch", {"run_id": run_id, "metrics": metrics, "params": told})
+        entries = [{"key": name, "value": str(value)} for name, value in params.items()]
+        self._call("runs/log-batch", {"run_id": run_id, "metrics": metrics, "params": entries})
 
     def _call(self, path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return rest.call(self._uri, "POST", path, arguments) or {}

@@ -64,7 +64,7 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
         where,
         part.rows_rejected,
     )
-    seen = [_look(use_case, lake, file) for file in data_files]
+    seen = [_read_statistics(use_case, lake, file) for file in data_files]
     rows = sum(one.rows for one in seen)
     _refuse(
         rows != part.rows_out,
@@ -95,7 +95,7 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Look:
+class _FileStatistics:
     """What a file holds: rows, nulls by column, predictions within 0 to 1, and the sum of all predictions."""
 
     rows: int
@@ -105,7 +105,7 @@ class _Look:
 
 
 @files.patient
-def _look(use_case: UseCase, lake: str, file: DataFile) -> _Look:
+def _read_statistics(use_case: UseCase, lake: str, file: DataFile) -> _FileStatistics:
     import pyarrow.compute as pc
 
     inside, totals = 0, []
@@ -120,7 +120,7 @@ def _look(use_case: UseCase, lake: str, file: DataFile) -> _Look:
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
             nulls[column.path_in_schema] += column.statistics.null_count if column.statistics else 0
-    return _Look(rows=metadata.num_rows, nulls=nulls, inside=inside, total=math.fsum(totals))
+    return _FileStatistics(rows=metadata.num_rows, nulls=nulls, inside=inside, total=math.fsum(totals))
 
 
 @files.patient

@@ -12,7 +12,7 @@ from nightjar.declaration.use_case import DECISION, UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.python_values import python_rows
 from nightjar.scoring.reasons import reason_columns
-from nightjar.scoring.task import ScoringTask, Speaker
+from nightjar.scoring.task import ScoringModel, ScoringTask
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Answer:
 def answer(
     batch: pa.RecordBatch,
     model: TabularModel,
-    speaker: Speaker,
+    scoring_model: ScoringModel,
     use_case: UseCase,
     task: ScoringTask,
     *,
@@ -59,8 +59,8 @@ def answer(
 
     Args:
         batch: Rows of the feature table, all of one night.
-        model: The speaker's model.
-        speaker: Who it is.
+        model: The loaded model of `scoring_model`.
+        scoring_model: Who it is.
         use_case: What is predicted.
         task: What scoring has been told.
         variant: Of the experiment, whose rows these are; None where nothing is split.
@@ -81,7 +81,7 @@ def answer(
         DECISION.name: _decisions(prediction, model.card.threshold),
         **reason_columns(model, matrix, use_case.scoring.reason_codes),
     }
-    return Answer(scores=_score_rows(batch, said, speaker, use_case, task, variant), rejected=rejected)
+    return Answer(scores=_score_rows(batch, said, scoring_model, use_case, task, variant), rejected=rejected)
 
 
 def _decisions(prediction: NDArray[np.float64], threshold: float | None) -> pa.Array:
@@ -93,7 +93,7 @@ def _decisions(prediction: NDArray[np.float64], threshold: float | None) -> pa.A
 def _score_rows(
     batch: pa.RecordBatch,
     said: Mapping[str, Any],
-    speaker: Speaker,
+    scoring_model: ScoringModel,
     use_case: UseCase,
     task: ScoringTask,
     variant: str | None,
@@ -107,12 +107,12 @@ def _score_rows(
     nights = task.nights(use_case.timezone)
     experiment = use_case.scoring.experiment
     constant = {
-        "model_name": speaker.name,
-        "model_version": speaker.version,
-        "model_sha256": speaker.sha256,
+        "model_name": scoring_model.name,
+        "model_version": scoring_model.version,
+        "model_sha256": scoring_model.sha256,
         "features_version": task.features_version,
         "dag_run_id": task.run_id,
-        FALLBACK_REASON.name: speaker.fallback_reason,
+        FALLBACK_REASON.name: scoring_model.fallback_reason,
         "experiment": experiment.name if experiment and variant else None,
         "variant": variant,
         "scored_at": nights.prediction_moment(batch.column("ds")[0].as_py()),

@@ -15,7 +15,7 @@ from nightjar.protocol.errors import ConfigurationError, LakeError, ModelError, 
 from nightjar.protocol.job import JobSpec
 from nightjar.registry.models import ModelVersion, aliased, resolve, ship
 from nightjar.scoring.pins import Pins
-from nightjar.scoring.task import Speaker
+from nightjar.scoring.task import ScoringModel
 from nightjar.training.model import TabularModel, folder_in_lake
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def choose(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> dict[str, Speaker]:
+def choose(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> dict[str, ScoringModel]:
     """The versions that are to score the spec's nights, by variant, shipped to the lake and fit for the features.
 
     Without an experiment there is one, the champion's. A version that a person asked for, or that this run has
-    published with, speaks or nobody does. In the champion's place another may (:func:`stand_in`), and in a
+    published with, speaks or nobody does. In the champion's place another may (:func:`select_fallback`), and in a
     challenger's the champion, which their ``fallback_reason`` says.
 
     Args:
@@ -55,18 +55,18 @@ def choose(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | N
     }
 
 
-def may_stand_in(spec: JobSpec, pins: Pins | None) -> bool:
+def allows_fallback(spec: JobSpec, pins: Pins | None) -> bool:
     """Whether another version may speak in the champion's place: nobody asked for it, and it has not published."""
     return not spec.params.get("model_version") and not (pins and pins.published and CHAMPION in pins.versions)
 
 
-def instead_of_challenger(variant: str, champion: Speaker, why: str) -> Speaker:
+def replace_challenger(variant: str, champion: ScoringModel, why: str) -> ScoringModel:
     """The champion, speaking for the challenger's rows."""
     log.warning("FALLBACK of variant %s to version %s: %s", variant, champion.version, why)
     return replace(champion, fallback_reason=f"variant {variant}: {why}")
 
 
-def _champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> Speaker:
+def _champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> ScoringModel:
     """The version that speaks where nothing is split, and for the variant ``champion`` where something is."""
     asked = spec.params.get("model_version") or (pins.versions.get(CHAMPION) if pins else None)
     meant = f"version {asked}" if asked else "the champion"
@@ -78,8 +78,8 @@ def _champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins 
         return _ready(version, spec.lake, features)
     except (ModelError, UnreachableError) as error:
         found = (
-            stand_in(spec.lake, use_case, features, reason=f"{meant}: {error.what}")
-            if may_stand_in(spec, pins)
+            select_fallback(spec.lake, use_case, features, reason=f"{meant}: {error.what}")
+            if allows_fallback(spec, pins)
             else None
         )
         if found is None:
@@ -94,23 +94,23 @@ def _splits(spec: JobSpec, experiment: Experiment) -> bool:
 
 
 def _challenger(
-    spec: JobSpec, use_case: UseCase, features: pa.Schema, champion: Speaker, variant: str, before: str | None
-) -> Speaker:
+    spec: JobSpec, use_case: UseCase, features: pa.Schema, champion: ScoringModel, variant: str, before: str | None
+) -> ScoringModel:
     """The version of the alias ``variant``, or that of ``before``; whatever is wrong with it, the champion."""
     try:
         version = resolve(use_case.name, before) if before else aliased(use_case.name, variant)
         if version is None:
-            return instead_of_challenger(variant, champion, "no version has this alias")
+            return replace_challenger(variant, champion, "no version has this alias")
         return _ready(version, spec.lake, features)
     except NightjarError as error:
-        return instead_of_challenger(variant, champion, error.what)
+        return replace_challenger(variant, champion, error.what)
     except Exception as error:  # whatever it is, it must not fail the night
-        return instead_of_challenger(variant, champion, f"{type(error).__name__}: {error}")
+        return replace_challenger(variant, champion, f"{type(error).__name__}: {error}")
 
 
-def stand_in(
+def select_fallback(
     lake: str, use_case: UseCase, features: pa.Schema, *, reason: str, without: Collection[str] = ()
-) -> Speaker | None:
+) -> ScoringModel | None:
     """The last version that published and still loads and fits, or else the declared default; None when none does.
 
     The former is read from the lake, so that it speaks also while MLflow does not.
@@ -135,8 +135,10 @@ def stand_in(
     return None
 
 
-def shadow(spec: JobSpec, use_case: UseCase, features: pa.Schema, speaker: Speaker) -> tuple[Speaker | None, str]:
-    """Who scores beside the speaker, and why nobody does although one is declared; whatever is wrong with it."""
+def shadow(
+    spec: JobSpec, use_case: UseCase, features: pa.Schema, scoring_model: ScoringModel
+) -> tuple[ScoringModel | None, str]:
+    """Who scores beside the scoring_model, and why nobody does although one is declared; whatever is wrong with it."""
     alias = use_case.scoring.shadow
     if alias is None:
         return None, ""
@@ -144,7 +146,7 @@ def shadow(spec: JobSpec, use_case: UseCase, features: pa.Schema, speaker: Speak
         version = aliased(use_case.name, alias)
         if version is None:
             return None, f"no version has the alias {alias}"
-        if version.sha256 == speaker.sha256:
+        if version.sha256 == scoring_model.sha256:
             return None, f"version {version.version} has the alias {alias}, and scores the night itself"
         return _ready(version, spec.lake, features), ""
     except Exception as error:  # whatever it is, it must not fail the night
@@ -184,22 +186,22 @@ def champion_then(spec: JobSpec, use_case: UseCase) -> str:
     return found.pop()
 
 
-def _candidates(lake: str, use_case: UseCase) -> Iterator[Speaker]:
+def _candidates(lake: str, use_case: UseCase) -> Iterator[ScoringModel]:
     """Who has published, the latest first and each once; then the declared default."""
     seen = set()
     for details in reversed(ledger.read_details(lake, event="publish", use_case=use_case.name)):
-        if details.get("speaker") is None:
+        if details.get("scoring_model") is None:
             continue
         try:
             with ledger.reading_details():
-                speaker = Speaker.from_dict(details["speaker"])
-            folder = folder_in_lake(lake, use_case.name, speaker.sha256)
+                scoring_model = ScoringModel.from_dict(details["scoring_model"])
+            folder = folder_in_lake(lake, use_case.name, scoring_model.sha256)
         except (LakeError, ModelError) as error:
             log.warning("an event of the ledger names a model that cannot stand in: %s", error.what)
             continue
-        if speaker.sha256 not in seen:
-            seen.add(speaker.sha256)
-            yield replace(speaker, folder=folder, fallback_reason=None)
+        if scoring_model.sha256 not in seen:
+            seen.add(scoring_model.sha256)
+            yield replace(scoring_model, folder=folder, fallback_reason=None)
     default = use_case.scoring.default_version
     if default is not None:
         try:
@@ -208,14 +210,14 @@ def _candidates(lake: str, use_case: UseCase) -> Iterator[Speaker]:
         except NightjarError as error:
             log.warning("the declared default, version %s, cannot stand in: %s", default, error.what)
             return
-        yield _speaker(version, folder)
+        yield _scoring_model(version, folder)
 
 
-def _ready(version: ModelVersion, lake: str, features: pa.Schema) -> Speaker:
+def _ready(version: ModelVersion, lake: str, features: pa.Schema) -> ScoringModel:
     model, folder = ship(version, lake)
     model.check(features)
-    return _speaker(version, folder)
+    return _scoring_model(version, folder)
 
 
-def _speaker(version: ModelVersion, folder: str) -> Speaker:
-    return Speaker(name=version.name, version=version.version, sha256=version.sha256, folder=folder)
+def _scoring_model(version: ModelVersion, folder: str) -> ScoringModel:
+    return ScoringModel(name=version.name, version=version.version, sha256=version.sha256, folder=folder)

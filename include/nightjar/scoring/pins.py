@@ -12,7 +12,7 @@ from nightjar.lake import files
 from nightjar.protocol.documents import check_fields, parse_object, reading
 from nightjar.protocol.errors import ContractError, ModelError
 from nightjar.protocol.job import JobSpec
-from nightjar.scoring.task import Speaker
+from nightjar.scoring.task import ScoringModel
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,13 @@ class Pins:
     published: bool = False
 
 
-def versions_of(speakers: Mapping[str, Speaker]) -> dict[str, str]:
+def versions_of(scoring_models: Mapping[str, ScoringModel]) -> dict[str, str]:
     """Variant to the version that was meant to speak and does."""
-    return {name: speaker.version for name, speaker in speakers.items() if speaker.fallback_reason is None}
+    return {
+        name: scoring_model.version
+        for name, scoring_model in scoring_models.items()
+        if scoring_model.fallback_reason is None
+    }
 
 
 def pinned(spec: JobSpec) -> Pins | None:

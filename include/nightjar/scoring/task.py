@@ -16,7 +16,7 @@ from nightjar.protocol.nights import Nights
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speaker:
+class ScoringModel:
     """A model version that scores.
 
     Attributes:
@@ -37,11 +37,11 @@ class Speaker:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Speaker:
+    def from_dict(cls, document: Mapping[str, Any]) -> ScoringModel:
         """What :meth:`to_dict` gave; call it within :func:`nightjar.protocol.documents.reading`."""
-        speaker = cls(**document)
-        check_fields(speaker)
-        return speaker
+        scoring_model = cls(**document)
+        check_fields(scoring_model)
+        return scoring_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class ScoringTask:
     Attributes:
         use_case: Name of the use case.
         lake: The lake's root.
-        speakers: Whose predictions are the night's scores: the champion's, and those of an experiment's challengers.
+        scoring_models: Variant to scoring model: the champion, and the challengers of an experiment.
         shadow: Who predicts beside it, for nobody to act on; None for nobody.
         features_version: Delta version of the feature table that is read.
         run_id: Airflow run.
@@ -61,8 +61,8 @@ class ScoringTask:
 
     use_case: str
     lake: str
-    speakers: Mapping[str, Speaker]
-    shadow: Speaker | None = None
+    scoring_models: Mapping[str, ScoringModel]
+    shadow: ScoringModel | None = None
     features_version: int
     run_id: str
     first_night: date
@@ -77,12 +77,12 @@ class Part:
     """One variant's rows of the nights; without an experiment, all of them.
 
     Attributes:
-        speaker: Who scored them.
+        scoring_model: Who scored them.
         files: Unpublished files of the scores table.
         rows_in: Rows that it was given.
     """
 
-    speaker: Speaker
+    scoring_model: ScoringModel
     files: tuple[DataFile, ...] = ()
     rows_in: int = 0
 
@@ -102,7 +102,7 @@ class Part:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Part:
         part = cls(
-            speaker=Speaker.from_dict(document["speaker"]),
+            scoring_model=ScoringModel.from_dict(document["scoring_model"]),
             files=tuple(DataFile.from_dict(file) for file in document["files"]),
             rows_in=document["rows_in"],
         )
@@ -144,7 +144,7 @@ class Scored:
         return sum(file.rows for file in self.quarantined)
 
     @classmethod
-    def together(cls, units: Sequence[Scored]) -> Scored:
+    def merge(cls, units: Sequence[Scored]) -> Scored:
         """What all ``units`` have left; a shadow that failed in one has no files at all."""
         errors = [unit.shadow_error for unit in units if unit.shadow_error]
         of_variant: defaultdict[str, list[Part]] = defaultdict(list)
@@ -154,7 +154,7 @@ class Scored:
         return cls(
             parts={
                 variant: Part(
-                    speaker=parts[0].speaker,
+                    scoring_model=parts[0].scoring_model,
                     files=tuple(file for part in parts for file in part.files),
                     rows_in=sum(part.rows_in for part in parts),
                 )

@@ -19,7 +19,7 @@ from nightjar.lake.scan import Reader, Unit
 from nightjar.registry.cache import load_from_lake
 from nightjar.scoring.batches import answer, batch_rows
 from nightjar.scoring.split import parts, splitting
-from nightjar.scoring.task import Part, Scored, ScoringTask, Speaker
+from nightjar.scoring.task import Part, Scored, ScoringModel, ScoringTask
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
@@ -36,11 +36,16 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     """
     use_case = load_use_case(task.use_case)
     columns = list(dict.fromkeys(("ds", *use_case.feature_table.column_names)))
-    models = {variant: load_model(speaker.folder, speaker.sha256) for variant, speaker in task.speakers.items()}
-    rows_in = dict.fromkeys(task.speakers, 0)
+    models = {
+        variant: load_model(scoring_model.folder, scoring_model.sha256)
+        for variant, scoring_model in task.scoring_models.items()
+    }
+    rows_in = dict.fromkeys(task.scoring_models, 0)
     with ExitStack() as stack:
         stack.enter_context(files.explained(task.lake))
-        scores = {variant: stack.enter_context(_writer(task.lake, use_case.score_table)) for variant in task.speakers}
+        scores = {
+            variant: stack.enter_context(_writer(task.lake, use_case.score_table)) for variant in task.scoring_models
+        }
         quarantine = stack.enter_context(_writer(task.lake, use_case.quarantine_table))
         shadow = stack.enter_context(_Shadow(use_case, task))
         for batch in reader.read(unit, columns, batch_rows=batch_rows(len(columns))):
@@ -49,7 +54,7 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
             for variant, rows, split in _by_variant(batch, use_case, task):
                 rows_in[variant] += rows.num_rows
                 of_variant = variant if split else None
-                said = answer(rows, models[variant], task.speakers[variant], use_case, task, variant=of_variant)
+                said = answer(rows, models[variant], task.scoring_models[variant], use_case, task, variant=of_variant)
                 if said.scores.num_rows:
                     scores[variant].write(said.scores)
                 if said.rejected is not None:
@@ -57,8 +62,10 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
             shadow.score(batch)
         return Scored(
             parts={
-                variant: Part(speaker=speaker, files=tuple(scores[variant].close()), rows_in=rows_in[variant])
-                for variant, speaker in task.speakers.items()
+                variant: Part(
+                    scoring_model=scoring_model, files=tuple(scores[variant].close()), rows_in=rows_in[variant]
+                )
+                for variant, scoring_model in task.scoring_models.items()
             },
             quarantined=tuple(quarantine.close()),
             shadow_files=shadow.close(),
@@ -71,7 +78,7 @@ def _by_variant(
     batch: pa.RecordBatch, use_case: UseCase, task: ScoringTask
 ) -> Iterator[tuple[str, pa.RecordBatch, bool]]:
     """The batch's rows by variant, and whether they are of a split night; those of another are the champion's."""
-    experiment = splitting(use_case, batch.column("ds")[0].as_py()) if len(task.speakers) > 1 else None
+    experiment = splitting(use_case, batch.column("ds")[0].as_py()) if len(task.scoring_models) > 1 else None
     if experiment is None:
         yield CHAMPION, batch, False
     else:
@@ -85,7 +92,7 @@ class _Shadow:
     def __init__(self, use_case: UseCase, task: ScoringTask) -> None:
         self.error = ""
         self._use_case, self._task = use_case, task
-        self._speaker: Speaker | None = task.shadow
+        self._scoring_model: ScoringModel | None = task.shadow
         self._writer = _writer(task.lake, use_case.shadow_table)
 
     def __enter__(self) -> _Shadow:
@@ -97,11 +104,11 @@ class _Shadow:
 
     def score(self, batch: pa.RecordBatch) -> None:
         """Predict and write the rows, unless it has failed before."""
-        if self._speaker is None:
+        if self._scoring_model is None:
             return
         try:
-            model = load_model(self._speaker.folder, self._speaker.sha256)
-            scores = answer(batch, model, self._speaker, self._use_case, self._task).scores
+            model = load_model(self._scoring_model.folder, self._scoring_model.sha256)
+            scores = answer(batch, model, self._scoring_model, self._use_case, self._task).scores
             if scores.num_rows:
                 self._writer.write(scores)
         except Exception as error:  # it must not fail the night
@@ -117,7 +124,7 @@ class _Shadow:
 
     def _give_up(self, error: Exception) -> None:
         self.error = f"{type(error).__name__}: {error}"
-        self._speaker = None
+        self._scoring_model = None
         log.warning("the shadow gives up: %s", self.error)
         with suppress(Exception):  # what stays are files that no table holds
             self._writer.discard()

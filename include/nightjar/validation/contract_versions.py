@@ -140,7 +140,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
         for field, old in column.items():
             new = now["columns"][name][field]
             if new != old:
-                yield _breaks(field, old, new), f".{name}: {field} {_said(old)} -> {_said(new)}"
+                yield _breaks(field, old, new), f".{name}: {field} {_describe(old)} -> {_describe(new)}"
     for name in now["columns"].keys() - before["columns"].keys():
         yield False, f".{name}: a new column ({now['columns'][name]['type']})"
     for kind in ("rules", "night_rules"):
@@ -156,7 +156,7 @@ def _breaks(field: str, old: Any, new: Any) -> bool:
     return True
 
 
-def _said(value: Any) -> str:
+def _describe(value: Any) -> str:
     return str(value) if value != "" else "none"
 
 

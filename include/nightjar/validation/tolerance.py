@@ -80,7 +80,7 @@ def stop_if_refused(verdict: Verdict, sources: Iterable[Source], *, docs: str) -
     rejected = 0
     for table in failed:
         check = table.check
-        said = [(count, words) for count in check.counts if (words := _said_of(by_table[check.table], count, check))]
+        said = [(count, words) for count in check.counts if (words := _describe(by_table[check.table], count, check))]
         problems += [words for _, words in said] or [
             f"{check.table} could not be judged: {'; '.join(table.failed) or 'no result'}"
         ]
@@ -96,7 +96,7 @@ def stop_if_refused(verdict: Verdict, sources: Iterable[Source], *, docs: str) -
     )
 
 
-def _said_of(source: Source, count: NightCount, check: TableCheck) -> str:
+def _describe(source: Source, count: NightCount, check: TableCheck) -> str:
     """What stops one night of a source, worst first, in words; empty when nothing does."""
     stopping = {rule.name for rule in check.rules if rule.severity == "stop_night" and count.broken.get(rule.name)}
     share = count.rejected / count.rows if count.rows else 0.0

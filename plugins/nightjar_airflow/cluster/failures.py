@@ -42,7 +42,7 @@ def failure_of_pods(state: JobState, world_size: int) -> Outcome | None:
         return Outcome.of(_removed(removed, world_size), outranks_result=True)
     if pod is None:
         return None
-    error = _killed(pod, world_size) or _told_to_end(pod, world_size) or _cannot_run(pod, world_size)
+    error = _killed(pod, world_size) or _terminated(pod, world_size) or _cannot_run(pod, world_size)
     return Outcome.of(error, outranks_result=True) if error else Outcome.of(_program(pod, world_size), program=True)
 
 
@@ -128,7 +128,7 @@ def _killed(pod: Json, world_size: int) -> TrainingError | None:
     )
 
 
-def _told_to_end(pod: Json, world_size: int) -> DisruptionError | None:
+def _terminated(pod: Json, world_size: int) -> DisruptionError | None:
     if terminated(pod).get("exitCode") != EXIT_TERMINATED:
         return None
     return DisruptionError(

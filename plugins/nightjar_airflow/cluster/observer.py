@@ -51,7 +51,7 @@ class Observer:
         self._say = say
         self._state = JobState()
         self._changed = asyncio.Event()
-        self._said: dict[int | str, str] = {}
+        self._reported: dict[int | str, str] = {}
         self._logs: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> Outcome:
@@ -87,7 +87,7 @@ class Observer:
             for mirror in mirrors:
                 if mirror in done:
                     mirror.result()
-            self._tell()
+            self._report_changes()
             self._follow_first_rank()
             if self._verdict() is not None and (outcome := await self._verdict_again()) is not None:
                 return outcome
@@ -139,23 +139,23 @@ class Observer:
         self._state.take_pods(pods, deleted, datetime.now(UTC))
         self._changed.set()
 
-    def _tell(self) -> None:
+    def _report_changes(self) -> None:
         """Say what the Job waits for in its queue, or what each rank does, when it has changed."""
         if self._state.job is None:
             return
         if queue := queued(self._state):
-            self._said = {key: text for key, text in self._said.items() if isinstance(key, str)}
+            self._reported = {key: text for key, text in self._reported.items() if isinstance(key, str)}
             self._say_once("queue", queue)
             return
-        if self._said.pop("queue", None):
+        if self._reported.pop("queue", None):
             self._say("the Job is admitted, and its pods are made")
         for rank in range(self._world_size):
             self._say_once(rank, f"rank {rank} {waiting(self._state, rank)}")
 
     def _say_once(self, about: int | str, phrase: str) -> None:
         """Say a phrase unless the last one about this was the same but for numbers and ids."""
-        if self._said.get(about) != without_numbers(phrase):
-            self._said[about] = without_numbers(phrase)
+        if self._reported.get(about) != without_numbers(phrase):
+            self._reported[about] = without_numbers(phrase)
             self._say(phrase)
 
     def _follow_first_rank(self) -> None:

@@ -13,7 +13,7 @@ from nightjar.lake.delta import DataFile
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ContractError, GateError
 from nightjar.scoring.audit import Audit, audit_scores
-from nightjar.scoring.task import Part, Speaker
+from nightjar.scoring.task import Part, ScoringModel
 from use_cases.flight_delay.use_case import USE_CASE
 
 SCORES = USE_CASE.score_table
@@ -57,9 +57,9 @@ def publish(lake: str, rows: list[dict[str, Any]], nights: list[date]) -> None:
 
 def audited(lake: str, files: list[DataFile], night: date, rows_in: int | None = None) -> Audit:
     """The audit of files whose rows were all scored, unless ``rows_in`` says that more came in."""
-    speaker = Speaker(name="flight_delay", version="1", sha256="ab", folder="x")
+    scoring_model = ScoringModel(name="flight_delay", version="1", sha256="ab", folder="x")
     rows = sum(file.rows for file in files) if rows_in is None else rows_in
-    return audit_scores(USE_CASE, lake, Part(speaker=speaker, files=tuple(files), rows_in=rows), [night])
+    return audit_scores(USE_CASE, lake, Part(scoring_model=scoring_model, files=tuple(files), rows_in=rows), [night])
 
 
 def test_good_scores_pass_and_are_compared_with_the_last_published_night(lake: str) -> None:

@@ -14,7 +14,7 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.lake.scan import scan
-from nightjar.scoring.task import Scored, ScoringTask, Speaker
+from nightjar.scoring.task import Scored, ScoringModel, ScoringTask
 from nightjar.scoring.unit import load_model, score_unit
 from nightjar.training.model import save
 
@@ -32,10 +32,11 @@ def score(lake: str, shadow: str = "", refused: int = 0) -> Scored:
     schema = delta.arrow_schema(FEATURES)
     written = write_files(iter([rows]), delta.table_uri(lake, FEATURES.name), schema, ("ds",))
     delta.commit(lake, FEATURES, written, [NIGHT], run_id="r")
-    speaker = Speaker(name="flight_delay", version="1", sha256=saved.sha256, folder=folder)
+    scoring_model = ScoringModel(name="flight_delay", version="1", sha256=saved.sha256, folder=folder)
     task = ScoringTask(
-        use_case=USE_CASE.name, lake=lake, speakers={CHAMPION: speaker}, features_version=1, run_id="r",
-        first_night=NIGHT, last_night=NIGHT, shadow=replace(speaker, version="2", folder=shadow) if shadow else None,
+        use_case=USE_CASE.name, lake=lake, scoring_models={CHAMPION: scoring_model}, features_version=1, run_id="r",
+        first_night=NIGHT, last_night=NIGHT,
+        shadow=replace(scoring_model, version="2", folder=shadow) if shadow else None,
     )  # fmt: skip
     table = delta.open_table(lake, FEATURES.name)
     found = scan(table, delta.table_uri(lake, FEATURES.name), {})
@@ -95,7 +96,7 @@ def test_a_shadow_that_fails_half_way_leaves_no_file(lake: str, monkeypatch: pyt
 
 def test_what_one_part_lacks_the_night_s_shadow_lacks() -> None:
     broken = Scored(parts={}, shadow_error="gone")
-    assert Scored.together([Scored(parts={}), broken]).shadow_error == "gone"
+    assert Scored.merge([Scored(parts={}), broken]).shadow_error == "gone"
 
 
 def test_a_failing_night_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,7 @@ def nights_plot(
     width = min(5.0, (right - left) / len(drawn) * 0.42)
     parts += [part for night, row in drawn for part in _night_marks(row, x(night), scale, width)]
     parts += [text(place, foot + 17, said, "tick") for place, said in _dates([night for night, _ in drawn], x)]
-    said = "; ".join(f"{night}: {_said(metric, row, unit)}" for night, row in drawn)
+    said = "; ".join(f"{night}: {_describe(metric, row, unit)}" for night, row in drawn)
     return _svg(foot + 22, f"{NAMES[metric]} by {'week' if weekly else 'night'}: {said}", parts)
 
 
@@ -175,7 +175,7 @@ def _axis(metric: str, value: float) -> str:
     return share(value) if metric == "label_rate" else f"{value:g}"
 
 
-def _said(metric: str, row: Row, unit: str) -> str:
+def _describe(metric: str, row: Row, unit: str) -> str:
     if row["value"] is None:
         return f"estimated {figure(metric, row['estimate'], unit)}"
     constant = (

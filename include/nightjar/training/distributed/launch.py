@@ -105,7 +105,7 @@ class LocalRanks:
         if self._stopped:
             raise TrainingError("the training was stopped", where=self.program, fix="clear the task to start again")
         if failed:
-            self._tell(codes)
+            self._print_tails(codes)
         if failed and not reported:
             self._report(self._error(codes))
 
@@ -184,7 +184,7 @@ class LocalRanks:
             fix="read the lines of that rank above (SIGKILL is most often lack of memory), then clear the task",
         )
 
-    def _tell(self, codes: list[int | None]) -> None:
+    def _print_tails(self, codes: list[int | None]) -> None:
         """Pass on the last lines of the failed ranks whose lines nobody has seen."""
         for rank, code in enumerate(codes):
             if rank and code:

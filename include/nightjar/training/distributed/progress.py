@@ -46,7 +46,7 @@ class Progress:
         self._num_rounds = num_rounds
         self._before = len(history)
         self._started = time.monotonic()
-        self._said = float("-inf")
+        self._logged_at = float("-inf")
         if history:
             self._say(f"{self._kind}: going on after round {len(history)} of at most {num_rounds}, from a checkpoint")
 
@@ -62,8 +62,8 @@ class Progress:
             f"{self._kind}_seconds_left": left,
         }
         self._report(done, figures)
-        if now - self._said >= PROGRESS_SECONDS:
-            self._said = now
+        if now - self._logged_at >= PROGRESS_SECONDS:
+            self._logged_at = now
             self._say(
                 f"{self._kind}: round {done} of at most {self._num_rounds} | validation AUC {history[-1]:.4f} "
                 f"(best {max(history):.4f}) | {self.rows_per_second:,.0f} rows/s | at most {left:.0f} s left"

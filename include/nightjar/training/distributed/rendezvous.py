@@ -142,7 +142,7 @@ class Group:
 
     def fail(self, error: BaseException) -> None:
         """Tell the others why this rank gives up, as far as they still listen."""
-        self._tell(self._peers, error)
+        self._send_error(self._peers, error)
 
     def lost_rank(self, timeout_seconds: float = 0.0) -> TrainingError | None:
         """The error of a rank that failed or died while this one computed, where there is one."""
@@ -172,14 +172,14 @@ class Group:
                 admitted = reception.admit(missing, deadline)
                 if admitted is None:
                     error = self._missing(missing)
-                    self._tell(peers, error)
+                    self._send_error(peers, error)
                     raise error
                 rank, connection = admitted
                 peers[rank] = _Peer(connection, self._timeout)
         return peers
 
     @staticmethod
-    def _tell(peers: Mapping[int, _Peer], error: BaseException) -> None:
+    def _send_error(peers: Mapping[int, _Peer], error: BaseException) -> None:
         what = error.what if isinstance(error, NightjarError) else f"{type(error).__name__}: {error}"
         for peer in peers.values():
             with suppress(OSError):

@@ -22,7 +22,7 @@ CHECKPOINT_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
-_told = threading.Event()
+_requested = threading.Event()
 _no_rounds = threading.Event()
 _no_rounds.set()
 
@@ -46,27 +46,27 @@ def rounds() -> Iterator[None]:
         _no_rounds.set()
 
 
-def told_to_end() -> bool:
+def is_termination_requested() -> bool:
     """Whether SIGTERM has come."""
-    return _told.is_set()
+    return _requested.is_set()
 
 
-def leave_if_told() -> None:
+def exit_if_terminating() -> None:
     """End the process if SIGTERM has come: a checkpoint was just kept, or what fails now fails because of it."""
-    if _told.is_set():
-        _leave()
+    if _requested.is_set():
+        _exit()
 
 
 def _wait_for_sigterm(reader: int) -> None:
     while signal.SIGTERM not in os.read(reader, 1):
         continue
-    _told.set()
+    _requested.set()
     log.warning("told to end (SIGTERM); another try goes on from the last checkpoint")
     _no_rounds.wait(CHECKPOINT_SECONDS)
-    _leave()
+    _exit()
 
 
-def _leave() -> None:
+def _exit() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_TERMINATED)

@@ -139,7 +139,7 @@ def _rounds(
             _restart_sampling(booster)
             if keeper is not None:
                 keeper.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
-            termination.leave_if_told()
+            termination.exit_if_terminating()
         booster.update(train, before + done)
         predictions = booster.predict(validation)
         history.append(auc_over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))

@@ -111,10 +111,10 @@ def fit_network(
                     best = copied_weights(module)
                 progress.round_done(history)
                 if keeper is not None and (
-                    len(history) % engine.checkpoint_every_epochs == 0 or termination.told_to_end()
+                    len(history) % engine.checkpoint_every_epochs == 0 or termination.is_termination_requested()
                 ):
                     keeper.save(Checkpoint(history=tuple(history), state=_state(module, optimizer, best)))
-                termination.leave_if_told()
+                termination.exit_if_terminating()
     except (RuntimeError, import_xgboost().core.XGBoostError) as error:  # the second adds up the AUC's counts
         raise group.lost_rank(timeout_seconds=3.0) or _broken_off(error) from error
     kind = used.split(":")[0]

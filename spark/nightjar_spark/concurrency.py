@@ -14,7 +14,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def together(spark: SparkSession, work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
+def run_concurrently(spark: SparkSession, work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
     """Return ``work`` of every item, in order; planning one query overlaps running another."""
-    with ThreadPoolExecutor(max_workers=_AT_A_TIME, thread_name_prefix="together") as pool:
+    with ThreadPoolExecutor(max_workers=_AT_A_TIME, thread_name_prefix="nightjar") as pool:
         return list(pool.map(inheritable_thread_target(spark)(work), items))
