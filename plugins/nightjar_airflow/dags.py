@@ -192,7 +192,7 @@ def build_maintenance_dag(use_cases: Sequence[UseCase], *, schedule: str, doc_md
         doc_md=doc_md,
         catchup=False,
         max_active_runs=1,
-        default_args={**_RETRIED, **_told("UTC")},
+        default_args={**_RETRIED, **_alert_callbacks("UTC")},
     ) as dag:
         chain(
             *(
@@ -232,11 +232,11 @@ def _common(use_case: UseCase, doc_md: str | None) -> dict[str, Any]:
         "doc_md": doc_md,
         "catchup": False,
         "max_active_runs": 1,
-        "default_args": {"owner": use_case.owner, **_RETRIED, **_told(use_case.timezone)},
+        "default_args": {"owner": use_case.owner, **_RETRIED, **_alert_callbacks(use_case.timezone)},
     }
 
 
-def _told(timezone: str) -> dict[str, Any]:
+def _alert_callbacks(timezone: str) -> dict[str, Any]:
     """Whom a task's end is told to."""
     return {"on_failure_callback": AlertNotifier(timezone), "on_success_callback": RecoveryNotifier(timezone)}
 

@@ -74,7 +74,7 @@ def _short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.02)
         monkeypatch.setattr(mirror, "LONGEST_PAUSE_SECONDS", 0.1)
         monkeypatch.setattr(follow, "PAUSE_SECONDS", 0.02)
-        monkeypatch.setattr(observer, "LOOK_SECONDS", 0.1)
+        monkeypatch.setattr(observer, "CHECK_SECONDS", 0.1)
         monkeypatch.setattr(training_cluster, "PAUSE_SECONDS", 0.02)
         monkeypatch.setattr(training_job, "CANCEL_AGAIN_SECONDS", 0.1)
 

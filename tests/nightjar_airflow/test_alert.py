@@ -19,7 +19,7 @@ from nightjar.settings.environment import Settings
 from nightjar_airflow.dags import build_history_dag, build_nightly_dag, build_training_dag
 from nightjar_airflow.notifiers import channels
 from nightjar_airflow.notifiers.alert import AlertNotifier, RecoveryNotifier
-from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.notifiers.channels import send_alerts
 from use_cases.flight_delay.use_case import USE_CASE
 
 TOKYO = "Asia/Tokyo"
@@ -263,7 +263,7 @@ def test_a_mail_has_the_alert_in_lines(
         monkeypatch.setenv("NIGHTJAR_ALERT_EMAIL_TO", "on-call@example.org, data@example.org")
         with caplog.at_level(logging.INFO):
             text = "NEW shop data: 3 < 5\nrows {{ 7 * 7 }} | since 2013-04-01, 1 night | do: docs/runbooks/data.md"
-            assert tell([text], context())
+            assert send_alerts([text], context())
     (mail,) = mails
     assert mail["Subject"] == "NEW shop data: 3 < 5 rows {{ 7 * 7 }}"
     assert "on-call@example.org" in mail["To"]
@@ -298,7 +298,7 @@ def test_a_mail_server_that_does_not_answer_is_said_and_changes_nothing(
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("NIGHTJAR_ALERT_EMAIL_TO", "on-call@example.org")
     with caplog.at_level(logging.INFO):
-        assert not tell(["NEW something"], context())
+        assert not send_alerts(["NEW something"], context())
     assert caplog.text.count("the mail server did not take the alert") == 3
     assert "1 of 1 alerts went nowhere by the mail server: see that NIGHTJAR_ALERT_EMAIL_TO is right" in caplog.text
     assert "s3cret" not in caplog.text
@@ -311,7 +311,7 @@ def test_slack_gets_it_by_its_provider(monkeypatch: pytest.MonkeyPatch, caplog: 
         monkeypatch.setenv("AIRFLOW_CONN_SLACK_ALERTS", json.dumps(connection))
         monkeypatch.setenv("NIGHTJAR_ALERT_SLACK_CONN", "slack_alerts")
         with caplog.at_level(logging.INFO):
-            assert tell(["NEW shop data: {{ 7 * 7 }} & <!channel>"], context())
+            assert send_alerts(["NEW shop data: {{ 7 * 7 }} & <!channel>"], context())
     assert texts == ["NEW shop data: {{ 7 * 7 }} &amp; &lt;!channel&gt;"]  # Slack shows it as it was
     assert "1 alert(s) taken by Slack" in caplog.text
     assert "s3cret" not in caplog.text
@@ -319,7 +319,7 @@ def test_slack_gets_it_by_its_provider(monkeypatch: pytest.MonkeyPatch, caplog: 
 
 def test_one_channel_that_takes_it_is_enough(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIGHTJAR_ALERT_SLACK_CONN", "there_is_none")
-    assert tell(["NEW something", "NEW other"], context())
+    assert send_alerts(["NEW something", "NEW other"], context())
     assert told == ["NEW something", "NEW other"]
 
 

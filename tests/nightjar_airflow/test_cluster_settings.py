@@ -92,7 +92,7 @@ def test_a_gpu_type_is_the_environments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [(None, "No such file"), ("kind: Job", "is no pod"), ("a: [", "cannot be read")]
+    ("text", "message"), [(None, "No such file"), ("kind: Job", "is not a pod"), ("a: [", "cannot be read")]
 )
 def test_a_template_that_is_none(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "pod.yaml"

@@ -184,7 +184,7 @@ def broken() -> Usage:
 
 @pytest.mark.parametrize(
     ("usage", "price", "said"),
-    [(broken, "1", "RuntimeError: the connection is gone"), (lambda: Usage(cpus=1), "cheap", "'cheap' is no price")],
+    [(broken, "1", "RuntimeError: the connection is gone"), (lambda: Usage(cpus=1), "cheap", "'cheap' is not a price")],
 )
 def test_metrics_fail_no_task(
     statsd: StatsD,

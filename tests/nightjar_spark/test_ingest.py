@@ -279,7 +279,7 @@ def test_every_line_is_held_to_the_file_s_own_header_and_to_its_quoting(shop: Sh
     rejected = [(row["line_number"], row["line"], rules[0]) for _, rules, row in shop.rejected(FIRST)]
     assert sorted(rejected) == [(number, line, "line_parses") for number, line in bad.items()]
     assert result.rows_in == result.rows_out + result.rows_rejected
-    assert any("note: nobody declared this column" in warning for warning in result.values["warnings"])
+    assert any("note: undeclared column" in warning for warning in result.values["warnings"])
 
 
 def test_a_column_that_differs_in_case_alone_or_has_a_name_of_ours_passes_with_a_warning(shop: Shop) -> None:
@@ -289,7 +289,7 @@ def test_a_column_that_differs_in_case_alone_or_has_a_name_of_ours_passes_with_a
     write_manifest(folder)
     result = shop.ingest()
     assert [(row["item"], row["price"]) for row in shop.rows("raw/prices", FIRST)] == [("A", 1.5)]
-    unknown = [warning for warning in result.values["warnings"] if "nobody declared" in warning]
+    unknown = [warning for warning in result.values["warnings"] if "undeclared column" in warning]
     assert len(unknown) == 8
 
 
@@ -447,7 +447,7 @@ def test_what_nobody_declared_warns_and_the_night_goes_on(shop: Shop) -> None:
     assert orders.severity == "warn"
     assert "raw/orders.amount: " in orders.what
     assert "; and " in orders.what
-    assert findings["contract", "raw/prices"].what == "raw/prices.note: nobody declared this column; it was not read"
+    assert findings["contract", "raw/prices"].what == "raw/prices.note: undeclared column; it was not read"
     assert shop.ingest(night, use_case=WATCHED).values["warnings"] == result.values["warnings"]
 
 

@@ -61,7 +61,7 @@ def check_source(source: Source) -> None:
     in_file = [column for column in table.columns if column.name not in LANDED_COLUMNS]
     if not in_file or any(column.type == "array<string>" for column in in_file):
         refuse(
-            "the file has no column" if not in_file else "a field of a CSV file is no array",
+            "the file has no column" if not in_file else "a CSV field cannot hold an array",
             where=f"{where}, Source.table",
             fix="declare the file's columns as string, int, long, double, boolean, date or timestamp",
         )
@@ -258,7 +258,12 @@ def _check_monotone(constraints: object, names: tuple[str, ...], *, where: str) 
                 fix=f"give one for each feature, in their order: {', '.join(names)}",
             )
     if wrong := sorted({sign for sign in signs if sign.strip() not in {"-1", "0", "1"}}):
-        refuse(f"{', '.join(wrong)} is no constraint", where=where, how_many=len(wrong), fix="choose from: -1, 0, 1")
+        refuse(
+            f"{', '.join(wrong)} is not a valid constraint",
+            where=where,
+            how_many=len(wrong),
+            fix="choose from: -1, 0, 1",
+        )
 
 
 def _check_scoring(use_case: UseCase, where: str) -> None:

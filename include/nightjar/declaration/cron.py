@@ -38,20 +38,20 @@ class _Field:
     def _of_part(self, part: str) -> range:
         match = _PART.fullmatch(part)
         if match is None:
-            raise ValueError(f"{part!r} is no {self.name}")
+            raise ValueError(f"{part!r} is not a valid {self.name}")
         low = self._number(match["low"]) if match["low"] else self.low
         last = match["high"] or (None if match["step"] else match["low"])
         high = self._number(last) if last else self.high
         step = int(match["step"] or 1)
         if not self.low <= low <= high <= self.high or not 1 <= step <= self.high:
-            raise ValueError(f"{part!r} is no {self.name} from {self.low} to {self.high}")
+            raise ValueError(f"{part!r} is not a valid {self.name} from {self.low} to {self.high}")
         return range(low, high + 1, step)
 
     def _number(self, word: str) -> int:
         if word.lower() in self.words:
             return self.words[word.lower()]
         if not (word.isascii() and word.isdigit()):
-            raise ValueError(f"{word!r} is no {self.name}")
+            raise ValueError(f"{word!r} is not a valid {self.name}")
         return int(word)
 
 
@@ -78,7 +78,7 @@ def check_cron(expression: str, *, where: str, at_most_daily: bool = False) -> N
     try:
         minutes, hours, days, months, weekdays = _parse(expression)
     except ValueError as error:
-        _refuse(f"{expression!r} is no cron expression: {error}", where)
+        _refuse(f"{expression!r} is not a valid cron expression: {error}", where)
     every_weekday = weekdays >= set(range(7)) or weekdays >= set(range(1, 8))
     if every_weekday and min(days) > max(_DAYS_OF_MONTH[month - 1] for month in months):
         _refuse(f"{expression!r} is never due: its months have no such day", where)

@@ -129,7 +129,7 @@ def matches(column: str, pattern: str, *, like: str, severity: Severity = "rejec
     try:
         re.compile(pattern)
     except re.error as error:
-        refuse(f"{pattern!r} is no regular expression: {error}", where=where, fix=fix)
+        refuse(f"{pattern!r} is not a valid regular expression: {error}", where=where, fix=fix)
     whole = rf"\A(?:{pattern})\z"
     return Rule(
         name=f"{column}_matches",

@@ -52,7 +52,7 @@ class Source(Declaration):
         rules: The rows' contract. The key's nulls and duplicates are rules already; do not repeat them.
         night_rules: The contract of each night as a whole: volume, freshness, missing values, distribution.
         by_nature: Columns whose values move by nature (the date, the rain): only their missing values are compared with
-            the last nights' for anomalies that nobody declared.
+            the last nights' for undeclared anomalies.
         max_rejected_share: The night stops when a larger share of the source's rows breaks a ``reject_row`` rule.
     """
 

@@ -65,7 +65,7 @@ def maintain(lake: str, schema: TableSchema) -> Maintained | None:
         return None
     delta.check_table(lake, schema)
     _on_the_latest(lake, schema, lambda table: _declare_retention(table, schema))
-    put_together = _on_the_latest(lake, schema, _put_together) if schema.append_only else 0
+    put_together = _on_the_latest(lake, schema, _compact_files) if schema.append_only else 0
     uri, table = delta.table_uri(lake, schema.name), delta.open_table(lake, schema.name)
     removed = _vacuum(table, uri, schema.retention_days)
     done = Maintained(
@@ -89,7 +89,7 @@ def _declare_retention(table: DeltaTable, schema: TableSchema) -> None:
         table.alter.set_table_properties(wanted)
 
 
-def _put_together(table: DeltaTable) -> int:
+def _compact_files(table: DeltaTable) -> int:
     return int(table.optimize.compact(target_size=TARGET_BYTES)["numFilesRemoved"])
 
 

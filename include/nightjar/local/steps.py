@@ -16,7 +16,7 @@ class SetupError(Exception):
 
 
 @contextmanager
-def step(what: str) -> Iterator[None]:
+def setup_step(what: str) -> Iterator[None]:
     """Print ``what`` when it begins and its seconds when it is over."""
     started = time.monotonic()
     print(f"[setup] {what} ...", flush=True)

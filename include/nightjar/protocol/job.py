@@ -58,7 +58,7 @@ class JobSpec:
         check_identifier(self.use_case, field="use_case")
         if self.world_size < 1 or self.threads_per_rank < 1:
             raise ConfigurationError(
-                f"world_size {self.world_size} x threads_per_rank {self.threads_per_rank} is no training",
+                f"world_size {self.world_size} x threads_per_rank {self.threads_per_rank} is not a training layout",
                 where="world_size, threads_per_rank",
                 fix="give both as whole numbers from 1",
             )

@@ -28,7 +28,7 @@ class Prices(Declaration):
         """The declared prices; None when neither is.
 
         Raises:
-            ConfigurationError: when one is no price.
+            ConfigurationError: when one is not a price.
         """
         names = {"cpu_hour": "NIGHTJAR_PRICE_CPU_HOUR", "gpu_hour": "NIGHTJAR_PRICE_GPU_HOUR"}
         given = {field: environ[name] for field, name in names.items() if environ.get(name)}
@@ -48,6 +48,6 @@ def _price(name: str, text: str) -> float:
         price = math.nan
     if not (math.isfinite(price) and price >= 0):
         raise ConfigurationError(
-            f"{text!r} is no price", where=name, fix="give a number from 0 on, e.g. 0.045, or leave it unset"
+            f"{text!r} is not a price", where=name, fix="give a number from 0 on, e.g. 0.045, or leave it unset"
         )
     return price

@@ -1,4 +1,4 @@
-"""Anomalies that nobody declared, as warnings with the range that was expected.
+"""Undeclared anomalies, as warnings with the range that was expected.
 
 Volume, rejected rows, missing values, cardinality, mean, spread, quantiles, categories, and a night that repeats an
 earlier one.

@@ -15,7 +15,7 @@ TABLE = ""
 """The column under which a table's own figures stand: rows landed, and as ``nulls`` those of them rejected."""
 REJECTED = "rejected_share"
 UNKNOWN_COLUMN = "unknown_column"
-"""The figure of a column that nobody declared."""
+"""The figure of an undeclared column."""
 
 NightFigures = Mapping[str, Figures]
 """Column to its figures on one night; :data:`TABLE` too."""
@@ -30,7 +30,7 @@ class Judged:
         column: Its column; empty for the table.
         night: The night.
         figure: What was looked at.
-        rule: Name of the declared rule; empty for an anomaly that nobody declared.
+        rule: Name of the declared rule; empty for an undeclared anomaly.
         severity: What it brings about when it is not kept.
         kept: Whether it lies within bounds.
         observed: The figure.
@@ -80,8 +80,8 @@ def judged(source: Source, column: str, night: date, figure: str, observed: floa
 
 
 def unknown_column(source: Source, night: date, column: str) -> Judged:
-    """The warning that a file held a column which nobody declared."""
-    what = f"{named(source, column)}: nobody declared this column; it was not read"
+    """The warning that a file held an undeclared column."""
+    what = f"{named(source, column)}: undeclared column; it was not read"
     return judged(source, column, night, UNKNOWN_COLUMN, 1.0, Usual(0.0, 0.0, 0.0), what)
 
 

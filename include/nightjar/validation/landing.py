@@ -258,7 +258,7 @@ def _header(line: bytes, name: str, uri: str) -> tuple[str, ...]:
 
 
 def _check_header(header: Sequence[str], source: Source, name: str, uri: str) -> tuple[str, ...]:
-    """Refuse a header that lacks a declared column or repeats one; return the columns that nobody declared."""
+    """Refuse a header that lacks a declared column or repeats one; return the undeclared columns."""
     declared = {column.name: column for column in source.file_columns}
     counts = Counter(header)
     differences = {

@@ -68,7 +68,7 @@ class Lines:
 
     def reject_bad_text(self) -> None:
         """Reject each record with a NUL byte or a byte order mark, whole."""
-        positions = [*_found(self.data, b"\0"), *_found(self.data, BYTE_ORDER_MARK)]
+        positions = [*_find_positions(self.data, b"\0"), *_find_positions(self.data, BYTE_ORDER_MARK)]
         if not positions:
             return
         lines = np.unique(np.searchsorted(self.nexts, positions, side="right"))
@@ -197,7 +197,7 @@ class _Quoting:
         return np.unique(line[np.where(opens, ~begins_field, ~ends_field)])
 
 
-def _found(data: bytes, what: bytes) -> list[int]:
+def _find_positions(data: bytes, what: bytes) -> list[int]:
     """Positions of ``what`` in ``data``."""
     positions, at = [], data.find(what)
     while at >= 0:

@@ -20,7 +20,7 @@ from nightjar.validation.usual import MIN_NIGHTS
 def judge(
     source: Source, night: date, tonight: NightFigures, history: Mapping[date, NightFigures], *, timezone: str
 ) -> list[Judged]:
-    """Every declared rule that can be judged, kept or not, and the anomalies that nobody declared.
+    """Every declared rule that can be judged, kept or not, and the undeclared anomalies.
 
     Args:
         source: Its rules, and the columns that move by nature.

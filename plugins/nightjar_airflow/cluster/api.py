@@ -58,7 +58,7 @@ class KubernetesApi:
                     try:
                         return parse_object(content)
                     except PARSER_ERRORS as error:
-                        raise ApiError(0, f"the answer is no JSON object ({first_line(error)})") from error
+                        raise ApiError(0, f"the answer is not a JSON object ({first_line(error)})") from error
             except ApiError as error:
                 if not error.passing or attempt == ATTEMPTS - 1:
                     raise

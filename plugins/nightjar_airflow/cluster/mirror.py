@@ -79,7 +79,7 @@ class Mirror:
             listed = {item["metadata"]["name"]: item for item in answer["items"]}
             version = answer["metadata"]["resourceVersion"]
         except PARSER_ERRORS as error:
-            raise ApiError(0, f"the answer is no list of objects ({first_line(error)})") from error
+            raise ApiError(0, f"the answer is not a list of objects ({first_line(error)})") from error
         deleted = {name: self._objects[name] for name in self._objects if name not in listed}
         self._objects = listed
         self._version = version

@@ -18,7 +18,7 @@ from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.cluster.state import JobState, Json, condition, ended, has_started, is_over, rank_of
 from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 """Without news the state is looked at so often: for time limits, and for events, which are not watched."""
 DRAIN_SECONDS = 15.0
 TAIL_LINES = 40
@@ -63,7 +63,7 @@ class Observer:
         try:
             outcome = await self._watch(mirrors)
             await self._drain()
-            return await self._told(outcome)
+            return await self._pass_on_log_ends(outcome)
         except ApiError as error:
             reason = error.unwatched(f"watch the Job {self._job_name}", self._cluster.namespace)
             return Outcome.of(reason, ending="refused" if error.refuses_access else "unreachable")
@@ -82,7 +82,7 @@ class Observer:
         while True:
             self._changed.clear()
             news = asyncio.create_task(self._changed.wait())
-            done, _ = await asyncio.wait([news, *mirrors], timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([news, *mirrors], timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             await _cancelled([news])
             for mirror in mirrors:
                 if mirror in done:
@@ -120,7 +120,7 @@ class Observer:
         while True:
             await self._read_warnings()
             self._changed.set()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
 
     async def _read_warnings(self) -> None:
         """Nothing depends on events alone: what cannot be read now is said, and read later."""
@@ -176,7 +176,7 @@ class Observer:
         if self._logs and ends:
             await asyncio.wait(self._logs.values(), timeout=DRAIN_SECONDS)
 
-    async def _told(self, outcome: Outcome) -> Outcome:
+    async def _pass_on_log_ends(self, outcome: Outcome) -> Outcome:
         """Pass on the end of each failed rank's log; the program's last words go into the sentence."""
         if outcome.ending != "failed":
             return outcome

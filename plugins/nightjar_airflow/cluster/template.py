@@ -24,7 +24,7 @@ def read_template(path: str) -> dict[str, Any]:
     """The pod of a ``pod_template_file``: its ``metadata`` and ``spec``.
 
     Raises:
-        ConfigurationError: when it cannot be read, or is no pod.
+        ConfigurationError: when it cannot be read, or is not a pod.
     """
     import yaml
 
@@ -37,7 +37,7 @@ def read_template(path: str) -> dict[str, Any]:
         ) from error
     if not isinstance(document, dict) or document.get("kind") != "Pod":
         raise ConfigurationError(
-            "the pod template is no pod", where=path, fix="write `apiVersion: v1`, `kind: Pod`, metadata and spec"
+            "the pod template is not a pod", where=path, fix="write `apiVersion: v1`, `kind: Pod`, metadata and spec"
         )
     return {name: document[name] for name in ("metadata", "spec") if name in document}
 

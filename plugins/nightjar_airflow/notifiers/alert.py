@@ -19,7 +19,7 @@ from nightjar.protocol.names import path_segment
 from nightjar.settings.environment import Settings
 from nightjar.settings.secrets import redacted
 from nightjar_airflow.notifiers.addresses import task_page
-from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.notifiers.channels import send_alerts
 from nightjar_airflow.notifiers.state import read_state
 from nightjar_airflow.specs import day_due, map_index
 
@@ -84,7 +84,7 @@ class Failing:
         """The other instances that fail."""
         return tuple(one for one in self.map_indexes if one != index)
 
-    def is_to_be_told(self, due: date) -> bool:
+    def needs_reminder(self, due: date) -> bool:
         """Whether people were told so long ago that they are told again."""
         return due - date.fromisoformat(self.told_due) >= timedelta(days=REMIND_NIGHTS)
 
@@ -121,14 +121,14 @@ class AlertNotifier(_TaskNotifier):
             began = Failing(
                 cause=cause, first_run=run_id, last_run=run_id, last_due=day, told_due=day, map_indexes=(index,)
             )
-            if tell([f"NEW {_text(context, why)}"], context):
+            if send_alerts([f"NEW {_text(context, why)}"], context):
                 _keep(context, [*others, began])
             return
         failing = before.again(run_id, due, index)
         since = f"failing since run {failing.first_run}, in {failing.runs} runs"
-        if not failing.is_to_be_told(due):
+        if not failing.needs_reminder(due):
             log.warning("%s; people know", since)
-        elif tell([f"STILL OPEN {_text(context, why)} | {since}"], context):
+        elif send_alerts([f"STILL OPEN {_text(context, why)} | {since}"], context):
             failing = replace(failing, told_due=due.isoformat())
         _keep(context, [*others, failing])
 
@@ -143,7 +143,7 @@ class RecoveryNotifier(_TaskNotifier):
             return
         run, task = context["dag_run"], context["ti"].task_id
         left = [one.without(day_due(context, self.timezone), map_index(context)) for one in known]
-        if any(left) or tell(
+        if any(left) or send_alerts(
             [
                 f"RESOLVED {run.dag_id}, task {task}: succeeded after {sum(one.runs for one in known)} failed run(s), "
                 f"the first {known[0].first_run} | run: {run.run_id} | page: {_page(context)}"

@@ -29,7 +29,7 @@ PAUSES_SECONDS = (1.0, 5.0)
 SUBJECT_LENGTH = 120
 
 
-def tell(texts: list[str], context: Context) -> bool:
+def send_alerts(texts: list[str], context: Context) -> bool:
     """Say ``texts`` in the log and on every channel that is configured.
 
     Returns:

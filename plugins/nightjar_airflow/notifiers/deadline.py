@@ -17,7 +17,7 @@ from nightjar.protocol.alerts import REMIND_NIGHTS
 from nightjar.settings.environment import Settings
 from nightjar_airflow import ledger
 from nightjar_airflow.notifiers.addresses import run_page
-from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.notifiers.channels import send_alerts
 from nightjar_airflow.notifiers.state import read_state
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def night_is_late(use_case: str, timezone: str, minutes: int, context: Map
     event = {"reason": reason, "dag_id": run["dag_id"], "run_id": run["dag_run_id"]}
     await asyncio.to_thread(ledger.record, "late", use_case=use_case, night=night, **event)
     text = f"{reason} | page: {run_page(run['dag_id'], run['dag_run_id'])}"
-    await asyncio.to_thread(_tell_of, use_case, night, text, cast("Context", context))
+    await asyncio.to_thread(_notify_late, use_case, night, text, cast("Context", context))
 
 
 def night_in_time(use_case: UseCase, context: Context) -> None:
@@ -74,11 +74,11 @@ def night_in_time(use_case: UseCase, context: Context) -> None:
     if datetime.now(UTC) > run.data_interval_end + timedelta(minutes=use_case.deadline_minutes):
         return
     text = f"RESOLVED {run.dag_id} was late since the night {since.first}: run {run.run_id} is in time"
-    if tell([text], context):
+    if send_alerts([text], context):
         files.delete_file(_state(use_case.name))
 
 
-def _tell_of(use_case: str, night: date, reason: str, context: Context) -> None:
+def _notify_late(use_case: str, night: date, reason: str, context: Context) -> None:
     since = _since(use_case)
     if since is None:
         first, text = night, f"NEW {reason}"
@@ -88,7 +88,7 @@ def _tell_of(use_case: str, night: date, reason: str, context: Context) -> None:
             log.warning("late since the night %s; people were told of %s", first, last)
             return
         text = f"STILL LATE since the night {first}: {reason}"
-    if tell([text], context):
+    if send_alerts([text], context):
         files.write_text(_state(use_case), json.dumps({"first": first.isoformat(), "told": night.isoformat()}))
 
 

@@ -12,14 +12,14 @@ from nightjar.lake import files
 from nightjar.protocol.alerts import Notice, Told, to_tell
 from nightjar.settings.environment import Settings
 from nightjar_airflow.notifiers.addresses import run_page, with_pages
-from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.notifiers.channels import send_alerts
 from nightjar_airflow.notifiers.state import read_state
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-def tell_incidents(use_case: str, notices: Sequence[Notice], night: date, context: Context) -> None:
+def notify_incidents(use_case: str, notices: Sequence[Notice], night: date, context: Context) -> None:
     """Say what is new on ``night``, and keep in the lake what people know now.
 
     Killed between telling and keeping, it tells once more. What no channel has taken is told first by the next run.
@@ -27,7 +27,7 @@ def tell_incidents(use_case: str, notices: Sequence[Notice], night: date, contex
     told, run = read_told(use_case), context["dag_run"]
     new, known = to_tell(told, notices, night)
     texts = (*told.untold, *(f"{with_pages(text)} | page: {run_page(run.dag_id, run.run_id)}" for text in new))
-    if texts and not tell(list(texts), context):
+    if texts and not send_alerts(list(texts), context):
         known = replace(known, untold=texts)
     files.write_text(_state(use_case), json.dumps(known.to_document()))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
-from nightjar_airflow.notifiers.channels import tell
+from nightjar_airflow.notifiers.channels import send_alerts
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    sys.exit(0 if tell(sys.argv[1:], {}) else 1)
+    sys.exit(0 if send_alerts(sys.argv[1:], {}) else 1)

@@ -11,7 +11,7 @@ from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 from nightjar_airflow.notifiers.deadline import night_in_time
-from nightjar_airflow.notifiers.incidents import read_told, tell_incidents
+from nightjar_airflow.notifiers.incidents import notify_incidents, read_told
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.outcome import RETRAIN
 from nightjar_airflow.specs import build_spec
@@ -46,7 +46,7 @@ class ReactOperator(SparkProgramOperator):
             self.outlets[:] = [outlet for outlet in self.outlets if not outlet.name.startswith(RETRAIN)]
             return summary
         notices = self.result.values["notices"] if self.result else []
-        tell_incidents(self.use_case.name, [Notice.of(one) for one in notices], night, context)
+        notify_incidents(self.use_case.name, [Notice.of(one) for one in notices], night, context)
         if run.run_type == "scheduled":
             night_in_time(self.use_case, context)
         return summary

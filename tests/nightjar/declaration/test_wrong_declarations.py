@@ -68,17 +68,17 @@ def price(type: str) -> Column:
 
 WRONG: dict[str, list[Wrong]] = {
     "time": [
-        (shop(schedule="tomorrow"), "'tomorrow' is no cron", "shop, UseCase.schedule", "@daily"),
-        (shop(schedule="0 24 * * *"), "'24' is no hour from 0 to 23", "UseCase.schedule", "0 2 * * *"),
-        (shop(schedule="60 2 * * *"), "is no minute from 0 to 59", "UseCase.schedule", "0 2 * * *"),
+        (shop(schedule="tomorrow"), "'tomorrow' is not a valid cron", "shop, UseCase.schedule", "@daily"),
+        (shop(schedule="0 24 * * *"), "'24' is not a valid hour from 0 to 23", "UseCase.schedule", "0 2 * * *"),
+        (shop(schedule="60 2 * * *"), "is not a valid minute from 0 to 59", "UseCase.schedule", "0 2 * * *"),
         (shop(schedule="0 2 * *"), "it has 4 fields, not 5", "UseCase.schedule", "minute hour day month weekday"),
         (shop(schedule="0 2 * * * *"), "it has 6 fields, not 5", "UseCase.schedule", "@daily"),
-        (shop(schedule="*/0 2 * * *"), "'*/0' is no minute", "UseCase.schedule", "@daily"),
+        (shop(schedule="*/0 2 * * *"), "'*/0' is not a valid minute", "UseCase.schedule", "@daily"),
         (shop(schedule="0 2 30 feb *"), "is never due", "UseCase.schedule", "@daily"),
-        (shop(schedule="@dayly"), "'@dayly' is no cron", "UseCase.schedule", "@daily"),
+        (shop(schedule="@dayly"), "'@dayly' is not a valid cron", "UseCase.schedule", "@daily"),
         (shop(schedule="@hourly"), "due 24 times a day", "UseCase.schedule", "@daily"),
         (shop(schedule=""), "schedule is ''", "UseCase.schedule", "not blank"),
-        (shop(training_schedule="0 4 * * 8"), "'8' is no weekday from 0 to 7", "UseCase.training_schedule", "@weekly"),
+        (shop(training_schedule="0 4 * * 8"), "'8' is not a valid weekday", "UseCase.training_schedule", "@weekly"),
         (shop(timezone="Mars/Olympus"), "no time zone 'Mars/Olympus'", "UseCase.timezone", "Europe/Berlin"),
         (shop(timezone="europe/berlin"), "no time zone", "UseCase.timezone", "did you mean 'Europe/Berlin'"),
         (shop(timezone="../UTC"), "no time zone '../UTC'", "UseCase.timezone", "UTC"),
@@ -172,7 +172,7 @@ WRONG: dict[str, list[Wrong]] = {
         ),
         (columns(Column("landed_at", "timestamp", "Again.")), "landed_at is declared more", "TableSchema", "once"),
         (columns(Column("select", "string", "S.")), "select is a reserved word", "Source.table", "select_id"),
-        (columns(Column("tags", "array<string>", "T.")), "a field of a CSV file is no array", "Source.table", "string"),
+        (columns(Column("tags", "array<string>", "T.")), "a CSV field cannot hold an array", "Source.table", "string"),
     ],
     "sources": [
         (orders(file="../orders.csv"), "file is '../orders.csv'", "raw/orders, Source.file", "orders.csv"),
@@ -206,7 +206,7 @@ WRONG: dict[str, list[Wrong]] = {
         (broken_when("amount > (1"), "a ( is not closed", "rule wrong", "'amount < 0'"),
         (broken_when("shop = 'N"), "a quote is not closed", "rule wrong", "'amount < 0'"),
         (broken_when(""), "it is empty", "rule wrong", "'amount < 0'"),
-        (pattern("[0-9A-Z{2}"), "is no regular expression", "rule shop_matches, matches.pattern", "[0-9A-Z]{2}"),
+        (pattern("[0-9A-Z{2}"), "not a valid regular expression", "rule shop_matches, matches.pattern", "[0-9A-Z]{2}"),
         (pattern("(?P<year>[0-9]{4})"), "(?P in '(?P<year>", "rule shop_matches, matches.pattern", "of Java"),
         (lambda: Rule(name="No", broken_when="a", reason="r"), "name is 'No'", "Rule.name", "lower-case"),
         (

@@ -63,7 +63,7 @@ WRONG: dict[str, list[Wrong]] = {
         ),
         (
             shop(training=Training(engines=(Boosting(params={"monotone_constraints": (2,)}),))),
-            "2 is no constraint", "monotone_constraints", "choose from: -1, 0, 1",
+            "2 is not a valid constraint", "monotone_constraints", "choose from: -1, 0, 1",
         ),
     ],
     "search": [

@@ -41,7 +41,7 @@ def looks(clock: Clock, seconds_and_unhealthy: list[tuple[float, list[str]]]) ->
     for seconds, names in seconds_and_unhealthy:
         clock.now = 1000 + seconds
         unhealthy[:] = names
-        watch.look()
+        watch.check()
     return printed, notified
 
 
@@ -69,14 +69,14 @@ def test_health_is_asked_for_every_ten_seconds(clock: Clock) -> None:
 
     watch = HealthWatch(unhealthy, print, print, Path("/var/logs"))
     for clock.now in (1000, 1003, 1009.9, 1010, 1019, 1031):
-        watch.look()
+        watch.check()
     assert asked == [0, 10, 31]
 
 
 def test_servers_that_end_are_notified_with_the_reason(clock: Clock) -> None:
     notified: list[str] = []
     error = UnreachableError("MLflow ended by itself", where="mlflow.log", fix="start again")
-    HealthWatch(list, print, notified.append, Path("/var/logs")).tell_end(error)
+    HealthWatch(list, print, notified.append, Path("/var/logs")).notify_end(error)
     assert notified == [
         "NEW the servers of this machine end, and nights do not run: MLflow ended by itself | where: mlflow.log"
         " | how many: 1 | do: start again"

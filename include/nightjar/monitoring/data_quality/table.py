@@ -42,7 +42,7 @@ LANDING_TABLE = TableSchema(
 )
 WARNINGS_TABLE = TableSchema(
     name="monitoring/warnings",
-    comment="What was wrong with a night's data: rules of nights, warnings of rows, anomalies nobody declared.",
+    comment="What was wrong with a night's data: rules of nights, warnings of rows, undeclared anomalies.",
     partition_by=("ds", "use_case"),
     columns=(
         DS,
@@ -50,7 +50,7 @@ WARNINGS_TABLE = TableSchema(
         Column("table_name", "string", "Table that the rows landed for.", nullable=False),
         Column("column_name", "string", _COLUMN, nullable=False),
         Column("figure", "string", "What was looked at.", nullable=False),
-        Column("rule", "string", "Declared rule; empty for an anomaly that nobody declared.", nullable=False),
+        Column("rule", "string", "Declared rule; empty for an undeclared anomaly.", nullable=False),
         Column("severity", "string", "warn, or stop_night for what has stopped it.", nullable=False),
         Column("observed", "double", "The figure.", nullable=False),
         Column("low", "double", "Least value expected; null for any."),
@@ -127,7 +127,7 @@ def write_warnings(lake: str, use_case: str, broken: Sequence[Judged], nights: I
 def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
     """What was wrong with the night's data: one finding a table, in the words of the worst.
 
-    A column that nobody declared is one of its own: nothing reads it, and no data are broken.
+    An undeclared column is one of its own: nothing reads it, and no data are broken.
     """
     grouped: dict[tuple[FindingKind, str], list[dict[str, Any]]] = {}
     for row in stored_rows(lake, WARNINGS_TABLE, use_case, [night]):

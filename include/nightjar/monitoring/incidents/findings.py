@@ -14,7 +14,7 @@ class Finding:
     """One thing that is wrong with one night.
 
     Attributes:
-        kind: ``contract`` (a column that nobody declared, and that nothing reads), ``data`` (a broken rule or an
+        kind: ``contract`` (an undeclared column, which nothing reads), ``data`` (a broken rule or an
             anomaly), ``drift``, ``performance`` or ``skew``.
         subject: What it is about; the same on every night on which the same thing is wrong, so that nights of one
             incident find each other, e.g. ``raw/flights.arr_delay null_share``.
