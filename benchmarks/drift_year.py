@@ -27,8 +27,8 @@ from simulation_programs import session
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.local.paths import Paths
 from nightjar.local.plan import USE_CASE
-from nightjar.monitoring.drift.comparison import look_at
-from nightjar.monitoring.drift.domain import Domain, tell_apart
+from nightjar.monitoring.drift.comparison import compare_column
+from nightjar.monitoring.drift.domain import Domain, separate_samples
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.sample import NIGHT_ROWS, Sample
 from nightjar.monitoring.profiles.variation import with_variation
@@ -46,7 +46,7 @@ def domain_of_year(reference: Profile, samples: Mapping[date, Sample], rng: np.r
     then, names = reference.sample, list(reference.sample.columns)
 
     def told(sample: Sample) -> Domain:
-        found = tell_apart(then, sample, reference, names, reference.usual_auc)
+        found = separate_samples(then, sample, reference, names, reference.usual_auc)
         assert found is not None
         return found
 
@@ -87,7 +87,7 @@ def weeks_of_year(
             week = merge_all(weeks[i])
             for kind, reference in zip(above, (by_nights, by_weeks), strict=True):
                 above[kind] += [
-                    look_at(reference.columns[name], week.columns[name], reference.variation[name]).psi > max_psi
+                    compare_column(reference.columns[name], week.columns[name], reference.variation[name]).psi > max_psi
                     for name in watched
                 ]
     return {kind: round(float(np.mean(found)), 4) for kind, found in above.items()}

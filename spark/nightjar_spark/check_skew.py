@@ -22,7 +22,7 @@ from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.skew.table import SKEW_TABLE, NightSkew, not_judged_row, skew_rows
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.main import main
-from nightjar_spark.skew_look import Look, Served, is_held
+from nightjar_spark.skew_sample import ServedNight, SkewSample, is_held
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ GONE = "The features that were served are beyond the retention of their table."
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Look at nights before the spec's last one that were scored; the answer is that night's in ``monitoring/skew``.
+    """Check nights that were scored before the spec's last night, and store the verdicts under that night.
 
     Skew fails no task: it is a finding. Nights that cannot be compared are ``not_judged``, with the reason.
 
@@ -54,7 +54,7 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResu
     about: dict[str, Any] = {"night": spec.last_night, "use_case": use_case.name, "run_id": spec.run_id}
     served = _served(spec, use_case)
     held = [one for one in served if is_held(spec.lake, features, one.features_version, [one.night])]
-    skews = Look(spark, spec, use_case, inputs, held).compare()
+    skews = SkewSample(spark, spec, use_case, inputs, held).compare()
     rows = [
         not_judged_row(GONE, checked=one.night, version=one.features_version, **about)
         for one in served
@@ -81,7 +81,7 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResu
     )
 
 
-def _served(spec: JobSpec, use_case: UseCase) -> list[Served]:
+def _served(spec: JobSpec, use_case: UseCase) -> list[ServedNight]:
     """The nights to look at that were scored, oldest first."""
     table = use_case.score_table.name
     if not delta.table_exists(spec.lake, table):
@@ -90,7 +90,7 @@ def _served(spec: JobSpec, use_case: UseCase) -> list[Served]:
     columns = ["ds", "features_version", "dag_run_id"]
     found = delta.read_nights(spec.lake, table, nights, columns).group_by(columns).aggregate([]).to_pylist()
     by_night = {  # publishing replaces a night whole, so that all its rows say the same
-        row["ds"]: Served(night=row["ds"], features_version=row["features_version"], run_id=row["dag_run_id"])
+        row["ds"]: ServedNight(night=row["ds"], features_version=row["features_version"], run_id=row["dag_run_id"])
         for row in found
     }
     return [by_night[night] for night in sorted(by_night)]

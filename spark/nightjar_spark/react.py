@@ -16,9 +16,9 @@ from nightjar.lake import ledger
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.data_quality.table import data_findings
 from nightjar.monitoring.drift.findings import drift_findings
-from nightjar.monitoring.incidents.checked import kinds_looked_for
+from nightjar.monitoring.incidents.checked import checked_kinds
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.incidents.lifecycle import Incident, notice, step
+from nightjar.monitoring.incidents.lifecycle import Incident, advance_incidents, to_notification
 from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.monitoring.incidents.retraining import Decision, decide
 from nightjar.monitoring.incidents.retraining_evidence import evidence
@@ -37,7 +37,7 @@ REQUEST = "retrain_request"
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Bring the incidents of the nights up to date, one night after the other, and decide on a training.
 
-    What there is to tell (``values["notices"]``) and to decide is of the last night only: of a range, the rest is
+    What there is to tell (``values["notifications"]``) and to decide is of the last night only: of a range, the rest is
     history. A night that runs again replaces its incidents; those of nights after it stay as they are until these run
     again. Of a night that is history (the param ``history``: of a backfill, or older than the last that people were
     told of) no training is asked for.
@@ -56,9 +56,9 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
         incidents = incidents_of(spec.lake, use_case, night)
         version = write_incidents(spec.lake, use_case.name, incidents, night, run_id=spec.run_id)
         rows += len(incidents)
-    notices = [notice(one, spec.last_night, use_case=use_case.name) for one in incidents]
-    for one, said in zip(incidents, notices, strict=True):
-        log.warning("incident %s, %s: %s", one.incident_id, one.state, said.text)
+    notifications = [to_notification(incident, spec.last_night, use_case=use_case.name) for incident in incidents]
+    for incident, notification in zip(incidents, notifications, strict=True):
+        log.warning("incident %s, %s: %s", incident.incident_id, incident.state, notification.text)
     decision = _decide(spec, use_case)
     _record(spec, decision)
     return JobResult(
@@ -66,9 +66,9 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
         rows_in=rows,
         rows_out=rows,
         outputs={INCIDENTS_TABLE.name: version},
-        metrics={"open_incidents": float(sum(one.state != "resolved" for one in incidents))},
+        metrics={"open_incidents": float(sum(incident.state != "resolved" for incident in incidents))},
         values={
-            "notices": [asdict(one) for one in notices],
+            "notifications": [asdict(notification) for notification in notifications],
             "retrain": {**asdict(decision), "night": spec.last_night.isoformat()},
         },
         seconds={"react": round(time.monotonic() - began, 3)},
@@ -77,12 +77,12 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
 
 def incidents_of(lake: str, use_case: UseCase, night: date) -> list[Incident]:
     """The night's incidents, from those of the night before and what monitoring has found."""
-    return step(
+    return advance_incidents(
         incidents_before(lake, use_case.name, night),
         findings_of(lake, use_case, night),
         night,
         use_case=use_case.name,
-        looked=kinds_looked_for(lake, use_case, night),
+        checked=checked_kinds(lake, use_case, night),
     )
 
 

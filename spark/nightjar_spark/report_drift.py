@@ -22,11 +22,11 @@ from nightjar.monitoring.data_quality.rejections import rejections
 from nightjar.monitoring.data_quality.table import unusual
 from nightjar.monitoring.data_quality.volumes import volumes
 from nightjar.monitoring.drift.comparison import NightDrift, compare
-from nightjar.monitoring.drift.domain import Domain, tell_apart
+from nightjar.monitoring.drift.domain import Domain, separate_samples
 from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE, domain_row
 from nightjar.monitoring.drift.report import Report, render
 from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, past_nights
-from nightjar.monitoring.drift.windows import LookBack, look_back, nights_before
+from nightjar.monitoring.drift.windows import ColumnWindows, compare_windows, window_nights
 from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION, read_reference
@@ -62,7 +62,7 @@ class _Night:
 
     counted: Counted
     drift: NightDrift
-    before: Mapping[str, LookBack]
+    before: Mapping[str, ColumnWindows]
     domain: Domain | None
 
 
@@ -133,7 +133,7 @@ def _compare(
     spec: JobSpec, use_case: UseCase, counted: Mapping[date, Counted], reference: Profile
 ) -> dict[date, _Night]:
     """Each night against the training set and against the nights before it, those of this run included."""
-    wanted = {day for night in counted for day in nights_before(night, use_case.drift)} - counted.keys()
+    wanted = {day for night in counted for day in window_nights(night, use_case.drift)} - counted.keys()
     known = stored_profiles(spec.lake, use_case.name, sorted(wanted))
     known |= {night: one.profile for night, one in counted.items()}
     features = [feature.name for feature in use_case.features if feature.drift]
@@ -143,11 +143,11 @@ def _compare(
         domain = None
         if one.sample and reference.sample:
             told_by = [name for name in features if name in reference.sample.columns]
-            domain = tell_apart(reference.sample, one.sample, reference, told_by, reference.usual_auc)
+            domain = separate_samples(reference.sample, one.sample, reference, told_by, reference.usual_auc)
         compared[night] = _Night(
             counted=one,
             drift=compare(one.profile, reference, use_case.drift, watched=[*features, *others]),
-            before=look_back(night, one.profile, known, reference, use_case.drift),
+            before=compare_windows(night, one.profile, known, reference, use_case.drift),
             domain=domain,
         )
     return compared

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tests.hostile_documents import NOT_AN_OBJECT, NOT_JSON, check, hostile
 
+from nightjar.monitoring.incidents.notifications import LastNotification, NotificationState
 from nightjar.processes import Process
-from nightjar.protocol.alerts import Heard, Told
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.programs import ApplicationFolder
 from nightjar_airflow.cluster import cancellations
@@ -33,9 +33,13 @@ def _settings(monkeypatch: pytest.MonkeyPatch, lake: str) -> None:
 
 
 def test_what_people_know_of_incidents_of_any_content_is_read_or_said_once_more(lake: str) -> None:
-    told = Told(until=date(2013, 4, 2), open={"drift": Heard(night=date(2013, 4, 1), severity="warn")}, untold=("x",))
-    file = Path(lake, "monitoring/_told/shop.json")
-    check(file, told.to_document(), lambda: incidents.read_told("shop"), fallback=Told())
+    told = NotificationState(
+        last_night=date(2013, 4, 2),
+        open={"drift": LastNotification(night=date(2013, 4, 1), severity="warn")},
+        unsent=("x",),
+    )
+    file = Path(lake, "monitoring/_notified/shop.json")
+    check(file, told.to_document(), lambda: incidents.read_notification_state("shop"), fallback=NotificationState())
 
 
 def test_what_people_know_of_late_nights_of_any_content_is_read_or_said_once_more(lake: str) -> None:

@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from tests.webhook import receiver
 
 from nightjar.lake import files
-from nightjar.protocol.alerts import Notice
+from nightjar.monitoring.incidents.notifications import Notification
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow.notifiers import channels
 from nightjar_airflow.operators.react import ReactOperator
@@ -23,15 +23,15 @@ from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from use_cases.flight_delay.use_case import USE_CASE
 
 RETRAIN = Asset("retrain/flight_delay")
-DRIFT = Notice(
+DRIFT = Notification(
     subject="flight_delay drift: features",
-    over=False,
+    resolved=False,
     found=True,
     severity="warn",
     text="flight_delay drift: much moved",
 )
-DATA = Notice(
-    subject="flight_delay data: raw/flights", over=False, found=True, severity="warn", text="flight_delay data: odd"
+DATA = Notification(
+    subject="flight_delay data: raw/flights", resolved=False, found=True, severity="warn", text="flight_delay data: odd"
 )
 
 
@@ -42,14 +42,16 @@ class Nights:
         self.monkeypatch, self.lake = monkeypatch, lake
         self.asked_with: dict[str, Any] = {}
 
-    def run(self, day: int, *notices: Notice, run_type: str = "scheduled", request: bool = False) -> list[str]:
+    def run(
+        self, day: int, *notifications: Notification, run_type: str = "scheduled", request: bool = False
+    ) -> list[str]:
         """The assets of which Airflow would emit an event."""
 
         def program(operator: SparkProgramOperator, hook: Any, spec: JobSpec) -> JobResult:
             self.asked_with = dict(spec.params)
             retrain = {"request": request, "reason": "drift", "blocked_by": "", "night": spec.last_night.isoformat()}
             return JobResult(
-                status="succeeded", values={"notices": [asdict(one) for one in notices], "retrain": retrain}
+                status="succeeded", values={"notifications": [asdict(one) for one in notifications], "retrain": retrain}
             )
 
         self.monkeypatch.setattr(SparkProgramOperator, "_run", program)
@@ -87,8 +89,10 @@ def page(day: int) -> str:
     return f" | page: http://airflow.example.org/dags/flight_delay_nightly/runs/scheduled__{day}"
 
 
-def over(notice: Notice) -> Notice:
-    return Notice(subject=notice.subject, over=True, found=False, severity="warn", text=notice.text)
+def resolved(notification: Notification) -> Notification:
+    return Notification(
+        subject=notification.subject, resolved=True, found=False, severity="warn", text=notification.text
+    )
 
 
 def test_an_incident_of_many_nights_is_told_twice_whatever_is_cleared(nights: Nights, told: list[str]) -> None:
@@ -96,7 +100,7 @@ def test_an_incident_of_many_nights_is_told_twice_whatever_is_cleared(nights: Ni
         nights.run(day, DRIFT)
     nights.run(3, DRIFT, DATA)
     for _ in range(2):
-        nights.run(4, over(DRIFT), DATA)
+        nights.run(4, resolved(DRIFT), DATA)
     assert told == [
         f"NEW flight_delay drift: much moved{page(1)}", f"NEW flight_delay data: odd{page(3)}",
         f"RESOLVED flight_delay drift: much moved{page(4)}",
@@ -124,11 +128,15 @@ def test_a_night_before_the_last_is_history(nights: Nights, told: list[str]) -> 
 
 def test_a_report_is_a_page_that_one_can_open(nights: Nights, told: list[str]) -> None:
     look = f"much moved | look: {nights.lake}/reports/flight_delay/2013-04-01/drift.html"
-    nights.run(1, Notice(subject="d", over=False, found=True, severity="warn", text=look))
+    nights.run(1, Notification(subject="d", resolved=False, found=True, severity="warn", text=look))
     nights.run(
         2,
-        Notice(
-            subject="w", over=False, found=True, severity="warn", text=f"odd | look: {nights.lake}/monitoring/warnings"
+        Notification(
+            subject="w",
+            resolved=False,
+            found=True,
+            severity="warn",
+            text=f"odd | look: {nights.lake}/monitoring/warnings",
         ),
     )
     report = "http://airflow.example.org/nightjar/files/reports/flight_delay/2013-04-01/drift.html"
@@ -143,7 +151,7 @@ def test_what_no_channel_took_is_told_by_the_next_night(
     nights.run(1, DRIFT, DATA)
     assert "2 of 2 alerts went nowhere by the webhook" in caplog.text
     assert len(told) == 3, "a dead channel is not waited for again with each alert"
-    nights.run(2, over(DRIFT))  # gone before anybody could hear of it
+    nights.run(2, resolved(DRIFT))  # gone before anybody could hear of it
     assert told[3:] == [
         f"NEW flight_delay drift: much moved{page(1)}", f"NEW flight_delay data: odd{page(1)}",
         f"RESOLVED flight_delay drift: much moved{page(2)}",
@@ -153,5 +161,5 @@ def test_what_no_channel_took_is_told_by_the_next_night(
 
 def test_what_people_know_lies_in_the_lake(nights: Nights, told: list[str]) -> None:
     nights.run(1, DRIFT)
-    known = json.loads(files.read_text(f"{nights.lake}/monitoring/_told/flight_delay.json"))
-    assert known == {"until": "2013-04-01", "open": {DRIFT.subject: ["2013-04-01", "warn"]}, "untold": []}
+    known = json.loads(files.read_text(f"{nights.lake}/monitoring/_notified/flight_delay.json"))
+    assert known == {"last_night": "2013-04-01", "open": {DRIFT.subject: ["2013-04-01", "warn"]}, "unsent": []}

@@ -24,7 +24,7 @@ from nightjar.monitoring.skew.table import ROWS, SKEW_TABLE, skew_findings
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.nights import Nights
 from nightjar.runner import run_program
-from nightjar_spark import skew_look
+from nightjar_spark import skew_sample
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -226,13 +226,17 @@ def test_a_feature_that_peeks_into_the_future_is_caught(shops: Shops) -> None:
     found = shops.found(3)
     assert verdicts(found) == {(1, "usual"): "skew"}
     row = found[1, "usual"]
-    assert row["cause"] == skew_look.FUTURE
+    assert row["cause"] == skew_sample.FUTURE
     assert (row["rows"], row["differing_rows"], row["stored_differing_rows"]) == (SHOPS, SHOPS, 0)
     assert row["max_abs_difference"] == pytest.approx((1 + 4 + 9) / 3 - (1 + 4) / 2)
     assert result.values["skewed_columns"] == ["usual"]
     assert result.metrics == {"skewed_columns": 1.0}
     (finding,) = skew_findings(shops.lake, "shop", night(3))
-    assert (finding.severity, finding.subject, finding.badness) == ("breach", "features/shop train/score skew", 2.0)
+    assert (finding.severity, finding.subject, finding.severity_ratio) == (
+        "breach",
+        "features/shop train/score skew",
+        2.0,
+    )
     assert "usual in 40 of 40 rows of 2013-04-02, by up to 2.17" in finding.what
     assert (REPOSITORY / finding.runbook).is_file()
 
@@ -279,7 +283,7 @@ def test_code_that_has_changed_since_is_caught(shops: Shops) -> None:
     shops.check(3)
     found = shops.found(3)
     assert verdicts(found) == {(1, "usual"): "skew"}
-    assert found[1, "usual"]["cause"] == skew_look.CODE
+    assert found[1, "usual"]["cause"] == skew_sample.CODE
 
 
 def test_code_is_the_cause_also_where_raw_rows_landed_again(shops: Shops) -> None:
@@ -288,7 +292,7 @@ def test_code_is_the_cause_also_where_raw_rows_landed_again(shops: Shops) -> Non
     shops.code(partial(features, factor=2.0))
     shops.serve(3)
     shops.check(3)
-    assert shops.found(3)[1, "usual"]["cause"] == skew_look.CODE
+    assert shops.found(3)[1, "usual"]["cause"] == skew_sample.CODE
 
 
 def test_features_built_again_are_what_training_reads_already(shops: Shops) -> None:
@@ -298,7 +302,7 @@ def test_features_built_again_are_what_training_reads_already(shops: Shops) -> N
     shops.code(features)
     shops.check(3)
     row = shops.found(3)[1, "usual"]
-    assert (row["verdict"], row["cause"]) == ("skew", skew_look.STORED)
+    assert (row["verdict"], row["cause"]) == ("skew", skew_sample.STORED)
     assert (row["differing_rows"], row["stored_differing_rows"]) == (SHOPS, SHOPS)
 
 
@@ -308,7 +312,7 @@ def test_without_the_build_s_result_either_may_be_the_cause(shops: Shops) -> Non
     shops.serve(3)
     files.delete_file(f"{shops.spec('build_features', 2).output}/result.json")
     shops.check(3)
-    assert shops.found(3)[1, "usual"]["cause"] == skew_look.UNKNOWN
+    assert shops.found(3)[1, "usual"]["cause"] == skew_sample.UNKNOWN
 
 
 def test_features_beyond_their_retention_are_not_judged(shops: Shops) -> None:
@@ -326,7 +330,7 @@ def test_features_beyond_their_retention_are_not_judged(shops: Shops) -> None:
 
 
 def test_a_sample_is_the_same_rows_on_all_sides(shops: Shops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(skew_look, "SAMPLE_ROWS", 10)
+    monkeypatch.setattr(skew_sample, "SAMPLE_ROWS", 10)
     shops.serve(1, 2, 3)
     shops.check(3)
     found = shops.found(3)

@@ -443,7 +443,7 @@ def test_what_nobody_declared_warns_and_the_night_goes_on(shop: Shop) -> None:
     findings = {(finding.kind, finding.subject): finding for finding in data_findings(shop.lake, "shop", night)}
     assert findings.keys() == {("data", "raw/orders"), ("data", "raw/prices"), ("contract", "raw/prices")}
     orders = findings["data", "raw/orders"]
-    assert orders.badness > 1
+    assert orders.severity_ratio > 1
     assert orders.severity == "warn"
     assert "raw/orders.amount: " in orders.what
     assert "; and " in orders.what

@@ -112,7 +112,7 @@ def made(lake: str) -> Lake:
 def test_a_quiet_night_has_no_incident_and_asks_for_nothing(made: Lake) -> None:
     result = made.react(NIGHT)
     assert (result.status, result.rows_out) == ("succeeded", 0)
-    assert result.values["notices"] == []
+    assert result.values["notifications"] == []
     assert result.values["retrain"]["request"] is False
     assert made.incidents(NIGHT) == []
 
@@ -122,7 +122,7 @@ def test_three_nights_of_drift_are_one_incident_and_one_request(made: Lake) -> N
     for night in (NIGHT + timedelta(days=i) for i in range(5)):
         made.drift(night)
         result = made.react(night)
-        texts += [one["text"] for one in result.values["notices"]]
+        texts += [one["text"] for one in result.values["notifications"]]
         asked.append(result.values["retrain"]["request"])
     assert asked == [False, False, True, False, False]
     assert made.requests() == [NIGHT + timedelta(days=2)]
@@ -155,8 +155,8 @@ def test_what_drifts_on_broken_data_asks_for_no_training(made: Lake) -> None:
     assert decision["blocked_by"] == "data incident: on 4 of them the data were broken; mend them first"
     assert made.requests() == []
     assert made.incidents(NIGHT + timedelta(days=3)) == [("data", "raw/orders", "open")], "drift is told with it"
-    (notice,) = result.values["notices"]
-    assert "raw/orders.amount: mean 90; with it 8 of 10 watched columns moved" in notice["text"]
+    (notification,) = result.values["notifications"]
+    assert "raw/orders.amount: mean 90; with it 8 of 10 watched columns moved" in notification["text"]
 
 
 def test_a_night_of_broken_data_is_no_breach_though_nobody_reacted_to_it(made: Lake) -> None:
@@ -198,9 +198,9 @@ def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: Lake) -> N
         [("drift", "features/shop", "opened")], [("drift", "features/shop", "open")],
         [("drift", "features/shop", "resolved")], [],
     ]  # fmt: skip
-    assert result.values["notices"] == []
-    (resolved,) = made.react(nights[2]).values["notices"]
-    assert resolved["over"]
+    assert result.values["notifications"] == []
+    (resolved,) = made.react(nights[2]).values["notifications"]
+    assert resolved["resolved"]
     assert resolved["text"].startswith("shop drift: features/shop; last: 8 of 10 watched columns moved")
 
 
@@ -272,8 +272,8 @@ def test_labels_that_are_late_do_not_end_an_incident(made: Lake) -> None:
     for night in nights[:3]:
         made.judge(night - LAG, 0.5, enough=False)
         made.react(night)
-    (notice,) = made.react(nights[2]).values["notices"]
-    assert (notice["over"], notice["found"]) == (False, False)
+    (notification,) = made.react(nights[2]).values["notifications"]
+    assert (notification["resolved"], notification["found"]) == (False, False)
     for night in nights[3:]:
         made.judge(night - LAG, 0.7)
         made.react(night)

@@ -309,7 +309,9 @@ def test_a_model_that_has_gone_bad_is_found_by_floor_holdout_and_baseline(spark:
         ("shop brier above the baseline", "warn"),
         ("shop expected_cost above the baseline", "warn"),
     ]  # fmt: skip
-    assert all(one.badness > 1 and one.night == night(6) and one.link == result.links["performance"] for one in found)
+    assert all(
+        one.severity_ratio > 1 and one.night == night(6) and one.link == result.links["performance"] for one in found
+    )
     assert found[0].what.startswith("scores of 2013-04-05: the AUC is ")
     assert result.values["findings"] == [one.subject for one in found]
     assert "Below the floor:" in Path(result.links["performance"]).read_text()

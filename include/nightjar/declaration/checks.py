@@ -65,7 +65,7 @@ def check_source(source: Source) -> None:
             where=f"{where}, Source.table",
             fix="declare the file's columns as string, int, long, double, boolean, date or timestamp",
         )
-    check_known(source.by_nature, types, kind="column", where=f"{where}, Source.by_nature")
+    check_known(source.expected_to_vary, types, kind="column", where=f"{where}, Source.expected_to_vary")
     check_rules(source.rules, types, where=f"{where}, Source.rules")
     check_unique((rule.name for rule in source.night_rules), kind="rule", where=f"{where}, Source.night_rules")
     for rule in source.night_rules:

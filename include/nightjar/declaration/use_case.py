@@ -51,8 +51,8 @@ class Source(Declaration):
         file: File name in the night's landing folder (CSV with a header, UTF-8, ``NA`` or empty for null).
         rules: The rows' contract. The key's nulls and duplicates are rules already; do not repeat them.
         night_rules: The contract of each night as a whole: volume, freshness, missing values, distribution.
-        by_nature: Columns whose values move by nature (the date, the rain): only their missing values are compared with
-            the last nights' for undeclared anomalies.
+        expected_to_vary: Columns whose values are expected to vary (dates, rain): only their missing values are
+            checked for anomalies against the last nights.
         max_rejected_share: The night stops when a larger share of the source's rows breaks a ``reject_row`` rule.
     """
 
@@ -60,7 +60,7 @@ class Source(Declaration):
     file: str
     rules: tuple[Rule, ...] = ()
     night_rules: tuple[NightRule, ...] = ()
-    by_nature: tuple[str, ...] = ()
+    expected_to_vary: tuple[str, ...] = ()
     max_rejected_share: Share = 0.02
 
     def check(self) -> None:
@@ -80,7 +80,7 @@ class Source(Declaration):
 class Feature(Declaration):
     """One model input: its column in the feature table, and how the model reads it.
 
-    ``drift=False`` leaves a column that moves by nature (day of the week, month) out of the drift verdict.
+    ``drift=False`` leaves a column that is expected to vary (day of the week, month) out of the drift verdict.
     """
 
     name: Name

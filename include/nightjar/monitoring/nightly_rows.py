@@ -37,14 +37,14 @@ def replace_rows(
 
 
 @contextmanager
-def reading_stored(schema: TableSchema) -> Iterator[None]:
+def naming_stored_row(schema: TableSchema) -> Iterator[None]:
     """Turn what a JSON text in a row of a monitoring table raises into one error that names the table."""
     fix = "see who wrote the row; run the night again, which replaces it"
     with reading("a row's JSON", where=schema.name, fix=fix, error=LakeError):
         yield
 
 
-def stored_rows(
+def read_stored_rows(
     lake: str, schema: TableSchema, use_case: str, nights: Iterable[date], columns: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """The use case's rows of ``nights`` of a monitoring table; none where nobody has written it yet.

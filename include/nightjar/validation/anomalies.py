@@ -33,10 +33,10 @@ def anomalies(
         if column == TABLE:
             continue
         watched = ["null_share"]
-        if column not in source.by_nature:
+        if column not in source.expected_to_vary:
             watched += ["distinct", *(_NUMERIC if figures.mean is not None else ())]
         yield from _unusual(source, column, watched, night, tonight, history)
-        if column not in source.by_nature and figures.categories:
+        if column not in source.expected_to_vary and figures.categories:
             yield from _categories(source, column, night, figures, of_column(history, column))
     yield from _repeated(source, night, tonight, history)
 

@@ -23,7 +23,7 @@ def judge(
     """Every declared rule that can be judged, kept or not, and the undeclared anomalies.
 
     Args:
-        source: Its rules, and the columns that move by nature.
+        source: Its rules, and the columns that are expected to vary.
         night: The night to judge.
         tonight: Its figures.
         history: Figures of earlier nights.

@@ -156,7 +156,7 @@ FLIGHTS = Source(
         *_DAY_OF_FLIGHTS,
         nulls_at_most("arr_delay", 0.6),  # a snowstorm cancelled half of the flights of 2013-02-08
     ),
-    by_nature=_DATE,
+    expected_to_vary=_DATE,
 )
 
 SCHEDULE = Source(
@@ -169,7 +169,7 @@ SCHEDULE = Source(
     ),
     rules=_schedule_rules("date_add(ds, 1)"),
     night_rules=tuple(rule for rule in _DAY_OF_FLIGHTS if rule.figure != "newest_age_hours"),
-    by_nature=_DATE,
+    expected_to_vary=_DATE,
 )
 
 WEATHER = Source(
@@ -213,7 +213,7 @@ WEATHER = Source(
         between("visib", 0, 100, unit="miles"),
     ),
     night_rules=(volume(0.6, 1.4), fresh("time_hour", 6)),
-    by_nature=("precip", "visib", "wind_gust"),  # most hours have none, and a storm's day has nothing else
+    expected_to_vary=("precip", "visib", "wind_gust"),  # most hours have none, and a storm's day has nothing else
     max_rejected_share=0.05,
 )
 

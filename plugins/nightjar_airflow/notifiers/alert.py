@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.notifier import BaseNotifier
 
 from nightjar.lake import files
-from nightjar.protocol.alerts import REMIND_NIGHTS
+from nightjar.monitoring.incidents.notifications import REMIND_NIGHTS
 from nightjar.protocol.documents import check_fields
 from nightjar.protocol.errors import NightjarError
 from nightjar.protocol.names import path_segment

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
-from nightjar.protocol.alerts import REMIND_NIGHTS
+from nightjar.monitoring.incidents.notifications import REMIND_NIGHTS
 from nightjar.settings.environment import Settings
 from nightjar_airflow import ledger
 from nightjar_airflow.notifiers.addresses import run_page

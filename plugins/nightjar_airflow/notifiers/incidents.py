@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from nightjar.lake import files
-from nightjar.protocol.alerts import Notice, Told, to_tell
+from nightjar.monitoring.incidents.notifications import Notification, NotificationState, notifications_due
 from nightjar.settings.environment import Settings
 from nightjar_airflow.notifiers.addresses import run_page, with_pages
 from nightjar_airflow.notifiers.channels import send_alerts
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-def notify_incidents(use_case: str, notices: Sequence[Notice], night: date, context: Context) -> None:
-    """Say what is new on ``night``, and keep in the lake what people know now.
+def notify_incidents(use_case: str, notifications: Sequence[Notification], night: date, context: Context) -> None:
+    """Send the notifications due for ``night``, and store in the lake what was sent.
 
-    Killed between telling and keeping, it tells once more. What no channel has taken is told first by the next run.
+    A task that is killed between sending and storing sends them once more. Texts that no channel accepted are sent
+    first by the next run.
     """
-    told, run = read_told(use_case), context["dag_run"]
-    new, known = to_tell(told, notices, night)
-    texts = (*told.untold, *(f"{with_pages(text)} | page: {run_page(run.dag_id, run.run_id)}" for text in new))
+    state, run = read_notification_state(use_case), context["dag_run"]
+    due, new_state = notifications_due(state, notifications, night)
+    texts = (*state.unsent, *(f"{with_pages(text)} | page: {run_page(run.dag_id, run.run_id)}" for text in due))
     if texts and not send_alerts(list(texts), context):
-        known = replace(known, untold=texts)
-    files.write_text(_state(use_case), json.dumps(known.to_document()))
+        new_state = replace(new_state, unsent=texts)
+    files.write_text(_state_file(use_case), json.dumps(new_state.to_document()))
 
 
-def read_told(use_case: str) -> Told:
-    """What people know of a use case's incidents."""
-    return read_state(_state(use_case), Told.of) or Told()
+def read_notification_state(use_case: str) -> NotificationState:
+    """Return the notifications sent for a use case's incidents."""
+    return read_state(_state_file(use_case), NotificationState.of) or NotificationState()
 
 
-def _state(use_case: str) -> str:
-    return f"{Settings.from_environment().lake}/monitoring/_told/{use_case}.json"
+def _state_file(use_case: str) -> str:
+    return f"{Settings.from_environment().lake}/monitoring/_notified/{use_case}.json"

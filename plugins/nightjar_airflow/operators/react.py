@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.protocol.alerts import Notice
+from nightjar.monitoring.incidents.notifications import Notification
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 from nightjar_airflow.notifiers.deadline import night_in_time
-from nightjar_airflow.notifiers.incidents import notify_incidents, read_told
+from nightjar_airflow.notifiers.incidents import notify_incidents, read_notification_state
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.outcome import RETRAIN
 from nightjar_airflow.specs import build_spec
@@ -39,14 +39,14 @@ class ReactOperator(SparkProgramOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the program, send what is new, and return its summary."""
         night, run = build_spec(context, self.use_case, self.program).last_night, context["dag_run"]
-        self.history = run.run_type == "backfill" or read_told(self.use_case.name).knows_later_than(night)
+        self.history = run.run_type == "backfill" or read_notification_state(self.use_case.name).is_history(night)
         summary: dict[str, Any] = super().execute(context)
         if self.history:
             self.log.info("%s is history: nobody is told, and no training asked for", night)
             self.outlets[:] = [outlet for outlet in self.outlets if not outlet.name.startswith(RETRAIN)]
             return summary
-        notices = self.result.values["notices"] if self.result else []
-        notify_incidents(self.use_case.name, [Notice.of(one) for one in notices], night, context)
+        notifications = self.result.values["notifications"] if self.result else []
+        notify_incidents(self.use_case.name, [Notification.of(one) for one in notifications], night, context)
         if run.run_type == "scheduled":
             night_in_time(self.use_case, context)
         return summary

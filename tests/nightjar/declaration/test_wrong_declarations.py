@@ -179,7 +179,7 @@ WRONG: dict[str, list[Wrong]] = {
         (orders(file="orders.parquet"), "file is 'orders.parquet'", "Source.file", "a CSV file"),
         (orders(max_rejected_share=2), "max_rejected_share is 2", "Source.max_rejected_share", "at most 1"),
         (orders(max_rejected_share=NAN), "max_rejected_share is nan", "Source.max_rejected_share", "finite number"),
-        (orders(by_nature=("year",)), "no column 'year'", "Source.by_nature", "choose from: amount"),
+        (orders(expected_to_vary=("year",)), "no column 'year'", "Source.expected_to_vary", "choose from: amount"),
         (orders(table=replace(ORDERS.table, name="scores/orders")), "table is scores/orders", "Source.table", "raw/<"),
         (
             lambda: Source(file="a.csv", table=TableSchema(name="raw/a", comment="A.", columns=(DS, price("double")))),
@@ -332,7 +332,7 @@ def test_a_refusal_names_the_file_and_line_of_the_declaration() -> None:
 def test_every_dataclass_that_an_author_writes_checks_itself() -> None:
     """All dataclasses of these packages are declarations but those that programs make themselves."""
     made_by_programs = {
-        "Notice", "Heard", "Told", "JobSpec", "JobResult", "Metric", "Nights", "ApplicationFolder", "StartFolder",
+        "JobSpec", "JobResult", "Metric", "Nights", "ApplicationFolder", "StartFolder",
         "Settings", "View", "QualityMetric", "Bounds", "Heartbeat", "Start", "_Field",
     }  # fmt: skip
     modules = [

@@ -16,7 +16,7 @@ from nightjar.monitoring.drift.comparison import NightDrift, compare
 from nightjar.monitoring.drift.domain import Domain
 from nightjar.monitoring.drift.report import Report
 from nightjar.monitoring.drift.table import PastNight
-from nightjar.monitoring.drift.windows import LookBack, Window
+from nightjar.monitoring.drift.windows import ColumnWindows, Window
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
@@ -72,17 +72,17 @@ def report(compared: Compared) -> Report:
     """A night on which four of five columns moved, one of them by a category with a hostile name."""
     drift = compared.night(moved=4)
     windows = {
-        "wind": LookBack(
+        "wind": ColumnWindows(
             week=Window(nights=7, psi=0.4), recent=Window(nights=14, psi=0.01), weekday=Window(nights=4, psi=0.3)
         ),
-        "precip": LookBack(recent=Window(nights=14, psi=0.6)),
+        "precip": ColumnWindows(recent=Window(nights=14, psi=0.6)),
     }
     return Report(
         title=f"Flights {HOSTILE}",
         use_case="flight_delay",
         night=date(2013, 4, 1),
         drift=drift,
-        before={**dict.fromkeys(drift.by_name, LookBack()), **windows},
+        before={**dict.fromkeys(drift.by_name, ColumnWindows()), **windows},
         domain=Domain(
             auc=Interval(value=0.83, low=0.81, high=0.85),
             usual_auc=0.74,

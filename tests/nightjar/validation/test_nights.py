@@ -40,9 +40,9 @@ HISTORY: dict[date, NightFigures] = {
 
 
 def broken(
-    tonight: NightFigures, *rules: NightRule, by_nature: tuple[str, ...] = (), history: int = 42
+    tonight: NightFigures, *rules: NightRule, expected_to_vary: tuple[str, ...] = (), history: int = 42
 ) -> dict[str, Judged]:
-    source: Source = replace(ORDERS, night_rules=rules, by_nature=by_nature)
+    source: Source = replace(ORDERS, night_rules=rules, expected_to_vary=expected_to_vary)
     earlier = {night: HISTORY[night] for night in sorted(HISTORY)[-history:]} if history else {}
     found = judge(source, TONIGHT, tonight, earlier, timezone="UTC")
     return {f"{one.rule or one.figure} {one.column}".strip(): one for one in found if not one.kept}
@@ -71,9 +71,11 @@ def test_what_nobody_declared_warns_with_the_expected_range(tonight: NightFigure
     assert all("expected" in one.what or "none of the last nights" in one.what for one in warned.values())
 
 
-def test_a_column_that_moves_by_nature_is_watched_for_missing_values_alone() -> None:
-    assert broken(figures(TONIGHT, shift=30), by_nature=("amount",)) == {}
-    assert broken(figures(TONIGHT, shift=30, null_share=0.1), by_nature=("amount",)).keys() == {"null_share amount"}
+def test_column_expected_to_vary_is_checked_for_missing_values_only() -> None:
+    assert broken(figures(TONIGHT, shift=30), expected_to_vary=("amount",)) == {}
+    assert broken(figures(TONIGHT, shift=30, null_share=0.1), expected_to_vary=("amount",)).keys() == {
+        "null_share amount"
+    }
 
 
 def test_declared_rules_are_judged_by_their_own_bounds() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
-from nightjar.monitoring.nightly_rows import reading_stored, replace_rows, stored_rows
+from nightjar.monitoring.nightly_rows import naming_stored_row, read_stored_rows, replace_rows
 from nightjar.protocol.documents import parse_object
 from nightjar.validation.figures import QUANTILES, Figures
 from nightjar.validation.judged import UNKNOWN_COLUMN, Judged, NightFigures
@@ -94,9 +94,9 @@ def read_figures(lake: str, use_case: str, before: date) -> History:
     """Figures of the nights before ``before`` that say what is usual."""
     found: History = {}
     nights = [before - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
-    for row in stored_rows(lake, LANDING_TABLE, use_case, nights):
+    for row in read_stored_rows(lake, LANDING_TABLE, use_case, nights):
         columns: Any = found.setdefault(row["table_name"], {}).setdefault(row["ds"], {})
-        with reading_stored(LANDING_TABLE):
+        with naming_stored_row(LANDING_TABLE):
             categories = parse_object(row["categories"])
         columns[row["column_name"]] = Figures(
             distinct=row["distinct_values"],
@@ -130,7 +130,7 @@ def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
     An undeclared column is one of its own: nothing reads it, and no data are broken.
     """
     grouped: dict[tuple[FindingKind, str], list[dict[str, Any]]] = {}
-    for row in stored_rows(lake, WARNINGS_TABLE, use_case, [night]):
+    for row in read_stored_rows(lake, WARNINGS_TABLE, use_case, [night]):
         kind: FindingKind = "contract" if row["figure"] == UNKNOWN_COLUMN else "data"
         grouped.setdefault((kind, row["table_name"]), []).append(row)
     return [_finding(kind, table, mine, use_case, lake) for (kind, table), mine in sorted(grouped.items())]
@@ -138,21 +138,21 @@ def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
 
 def unusual(lake: str, use_case: str, night: date) -> list[str] | None:
     """What was wrong with the night's data, a sentence each, the worst first; None when nobody has looked."""
-    if not stored_rows(lake, LANDING_TABLE, use_case, [night], []):
+    if not read_stored_rows(lake, LANDING_TABLE, use_case, [night], []):
         return None
-    warnings = stored_rows(lake, WARNINGS_TABLE, use_case, [night])
+    warnings = read_stored_rows(lake, WARNINGS_TABLE, use_case, [night])
     return [row["what"] for row in sorted(warnings, key=_rank, reverse=True)]
 
 
 def nights_of_broken_data(lake: str, use_case: str, nights: Iterable[date]) -> set[date]:
     """Those of the nights whose data were broken or unusual, whatever ran after their ingestion."""
-    rows = stored_rows(lake, WARNINGS_TABLE, use_case, nights, ["ds", "figure"])
+    rows = read_stored_rows(lake, WARNINGS_TABLE, use_case, nights, ["ds", "figure"])
     return {row["ds"] for row in rows if row["figure"] != UNKNOWN_COLUMN}
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
     """The greater, the worse."""
-    return row["severity"] == "stop_night", _badness(row), row["column_name"], row["figure"]
+    return row["severity"] == "stop_night", _severity_ratio(row), row["column_name"], row["figure"]
 
 
 def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], use_case: str, lake: str) -> Finding:
@@ -164,13 +164,13 @@ def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], u
         night=worst["ds"],
         what=f"{worst['what']}{more}",
         severity="breach" if worst["severity"] == "stop_night" else "warn",
-        badness=_badness(worst),
+        severity_ratio=_severity_ratio(worst),
         link=f"{lake}/reports/{use_case}/{worst['ds']}/drift.html#data",
         runbook=RUNBOOK,
     )
 
 
-def _badness(row: Mapping[str, Any]) -> float:
+def _severity_ratio(row: Mapping[str, Any]) -> float:
     """How far from the usual value the figure lies, as a multiple of the distance to the bound that it crossed.
 
     Without a usual value, or where the bound is that value: how many times over the bound it is.

@@ -1,10 +1,10 @@
-"""Drift: whether a night's columns look like the training set's. Pure numpy and scipy, on binned profiles.
+"""Drift of a night's columns against the training set. Pure numpy and scipy, on binned profiles.
 
-A column drifted when its effect (PSI, freed of what chance and ordinary nights alone would give) *and* its test
-(chi-squared on the same bins, false discovery rate over all watched columns) both say so: on a large night anything is
-significant, on a small one PSI alone is noise. Each column is looked at twice, in all its bins and for missing values
-alone, and the larger effect is its own: ordinary nights differ so much in their weather that a fifth of it could go
-missing and be no more than that.
+A column has drifted when its effect (PSI above what chance and ordinary nights give) exceeds ``max_psi`` *and* its test
+(chi-squared on the same bins, false discovery rate over all monitored columns) is significant: on a large night every
+difference is significant, on a small night PSI alone is noise. Each column is compared twice, over all bins and for
+missing values alone, and has the larger effect of the two. Ordinary nights differ so much in their weather that a fifth
+of the values could go missing without exceeding that.
 """
 
 from __future__ import annotations
@@ -34,26 +34,27 @@ from nightjar.protocol.errors import GateError
 Verdict = Literal["stable", "drift", "not_watched"]
 NightVerdict = Literal["stable", "drift"]
 NO_VARIATION = NightVariation(psi=0.0, design_effect=1.0)
-"""Of a reference of which no nights are known."""
+"""Variation of a reference without stored nights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnDrift:
-    """How one column of a night compares with the reference.
+    """Comparison of one column of a night with the reference.
 
     Attributes:
         name: The column.
-        psi: Population stability index less :attr:`usual_psi`, at least 0: over the bins and the missing bin, or of
-            having a value or none, whichever is larger.
-        raw_psi: PSI as counted.
-        usual_psi: PSI without any drift: the larger of what chance gives two samples of these sizes on average, and of
-            what 19 of 20 of the reference's own nights stay below.
+        psi: Population stability index above :attr:`usual_psi`, at least 0; the larger of the PSI over all bins (the
+            missing bin included) and the PSI of missing against present values.
+        raw_psi: PSI before subtracting ``usual_psi``.
+        usual_psi: PSI without drift: the larger of the expected PSI of two samples of these sizes and the 95th
+            percentile of the reference's own nights.
         statistic: Chi-squared of homogeneity, divided by the reference's design effect.
-        degrees: Its degrees of freedom; 0 when no two bins are large enough.
-        p: P value (:func:`nightjar.monitoring.drift.measures.two_sample_test`), for two looks at a column doubled.
-        q: Benjamini-Hochberg q over the watched columns; None for a column that is not watched.
-        design_effect: How many times as much the reference's own nights vary as independent rows would.
-        verdict: ``drift`` when psi > max_psi and q < max_q; ``not_watched`` columns never are.
+        degrees: Degrees of freedom; 0 when fewer than two bins are large enough.
+        p: p-value (:func:`nightjar.monitoring.drift.measures.two_sample_test`), doubled when both comparisons were
+            made.
+        q: q-value (FDR, Benjamini-Hochberg) over the monitored columns; None for a column that is not monitored.
+        design_effect: Variation of the reference's own nights, as a multiple of that of independent rows.
+        verdict: ``drift`` when psi > max_psi and q < max_q; ``not_watched`` for a column that is not monitored.
         reference: The column in the training set.
         night: The column in the night.
     """
@@ -73,12 +74,12 @@ class ColumnDrift:
 
     @property
     def null_delta(self) -> float:
-        """Change of the missing share, night less reference."""
+        """Missing share of the night minus that of the reference."""
         return self.night.null_share - self.reference.null_share
 
     @property
     def new_categories(self) -> tuple[str, ...]:
-        """Categories that the reference, which lists all of its own, has never seen (up to ten)."""
+        """Up to ten categories that the reference does not have; empty when it does not list all of its own."""
         return self.night.unlisted if self.reference.others == 0 else ()
 
     @property
@@ -88,21 +89,21 @@ class ColumnDrift:
 
     @property
     def ks(self) -> float | None:
-        """Kolmogorov-Smirnov statistic at the bins' borders; None for a categorical column, or one without values."""
+        """Kolmogorov-Smirnov statistic at the bins' borders; None for a categorical or an empty column."""
         if self.night.kind == "categorical":
             return None
         return kolmogorov_smirnov(np.array(self.reference.counts), np.array(self.night.counts))
 
     @property
     def wasserstein(self) -> float | None:
-        """Wasserstein-1 distance in the column's unit; None for a categorical column, or one that has no sketch."""
-        then, now = self.reference.sketch, self.night.sketch
-        return wasserstein(then, now) if then and now else None
+        """Wasserstein-1 distance in the column's unit; None for a column without sketches."""
+        reference, night = self.reference.sketch, self.night.sketch
+        return wasserstein(reference, night) if reference and night else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class NightDrift:
-    """A night against the reference: every column, watched ones first, worst first, and the verdict."""
+    """Comparison of a night with the reference; monitored columns come first, the largest PSI first."""
 
     columns: tuple[ColumnDrift, ...]
     thresholds: Drift
@@ -111,7 +112,7 @@ class NightDrift:
 
     @property
     def watched(self) -> tuple[ColumnDrift, ...]:
-        """Columns that count for the verdict."""
+        """Monitored columns, which count for the verdict."""
         return tuple(c for c in self.columns if c.verdict != "not_watched")
 
     @property
@@ -121,17 +122,17 @@ class NightDrift:
 
     @property
     def drifted(self) -> tuple[ColumnDrift, ...]:
-        """Watched columns that drifted, worst first."""
+        """Monitored columns that drifted, the largest PSI first."""
         return tuple(c for c in self.columns if c.verdict == "drift")
 
     @property
     def drifted_share(self) -> float:
-        """Share of the watched columns that drifted."""
+        """Share of the monitored columns that drifted."""
         return len(self.drifted) / len(self.watched)
 
     @property
     def verdict(self) -> NightVerdict:
-        """``drift`` when more than the tolerated share of the watched columns drifted."""
+        """``drift`` when more than the tolerated share of the monitored columns drifted."""
         return "drift" if self.drifted_share > self.thresholds.max_drifted_share else "stable"
 
 
@@ -139,38 +140,38 @@ def compare(night: Profile, reference: Profile, thresholds: Drift, *, watched: S
     """Compare every column of ``night`` with the reference.
 
     Args:
-        night: Counted in the reference's bins.
-        reference: The training set's profile.
-        thresholds: When a column, and a night, counts as drifted.
-        watched: Columns that count for the verdict; the others are shown only.
+        night: Profile in the reference's bins.
+        reference: Profile of the training set.
+        thresholds: Thresholds of a column and of a night.
+        watched: Columns that count for the verdict; the others are only reported.
 
     Raises:
-        GateError: when there is no row to look at, a column is missing, or bins differ.
+        GateError: when the night has no rows, a column is missing, or bins differ.
     """
     _check(night, reference, watched)
-    looks = {
-        name: look_at(reference.columns[name], column, reference.variation.get(name, NO_VARIATION))
+    comparisons = {
+        name: compare_column(reference.columns[name], column, reference.variation.get(name, NO_VARIATION))
         for name, column in night.columns.items()
     }
-    tests = {name: look.test() for name, look in looks.items()}
+    tests = {name: comparison.test() for name, comparison in comparisons.items()}
     q = dict(zip(watched, benjamini_hochberg([tests[name][2] for name in watched]), strict=True))
     columns = []
-    for name, look in looks.items():
+    for name, comparison in comparisons.items():
         statistic, degrees, p = tests[name]
         verdict: Verdict = "not_watched"
         if name in q:
-            verdict = "drift" if look.psi > thresholds.max_psi and q[name] < thresholds.max_q else "stable"
+            verdict = "drift" if comparison.psi > thresholds.max_psi and q[name] < thresholds.max_q else "stable"
         columns.append(
             ColumnDrift(
                 name=name,
-                psi=look.psi,
-                raw_psi=look.raw_psi,
-                usual_psi=look.usual_psi,
+                psi=comparison.psi,
+                raw_psi=comparison.raw_psi,
+                usual_psi=comparison.usual_psi,
                 statistic=statistic,
                 degrees=degrees,
                 p=p,
                 q=q.get(name),
-                design_effect=look.design_effect,
+                design_effect=comparison.design_effect,
                 verdict=verdict,
                 reference=reference.columns[name],
                 night=night.columns[name],
@@ -185,60 +186,69 @@ def compare(night: Profile, reference: Profile, thresholds: Drift, *, watched: S
 
 
 @dataclass(frozen=True)
-class Look:
-    """How far a column of one or more nights lies from what it is compared with.
+class ColumnComparison:
+    """Difference between a column of one or more nights and the same column of a reference.
 
     Attributes:
-        then: Rows per bin of what is compared with.
-        now: Rows per bin of the nights.
-        raw_psi: As of :class:`ColumnDrift`.
-        usual_psi: As of :class:`ColumnDrift`.
-        design_effect: Divides chi-squared.
-        looks: How many ways of looking this is the larger effect of.
+        reference: Rows per bin of the reference.
+        night: Rows per bin of the nights.
+        raw_psi: See :class:`ColumnDrift`.
+        usual_psi: See :class:`ColumnDrift`.
+        design_effect: Divisor of chi-squared.
+        comparisons: Number of comparisons of which this one has the larger effect.
     """
 
-    then: NDArray[np.int64]
-    now: NDArray[np.int64]
+    reference: NDArray[np.int64]
+    night: NDArray[np.int64]
     raw_psi: float
     usual_psi: float
     design_effect: float
-    looks: int = 1
+    comparisons: int = 1
 
     @property
     def psi(self) -> float:
+        """PSI above the usual one, at least 0."""
         return max(0.0, self.raw_psi - self.usual_psi)
 
     def test(self) -> tuple[float, int, float]:
-        """Chi-squared, its degrees of freedom, and p for so many looks."""
-        statistic, degrees, p = two_sample_test(self.then, self.now, self.design_effect)
-        return statistic, degrees, min(1.0, self.looks * p)
+        """Return chi-squared, its degrees of freedom, and the p-value (Bonferroni over the comparisons)."""
+        statistic, degrees, p = two_sample_test(self.reference, self.night, self.design_effect)
+        return statistic, degrees, min(1.0, self.comparisons * p)
 
 
-def look_at(reference: ColumnProfile, night: ColumnProfile, varies: NightVariation = NO_VARIATION) -> Look:
-    """The larger effect of a column's bins and of its missing values alone.
+def compare_column(
+    reference: ColumnProfile, night: ColumnProfile, variation: NightVariation = NO_VARIATION
+) -> ColumnComparison:
+    """Compare a column over all bins and for missing values alone, and return the larger effect.
 
     Args:
-        reference: What is compared with, e.g. the training set or the last nights.
-        night: One night, or several, in the same bins.
-        varies: How the reference's own nights vary.
+        reference: Profile to compare with, e.g. of the training set or of the last nights.
+        night: Profile of one or more nights, in the same bins.
+        variation: Variation of the reference's own nights.
     """
-    found = _look(bin_counts(reference), bin_counts(night), varies.psi, varies.design_effect)
-    if varies.missing_psi is None or not reference.nulls + night.nulls:
-        return found
-    then, now = missing_counts(reference), missing_counts(night)
-    missing = _look(then, now, varies.missing_psi, varies.missing_design_effect)
-    return replace(max(found, missing, key=lambda look: look.psi), looks=2)
+    all_bins = _compare(bin_counts(reference), bin_counts(night), variation.psi, variation.design_effect)
+    if variation.missing_psi is None or not reference.nulls + night.nulls:
+        return all_bins
+    missing = _compare(
+        missing_counts(reference), missing_counts(night), variation.missing_psi, variation.missing_design_effect
+    )
+    return replace(max(all_bins, missing, key=lambda comparison: comparison.psi), comparisons=2)
 
 
-def _look(then: NDArray[np.int64], now: NDArray[np.int64], usual_psi: float, design_effect: float) -> Look:
-    return Look(then, now, psi(then, now), max(expected_psi(then, now), usual_psi), design_effect)
+def _compare(
+    reference: NDArray[np.int64], night: NDArray[np.int64], usual_psi: float, design_effect: float
+) -> ColumnComparison:
+    usual_psi = max(expected_psi(reference, night), usual_psi)
+    return ColumnComparison(reference, night, psi(reference, night), usual_psi, design_effect)
 
 
 def _check(night: Profile, reference: Profile, watched: Sequence[str]) -> None:
     missing = sorted({*watched, *night.columns} - (night.columns.keys() & reference.columns.keys()))
     if missing or not watched:
         raise GateError(
-            f"no comparison for {', '.join(missing)}" if missing else "no column is watched",
+            f"cannot compare {', '.join(missing)}: missing in the night or in the reference"
+            if missing
+            else "no column is monitored",
             where="profile.json",
             how_many=max(1, len(missing)),
             fix="train on the declared features, and declare at least one with drift=True",
@@ -250,7 +260,7 @@ def _check(night: Profile, reference: Profile, watched: Sequence[str]) -> None:
     ]
     if differing:
         raise GateError(
-            f"{', '.join(differing)} were counted in other bins than the reference's",
+            f"{', '.join(differing)} have other bins than the reference",
             where="profile.json",
             how_many=len(differing),
             fix="count the night in the reference's bins",
@@ -258,7 +268,7 @@ def _check(night: Profile, reference: Profile, watched: Sequence[str]) -> None:
     empty = [n for n, c in night.columns.items() if c.rows == 0 or reference.columns[n].rows == 0]
     if empty:
         raise GateError(
-            f"there is no row to compare in {', '.join(empty)}",
+            f"no rows to compare in {', '.join(empty)}",
             where="night or profile.json",
             how_many=len(empty),
             fix="clear the task that should have written the night, or train again",

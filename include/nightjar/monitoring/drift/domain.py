@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nightjar.monitoring.drift.comparison import NO_VARIATION
 from nightjar.monitoring.performance.intervals import Interval, delong
 from nightjar.monitoring.profiles.profile import Profile
-from nightjar.monitoring.profiles.sample import NIGHT_ROWS, SAMPLE_ROWS, Sample, together
+from nightjar.monitoring.profiles.sample import NIGHT_ROWS, SAMPLE_ROWS, Sample, merge_samples
 
 FOLDS = 5
 ROUNDS = 20
@@ -69,7 +69,7 @@ class Domain:
         return "drift" if self.auc.low > self.usual_auc else "stable"
 
 
-def tell_apart(
+def separate_samples(
     reference: Sample, night: Sample, bins: Profile, names: Sequence[str], usual_auc: float | None
 ) -> Domain | None:
     """Train the classifier on all folds but one and ask it about that one, in turn; None for no column or too few rows.
@@ -118,8 +118,8 @@ def usual_auc(nights: Mapping[date, Sample], bins: Profile, names: Sequence[str]
         others = [sample for other, sample in nights.items() if other != night]
         if len(others) < OWN_NIGHTS:
             continue
-        rest = together([sample.first(-(-SAMPLE_ROWS // len(others))) for sample in others])
-        if told := tell_apart(rest, nights[night].first(NIGHT_ROWS), bins, names, None):
+        rest = merge_samples([sample.first(-(-SAMPLE_ROWS // len(others))) for sample in others])
+        if told := separate_samples(rest, nights[night].first(NIGHT_ROWS), bins, names, None):
             reached.append(told.auc.value)
     return max(reached, default=None)
 

@@ -9,7 +9,7 @@ from typing import Any
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.drift.table import DRIFT_TABLE
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import stored_rows
+from nightjar.monitoring.nightly_rows import read_stored_rows
 
 RUNBOOK = "docs/runbooks/drift.md"
 _NAMED = 5
@@ -31,7 +31,7 @@ def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
             night=night,
             what=f"{len(moved)} of {len(watched)} watched columns moved, {tolerated:.0%} are tolerated; worst: {worst}",
             severity="breach",
-            badness=len(moved) / len(watched) / tolerated if tolerated else float(len(moved)),
+            severity_ratio=len(moved) / len(watched) / tolerated if tolerated else float(len(moved)),
             link=f"{lake}/reports/{use_case.name}/{night}/drift.html",
             runbook=RUNBOOK,
         )
@@ -52,7 +52,7 @@ def _watched(lake: str, use_case: UseCase, nights: Sequence[date]) -> dict[date,
     """Rows of the columns that count for the verdict, by night."""
     columns = ["ds", "column_name", "psi", "verdict", "model_version"]
     found: dict[date, list[Row]] = {}
-    for row in stored_rows(lake, DRIFT_TABLE, use_case.name, nights, columns):
+    for row in read_stored_rows(lake, DRIFT_TABLE, use_case.name, nights, columns):
         if row["verdict"] != "not_watched":
             found.setdefault(row["ds"], []).append(row)
     return found

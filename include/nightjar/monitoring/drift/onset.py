@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from nightjar.monitoring.drift.comparison import ColumnDrift, NightDrift
 from nightjar.monitoring.drift.domain import Domain
 from nightjar.monitoring.drift.table import PastNight
-from nightjar.monitoring.drift.windows import LookBack
+from nightjar.monitoring.drift.windows import ColumnWindows
 from nightjar.monitoring.reporting.formatting import psi
 
 ALIKE = 0.1
@@ -16,7 +16,7 @@ ALIKE = 0.1
 
 
 def since(
-    column: ColumnDrift, before: LookBack, history: Sequence[PastNight], night: date, max_psi: float
+    column: ColumnDrift, before: ColumnWindows, history: Sequence[PastNight], night: date, max_psi: float
 ) -> list[str]:
     """Up to three sentences on when a column's change began, and whether nights before looked like this one.
 
@@ -77,7 +77,7 @@ def _new(column: ColumnDrift, seen: Sequence[PastNight], night: date, max_psi: f
     return f"New tonight: PSI was below the limit on {when}."
 
 
-def week(before: Mapping[str, LookBack], drift: NightDrift) -> str:
+def week(before: Mapping[str, ColumnWindows], drift: NightDrift) -> str:
     """How many watched columns the week moved in, taken together; empty when too few nights are known."""
     psis = [found.week.psi for c in drift.watched if (found := before[c.name]).week]
     if not psis:
@@ -86,7 +86,7 @@ def week(before: Mapping[str, LookBack], drift: NightDrift) -> str:
     return f"{moved} of {len(psis)}"
 
 
-def week_nights(before: Mapping[str, LookBack]) -> int:
+def week_nights(before: Mapping[str, ColumnWindows]) -> int:
     """Nights of the week that are known."""
     return max((found.week.nights for found in before.values() if found.week), default=0)
 

@@ -20,7 +20,7 @@ from nightjar.monitoring.drift import wording as words
 from nightjar.monitoring.drift.comparison import ColumnDrift, NightDrift
 from nightjar.monitoring.drift.domain import Domain
 from nightjar.monitoring.drift.table import PastNight
-from nightjar.monitoring.drift.windows import LookBack
+from nightjar.monitoring.drift.windows import ColumnWindows
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION
 from nightjar.monitoring.reporting import pages
 
@@ -58,7 +58,7 @@ class Report:
     use_case: str
     night: date
     drift: NightDrift
-    before: Mapping[str, LookBack]
+    before: Mapping[str, ColumnWindows]
     domain: Domain | None = None
     comments: Mapping[str, str] = field(default_factory=dict)
     model_name: str

@@ -10,8 +10,8 @@ from typing import Any
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.drift.comparison import NightDrift
 from nightjar.monitoring.drift.measures import TEST_NAME
-from nightjar.monitoring.drift.windows import LookBack
-from nightjar.monitoring.nightly_rows import stored_rows
+from nightjar.monitoring.drift.windows import ColumnWindows
+from nightjar.monitoring.nightly_rows import read_stored_rows
 
 DRIFT_TABLE = TableSchema(
     name="monitoring/drift",
@@ -85,7 +85,7 @@ class PastNight:
 
 def drift_rows(
     drift: NightDrift,
-    before: Mapping[str, LookBack],
+    before: Mapping[str, ColumnWindows],
     *,
     night: date,
     use_case: str,
@@ -135,7 +135,7 @@ def drift_rows(
     ]
 
 
-def _looked_back(before: LookBack) -> dict[str, Any]:
+def _looked_back(before: ColumnWindows) -> dict[str, Any]:
     windows = {"week": before.week, "recent": before.recent, "weekday": before.weekday}
     return {
         f"{name}_{figure}": getattr(window, figure) if window else None
@@ -154,7 +154,7 @@ def past_nights(lake: str, use_case: str, nights: Sequence[date], *, model_versi
         model_version: Whose PSI is wanted: that against another version's training set says something else.
     """
     columns = ["ds", "column_name", "psi", "verdict", "model_version"]
-    mine = stored_rows(lake, DRIFT_TABLE, use_case, nights, columns)
+    mine = read_stored_rows(lake, DRIFT_TABLE, use_case, nights, columns)
     return [
         PastNight(
             night=night,

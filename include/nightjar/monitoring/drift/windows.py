@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from functools import reduce
 
 from nightjar.declaration.monitoring import Drift
-from nightjar.monitoring.drift.comparison import NO_VARIATION, look_at
+from nightjar.monitoring.drift.comparison import NO_VARIATION, compare_column
 from nightjar.monitoring.profiles.profile import ColumnProfile, NightVariation, Profile, merge_columns
 from nightjar.monitoring.profiles.summarize import grid_in
 
@@ -35,7 +35,7 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookBack:
+class ColumnWindows:
     """A column of a night in the light of the nights before; None where too few of them are known.
 
     Attributes:
@@ -49,16 +49,16 @@ class LookBack:
     weekday: Window | None = None
 
 
-def nights_before(night: date, thresholds: Drift) -> list[date]:
-    """The nights whose profiles :func:`look_back` uses, oldest first."""
+def window_nights(night: date, thresholds: Drift) -> list[date]:
+    """The nights whose profiles :func:`compare_windows` uses, oldest first."""
     return sorted(
         {*_last(night, WEEK_NIGHTS - 1), *_last(night, thresholds.recent_nights), *_weekdays(night, thresholds)}
     )
 
 
-def look_back(
+def compare_windows(
     night: date, found: Profile, earlier: Mapping[date, Profile], reference: Profile, thresholds: Drift
-) -> dict[str, LookBack]:
+) -> dict[str, ColumnWindows]:
     """Every column of a night, and of its week, against what was before.
 
     Args:
@@ -78,7 +78,7 @@ def look_back(
         varies = reference.variation.get(name, NO_VARIATION)
         week = [*_of(known, _last(night, WEEK_NIGHTS - 1)), column]
         recent, weekdays = _of(known, _last(night, thresholds.recent_nights)), _of(known, _weekdays(night, thresholds))
-        looked[name] = LookBack(
+        looked[name] = ColumnWindows(
             week=_window(len(week), reference.columns[name], merged(week), varies) if len(week) >= MIN_NIGHTS else None,
             recent=_window(len(recent), merged(recent), column, varies) if len(recent) >= MIN_NIGHTS else None,
             weekday=_window(len(weekdays), merged(weekdays), column, varies) if len(weekdays) >= MIN_WEEKDAYS else None,
@@ -109,7 +109,7 @@ def merged(columns: Sequence[ColumnProfile]) -> ColumnProfile:
 
 
 def _window(nights: int, then: ColumnProfile, now: ColumnProfile, varies: NightVariation) -> Window:
-    return Window(nights=nights, psi=look_at(then, now, varies).psi)
+    return Window(nights=nights, psi=compare_column(then, now, varies).psi)
 
 
 def _of(known: Mapping[date, ColumnProfile], days: Iterable[date]) -> list[ColumnProfile]:

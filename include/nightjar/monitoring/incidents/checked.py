@@ -1,4 +1,4 @@
-"""Which kinds of findings a night was looked at for: where nobody looked, nothing is over."""
+"""Kinds of findings that a night was checked for: only checked kinds can be resolved."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.data_quality.table import LANDING_TABLE
 from nightjar.monitoring.drift.table import DRIFT_TABLE
 from nightjar.monitoring.incidents.findings import FindingKind
-from nightjar.monitoring.nightly_rows import stored_rows
+from nightjar.monitoring.nightly_rows import read_stored_rows
 from nightjar.monitoring.performance.table import PERFORMANCE_TABLE
 from nightjar.monitoring.skew.table import SKEW_TABLE
 
 
-def kinds_looked_for(lake: str, use_case: UseCase, night: date) -> set[FindingKind]:
-    """The kinds for which ``night`` has left figures, with findings or without.
+def checked_kinds(lake: str, use_case: UseCase, night: date) -> set[FindingKind]:
+    """Return the kinds that ``night`` was checked for, with or without findings.
 
-    Performance was looked at when an earlier night's labels were enough to judge it; skew when a served night could be
-    compared.
+    Performance is checked when the night judged an earlier one with enough labels; skew when it compared a served
+    night.
     """
 
-    def rows(schema: TableSchema, ds: date, *columns: str) -> list[dict[str, Any]]:
-        return stored_rows(lake, schema, use_case.name, [ds], columns)
+    def read(schema: TableSchema, ds: date, *columns: str) -> list[dict[str, Any]]:
+        return read_stored_rows(lake, schema, use_case.name, [ds], columns)
 
     matured = night - timedelta(days=use_case.performance.matured_after_nights)
-    judged = rows(PERFORMANCE_TABLE, matured, "judged_on", "verdict")
-    landed = bool(rows(LANDING_TABLE, night))
-    looks: dict[FindingKind, bool] = {
-        "contract": landed,
-        "data": landed,
-        "drift": bool(rows(DRIFT_TABLE, night)),
+    judged = read(PERFORMANCE_TABLE, matured, "judged_on", "verdict")
+    has_landed = bool(read(LANDING_TABLE, night))
+    is_checked: dict[FindingKind, bool] = {
+        "contract": has_landed,
+        "data": has_landed,
+        "drift": bool(read(DRIFT_TABLE, night)),
         "performance": any(row["judged_on"] == night and row["verdict"] == "judged" for row in judged),
-        "skew": any(row["verdict"] != "not_judged" for row in rows(SKEW_TABLE, night, "verdict")),
+        "skew": any(row["verdict"] != "not_judged" for row in read(SKEW_TABLE, night, "verdict")),
     }
-    return {kind for kind, looked in looks.items() if looked}
+    return {kind for kind, checked in is_checked.items() if checked}

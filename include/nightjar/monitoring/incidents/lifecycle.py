@@ -1,4 +1,4 @@
-"""Incidents: what is wrong for one night or for twenty is told once when it begins, and once when it is over. Pure."""
+"""Lifecycle of incidents: findings with the same kind and subject form one incident until it is resolved. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import date
 from typing import Literal, get_args
 
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
-from nightjar.protocol.alerts import Notice
+from nightjar.monitoring.incidents.notifications import Notification
 
 RESOLVED_AFTER_NIGHTS = 2
-"""An incident is over after so many nights without its finding: one that comes and goes does not flap."""
+"""Checked nights without the finding until an incident is resolved; two, so that an incident does not flap."""
 KINDS: frozenset[FindingKind] = frozenset(get_args(FindingKind))
 
 IncidentState = Literal["opened", "open", "resolved"]
@@ -20,20 +20,20 @@ IncidentState = Literal["opened", "open", "resolved"]
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """One thing that is wrong, over the nights on which it is.
+    """A problem over the nights that it lasts.
 
     Attributes:
-        incident_id: The same on all of its nights.
-        kind: As of its findings.
-        subject: As of its findings.
-        state: ``opened`` on its first night, ``resolved`` on its last, ``open`` between.
-        severity: The graver of tonight's and those before.
+        incident_id: Identifier, the same on all nights of the incident.
+        kind: Kind of its findings.
+        subject: Subject of its findings.
+        state: ``opened`` on the first night, ``resolved`` on the last, ``open`` between.
+        severity: Worst severity so far.
         opened_on: First night.
-        found: It was found tonight.
+        found: Whether this night has the finding.
         nights: Nights with the finding so far.
-        quiet_nights: Nights without it since it was last found; only those on which somebody looked.
-        badness: Tonight's, or that of the last night with the finding.
-        worst_badness: The greatest so far.
+        quiet_nights: Nights without the finding since the last one with it; only nights that were checked count.
+        severity_ratio: Severity ratio of the last night with the finding.
+        worst_severity_ratio: Largest severity ratio so far.
         what: The last finding in one sentence.
         link: Where to look.
         runbook: What to do.
@@ -48,82 +48,86 @@ class Incident:
     found: bool
     nights: int
     quiet_nights: int
-    badness: float
-    worst_badness: float
+    severity_ratio: float
+    worst_severity_ratio: float
     what: str
     link: str
     runbook: str
 
 
-def step(
-    before: Iterable[Incident],
+def advance_incidents(
+    previous: Iterable[Incident],
     findings: Sequence[Finding],
     night: date,
     *,
     use_case: str,
-    looked: Collection[FindingKind] = KINDS,
+    checked: Collection[FindingKind] = KINDS,
 ) -> list[Incident]:
-    """The incidents of a night, from those of the night before and what was found.
+    """Return the incidents of a night.
 
-    Each subject of a kind is one incident at most; its findings of one night count as one, the worst first. The same
-    arguments give the same incidents, so that a night that runs again says the same.
+    Each kind and subject has at most one incident; of several findings on one night the worst counts. The function is
+    deterministic, so that a rerun of a night gives the same incidents.
 
     Args:
-        before: Incidents of the night before.
-        findings: Of tonight.
-        night: Tonight.
+        previous: Incidents of the night before.
+        findings: Findings of the night.
+        night: The night.
         use_case: Name of the use case.
-        looked: Kinds that were looked for tonight. Without a look nothing is over: labels that are late do not end an
-            incident of performance.
+        checked: Kinds that were checked on the night. An incident of another kind cannot become quiet or resolved: late
+            labels do not resolve an incident of performance.
     """
-    open_before = {(one.kind, one.subject): one for one in before if one.state != "resolved"}
-    found: dict[tuple[FindingKind, str], Finding] = {}
-    for finding in sorted(_blamed_on_data(findings, open_before), key=lambda one: one.badness):
-        found[finding.kind, finding.subject] = finding
+    open_incidents = {
+        (incident.kind, incident.subject): incident for incident in previous if incident.state != "resolved"
+    }
+    worst: dict[tuple[FindingKind, str], Finding] = {}
+    for finding in sorted(_blame_data(findings, open_incidents), key=lambda finding: finding.severity_ratio):
+        worst[finding.kind, finding.subject] = finding
     incidents = [
-        _goes_on(open_before[key], finding) if key in open_before else _opens(finding, night, use_case)
-        for key, finding in found.items()
+        _continue(open_incidents[key], finding) if key in open_incidents else _open(finding, night, use_case)
+        for key, finding in worst.items()
     ]
-    quiet = [one for key, one in open_before.items() if key not in found]
-    incidents += [_quiet(one, looked=one.kind in looked) for one in quiet]
-    return sorted(incidents, key=lambda one: (one.kind, one.subject))
+    quiet = [incident for key, incident in open_incidents.items() if key not in worst]
+    incidents += [_add_quiet_night(incident, checked=incident.kind in checked) for incident in quiet]
+    return sorted(incidents, key=lambda incident: (incident.kind, incident.subject))
 
 
-def _blamed_on_data(findings: Sequence[Finding], open_before: Collection[tuple[FindingKind, str]]) -> Sequence[Finding]:
-    """What drifts on a night whose data are odd is said in the data's incident, and begins none of its own.
+def _blame_data(findings: Sequence[Finding], open_incidents: Collection[tuple[FindingKind, str]]) -> Sequence[Finding]:
+    """Move new drift into the data finding of the night: it opens no incident of its own.
 
-    Broken data are the likelier cause, and mending them is what is to be done. Drift that was there before goes on.
+    Broken data are the likelier cause, and have to be repaired first. Drift incidents that are already open continue.
     """
-    data = max((one for one in findings if one.kind == "data"), key=lambda one: one.badness, default=None)
-    drift = [one for one in findings if one.kind == "drift" and (one.kind, one.subject) not in open_before]
+    data = max(
+        (finding for finding in findings if finding.kind == "data"), key=lambda f: f.severity_ratio, default=None
+    )
+    drift = [f for f in findings if f.kind == "drift" and (f.kind, f.subject) not in open_incidents]
     if data is None or not drift:
         return findings
-    worst = max(drift, key=lambda one: one.badness)
+    worst = max(drift, key=lambda finding: finding.severity_ratio)
     blamed = replace(data, what=f"{data.what}; with it {worst.what}", severity=worst.severity)
-    return [blamed if one is data else one for one in findings if one not in drift]
+    return [blamed if finding is data else finding for finding in findings if finding not in drift]
 
 
-def notice(incident: Incident, night: date, *, use_case: str) -> Notice:
-    """What there is to tell of it: what, how bad, since when, where to look, what to do."""
-    over = incident.state == "resolved"
+def to_notification(incident: Incident, night: date, *, use_case: str) -> Notification:
+    """Describe an incident on a night: what, how severe, since when, where to look, what to do."""
+    is_resolved = incident.state == "resolved"
     parts = [
-        f"{use_case} {incident.kind}: {f'{incident.subject}; last: ' if over else ''}{incident.what}",
-        f"how bad: {incident.badness:.1f} times what is tolerated, at worst {incident.worst_badness:.1f}",
+        f"{use_case} {incident.kind}: {f'{incident.subject}; last: ' if is_resolved else ''}{incident.what}",
+        f"how bad: {incident.severity_ratio:.1f} times what is tolerated, at worst {incident.worst_severity_ratio:.1f}",
         f"since {incident.opened_on}, {incident.nights} night{'' if incident.nights == 1 else 's'}",
         f"night: {night}",
         f"look: {incident.link}",
         f"do: {incident.runbook}",
     ]
-    return Notice(
+    return Notification(
         subject=f"{use_case} {incident.kind}: {incident.subject}",
-        over=over,
+        resolved=is_resolved,
         found=incident.found,
         severity=incident.severity,
         text=" | ".join(parts),
     )
 
 
-def _opens(finding: Finding, night: date, use_case: str) -> Incident:
+def _open(finding: Finding, night: date, use_case: str) -> Incident:
     name = "\n".join([use_case, finding.kind, finding.subject, night.isoformat()])
     return Incident(
         incident_id=hashlib.sha256(name.encode()).hexdigest()[:12],
@@ -135,15 +139,15 @@ def _opens(finding: Finding, night: date, use_case: str) -> Incident:
         found=True,
         nights=1,
         quiet_nights=0,
-        badness=finding.badness,
-        worst_badness=finding.badness,
+        severity_ratio=finding.severity_ratio,
+        worst_severity_ratio=finding.severity_ratio,
         what=finding.what,
         link=finding.link,
         runbook=finding.runbook,
     )
 
 
-def _goes_on(incident: Incident, finding: Finding) -> Incident:
+def _continue(incident: Incident, finding: Finding) -> Incident:
     return replace(
         incident,
         state="open",
@@ -151,15 +155,18 @@ def _goes_on(incident: Incident, finding: Finding) -> Incident:
         found=True,
         nights=incident.nights + 1,
         quiet_nights=0,
-        badness=finding.badness,
-        worst_badness=max(incident.worst_badness, finding.badness),
+        severity_ratio=finding.severity_ratio,
+        worst_severity_ratio=max(incident.worst_severity_ratio, finding.severity_ratio),
         what=finding.what,
         link=finding.link,
     )
 
 
-def _quiet(incident: Incident, *, looked: bool) -> Incident:
-    quiet = incident.quiet_nights + looked
+def _add_quiet_night(incident: Incident, *, checked: bool) -> Incident:
+    quiet_nights = incident.quiet_nights + checked
     return replace(
-        incident, state="resolved" if quiet >= RESOLVED_AFTER_NIGHTS else "open", found=False, quiet_nights=quiet
+        incident,
+        state="resolved" if quiet_nights >= RESOLVED_AFTER_NIGHTS else "open",
+        found=False,
+        quiet_nights=quiet_nights,
     )

@@ -1,4 +1,4 @@
-"""``monitoring/incidents``: one row an incident and night, from the night that it opens to the one that resolves it."""
+"""``monitoring/incidents``: one row per incident and night, from the first night to the one that resolves it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.incidents.lifecycle import Incident
-from nightjar.monitoring.nightly_rows import replace_rows, stored_rows
+from nightjar.monitoring.nightly_rows import read_stored_rows, replace_rows
 
 INCIDENTS_TABLE = TableSchema(
     name="monitoring/incidents",
-    comment="Incidents, night by night while they last: what is wrong, how bad, since when.",
+    comment="Incidents, one row for each night that they last: what happened, how severe it is, since when.",
     key=("use_case", "incident_id"),
     partition_by=("ds", "use_case"),
     columns=(
@@ -21,46 +21,46 @@ INCIDENTS_TABLE = TableSchema(
         Column("use_case", "string", "Use case.", nullable=False),
         Column("incident_id", "string", "The same on all nights of an incident.", nullable=False),
         Column("kind", "string", "contract, data, drift, performance or skew.", nullable=False),
-        Column("subject", "string", "What it is about.", nullable=False),
+        Column("subject", "string", "Table, column or metric with the problem.", nullable=False),
         Column("state", "string", "opened, open or resolved.", nullable=False),
         Column("severity", "string", "warn, or breach where it counts for a verdict.", nullable=False),
         Column("opened_on", "date", "First night.", nullable=False),
-        Column("found", "boolean", "It was found on this night.", nullable=False),
+        Column("found", "boolean", "Whether this night has the finding.", nullable=False),
         Column("nights", "int", "Nights with the finding so far.", nullable=False),
         Column(
-            "quiet_nights", "int", "Nights that were looked at without it, since it was last found.", nullable=False
+            "quiet_nights", "int", "Checked nights without the finding since the last night with it.", nullable=False
         ),
-        Column("badness", "double", "Multiple of what is tolerated, when last found.", nullable=False),
-        Column("worst_badness", "double", "The greatest so far.", nullable=False),
+        Column("severity_ratio", "double", "Observed / tolerated figure of the last finding.", nullable=False),
+        Column("worst_severity_ratio", "double", "Largest severity_ratio so far.", nullable=False),
         Column("what", "string", "The last finding in one sentence.", nullable=False),
         Column("link", "string", "Where to look.", nullable=False),
         Column("runbook", "string", "What to do.", nullable=False),
-        Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that checked the night.", nullable=False),
     ),
 )
-LOOKED_BACK_NIGHTS = 30
-"""Nights that may be missing between two that were watched; what was open before them is forgotten."""
+MAX_GAP_NIGHTS = 30
+"""Maximum gap between two monitored nights; incidents that were open before a longer gap are dropped."""
 _FIELDS = tuple(f.name for f in fields(Incident))
 
 
 def write_incidents(lake: str, use_case: str, incidents: Sequence[Incident], night: date, *, run_id: str) -> int:
-    """Replace the night's incidents; return the version made."""
-    rows = [{"ds": night, "use_case": use_case, **asdict(one), "dag_run_id": run_id} for one in incidents]
+    """Replace the night's incidents and return the new table version."""
+    rows = [{"ds": night, "use_case": use_case, **asdict(incident), "dag_run_id": run_id} for incident in incidents]
     return replace_rows(lake, INCIDENTS_TABLE, rows, [night], use_case=use_case, run_id=run_id)
 
 
 def incidents_before(lake: str, use_case: str, night: date) -> list[Incident]:
-    """The incidents of the last night before ``night`` that has any, of the :data:`LOOKED_BACK_NIGHTS` before it."""
-    by_night = read_incidents(lake, use_case, [night - timedelta(days=i) for i in range(1, LOOKED_BACK_NIGHTS + 1)])
+    """Return the incidents of the latest of the :data:`MAX_GAP_NIGHTS` nights before ``night`` that has any."""
+    by_night = read_incidents(lake, use_case, [night - timedelta(days=i) for i in range(1, MAX_GAP_NIGHTS + 1)])
     return by_night[max(by_night)] if by_night else []
 
 
 def read_incidents(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, list[Incident]]:
-    """Night to its incidents, for the nights that have any."""
-    found: dict[date, list[Incident]] = {}
-    for row in stored_rows(lake, INCIDENTS_TABLE, use_case, nights):
-        found.setdefault(row["ds"], []).append(_incident(row))
-    return found
+    """Return the incidents of each of ``nights`` that has any."""
+    by_night: dict[date, list[Incident]] = {}
+    for row in read_stored_rows(lake, INCIDENTS_TABLE, use_case, nights):
+        by_night.setdefault(row["ds"], []).append(_incident(row))
+    return by_night
 
 
 def _incident(row: dict[str, Any]) -> Incident:

@@ -64,7 +64,7 @@ def findings_of(
             night=night,
             what=f"scores of {last['auc']['ds']}: {one.what}",
             severity=one.severity,
-            badness=one.badness,
+            severity_ratio=one.severity_ratio,
             link=link,
             runbook=RUNBOOK,
         )
@@ -79,7 +79,7 @@ class _Wrong:
     subject: str
     what: str
     severity: Literal["warn", "breach"]
-    badness: float
+    severity_ratio: float
 
 
 def _below_the_floor(judged: Night, use_case: UseCase) -> Iterator[_Wrong]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import reading_stored
+from nightjar.monitoring.nightly_rows import naming_stored_row
 from nightjar.monitoring.performance.calibration import groups
 from nightjar.monitoring.performance.findings import findings_of
 from nightjar.monitoring.performance.report import PerformanceReport, Point, Row, State, as_of, by_metric
@@ -130,7 +130,7 @@ class Pages:
     def _summary(self, place: Place, nights: Sequence[date]) -> Summary:
         """The nights' rows of a slice added up."""
         held = [row for row in self.counts if row["ds"] in nights and (row["slice"], row["slice_value"]) == place]
-        with reading_stored(COUNTS_TABLE):
+        with naming_stored_row(COUNTS_TABLE):
             return merge([self.read(row["summary"]) for row in held])
 
     def _pooled(self, nights: Sequence[date], night: date, *, slices: bool = False) -> list[dict[str, Any]]:

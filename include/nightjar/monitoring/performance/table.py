@@ -10,7 +10,7 @@ from typing import Any
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import stored_rows
+from nightjar.monitoring.nightly_rows import read_stored_rows
 from nightjar.monitoring.performance.estimate import estimate
 from nightjar.monitoring.performance.findings import findings_of
 from nightjar.monitoring.performance.intervals import Interval
@@ -209,7 +209,7 @@ def count_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[di
 def read_rows(lake: str, table: TableSchema, use_case: str, nights: Iterable[date]) -> list[dict[str, Any]]:
     """The use case's rows of ``nights``, by night; none where nobody has looked yet."""
     return sorted(
-        stored_rows(lake, table, use_case, nights), key=lambda row: (row["ds"], *(row[name] for name in table.key))
+        read_stored_rows(lake, table, use_case, nights), key=lambda row: (row["ds"], *(row[name] for name in table.key))
     )
 
 

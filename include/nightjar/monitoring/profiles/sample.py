@@ -61,7 +61,7 @@ class Sample:
         return matrix
 
 
-def together(samples: Sequence[Sample]) -> Sample:
+def merge_samples(samples: Sequence[Sample]) -> Sample:
     """The rows of all, in their order; at least one."""
     names = samples[0].columns
     return Sample({name: [value for sample in samples for value in sample.columns[name]] for name in names})
@@ -100,7 +100,7 @@ def draw(keys: Sequence[pa.Array], values: Mapping[str, pa.Array], limit: int) -
 def least(draws: Sequence[Draw], rows: int) -> Sample:
     """The ``rows`` rows with the least hashes, by rising hash."""
     order = np.argsort(np.concatenate([one.hashes for one in draws]), kind="stable")[:rows].tolist()
-    all_rows = together([one.sample for one in draws])
+    all_rows = merge_samples([one.sample for one in draws])
     return Sample({name: [values[i] for i in order] for name, values in all_rows.columns.items()})
 
 

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
-from nightjar.monitoring.nightly_rows import reading_stored, stored_rows
+from nightjar.monitoring.nightly_rows import naming_stored_row, read_stored_rows
 from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, column_from_json, column_to_json
 
 PROFILES_TABLE = TableSchema(
@@ -56,8 +56,8 @@ def profile_rows(
 def stored_profiles(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, Profile]:
     """The profiles of ``nights``, oldest first; nights that nobody counted are left out."""
     found: dict[date, dict[str, ColumnProfile]] = {}
-    for row in stored_rows(lake, PROFILES_TABLE, use_case, nights, ["ds", "column_name", "profile"]):
-        with reading_stored(PROFILES_TABLE):
+    for row in read_stored_rows(lake, PROFILES_TABLE, use_case, nights, ["ds", "column_name", "profile"]):
+        with naming_stored_row(PROFILES_TABLE):
             found.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
     return {
         night: Profile(rows=max(column.rows for column in found[night].values()), columns=found[night])

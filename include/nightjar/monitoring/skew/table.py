@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import stored_rows
+from nightjar.monitoring.nightly_rows import read_stored_rows
 
 RUNBOOK = "docs/runbooks/skew.md"
 ROWS = ""
@@ -198,7 +198,7 @@ def not_judged_row(
 
 def skew_findings(lake: str, use_case: str, night: date) -> list[Finding]:
     """What the look of ``night`` has found: a breach for skew, a warning where the history has changed since."""
-    rows = stored_rows(lake, SKEW_TABLE, use_case, [night])
+    rows = read_stored_rows(lake, SKEW_TABLE, use_case, [night])
     rows.sort(key=lambda row: (row["checked_night"] or night, row["column_name"]))
     found = []
     for verdict in ("skew", "history_changed"):
@@ -218,7 +218,7 @@ def _finding(verdict: str, wrong: Sequence[Row], use_case: str, night: date) -> 
         night=night,
         what=f"Training would read other features than were served: {named}. {' '.join(causes)}",
         severity="breach" if verdict == "skew" else "warn",
-        badness=1 + worst,
+        severity_ratio=1 + worst,
         link=SKEW_TABLE.name,
         runbook=RUNBOOK,
     )

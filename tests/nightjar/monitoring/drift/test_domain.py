@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from nightjar.monitoring.drift.domain import OWN_NIGHTS, own_nights, row_columns, tell_apart, usual_auc
+from nightjar.monitoring.drift.domain import OWN_NIGHTS, own_nights, row_columns, separate_samples, usual_auc
 from nightjar.monitoring.profiles.profile import NightVariation, Profile, ProfiledColumn
 from nightjar.monitoring.profiles.sample import Sample
 from nightjar.monitoring.profiles.summarize import profile_arrays
@@ -31,32 +31,32 @@ def bins() -> Profile:
 
 
 def test_the_same_distribution_is_not_told_apart(bins: Profile) -> None:
-    told = [tell_apart(rows(4000, 1), rows(1000, seed), bins, NAMES, usual_auc=0.55) for seed in range(2, 8)]
+    told = [separate_samples(rows(4000, 1), rows(1000, seed), bins, NAMES, usual_auc=0.55) for seed in range(2, 8)]
     assert [one.verdict for one in told if one] == ["stable"] * 6
     assert all(one.auc.low < 0.53 for one in told if one)
 
 
 def test_columns_that_go_together_in_another_way_are_found_and_named(bins: Profile) -> None:
     """Each column alone is as it was."""
-    told = tell_apart(rows(4000, 1), rows(1000, 2, together=0.9), bins, NAMES, usual_auc=0.6)
+    told = separate_samples(rows(4000, 1), rows(1000, 2, together=0.9), bins, NAMES, usual_auc=0.6)
     assert told is not None
     assert told.verdict == "drift"
     assert told.auc.low > 0.65
     assert set(list(told.shares)[:2]) == {"a", "b"}
     assert sum(told.shares.values()) == pytest.approx(1)
-    assert tell_apart(rows(4000, 1), rows(1000, 2, together=0.9), bins, NAMES, usual_auc=0.6) == told
+    assert separate_samples(rows(4000, 1), rows(1000, 2, together=0.9), bins, NAMES, usual_auc=0.6) == told
 
 
 def test_a_new_category_and_missing_values_tell(bins: Profile) -> None:
     night = rows(1000, 2)
     changed = {**night.columns, "d": ["new"] * 1000, "a": [None] * 500 + list(night.columns["a"][500:])}
-    told = tell_apart(rows(4000, 1), Sample(changed), bins, NAMES, usual_auc=None)
+    told = separate_samples(rows(4000, 1), Sample(changed), bins, NAMES, usual_auc=None)
     assert told is not None
     assert (told.auc.value, told.verdict, next(iter(told.shares))) == (1.0, "not_judged", "d")
 
 
 def test_few_rows_say_nothing(bins: Profile) -> None:
-    assert tell_apart(rows(4000, 1), rows(49, 2), bins, NAMES, usual_auc=None) is None
+    assert separate_samples(rows(4000, 1), rows(49, 2), bins, NAMES, usual_auc=None) is None
 
 
 def test_a_night_is_judged_against_the_reference_s_own_nights(bins: Profile) -> None:
@@ -67,7 +67,7 @@ def test_a_night_is_judged_against_the_reference_s_own_nights(bins: Profile) -> 
     assert usual is not None
     assert usual > 0.8 > (usual_auc(nights, bins, ["a", "b", "d"]) or 1.0)
     reference = Sample({name: [v for s in nights.values() for v in s.columns[name]] for name in NAMES})
-    tonight = tell_apart(reference, rows(300, 99, weather=1.0), bins, NAMES, usual)
+    tonight = separate_samples(reference, rows(300, 99, weather=1.0), bins, NAMES, usual)
     assert tonight is not None
     assert tonight.verdict == "stable"
     assert usual_auc(dict(list(nights.items())[:OWN_NIGHTS]), bins, NAMES) is None

@@ -6,7 +6,7 @@ from typing import Any
 
 from nightjar.lake import delta
 from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, past_nights
-from nightjar.monitoring.drift.windows import LookBack, Window
+from nightjar.monitoring.drift.windows import ColumnWindows, Window
 from nightjar.monitoring.nightly_rows import replace_rows
 
 NIGHT = date(2013, 4, 1)
@@ -14,7 +14,7 @@ NIGHT = date(2013, 4, 1)
 
 def write(lake: str, compared: Any, use_case: str, night: date = NIGHT, moved: int = 0) -> list[dict[str, Any]]:
     drift = compared.night(moved=moved)
-    before = dict.fromkeys(drift.by_name, LookBack(recent=Window(nights=14, psi=0.02)))
+    before = dict.fromkeys(drift.by_name, ColumnWindows(recent=Window(nights=14, psi=0.02)))
     rows = drift_rows(drift, before, night=night, use_case=use_case, model_version="3", run_id="r1")
     replace_rows(lake, DRIFT_TABLE, rows, [night], use_case=use_case, run_id="r1")
     return rows
@@ -48,7 +48,7 @@ def test_nights_from_before_a_column_was_measured_hold_null(lake: str, compared:
     old = replace(DRIFT_TABLE, columns=DRIFT_TABLE.columns[:21])
     drift = compared.night()
     rows = drift_rows(
-        drift, dict.fromkeys(drift.by_name, LookBack()), night=NIGHT, use_case="a", model_version="3", run_id="r"
+        drift, dict.fromkeys(drift.by_name, ColumnWindows()), night=NIGHT, use_case="a", model_version="3", run_id="r"
     )
     narrow = [{name: row[name] for name in old.column_names} for row in rows]
     replace_rows(lake, old, narrow, [NIGHT], use_case="a", run_id="r")

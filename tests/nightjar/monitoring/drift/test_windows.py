@@ -7,7 +7,7 @@ import pytest
 
 from nightjar.declaration.monitoring import Drift
 from nightjar.monitoring.drift.comparison import compare
-from nightjar.monitoring.drift.windows import look_back, nights_before, period
+from nightjar.monitoring.drift.windows import compare_windows, period, window_nights
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
 
@@ -32,7 +32,7 @@ def nights(reference: Profile, shifts: dict[int, float]) -> dict[date, Profile]:
 
 def test_a_change_that_lasts_is_not_new(reference: Profile) -> None:
     known = nights(reference, dict.fromkeys(range(29), 1.0))
-    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    found = compare_windows(NIGHT, known[NIGHT], known, reference, Drift())["x"]
     assert found.week is not None
     assert found.recent is not None
     assert found.weekday is not None
@@ -42,7 +42,7 @@ def test_a_change_that_lasts_is_not_new(reference: Profile) -> None:
 
 def test_a_change_of_tonight_is_against_all_nights_before(reference: Profile) -> None:
     known = nights(reference, {days: 0.0 if days else 1.0 for days in range(29)})
-    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    found = compare_windows(NIGHT, known[NIGHT], known, reference, Drift())["x"]
     assert found.week is not None
     assert found.recent is not None
     assert found.weekday is not None
@@ -51,7 +51,7 @@ def test_a_change_of_tonight_is_against_all_nights_before(reference: Profile) ->
 
 def test_a_weekday_that_is_ever_so(reference: Profile) -> None:
     known = nights(reference, {days: 1.0 if days % 7 == 0 else 0.0 for days in range(29)})
-    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    found = compare_windows(NIGHT, known[NIGHT], known, reference, Drift())["x"]
     assert found.recent is not None
     assert found.weekday is not None
     assert found.recent.psi > 0.3 > 0.05 > found.weekday.psi
@@ -59,14 +59,14 @@ def test_a_weekday_that_is_ever_so(reference: Profile) -> None:
 
 def test_too_few_nights_say_nothing(reference: Profile) -> None:
     known = nights(reference, {0: 0.0, 1: 0.0, 7: 0.0})
-    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    found = compare_windows(NIGHT, known[NIGHT], known, reference, Drift())["x"]
     assert (found.week, found.recent, found.weekday) == (None, None, None)
 
 
 def test_nights_in_another_models_bins_are_left_out(reference: Profile) -> None:
     other = profile_arrays({"x": np.random.default_rng(9).normal(5, 1, 20_000)}, COLUMNS)
     known = {**nights(other, dict.fromkeys(range(1, 29), 0.0)), **nights(reference, {0: 0.0})}
-    found = look_back(NIGHT, known[NIGHT], known, reference, Drift())["x"]
+    found = compare_windows(NIGHT, known[NIGHT], known, reference, Drift())["x"]
     assert (found.week, found.recent, found.weekday) == (None, None, None)
 
 
@@ -93,5 +93,5 @@ def test_a_period_of_the_same_bins_on_other_grids_has_no_sketch(reference: Profi
 
 
 def test_the_nights_asked_for_are_those_looked_at() -> None:
-    asked = nights_before(NIGHT, Drift(recent_nights=2, same_weekday_weeks=3))
+    asked = window_nights(NIGHT, Drift(recent_nights=2, same_weekday_weeks=3))
     assert [(NIGHT - night).days for night in asked] == [21, 14, 7, 6, 5, 4, 3, 2, 1]

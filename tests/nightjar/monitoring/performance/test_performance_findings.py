@@ -86,7 +86,7 @@ def test_the_floor_is_that_of_the_whole_interval_of_one_night() -> None:
     assert subjects(nights_of([{"auc": 0.55}]), replace(JUDGED, retraining=None)) == []
     assert subjects(nights_of([{"auc": 0.55}]), replace(JUDGED, retraining=Retraining())) == []
     (found,) = findings_of(nights_of([{"auc": 0.5}]), JUDGED, night=date(2013, 4, 4), link="page")
-    assert found.badness == pytest.approx(0.5 / 0.4)
+    assert found.severity_ratio == pytest.approx(0.5 / 0.4)
     assert found.what == "scores of 2013-04-01: the AUC is 0.500 (0.460 to 0.540), below the floor of 0.6"
     assert (found.kind, found.link, found.runbook) == ("performance", "page", "docs/runbooks/performance.md")
     whole = {"auc": {"value": 0.55, "low": 0.54, "high": 0.56}}

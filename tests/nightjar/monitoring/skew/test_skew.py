@@ -126,12 +126,12 @@ def test_skew_is_a_breach_and_a_changed_history_a_warning_each_once(lake: str) -
     )
     keep(lake, column("z", "skew", 1), use_case="other")
     breach, warning = skew_findings(lake, "shop", NIGHT)
-    assert (breach.severity, breach.kind, breach.night, breach.badness) == ("breach", "skew", NIGHT, 2.0)
+    assert (breach.severity, breach.kind, breach.night, breach.severity_ratio) == ("breach", "skew", NIGHT, 2.0)
     assert breach.what == (
         "Training would read other features than were served: a in 3 of 10 rows of 2013-04-07, by up to 0.5; "
         "b in 10 of 10 rows of 2013-04-07, by up to 0.5. It peeks."
     )
-    assert (warning.severity, warning.badness) == ("warn", 1.1)
+    assert (warning.severity, warning.severity_ratio) == ("warn", 1.1)
     assert breach.subject != warning.subject
     assert (REPOSITORY / breach.runbook).is_file()
 

@@ -40,7 +40,7 @@ Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served:
+class ServedNight:
     """What the scores of a night say of themselves."""
 
     night: date
@@ -64,7 +64,7 @@ def _paths(lake: str, name: str, version: int, nights: Iterable[date]) -> dict[s
 
 
 @dataclass(frozen=True)
-class Look:
+class SkewSample:
     """The comparison of one run.
 
     Attributes:
@@ -79,7 +79,7 @@ class Look:
     spec: JobSpec
     use_case: UseCase
     versions: Mapping[str, int]
-    served: Sequence[Served]
+    served: Sequence[ServedNight]
 
     @property
     def features(self) -> str:
@@ -118,7 +118,7 @@ class Look:
             for one in self.served
         ]
 
-    def _night(self, one: Served, *, served: Rows, stored: Rows, rebuilt: Rows) -> NightSkew:
+    def _night(self, one: ServedNight, *, served: Rows, stored: Rows, rebuilt: Rows) -> NightSkew:
         in_table, anew = self._differences(served, stored), self._differences(served, rebuilt)
         reasons = self._reasons(one, served, rebuilt) if any((*in_table.values(), *anew.values())) else None
         columns = []
@@ -138,7 +138,7 @@ class Look:
             night=one.night, features_version=one.features_version, rows=len(served), columns=tuple(columns)
         )
 
-    def _reasons(self, one: Served, served: Rows, rebuilt: Rows) -> _Reasons:
+    def _reasons(self, one: ServedNight, served: Rows, rebuilt: Rows) -> _Reasons:
         """Build the night alone, from the raw rows of now and of then."""
         alone = Nights(first=one.night, last=one.night, timezone=self.use_case.timezone)
         then = self._raw_then(one)
@@ -150,7 +150,7 @@ class Look:
             landed=self._landed_again(one.night, then) if then else (),
         )
 
-    def _raw_then(self, one: Served) -> Raw | None:
+    def _raw_then(self, one: ServedNight) -> Raw | None:
         """The raw tables that the served features were built from; None when that cannot be told or read any more."""
         try:
             built = earlier_result(replace(self.spec, run_id=one.run_id), "build_features")
@@ -185,7 +185,7 @@ class Look:
         tables = read_raw(self.spark, self.spec.lake, self.use_case, nights, raw)
         return conform(module.build_features(tables, nights), self.use_case.feature_table)
 
-    def _sample(self, sides: Mapping[str, DataFrame], served: Sequence[Served]) -> dict[tuple[str, date], Rows]:
+    def _sample(self, sides: Mapping[str, DataFrame], served: Sequence[ServedNight]) -> dict[tuple[str, date], Rows]:
         """Side and night to the sampled rows; one job."""
         chosen = reduce(Column.__or__, map(self._is_sampled, served))
         frames = [frame.where(chosen).select(F.lit(side).alias(_SIDE), *self.columns) for side, frame in sides.items()]
@@ -194,7 +194,7 @@ class Look:
             found.setdefault((row.pop(_SIDE), row["ds"]), []).append(row)
         return found
 
-    def _is_sampled(self, one: Served) -> Column:
+    def _is_sampled(self, one: ServedNight) -> Column:
         """By a hash of the key, so that every side has the same rows, and a rerun too."""
         table = delta.open_table(self.spec.lake, self.features, one.features_version)
         rows = delta.rows_by_night(table, [one.night])[one.night]
