@@ -28,7 +28,7 @@ from nightjar.monitoring.profiles.sample import (
     draw,
     least,
     least_hashes,
-    together,
+    merge_samples,
 )
 from nightjar.monitoring.profiles.sketch import grid_of
 from nightjar.monitoring.profiles.summarize import (
@@ -107,7 +107,7 @@ def profile_reference(
         return bins
     reference = with_variation(merge_all(list(profiles.values())), list(profiles.values()))
     told_by = row_columns(reference, watched)
-    sample = together([one.first(each) for one in samples.values()]).of(told_by)
+    sample = merge_samples([one.first(each) for one in samples.values()]).of(told_by)
     return replace(reference, sample=sample, usual_auc=usual_auc(samples, bins, told_by))
 
 
