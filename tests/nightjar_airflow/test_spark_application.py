@@ -135,7 +135,7 @@ def test_one_application_serves_many_tasks_dies_and_is_replaced(hook: SparkAppli
     assert pid_of(lake) == first, "a second task attaches"
     result, _ = wait(hook, spec_of(lake, "ingest", "nobody"))
     assert (result.status, result.error_kind) == ("failed", "configuration")
-    assert "there is no use case 'nobody'" in result.error
+    assert "unknown use case 'nobody'" in result.error
     result, _ = wait(hook, spec_of(lake, "no_such_program"))
     assert "there is no Spark program 'no_such_program'" in result.error
 

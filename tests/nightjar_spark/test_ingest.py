@@ -420,7 +420,7 @@ def test_a_rule_of_nights_stops_the_night_and_leaves_its_warning_and_page(shop: 
         shop.ingest(night, use_case=WATCHED)
     assert caught.value.what == (
         f"raw/orders, night {night}: raw/orders: rows 8 rows, expected 12 to 32; usually 20 "
-        "(the night is cut short, doubled, or not the one that it claims to be)"
+        "(the night is truncated, duplicated, or another night's data)"
     )
     assert "rows 8 rows, expected 12 to 32" in Path(caught.value.where).read_text()
     assert shop.versions() == before

@@ -1,1 +1,1 @@
-"""What the author of a use case declares, checked where it is declared. Standard library only."""
+"""Declarations of a use case, each checked when it is created. Standard library only."""

@@ -1,6 +1,6 @@
-"""XGBoost's parameters that a use case may declare, each with the values that it takes. Standard library only.
+"""XGBoost parameters that a use case may declare, each with its allowed values. Standard library only.
 
-A test compares this list with the parameters that the installed XGBoost knows.
+A test compares this list with the parameters of the installed XGBoost.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ PARAMETERS: Mapping[str, Any] = {
     "interaction_constraints": str | tuple[tuple[str, ...], ...],
     "verbosity": Annotated[int, Bounds(0, 3)],
 }
-"""Name to the annotation of its values."""
+"""Parameter name to the annotation of its values."""
 ALIASES: Mapping[str, str] = {
     "learning_rate": "eta",
     "min_split_loss": "gamma",
     "reg_lambda": "lambda",
     "reg_alpha": "alpha",
 }
-"""Second name of a parameter to its first."""
+"""Alias of a parameter to its main name."""
 DECIDED: Mapping[str, str] = {
     "seed": "declare Training.seed",
     "random_state": "declare Training.seed",
@@ -78,36 +78,37 @@ DECIDED: Mapping[str, str] = {
     "early_stopping_rounds": "declare Boosting.early_stopping_rounds",
     "num_class": "leave it out: a label is 0 or 1",
 }
-"""Parameters that the product decides, and what to do instead."""
+"""Parameters that Nightjar sets itself, each with what to declare instead."""
 
 
 def check_params(params: Mapping[str, Any], *, where: str) -> None:
-    """Raise unless each parameter is known, and has a value that it takes.
+    """Check that each parameter is known and has an allowed value.
 
     Args:
         params: XGBoost parameters, as declared.
         where: Class and field.
 
     Raises:
-        ConfigurationError: for an unknown name, one that the product decides, a second name of one that is there too,
-            or a value that XGBoost would refuse or misread.
+        ConfigurationError: for an unknown name, a parameter that Nightjar sets itself, an alias declared beside its
+        main
+            name, or a value that XGBoost would reject or misread.
     """
     for name, value in params.items():
         check_param(name, where=where)
         check_value(value, PARAMETERS[name], where=f"{where}[{name!r}]")
         if ALIASES.get(name) in params:
             refuse(
-                f"{name} is a second name of {ALIASES[name]}, and both are declared",
+                f"{name} is an alias of {ALIASES[name]}, and both are declared",
                 where=where,
                 fix=f"leave {name} out",
             )
 
 
 def check_param(name: str, *, where: str) -> None:
-    """Raise unless a use case may declare the parameter.
+    """Check that a use case may declare the parameter.
 
     Raises:
-        ConfigurationError: naming the nearest parameter, or what to declare instead.
+        ConfigurationError: naming the closest parameter, or what to declare instead.
     """
     if name in DECIDED:
         refuse(f"{name} is not a parameter that a use case declares", where=where, fix=DECIDED[name])

@@ -1,4 +1,4 @@
-"""What concerns several parts of a use case at once, checked when it is declared. Standard library only."""
+"""Checks across several parts of a use case, run when it is declared. Standard library only."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from nightjar.declaration.use_case import Feature, Source, UseCase
 
 LANDED_COLUMNS = {column.name: column.type for column in (DS, *LANDED)}
-"""Columns of every raw table that no file holds, with their types."""
+"""Columns of every raw table that are not in the landed file, with their types."""
 _NUMBERS = frozenset({"int", "long", "double"})
 _READ_AS = {"numeric": _NUMBERS | {"boolean"}, "categorical": frozenset({"string"})}
-"""Kind of a feature to the column types that a model reads as such."""
+"""Feature kind to the column types that a model reads as that kind."""
 _FIGURE_TYPES: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("mean", "std", "p05", "p25", "p50", "p75", "p95"), _NUMBERS),
     "distance": _NUMBERS | {"string"},
     "newest_age_hours": frozenset({"timestamp"}),
 }
-"""Figure of a night to the column types that have it; all others have it for any type."""
+"""Night figure to the column types that have it. A figure that is not listed exists for every type."""
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.csv")
 
 
 def check_source(source: Source) -> None:
-    """Raise unless the source's table, file and rules fit each other.
+    """Check that the source's table, file and rules are consistent.
 
     Raises:
-        ConfigurationError: for the first thing that does not.
+        ConfigurationError: for the first inconsistency.
     """
     table, where = source.table, f"source {source.table.name}"
     if not re.fullmatch(r"raw/[^/]+", table.name):
@@ -73,10 +73,10 @@ def check_source(source: Source) -> None:
 
 
 def check_use_case(use_case: UseCase) -> None:
-    """Raise unless all parts of the use case fit each other.
+    """Check that all parts of the use case are consistent.
 
     Raises:
-        ConfigurationError: for the first thing that does not.
+        ConfigurationError: for the first inconsistency.
     """
     where = f"use case {use_case.name}, UseCase"
     check_use_case_name(use_case.name, where=f"{where}.name")
@@ -95,10 +95,10 @@ def check_use_case(use_case: UseCase) -> None:
 
 
 def check_known(names: Iterable[str], known: Collection[str], *, kind: str, where: str) -> None:
-    """Raise unless each name is known, and occurs once.
+    """Check that each name is known and occurs once.
 
     Raises:
-        ConfigurationError: naming what is known.
+        ConfigurationError: listing the known names.
     """
     listed = tuple(names)
     for name in listed:
@@ -107,42 +107,42 @@ def check_known(names: Iterable[str], known: Collection[str], *, kind: str, wher
 
 
 def check_rules(rules: Iterable[Rule], columns: Collection[str], *, where: str) -> None:
-    """Raise unless the rules have names of their own, and each predicate reads columns that are there.
+    """Check that rule names are unique and that each predicate reads existing columns.
 
     Raises:
-        ConfigurationError: naming the rule, and the columns that it may read.
+        ConfigurationError: naming the rule and the columns that it may read.
     """
     listed = tuple(rules)
     check_unique((rule.name for rule in listed), kind="rule", where=where)
     for rule in listed:
-        of_rule = f"{where}, rule {rule.name}"
+        rule_place = f"{where}, rule {rule.name}"
         try:
             read = columns_read(rule.broken_when)
         except ValueError as error:
             refuse(
                 f"the predicate {rule.broken_when!r} cannot be read: {error}",
-                where=of_rule,
+                where=rule_place,
                 fix="give a Spark SQL predicate, e.g. 'amount < 0'",
             )
         for name in sorted(read):
-            check_choice(name, columns, kind="column", where=of_rule)
+            check_choice(name, columns, kind="column", where=rule_place)
 
 
 def _check_night_rule(rule: NightRule, types: Mapping[str, str], *, where: str) -> None:
     if not rule.column:
         return
     check_choice(rule.column, types, kind="column", where=where)
-    having = _FIGURE_TYPES.get(rule.figure)
-    if having and types[rule.column] not in having:
+    allowed_types = _FIGURE_TYPES.get(rule.figure)
+    if allowed_types and types[rule.column] not in allowed_types:
         refuse(
             f"{rule.column} is of type {types[rule.column]}, which has no {rule.figure}",
             where=where,
-            fix=f"choose a column of type {', '.join(sorted(having))}, or another figure",
+            fix=f"choose a column of type {', '.join(sorted(allowed_types))}, or another figure",
         )
 
 
 def _check_time(use_case: UseCase, where: str) -> None:
-    """When nights are, and when DAGs run."""
+    """Check the time zone, the schedules and the range of nights."""
     try:
         ZoneInfo(use_case.timezone)
     except (LookupError, ValueError, OSError):
@@ -172,18 +172,18 @@ def _check_time(use_case: UseCase, where: str) -> None:
 
 
 def _refuse_zone(zone: str, *, where: str) -> None:
-    from zoneinfo import available_timezones  # reads all zones' files: only a refusal pays for it
+    from zoneinfo import available_timezones  # reads the files of all zones, so only on an error
 
     zones = sorted(available_timezones())
     folded = {name.casefold(): name for name in zones}
     near = folded.get(zone.casefold())
     listed = ", ".join(name for name in zones if name.partition("/")[0] == (near or "Europe").partition("/")[0])
     meant = f"; did you mean {near!r}?" if near else ""
-    refuse(f"there is no time zone {zone!r}", where=where, fix=f"give an IANA zone, e.g. UTC, {listed}{meant}")
+    refuse(f"unknown time zone {zone!r}", where=where, fix=f"give an IANA zone, e.g. UTC, {listed}{meant}")
 
 
 def _check_columns(use_case: UseCase, where: str) -> None:
-    """Columns of the feature, label and score table: each once, and under a name that no table gives to another."""
+    """Check that the columns of the feature, label and score tables are unique and not reserved."""
     for field, columns in (("entity", use_case.entity), ("carried", use_case.carried), ("features", use_case.features)):
         names = [column.name for column in columns]
         check_unique(names, kind="column", where=f"{where}.{field}")
@@ -228,7 +228,7 @@ def _check_gate(use_case: UseCase, where: str) -> None:
     for name in (*gate.floors, *gate.ceilings, gate.decisive_metric):
         if use_case.cost is None and QUALITY_METRICS[name].needs_cost:
             refuse(
-                f"the gate looks at {name}, and no cost is declared",
+                f"the gate checks {name}, and no cost is declared",
                 where=where,
                 fix="declare UseCase.cost, or choose from: "
                 + ", ".join(name for name, metric in QUALITY_METRICS.items() if not metric.needs_cost),
@@ -243,7 +243,7 @@ def _check_training(use_case: UseCase, where: str) -> None:
 
 
 def _check_monotone(constraints: object, names: tuple[str, ...], *, where: str) -> None:
-    """One of -1, 0 and 1 for each feature, in their order, or by their names."""
+    """Check for one of -1, 0 and 1 per feature, in feature order or by name."""
     if isinstance(constraints, Mapping):
         check_known(constraints, names, kind="feature", where=where)
         signs = [str(sign) for sign in constraints.values()]

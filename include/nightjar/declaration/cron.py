@@ -1,4 +1,4 @@
-"""When a DAG runs: cron expressions as Airflow reads them, checked where they are declared. Standard library only."""
+"""Cron expressions as Airflow reads them, checked when they are declared. Standard library only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Field:
     words: Mapping[str, int] = field(default_factory=dict)
 
     def values(self, text: str) -> set[int]:
-        """Return the numbers that ``text`` means; raise ValueError where it means none."""
+        """Return the numbers that ``text`` stands for; raise ValueError when it cannot be read."""
         return {value for part in text.split(",") for value in self._of_part(part)}
 
     def _of_part(self, part: str) -> range:
@@ -65,15 +65,15 @@ _FIELDS = (
 
 
 def check_cron(expression: str, *, where: str, at_most_daily: bool = False) -> None:
-    """Raise unless ``expression`` is a cron expression that comes due.
+    """Check that ``expression`` is a valid cron expression with at least one due date.
 
     Args:
         expression: Five fields, or one of :data:`PRESETS`.
         where: Class and field.
-        at_most_daily: Refuse one that comes due more than once a day.
+        at_most_daily: Reject an expression that is due more than once a day.
 
     Raises:
-        ConfigurationError: when Airflow could not read it, or it is never due, or too often.
+        ConfigurationError: when Airflow could not read it, it is never due, or it is due too often.
     """
     try:
         minutes, hours, days, months, weekdays = _parse(expression)

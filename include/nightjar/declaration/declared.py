@@ -1,4 +1,4 @@
-"""Declarations that check themselves: the annotation of a field says which values it takes. Standard library only."""
+"""Self-checking declarations: a field's annotation states its allowed values. Standard library only."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _OWN_PACKAGE = "nightjar.declaration"
 
 
 class Declaration:
-    """Base of the dataclasses that the author of a use case writes: each is checked where it is declared."""
+    """Base class of the dataclasses in a use case; each instance checks itself when it is created."""
 
     def __post_init__(self) -> None:
-        """Check each field by its annotation, and then what concerns several of them."""
+        """Check each field against its annotation, then the fields together."""
         declared: Any = type(self)
         for name, hint in hints_of(declared).items():
             check_value(getattr(self, name), hint, where=f"{declared.__name__}.{name}")
         self.check()
 
     def check(self) -> None:
-        """Raise :class:`ConfigurationError` for fields that do not fit each other; the fields alone are checked."""
+        """Raise :class:`ConfigurationError` for inconsistent fields. Each field alone has been checked before."""
 
 
 class Constraint(Protocol):
-    """What a value must keep beside its type; ``str`` of it goes behind the type's name in a message."""
+    """A condition on a value beside its type; ``str()`` of it follows the type's name in error messages."""
 
     def allows(self, value: Any) -> bool:
-        """Return whether the value, which has the right type, may be."""
+        """Return whether the value, whose type is correct, is allowed."""
         ...
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Least and greatest value; an open end is not a value itself."""
+    """Lowest and highest value; an open end excludes the bound itself."""
 
     low: float = -inf
     high: float = inf
@@ -113,7 +113,7 @@ def hints_of(cls: Any) -> Mapping[str, Any]:
 
 
 def check_value(value: Any, hint: Any, *, where: str) -> None:
-    """Raise unless ``value`` is what the annotation ``hint`` allows; the message names the innermost wrong part.
+    """Check that the annotation ``hint`` allows ``value``; the error names the innermost wrong part.
 
     Args:
         value: Any object.
@@ -122,7 +122,7 @@ def check_value(value: Any, hint: Any, *, where: str) -> None:
         where: Class and field.
 
     Raises:
-        ConfigurationError: with the value, the field, where it is declared, and what may be there.
+        ConfigurationError: with the value, the field, where it is declared, and the allowed values.
     """
     if _allows(hint, value):
         return
@@ -138,28 +138,28 @@ def check_value(value: Any, hint: Any, *, where: str) -> None:
 
 
 def check_choice(value: str, allowed: Iterable[str], *, kind: str, where: str) -> None:
-    """Raise unless ``value`` is one of ``allowed``; the message lists them, and names the nearest.
+    """Check that ``value`` is one of ``allowed``; the error lists them and suggests the closest.
 
     Args:
         value: A name.
-        allowed: All names that may be.
-        kind: What they are names of, e.g. ``source``.
+        allowed: All allowed names.
+        kind: What the names stand for, e.g. ``source``.
         where: Class and field.
 
     Raises:
-        ConfigurationError: when it is none of them.
+        ConfigurationError: when ``value`` is not among them.
     """
     names = tuple(allowed)
     if value not in names:
         listed = ", ".join(sorted(names)) or "nothing can be named here"
-        refuse(f"there is no {kind} {value!r}", where=where, fix=f"choose from: {listed}{_nearest(value, names)}")
+        refuse(f"unknown {kind} {value!r}", where=where, fix=f"choose from: {listed}{_nearest(value, names)}")
 
 
 def check_unique(names: Iterable[str], *, kind: str, where: str) -> None:
-    """Raise where a name occurs twice.
+    """Check that no name occurs twice.
 
     Raises:
-        ConfigurationError: with the names that do.
+        ConfigurationError: listing the repeated names.
     """
     listed = list(names)
     if repeated := sorted({name for name in listed if listed.count(name) > 1}):
@@ -172,7 +172,7 @@ def check_unique(names: Iterable[str], *, kind: str, where: str) -> None:
 
 
 def refuse(what: str, *, where: str, fix: str, how_many: int = 1) -> NoReturn:
-    """Raise the error of a wrong declaration, with the file and line that declares it.
+    """Raise the error for an invalid declaration, with the file and line that declares it.
 
     Raises:
         ConfigurationError: always.
@@ -197,7 +197,7 @@ def _allows(hint: Any, value: Any) -> bool:
 
 
 def _has_type(value: Any, cls: Any) -> bool:
-    """Return whether the value has the class; no bool is a number, no datetime a date, and NaN is no number."""
+    """Return whether the value has the type. A bool is not a number, a datetime not a date, and NaN not a float."""
     if cls is Any:
         return True
     if cls is float:
@@ -206,7 +206,7 @@ def _has_type(value: Any, cls: Any) -> bool:
 
 
 def _describe(hint: Any) -> str:
-    """Return what the annotation allows, for people."""
+    """Describe the values that the annotation allows, for an error message."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return " ".join([_describe(args[0]), *map(str, args[1:])])
@@ -222,15 +222,15 @@ def _describe(hint: Any) -> str:
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
-    """Return the values of a ``Literal``, also within a union."""
+    """Return the values of a ``Literal``, also inside a union."""
     if get_origin(hint) is Literal:
         return get_args(hint)
     return tuple(choice for arg in get_args(hint) for choice in _choices(arg)) if get_args(hint) else ()
 
 
 def _nearest(value: Any, names: Collection[Any]) -> str:
-    """Return a hint at the name that was probably meant; empty where none is near."""
-    from difflib import get_close_matches  # only a refusal pays for it
+    """Return a suggestion of the closest name, or an empty string."""
+    from difflib import get_close_matches  # imported only on an error
 
     near = get_close_matches(str(value), [str(name) for name in names], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
@@ -241,7 +241,7 @@ def _last(where: str) -> str:
 
 
 def _declared_at() -> str:
-    """Return file and line of the innermost frame outside this package: where the declaration is written."""
+    """Return file and line of the innermost frame outside this package, where the declaration is written."""
     frame = sys._getframe(1)
     while frame.f_back and _is_machinery(frame.f_globals.get("__name__", ""), frame.f_code.co_filename):
         frame = frame.f_back

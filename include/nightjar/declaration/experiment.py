@@ -1,4 +1,4 @@
-"""An A/B experiment: entities split between model versions, and how the difference is judged. Standard library only."""
+"""A/B experiments: how entities are split between model versions, and how the difference is tested."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from nightjar.declaration.declared import Count, Declaration, Name, Positive, Pr
 from nightjar.declaration.tables import Column
 
 CHAMPION = "champion"
-"""The alias in MLflow of the version that scores, and the variant that the others are compared with."""
+"""MLflow alias of the scoring version, and the control variant of an experiment."""
 
 Metric = Literal["label", "brier", "cost"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FixedHorizon(Declaration):
-    """Judged once: when ``units`` have their label, on the first nights that hold so many, and never again.
+    """Test once, when ``units`` units have their label; never again. Uses the first nights that hold that many units.
 
     Attributes:
-        units: Of all variants together.
-        alpha: Probability of seeing a difference where there is none, over all challengers.
+        units: Units of all variants together.
+        alpha: Type I error rate (false positive), over all challengers together.
     """
 
     units: Count
@@ -31,11 +31,11 @@ class FixedHorizon(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Sequential(Declaration):
-    """Judged every night; whoever stops at the first difference seen is wrong with probability ``alpha`` at most.
+    """Test every night (sequential testing). Stopping at the first significant night keeps the error rate ``alpha``.
 
     Attributes:
-        effect: Difference of the metric that one would act on, in its unit: there the test is sharpest.
-        alpha: Probability of ever seeing a difference where there is none, over all challengers.
+        effect: Smallest difference of the metric worth acting on, in its unit. The test has the most power there.
+        alpha: Probability of ever reporting a difference where there is none, over all challengers together.
     """
 
     effect: Positive
@@ -44,16 +44,17 @@ class Sequential(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment(Declaration):
-    """Entities split between the champion and challengers by a salted hash of their key.
+    """Split of entities between the champion and challengers, by a salted hash of their key.
 
     Attributes:
-        name: Of the experiment, and the salt: another name is another split. A changed split needs another name.
-        variants: Alias in MLflow to its share of the units; ``champion`` is one of them.
-        metric: What is compared, the mean over units: the ``label`` itself (does acting on the scores change what
-            happens?), the ``brier`` score of the prediction, or the ``cost`` of the decision, as declared.
-        design: When it is judged.
-        first_night: First night that is split; earlier ones, when they are backfilled, are the champion's.
-        unit: Columns of the key that are kept together, the same variant on every night; empty: the whole key.
+        name: Name of the experiment, and the salt of the hash. A changed split needs a new name.
+        variants: Variant (alias in MLflow) to its share of the units; must include ``champion``.
+        metric: Mean over units to compare: the ``label`` itself (does acting on the scores change the outcome?), the
+            ``brier`` score of the prediction, or the ``cost`` of the decision, as declared.
+        design: When the difference is tested.
+        first_night: First night that is split. The champion scores all earlier nights, also in a backfill.
+        unit: Key columns that form the randomization unit, which keeps its variant on every night; empty for the whole
+            key.
     """
 
     name: Name
@@ -64,7 +65,7 @@ class Experiment(Declaration):
     unit: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse variants without champion or challenger, and shares that do not add up to 1."""
+        """Check for the champion, at least one challenger, and shares that add up to 1."""
         where = f"experiment {self.name}, Experiment.variants"
         if CHAMPION not in self.variants or len(self.variants) < 2:
             refuse(
@@ -91,4 +92,4 @@ EXPERIMENT_COLUMNS = (
     Column("experiment", "string", "Experiment that split the night between versions; null when none did."),
     Column("variant", "string", "Variant that the row's entity is in: champion, or a challenger's alias; or null."),
 )
-"""Of a score table whose use case declares an experiment."""
+"""Extra columns of the score table when the use case declares an experiment."""

@@ -1,4 +1,4 @@
-"""How a use case is watched: drift, performance against late labels, and when a training is asked for."""
+"""How a use case is monitored: drift, performance against late labels, and when to request a training."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from nightjar.declaration.declared import (
 )
 
 MAX_FALSE_ALARM_RATE = 0.05
-"""At most this share of ordinary nights may be called ``drift``, and of their watched columns be said to have moved;
+"""Maximum share of ordinary nights with the verdict ``drift``, and of their monitored columns reported as drifted.
 `make bench-drift-power` measures both (docs/drift.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drift(Declaration):
-    """When a column counts as drifted: its effect (PSI) *and* its test must both say so.
+    """Thresholds of drift. A column has drifted when both its effect size (PSI) and its test exceed them.
 
-    Nights before tell since when, without a say in the verdict.
+    Comparisons with earlier nights show when a change began; they do not count towards the verdict.
 
     Attributes:
-        max_psi: Population stability index above which the effect is large; what chance and ordinary nights account for
-            has been taken off before. (The customary 0.25 is for figures of which nothing is, and misses shifts that
-            0.1 finds with as few false alarms: docs/drift.md.)
+        max_psi: Population stability index above which the effect is large. Sampling noise and ordinary variation
+            between nights are subtracted first. (The common threshold of 0.25 applies to a PSI without that correction.
+            It misses shifts that 0.1 finds, at the same false alarm rate: docs/drift.md.)
         max_q: False discovery rate (Benjamini-Hochberg over the columns) below which the test is significant.
-        max_drifted_share: The night's verdict is ``drift`` when a larger share of the watched columns drifted.
-        recent_nights: A night is compared with so many nights before it, too.
-        same_weekday_weeks: And with the same weekday of so many weeks before it.
+        max_drifted_share: The night's verdict is ``drift`` when a larger share of the monitored columns has drifted.
+        recent_nights: Number of preceding nights that a night is also compared with.
+        same_weekday_weeks: Number of preceding weeks whose same weekday a night is also compared with.
     """
 
     max_psi: NotNegative = 0.1
@@ -44,15 +44,15 @@ class Drift(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Performance(Declaration):
-    """When a night is judged against the truth, and where.
+    """When and where predictions are compared with labels.
 
     Attributes:
-        matured_after_nights: A night is judged so many nights later, when its labels have been ingested.
-        min_label_share: It is judged only when the outcome of at least this share of its scores has landed by then,
-            one without a label included.
-        slices: Columns of the feature table by whose values it is judged apart as well.
-        min_slice_rows: A slice of fewer labelled rows is not judged.
-        confidence: Of the intervals.
+        matured_after_nights: Nights until a night's labels have been ingested and it is evaluated.
+        min_label_share: Minimum share of a night's scores whose outcome has landed by then. An outcome without a label
+            counts too.
+        slices: Columns of the feature table; performance is also measured per value of each.
+        min_slice_rows: Minimum number of labelled rows of an evaluated slice.
+        confidence: Level of the confidence intervals.
     """
 
     matured_after_nights: Count = 3
@@ -64,19 +64,19 @@ class Performance(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Retraining(Declaration):
-    """When monitoring asks for a training (an event of the asset ``retrain/<use_case>``).
+    """When monitoring requests a training (an event of the asset ``retrain/<use_case>``).
 
-    Any of three reasons will do: breaches, performance below the floor, age. Broken data never is one.
+    Reasons are breaches, performance below the floor, and age. A night with broken data never counts as a reason.
 
     Attributes:
-        breaches: Asked for when so many ...
-        of_nights: ... of the last so many nights were in breach: the verdict was drift, or a judged AUC lies below
-            ``min_auc`` with its whole confidence interval.
-        min_auc: The floor. Asked for, too, when the AUC over the last seven judged nights (four at least) lies below it
-            with its whole interval, though none of them may alone; None for no floor.
-        max_age_days: Asked for when the champion's training set ends longer ago than this.
-        cooldown_days: Not asked for within so many days of the last request.
-        max_per_month: Not asked for more often than this in 30 days.
+        breaches: Number of breached nights ...
+        of_nights: ... among this many last nights. A night is in breach when its verdict is drift, or when the whole
+            confidence interval of its AUC lies below ``min_auc``.
+        min_auc: Floor of the AUC; None for no floor. The AUC over the last seven evaluated nights (at least four) below
+            it, with its whole interval, is a reason too, even where no single night is in breach.
+        max_age_days: Maximum days since the end of the champion's training set.
+        cooldown_days: Minimum days between two requests.
+        max_per_month: Maximum requests in 30 days.
     """
 
     breaches: Count = 3
@@ -87,10 +87,10 @@ class Retraining(Declaration):
     max_per_month: Count = 3
 
     def check(self) -> None:
-        """Refuse more breaches than there are nights."""
+        """Check that breaches are at most the number of nights."""
         if self.breaches > self.of_nights:
             refuse(
-                f"breaches {self.breaches} of of_nights {self.of_nights} can never be",
+                f"breaches {self.breaches} of of_nights {self.of_nights} is impossible",
                 where="Retraining.breaches",
                 fix="give breaches from 1 to of_nights",
             )

@@ -1,4 +1,4 @@
-"""Which columns a Spark SQL predicate reads, found without Spark. Standard library only."""
+"""Find the columns that a Spark SQL predicate reads, without Spark. Standard library only."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ with within year years zone array bigint binary boolean byte char date dec decim
 map numeric real short smallint string struct time timestamp timestamp_ltz timestamp_ntz tinyint varchar variant
 """
 _WORDS = frozenset(_TEXT.split())
-"""Words of Spark's expressions that name no column by themselves."""
+"""Words of Spark expressions that are not column names by themselves."""
 
 
 def columns_read(predicate: str) -> set[str]:
-    """Return the columns that a predicate names, in lower case, as Spark does not tell cases apart.
+    """Return the columns that a predicate reads, in lower case, as Spark ignores case.
 
-    Texts, comments, numbers, functions, keywords, types, fields of a struct and parameters of a lambda are none. A
-    column that is named like a keyword (``day``) counts where it is quoted in backticks alone.
+    String literals, comments, numbers, functions, keywords, types, struct fields and lambda parameters do not count. A
+    column named like a keyword (``day``) counts only in backticks.
 
     Raises:
-        ValueError: where a quote or a bracket is not closed, or there is nothing to compute.
+        ValueError: for an unclosed quote or bracket, or an empty predicate.
     """
     tokens = _tokens(predicate)
     _check_brackets([text for _, text in tokens])
@@ -43,18 +43,18 @@ def columns_read(predicate: str) -> set[str]:
     parameters = _parameters([text for _, text in tokens])
     columns = set()
     for position, (kind, text) in enumerate(tokens):
-        before = tokens[position - 1][1] if position else ""
-        after = tokens[position + 1][1] if position + 1 < len(tokens) else ""
-        if kind not in {"quoted", "word"} or before in {".", "::"}:
+        previous = tokens[position - 1][1] if position else ""
+        following = tokens[position + 1][1] if position + 1 < len(tokens) else ""
+        if kind not in {"quoted", "word"} or previous in {".", "::"}:
             continue
         name = text.lower()
-        if kind == "quoted" or not (after == "(" or name in _WORDS or name in parameters):
+        if kind == "quoted" or not (following == "(" or name in _WORDS or name in parameters):
             columns.add(name)
     return columns
 
 
 def _tokens(predicate: str) -> list[tuple[str, str]]:
-    """Return kind and text of each token; spaces and comments are left out."""
+    """Return kind and text of each token, without spaces and comments."""
     tokens, position = [], 0
     while position < len(predicate):
         match = _TOKEN.match(predicate, position)
@@ -68,7 +68,7 @@ def _tokens(predicate: str) -> list[tuple[str, str]]:
 
 
 def _check_brackets(tokens: list[str]) -> None:
-    """Raise ValueError unless each bracket is closed by its own kind."""
+    """Raise ValueError unless brackets are balanced."""
     closing, opened = {")": "(", "]": "["}, []
     for token in tokens:
         if token in closing.values():
@@ -80,7 +80,7 @@ def _check_brackets(tokens: list[str]) -> None:
 
 
 def _parameters(tokens: list[str]) -> set[str]:
-    """Return the names before the arrow of a lambda: ``x -> …`` or ``(x, y) -> …``."""
+    """Return the parameter names of lambdas: ``x -> …`` or ``(x, y) -> …``."""
     names = set()
     for position, sign in enumerate(tokens):
         if sign != "->":

@@ -1,4 +1,4 @@
-"""How good predictions are: each metric of the gate, which way is better, and which values it takes."""
+"""Quality metrics of the gate: direction and range of each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class QualityMetric:
     """A metric of predictions against labels.
 
     Attributes:
-        name: As in the figures of ``evaluate``, behind ``holdout_``.
-        lower_is_better: Whether less is better.
-        high: Greatest value that it can take; the least is 0.
-        needs_cost: Whether it is measured only where the use case declares a cost.
+        name: Name in the metrics of ``evaluate``, without the prefix ``holdout_``.
+        lower_is_better: Whether lower values are better.
+        high: Highest possible value; the lowest is 0.
+        needs_cost: Whether it needs a declared cost.
     """
 
     name: str
@@ -37,4 +37,4 @@ QUALITY_METRICS: Mapping[str, QualityMetric] = {
         QualityMetric(name="precision", lower_is_better=False, needs_cost=True),
     )
 }
-"""Metric to what is known of it, in the order in which they are shown."""
+"""Metric name to its properties, in display order."""

@@ -1,4 +1,4 @@
-"""Names that no column or use case may have. Standard library only."""
+"""Reserved names of columns and use cases. Standard library only."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ pivot pivot_longer pivot_wider placing primary qualify references returning sele
 summarize symmetric table then to trailing true union unique unpivot user using variadic when where window with
 """
 SQL_WORDS = frozenset(_SQL_WORDS.split())
-"""Reserved in DuckDB, PostgreSQL or the SQL standard's value functions: a query must quote them, or reads another
-value. A test compares the list with DuckDB's own."""
+"""Words reserved in DuckDB, in PostgreSQL, or as value functions of the SQL standard. Unquoted, they are a syntax error
+or read another value. A test compares the list with DuckDB's own."""
 
 _ADDED_COLUMNS = """
 ds source_file landed_at label outcome known_at prediction model_name model_version model_sha256
 features_version dag_run_id scored_at decision fallback_reason experiment variant
 """
 ADDED_COLUMNS = frozenset(_ADDED_COLUMNS.split())
-"""Columns that the product adds to a use case's tables, or that a table of a use case gets with an option."""
+"""Columns that Nightjar adds to a use case's tables, some only with an option."""
 _ADDED_BY_NUMBER = re.compile(r"reason_\d+(_contribution)?|random_probe_\d+")
-"""The same, of which there are as many as are declared: reason codes, and the probes of the selection of features."""
+"""Numbered columns that Nightjar adds: reason codes, and random probes of the feature selection."""
 
 
 def check_sql_words(names: Iterable[str], *, where: str) -> None:
-    """Raise where a column has a name that every query would have to quote.
+    """Reject column names that every query would have to quote.
 
     Raises:
-        ConfigurationError: with these names.
+        ConfigurationError: listing these names.
     """
     if words := [name for name in names if name in SQL_WORDS]:
         refuse(
@@ -49,10 +49,10 @@ def check_sql_words(names: Iterable[str], *, where: str) -> None:
 
 
 def check_not_added(names: Iterable[str], *, where: str) -> None:
-    """Raise where a column has the name of one that the product adds to the same tables.
+    """Reject column names that Nightjar adds to the same tables.
 
     Raises:
-        ConfigurationError: with these names.
+        ConfigurationError: listing these names.
     """
     if taken := [name for name in names if name in ADDED_COLUMNS or _ADDED_BY_NUMBER.fullmatch(name)]:
         refuse(
@@ -64,17 +64,17 @@ def check_not_added(names: Iterable[str], *, where: str) -> None:
 
 
 MAX_USE_CASE_NAME = 50
-"""Characters of a use case's name; the longest name that is made of it is ``raw/<name>_entities``, of at most 63."""
+"""Maximum length of a use case's name. The longest derived name, ``raw/<name>_entities``, must fit 63 characters."""
 _TAKEN_ENDINGS = ("_latest", "_nightly", "_training", "_history", "_rollback")
-"""Endings of the view and the DAGs that are made of another use case's name."""
+"""Suffixes of the view and the DAGs derived from a use case's name."""
 
 
 def check_use_case_name(name: str, *, where: str) -> None:
-    """Raise unless ``name`` can be a Python package, a DAG file, a table and a registered model.
+    """Check that ``name`` can be a Python package, a DAG file, a table and a registered model.
 
     Raises:
-        ConfigurationError: for another form, a word of Python, a module that ``dags/<name>.py`` would hide, or a name
-            that is made of another use case's.
+        ConfigurationError: for an invalid form, a Python keyword or builtin, a standard library module that
+            ``dags/<name>.py`` would shadow, or a suffix of derived names.
     """
     if not is_identifier(name) or len(name) > MAX_USE_CASE_NAME:
         refuse(

@@ -1,4 +1,4 @@
-"""What one rank of a training needs. A declaration; what it means on a cluster is that cluster's configuration."""
+"""Resources of one training rank. The cluster's configuration decides how they are provided."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from nightjar.declaration.declared import Count, CountOrZero, Declaration, NotNe
 
 @dataclass(frozen=True, kw_only=True)
 class Resources(Declaration):
-    """One rank's share of a machine; on Kubernetes a pod. A training on one machine shares its cores instead.
+    """Resources of one rank, on Kubernetes one pod. Ranks on one machine share its cores instead.
 
     Attributes:
-        cpus: Cores of a rank, also its number of threads.
-        memory_gib: Memory of a rank; a rank that takes more is killed.
-        shared_memory_gib: Size of ``/dev/shm`` (NCCL, data loaders); it counts towards the memory.
-        gpus: GPUs of a rank, for the programs that use them.
-        gpu_type: Name of a GPU type of the environment's configuration (``gpu_types``); None takes any.
-        priority_class: Kubernetes priority class; None takes the environment's.
-        queue: Kueue queue; None takes the environment's.
-        max_hours: A training that takes longer is ended and fails.
+        cpus: Cores and number of threads of a rank.
+        memory_gib: Memory limit; a rank that exceeds it is killed.
+        shared_memory_gib: Size of ``/dev/shm`` (NCCL, data loaders); counts towards the memory.
+        gpus: GPUs of a rank, for programs that use them.
+        gpu_type: GPU type of the environment's configuration (``gpu_types``); None for any.
+        priority_class: Kubernetes priority class; None for the environment's.
+        queue: Kueue queue; None for the environment's.
+        max_hours: Time limit; a training that exceeds it is stopped and fails.
     """
 
     cpus: Count = 4
@@ -32,7 +32,7 @@ class Resources(Declaration):
     max_hours: Positive = 12.0
 
     def check(self) -> None:
-        """Refuse shared memory that leaves none to the rank."""
+        """Check that shared memory leaves memory for the rank."""
         if self.shared_memory_gib >= self.memory_gib:
             refuse(
                 f"shared_memory_gib {self.shared_memory_gib:g} leaves nothing of memory_gib {self.memory_gib:g}",
@@ -42,4 +42,4 @@ class Resources(Declaration):
 
 
 PLAIN = Resources(cpus=1, memory_gib=2.0, shared_memory_gib=0.25)
-"""Default of a program that does not train: it reads figures or one holdout, in one process."""
+"""Default for a program that does not train. It reads metrics or one holdout, in one process."""

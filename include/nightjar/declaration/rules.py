@@ -1,7 +1,7 @@
-"""Data rules, declared once: of rows (one SQL predicate each) and of whole nights (one figure each).
+"""Data rules, declared once: row rules (one SQL predicate each) and night rules (one figure each).
 
-Spark evaluates a predicate for the quarantine, and Great Expectations judges what Spark counted; nothing states a rule
-a second time.
+Spark evaluates the predicates for the quarantine; Great Expectations judges the counts that Spark reports. No rule is
+stated twice.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ NightSeverity = Literal["stop_night", "warn"]
 NightFigure = Literal[
     "rows", "null_share", "distinct", "mean", "std", "p05", "p25", "p50", "p75", "p95", "newest_age_hours", "distance"
 ]
-"""A figure of a night's column: see :mod:`nightjar.validation.figures`. ``newest_age_hours`` is how long before the
-prediction moment its newest value lies; ``distance`` how far its values lie from those of the last nights."""
+"""A figure of one night's column: see :mod:`nightjar.validation.figures`. ``newest_age_hours`` is the time from the
+column's newest value to the prediction moment; ``distance`` is the distance of its distribution from the last
+nights'."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule(Declaration):
-    """A rule that every row of a table keeps.
+    """A rule for every row of a table.
 
     Attributes:
         name: Identifier, unique within its table.
-        broken_when: Spark SQL predicate, true for a row that breaks the rule (null counts as kept).
-        reason: What it means, for the person who reads the quarantine.
+        broken_when: Spark SQL predicate, true for a row that breaks the rule; null counts as kept.
+        reason: Explanation for the reader of the quarantine.
         severity: ``reject_row`` sends the row to quarantine, ``stop_night`` fails the task at the first broken row,
-            ``warn`` is reported only.
+            ``warn`` only reports it.
     """
 
     name: Name
@@ -41,19 +42,19 @@ class Rule(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class NightRule(Declaration):
-    """A rule that a table keeps on every night as a whole: one figure, within bounds.
+    """A rule for one night of a table as a whole: one figure within bounds.
 
     Attributes:
         name: Identifier, unique within its table.
-        figure: What is looked at.
-        column: Of which column; empty for the table (``rows``).
-        low: Least value that keeps the rule; None for none.
-        high: Greatest value that keeps it; None for none.
-        of_usual: Bounds are multiples of what the last nights had (the same weekday's, where weekdays differ). Such a
-            rule, and one of ``distance``, is not judged before there are enough nights, which is said in the log.
-        unit: Of the figure, for people.
-        reason: What it means when the rule is broken.
-        severity: ``stop_night`` publishes nothing of the night, ``warn`` is reported.
+        figure: The figure that is checked.
+        column: Column of the figure; empty for a figure of the table (``rows``).
+        low: Lowest allowed value; None for no lower bound.
+        high: Highest allowed value; None for no upper bound.
+        of_usual: Bounds are multiples of the value on the last nights (of the same weekday, where weekdays differ).
+            Such a rule, and one on ``distance``, is skipped until there are enough nights; the log says so.
+        unit: Unit of the figure, for messages.
+        reason: Explanation of a broken rule.
+        severity: ``stop_night`` publishes nothing of the night, ``warn`` only reports it.
     """
 
     name: Name
@@ -67,10 +68,10 @@ class NightRule(Declaration):
     severity: NightSeverity = "warn"
 
     def check(self) -> None:
-        """Refuse bounds that no night breaks or keeps, and a figure without its column."""
+        """Check that bounds are given and ordered, and that a column figure names its column."""
         where = f"rule {self.name}, NightRule"
         if self.low is None and self.high is None:
-            refuse("there is neither a low nor a high bound", where=where, fix="give low, high or both")
+            refuse("neither a low nor a high bound is given", where=where, fix="give low, high or both")
         if self.low is not None and self.high is not None and self.low > self.high:
             refuse(f"low {self.low:g} is above high {self.high:g}", where=where, fix="give low at most as high as high")
         if (self.figure == "rows") == bool(self.column):
@@ -82,12 +83,12 @@ class NightRule(Declaration):
 
 
 def not_null(column: str) -> Rule:
-    """The rule that ``column`` has a value."""
+    """Return the rule that ``column`` is not null."""
     return Rule(name=f"{column}_not_null", broken_when=f"{column} IS NULL", reason=f"{column} has no value")
 
 
 def between(column: str, low: float, high: float, *, unit: str, severity: Severity = "reject_row") -> Rule:
-    """The rule that ``column``, where it has a value, lies in [``low``, ``high``] (in ``unit``)."""
+    """Return the rule that ``column`` is null or within [``low``, ``high``] (in ``unit``)."""
     return Rule(
         name=f"{column}_between",
         broken_when=f"{column} NOT BETWEEN {low} AND {high}",
@@ -97,7 +98,7 @@ def between(column: str, low: float, high: float, *, unit: str, severity: Severi
 
 
 def one_of(column: str, values: tuple[str, ...], *, severity: Severity = "reject_row") -> Rule:
-    """The rule that ``column``, where it has a value, is one of ``values``."""
+    """Return the rule that ``column`` is null or one of ``values``."""
     listed = ", ".join(_quoted(value) for value in values)
     return Rule(
         name=f"{column}_one_of",
@@ -108,24 +109,24 @@ def one_of(column: str, values: tuple[str, ...], *, severity: Severity = "reject
 
 
 def matches(column: str, pattern: str, *, like: str, severity: Severity = "reject_row") -> Rule:
-    """The rule that ``column``, where it has a value, matches the whole regular expression ``pattern``.
+    """Return the rule that ``column`` is null or fully matches the regular expression ``pattern``.
 
-    Spark evaluates it with Java's ``Pattern``; what Python's ``re`` does not read as well is refused, so that a typo
-    is found where it is declared. The anchors are those of the whole text: ``$`` would also match before a line break
-    at its end.
+    Spark evaluates the pattern with Java's ``Pattern``. A pattern that Python's ``re`` cannot read is rejected as well,
+    so that a typo fails at the declaration. Anchors are absolute (``\\A``, ``\\z``), as ``$`` would also match before a
+    trailing line break.
 
     Args:
         column: A text column.
-        pattern: What the whole value matches.
-        like: What such a value looks like, for people.
-        severity: What a row that does not match brings about.
+        pattern: Regular expression of the whole value.
+        like: Example or description of a valid value, for messages.
+        severity: Severity of the rule.
 
     Raises:
-        ConfigurationError: for a pattern that is no regular expression of both.
+        ConfigurationError: for a pattern that Java or Python cannot read.
     """
     where, fix = f"rule {column}_matches, matches.pattern", "give a regular expression of Java, e.g. [0-9A-Z]{2}"
-    if of_python := re.search(r"\(\?(?:P|\()", pattern):
-        refuse(f"{of_python[0]} in {pattern!r} is known to Python alone", where=where, fix=fix)
+    if python_only := re.search(r"\(\?(?:P|\()", pattern):
+        refuse(f"{python_only[0]} in {pattern!r} is known to Python alone", where=where, fix=fix)
     try:
         re.compile(pattern)
     except re.error as error:
@@ -140,7 +141,7 @@ def matches(column: str, pattern: str, *, like: str, severity: Severity = "rejec
 
 
 def volume(low: float, high: float, *, severity: NightSeverity = "stop_night") -> NightRule:
-    """The rule that a night has between ``low`` and ``high`` times the usual number of rows."""
+    """Return the rule that a night has between ``low`` and ``high`` times the usual number of rows."""
     return NightRule(
         name="volume",
         figure="rows",
@@ -148,13 +149,13 @@ def volume(low: float, high: float, *, severity: NightSeverity = "stop_night") -
         high=high,
         of_usual=True,
         unit="rows",
-        reason="the night is cut short, doubled, or not the one that it claims to be",
+        reason="the night is truncated, duplicated, or another night's data",
         severity=severity,
     )
 
 
 def fresh(column: str, max_age_hours: float, *, severity: NightSeverity = "warn") -> NightRule:
-    """The rule that the newest value of the timestamp ``column`` is at most so many hours before the night's end."""
+    """Return the rule that the newest ``column`` (timestamp) is at most ``max_age_hours`` before the night's end."""
     return NightRule(
         name=f"{column}_fresh",
         figure="newest_age_hours",
@@ -167,7 +168,7 @@ def fresh(column: str, max_age_hours: float, *, severity: NightSeverity = "warn"
 
 
 def nulls_at_most(column: str, share: float, *, severity: NightSeverity = "warn") -> NightRule:
-    """The rule that at most ``share`` of the rows have no ``column``."""
+    """Return the rule that ``column`` is null in at most ``share`` of the rows."""
     return NightRule(
         name=f"{column}_nulls",
         figure="null_share",
@@ -180,13 +181,13 @@ def nulls_at_most(column: str, share: float, *, severity: NightSeverity = "warn"
 
 
 def like_usual(column: str, max_distance: float, *, severity: NightSeverity = "warn") -> NightRule:
-    """The rule that the values of ``column`` are distributed much as on the last nights.
+    """Return the rule that ``column`` is distributed like on the last nights.
 
     Args:
-        column: Numeric: the distance is the greatest shift of a quantile (5, 25, 50, 75, 95 %), in standard deviations.
-            Text: the total variation distance of the categories' shares, 0 to 1.
-        max_distance: Greatest distance that keeps the rule.
-        severity: What a night that is further away brings about.
+        column: Numeric column: the distance is the largest shift of a quantile (5, 25, 50, 75, 95 %), in standard
+            deviations. Text column: the total variation distance of the category shares, 0 to 1.
+        max_distance: Largest allowed distance.
+        severity: Severity of the rule.
     """
     return NightRule(
         name=f"{column}_like_usual",
@@ -200,5 +201,5 @@ def like_usual(column: str, max_distance: float, *, severity: NightSeverity = "w
 
 
 def _quoted(text: str) -> str:
-    """``text`` as a SQL string literal; a backslash is an escape in Spark's."""
+    """Return ``text`` as a SQL string literal; Spark treats a backslash as an escape."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""How nights are scored, beyond the champion's prediction. Standard library only."""
+"""Options of nightly scoring. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from nightjar.declaration.experiment import CHAMPION, Experiment
 from nightjar.declaration.tables import Column
 
 CHAMPION_NOW, CHAMPION_THEN = "champion", "champion_then"
-"""Values of the param ``model_policy``: today's champion, or the one that was champion on the night."""
+"""Values of the param ``model_policy``: the current champion, or the champion at the time of the night."""
 PREDICTION_IS_FINITE = "prediction_is_finite"
 SCORING_RULES = {PREDICTION_IS_FINITE: "the model has no finite prediction for it"}
-"""Rules of scoring itself, by which rows of the feature table go to quarantine, and their reasons."""
+"""Rules of scoring itself that send rows of the feature table to quarantine, with their reasons."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring(Declaration):
-    """What else scoring does, and what it falls back to.
+    """Options of scoring, and its fallback.
 
     Attributes:
-        reason_codes: For how many inputs, those that moved a row's prediction most, the row names the contribution;
+        reason_codes: Number of reason codes per row: the inputs with the largest contribution to the prediction. Only
             for models of boosted trees alone.
-        shadow: Alias in MLflow of a version that scores each night too, into ``scores_shadow/<use_case>``; while no
-            version has it, nothing is done.
-        default_version: Registered version that scores when neither the champion nor one that has published can.
-        experiment: Splits the entities between the champion and challengers; None lets the champion score all.
+        shadow: MLflow alias of a version that also scores each night, into ``scores_shadow/<use_case>``. Nothing is
+            done while no version has the alias.
+        default_version: Registered version that scores when neither the champion nor an already published version can.
+        experiment: Split of the entities between the champion and challengers; None for the champion alone.
     """
 
     reason_codes: CountOrZero = 0
@@ -34,7 +34,7 @@ class Scoring(Declaration):
     experiment: Experiment | None = None
 
     def check(self) -> None:
-        """Refuse a shadow that scores already."""
+        """Check that the shadow is not the champion."""
         if self.shadow == CHAMPION:
             refuse(
                 f"shadow is {CHAMPION!r}, which scores each night already",
@@ -44,18 +44,20 @@ class Scoring(Declaration):
 
     @property
     def reason_columns(self) -> tuple[Column, ...]:
-        """Two columns for each reason code, the strongest first."""
+        """Two columns per reason code, largest contribution first."""
         return tuple(column for place in range(1, self.reason_codes + 1) for column in _reason(place))
 
 
 def _reason(place: int) -> tuple[Column, Column]:
     rank = "" if place == 1 else f" {place}."
     return (
-        Column(f"reason_{place}", "string", f"Input that moved this prediction{rank} most; null without trees."),
+        Column(
+            f"reason_{place}", "string", f"Input with the{rank} largest contribution; null for a model without trees."
+        ),
         Column(
             f"reason_{place}_contribution",
             "double",
-            "By how much, in log-odds before calibration (SHAP): above 0 towards 1.",
+            "Its contribution, in log-odds before calibration (SHAP); above 0 raises the prediction.",
         ),
     )
 
@@ -63,5 +65,5 @@ def _reason(place: int) -> tuple[Column, Column]:
 FALLBACK_REASON = Column(
     "fallback_reason",
     "string",
-    "Why another version than the one meant to scored this row; null when none did.",
+    "Why a fallback version scored this row; null without a fallback.",
 )

@@ -1,4 +1,4 @@
-"""Where an engine's parameters are searched. Standard library only."""
+"""Search ranges of an engine's parameters. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from nightjar.declaration.declared import Declaration, check_unique, refuse
 
 @dataclass(frozen=True)
 class IntRange(Declaration):
-    """Whole numbers from ``low`` to ``high``, both included; ``log`` searches orders of magnitude alike."""
+    """Whole numbers from ``low`` to ``high``, both included; ``log`` searches on a log scale."""
 
     low: int
     high: int
     log: bool = False
 
     def check(self) -> None:
-        """Refuse a range without a number in it."""
+        """Check that the range is not empty."""
         _check_range(self)
 
 
 @dataclass(frozen=True)
 class FloatRange(Declaration):
-    """Numbers from ``low`` to ``high``; ``log`` searches orders of magnitude alike."""
+    """Numbers from ``low`` to ``high``; ``log`` searches on a log scale."""
 
     low: float
     high: float
     log: bool = False
 
     def check(self) -> None:
-        """Refuse a range without a number in it."""
+        """Check that the range is not empty."""
         _check_range(self)
 
 
 @dataclass(frozen=True)
 class Choice(Declaration):
-    """One of a few values (JSON scalars)."""
+    """One of a few JSON scalars."""
 
     values: tuple[str | int | float | bool, ...]
 
     def check(self) -> None:
-        """Refuse no value at all, and the same value twice."""
+        """Check that there are values, each once."""
         if not self.values:
             refuse("values is empty", where="Choice.values", fix="give at least one value: Choice((a, b))")
         check_unique(map(repr, self.values), kind="value", where="Choice.values")
 
 
 Space = Mapping[str, IntRange | FloatRange | Choice]
-"""Name of an engine's parameter to where it is searched."""
+"""Parameter name to its search range."""
 
 
 def _check_range(span: IntRange | FloatRange) -> None:
@@ -57,11 +57,11 @@ def _check_range(span: IntRange | FloatRange) -> None:
     if span.low > span.high:
         refuse(f"low {span.low:g} is above high {span.high:g}", where=where, fix="give low at most as high as high")
     if span.log and span.low <= 0:
-        refuse(f"low {span.low:g} has no order of magnitude", where=where, fix="give low above 0, or leave log out")
+        refuse(f"low {span.low:g} cannot be on a log scale", where=where, fix="give low above 0, or leave log out")
 
 
 def span_from_dict(range: str, **bounds: Any) -> IntRange | FloatRange | Choice:
-    """Return the range of this kind; ``bounds`` are its fields, as JSON holds them."""
+    """Return the range of the class named ``range``; ``bounds`` are its fields as in JSON."""
     if range == Choice.__name__:
         return Choice(tuple(bounds["values"]))
     return IntRange(**bounds) if range == IntRange.__name__ else FloatRange(**bounds)

@@ -1,4 +1,4 @@
-"""Table schemas, declared once: Spark, Arrow, the contracts and the data dictionary are all made from them."""
+"""Table schemas, declared once; Spark, Arrow, contracts and the data dictionary derive from them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from nightjar.protocol.names import check_identifier
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp", "array<string>"]
 
 LEAST_RETENTION_DAYS = 7
-"""A night that is red for so long is not in flight any more: its unpublished files may go."""
+"""Minimum retention. Unpublished files of a failed night may be deleted after that many days."""
 
 
 @dataclass(frozen=True)
 class Column(Declaration):
-    """One column: its name, type, meaning (with unit) and whether it may be null.
+    """A column: name, type, meaning (with its unit) and whether it may be null.
 
-    ``unit`` is the unit apart from the words, where a change of it would break what is computed: a contract that
-    changes it is another contract (:mod:`nightjar.validation.contract_versions`).
+    Give ``unit`` separately where a change of it would break computations. Changing it is a breaking change of the
+    contract (:mod:`nightjar.validation.contract_versions`).
     """
 
     name: Name
@@ -31,19 +31,19 @@ class Column(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class TableSchema(Declaration):
-    """A Delta table: where it lies below the lake's root, its columns, its key and its partitions.
+    """A Delta table: name, columns, key and partitions.
 
-    Every table is partitioned by ``ds``; one that several writers share (quarantine, drift) by a second column too, so
-    that each replaces its own part of a night.
+    Every table is partitioned by ``ds``. A table with several writers (quarantine, drift) has a second
+    partition column, so that each writer replaces its own part of a night.
 
     Attributes:
-        name: Below the lake's root, ``<schema>/<table>``.
-        comment: What its rows are.
-        columns: All of them, partition columns too.
-        key: Columns that tell a night's rows apart; empty for none.
-        partition_by: ``ds``, and perhaps a second one.
-        append_only: Nothing is ever replaced, so that small files pile up, and are put together.
-        retention_days: So long what was replaced stays readable by version, and files that no version holds stay.
+        name: ``<schema>/<table>``, below the lake's root.
+        comment: What a row is.
+        columns: All columns, including partition columns.
+        key: Columns that identify a row within a night; empty for none.
+        partition_by: ``ds``, optionally with a second column.
+        append_only: Whether rows are only appended; its small files are compacted.
+        retention_days: Days for which replaced versions stay readable and unreferenced files are kept.
     """
 
     name: str
@@ -55,7 +55,7 @@ class TableSchema(Declaration):
     retention_days: Annotated[int, Bounds(low=LEAST_RETENTION_DAYS)] = 30
 
     def check(self) -> None:
-        """Refuse names that occur twice, and keys and partitions that are no columns."""
+        """Check that names are unique, and that keys and partitions are columns."""
         where = f"table {self.name}, TableSchema"
         for part in self.name.split("/"):
             check_identifier(part, field="table")
@@ -80,4 +80,4 @@ LANDED = (
     Column("source_file", "string", "Landed file that held the row.", nullable=False),
     Column("landed_at", "timestamp", "When that file landed (UTC).", nullable=False),
 )
-"""The last columns of each raw table: where its rows came from."""
+"""Last columns of each raw table: the origin of its rows."""

@@ -1,4 +1,4 @@
-"""How a model is trained: engines, search, selection, warm start, cost of errors. Standard library only."""
+"""How a model is trained: engines, tuning, feature selection, warm start and cost. Standard library only."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from nightjar.declaration.spaces import Choice, Space, span_from_dict
 from nightjar.protocol.programs import FITTING_PROGRAMS
 
 Calibration = Literal["none", "platt", "isotonic", "best"]
-"""Map from a model's output to a probability; ``best`` chooses among the three on the validation days."""
+"""How model outputs become probabilities; ``best`` chooses among the three on the validation days."""
 Compression = Literal["int8", "pruned", "distilled"]
-"""``int8``: the network's weights in 8 bits. ``pruned``: its smallest weights removed. ``distilled``: one small booster
-that has learned what the whole model answers."""
+"""``int8``: network weights quantized to 8 bits. ``pruned``: smallest weights removed. ``distilled``: one small booster
+trained on the whole model's predictions."""
 
 
 def _check_space(engine: Engine, hints: Mapping[str, Any]) -> None:
-    """Refuse a space of what is no parameter, beyond what it takes, or without the value that is tried first.
+    """Check that a search space holds known parameters, allowed values, and the declared value.
 
     Args:
-        engine: Whose space.
-        hints: Parameter to the annotation of its values.
+        engine: Engine of the space.
+        hints: Parameter name to the annotation of its values.
     """
     declared = engine.declared()
     for name, span in engine.space.items():
@@ -66,11 +66,11 @@ class Boosting(Declaration):
     Attributes:
         params: XGBoost parameters (objective, depth, eta, ...).
         num_rounds: Upper bound of boosting rounds.
-        early_stopping_rounds: Rounds without a better validation AUC after which training stops, keeping the best
-            round; None trains and keeps all rounds.
-        checkpoint_every_rounds: A killed training goes on from the last multiple of this. It is part of what decides
-            the model's bytes: columns are sampled anew after each checkpoint.
-        space: Where ``params`` (and ``num_rounds``) are searched.
+        early_stopping_rounds: Stop after this many rounds without a better validation AUC and keep the best round; None
+            trains and keeps all rounds.
+        checkpoint_every_rounds: Rounds between checkpoints, from which a killed training resumes. It affects the
+            model's bytes, as the random state of column sampling restarts at each checkpoint.
+        space: Search ranges of ``params`` (and ``num_rounds``).
     """
 
     kind: ClassVar[str] = "boosting"
@@ -82,18 +82,18 @@ class Boosting(Declaration):
     space: Space = field(default_factory=dict)
 
     def check(self) -> None:
-        """Refuse parameters that XGBoost does not know or would misread, and a space that does not fit them."""
+        """Check the parameters and their search space."""
         check_params(self.params, where="Boosting.params")
         for name in self.space.keys() - {"num_rounds"}:
             check_param(name, where="Boosting.space")
         _check_space(self, {**PARAMETERS, "num_rounds": Count})
 
     def declared(self) -> Mapping[str, Any]:
-        """What may be searched, by name, as it is declared."""
+        """Return the declared value of each parameter that can be searched."""
         return {**self.params, "num_rounds": self.num_rounds}
 
     def with_params(self, chosen: Mapping[str, Any]) -> Boosting:
-        """The same with other values of what is searched."""
+        """Return a copy with the ``chosen`` parameter values."""
         params = {name: value for name, value in chosen.items() if name != "num_rounds"}
         num_rounds = chosen.get("num_rounds", self.num_rounds)
         return replace(self, params={**self.params, **params}, num_rounds=num_rounds)
@@ -105,16 +105,16 @@ class Network(Declaration):
 
     Attributes:
         hidden: Width of each hidden layer.
-        embedding_width: Greatest width of an embedding; a category of few values gets half as many as it has.
-        dropout: Share of activations dropped while training.
-        learning_rate: Greatest step of AdamW; it rises over the first epoch and falls along a cosine.
-        weight_decay: Of AdamW.
-        batch_size: Rows of one step, over all ranks.
-        epochs: Upper bound of passes over the training rows.
-        early_stopping_epochs: Epochs without a better validation AUC after which training stops; the best is kept.
-        clip_norm: Greatest norm of a step's gradient.
-        checkpoint_every_epochs: A killed training goes on from the last multiple of this.
-        space: Where the numbers above are searched.
+        embedding_width: Maximum width of an embedding; a category of few values gets half as many as it has values.
+        dropout: Share of activations dropped in training.
+        learning_rate: Peak learning rate of AdamW: warm-up over the first epoch, then cosine decay.
+        weight_decay: Weight decay of AdamW.
+        batch_size: Rows per step, over all ranks.
+        epochs: Maximum passes over the training rows.
+        early_stopping_epochs: Stop after this many epochs without a better validation AUC; the best epoch is kept.
+        clip_norm: Maximum norm of a gradient (gradient clipping).
+        checkpoint_every_epochs: Epochs between checkpoints, from which a killed training resumes.
+        space: Search ranges of the numbers above.
     """
 
     kind: ClassVar[str] = "network"
@@ -132,18 +132,18 @@ class Network(Declaration):
     space: Space = field(default_factory=dict)
 
     def check(self) -> None:
-        """Refuse a network without a hidden layer, and a space of what is no number of it."""
+        """Check for a hidden layer, and the search space."""
         if not self.hidden:
             refuse("hidden is empty", where="Network.hidden", fix="give the width of each hidden layer, e.g. (128, 64)")
         hints = hints_of(Network)
         _check_space(self, {name: hints[name] for name in self.declared()})
 
     def declared(self) -> Mapping[str, Any]:
-        """What may be searched, by name, as it is declared."""
+        """Return the declared value of each parameter that can be searched."""
         return {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), int | float)}
 
     def with_params(self, chosen: Mapping[str, Any]) -> Network:
-        """The same with other values of what is searched."""
+        """Return a copy with the ``chosen`` parameter values."""
         return replace(self, **chosen)
 
 
@@ -154,15 +154,14 @@ _ENGINE_NAMES = ", ".join(engine.__name__ for engine in ENGINES.values())
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning(Declaration):
-    """Search of the engines' spaces, by time-ordered cross-validation on the training days.
+    """Hyperparameter search by time-ordered cross-validation on the training days.
 
     Attributes:
-        trials: Trials of each engine that declares a space, by all workers together; the first is what the use case
-            declares.
-        minutes: A worker begins no trial later than this; engines share the time alike.
+        trials: Trials per engine with a search space, over all workers. The first trial uses the declared values.
+        minutes: Time budget; no trial starts later. Engines share it equally.
         workers: Mapped tasks that share the study.
-        folds: Each fold trains on the days before its own, and is judged on its own.
-        gap_days: Days left out between the two, in which labels mature.
+        folds: Number of folds. Each trains on the days before it.
+        gap_days: Days left out between training and validation of a fold, so that labels can mature.
     """
 
     trials: Count = 20
@@ -174,13 +173,12 @@ class Tuning(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Selection(Declaration):
-    """Features that help less than a column of random numbers are left out.
+    """Feature selection: drop features that help less than a random column.
 
     Attributes:
-        method: What a feature's help is measured by: the ``gain`` of its splits, or the validation AUC lost by
-            ``permutation``.
-        probes: Random columns; a feature must beat the best of them.
-        repeats: Trainings, each with other random columns; a feature must beat them in most.
+        method: Importance of a feature: ``gain`` of its splits, or the loss of validation AUC by ``permutation``.
+        probes: Number of random columns; a feature must beat the best of them.
+        repeats: Number of trainings, each with new random columns; a feature must win in most of them.
     """
 
     method: Literal["gain", "permutation"] = "gain"
@@ -190,11 +188,11 @@ class Selection(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning(Declaration):
-    """How the compression ``pruned`` makes a network smaller.
+    """How the compression ``pruned`` reduces a network.
 
     Attributes:
-        share: Share of each hidden layer's units that are removed, those with the smallest weights.
-        epochs: Upper bound of epochs for which the smaller network is then trained.
+        share: Share of each hidden layer's units to remove, those with the smallest weights.
+        epochs: Maximum epochs of fine-tuning afterwards.
     """
 
     share: Probability = 0.5
@@ -206,14 +204,14 @@ STUDENT = Boosting(params={"max_depth": 4, "eta": 0.2}, num_rounds=60, early_sto
 
 @dataclass(frozen=True, kw_only=True)
 class WarmStart(Declaration):
-    """Training goes on from a registered version instead of from nothing.
+    """Continue training from a registered version.
 
-    Trees are added to the base's, so that a model grows by up to ``num_rounds`` each time; a schedule that should not
-    let it grow for ever names a ``version``, which each training then goes on from.
+    Trees are added to the base model, so a model grows by up to ``num_rounds`` with each training. To bound its size,
+    name a fixed ``version`` that every training starts from.
 
     Attributes:
-        version: Of the use case's registered model; None is the champion at the time of freezing.
-        frozen_layers: Of the network's hidden layers, so many of the first (and the embeddings) stay as they are.
+        version: Version of the use case's registered model; None for the champion at the time of freezing.
+        frozen_layers: Number of the network's first hidden layers to freeze, along with the embeddings.
     """
 
     version: Version | None = None
@@ -222,12 +220,12 @@ class WarmStart(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Cost(Declaration):
-    """What errors cost the business; the decision threshold follows from it.
+    """Cost of errors, from which the decision threshold follows.
 
     Attributes:
-        missed: Of an event that was not announced.
-        false_alarm: Of an announced event that did not come.
-        unit: Of both.
+        missed: Cost of a false negative.
+        false_alarm: Cost of a false positive.
+        unit: Unit of both.
     """
 
     missed: Positive
@@ -236,8 +234,10 @@ class Cost(Declaration):
 
     @property
     def threshold(self) -> float:
-        """Probability from which on an alarm costs less than a miss (Elkan, 2001, The foundations of cost-sensitive
-        learning, with correct decisions free)."""
+        """Probability above which an alarm costs less than a miss, with correct decisions free.
+
+        Source: Elkan, 2001, The foundations of cost-sensitive learning.
+        """
         return self.false_alarm / (self.missed + self.false_alarm)
 
 
@@ -246,23 +246,23 @@ class Training(Declaration):
     """How a model is trained.
 
     Attributes:
-        world_size: Ranks.
-        engines: What is trained, one of a kind; more than one makes an ensemble.
-        validation_days: Days before the holdout that early stopping, ensemble weights and calibration look at.
-        holdout_days: Last days of the training interval, touched once, for the gate.
-        seed: Of everything random.
-        balance_classes: Both classes weigh alike while training; calibration then restores the probabilities.
+        world_size: Number of ranks.
+        engines: Engines to train, at most one of each kind; more than one makes an ensemble.
+        validation_days: Days before the holdout for early stopping, ensemble weights and calibration.
+        holdout_days: Last days of the training interval, used once, for the gate.
+        seed: Seed of all random numbers.
+        balance_classes: Weight both classes equally in training; calibration restores the probabilities.
         calibration: How outputs become probabilities.
-        tuning: How the engines' spaces are searched; None trains what is declared.
-        selection: How features are left out; None keeps all.
-        warm_start: What training goes on from; None begins anew.
-        compression: Smaller models made from the trained one, each judged like any other.
-        pruning: How ``pruned`` is made.
-        student: What ``distilled`` trains on the whole model's predictions.
-        max_compression_loss: A smaller model is preferred when its decisive metric is at most this much lower.
-        resources: What one rank of ``train``, ``tune`` or ``select_features`` needs where ranks are pods.
-        plain_resources: What a program needs there that does not train (``evaluate``, ``register``, ``gate``,
-            ``promote``, ``choose_params``, ``maintain_lake``).
+        tuning: Hyperparameter search; None trains the declared values.
+        selection: Feature selection; None keeps all features.
+        warm_start: Version to continue from; None trains from scratch.
+        compression: Smaller models derived from the trained one, each evaluated like any other.
+        pruning: Options of ``pruned``.
+        student: Engine of ``distilled``, trained on the whole model's predictions.
+        max_compression_loss: Prefer a smaller model when its decisive metric is at most this much lower.
+        resources: Resources of one rank of ``train``, ``tune`` and ``select_features``, where ranks are pods.
+        plain_resources: Resources of the programs that do not train (``evaluate``, ``register``, ``gate``, ``promote``,
+            ``choose_params``, ``maintain_lake``).
     """
 
     world_size: Count = 2
@@ -283,7 +283,7 @@ class Training(Declaration):
     plain_resources: Resources = PLAIN
 
     def check(self) -> None:
-        """Refuse engines, compressions, and what is done with both, that do not fit each other."""
+        """Check that engines, compressions and options are consistent."""
         kinds = [engine.kind for engine in self.engines]
         if not kinds:
             refuse("engines is empty", where="Training.engines", fix=f"declare one of each: {_ENGINE_NAMES}")
@@ -315,7 +315,7 @@ class Training(Declaration):
     def _check_balance(self) -> None:
         if self.balance_classes and self.calibration == "none":
             refuse(
-                "balance_classes without calibration gives answers that are no probabilities",
+                "balance_classes without calibration gives outputs that are not probabilities",
                 where="Training.calibration",
                 fix="choose from: 'platt', 'isotonic', 'best'; or leave balance_classes out",
             )
@@ -335,7 +335,7 @@ class Training(Declaration):
             )
 
     def _check_warm_start(self) -> None:
-        """A training can go on only from what has the same features and engines as it would have itself."""
+        """Check that the base version is sure to have the same features and engines."""
         if self.warm_start is None:
             return
         if self.selection:
@@ -359,26 +359,26 @@ class Training(Declaration):
             )
 
     def _boosting_params(self) -> Mapping[str, Any]:
-        """Parameters of the boosted trees; none where there are none."""
+        """Return the parameters of the boosted trees; empty without boosted trees."""
         return next((engine.params for engine in self.engines if isinstance(engine, Boosting)), {})
 
     def resources_of(self, program: str) -> Resources:
-        """What one rank of a training program needs."""
+        """Return the resources of one rank of a training program."""
         return self.resources if program in FITTING_PROGRAMS else self.plain_resources
 
     def engine(self, kind: str) -> Engine:
-        """The engine of that kind."""
+        """Return the engine of that kind."""
         return next(engine for engine in self.engines if engine.kind == kind)
 
 
 def engine_to_dict(engine: Engine) -> dict[str, Any]:
-    """As JSON holds it."""
+    """Return the engine as JSON values."""
     space = {name: {"range": type(span).__name__, **asdict(span)} for name, span in engine.space.items()}
     return {"kind": engine.kind, **asdict(engine), "space": space}
 
 
 def engine_from_dict(document: Mapping[str, Any]) -> Engine:
-    """What :func:`engine_to_dict` gave."""
+    """Return the engine from the result of :func:`engine_to_dict`."""
     values = dict(document)
     kind = values.pop("kind")
     values["space"] = {name: span_from_dict(**span) for name, span in values["space"].items()}
@@ -390,5 +390,5 @@ def engine_from_dict(document: Mapping[str, Any]) -> Engine:
 
 
 def _as_declared(value: Any) -> Any:
-    """JSON has lists where a declaration has tuples."""
+    """Turn the lists of JSON into the tuples of a declaration."""
     return tuple(map(_as_declared, value)) if isinstance(value, list) else value

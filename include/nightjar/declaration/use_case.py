@@ -1,4 +1,4 @@
-"""UseCase: what to predict, from which tables, and how good is good enough. A declaration; standard library only."""
+"""UseCase: what to predict, from which tables, and the required quality. Standard library only."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ FeatureKind = Literal["numeric", "categorical"]
 DECISION = Column(
     "decision",
     "boolean",
-    "Whether the prediction reaches the model's decision threshold, from which on an alarm costs less than a miss; "
-    "null where the model has none.",
+    "Whether the prediction reaches the model's decision threshold, above which an alarm costs less than a miss; "
+    "null for a model without a threshold.",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Declaration):
-    """A file that lands each night, and the raw table that it becomes.
+    """A file that lands each night, and its raw table.
 
     Attributes:
-        table: The raw table, ``raw/<name>``. Its columns except ``ds``, ``source_file`` and ``landed_at`` are the
-            file's columns, by name; the file's header must hold exactly these, in any order.
+        table: The raw table, ``raw/<name>``. Its columns except ``ds``, ``source_file`` and ``landed_at`` must be in
+            the file's header, in any order.
         file: File name in the night's landing folder (CSV with a header, UTF-8, ``NA`` or empty for null).
-        rules: The rows' contract. The key's nulls and duplicates are rules already; do not repeat them.
-        night_rules: The contract of each night as a whole: volume, freshness, missing values, distribution.
-        expected_to_vary: Columns whose values are expected to vary (dates, rain): only their missing values are
-            checked for anomalies against the last nights.
-        max_rejected_share: The night stops when a larger share of the source's rows breaks a ``reject_row`` rule.
+        rules: Row rules. Nulls and duplicates of the key are checked anyway; do not repeat them.
+        night_rules: Night rules: volume, freshness, missing values, distribution.
+        expected_to_vary: Columns whose values are expected to vary (the date, the rain). Of these, only the share of
+            nulls is compared with the last nights.
+        max_rejected_share: Maximum share of rows that may break a ``reject_row`` rule before the night stops.
     """
 
     table: TableSchema
@@ -64,7 +64,7 @@ class Source(Declaration):
     max_rejected_share: Share = 0.02
 
     def check(self) -> None:
-        """Refuse a table, file or rule that the others do not fit."""
+        """Check that table, file and rules are consistent."""
         check_source(self)
 
     @property
@@ -78,9 +78,9 @@ class Source(Declaration):
 
 @dataclass(frozen=True)
 class Feature(Declaration):
-    """One model input: its column in the feature table, and how the model reads it.
+    """A model input: its column in the feature table, and how the model reads it.
 
-    ``drift=False`` leaves a column that is expected to vary (day of the week, month) out of the drift verdict.
+    ``drift=False`` excludes a column that is expected to vary (day of the week, month) from the drift verdict.
     """
 
     name: Name
@@ -95,18 +95,18 @@ class Feature(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate(Declaration):
-    """What a version must reach to be promoted. It must beat the baseline (logistic regression) and the champion, where
+    """Requirements for a promotion. A version must also beat the baseline (logistic regression) and the champion, if
     there is one, on the same holdout.
 
     Attributes:
-        floors: Metric name to its least value (``auc``, ``pr_auc``) on the holdout.
-        ceilings: Metric name to its greatest value (``log_loss``, ``brier``, ``calibration_error`` and, where a cost is
-            declared, ``expected_cost``) on the holdout.
-        decisive_metric: The metric by which challenger and champion are compared: of ``auc`` and ``pr_auc`` more is
-            better, of those above less.
-        min_improvement: The challenger must exceed the champion by more than this; a tie does not promote.
-        min_holdout_rows: A holdout of fewer labelled rows cannot be judged.
-        approval: A person must approve in Airflow's UI before a version that passed becomes champion.
+        floors: Metric name (``auc``, ``pr_auc``) to its minimum on the holdout.
+        ceilings: Metric name (``log_loss``, ``brier``, ``calibration_error`` and, with a declared cost,
+            ``expected_cost``) to its maximum on the holdout.
+        decisive_metric: Metric that compares challenger and champion. For ``auc`` and ``pr_auc`` higher is better, for
+            the metrics of ``ceilings`` lower.
+        min_improvement: The challenger must beat the champion by more than this; a tie does not promote.
+        min_holdout_rows: Minimum number of labelled rows in the holdout.
+        approval: Whether a person must approve a passed version in Airflow's UI before it becomes champion.
     """
 
     floors: Mapping[str, float]
@@ -117,7 +117,7 @@ class Gate(Declaration):
     approval: bool = False
 
     def check(self) -> None:
-        """Refuse unknown metrics, bounds that no model can reach, and those on the wrong side."""
+        """Check metric names, and that each bound is reachable and in the right field."""
         for field_name, bounds in (("floors", self.floors), ("ceilings", self.ceilings)):
             for name, bound in bounds.items():
                 self._check_bound(name, bound, field_name)
@@ -139,7 +139,7 @@ class Gate(Declaration):
         if field_name != own_field:
             better = "less" if metric.lower_is_better else "more"
             refuse(
-                f"{field_name} names {name}, of which {better} is better", where=where, fix=f"give it in {own_field}"
+                f"{field_name} names {name}, for which {better} is better", where=where, fix=f"give it in {own_field}"
             )
         if not 0 <= bound <= metric.high:
             refuse(f"{name} {bound:g} cannot be reached", where=where, fix=f"give {Bounds(0, metric.high)}")
@@ -147,11 +147,11 @@ class Gate(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreAudit(Declaration):
-    """What a night's scores must keep before they are published.
+    """Limits for a night's scores before they are published.
 
     Attributes:
-        max_mean_shift: Greatest absolute difference of the mean prediction from the last published night's.
-        max_rejected_share: Greatest share of rows that the model could not take.
+        max_mean_shift: Maximum absolute difference between the mean prediction and that of the last published night.
+        max_rejected_share: Maximum share of rows that the model could not score.
     """
 
     max_mean_shift: Share = 0.25
@@ -164,36 +164,36 @@ class UseCase(Declaration):
 
     Attributes:
         name: Folder, DAG prefix, table and model name.
-        title: For people.
-        owner: Who answers for it.
-        timezone: IANA zone in which nights begin and end.
+        title: Display name.
+        owner: Person or team responsible for it.
+        timezone: IANA time zone of its nights.
         schedule: Cron expression of the nightly run, in ``timezone``.
         training_schedule: Cron expression of the training, in ``timezone``.
-        contract_version: Raised with a change of the declared tables that breaks their readers; see
+        contract_version: Raise it with each breaking change of the declared tables; see
             :mod:`nightjar.validation.contract_versions`.
-        first_night: Earliest night that the sources hold.
-        last_night: Latest night that the sources hold; None when they go on.
-        deadline_minutes: A scheduled night alerts when it is not done this long after its time.
-        sources: What lands each night.
-        features_from: Name of the source that has one row for each row of the feature table.
-        labels_from: Name of the source that has one row for each row of the label table.
-        history_nights: Nights before a night whose rows its features look at.
-        entity: Key columns of a scored thing (typed as in the feature table).
-        carried: Columns of the feature table that BI wants beside the score.
-        features: The model's inputs.
-        rules: Contract of the feature table.
+        first_night: Earliest night in the sources.
+        last_night: Latest night in the sources; None for sources that continue.
+        deadline_minutes: Minutes after its scheduled time until an unfinished night alerts.
+        sources: Files that land each night.
+        features_from: Name of the source with one row per row of the feature table.
+        labels_from: Name of the source with one row per row of the label table.
+        history_nights: Number of preceding nights that a night's features read.
+        entity: Key columns of a scored entity (typed as in the feature table).
+        carried: Columns of the feature table to copy into the score table, for BI.
+        features: Model inputs.
+        rules: Row rules of the feature table.
         label: Meaning of the label column, ``label`` in ``labels/<name>`` (1.0, 0.0 or null).
         prediction: Meaning of the prediction column.
         training: How a model is trained.
-        gate: What a version must reach.
-        cost: What errors cost; None when nothing is decided by a threshold.
-        drift: When a night has drifted.
-        performance: When a night is judged against the truth, and where.
-        retraining: When monitoring asks for a training; None for never.
-        audit: What scores must keep.
-        scoring: What else scoring does, and what it falls back to.
-        replay: True when a recorded history stands in for a source system: module ``landing`` of the folder then
-            lands each night's files on demand.
+        gate: Requirements for a promotion.
+        cost: Cost of errors; None for a use case without a decision threshold.
+        drift: Drift thresholds.
+        performance: When and where predictions are compared with labels.
+        retraining: When monitoring requests a training; None for never.
+        audit: Limits for a night's scores.
+        scoring: Options of scoring, and its fallback.
+        replay: Whether module ``landing`` of the folder replays a recorded history instead of a source system, landing
+            each night's files on demand.
     """
 
     name: Name
@@ -227,7 +227,7 @@ class UseCase(Declaration):
     replay: bool = False
 
     def check(self) -> None:
-        """Refuse parts that do not fit each other."""
+        """Check that all parts are consistent."""
         check_use_case(self)
 
     @property
@@ -253,13 +253,13 @@ class UseCase(Declaration):
     def label_table(self) -> TableSchema:
         return TableSchema(
             name=f"labels/{self.name}",
-            comment=f"{self.title}: the truth, as landed on night ds.",
+            comment=f"{self.title}: labels, as landed on night ds.",
             columns=(
                 DS,
                 *self.entity,
                 Column("label", "double", self.label),
-                Column("outcome", "string", "What became of the entity.", nullable=False),
-                Column("known_at", "timestamp", "When the label came to be known (UTC); null without a label."),
+                Column("outcome", "string", "What happened to the entity.", nullable=False),
+                Column("known_at", "timestamp", "When the label became known (UTC); null without a label."),
             ),
             key=self.key,
         )
@@ -274,7 +274,7 @@ class UseCase(Declaration):
                 *self.entity,
                 *self.carried,
                 Column("prediction", "double", self.prediction, nullable=False),
-                Column("model_name", "string", "Registered model that spoke.", nullable=False),
+                Column("model_name", "string", "Registered model that scored the row.", nullable=False),
                 Column("model_version", "string", "Its version in the registry.", nullable=False),
                 Column("model_sha256", "string", "SHA-256 of the model's files.", nullable=False),
                 Column("features_version", "long", "Delta version of the feature table read.", nullable=False),
@@ -285,7 +285,7 @@ class UseCase(Declaration):
                     "Prediction moment (UTC): the local midnight that ends ds, the same at every rerun.",
                     nullable=False,
                 ),
-                # last, where they come to lie in a table that is older than their declaration
+                # Keep these last: schema evolution appends columns.
                 *((DECISION,) if self.cost else ()),
                 FALLBACK_REASON,
                 *self.scoring.reason_columns,
@@ -299,7 +299,7 @@ class UseCase(Declaration):
         return replace(
             self.score_table,
             name=f"scores_shadow/{self.name}",
-            comment=f"{self.title}: what a challenger would have said; nobody acts on it.",
+            comment=f"{self.title}: scores of the shadow version; not used for decisions.",
         )
 
     @property
@@ -319,7 +319,7 @@ class UseCase(Declaration):
 
     @property
     def tables(self) -> tuple[TableSchema, ...]:
-        """All of its tables, in the order in which a night fills them."""
+        """All tables of the use case, in the order in which a night fills them."""
         return (
             *(source.table for source in self.sources),
             self.quarantine_table,
@@ -337,10 +337,10 @@ class UseCase(Declaration):
 
 
 def load_use_case(name: str) -> UseCase:
-    """Return the use case ``name``, from ``use_cases.<name>.use_case.USE_CASE``.
+    """Load the use case ``name`` from ``use_cases.<name>.use_case.USE_CASE``.
 
     Raises:
-        ConfigurationError: when there is no such folder.
+        ConfigurationError: when the folder does not exist.
     """
     check_identifier(name, field="use_case")
     try:
@@ -349,7 +349,7 @@ def load_use_case(name: str) -> UseCase:
         if error.name not in {f"use_cases.{name}", f"use_cases.{name}.use_case"}:
             raise
         raise ConfigurationError(
-            f"there is no use case {name!r}",
+            f"unknown use case {name!r}",
             where=f"include/use_cases/{name}/use_case.py",
             fix=f"check the name, or write it with `make new-use-case NAME={name}`",
         ) from error

@@ -1,4 +1,4 @@
-"""Views that readers get beside the tables. Standard SQL, the same for every engine; standard library only."""
+"""Views beside the tables, in standard SQL for every engine. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nightjar.declaration.use_case import UseCase
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A view.
+    """A view of a table.
 
     Attributes:
-        schema: Its schema, that of its table.
-        name: Its name in the schema.
-        comment: What its rows are.
+        schema: Schema of the view and its table.
+        name: Name in the schema.
+        comment: What a row is.
         key: Columns that identify an entity.
-        table: Name of its table in the schema.
+        table: Name of the table in the schema.
     """
 
     schema: str
@@ -27,7 +27,7 @@ class View:
     table: str
 
     def sql(self, quote: Quote) -> str:
-        """Return its query, with names quoted as the engine has them."""
+        """Return the query, with names quoted for the engine."""
         table = quote(self.schema, self.table)
         key = ", ".join(map(quote, self.key))
         same = " AND ".join(f"scored.{quote(name)} = latest.{quote(name)}" for name in (*self.key, "ds"))
@@ -38,12 +38,12 @@ class View:
 
 
 def latest_scores(use_case: UseCase) -> View:
-    """Return ``scores.<use_case>_latest``: for each entity the row of its latest night."""
+    """Return the view ``scores.<use_case>_latest``: each entity's row of its latest night."""
     schema, table = use_case.score_table.name.split("/")
     return View(
         schema=schema,
         name=f"{table}_latest",
-        comment=f"{use_case.title}: for each entity ({', '.join(use_case.key)}) the row of its latest night.",
+        comment=f"{use_case.title}: the latest row of each entity ({', '.join(use_case.key)}).",
         key=use_case.key,
         table=table,
     )

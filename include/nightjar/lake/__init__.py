@@ -1,1 +1,1 @@
-"""The lake: small files, Delta tables, and the ledger."""
+"""The lake: small files, Delta tables and the ledger."""

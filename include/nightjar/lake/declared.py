@@ -1,8 +1,8 @@
-"""Compare a table in the lake with its declaration, before anything is written to it.
+"""Compare a table in the lake with its declaration before anything is written to it.
 
-A commit never changes a table's metadata. What the declaration does not say (mapped, generated or identity columns,
-constraints, other types, features that delta-rs does not write) is refused by name; adding columns that may be null is
-the one change that is made (:func:`nightjar.lake.delta.ensure_table`).
+A commit never changes a table's metadata. Anything outside the declaration (column mapping, generated or identity
+columns, constraints, other types, features that delta-rs does not write) is rejected by name. The only migration is
+adding nullable columns (:func:`nightjar.lake.delta.ensure_table`).
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ WRITER_FEATURES = frozenset(
         "timestampNtz", "v2Checkpoint",
     }
 )  # fmt: skip
-"""Features of the Delta protocol with which a commit gives the rows that Spark reads. Some of them are refused where a
-table makes use of them."""
+"""Delta features under which a commit produces the rows that Spark reads. Some are rejected where the table actually
+uses them."""
 _PROPERTIES = ("delta.constraints.", "delta.columnMapping.mode", "delta.enableRowTracking")
 _COLUMN_METADATA = ("delta.", "CURRENT_DEFAULT", "EXISTS_DEFAULT")
 
 
 def check_declared(table: DeltaTable, schema: TableSchema, declared: Schema, where: str) -> list[Field]:
-    """Refuse a table that a commit would spoil, or that would spoil what is committed.
+    """Reject a table that a commit would corrupt, or that would corrupt the committed rows.
 
     Args:
-        table: Opened at its latest version.
+        table: The table, opened at its latest version.
         schema: The declaration.
-        declared: Its columns as Delta has them.
+        declared: The declared columns as a Delta schema.
         where: The table's folder.
 
     Returns:
-        Declared columns that the table does not have yet; all may be null.
+        Declared columns that are missing from the table; all are nullable.
 
     Raises:
-        LakeError: with every difference.
+        LakeError: listing every difference.
     """
     differences = [*_columns(table, declared), *_partitions(table, schema), *_features(table, schema)]
     if differences:
@@ -51,8 +51,8 @@ def check_declared(table: DeltaTable, schema: TableSchema, declared: Schema, whe
             how_many=len(differences),
             fix="migrate the table, or write the new schema under a new use case name (docs/contracts.md)",
         )
-    there = {field.name for field in table.schema().fields}
-    return [field for field in declared.fields if field.name not in there]
+    existing = {field.name for field in table.schema().fields}
+    return [field for field in declared.fields if field.name not in existing]
 
 
 def _columns(table: DeltaTable, declared: Schema) -> Iterator[str]:
@@ -67,9 +67,9 @@ def _columns(table: DeltaTable, declared: Schema) -> Iterator[str]:
             yield f"{name} is {_type(there[name])} in the table and {_type(wanted[name])} in the declaration"
         if wanted[name].nullable and not there[name].nullable:
             yield f"{name} may not be null in the table and may be null in the declaration"
-        carried = [key for key in there[name].metadata if key.startswith(_COLUMN_METADATA)]
-        if carried:
-            yield f"{name} carries {', '.join(sorted(carried))}"
+        metadata = [key for key in there[name].metadata if key.startswith(_COLUMN_METADATA)]
+        if metadata:
+            yield f"{name} carries {', '.join(sorted(metadata))}"
 
 
 def _partitions(table: DeltaTable, schema: TableSchema) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""Delta tables without Spark: open, version, and the one commit that replaces whole nights.
+"""Delta tables without Spark: open, version, and the commit that replaces whole nights.
 
-Spark tasks and training ranks write Parquet files into a table's folder, where no reader sees them; :func:`commit`
-then makes them the table's content for the given nights in one atomic Delta commit, whose cost grows with the number
-of files, not of rows.
+Spark tasks and training ranks write Parquet files into a table's folder, where no reader sees them. :func:`commit` then
+publishes them as the content of the given nights in one atomic Delta commit. Its cost grows with the number of files,
+not of rows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ENGINE = "nightjar"
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """A Parquet file in a table's folder that no version holds yet.
+    """A Parquet file in a table's folder that no version references yet.
 
     Attributes:
         path: Relative to the table's folder, e.g. ``ds=2013-04-01/part-….parquet``.
@@ -56,13 +56,13 @@ class DataFile:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> DataFile:
-        """What :meth:`to_dict` gave; call it within :func:`nightjar.protocol.documents.reading`."""
+        """Build it from the result of :meth:`to_dict`; call it within :func:`nightjar.protocol.documents.reading`."""
         file = cls(**document)
         check_fields(file)
         return file
 
     def counted_rows(self) -> int | None:
-        """Rows as the statistics count them; None where they are no statistics."""
+        """Return the row count of the statistics; None for invalid statistics."""
         try:
             return int(parse_object(self.stats)["numRecords"])
         except PARSER_ERRORS:
@@ -70,16 +70,16 @@ class DataFile:
 
 
 def table_uri(lake: str, name: str) -> str:
-    """Where table ``name`` lies.
+    """Return the folder of the table ``name``.
 
     Raises:
-        ConfigurationError: when the lake lies in a folder that not every library finds.
+        ConfigurationError: when the lake's folder has a name that some library would misread.
     """
     return f"{check_location(lake, field='lake')}/{name}"
 
 
 def arrow_type(column_type: ColumnType) -> pa.DataType:
-    """The Arrow type of a declared column type. Timestamps are UTC microseconds, as Delta stores them."""
+    """Return the Arrow type of a declared column type. Timestamps are UTC microseconds, as in Delta."""
     import pyarrow as pa
 
     return {
@@ -95,7 +95,7 @@ def arrow_type(column_type: ColumnType) -> pa.DataType:
 
 
 def arrow_schema(schema: TableSchema) -> pa.Schema:
-    """The Arrow schema of a declared table, with its comments as Delta column comments."""
+    """Return the Arrow schema of a declared table, with comments as Delta column comments."""
     import pyarrow as pa
 
     return pa.schema(
@@ -104,17 +104,17 @@ def arrow_schema(schema: TableSchema) -> pa.Schema:
 
 
 def delta_schema(schema: TableSchema) -> Schema:
-    """The Delta schema of a declared table."""
+    """Return the Delta schema of a declared table."""
     from deltalake import Schema
 
     return Schema.from_arrow(arrow_schema(schema))
 
 
 def open_table(lake: str, name: str, version: int | None = None) -> DeltaTable:
-    """Open a table, at ``version`` or at its latest.
+    """Open a table at ``version``, or at its latest.
 
     Raises:
-        LakeError: when there is no such table or version.
+        LakeError: when the table or version does not exist or cannot be read.
         UnreachableError: when the store does not answer.
     """
     from deltalake import DeltaTable
@@ -146,18 +146,18 @@ def open_table(lake: str, name: str, version: int | None = None) -> DeltaTable:
 
 
 def table_exists(lake: str, name: str) -> bool:
-    """Whether the table has been written at least once."""
+    """Return whether the table has been written at least once."""
     return bool(files.list_files(f"{table_uri(lake, name)}/_delta_log"))
 
 
 def ensure_table(lake: str, schema: TableSchema) -> DeltaTable:
-    """Open a table, creating it empty (partitioned by ``ds``, with column comments) when it is not there.
+    """Open a table; create it empty (partitioned by ``ds``, with column comments) when it does not exist.
 
-    Nullable columns that an older table lacks are added to it; what it holds has nulls there.
+    Nullable columns that an older table lacks are added; existing rows have null there.
 
     Raises:
-        LakeError: when it is there and not as declared, or delta-rs cannot write it.
-        ConflictError: when others are always quicker to change it; worth a retry.
+        LakeError: when the table is not as declared, or delta-rs cannot write it.
+        ConflictError: when other writers stayed ahead until the time limit; retryable.
     """
     if not table_exists(lake, schema.name):
         _create(lake, schema)
@@ -173,7 +173,7 @@ def ensure_table(lake: str, schema: TableSchema) -> DeltaTable:
 
 
 def check_table(lake: str, schema: TableSchema) -> None:
-    """Compare a table with its declaration, where it is there; what :func:`commit` would refuse is refused already.
+    """Compare an existing table with its declaration, so that a later :func:`commit` does not fail on it.
 
     Raises:
         LakeError: when it is not as declared.
@@ -184,7 +184,7 @@ def check_table(lake: str, schema: TableSchema) -> None:
 
 
 def _create(lake: str, schema: TableSchema) -> None:
-    """Create a table; another may be quicker, or this call itself, whose answer was lost and which is repeated."""
+    """Create a table. Another process may be quicker, and so may an earlier try whose reply was lost."""
     from deltalake import DeltaTable
     from deltalake.exceptions import CommitFailedError
 
@@ -202,11 +202,11 @@ def _create(lake: str, schema: TableSchema) -> None:
 
 
 def retention(schema: TableSchema) -> dict[str, str]:
-    """Delta properties by which every engine keeps what the table has held for as long as is declared.
+    """Return the Delta properties that make every engine respect the declared retention.
 
-    By default a checkpoint forgets after seven days that a file was ever replaced, and a vacuum then takes it for one
-    that was never published. The log is shortened by maintenance alone: engines go by the age of a commit, and would
-    take that of a version which was the latest until yesterday.
+    By default a checkpoint drops the record of a replaced file after seven days, and a vacuum then deletes the file as
+    one never published. Only maintenance shortens the log: engines go by a commit's age, and would remove the commit of
+    a version that was the latest until yesterday.
     """
     return {
         "delta.deletedFileRetentionDuration": f"interval {schema.retention_days} days",
@@ -215,7 +215,7 @@ def retention(schema: TableSchema) -> dict[str, str]:
 
 
 def rows_by_night(table: DeltaTable, nights: Iterable[date]) -> dict[date, int]:
-    """Rows of each of ``nights``; nights that the table does not hold are 0."""
+    """Return the rows of each of ``nights``; 0 for a night that is not in the table."""
     rows = {night.isoformat(): 0 for night in nights}
     for file in held_files(table, {"ds": list(rows)}):
         rows[file.partition["ds"]] += file.rows
@@ -232,28 +232,29 @@ def commit(
     within: Mapping[str, Sequence[str]] | None = None,
     attempt: int | None = None,
 ) -> int:
-    """Replace exactly ``nights`` of a table by ``data_files``, in one commit.
+    """Replace exactly ``nights`` of a table with ``data_files``, in one commit.
 
-    Nights that hold these very bytes already are left as they are: a rerun with the same inputs makes no new version,
-    so that whoever pins a version gets the same one. The new files are removed then, unless they are an ``attempt``,
-    which a cleared task may want to publish again. Commits to other nights meanwhile are none of its business: it is
-    tried again on top of them. Of two that replace the same night at the same time, one is refused.
+    Nights that already hold the same bytes are left alone: a rerun with the same inputs makes no new version, so pinned
+    versions stay equal. The new files are then removed, unless they belong to an ``attempt``, which a cleared task may
+    publish again. When other nights are committed meanwhile, the commit is retried on top of them. Of two commits that
+    replace the same night at the same time, one fails.
 
     Args:
         lake: The lake's root.
         schema: The declared table.
-        data_files: Files that lie in the table's folder and that no version has held; none means empty nights.
+        data_files: Files in the table's folder that were never part of a version; none for empty nights.
         nights: The partitions to replace.
-        run_id: Stamped on the commit.
-        within: Narrows the replacement to values of further partition columns, e.g. ``{"use_case": ["flight_delay"]}``.
-        attempt: A number that grows with each attempt at these nights, for :func:`last_attempt`; default: the time.
+        run_id: DAG run, recorded with the commit.
+        within: Restricts the replacement to values of further partition columns, e.g. ``{"use_case":
+            ["flight_delay"]}``.
+        attempt: Number that grows with each attempt at these nights, for :func:`last_attempt`; default: the time.
 
     Returns:
         The version that holds the files.
 
     Raises:
-        LakeError: when a file is missing, of another size, outside the partitions, or in the table already.
-        ConflictError: when another commit replaced one of the nights meanwhile; worth a retry.
+        LakeError: when a file is missing, has another size, lies outside the partitions, or is already in the table.
+        ConflictError: when another commit replaced one of the nights meanwhile; retryable.
     """
     replaced = {"ds": [night.isoformat() for night in nights], **(within or {})}
     table, uri = ensure_table(lake, schema), table_uri(lake, schema.name)
@@ -266,7 +267,7 @@ def commit(
                 files.delete_file(f"{uri}/{file.path}")
         return int(table.version())
     number = time.time_ns() // 1_000_000 if attempt is None else attempt
-    before, mine = _attempts(table, replaced), {file.path for file in data_files}
+    attempts_before, paths = _attempts(table, replaced), {file.path for file in data_files}
     retry = Retry(schema.name)
     while True:
         with retry.refusals(table, uri):
@@ -274,15 +275,15 @@ def commit(
         table = open_table(lake, schema.name)
         if retry.refused is None:
             return int(table.version())
-        now = _attempts(table, replaced)
-        if set(now) == {number} and mine == {file.path for file in held_files(table, replaced)}:
-            return int(table.version())  # it had gone through, and its answer was lost
-        if now != before:
+        attempts_now = _attempts(table, replaced)
+        if set(attempts_now) == {number} and paths == {file.path for file in held_files(table, replaced)}:
+            return int(table.version())  # the commit had succeeded, and its reply was lost
+        if attempts_now != attempts_before:
             raise ConflictError(
                 f"another run replaced the same nights of {schema.name} at the same time ({retry.refused})",
                 where=uri,
                 how_many=len(replaced["ds"]),
-                fix="nothing, the task is tried again; see that no two DAGs are asked for the same nights",
+                fix="nothing, the task is retried; check that no two DAGs run the same nights",
             ) from retry.refused
         check_declared(table, schema, delta_schema(schema), uri)
 
@@ -295,7 +296,7 @@ def _try_commit(
     run_id: str,
     attempt: int,
 ) -> None:
-    """Commit on top of ``table``, whose metadata stays as it is."""
+    """Commit on top of ``table``, leaving its metadata as it is."""
     from deltalake import CommitProperties, Transaction
     from deltalake.transaction import AddAction, RemoveAction
 
@@ -329,12 +330,12 @@ def _try_commit(
 
 
 def _attempts(table: DeltaTable, replaced: Mapping[str, Sequence[str]]) -> list[int | None]:
-    """The last attempts at these partitions: they change when somebody replaces one, and not by compaction."""
+    """Return the last attempts at these partitions. A replacement changes them, a compaction does not."""
     return [table.transaction_version(name) for name in _attempt_ids(replaced)]
 
 
 def last_attempt(table: DeltaTable, night: date) -> int | None:
-    """The ``attempt`` of the last commit that replaced ``night``; None when none has said one."""
+    """Return the ``attempt`` of the last commit that replaced ``night``; None when no commit recorded one."""
     (name,) = _attempt_ids({"ds": [night.isoformat()]})
     version: int | None = table.transaction_version(name)
     return version
@@ -343,12 +344,12 @@ def last_attempt(table: DeltaTable, night: date) -> int | None:
 def read_nights(
     lake: str, name: str, nights: Iterable[date], columns: Sequence[str] | None = None, version: int | None = None
 ) -> pa.Table:
-    """Read whole nights of a table as Arrow; partitions are pruned. Meant for small tables and tests."""
+    """Read whole nights of a table as Arrow, with partition pruning. Meant for small tables and tests."""
     return read_rows(open_table(lake, name, version), columns, {"ds": [night.isoformat() for night in nights]})
 
 
 def _attempt_ids(replaced: Mapping[str, Sequence[str]]) -> list[str]:
-    """One name for each combination of partition values that a commit replaces."""
+    """Return one transaction name per combination of replaced partition values."""
     pairs = [[f"{column}={value}" for value in values] for column, values in replaced.items()]
     return ["/".join([ENGINE, *combination]) for combination in itertools.product(*pairs)]
 
@@ -356,20 +357,20 @@ def _attempt_ids(replaced: Mapping[str, Sequence[str]]) -> list[str]:
 def _check_files(
     uri: str, held: Collection[str], data_files: Sequence[DataFile], replaced: Mapping[str, Sequence[str]]
 ) -> None:
-    """delta-rs checks none of this: existence, size, partition, statistics, and paths that the table already holds."""
+    """Check existence, size, partition, statistics and duplicates of the files; delta-rs checks none of these."""
     for file in data_files:
         size = files.size(files.contained(uri, file.path))
         problem = ""
         if size == -1:
-            problem = "is not there"
+            problem = "does not exist"
         elif size != file.size:
             problem = f"has {size} bytes, not {file.size}"
         elif not is_within(file.partition, replaced):
-            problem = f"is of {dict(file.partition)}, outside of what is replaced"
+            problem = f"is of {dict(file.partition)}, outside of the replaced partitions"
         elif file.counted_rows() != file.rows:
             problem = f"has statistics that do not say {file.rows} rows"
         elif file.path in held:
-            problem = "is in the table already"
+            problem = "is already in the table"
         if problem:
             raise LakeError(
                 f"the file to publish {problem}", where=f"{uri}/{file.path}", fix="clear the task that wrote it"

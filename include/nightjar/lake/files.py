@@ -1,4 +1,4 @@
-"""Small files of the lake (specs, results, models, reports) on a local folder or an object store."""
+"""Small files of the lake (specs, results, models, reports), in a local folder or an object store."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 TRIES = 5
-"""Of a call of the lake, beside those of Arrow's and delta-rs's own clients, which do not repeat every failure: Arrow
-takes an error whose text is longer than the bytes that it asked for as final."""
+"""Attempts per call, in addition to retries in the clients of Arrow and delta-rs, which do not cover every failure:
+Arrow treats an error whose text is longer than the requested bytes as final."""
 
 
 def filesystem(uri: str) -> tuple[FileSystem, str]:
-    """Return the Arrow file system of ``uri`` and the path in it. ``s3a://`` is read as ``s3://``.
+    """Return the Arrow file system of ``uri`` and the path in it; ``s3a://`` is treated as ``s3://``.
 
     Raises:
         ConfigurationError: for a relative path.
@@ -50,7 +50,7 @@ def filesystem(uri: str) -> tuple[FileSystem, str]:
 
 @contextmanager
 def explained(uri: str) -> Iterator[None]:
-    """Turn an ``OSError`` on ``uri`` into an error that says what to do; a missing file stays ``FileNotFoundError``."""
+    """Turn an ``OSError`` on ``uri`` into an error with a fix; a missing file stays ``FileNotFoundError``."""
     try:
         yield
     except FileNotFoundError:
@@ -68,10 +68,9 @@ def explained(uri: str) -> Iterator[None]:
 
 
 def patient(call: Callable[P, T]) -> Callable[P, T]:
-    """Try ``call`` again, at most :data:`TRIES` times in all, while the lake does not answer; for what may be repeated.
+    """Retry an idempotent ``call`` while the lake does not answer, up to :data:`TRIES` attempts.
 
-    A folder does not answer when its mount or permissions are wrong, which no retry mends: there the pauses are the
-    only cost, 3 s in all.
+    Wrong mounts or permissions look the same and no retry helps there; it costs 3 s of pauses in all.
     """
 
     @functools.wraps(call)
@@ -88,10 +87,10 @@ def patient(call: Callable[P, T]) -> Callable[P, T]:
 
 
 def contained(root: str, relative: str) -> str:
-    """Return the URI of ``relative`` below ``root``, for names that a file, a result or a registry gave.
+    """Return the URI of ``relative`` below ``root``, for a name from a file, a result or a registry.
 
     Raises:
-        LakeError: when it is no plain path of visible names, or a symbolic link leads out of ``root``.
+        LakeError: when it is not a plain path of visible names, or a symbolic link leads out of ``root``.
     """
     inside = all(map(is_file_name, relative.split("/")))
     if inside and "://" not in root:
@@ -100,13 +99,13 @@ def contained(root: str, relative: str) -> str:
         raise LakeError(
             f"{relative!r:.200} is not a file below this folder",
             where=root,
-            fix="see who changed the file that names it; clear the task that wrote it",
+            fix="find out who changed the file that names it; clear the task that wrote it",
         )
     return f"{root}/{relative}"
 
 
 def read_text(uri: str) -> str:
-    """Return the text (UTF-8) of a file; raises as :func:`read_bytes` does."""
+    """Return the text (UTF-8) of a file; raises like :func:`read_bytes`."""
     return read_bytes(uri).decode()
 
 
@@ -115,7 +114,7 @@ def read_bytes(uri: str) -> bytes:
     """Return the content of a file.
 
     Raises:
-        FileNotFoundError: when there is none.
+        FileNotFoundError: when the file does not exist.
         UnreachableError: when the store does not answer.
     """
     system, path = filesystem(uri)
@@ -125,16 +124,16 @@ def read_bytes(uri: str) -> bytes:
 
 @patient
 def size(uri: str) -> int:
-    """Bytes of a file; -1 when there is none."""
+    """Return the bytes of a file; -1 when it does not exist."""
     system, path = filesystem(uri)
     with explained(uri):
-        found = system.get_file_info(path).size
-    return -1 if found is None else int(found)
+        length = system.get_file_info(path).size
+    return -1 if length is None else int(length)
 
 
 @patient
 def tail(uri: str) -> bytes:
-    """The last 64 KiB of a file, or all of a smaller one."""
+    """Return the last 64 KiB of a file, or all of a smaller one."""
     system, path = filesystem(uri)
     with explained(uri), system.open_input_file(path) as file:
         file.seek(max(0, file.size() - TAIL_BYTES))
@@ -143,7 +142,7 @@ def tail(uri: str) -> bytes:
 
 @patient
 def sha256(uri: str) -> str:
-    """SHA-256 of a file's content, read in pieces."""
+    """Return the SHA-256 of a file, read in pieces."""
     system, path = filesystem(uri)
     digest = hashlib.sha256()
     with explained(uri), system.open_input_stream(path) as stream:
@@ -153,13 +152,13 @@ def sha256(uri: str) -> str:
 
 
 def write_text(uri: str, text: str) -> None:
-    """Write a file whole or not at all: readers see the old text or the new one."""
+    """Write a file atomically: readers see the old text or the new text."""
     write_bytes(uri, text.encode())
 
 
 @patient
 def write_bytes(uri: str, data: bytes) -> None:
-    """Write a file whole or not at all; folders are made as needed."""
+    """Write a file atomically, creating folders as needed."""
     from pyarrow import fs
 
     system, path = filesystem(uri)
@@ -183,7 +182,7 @@ def write_bytes(uri: str, data: bytes) -> None:
 
 
 def sync(uri: str) -> None:
-    """See that a local file that somebody else wrote, and its name, outlive a power cut; a store's put does anyway."""
+    """Sync a local file written by others, and its name, to disk; an object store needs no sync."""
     from pyarrow import fs
 
     system, path = filesystem(uri)
@@ -203,7 +202,7 @@ def _sync_path(path: str) -> None:
 
 @patient
 def exists(uri: str) -> bool:
-    """Whether there is a file or folder."""
+    """Return whether a file or folder exists."""
     from pyarrow.fs import FileType
 
     system, path = filesystem(uri)
@@ -213,7 +212,7 @@ def exists(uri: str) -> bool:
 
 @patient
 def is_file(uri: str) -> bool:
-    """Whether there is a file, and not a folder."""
+    """Return whether the path is a file."""
     system, path = filesystem(uri)
     with explained(uri):
         return bool(system.get_file_info(path).is_file)
@@ -221,7 +220,7 @@ def is_file(uri: str) -> bool:
 
 @patient
 def list_files(uri: str) -> list[str]:
-    """Names of the files directly in a folder, sorted; empty when there is no such folder."""
+    """Return the names of the files directly in a folder, sorted; empty when the folder does not exist."""
     from pyarrow.fs import FileSelector, FileType
 
     system, path = filesystem(uri)
@@ -232,7 +231,7 @@ def list_files(uri: str) -> list[str]:
 
 @patient
 def modified_times(uri: str) -> dict[str, float]:
-    """Names of the files directly in a folder, and when each was last written, in seconds since 1970."""
+    """Return the files directly in a folder by name, with their modification times in seconds since 1970."""
     from pyarrow.fs import FileSelector, FileType
 
     system, path = filesystem(uri)
@@ -243,7 +242,7 @@ def modified_times(uri: str) -> dict[str, float]:
 
 @patient
 def delete_file(uri: str) -> None:
-    """Delete a file; one that is not there is fine."""
+    """Delete a file, if it exists."""
     system, path = filesystem(uri)
     with explained(uri):
         if exists(uri):

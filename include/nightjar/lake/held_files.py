@@ -1,7 +1,7 @@
-"""The data files of a version of a Delta table, from its log: the one place that knows what a log can say of a file.
+"""The data files of a Delta table's version, as read from its log.
 
-Paths, partition values, statistics, deletion vectors and the features of the protocol are known here alone.
-:mod:`nightjar.lake.scan` reads the rows of these files.
+The only module that knows how a log records paths, partition values, statistics, deletion vectors and protocol
+features. :mod:`nightjar.lake.scan` reads the rows of the files.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 READER_FEATURES = frozenset(
     {"columnMapping", "deletionVectors", "timestampNtz", "typeWidening", "v2Checkpoint", "vacuumProtocolCheck"}
 )
-"""Features of the Delta protocol that are read here as Spark reads them; a table with any other is refused by name."""
+"""Supported reader features of the Delta protocol; a table with any other is rejected by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldFile:
-    """A data file that a version of a table holds.
+    """A data file of a table's version.
 
     Attributes:
         path: Relative to the table's folder, decoded; absolute for a file of another table (a shallow clone).
         folder: The table's folder.
-        partition: Partition column to value as the log writes it; null is empty.
-        values: Partition column to value, of the column's own Python type.
+        partition: Partition column to value as text in the log; empty for null.
+        values: Partition column to value, in the column's Python type.
         size: Bytes.
-        deleted: Positions of the rows that a deletion vector takes out (int64, sorted).
-        recorded_rows: Rows in the file, deleted ones too, by its statistics; None where it has none.
+        deleted: Positions of the rows removed by a deletion vector (int64, sorted).
+        recorded_rows: Rows in the file by its statistics, deleted ones included; None without statistics.
     """
 
     path: str
@@ -55,25 +55,25 @@ class HeldFile:
 
     @property
     def uri(self) -> str:
-        """Where it lies, as :mod:`nightjar.lake.files` takes it."""
+        """Location of the file, for :mod:`nightjar.lake.files`."""
         return data_file_uri(self.folder, self.path)
 
     @cached_property
     def rows(self) -> int:
-        """Number of rows that are not deleted; read from the file where the log has no statistics.
+        """Number of rows that are not deleted; read from the file when the log has no statistics.
 
         Raises:
-            LakeError: when the file is gone.
+            LakeError: when the file is missing.
         """
         stored = self.metadata().num_rows if self.recorded_rows is None else self.recorded_rows
         return stored - len(self.deleted)
 
     @files.patient
     def metadata(self) -> pq.FileMetaData:
-        """The Parquet footer.
+        """Return the Parquet footer.
 
         Raises:
-            LakeError: when the file is gone.
+            LakeError: when the file is missing.
         """
         import pyarrow.parquet as pq
 
@@ -84,7 +84,7 @@ class HeldFile:
 
 @contextmanager
 def table_errors(where: str) -> Iterator[None]:
-    """Turn whatever delta-rs and Arrow raise while a table is read into an error that says what to do."""
+    """Turn any error of delta-rs or Arrow while reading a table into an error with a fix."""
     import pyarrow as pa
     from deltalake.exceptions import DeltaError
 
@@ -93,7 +93,7 @@ def table_errors(where: str) -> Iterator[None]:
             yield
     except FileNotFoundError as error:
         raise LakeError(
-            f"a file of the table's version is gone, most likely vacuumed ({error})",
+            f"a file of the table's version is missing, most likely vacuumed ({error})",
             where=where,
             fix="clear the task that reads it, so that it reads the latest version",
         ) from error
@@ -106,10 +106,10 @@ def table_errors(where: str) -> Iterator[None]:
 
 
 def check_readable(table: DeltaTable, where: str) -> None:
-    """Refuse a table whose protocol or types are not read here.
+    """Check that the table's protocol and types are supported.
 
     Raises:
-        LakeError: naming the features or the columns.
+        LakeError: naming the unsupported features or columns.
     """
     import pyarrow as pa
 
@@ -122,7 +122,7 @@ def check_readable(table: DeltaTable, where: str) -> None:
         )
     try:
         pa.schema(table.schema().to_arrow())
-    except Exception as error:  # what an unknown type raises is delta-rs's affair
+    except Exception as error:  # delta-rs does not document what an unknown type raises
         raise LakeError(
             f"the table has columns of a type that Nightjar does not read ({error})",
             where=where,
@@ -133,13 +133,13 @@ def check_readable(table: DeltaTable, where: str) -> None:
 def held_files(
     table: DeltaTable, partitions: Mapping[str, Sequence[str]], *, folder: str | None = None
 ) -> list[HeldFile]:
-    """The files that ``table`` holds in the given partitions.
+    """Return the files of ``table`` in the given partitions.
 
     Args:
-        table: Opened at the version to list.
-        partitions: Partition column to wanted values, as the log writes them; a column left out wants all.
-        folder: The table's folder, as the readers of the files reach it; default: as delta-rs reaches it, which is
-            without symbolic links.
+        table: The table, opened at the version to list.
+        partitions: Partition column to wanted values, as text in the log; a column that is left out is not filtered.
+        folder: The table's folder as the readers of the files reach it; default: as delta-rs reaches it, with symbolic
+            links resolved.
 
     Raises:
         LakeError: when the log or a deletion vector cannot be read.
@@ -163,7 +163,7 @@ def held_files(
     recorded = adds["num_records"].to_pylist() if "num_records" in adds.schema.names else [None] * len(paths)
     if unknown := deleted.keys() - set(paths):
         raise LakeError(
-            "deletion vectors of files that the version does not hold",
+            "the log has deletion vectors of files that the version does not hold",
             where=f"{opened}/{min(unknown)}",
             how_many=len(unknown),
             fix="rewrite the table in Spark: REORG TABLE ... APPLY (PURGE)",
@@ -184,24 +184,24 @@ def held_files(
 
 
 def data_file_uri(folder: str, path: str) -> str:
-    """Where the data file of a table's ``folder`` lies that has this :attr:`HeldFile.path`."""
+    """Return the location of a data file from its table's folder and :attr:`HeldFile.path`."""
     return path if path.startswith("/") or "://" in path else f"{folder}/{path}"
 
 
 def is_within(partition: Mapping[str, str], partitions: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a file's partition is among the wanted values of each column."""
+    """Return whether a file's partition is among the wanted values of each column."""
     return all(partition.get(column) in values for column, values in partitions.items())
 
 
 def partition_value(value: Any) -> str:
-    """A partition's value as the Delta log writes it; null is empty."""
+    """Return a partition value as text in the Delta log; empty for null."""
     if value is None:
         return ""
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _python_values(column: pa.ChunkedArray) -> list[Any]:
-    """The values of a partition column; moments as numbers, and dates that Python's years do not reach."""
+    """Return the values of a partition column: timestamps as integers, and so are dates beyond Python's range."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(column.type):
@@ -214,7 +214,7 @@ def _python_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _path(folder: str, uri: str) -> str:
-    """A path of the log, or a URI that delta-rs made of it, as :attr:`HeldFile.path` is written."""
+    """Return a path of the log, or a URI that delta-rs built from it, in the form of :attr:`HeldFile.path`."""
     return _local(_local(unquote(uri)).removeprefix(f"{folder}/"))
 
 
@@ -223,7 +223,7 @@ def _local(uri: str) -> str:
 
 
 def _deleted_rows(table: DeltaTable, folder: str) -> dict[str, NDArray[np.int64]]:
-    """Path of a file to the positions of its deleted rows."""
+    """Return the path of each file with deletions, with the positions of its deleted rows."""
     import numpy as np
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Files that must lie below a folder, whatever symbolic links say."""
+"""Reading of files that must lie inside a folder, regardless of symbolic links."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errn
 def read_inside(folder: str, name: str) -> bytes:
     """Return the content of the file ``name`` below ``folder``.
 
-    A local file is opened first and then asked where it lies, so that nobody can exchange it in between. ``folder``
-    itself may lie behind a link, but may not be one.
+    A local file is opened first and its real path checked afterwards, so that it cannot be swapped in between.
+    ``folder`` may be reached through a link, but may not be a link itself.
 
     Raises:
-        FileNotFoundError: when there is no such regular file, or it lies outside of ``folder``.
+        FileNotFoundError: when the file does not exist, is not a regular file, or lies outside of ``folder``.
         UnreachableError: when the lake does not answer.
     """
     from pyarrow.fs import LocalFileSystem
@@ -45,7 +45,8 @@ def read_inside(folder: str, name: str) -> bytes:
 
 
 def leads_outside(folder: str, uri: str) -> bool:
-    """Whether a local path, its symbolic links resolved, lies outside of ``folder``; an object store has no links."""
+    """Return whether a local path, with symbolic links resolved, lies outside of ``folder``; never in an object
+    store."""
     from pyarrow.fs import LocalFileSystem
 
     system, path = files.filesystem(uri)
@@ -55,7 +56,7 @@ def leads_outside(folder: str, uri: str) -> bool:
 
 
 def _lies_inside(descriptor: int, folder: Path) -> bool:
-    """Whether an open file is a regular one below ``folder``."""
+    """Return whether an open file is a regular file below ``folder``."""
     opened = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
     inside = opened.is_relative_to(folder.parent.resolve() / folder.name)
     return inside and stat.S_ISREG(os.fstat(descriptor).st_mode)

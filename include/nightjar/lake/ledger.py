@@ -1,4 +1,4 @@
-"""The ledger: who did what, when, why, with which versions. Append only; one table for every use case."""
+"""The ledger: an append-only table of events of all use cases, with actor, reason and versions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TABLE = TableSchema(
         Column("model_version", "string", "Version in the registry, where one is concerned."),
         Column("table_versions", "string", "Table name to Delta version, as JSON.", nullable=False),
         Column("git_commit", "string", "Commit of the code that ran."),
-        Column("details", "string", "Whatever else belongs to the event, as JSON.", nullable=False),
+        Column("details", "string", "Further facts of the event, as JSON.", nullable=False),
     ),
 )
 
@@ -49,19 +49,19 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One line of the ledger.
+    """An event of the ledger.
 
     Attributes:
         event: What happened: ``training``, ``gate``, ``promotion``, ``publish``, ``failure``, ...
         use_case: The use case concerned.
-        ds: The night concerned; today where none is.
+        ds: Night of the event; today for an event without a night.
         recorded_at: When it was recorded, with a time zone.
         actor: Who or what did it.
         reason: Why, in a sentence.
         dag_id: DAG whose run did it.
         run_id: Airflow run that did it.
         task_id: Task that did it.
-        model_version: Version in the registry, where one is concerned.
+        model_version: Version in the registry, if any.
         table_versions: Delta table name to version.
         git_commit: Commit of the code that ran.
         details: JSON values.
@@ -83,7 +83,7 @@ class Event:
 
     @classmethod
     def of(cls, spec: JobSpec, event: str, **fields: Any) -> Event:
-        """An event of the task that ``spec`` describes, on its last night."""
+        """Return an event of the task that ``spec`` describes, on its last night."""
         return cls(
             event=event,
             use_case=spec.use_case,
@@ -95,7 +95,7 @@ class Event:
         )
 
     def to_row(self) -> dict[str, Any]:
-        """The row of :data:`TABLE`."""
+        """Return the row of :data:`TABLE`."""
         row = {name: getattr(self, name) for name in TABLE.column_names}
         for name in ("table_versions", "details"):
             row[name] = json.dumps(dict(row[name]), sort_keys=True, allow_nan=False)
@@ -103,7 +103,7 @@ class Event:
 
 
 def record(lake: str, event: Event) -> int:
-    """Append ``event``; return the table version made.
+    """Append ``event`` and return the new table version.
 
     Raises:
         NightjarError: when the lake does not answer or is full.
@@ -114,7 +114,7 @@ def record(lake: str, event: Event) -> int:
 
 
 def read(lake: str, **equal: str) -> pa.Table:
-    """The ledger's events, oldest first; those only whose columns have the given values.
+    """Return the ledger's events whose columns have the given values, oldest first.
 
     Args:
         lake: The lake's root.
@@ -126,25 +126,25 @@ def read(lake: str, **equal: str) -> pa.Table:
         return delta.arrow_schema(TABLE).empty_table()
     condition = None
     for column, value in equal.items():
-        one = pc.field(column) == value
-        condition = one if condition is None else condition & one
+        matches = pc.field(column) == value
+        condition = matches if condition is None else condition & matches
     events = read_rows(delta.open_table(lake, TABLE.name))
     return (events if condition is None else events.filter(condition)).sort_by("recorded_at")
 
 
 @contextmanager
 def reading_details() -> Iterator[None]:
-    """Turn what the details of an event raise, where they are not what this release writes, into one error."""
-    fix = "see which event it is with `make query`; events of other tools need an `event` name of their own"
+    """Turn any exception from reading an event's details into one error."""
+    fix = "find the event with `make query`; events of other tools need another `event` name"
     with reading("the details of an event", where=TABLE.name, fix=fix, error=LakeError):
         yield
 
 
 def read_details(lake: str, **equal: str) -> list[dict[str, Any]]:
-    """The details of :func:`read`'s events, oldest first; read their fields within :func:`reading_details`.
+    """Return the details of :func:`read`'s events, oldest first; read their fields within :func:`reading_details`.
 
     Raises:
-        LakeError: when an event's are no JSON object.
+        LakeError: when an event's details are not a JSON object.
     """
     with reading_details():
         return [parse_object(text) for text in read(lake, **equal)["details"].to_pylist()]

@@ -1,8 +1,8 @@
-"""Shorten a Delta table's log: remove what comes before a checkpoint from which the table has been opened.
+"""Shorten a Delta table's log: remove the files before a checkpoint that has been verified.
 
-A file's name says nothing of what it holds. A checkpoint may be half written, cut off, or lack an action; once the log
-before it is gone, so are the files that it does not name. Each one is therefore opened by itself, in a copy, and
-compared with what the commits before it say.
+A file name does not prove its content: a checkpoint may be truncated, or lack an action. Once the log before it is
+removed, the files that it does not name are lost. Each checkpoint is therefore opened alone, in a copy, and compared
+with the commits before it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.[0-9a-f-]{36}\.json|\.[0-9a-
 _PART = re.compile(r"(\d{20})\.checkpoint\.(\d{10})\.(\d{10})\.parquet")
 _VERSION = re.compile(r"\d{20}\.")
 _COMPARED = ("path", "partitionValues", "size", "deletionVector")
-"""What is compared of a data file; its statistics may be written in several ways."""
+"""Compared fields of a data file; its statistics have several valid forms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Log:
-    """Files of a log by their names.
+    """The files of a log, by name.
 
     Attributes:
         folder: ``<table>/_delta_log``.
-        names: All files in it.
+        names: All file names.
         commits: Version to the name of its commit.
-        checkpoints: Version to the checkpoints that its files' names may make.
+        checkpoints: Version to its candidate checkpoints, each a tuple of file names.
     """
 
     folder: str
@@ -48,23 +48,23 @@ class _Log:
 
 
 def shorten_log(table_uri: str, retention_days: int) -> int:
-    """Remove the log before the checkpoint from which the oldest version within the retention is read.
+    """Remove the log files before the checkpoint needed for the oldest version within the retention.
 
-    That is the version which was the latest when the retention began, however old its commit. From the oldest on, so
-    that what a kill leaves is a whole log.
+    The oldest version is the one that was the latest when the retention began, however old its commit. Files are
+    removed oldest first, so that the log stays valid when the process is killed.
 
     Returns:
         The number of files removed.
     """
     began = time.time() - 86_400 * retention_days
-    found = _list(f"{table_uri}/_delta_log")
-    needed = _latest_at(found, began)
-    for version in sorted((version for version in found.checkpoints if version <= needed), reverse=True):
-        going = [name for name in found.names if _VERSION.match(name) and int(name[:20]) < version]
-        if going and all(_is_whole(found, version, checkpoint) for checkpoint in found.checkpoints[version]):
+    log_files = _list(f"{table_uri}/_delta_log")
+    needed = _latest_at(log_files, began)
+    for version in sorted((version for version in log_files.checkpoints if version <= needed), reverse=True):
+        going = [name for name in log_files.names if _VERSION.match(name) and int(name[:20]) < version]
+        if going and all(_is_whole(log_files, version, checkpoint) for checkpoint in log_files.checkpoints[version]):
             for name in going:
-                files.delete_file(f"{found.folder}/{name}")
-            return len(going) + _remove_sidecars(found.folder, began)
+                files.delete_file(f"{log_files.folder}/{name}")
+            return len(going) + _remove_sidecars(log_files.folder, began)
     return 0
 
 
@@ -79,16 +79,16 @@ def _list(folder: str) -> _Log:
     for name in names:
         if part := _PART.fullmatch(name):
             parts.setdefault((int(part[1]), int(part[3])), []).append(name)
-    for (version, _), of_one in parts.items():
-        checkpoints.setdefault(version, []).append(tuple(of_one))
+    for (version, _), names_of_parts in parts.items():
+        checkpoints.setdefault(version, []).append(tuple(names_of_parts))
     return _Log(folder=folder, names=tuple(names), commits=commits, checkpoints=checkpoints)
 
 
-def _latest_at(found: _Log, moment: float) -> int:
-    """The version that was the latest at ``moment``; -1 where the log does not reach back so far."""
-    modified = files.modified_times(found.folder)
-    for version, name in sorted(found.commits.items(), reverse=True):
-        uri = f"{found.folder}/{name}"
+def _latest_at(log_files: _Log, moment: float) -> int:
+    """Return the version that was the latest at ``moment``; -1 when the log does not go back that far."""
+    modified = files.modified_times(log_files.folder)
+    for version, name in sorted(log_files.commits.items(), reverse=True):
+        uri = f"{log_files.folder}/{name}"
         with reading("a commit of the table's log", where=uri, fix="restore the file", error=LakeError):
             actions = _actions(files.read_bytes(uri))
             info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
@@ -99,32 +99,33 @@ def _latest_at(found: _Log, moment: float) -> int:
     return -1
 
 
-def _is_whole(found: _Log, version: int, checkpoint: Sequence[str]) -> bool:
-    """Whether the table, opened from ``checkpoint`` alone, is what the log before it says; later commits are there."""
-    latest = max(found.commits, default=version)
-    base = () if 0 in found.commits else next(iter(found.checkpoints[min(found.checkpoints)]))
-    first = 0 if 0 in found.commits else min(found.checkpoints) + 1
-    missing = set(range(first, latest + 1)) - found.commits.keys()
+def _is_whole(log_files: _Log, version: int, checkpoint: Sequence[str]) -> bool:
+    """Return whether the checkpoint alone yields the same table as the log before it, with all later commits
+    present."""
+    latest = max(log_files.commits, default=version)
+    base = () if 0 in log_files.commits else next(iter(log_files.checkpoints[min(log_files.checkpoints)]))
+    first = 0 if 0 in log_files.commits else min(log_files.checkpoints) + 1
+    missing = set(range(first, latest + 1)) - log_files.commits.keys()
     if first > version:
         return False  # the log begins here
     if missing:
         log.warning(
-            "%s: %d commits before the latest are missing; the log is left as it is", found.folder, len(missing)
+            "%s: %d commits before the latest are missing; the log is left as it is", log_files.folder, len(missing)
         )
         return False
-    before = [*base, *(found.commits[number] for number in range(first, version + 1))]
+    files_before = [*base, *(log_files.commits[number] for number in range(first, version + 1))]
     try:
-        same = _state(found.folder, checkpoint, version) == _state(found.folder, before, version)
-    except Exception as error:  # whatever an unreadable file raises in delta-rs and Arrow
-        log.warning("%s: the checkpoint %s cannot be opened (%s)", found.folder, checkpoint[0], error)
+        same = _state(log_files.folder, checkpoint, version) == _state(log_files.folder, files_before, version)
+    except Exception as error:  # delta-rs and Arrow raise various types for an unreadable file
+        log.warning("%s: the checkpoint %s cannot be opened (%s)", log_files.folder, checkpoint[0], error)
         return False
     if not same:
-        log.warning("%s: the checkpoint %s lacks actions of the commits before it", found.folder, checkpoint[0])
+        log.warning("%s: the checkpoint %s lacks actions of the commits before it", log_files.folder, checkpoint[0])
     return same
 
 
 def _state(folder: str, names: Sequence[str], version: int) -> list[str]:
-    """What the table holds at ``version`` by these files of its log alone: its actions, sorted."""
+    """Return the table's actions at ``version``, sorted, as read from these log files alone."""
     import pyarrow.parquet as pq
     from deltalake import DeltaTable
 
@@ -133,7 +134,7 @@ def _state(folder: str, names: Sequence[str], version: int) -> list[str]:
         (target / "_sidecars").mkdir(parents=True)
         for name in (*names, *(f"_sidecars/{name}" for name in _sidecars_of(folder, names))):
             (target / name).write_bytes(files.read_bytes(f"{folder}/{name}"))
-        # a version more, so that delta-rs writes a checkpoint of its own there
+        # with one more version, delta-rs writes its own checkpoint there
         (target / f"{version + 1:020d}.json").write_text('{"commitInfo":{}}')
         DeltaTable(copy).create_checkpoint()
         rows = pq.read_table(target / f"{version + 1:020d}.checkpoint.parquet").to_pylist()
@@ -142,17 +143,18 @@ def _state(folder: str, names: Sequence[str], version: int) -> list[str]:
 
 
 def _compared(kind: str, value: Any) -> Any:
-    """An action without what may be written in several ways."""
+    """Return an action without the fields that have several valid forms."""
     kept = {name: value.get(name) for name in _COMPARED} if kind in ("add", "remove") else value
     return {name: sorted(item) if isinstance(item, list) else item for name, item in kept.items()}
 
 
 def _remove_sidecars(folder: str, began: float) -> int:
-    """Remove old sidecars that no checkpoint names any more; how many."""
-    checkpoints = [name for of_version in _list(folder).checkpoints.values() for one in of_version for name in one]
+    """Remove old sidecars that no checkpoint references, and return their number."""
+    candidates = [checkpoint for listed in _list(folder).checkpoints.values() for checkpoint in listed]
+    checkpoints = [name for checkpoint in candidates for name in checkpoint]
     try:
         named = set(_sidecars_of(folder, checkpoints))
-    except Exception as error:  # whatever an unreadable file raises in Arrow
+    except Exception as error:  # Arrow raises various types for an unreadable file
         log.warning("%s: a checkpoint cannot be read (%s); sidecars are left", folder, error)
         return 0
     modified = files.modified_times(f"{folder}/_sidecars")
@@ -163,7 +165,7 @@ def _remove_sidecars(folder: str, began: float) -> int:
 
 
 def _sidecars_of(folder: str, checkpoints: Sequence[str]) -> Iterator[str]:
-    """Names of the files beside checkpoints of version 2 that hold their actions."""
+    """Return the names of the sidecar files of version 2 checkpoints, which hold their actions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -181,5 +183,5 @@ def _sidecars_of(folder: str, checkpoints: Sequence[str]) -> Iterator[str]:
 
 
 def _actions(content: bytes) -> list[dict[str, Any]]:
-    # JSON's texts may hold what str.splitlines() takes for the end of a line, e.g. U+2028
+    # JSON texts may contain characters that str.splitlines() treats as line ends, e.g. U+2028
     return [parse_object(line) for line in content.split(b"\n") if line.strip()]

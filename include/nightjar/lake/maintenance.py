@@ -1,7 +1,7 @@
-"""What keeps a table small and quick: old files go, small files of tables that are only appended to become few.
+"""Maintenance of a table: vacuum old files, and compact the small files of append-only tables.
 
-Tables of nights are not compacted: a night is written whole, in files of about the size of what a task has read, and
-their names are what reruns pin.
+Tables of nights are not compacted: a night is written whole, in files about the size of what a task has read, and
+reruns pin their names.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 log = logging.getLogger(__name__)
 TARGET_BYTES = 128 << 20
-"""Of a file that compaction makes."""
+"""Target size of a compacted file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Maintained:
-    """What was done to a table.
+    """Result of a table's maintenance.
 
     Attributes:
-        table: Its name.
-        version: Afterwards.
-        files: Data files that the version holds.
-        put_together: Files that compaction has replaced.
-        removed: Files that no version within the retention holds, and that are gone from the store.
-        log_removed: Files of the log from which no version within the retention is read, and that are gone too.
+        table: Name of the table.
+        version: Version afterwards.
+        files: Number of data files of that version.
+        put_together: Number of files replaced by compaction.
+        removed: Number of deleted data files, which no version within the retention references.
+        log_removed: Number of deleted log files, which no version within the retention needs.
     """
 
     table: str
@@ -51,21 +51,21 @@ class Maintained:
 
 
 def maintain(lake: str, schema: TableSchema) -> Maintained | None:
-    """Tend one table; None when it is not there. Safe beside writers and readers, and when killed anywhere.
+    """Maintain a table; None when it does not exist. Safe with concurrent readers and writers, and when killed.
 
-    A file is removed when it was replaced, or last written without ever being part of a version, more than
-    ``schema.retention_days`` ago.
+    A file is deleted when it was replaced more than ``schema.retention_days`` ago, or last written that long ago
+    without ever being part of a version.
 
     Raises:
-        LakeError: when the table is not as declared; it is left as it is.
+        LakeError: when the table is not as declared; it is left unchanged.
         UnreachableError: when the store does not answer.
-        ConflictError: when writers are always quicker.
+        ConflictError: when other writers stay ahead until the time limit.
     """
     if not delta.table_exists(lake, schema.name):
         return None
     delta.check_table(lake, schema)
-    _on_the_latest(lake, schema, lambda table: _declare_retention(table, schema))
-    put_together = _on_the_latest(lake, schema, _compact_files) if schema.append_only else 0
+    _on_latest(lake, schema, lambda table: _declare_retention(table, schema))
+    put_together = _on_latest(lake, schema, _compact_files) if schema.append_only else 0
     uri, table = delta.table_uri(lake, schema.name), delta.open_table(lake, schema.name)
     removed = _vacuum(table, uri, schema.retention_days)
     done = Maintained(
@@ -77,7 +77,7 @@ def maintain(lake: str, schema: TableSchema) -> Maintained | None:
         log_removed=shorten_log(uri, schema.retention_days),
     )
     log.info(
-        "%s@%d: %d files; %d put together, %d removed (older than %d days), and %d of the log",
+        "%s@%d: %d files; %d compacted, %d removed (older than %d days), and %d of the log",
         done.table, done.version, done.files, done.put_together, done.removed, schema.retention_days, done.log_removed,
     )  # fmt: skip
     return done
@@ -94,24 +94,24 @@ def _compact_files(table: DeltaTable) -> int:
 
 
 def _vacuum(table: DeltaTable, uri: str, retention_days: int) -> int:
-    """Remove the files; how many.
+    """Delete unreferenced files, and return their number.
 
-    delta-rs says which: it takes a deletion vector for a file that no version holds, so that only data files go.
+    delta-rs selects them. It counts deletion vectors as unreferenced, so only data files are deleted.
     """
     with table_errors(uri):
-        gone = table.vacuum(retention_hours=24 * retention_days, full=True, dry_run=True)
-    going = [path for path in gone if path.endswith(".parquet")]
-    for path in going:
+        unreferenced = table.vacuum(retention_hours=24 * retention_days, full=True, dry_run=True)
+    removed = [path for path in unreferenced if path.endswith(".parquet")]
+    for path in removed:
         files.delete_file(f"{uri}/{path}")
-    return len(going)
+    return len(removed)
 
 
-def _on_the_latest(lake: str, schema: TableSchema, work: Callable[[DeltaTable], Done]) -> Done:
-    """Do ``work``, again where a writer was quicker: nothing of maintenance rests on what the table held before.
+def _on_latest(lake: str, schema: TableSchema, work: Callable[[DeltaTable], Done]) -> Done:
+    """Do ``work`` on the latest version, and retry when another writer was quicker.
 
     Raises:
         LakeError: when delta-rs cannot write the table.
-        ConflictError: when writers are always quicker.
+        ConflictError: when other writers stay ahead until the time limit.
     """
     retry = Retry(schema.name)
     while True:

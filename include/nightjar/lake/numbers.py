@@ -1,6 +1,6 @@
-"""Which numbers are known: one meaning of missing for contracts, training, scoring, drift and profiles.
+"""Which numbers count as missing: one definition for contracts, training, scoring, drift and profiles.
 
-Models read float32. A number that float32 cannot hold (NaN, an infinity, or one beyond its range) is missing, like
+Models read float32. A number that is not finite in float32 (NaN, an infinity, or out of range) counts as missing, like
 null, wherever a column is read.
 """
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 LARGEST = 3.4028234663852886e38
-"""Largest size of a number that float32 holds."""
+"""Largest finite float32."""
 
 
 def is_known(values: ArrayLike) -> NDArray[np.bool_]:
-    """Return for each number whether it is known; NaN, the infinities and numbers beyond float32's range are not."""
+    """Return for each number whether it is known; NaN, infinities and numbers out of float32's range are not."""
     import numpy as np
 
     known: NDArray[np.bool_] = np.abs(np.asarray(values, dtype=np.float64)) <= LARGEST
@@ -25,7 +25,7 @@ def is_known(values: ArrayLike) -> NDArray[np.bool_]:
 
 
 def to_float32(values: ArrayLike) -> NDArray[np.float32]:
-    """Return the numbers as models read them; those that are not known become NaN."""
+    """Return the numbers as models read them; unknown numbers become NaN."""
     import numpy as np
 
     doubles = np.asarray(values, dtype=np.float64)

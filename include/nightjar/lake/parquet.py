@@ -1,4 +1,4 @@
-"""Write Arrow batches as Parquet files of a Delta table that no version holds yet; runs inside Spark tasks."""
+"""Write Arrow batches as Parquet files for a later Delta commit; runs inside Spark tasks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
-"""The first and the last millisecond of the years 1 to 9999, since 1970."""
+"""First and last millisecond of the years 1 to 9999, since 1970."""
 
 
 class TableFileWriter:
-    """Writes batches into one file per partition under ``table_uri``; :meth:`close` returns what was written.
+    """Writes batches into one file per partition under ``table_uri``; :meth:`close` returns the files.
 
-    To be used in ``with``: left by an error, it removes the files, so that a full disk gets its space back.
+    Use it in ``with``: on an error it deletes the files, so that a full disk gets its space back.
 
     Args:
         table_uri: The table's folder.
@@ -58,9 +58,9 @@ class TableFileWriter:
             self.discard()
 
     def discard(self) -> None:
-        """Remove the files."""
+        """Delete the files."""
         for path, writer in self._open.values():
-            with suppress(OSError):  # what cannot be completed cannot be closed either
+            with suppress(OSError):  # on a full disk, closing fails too
                 writer.close()
             files.delete_file(f"{self._uri}/{path}")
         self._open.clear()
@@ -82,12 +82,12 @@ class TableFileWriter:
             self._with_nan.setdefault(values, set()).update(with_nan)
 
     def close(self) -> list[DataFile]:
-        """Close every file, see that it is on the disk, and describe it for the Delta log."""
+        """Close and sync every file, and describe it for the Delta log."""
         for _, writer in self._open.values():
             writer.close()
-        return [self._described(values, path) for values, (path, _) in self._open.items()]
+        return [self._describe(values, path) for values, (path, _) in self._open.items()]
 
-    def _described(self, values: tuple[str, ...], path: str) -> DataFile:
+    def _describe(self, values: tuple[str, ...], path: str) -> DataFile:
         uri = f"{self._uri}/{path}"
         files.sync(uri)
         rows, stats = _statistics(uri, self._with_nan[values])
@@ -116,7 +116,7 @@ class TableFileWriter:
 def write_files(
     batches: Iterator[pa.RecordBatch], table_uri: str, schema: pa.Schema, partition_by: tuple[str, ...]
 ) -> list[DataFile]:
-    """Write all batches; files of one partition hold its rows in the order given."""
+    """Write all batches; a partition's file keeps the order of its rows."""
     with files.explained(table_uri), TableFileWriter(table_uri, schema, partition_by) as writer:
         for batch in batches:
             if batch.num_rows:
@@ -125,11 +125,11 @@ def write_files(
 
 
 def _statistics(uri: str, with_nan: Collection[str]) -> tuple[int, dict[str, Any]]:
-    """Rows and Delta statistics of a file, from its Parquet footer.
+    """Return rows and Delta statistics of a file, from its Parquet footer.
 
-    Columns ``with_nan`` get no bounds: Parquet's leave NaN out, while Spark orders NaN above every number, so a reader
-    that trusts them would skip rows. Nor do those that reach infinity, which JSON cannot say, or years beyond 1 to
-    9999, which readers cannot parse.
+    Columns in ``with_nan`` get no bounds: Parquet's bounds ignore NaN, while Spark orders NaN above every number, so a
+    reader that trusts them would skip rows. Columns with an infinity, which JSON cannot express, or with years outside
+    1 to 9999, which readers cannot parse, get none either.
     """
     metadata = _metadata(uri)
     kinds = {field.name: field.type for field in metadata.schema.to_arrow_schema()}
@@ -161,7 +161,7 @@ def _statistics(uri: str, with_nan: Collection[str]) -> tuple[int, dict[str, Any
 
 
 def _bounds(statistics: pq.Statistics, kind: pa.DataType) -> tuple[Any, Any] | None:
-    """The least and the greatest value of a column in a row group, as Delta's statistics say them; None for none."""
+    """Return a column's minimum and maximum in a row group as Delta statistics; None when they cannot be expressed."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):
@@ -176,7 +176,7 @@ def _bounds(statistics: pq.Statistics, kind: pa.DataType) -> tuple[Any, Any] | N
 
 
 def _moments(least: int, greatest: int) -> tuple[str, str] | None:
-    """Microseconds as text, down and up to whole milliseconds, which are the finest that Delta's statistics have."""
+    """Return microseconds as text, rounded outwards to milliseconds, the precision of Delta statistics."""
     first, last = least // 1000, -(-greatest // 1000)
     if first < _FIRST_MS or last > _LAST_MS:
         return None

@@ -1,4 +1,4 @@
-"""Arrow's values as Python's, where Arrow's reach further."""
+"""Python values of Arrow columns, also beyond the range of Python's types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """The values of a column; as text those of a date or moment column that has years beyond 1 to 9999."""
+    """Return the values of a column; a date or timestamp column with years outside 1 to 9999 is returned as text."""
     import pyarrow as pa
 
     try:
@@ -20,6 +20,6 @@ def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
 
 
 def python_rows(table: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows of a table, their values as :func:`python_values` gives them."""
+    """Return the rows of a table, with values as in :func:`python_values`."""
     columns = [python_values(column) for column in table.columns]
     return [dict(zip(table.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]

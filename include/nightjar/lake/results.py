@@ -1,4 +1,4 @@
-"""What earlier tasks of a run, or earlier tries of a task, have left in the lake."""
+"""Results that earlier tasks of a run, or earlier attempts of a task, left in the lake."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def read_spec(uri: str) -> JobSpec:
     """Return the spec in a file.
 
     Raises:
-        FileNotFoundError: when there is none.
-        ConfigurationError: when it is no spec.
+        FileNotFoundError: when the file does not exist.
+        ConfigurationError: when it is not a valid spec.
     """
     fix = "clear the task, which writes it again"
     with reading("the spec", where=uri, fix=fix):
@@ -28,10 +28,10 @@ def read_result(uri: str, *, error: type[NightjarError] = LakeError) -> JobResul
     """Return the result in a file.
 
     Raises:
-        FileNotFoundError: when there is none.
-        NightjarError: of the class ``error``, when it is no result.
+        FileNotFoundError: when the file does not exist.
+        NightjarError: of the class ``error``, when it is not a valid result.
     """
-    fix = "see who changed the file, then clear the task in whose folder it is"
+    fix = "find out who changed the file, then clear the task in whose folder it is"
     with reading("the result", where=uri, fix=fix, error=error):
         return JobResult.from_json(files.read_bytes(uri))
 
@@ -40,7 +40,7 @@ def earlier_result(spec: JobSpec, task_id: str) -> JobResult:
     """Return the result of ``task_id`` of the same DAG run.
 
     Raises:
-        GateError: when that task has no result, or one that cannot be read, or has failed.
+        GateError: when that task failed, or has no readable result.
     """
     where = f"{spec.run_dir}/{task_id}/result.json"
     try:
@@ -48,16 +48,16 @@ def earlier_result(spec: JobSpec, task_id: str) -> JobResult:
     except FileNotFoundError as error:
         raise GateError(f"`{task_id}` has left no result", where=where, fix=f"clear `{task_id}` of this run") from error
     if result.status != "succeeded":
-        raise GateError(f"`{task_id}` has failed: {result.error}", where=where, fix=f"mend that, and clear `{task_id}`")
+        raise GateError(f"`{task_id}` has failed: {result.error}", where=where, fix=f"fix that, and clear `{task_id}`")
     return result
 
 
 def finished_result(spec: JobSpec, file: str = "result.json") -> JobResult | None:
-    """The succeeded result of this very spec, when it is there and the run was not asked to do it again.
+    """Return the succeeded result of exactly this spec; None without one, or when the run has ``force`` set.
 
     Args:
-        spec: What is asked for.
-        file: Where in the task's folder it is: a Spark task's ``result.json`` is removed when the task begins again.
+        spec: Spec of the task.
+        file: File name in the task's folder. A Spark task's ``result.json`` is removed when the task starts.
     """
     if spec.params.get("force"):
         return None

@@ -1,7 +1,7 @@
-"""What delta-rs refuses to write: again when somebody was quicker, and named at once when the cause lasts.
+"""Retry of writes that delta-rs rejects: repeated after a conflict, an error at once for a lasting cause.
 
-delta-rs raises one exception for both. The table tells them apart: who loses to another writer finds a newer version;
-who finds the version that they wrote on top of was refused for what the table is, and will be again.
+delta-rs raises one exception for both; the table tells them apart. After a conflict with another writer there is a
+newer version. Without one, the table itself was the cause, and the write would fail every time.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from deltalake.exceptions import CommitFailedError
 
 COMMIT_SECONDS, MAX_PAUSE_SECONDS = 300.0, 2.0
-"""So long, and with pauses no longer than this, a commit is tried again on top of commits to other nights."""
+"""Time limit and longest pause for retrying a commit on top of commits to other nights."""
 
 
 class Retry:
-    """Tries of one change to a table, each on top of what others have committed meanwhile.
+    """Retries of one change to a table, each on top of what others have committed meanwhile.
 
     Attributes:
-        refused: Why delta-rs refused the last try; None when it did not.
+        refused: Why delta-rs rejected the last attempt; None when it succeeded.
     """
 
     def __init__(self, table: str) -> None:
@@ -37,11 +37,11 @@ class Retry:
 
     @contextmanager
     def refusals(self, table: DeltaTable, where: str) -> Iterator[None]:
-        """Take what delta-rs raises when another writer was quicker than a change to ``table``, and wait a little.
+        """Handle a conflict with another writer during a change to ``table``: wait a little for the retry.
 
         Raises:
-            LakeError: when it would refuse the change again.
-            ConflictError: when others were quicker until the time was over; worth a retry.
+            LakeError: when the cause lasts, so that a retry would fail too.
+            ConflictError: when other writers stayed ahead until the time limit; retryable.
         """
         from deltalake.exceptions import CommitFailedError
 
@@ -56,25 +56,25 @@ class Retry:
                 raise _lasting(where, error) from error
             if time.monotonic() > self._deadline:
                 raise ConflictError(
-                    f"others write to {self._table} all the while ({error})",
+                    f"other writers kept changing {self._table} ({error})",
                     where=where,
-                    fix="nothing, the task is tried again",
+                    fix="nothing, the task is retried",
                 ) from error
             self.refused = error
             self._pause()
 
     def _pause(self) -> None:
-        """The more tries there are, the longer they wait, each for another time, so that they do not meet again."""
+        """Wait for a random time (jitter) that grows with the number of attempts."""
         self._tries += 1
         time.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.05 * 1.3**self._tries)))  # noqa: S311
 
 
 @contextmanager
 def writing_errors(where: str) -> Iterator[None]:
-    """Turn what delta-rs raises when it cannot write a table into an error that says what to do; not a refused commit.
+    """Turn errors of delta-rs on an unwritable table into an error with a fix; a commit conflict passes through.
 
     Raises:
-        LakeError: when the table has something that delta-rs does not write.
+        LakeError: when the table has a feature that delta-rs does not write.
     """
     from deltalake.exceptions import CommitFailedError, DeltaError
 

@@ -1,4 +1,4 @@
-"""The rows of a version of a Delta table for one process, whatever its log says of its files."""
+"""Read the rows of a Delta table's version in one process."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 STREAM_ROWS = 65_536
-"""Rows of a batch of a :class:`RowStream`."""
+"""Rows per batch of a :class:`RowStream`."""
 
 
 class RowStream:
-    """The rows of a scan as an Arrow stream (PyCapsule interface), which may be read several times, as DuckDB does."""
+    """The rows of a scan as a re-readable Arrow stream (PyCapsule interface), e.g. for DuckDB."""
 
-    def __init__(self, found: Scan) -> None:
-        self._scan = found
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
 
     def __arrow_c_schema__(self) -> object:
         return self._scan.reader.schema.__arrow_c_schema__()
@@ -33,7 +33,7 @@ class RowStream:
         return self._batches(self._scan.reader.schema.names).__arrow_c_stream__(requested_schema)
 
     def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows; of ``columns`` only, where they are given."""
+        """Return all rows, with ``columns`` or all columns."""
         return self._batches(self._scan.reader.schema.names if columns is None else columns).read_all()
 
     def _batches(self, columns: Sequence[str]) -> pa.RecordBatchReader:
@@ -48,15 +48,15 @@ class RowStream:
 def arrow_source(
     table: DeltaTable, partitions: Mapping[str, Sequence[str]] | None = None
 ) -> pyarrow.dataset.Dataset | RowStream:
-    """The rows of a table's version for a library that reads Arrow, such as DuckDB.
+    """Return the rows of a table's version for a library that reads Arrow, such as DuckDB.
 
     Args:
-        table: Opened at the version to read.
-        partitions: Partition column to wanted values, as the log writes them; None wants all.
+        table: The table, opened at the version to read.
+        partitions: Partition column to wanted values, as text in the log; None for all.
 
     Returns:
-        A dataset, of which a library reads only what it needs, when the files are the rows: no deletion vectors,
-        renamed columns or types that have been widened. A stream otherwise.
+        A dataset, which supports column and filter pushdown, when the files hold exactly the rows: no deletion vectors,
+            renamed columns or widened types. A stream otherwise.
 
     Raises:
         LakeError: when the log or a deletion vector cannot be read.
@@ -81,15 +81,15 @@ def read_rows(
     columns: Sequence[str] | None = None,
     partitions: Mapping[str, Sequence[str]] | None = None,
 ) -> pa.Table:
-    """The rows of a table's version, in memory.
+    """Return the rows of a table's version, in memory.
 
     Args:
-        table: Opened at the version to read.
-        columns: Which; None for all.
-        partitions: Partition column to wanted values, as the log writes them; None wants all.
+        table: The table, opened at the version to read.
+        columns: Column names; None for all.
+        partitions: Partition column to wanted values, as text in the log; None for all.
 
     Raises:
-        LakeError: when a file has been vacuumed, or is not what the log says.
+        LakeError: when a file is missing (vacuumed), or differs from the log.
     """
     source = arrow_source(table, partitions)
     with table_errors(table.table_uri):
@@ -97,7 +97,7 @@ def read_rows(
 
 
 def _partition(file: HeldFile, schema: pa.Schema) -> pyarrow.dataset.Expression:
-    """What all rows of a file have in common."""
+    """Return the partition values of a file as an expression that holds for all its rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Whether files that are to replace others hold the very same bytes."""
+"""Compare the bytes of new files with those of the files that they would replace."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def same_bytes(uri: str, held: Sequence[HeldFile], written: Sequence[DataFile]) -> bool:
-    """Whether two sets of files are the same but for names; rows are sorted, so the same rows give the same bytes.
+    """Return whether two sets of files are equal but for names; as rows are sorted, equal rows give equal bytes.
 
-    Files of other content differ in size, or at their ends, where Parquet has its statistics: only those that are the
-    same, all but surely, are read whole. A held file of which rows are deleted is not what its bytes say.
+    Different files usually differ in size, or at their ends, where Parquet has its statistics. Only files that are
+    almost certainly equal are read whole. A file with deleted rows never counts as equal.
     """
 
-    def differ(look: Callable[[str], int | str | bytes]) -> bool:
-        def seen(file: HeldFile | DataFile) -> tuple[Any, ...]:
-            return tuple(file.partition.values()), look(data_file_uri(uri, file.path))
+    def differ(read: Callable[[str], int | str | bytes]) -> bool:
+        def key(file: HeldFile | DataFile) -> tuple[Any, ...]:
+            return tuple(file.partition.values()), read(data_file_uri(uri, file.path))
 
-        return sorted(map(seen, held)) != sorted(map(seen, written))
+        return sorted(map(key, held)) != sorted(map(key, written))
 
     if any(len(file.deleted) for file in held):
         return False

@@ -1,9 +1,9 @@
 """Read the rows of a version of a Delta table without the JVM.
 
-:func:`scan` plans the reading unit by unit: the driver makes a :class:`Scan`, and a :class:`Reader` reads each
-:class:`Unit` of it where there is room, in batches, in the same order every time. Partition values, deletion vectors,
-renamed columns and columns that a file is too old to hold are taken from the log. :mod:`nightjar.lake.rows` gives the
-rows to one process.
+:func:`scan` splits the work into units: the driver makes a :class:`Scan`, and a :class:`Reader` reads each
+:class:`Unit` on a worker, in batches, always in the same order. Partition values, deletion vectors, renamed columns
+and columns added after a file was written come from the log. :mod:`nightjar.lake.rows` reads all rows in one
+process.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNIT_BYTES = 64 << 20
-"""Compressed bytes of a unit: larger files are split by row groups, smaller ones of a partition go together. Whatever
-the number of cores, so that the same files always make the same units."""
+"""Compressed bytes per unit. Larger files are split by row groups; smaller files of a partition are grouped. The
+number of cores plays no role, so that the same files always make the same units."""
 _PHYSICAL_NAME, _COLUMN_ID, _FILE_ID = (
     b"delta.columnMapping.physicalName",
     b"delta.columnMapping.id",
@@ -35,14 +35,14 @@ _PHYSICAL_NAME, _COLUMN_ID, _FILE_ID = (
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Row groups of one data file that follow each other.
+    """Consecutive row groups of one data file.
 
     Attributes:
-        uri: The file.
-        row_groups: Which; None for all.
-        first_row: Position of the first of their rows in the file.
-        size: Compressed bytes, about.
-        deleted: Positions in the file of the rows that a deletion vector takes out (int64, sorted).
+        uri: Location of the file.
+        row_groups: Indexes of the row groups; None for all.
+        first_row: Position of their first row in the file.
+        size: Approximate compressed bytes.
+        deleted: Positions in the file of the rows removed by a deletion vector (int64, sorted).
     """
 
     uri: str
@@ -54,11 +54,11 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """What one task reads: pieces of one partition.
+    """The work of one task: pieces of one partition.
 
     Attributes:
-        partition: Partition column to value, of the column's own Python type; None for null.
-        pieces: To be read in this order.
+        partition: Partition column to value, in the column's Python type; None for null.
+        pieces: Pieces in reading order.
     """
 
     partition: Mapping[str, Any]
@@ -67,12 +67,12 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """How the files of a table's version are read; travels with each unit.
+    """Reads the files of a table's version; sent along with each unit.
 
     Attributes:
         schema: Arrow schema of the table.
-        stored: The same columns, in the same order, with the names that they and their fields have in the files.
-        by_id: Files name a column by its number in the table, and not by its stored name.
+        stored: The same columns in the same order, with the names that columns and nested fields have in the files.
+        by_id: Whether files identify a column by its id (column mapping mode ``id``), not by its stored name.
     """
 
     schema: pa.Schema
@@ -80,10 +80,11 @@ class Reader:
     by_id: bool = False
 
     def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Batches of at most ``batch_rows`` rows with ``columns``, typed as the table; no more than one is in memory.
+        """Yield batches of at most ``batch_rows`` rows with ``columns``, in the table's types; one batch in memory at a
+        time.
 
         Raises:
-            LakeError: when a file has been vacuumed, or is not what the log says.
+            LakeError: when a file is missing (vacuumed), or differs from the log.
         """
         for piece in unit.pieces:
             with table_errors(piece.uri):
@@ -104,22 +105,22 @@ class Reader:
             position = piece.first_row
             stored = list(names.values())
             for batch in file.iter_batches(batch_rows, row_groups=groups, columns=stored, use_threads=False):
-                yield self._conformed(_without(batch, position, piece.deleted), partition, columns, names)
+                yield self._conform(_without(batch, position, piece.deleted), partition, columns, names)
                 position += batch.num_rows
 
     def _names_in(self, file: pa.Schema, columns: Sequence[str]) -> dict[str, str]:
-        """Those of ``columns`` that a file holds, and their names in it."""
+        """Return those of ``columns`` that a file holds, with their names in it."""
         ids = {(field.metadata or {}).get(_FILE_ID): field.name for field in file} if self.by_id else {}
-        found = {}
+        stored_names = {}
         for name in columns:
             position = self.schema.get_field_index(name)
             column_id = (self.schema.field(position).metadata or {}).get(_COLUMN_ID)
             stored = ids.get(column_id, "") if self.by_id else self.stored.field(position).name
             if stored in file.names:
-                found[name] = stored
-        return found
+                stored_names[name] = stored
+        return stored_names
 
-    def _conformed(
+    def _conform(
         self, batch: pa.RecordBatch, partition: Mapping[str, Any], columns: Sequence[str], names: Mapping[str, str]
     ) -> pa.RecordBatch:
         import pyarrow as pa
@@ -135,12 +136,12 @@ class Reader:
             elif stored == kind:
                 arrays.append(batch.column(names[name]).cast(kind))
             else:
-                arrays.append(batch.column(names[name]).cast(stored).view(kind))  # the same layout, other names
+                arrays.append(batch.column(names[name]).cast(stored).view(kind))  # same layout, other field names
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self.schema.field(name) for name in columns]))
 
 
 def reader_of(table: DeltaTable) -> Reader:
-    """How the files of ``table`` are read."""
+    """Return the reader of the files of ``table``."""
     import pyarrow as pa
 
     schema = pa.schema(table.schema().to_arrow())
@@ -149,7 +150,7 @@ def reader_of(table: DeltaTable) -> Reader:
 
 
 def _stored(field: pa.Field) -> pa.Field:
-    """A column or a field within one, as the files name it."""
+    """Return a column, or a nested field, as named in the files."""
     name = (field.metadata or {}).get(_PHYSICAL_NAME, field.name.encode()).decode()
     return field.with_name(name).with_type(_stored_type(field.type))
 
@@ -168,12 +169,12 @@ def _stored_type(kind: pa.DataType) -> pa.DataType:
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What is to be read of a table's version.
+    """The plan for reading a table's version.
 
     Attributes:
-        reader: Reads each unit.
-        units: In the order of partitions and paths.
-        rows: Rows that they hold together.
+        reader: Reader of the units.
+        units: Units in the order of partitions and paths.
+        rows: Total number of rows.
     """
 
     reader: Reader
@@ -182,25 +183,25 @@ class Scan:
 
 
 def scan(table: DeltaTable, uri: str, partitions: Mapping[str, Sequence[str]], *, unit_bytes: int = UNIT_BYTES) -> Scan:
-    """Plan the reading of those files of ``table`` whose partition values are among ``partitions``.
+    """Plan reading the files of ``table`` whose partition values are among ``partitions``.
 
     Args:
-        table: Opened at the version to read.
+        table: The table, opened at the version to read.
         uri: The table's folder, as the tasks reach it.
-        partitions: Partition column to wanted values, as the log writes them; a column left out wants all.
-        unit_bytes: Compressed bytes of a unit.
+        partitions: Partition column to wanted values, as text in the log; a column that is left out is not filtered.
+        unit_bytes: Compressed bytes per unit.
     """
     return plan(table, held_files(table, partitions, folder=uri), unit_bytes=unit_bytes)
 
 
 def plan(table: DeltaTable, held: Sequence[HeldFile], *, unit_bytes: int = UNIT_BYTES) -> Scan:
-    """Plan the reading of these files of ``table``."""
+    """Plan reading these files of ``table``."""
     wanted = sorted(held, key=lambda file: (*file.partition.values(), file.path))
     units: list[Unit] = []
     for _, group in groupby(wanted, key=lambda file: file.partition):
-        of_partition = list(group)
-        pieces = [piece for file in of_partition for piece in _pieces(file, unit_bytes)]
-        units += [Unit(partition=of_partition[0].values, pieces=tuple(part)) for part in _packed(pieces, unit_bytes)]
+        partition_files = list(group)
+        pieces = [piece for file in partition_files for piece in _pieces(file, unit_bytes)]
+        units += [Unit(partition=partition_files[0].values, pieces=tuple(part)) for part in _packed(pieces, unit_bytes)]
     return Scan(reader=reader_of(table), units=tuple(units), rows=sum(file.rows for file in wanted))
 
 
@@ -212,23 +213,23 @@ def _pieces(file: HeldFile, unit_bytes: int) -> Iterator[Piece]:
 
 
 def _split(uri: str, metadata: pq.FileMetaData, deleted: NDArray[np.int64], unit_bytes: int) -> Iterator[Piece]:
-    """Consecutive row groups of at most ``unit_bytes`` together, at least one."""
+    """Yield groups of consecutive row groups: at most ``unit_bytes`` each, or one row group."""
     groups: list[int] = []
     first_row = position = size = 0
     for group in range(metadata.num_row_groups):
-        of_group = metadata.row_group(group)
-        compressed = sum(of_group.column(i).total_compressed_size for i in range(metadata.num_columns))
+        row_group = metadata.row_group(group)
+        compressed = sum(row_group.column(i).total_compressed_size for i in range(metadata.num_columns))
         if groups and size + compressed > unit_bytes:
             yield Piece(uri=uri, row_groups=tuple(groups), first_row=first_row, size=size, deleted=deleted)
             groups, first_row, size = [], position, 0
         groups.append(group)
         size += compressed
-        position += of_group.num_rows
+        position += row_group.num_rows
     yield Piece(uri=uri, row_groups=tuple(groups), first_row=first_row, size=size, deleted=deleted)
 
 
 def _packed(pieces: Sequence[Piece], unit_bytes: int) -> Iterator[list[Piece]]:
-    """Pieces in order, in groups of at most ``unit_bytes``, at least one each."""
+    """Yield groups of pieces, in order: at most ``unit_bytes`` each, or one piece."""
     group: list[Piece] = []
     for piece in pieces:
         if group and sum(held.size for held in group) + piece.size > unit_bytes:
@@ -240,7 +241,7 @@ def _packed(pieces: Sequence[Piece], unit_bytes: int) -> Iterator[list[Piece]]:
 
 
 def _without(batch: pa.RecordBatch, first_row: int, deleted: NDArray[np.int64]) -> pa.RecordBatch:
-    """The rows of ``batch``, which begin at ``first_row`` of the file, that are not deleted."""
+    """Return the rows of ``batch`` that are not deleted; the batch begins at ``first_row`` of the file."""
     import numpy as np
     import pyarrow as pa
 

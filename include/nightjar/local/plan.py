@@ -35,7 +35,7 @@ def chosen_use_case(name: str) -> UseCase:
     name = name.strip() or USE_CASE
     if name not in (known := known_use_cases()):
         raise ConfigurationError(
-            f"there is no use case {name!r}",
+            f"unknown use case {name!r}",
             where="USE_CASE",
             fix=f"choose one of {', '.join(known)}; `make new-use-case` writes another",
         )

@@ -1,1 +1,1 @@
-"""What Airflow and the programs exchange: job specs, results, errors, and the files of a run. Standard library only."""
+"""The contract between Airflow, Spark and the training programs."""

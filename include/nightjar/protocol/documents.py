@@ -1,4 +1,4 @@
-"""JSON that a file, a table, a server or a person gave: read strictly, with one error that names where it came from."""
+"""Strict reading of JSON from files, tables, servers and users, with one error that names the source."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from nightjar.declaration.declared import check_value, hints_of
 from nightjar.protocol.errors import ConfigurationError, NightjarError, first_line
 
 PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What parsers and constructors raise for text that is cut, nested too deep, too large, or of another shape."""
+"""Exceptions of parsers and constructors for text that is truncated, nested too deep, too large or malformed."""
 
 
 @contextmanager
 def reading(
     what: str, *, where: str, fix: str, error: Callable[..., NightjarError] = ConfigurationError
 ) -> Iterator[None]:
-    """Turn whatever is raised for text of another form into one error that names its source.
+    """Turn any exception for malformed text into one error that names its source.
 
-    Errors of storage pass: a missing file stays ``FileNotFoundError``.
+    Storage errors pass through: a missing file stays ``FileNotFoundError``.
 
     Args:
-        what: What is read, e.g. ``the training set``.
+        what: What is read, e.g. ``the training set``; for the message.
         where: Its file, table or address.
-        fix: What the reader does next.
+        fix: What the user should do.
         error: The error's class.
     """
     try:
@@ -37,28 +37,28 @@ def reading(
 
 
 def parse_json(text: str | bytes, *, object_of: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Return the value of a JSON document in UTF-8, with finite numbers and Unicode texts.
+    """Return the value of a JSON document in UTF-8; its numbers must be finite and its text valid Unicode.
 
     Args:
         text: The document.
-        object_of: Makes an object of its names and values; None takes the last value of a name.
+        object_of: Builds an object from its (name, value) pairs; None keeps the last value of a repeated name.
 
     Raises:
-        ValueError, RecursionError: when it is no such document; call it within :func:`reading`.
+        ValueError, RecursionError: for an invalid document; call it within :func:`reading`.
     """
     document = json.loads(  # noqa: TID251 - this is the boundary
         text if isinstance(text, str) else text.decode(), object_pairs_hook=object_of
     )
-    # NaN, Infinity, 1e999 and half a surrogate pair are read, and could not be written as JSON in UTF-8 again.
+    # NaN, Infinity, 1e999 and half a surrogate pair can be read but not written back as JSON in UTF-8
     json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     return document
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
-    """Return :func:`parse_json` of a document that is an object.
+    """Return :func:`parse_json` of a document that must be an object.
 
     Raises:
-        ValueError, RecursionError: when it is anything else; call it within :func:`reading`.
+        ValueError, RecursionError: for any other document; call it within :func:`reading`.
     """
     document = parse_json(text)
     if not isinstance(document, dict):
@@ -67,7 +67,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 
 
 def check_fields(instance: Any) -> None:
-    """Refuse a dataclass that was made of a document and has a value which its annotations do not allow.
+    """Check the fields of a dataclass made from a document against their annotations.
 
     Raises:
         ConfigurationError: naming the field; call it within :func:`reading`.

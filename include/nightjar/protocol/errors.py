@@ -1,4 +1,4 @@
-"""The errors that a user of Nightjar meets: what, where, how many, and what to do, in one line."""
+"""Errors shown to users: what is wrong, where, how many, and what to do, in one line."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from nightjar.settings.secrets import redacted
 
 
 class NightjarError(Exception):
-    """An error that a person can act on; it shows no credentials.
+    """An error that a person can act on. Its text holds no credentials.
 
     Args:
         what: What is wrong, as a short sentence without a full stop.
-        where: The file, table, night, column or service concerned.
-        how_many: How many rows, files or values are concerned; 1 for a single thing.
-        fix: What the reader does next.
+        where: File, table, night, column or service.
+        how_many: Number of affected rows, files or values; 1 for a single thing.
+        fix: What the user should do.
     """
 
     kind = "error"
@@ -34,50 +34,50 @@ def _rebuild(cls: type[NightjarError], what: str, where: str, how_many: int, fix
 
 
 class ConfigurationError(NightjarError):
-    """A setting, parameter or declaration that cannot work."""
+    """An invalid setting, parameter or declaration."""
 
     kind = "configuration"
 
 
 class SourceError(NightjarError):
-    """A landed source file that is missing, empty, truncated or of another schema."""
+    """A landed source file that is missing, empty, truncated or has another schema."""
 
     kind = "source"
 
 
 class ContractError(NightjarError):
-    """Data that breaks a contract by more than the use case tolerates."""
+    """Data that break a contract beyond the declared tolerance."""
 
     kind = "contract"
 
 
 class RowCountError(NightjarError):
-    """Rows in differ from rows out plus rows rejected."""
+    """Rows read differ from rows written plus rows rejected."""
 
     kind = "row_count"
 
 
 class LakeError(NightjarError):
-    """A Delta table that is not there, or files that do not fit it."""
+    """A missing Delta table, or files that do not fit it."""
 
     kind = "lake"
 
 
 class ConflictError(NightjarError):
-    """Two runs that replace the same nights at the same time; worth a retry."""
+    """Two runs replace the same nights at the same time; retryable."""
 
     kind = "conflict"
     retryable = True
 
 
 class ModelError(NightjarError):
-    """No champion, or a model that cannot be loaded or does not fit."""
+    """No champion, or a model that cannot be loaded or does not fit the use case."""
 
     kind = "model"
 
 
 class GateError(NightjarError):
-    """A gate that could not look at what it has to judge, or that refuses with no champion to keep."""
+    """A gate that could not evaluate, or that fails without a champion to keep."""
 
     kind = "gate"
 
@@ -89,53 +89,53 @@ class TrainingError(NightjarError):
 
 
 class LostRankError(TrainingError):
-    """A rank that saw another one fail or go; why that one did is not for it to say."""
+    """A rank stopped because another rank failed; it does not know that rank's cause."""
 
     kind = "lost_rank"
 
 
 class DisruptionError(NightjarError):
-    """A rank was taken away by the cluster: evicted, preempted, or lost with its node. The next try resumes."""
+    """The cluster evicted or preempted a rank, or lost its node. The next attempt resumes."""
 
     kind = "disruption"
     retryable = True
 
 
 class CapacityError(NightjarError):
-    """The cluster has no room now: a quota is used up, or no node fits."""
+    """The cluster has no free capacity: quota exhausted, or no node fits."""
 
     kind = "capacity"
     retryable = True
 
 
 class StartError(NightjarError):
-    """A pod that has not started in time: its image, volume, Secret or network; the cause may be mended meanwhile."""
+    """A pod did not start in time: image, volume, Secret or network. Retryable, as the cause may get fixed."""
 
     kind = "start"
     retryable = True
 
 
 class UnreachableError(NightjarError):
-    """MLflow, the lake, the cluster or the Spark application does not answer; worth a retry."""
+    """MLflow, the lake, the cluster or the Spark application does not answer; retryable."""
 
     kind = "unreachable"
     retryable = True
 
 
 class StorageFullError(NightjarError):
-    """The disk or bucket takes no more bytes."""
+    """The disk or bucket is full."""
 
     kind = "storage_full"
 
 
 def error_of_kind(kind: str, what: str, *, where: str, how_many: int = 1, fix: str) -> NightjarError:
-    """The error whose class has this ``kind``; made again from what another process said of it."""
+    """Recreate an error of another process from its ``kind``."""
     direct = NightjarError.__subclasses__()
-    classes = {cls.kind: cls for cls in [*direct, *(below for cls in direct for below in cls.__subclasses__())]}
+    classes = {cls.kind: cls for cls in [*direct, *(subclass for cls in direct for subclass in cls.__subclasses__())]}
     return classes.get(kind, NightjarError)(what, where=where, how_many=how_many, fix=fix)
 
 
 def first_line(error: BaseException) -> str:
-    """The error's class and the first line of its message, at most 300 characters; for errors of other libraries."""
+    """Return the class and the first line of an error's message, at most 300 characters; for errors of libraries."""
     line = next(iter(str(error).strip().splitlines()), "no message")
     return f"{type(error).__name__}: {line}"[:300]

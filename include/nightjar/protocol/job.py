@@ -1,4 +1,4 @@
-"""JobSpec and JobResult: the one contract between Airflow and the work."""
+"""JobSpec and JobResult: the contract between Airflow and the programs."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from nightjar.protocol.nights import Nights
 
 
 def run_folder(lake: str, dag_id: str, run_id: str) -> str:
-    """Folder of a DAG run in the lake, which no other run has."""
+    """Return the folder of a DAG run in the lake; each run has its own."""
     return f"{lake}/_runs/{path_segment(dag_id)}/{path_segment(run_id)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """What a program has to do, as JSON in the lake.
+    """What a program has to do, stored as JSON in the lake.
 
     Attributes:
-        program: The program's name, e.g. ``ingest``: module ``nightjar_spark.ingest`` or ``nightjar_jobs.train``.
-        use_case: The use case's name, a folder of ``include/use_cases``.
+        program: Name, e.g. ``ingest``, of module ``nightjar_spark.ingest`` or ``nightjar_jobs.train``.
+        use_case: Name of the use case, a folder of ``include/use_cases``.
         first_night: First night of the interval.
-        last_night: Last night of the interval, included.
-        dag_id: The DAG whose run asked for this.
-        run_id: Airflow's run id; the same at every retry and clear of that run.
-        task_id: The task in that run.
-        map_index: Which of a mapped task's instances, from 0; None for a task that is not mapped. Each has one result.
+        last_night: Last night of the interval, inclusive.
+        dag_id: DAG of the run.
+        run_id: Airflow's run id; unchanged by retries and clears.
+        task_id: Task of the run.
+        map_index: Index of a mapped task instance; None for a task that is not mapped. Each instance has its own
+            result.
         lake: URI or path of the lake's root.
-        params: What the person or the schedule asked for (``model_version``, ``force``), and whether a person chose the
-            interval (``interval_given``); JSON values only.
+        params: Params of the run (``model_version``, ``force``), and whether a person gave the interval
+            (``interval_given``); JSON values only.
         world_size: Number of ranks of a training program.
         threads_per_rank: Threads of each rank.
     """
@@ -65,20 +66,20 @@ class JobSpec:
 
     @property
     def run_dir(self) -> str:
-        """Folder of the DAG run in the lake; each task's spec, log and result lie in a folder below it."""
+        """Folder of the DAG run in the lake, with a folder per task for spec, log and result."""
         return run_folder(self.lake, self.dag_id, self.run_id)
 
     @property
     def output(self) -> str:
-        """Folder of this task: ``spec.json``, ``job.log``, ``result.json`` and whatever else the program leaves."""
+        """Folder of this task: ``spec.json``, ``job.log``, ``result.json`` and other outputs of the program."""
         instance = "" if self.map_index is None else f"~{self.map_index}"
         return f"{self.run_dir}/{path_segment(self.task_id)}{instance}"
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical JSON; equal for two specs that ask for the same thing.
+        """SHA-256 of the canonical JSON, equal for specs that ask for the same work.
 
-        Threads are left out: how many there are says where a task happens to run, not what is asked for.
+        The number of threads is left out: it depends on the machine, not on the work.
         """
         return hashlib.sha256(replace(self, threads_per_rank=1).to_json().encode()).hexdigest()
 
@@ -94,7 +95,7 @@ class JobSpec:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> JobSpec:
-        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.protocol.documents.reading`."""
+        """Parse the result of :meth:`to_json`; call it within :func:`nightjar.protocol.documents.reading`."""
         document = parse_object(text)
         for name in ("first_night", "last_night"):
             document[name] = date.fromisoformat(document[name])
@@ -105,23 +106,23 @@ class JobSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
-    """What a program did, written to ``<output>/result.json`` when, and only when, it is over.
+    """What a program did, written to ``<output>/result.json`` once, when the program ends.
 
     Attributes:
         status: ``succeeded`` or ``failed``.
-        spec_fingerprint: :attr:`JobSpec.fingerprint` of the spec that it answers.
-        rows_in: Rows read that had to be accounted for.
+        spec_fingerprint: :attr:`JobSpec.fingerprint` of its spec.
+        rows_in: Rows read.
         rows_out: Rows written.
         rows_rejected: Rows sent to quarantine; ``rows_in == rows_out + rows_rejected``.
-        outputs: Delta table name to the version that this program committed.
-        inputs: Delta table name to the version that it read.
-        metrics: Figures worth a plot.
-        values: What the next task needs (file lists, model version, verdict), JSON values only.
-        links: Name to address of what a person may want to open.
+        outputs: Delta table name to the version committed.
+        inputs: Delta table name to the version read.
+        metrics: Numbers worth a plot.
+        values: Values for later tasks (file lists, model version, verdict); JSON values only.
+        links: Name to address of pages worth opening.
         seconds: Phase to wall-clock seconds.
-        error: The one-line message, when it failed.
-        error_kind: The error's ``kind`` (see :mod:`nightjar.protocol.errors`), when it failed.
-        retryable: Whether another try may help.
+        error: One-line message of a failure.
+        error_kind: ``kind`` of the error (see :mod:`nightjar.protocol.errors`).
+        retryable: Whether another attempt may succeed.
     """
 
     status: Literal["succeeded", "failed"]
@@ -144,7 +145,7 @@ class JobResult:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> JobResult:
-        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.protocol.documents.reading`."""
+        """Parse the result of :meth:`to_json`; call it within :func:`nightjar.protocol.documents.reading`."""
         document = parse_object(text)
         known = {f.name for f in fields(cls)}
         result = cls(**{name: value for name, value in document.items() if name in known})
@@ -152,7 +153,7 @@ class JobResult:
         return result
 
     def summary(self) -> str:
-        """One line for a log: rows, versions and seconds."""
+        """Return one line for a log: rows, versions and seconds."""
         versions = ", ".join(f"{table}@{version}" for table, version in self.outputs.items())
         seconds = self.seconds.get("total", sum(self.seconds.values()))
         rows = f"rows in {self.rows_in}, out {self.rows_out}, rejected {self.rows_rejected}"

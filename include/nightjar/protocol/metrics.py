@@ -1,6 +1,6 @@
-"""The metrics that the project adds to Airflow's own: declared once, for what emits, maps, draws and documents them.
+"""Metrics that Nightjar adds to Airflow's own, declared once for the emitter, mappings, dashboards and docs.
 
-All are gauges. A task's process lives for one task, so that a counter of its own would begin anew at each.
+All are gauges. A task's process serves one task, so a counter would restart with each task.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ PREFIX = "nightjar"
 EXPORTED_PREFIX = "airflow"
 """Airflow's own prefix (``[metrics] statsd_prefix``, ``otel_prefix``), at its default."""
 TAGS = ("use_case", "program", "dag_id", "map_index")
-"""On every metric; ``map_index`` is -1 for a task that is not mapped, as in Airflow."""
+"""Tags of every metric; ``map_index`` is -1 for a task that is not mapped, as in Airflow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +19,11 @@ class Metric:
     """A gauge.
 
     Attributes:
-        name: Without prefix, its unit last where it has one.
-        unit: For people.
-        help: What it is, in one sentence.
-        programs: Which programs give it; empty for all.
-        source: Key in the ``metrics`` of the program's result; empty for what is made of the result itself.
+        name: Name without prefix, ending in its unit where it has one.
+        unit: Unit for display.
+        help: One-sentence description.
+        programs: Programs that emit it; empty for all.
+        source: Key in the ``metrics`` of the program's result; empty when derived from the result itself.
     """
 
     name: str
@@ -34,19 +34,19 @@ class Metric:
 
     @property
     def stat(self) -> str:
-        """The name given to Airflow."""
+        """Name in Airflow."""
         return f"{PREFIX}.{self.name}"
 
     @property
     def exported(self) -> str:
-        """The name in Prometheus."""
+        """Name in Prometheus."""
         return f"{EXPORTED_PREFIX}_{PREFIX}_{self.name}"
 
 
 OF_RESULTS = (
     Metric(name="succeeded", unit="0 or 1", help="Whether the program succeeded the last time it ran."),
-    Metric(name="seconds", unit="s", help="Wall-clock seconds of the program, without Airflow's and Spark's start."),
-    Metric(name="rows_in", unit="rows", help="Rows read that had to be accounted for."),
+    Metric(name="seconds", unit="s", help="Wall-clock seconds of the program, without the start of Airflow and Spark."),
+    Metric(name="rows_in", unit="rows", help="Rows read."),
     Metric(name="rows_out", unit="rows", help="Rows written."),
     Metric(name="rows_rejected", unit="rows", help="Rows sent to quarantine."),
     Metric(name="rows_per_second", unit="rows/s", help="Rows read over seconds."),
@@ -55,7 +55,7 @@ OF_RESULTS = (
     Metric(
         name="cost",
         unit="money",
-        help="Estimate: CPU hours and GPU hours at their declared prices; without prices there is none.",
+        help="Estimated cost: CPU hours and GPU hours times their declared prices; not emitted without prices.",
     ),
 )
 OF_NIGHTS = (
@@ -68,13 +68,13 @@ OF_NIGHTS = (
     Metric(
         name="deadline_minutes",
         unit="min",
-        help="Minutes after the end of a night's interval by which the use case wants the whole run done.",
+        help="Minutes after the end of a night's interval by which the whole run should be done.",
         programs=("publish_scores",),
     ),
     Metric(
         name="published_night_end_timestamp_seconds",
         unit="s since 1970",
-        help="When the last published night ended (Unix time).",
+        help="End of the last published night (Unix time).",
         programs=("publish_scores",),
     ),
 )
@@ -82,14 +82,14 @@ OF_MODELS = (
     Metric(
         name="drifted_share",
         unit="share",
-        help="Share of the watched columns that drifted; of several nights the worst.",
+        help="Share of the monitored columns that drifted; with several nights, the worst night's.",
         programs=("report_drift",),
         source="drifted_share",
     ),
     Metric(
         name="max_psi",
         unit="PSI",
-        help="Largest population stability index of a watched column.",
+        help="Largest population stability index of a monitored column.",
         programs=("report_drift",),
         source="max_psi",
     ),
@@ -103,21 +103,21 @@ OF_MODELS = (
     Metric(
         name="skewed_columns",
         unit="columns",
-        help="Columns in which training would read other values than were served.",
+        help="Columns whose training values would differ from the served values.",
         programs=("check_skew",),
         source="skewed_columns",
     ),
     Metric(
         name="open_incidents",
         unit="incidents",
-        help="Incidents that were not over on the last night.",
+        help="Open incidents on the last night.",
         programs=("react",),
         source="open_incidents",
     ),
     Metric(
         name="night_auc",
         unit="AUC",
-        help="AUC of the last night whose labels have matured.",
+        help="AUC of the last night with mature labels.",
         programs=("report_performance",),
         source="auc",
     ),
@@ -138,14 +138,14 @@ OF_MODELS = (
     Metric(
         name="estimated_auc",
         unit="AUC",
-        help="AUC of tonight as estimated from calibrated scores, before its labels come.",
+        help="Estimated AUC of tonight, from calibrated scores, before its labels land.",
         programs=("report_performance",),
         source="estimated_auc",
     ),
     Metric(
         name="label_share",
         unit="share",
-        help="Share of the judged night's scores whose labels have landed.",
+        help="Share of the evaluated night's scores whose labels have landed.",
         programs=("report_performance",),
         source="label_share",
     ),
@@ -166,7 +166,7 @@ OF_MODELS = (
     Metric(
         name="model_age_days",
         unit="d",
-        help="Days from the last night that the scoring model was trained on to the night that it scored.",
+        help="Days from the last night in the scoring model's training data to the scored night.",
         programs=("confirm_champion",),
         source="model_age_days",
     ),

@@ -1,4 +1,4 @@
-"""Names that become paths, table names, DAG ids and SQL: checked once, here."""
+"""Checks of names that become paths, table names, DAG ids and SQL."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _HELPER = "__nightjar_"
 
 
 def helper(name: str) -> str:
-    """Name of a column that programs add to a DataFrame for themselves.
+    """Return the name of a helper column that programs add to a DataFrame.
 
-    It begins with an underscore, which :func:`check_identifier` refuses: no declared name can be the same. Two may not
-    differ in case alone, which Spark takes for the same.
+    It begins with an underscore, which :func:`check_identifier` rejects, so it cannot collide with a declared name. Two
+    helpers must not differ by case alone, as Spark ignores case.
     """
     return _HELPER + name
 
 
 TEXT = helper("text")
-"""Struct of a landed row's declared fields, as they stood in the file."""
+"""Struct of a landed row's declared fields, as text from the file."""
 MALFORMED = helper("malformed")
-"""Struct of a landed line that is not one record: ``line``, ``line_number``, ``problem``; null for a row."""
+"""Struct of a landed line that is not one record: ``line``, ``line_number``, ``problem``; null for a valid row."""
 ROWS_OF_KEY = helper("rows_of_key")
-"""Rows of the night with this row's key."""
+"""Number of the night's rows with this row's key."""
 BROKEN_RULES = helper("broken_rules")
-"""Names of the rules that a row breaks."""
+"""Names of the rules that the row breaks."""
 
 
 def is_identifier(value: Any) -> bool:
@@ -44,7 +44,7 @@ def is_identifier(value: Any) -> bool:
 
 
 def check_identifier(value: str, *, field: str) -> str:
-    """Return ``value`` when it is a lower-case identifier of at most 63 characters.
+    """Check that ``value`` is a lower-case identifier of at most 63 characters, and return it.
 
     Raises:
         ConfigurationError: naming ``field`` and the allowed form.
@@ -55,16 +55,16 @@ def check_identifier(value: str, *, field: str) -> str:
 
 
 def check_location(value: str, *, field: str) -> str:
-    """Return a folder or URI that every library takes for what it says.
+    """Check that every library reads a folder or URI literally, and return it.
 
-    Spark takes brackets, braces, ``*`` and ``?`` for patterns; delta-rs decodes ``%41`` and fails at brackets.
+    Spark treats brackets, braces, ``*`` and ``?`` as patterns; delta-rs decodes ``%41`` and fails at brackets.
 
     Raises:
-        ConfigurationError: naming ``field`` and what cannot be in it.
+        ConfigurationError: naming ``field`` and the invalid character.
     """
-    if found := _NOT_LITERAL.search(value):
+    if invalid := _NOT_LITERAL.search(value):
         raise ConfigurationError(
-            f"{value!r} holds {found[0]!r}, which Spark or delta-rs takes for a pattern or an escape",
+            f"{value!r} holds {invalid[0]!r}, which Spark or delta-rs reads as a pattern or an escape",
             where=field,
             fix="choose a folder without brackets, braces, *, ?, #, quotes, backslashes, and % before two hex digits",
         )
@@ -72,10 +72,10 @@ def check_location(value: str, *, field: str) -> str:
 
 
 def path_segment(value: str) -> str:
-    """Return a folder or file name that belongs to ``value`` alone, on case-insensitive file systems too.
+    """Return a folder or file name unique to ``value``, also on case-insensitive file systems.
 
-    A short lower-case name stays as it is. Any other, like Airflow's ``manual__2013-04-01T06:00:00+00:00``, becomes
-    its readable part, ``~`` and 80 bits of its SHA-256; ``~`` is in no name that stays as it is.
+    A short lower-case name is unchanged. Any other, like Airflow's ``manual__2013-04-01T06:00:00+00:00``, becomes its
+    readable part, ``~`` and 80 bits of its SHA-256. No unchanged name holds ``~``.
     """
     if _PLAIN_SEGMENT.fullmatch(value) and value.strip("."):
         return value
@@ -84,12 +84,12 @@ def path_segment(value: str) -> str:
 
 
 def check_sha256(value: object, *, of: str, where: str) -> str:
-    """Return ``value`` when it is a SHA-256 in lower-case hexadecimal; only then may it become part of a path.
+    """Check that ``value`` is a SHA-256 in lower-case hexadecimal, and return it; only then may it be part of a path.
 
     Args:
-        value: What a registry, a result or a ledger says.
-        of: What has this checksum.
-        where: Who says so.
+        value: Value from a registry, a result or the ledger.
+        of: What the checksum is of, for the message.
+        where: Source of the value.
 
     Raises:
         ModelError: naming ``of``.
@@ -98,11 +98,11 @@ def check_sha256(value: object, *, of: str, where: str) -> str:
         raise ModelError(
             f"the SHA-256 of {of} is {value!r:.100}, not 64 digits from 0-9 and a-f",
             where=where,
-            fix="do not score with it; see who changed it, and promote one that the use case's DAG registered",
+            fix="do not score with it; find out who changed it, and promote a version registered by the use case's DAG",
         )
     return value
 
 
 def is_file_name(value: str) -> bool:
-    """Whether ``value`` is one visible name: no path, no control character, no leading dot."""
+    """Return whether ``value`` is one visible name: not a path, no control character, no leading dot."""
     return _SEGMENT.fullmatch(value) is not None

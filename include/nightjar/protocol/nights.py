@@ -1,4 +1,4 @@
-"""Nights: a range of local calendar days, and the moment at which each is predicted."""
+"""Nights: a range of local calendar days, and the prediction moment of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nightjar.protocol.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class Nights:
-    """The nights ``first`` to ``last``, both included; night D is the one that follows the local day D."""
+    """The nights ``first`` to ``last``, inclusive. Night D follows the local day D."""
 
     first: date
     last: date
@@ -36,18 +36,18 @@ class Nights:
         return str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
 
     def prediction_moment(self, night: date) -> datetime:
-        """The local midnight that ends ``night``, in UTC: 23, 24 or 25 hours after the one that began it."""
+        """Return the local midnight that ends ``night``, in UTC; a day lasts 23, 24 or 25 hours."""
         midnight = datetime.combine(night + timedelta(days=1), time.min, tzinfo=ZoneInfo(self.timezone))
         return midnight.astimezone(UTC)
 
     def check_past(self, now: datetime) -> None:
-        """Refuse nights whose day has not ended yet.
+        """Check that the day of every night has ended.
 
         Args:
             now: The present moment, with a time zone.
 
         Raises:
-            ConfigurationError: when the last night's prediction moment lies after ``now``.
+            ConfigurationError: when the last prediction moment lies after ``now``.
         """
         future = sum(self.prediction_moment(night) > now for night in self)
         if future:
@@ -60,5 +60,5 @@ class Nights:
 
 
 def first_few(nights: Sequence[date]) -> str:
-    """The first three of ``nights`` for a message, and dots for the others."""
+    """Return the first three of ``nights`` for a message, with dots for the rest."""
     return f"{', '.join(map(str, nights[:3]))}{', ...' if len(nights) > 3 else ''}"

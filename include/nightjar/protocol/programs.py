@@ -1,4 +1,4 @@
-"""The programs that Airflow may ask for, and the files by which it talks to a running Spark application."""
+"""Programs that Airflow can run, and the files it shares with a running Spark application."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ TRAINING_PROGRAMS = (
     "maintain_lake",
 )
 FITTING_PROGRAMS = ("select_features", "tune", "train")
-"""Training programs that fit models: they get the use case's ``resources``, the others its ``plain_resources``."""
+"""Training programs that fit models. They get the use case's ``resources``, the others its ``plain_resources``."""
 
 HEARTBEAT_SECONDS = 1.0
-"""How often a Spark application says that it lives."""
+"""Interval between heartbeats of a Spark application."""
 DEAD_AFTER_SECONDS = 30.0
-"""An application that has not said so for this long is taken for dead, and another is started."""
+"""Seconds without a heartbeat after which an application is considered dead and another is started."""
 IDLE_SECONDS = 900.0
-"""An application that nobody has asked for anything for this long ends by itself."""
+"""Seconds without a task after which an application ends itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """A start of the run's Spark application, as ``current.json`` names it.
+    """A start of the run's Spark application, as recorded in ``current.json``.
 
     Attributes:
-        start: Its id.
-        launcher: The process that launches it, as JSON; None until there is one.
+        start: Id of the start.
+        launcher: Process that launches it, as JSON; None before it exists.
         code: Digest of the code that it runs.
     """
 
@@ -62,7 +62,7 @@ class Start:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Start:
-        """What the file holds; call it within :func:`nightjar.protocol.documents.reading`."""
+        """Build it from the file's content; call it within :func:`nightjar.protocol.documents.reading`."""
         start = cls(**document)
         check_fields(start)
         return start
@@ -70,12 +70,12 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat:
-    """The Spark application's last sign of life.
+    """The latest heartbeat of the Spark application.
 
     Attributes:
-        count: Number of the beat.
-        at: When, in seconds since 1970.
-        task: The task that it works on; empty for none.
+        count: Number of the heartbeat.
+        at: Time, in seconds since 1970.
+        task: Running task; empty for none.
     """
 
     count: int
@@ -84,7 +84,7 @@ class Heartbeat:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Heartbeat:
-        """What the file holds; call it within :func:`nightjar.protocol.documents.reading`."""
+        """Build it from the file's content; call it within :func:`nightjar.protocol.documents.reading`."""
         beat = cls(**document)
         check_fields(beat)
         return beat
@@ -92,9 +92,9 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class ApplicationFolder:
-    """The folder through which tasks and the Spark applications of one DAG run find each other.
+    """Folder through which the tasks and Spark applications of one DAG run communicate.
 
-    It lies in the lake, so that it does not matter on which machine either runs: no port, no address, no token.
+    As it lies in the lake, either may run on any machine: no port, no address, no token.
     """
 
     root: str
@@ -105,7 +105,7 @@ class ApplicationFolder:
 
     @property
     def current(self) -> str:
-        """JSON: which start serves the run, its launcher's process, and the digest of its code.
+        """JSON: the current start, its launcher's process, and the digest of its code.
 
         An application of another start ends itself.
         """
@@ -113,7 +113,7 @@ class ApplicationFolder:
 
     @property
     def applications(self) -> str:
-        """Folder with one empty file for each application that has served this run, named by its id."""
+        """Folder with an empty file per application that has served this run, named by application id."""
         return f"{self.root}/applications"
 
     @property
@@ -127,31 +127,31 @@ class ApplicationFolder:
 
 @dataclass(frozen=True)
 class StartFolder:
-    """The folder of one start, through which tasks and its application exchange work; no other application reads it."""
+    """Folder of one start, through which tasks and its application exchange work."""
 
     root: str
 
     @property
     def state(self) -> str:
-        """JSON: application id and the driver's process; written by the application when it is ready."""
+        """JSON: application id and the driver's process; written when the application is ready."""
         return f"{self.root}/application.json"
 
     @property
     def heartbeat(self) -> str:
-        """JSON: a counter that grows while the application lives, and the task that runs."""
+        """JSON: a growing counter and the running task."""
         return f"{self.root}/heartbeat.json"
 
     @property
     def inbox(self) -> str:
-        """Folder of specs that wait, ``<task_id>.json``."""
+        """Folder of waiting specs, ``<task_id>.json``."""
         return f"{self.root}/inbox"
 
     @property
     def cancelled(self) -> str:
-        """Folder of task ids whose job is to be given up."""
+        """Folder with the ids of cancelled tasks."""
         return f"{self.root}/cancelled"
 
     @property
     def stop(self) -> str:
-        """Its presence ends the application after the job that runs."""
+        """File that makes the application end after its current job."""
         return f"{self.root}/stop"

@@ -1,1 +1,1 @@
-"""What a deployment sets, from the environment. Standard library only."""
+"""Settings of a deployment, from the environment. Standard library only."""

@@ -1,4 +1,4 @@
-"""Where things are, from the environment. The same names on one machine and on a cluster."""
+"""Addresses of a deployment, from the environment; the same variables on one machine and on a cluster."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from nightjar.protocol.names import check_location
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The deployment's addresses.
+    """Addresses of the deployment.
 
     Attributes:
         lake: Root of the lake: an absolute path or an ``s3://`` URI (``NIGHTJAR_LAKE``).
-        landing: Where sources land, a folder a night (``NIGHTJAR_LANDING``; default ``<lake>/landing``).
+        landing: Folder where sources land, with a folder per night (``NIGHTJAR_LANDING``; default ``<lake>/landing``).
         mlflow_uri: The MLflow server (``MLFLOW_TRACKING_URI``).
-        git_commit: Commit of the code that runs (``NIGHTJAR_GIT_COMMIT``; ``unknown`` when not given).
-        alert_webhook: Where alerts are posted as JSON, ``{"text": …}`` (``NIGHTJAR_ALERT_WEBHOOK``); empty for nowhere.
-            A secret, as who knows it can post.
-        alert_slack_conn: Airflow connection (Slack Incoming Webhook) by which alerts go to Slack
-            (``NIGHTJAR_ALERT_SLACK_CONN``); empty for not at all.
-        alert_email_to: Who gets alerts by mail, through Airflow's connection ``smtp_default``
-            (``NIGHTJAR_ALERT_EMAIL_TO``, separated by commas); empty for nobody.
+        git_commit: Commit of the running code (``NIGHTJAR_GIT_COMMIT``; default ``unknown``).
+        alert_webhook: Address to which alerts are posted as JSON, ``{"text": …}`` (``NIGHTJAR_ALERT_WEBHOOK``); empty
+            for none. A secret, as anyone who knows it can post.
+        alert_slack_conn: Airflow connection (Slack Incoming Webhook) for alerts (``NIGHTJAR_ALERT_SLACK_CONN``); empty
+            for none.
+        alert_email_to: Recipients of alerts by mail, through Airflow's connection ``smtp_default``
+            (``NIGHTJAR_ALERT_EMAIL_TO``, separated by commas); empty for none.
     """
 
     lake: str
@@ -40,7 +40,7 @@ class Settings:
         """Read the settings.
 
         Raises:
-            ConfigurationError: naming the variable that is not set, or whose folder no library would find.
+            ConfigurationError: naming the variable that is not set, or whose folder some library would misread.
         """
 
         def required(name: str) -> str:

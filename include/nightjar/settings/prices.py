@@ -1,4 +1,4 @@
-"""What a CPU hour and a GPU hour cost, as the deployment declares it; for estimates, not for bills."""
+"""Declared prices of a CPU hour and a GPU hour; for estimates, not for bills."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nightjar.protocol.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class Prices(Declaration):
-    """Prices in whatever currency the deployment counts in.
+    """Prices in the deployment's currency.
 
     Attributes:
-        cpu_hour: Of one core for an hour, its memory included (``NIGHTJAR_PRICE_CPU_HOUR``).
-        gpu_hour: Of one GPU for an hour (``NIGHTJAR_PRICE_GPU_HOUR``).
+        cpu_hour: Price of one core for an hour, including its memory (``NIGHTJAR_PRICE_CPU_HOUR``).
+        gpu_hour: Price of one GPU for an hour (``NIGHTJAR_PRICE_GPU_HOUR``).
     """
 
     cpu_hour: NotNegative
@@ -25,10 +25,10 @@ class Prices(Declaration):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Prices | None:
-        """The declared prices; None when neither is.
+        """Return the declared prices; None when neither is declared.
 
         Raises:
-            ConfigurationError: when one is not a price.
+            ConfigurationError: for a value that is not a price.
         """
         names = {"cpu_hour": "NIGHTJAR_PRICE_CPU_HOUR", "gpu_hour": "NIGHTJAR_PRICE_GPU_HOUR"}
         given = {field: environ[name] for field, name in names.items() if environ.get(name)}
@@ -37,7 +37,7 @@ class Prices(Declaration):
         return cls(**{"cpu_hour": 0.0} | {field: _price(names[field], text) for field, text in given.items()})
 
     def cost(self, *, cpu_hours: float, gpu_hours: float) -> float:
-        """``cpu_hours * cpu_hour + gpu_hours * gpu_hour``."""
+        """Return ``cpu_hours * cpu_hour + gpu_hours * gpu_hour``."""
         return cpu_hours * self.cpu_hour + gpu_hours * self.gpu_hour
 
 

@@ -1,4 +1,4 @@
-"""What no error, log, result, ledger or alert may show: credentials in addresses, parameters and the environment."""
+"""Removal of credentials from errors, logs, results, the ledger and alerts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORD = (
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        # User and password of an address. A password may hold `@`, which the last one before the path ends, or `/`.
+        # User and password of an address. A password may contain `/` and `@`; the last `@` before the path ends it.
         r"(?P<shown>(?!abfss?:|wasbs?:)\b[a-z][\w+.-]*://)(?:[^\s/?#'\"<>|]*|[^\s/@'\"]+:(?!\d{1,5}[/?#])[^\s@'\"<>|]+)(?=@)",
         r"(?P<shown>jdbc:oracle:\w+:)[^\s@'\"]+(?=@)",
         rf"(?P<shown>(?<![\w.%-])[\w.%-]*{_WORD}(?:=|[\"']\s*:\s*)[\"']?)[^\s&;,'\"<>|)}}]+",
@@ -31,14 +31,14 @@ _SECRET_VARIABLE = re.compile(
     re.IGNORECASE,
 )
 _SHORTEST = 6
-"""Characters of a secret; shorter values are parts of ordinary words."""
+"""Minimum length of a secret; shorter values occur inside ordinary words."""
 
 
 def redacted(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """Return ``text`` without credentials.
 
-    Hidden are the user and password of every address, secret parameters and paths of webhooks; and, wherever they
-    stand, the secrets that the environment holds, which libraries also show apart from their address.
+    Hides the user and password of every address, secret parameters and webhook paths. Also hides the secrets of the
+    environment anywhere in the text, as libraries show them apart from their address.
     """
     for secret in sorted(secrets_of(environ), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
@@ -48,29 +48,30 @@ def redacted(text: str, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def without_credentials(address: str) -> str:
-    """Return an address as a link that people may see: without user and password."""
+    """Return an address without user and password, as a link for people."""
     return re.sub(r"^([a-z][\w+.-]*://)[^\s/?#]*@", r"\1", address, flags=re.IGNORECASE)
 
 
 def secrets_of(environ: Mapping[str, str] = os.environ) -> set[str]:
-    """The secrets of an environment: values of variables that are named so, and passwords in addresses and JSON."""
-    found = {secret for name, value in environ.items() for secret in _secrets_in(name, value)}
-    return {secret for secret in found if len(secret) >= _SHORTEST}
+    """Return the secrets of an environment: values of variables with secret names, and passwords in addresses and
+    JSON."""
+    candidates = {secret for name, value in environ.items() for secret in _secrets_in(name, value)}
+    return {secret for secret in candidates if len(secret) >= _SHORTEST}
 
 
 def _secrets_in(name: str, value: str) -> Iterator[str]:
-    if _SECRET_VARIABLE.search(name) and not value.startswith("/"):  # a path leads to a secret, and is none
+    if _SECRET_VARIABLE.search(name) and not value.startswith("/"):  # a path to a secret is not a secret itself
         yield value
     for address in re.findall(r"\w://(\S*)@", value):
         password = address.partition(":")[2]
         yield from (password, unquote(password))
     if value.startswith("{"):
         try:
-            document = json.loads(value)  # noqa: TID251 - errors are made with this module, so it stands below them
-            found = list(_secrets_in_json(document))
+            document = json.loads(value)  # noqa: TID251 - nightjar.protocol.documents imports this module
+            secrets = list(_secrets_in_json(document))
         except (ValueError, RecursionError):
             return
-        yield from found
+        yield from secrets
 
 
 def _secrets_in_json(document: Any) -> Iterator[str]:

@@ -79,9 +79,9 @@ WRONG: dict[str, list[Wrong]] = {
         (shop(schedule="@hourly"), "due 24 times a day", "UseCase.schedule", "@daily"),
         (shop(schedule=""), "schedule is ''", "UseCase.schedule", "not blank"),
         (shop(training_schedule="0 4 * * 8"), "'8' is not a valid weekday", "UseCase.training_schedule", "@weekly"),
-        (shop(timezone="Mars/Olympus"), "no time zone 'Mars/Olympus'", "UseCase.timezone", "Europe/Berlin"),
-        (shop(timezone="europe/berlin"), "no time zone", "UseCase.timezone", "did you mean 'Europe/Berlin'"),
-        (shop(timezone="../UTC"), "no time zone '../UTC'", "UseCase.timezone", "UTC"),
+        (shop(timezone="Mars/Olympus"), "unknown time zone 'Mars/Olympus'", "UseCase.timezone", "Europe/Berlin"),
+        (shop(timezone="europe/berlin"), "unknown time zone", "UseCase.timezone", "did you mean 'Europe/Berlin'"),
+        (shop(timezone="../UTC"), "unknown time zone '../UTC'", "UseCase.timezone", "UTC"),
         (shop(first_night=datetime(2013, 1, 1)), "first_night is datetime", "UseCase.first_night", "a date"),
         (shop(first_night="2013-01-01"), "first_night is '2013-01-01'", "UseCase.first_night", "a date"),
         (shop(last_night=date(2012, 1, 1)), "is before first_night", "UseCase.last_night", "None"),
@@ -100,9 +100,9 @@ WRONG: dict[str, list[Wrong]] = {
         (shop(name="Shop"), "name is 'Shop'", "UseCase.name", "lower-case letters"),
         (shop(title=" "), "title is ' '", "UseCase.title", "not blank"),
         (shop(owner=None), "owner is None", "UseCase.owner", "a text"),
-        (shop(features_from="order"), "no source 'order'", "UseCase.features_from", "did you mean 'orders'"),
-        (shop(labels_from="refunds"), "no source 'refunds'", "UseCase.labels_from", "choose from: orders, prices"),
-        (shop(sources=()), "no source 'orders'", "UseCase.features_from", "nothing can be named here"),
+        (shop(features_from="order"), "unknown source 'order'", "UseCase.features_from", "did you mean 'orders'"),
+        (shop(labels_from="refunds"), "unknown source 'refunds'", "UseCase.labels_from", "choose from: orders, prices"),
+        (shop(sources=()), "unknown source 'orders'", "UseCase.features_from", "nothing can be named here"),
         (shop(sources=(ORDERS, ORDERS, PRICES)), "source orders is declared more than once", "UseCase.sources", "once"),
         (
             shop(sources=(ORDERS, replace(PRICES, file="orders.csv"))),
@@ -163,7 +163,7 @@ WRONG: dict[str, list[Wrong]] = {
         ),
         (
             shop(performance=Performance(slices=("shp",))),
-            "no column 'shp'", "performance.slices", "did you mean 'shop'",
+            "unknown column 'shp'", "performance.slices", "did you mean 'shop'",
         ),
         (shop(performance=Performance(slices=("shop", "shop"))), "column shop is declared more", "slices", "once"),
         (
@@ -179,7 +179,7 @@ WRONG: dict[str, list[Wrong]] = {
         (orders(file="orders.parquet"), "file is 'orders.parquet'", "Source.file", "a CSV file"),
         (orders(max_rejected_share=2), "max_rejected_share is 2", "Source.max_rejected_share", "at most 1"),
         (orders(max_rejected_share=NAN), "max_rejected_share is nan", "Source.max_rejected_share", "finite number"),
-        (orders(expected_to_vary=("year",)), "no column 'year'", "Source.expected_to_vary", "choose from: amount"),
+        (orders(expected_to_vary=("year",)), "unknown column 'year'", "Source.expected_to_vary", "choose from: amount"),
         (orders(table=replace(ORDERS.table, name="scores/orders")), "table is scores/orders", "Source.table", "raw/<"),
         (
             lambda: Source(file="a.csv", table=TableSchema(name="raw/a", comment="A.", columns=(DS, price("double")))),
@@ -191,7 +191,7 @@ WRONG: dict[str, list[Wrong]] = {
         ),
         (
             lambda: TableSchema(name="raw/a", comment="A.", columns=(DS, price("double")), key=("item",)),
-            "no column 'item'", "table raw/a, TableSchema.key", "choose from: ds, price",
+            "unknown column 'item'", "table raw/a, TableSchema.key", "choose from: ds, price",
         ),
         (
             lambda: TableSchema(name="raw/a", comment="A.", columns=(DS,), retention_days=1),
@@ -199,10 +199,10 @@ WRONG: dict[str, list[Wrong]] = {
         ),
     ],
     "rules": [
-        (orders(rules=(not_null("placed"),)), "no column 'placed'", "rule placed_not_null", "did you mean 'placed_at'"),
+        (orders(rules=(not_null("placed"),)), "unknown column 'placed'", "rule placed_not_null", "mean 'placed_at'"),
         (orders(rules=(not_null("amount"),) * 2), "rule amount_not_null is declared", "Source.rules", "each rule once"),
-        (shop(rules=(between("amuont", 0, 1, unit="euros"),)), "no column 'amuont'", "amuont_between", "'amount'"),
-        (broken_when("abs(price) > 1"), "no column 'price'", "UseCase.rules, rule wrong", "choose from: amount, ds"),
+        (shop(rules=(between("amuont", 0, 1, unit="euros"),)), "unknown column 'amuont'", "amuont_between", "'amount'"),
+        (broken_when("abs(price) > 1"), "unknown column 'price'", "UseCase.rules, rule wrong", "from: amount, ds"),
         (broken_when("amount > (1"), "a ( is not closed", "rule wrong", "'amount < 0'"),
         (broken_when("shop = 'N"), "a quote is not closed", "rule wrong", "'amount < 0'"),
         (broken_when(""), "it is empty", "rule wrong", "'amount < 0'"),
@@ -217,7 +217,7 @@ WRONG: dict[str, list[Wrong]] = {
         (orders(night_rules=(like_usual("placed_at", 1),)), "of type timestamp", "placed_at_like_usual", "string"),
         (
             orders(night_rules=(like_usual("colour", 1),)),
-            "no column 'colour'", "colour_like_usual", "choose from: amou",
+            "unknown column 'colour'", "colour_like_usual", "choose from: amou",
         ),
         (
             lambda: NightRule(name="a", figure="rows", reason="r"),
@@ -236,9 +236,9 @@ WRONG: dict[str, list[Wrong]] = {
          "NightRule.high", "finite number"),
     ],
     "gate": [
-        (lambda: Gate(floors={"acu": 0.6}), "no metric 'acu'", "Gate.floors['acu']", "did you mean 'auc'"),
-        (lambda: Gate(floors={"log_loss": 0.2}), "of which less is better", "Gate.floors", "give it in ceilings"),
-        (lambda: Gate(floors={}, ceilings={"auc": 0.9}), "of which more is better", "Gate.ceilings", "in floors"),
+        (lambda: Gate(floors={"acu": 0.6}), "unknown metric 'acu'", "Gate.floors['acu']", "did you mean 'auc'"),
+        (lambda: Gate(floors={"log_loss": 0.2}), "for which less is better", "Gate.floors", "give it in ceilings"),
+        (lambda: Gate(floors={}, ceilings={"auc": 0.9}), "for which more is better", "Gate.ceilings", "in floors"),
         (
             lambda: Gate(floors={"auc": 60}),
             "auc 60 cannot be reached", "Gate.floors['auc']", "at least 0 and at most 1",
@@ -246,7 +246,7 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Gate(floors={"auc": -0.1}), "auc -0.1 cannot be reached", "Gate.floors['auc']", "at least 0"),
         (lambda: Gate(floors={}, ceilings={"brier": 2}), "brier 2 cannot", "Gate.ceilings['brier']", "at most 1"),
         (lambda: Gate(floors={"auc": NAN}), "['auc'] is nan", "Gate.floors['auc']", "a finite number"),
-        (lambda: Gate(floors={}, decisive_metric="f1"), "no metric 'f1'", "Gate.decisive_metric", "choose from: auc"),
+        (lambda: Gate(floors={}, decisive_metric="f1"), "unknown metric 'f1'", "Gate.decisive_metric", "from: auc"),
         (
             lambda: Gate(floors={}, min_improvement=-0.1),
             "min_improvement is -0.1", "Gate.min_improvement", "at least 0",

@@ -25,7 +25,7 @@ def training(**fields: Any) -> Declare:
 
 WRONG: dict[str, list[Wrong]] = {
     "engines": [
-        (boosting(max_dept=3), "no XGBoost parameter 'max_dept'", "Boosting.params", "did you mean 'max_depth'"),
+        (boosting(max_dept=3), "unknown XGBoost parameter 'max_dept'", "Boosting.params", "did you mean 'max_depth'"),
         (boosting(objective="reg:squarederror"), "is 'reg:squarederror'", "params['objective']", "'binary:logistic'"),
         (boosting(eval_metric="error"), "is 'error'", "Boosting.params['eval_metric']", "'auc'"),
         (boosting(tree_method="exact"), "is 'exact'", "Boosting.params['tree_method']", "'hist'"),
@@ -59,7 +59,7 @@ WRONG: dict[str, list[Wrong]] = {
         ),
         (
             shop(training=Training(engines=(Boosting(params={"monotone_constraints": {"amuont": 1}}),))),
-            "no feature 'amuont'", "monotone_constraints", "did you mean 'amount'",
+            "unknown feature 'amuont'", "monotone_constraints", "did you mean 'amount'",
         ),
         (
             shop(training=Training(engines=(Boosting(params={"monotone_constraints": (2,)}),))),
@@ -69,7 +69,7 @@ WRONG: dict[str, list[Wrong]] = {
     "search": [
         (lambda: IntRange(5, 2), "low 5 is above high 2", "IntRange.low", "at most as high"),
         (lambda: FloatRange(0.5, 0.1), "low 0.5 is above high 0.1", "FloatRange.low", "at most as high"),
-        (lambda: FloatRange(0, 1, log=True), "low 0 has no order of magnitude", "FloatRange.low", "above 0"),
+        (lambda: FloatRange(0, 1, log=True), "low 0 cannot be on a log scale", "FloatRange.low", "above 0"),
         (lambda: IntRange(1.5, 2), "low is 1.5", "IntRange.low", "a whole number"),
         (lambda: FloatRange(0.1, INFINITE), "high is inf", "FloatRange.high", "a finite number"),
         (lambda: Choice(()), "values is empty", "Choice.values", "at least one value"),
@@ -77,7 +77,7 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Choice((1, 1)), "value 1 is declared more than once", "Choice.values", "once"),
         (
             lambda: Boosting(params={"eta": 0.1}, space={"etta": FloatRange(0.1, 1)}),
-            "no XGBoost parameter 'etta'", "Boosting.space", "did you mean 'eta'",
+            "unknown XGBoost parameter 'etta'", "Boosting.space", "did you mean 'eta'",
         ),
         (
             lambda: Boosting(params={"eta": 0.1}, space={"eta": FloatRange(0.1, 2)}),
@@ -99,7 +99,7 @@ WRONG: dict[str, list[Wrong]] = {
             lambda: Boosting(space={"num_rounds": IntRange(500, 900)}),
             "declared as 400", "num_rounds", "within the range",
         ),
-        (lambda: Network(space={"hidden": IntRange(8, 64)}), "no parameter 'hidden'", "Network.space", "dropout"),
+        (lambda: Network(space={"hidden": IntRange(8, 64)}), "unknown parameter 'hidden'", "Network.space", "dropout"),
         (lambda: Network(space={"dropout": FloatRange(0, 1)}), "is 1", "Network.space['dropout']", "below 1"),
         (lambda: Tuning(trials=0), "trials is 0", "Tuning.trials", "at least 1"),
         (lambda: Tuning(folds=0), "folds is 0", "Tuning.folds", "at least 1"),
