@@ -158,5 +158,5 @@ def test_the_shadow_is_published_beside_the_night_and_cannot_fail_it(lake: str) 
     save(later, "validate_scores", replace(result, values={**result.values, "shadow_files": lost}))
     outcome = publish(later)
     assert (outcome.status, published(lake)) == ("succeeded", [0.75])
-    assert "is not there" in outcome.values["shadow_error"]
+    assert "does not exist" in outcome.values["shadow_error"]
     assert delta.read_nights(lake, shadow.name, [NIGHT])["prediction"].to_pylist() == [0.5]

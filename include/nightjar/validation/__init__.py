@@ -1,1 +1,1 @@
-"""Checks of what lands and of what a table holds; the rules themselves are declared in the use case."""
+"""Checks of landed files and of tables, against the rules that a use case declares."""

@@ -1,7 +1,7 @@
-"""Undeclared anomalies, as warnings with the range that was expected.
+"""Detect undeclared anomalies and warn with the expected range.
 
-Volume, rejected rows, missing values, cardinality, mean, spread, quantiles, categories, and a night that repeats an
-earlier one.
+Covers volume, rejected rows, nulls, cardinality, mean, standard deviation, quantiles, categories, and a night that
+repeats an earlier one.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from nightjar.validation.usual import MIN_NIGHTS, Usual, usual
 
 REPEATED, NEW_CATEGORY = "repeats", "new_category"
 NOTICED_SHARE = 0.01
-"""A category that the last nights did not have is noticed from this share of the rows on."""
+"""Minimum share of the rows for a warning about a new category."""
 _NUMERIC = ("mean", "std", "p05", "p50", "p95")
 
 
 def anomalies(
     source: Source, night: date, tonight: NightFigures, history: Mapping[date, NightFigures]
 ) -> Iterator[Judged]:
+    """Yield the anomalies of a night; nothing with fewer than :data:`MIN_NIGHTS` nights of history."""
     if len(history) < MIN_NIGHTS:
         return
     yield from _unusual(source, TABLE, ("rows", REJECTED), night, tonight, history)
     for column, figures in tonight.items():
         if column == TABLE:
             continue
-        watched = ["null_share"]
+        monitored = ["null_share"]
         if column not in source.expected_to_vary:
-            watched += ["distinct", *(_NUMERIC if figures.mean is not None else ())]
-        yield from _unusual(source, column, watched, night, tonight, history)
+            monitored += ["distinct", *(_NUMERIC if figures.mean is not None else ())]
+        yield from _unusual(source, column, monitored, night, tonight, history)
         if column not in source.expected_to_vary and figures.categories:
             yield from _categories(source, column, night, figures, of_column(history, column))
     yield from _repeated(source, night, tonight, history)
@@ -44,30 +45,30 @@ def anomalies(
 def _unusual(
     source: Source,
     column: str,
-    watched: Iterable[str],
+    monitored: Iterable[str],
     night: date,
     tonight: NightFigures,
     history: Mapping[date, NightFigures],
 ) -> Iterator[Judged]:
-    for figure in watched:
+    for figure in monitored:
         observed = value_of(tonight[column], figure)
-        found = None if observed is None else usual_of(figure, column, night, tonight, history)
-        if observed is not None and found is not None and not found.low <= observed <= found.high:
-            yield anomaly(source, column, night, figure, observed, found)
+        ordinary = None if observed is None else usual_of(figure, column, night, tonight, history)
+        if observed is not None and ordinary is not None and not ordinary.low <= observed <= ordinary.high:
+            yield anomaly(source, column, night, figure, observed, ordinary)
 
 
 def _categories(
     source: Source, column: str, night: date, tonight: Figures, history: Mapping[date, Figures]
 ) -> Iterator[Judged]:
-    """Shares far from the last nights', and categories that those did not have; where every category is listed."""
-    if any(one.distinct > LISTED_CATEGORIES for one in (tonight, *history.values())):
+    """Yield shares far from the last nights' and new categories, for columns with all categories listed."""
+    if any(figures.distinct > LISTED_CATEGORIES for figures in (tonight, *history.values())):
         return
     shares = mean_shares(history)
-    distances = {day: total_variation(one.categories, shares) for day, one in history.items()}
-    found = usual(list(distances.values()), list(distances), night, noise=0.01)
+    distances = {day: total_variation(figures.categories, shares) for day, figures in history.items()}
+    ordinary = usual(list(distances.values()), list(distances), night, noise=0.01)
     observed = total_variation(tonight.categories, shares)
-    if found is not None and observed > found.high:
-        yield anomaly(source, column, night, "distance", observed, Usual(found.center, 0.0, found.high))
+    if ordinary is not None and observed > ordinary.high:
+        yield anomaly(source, column, night, "distance", observed, Usual(ordinary.center, 0.0, ordinary.high))
     new = {name: share for name, share in tonight.categories.items() if name not in shares and share >= NOTICED_SHARE}
     if new:
         listed = ", ".join(repr(name) for name in list(new)[:5])
@@ -79,17 +80,17 @@ def _categories(
 def _repeated(
     source: Source, night: date, tonight: NightFigures, history: Mapping[date, NightFigures]
 ) -> Iterator[Judged]:
-    """Whether every numeric column that differs from night to night has the very moments of one earlier night."""
-    moving = [column for column, one in tonight.items() if one.std and _moves(of_column(history, column))]
-    for day, figures in reversed(list(history.items())):
-        if moving and all(_same(tonight[column], figures.get(column)) for column in moving):
-            what = f"{source.table.name}: the night repeats that of {day} in {', '.join(moving)}"
-            yield judged(source, TABLE, night, REPEATED, float(len(moving)), Usual(0.0, 0.0, 0.0), what)
+    """Yield a finding when every varying numeric column has exactly the mean and deviation of one earlier night."""
+    varying = [column for column, figures in tonight.items() if figures.std and _varies(of_column(history, column))]
+    for day, earlier in reversed(list(history.items())):
+        if varying and all(_same(tonight[column], earlier.get(column)) for column in varying):
+            what = f"{source.table.name}: the night repeats that of {day} in {', '.join(varying)}"
+            yield judged(source, TABLE, night, REPEATED, float(len(varying)), Usual(0.0, 0.0, 0.0), what)
             return
 
 
-def _moves(history: Mapping[date, Figures]) -> bool:
-    means = [one.mean for one in history.values() if one.mean is not None]
+def _varies(history: Mapping[date, Figures]) -> bool:
+    means = [figures.mean for figures in history.values() if figures.mean is not None]
     return len(means) >= MIN_NIGHTS and len(set(means)) > len(means) * 0.9
 
 

@@ -1,4 +1,4 @@
-"""Compare a column's figures with those of the last nights."""
+"""Compare a night's figures of a column with those of the last nights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ NEVER_NEGATIVE = {"rows", "distinct", "null_share", REJECTED, "std"}
 def usual_of(
     figure: str, column: str, night: date, tonight: NightFigures, history: Mapping[date, NightFigures]
 ) -> Usual | None:
+    """Return the expected range of a figure tonight; None with too few nights."""
     earlier = of_column(history, column)
-    values = {day: value for day, one in earlier.items() if (value := value_of(one, figure)) is not None}
+    values = {day: value for day, figures in earlier.items() if (value := value_of(figures, figure)) is not None}
     center = float(np.median(list(values.values()))) if values else 0.0
     noise = _noise(figure, center, tonight[column], earlier)
-    found = usual(list(values.values()), list(values), night, noise=noise)
-    if found is None or figure not in NEVER_NEGATIVE:
-        return found
-    return replace(found, low=max(0.0, found.low))
+    ordinary = usual(list(values.values()), list(values), night, noise=noise)
+    if ordinary is None or figure not in NEVER_NEGATIVE:
+        return ordinary
+    return replace(ordinary, low=max(0.0, ordinary.low))
 
 
 def value_of(figures: Figures, figure: str) -> float | None:
@@ -33,13 +34,13 @@ def value_of(figures: Figures, figure: str) -> float | None:
 
 
 def _noise(figure: str, center: float, tonight: Figures, history: Mapping[date, Figures]) -> float:
-    """The standard deviation that a figure has at least, by chance or because so little is no news."""
+    """Return the minimum standard deviation of a figure, from sampling noise or negligible changes."""
     if figure in {"rows", "distinct"}:
         return max(1.0, 0.02 * center)
-    if figure in {"null_share", REJECTED}:  # binomial, and half a row
+    if figure in {"null_share", REJECTED}:  # binomial standard error, plus half a row
         rows = max(1, tonight.rows)
         return float(np.sqrt(center * (1 - center) / rows)) + 0.5 / rows
-    spreads = [one.std for one in history.values() if one.std is not None]
+    spreads = [figures.std for figures in history.values() if figures.std is not None]
     return 0.1 * float(np.sqrt(np.mean(np.square(spreads)))) + 1e-9 * abs(center)
 
 
@@ -48,19 +49,19 @@ def of_column(history: Mapping[date, NightFigures], column: str) -> dict[date, F
 
 
 def distance_from(tonight: Figures, history: Mapping[date, Figures]) -> float | None:
-    """See :func:`nightjar.declaration.rules.like_usual`."""
+    """Return the distance defined in :func:`nightjar.declaration.rules.like_usual`."""
     if len(history) < MIN_NIGHTS:
         return None
     if tonight.categories:
         return total_variation(tonight.categories, mean_shares(history))
-    spreads = [one.std for one in history.values() if one.std is not None]
+    spreads = [figures.std for figures in history.values() if figures.std is not None]
     if not tonight.quantiles or not spreads:
         return None
     spread = float(np.sqrt(np.mean(np.square(spreads)))) or 1.0
     shifts = [
         abs(
             tonight.quantiles[name]
-            - float(np.median([one.quantiles[name] for one in history.values() if one.quantiles]))
+            - float(np.median([figures.quantiles[name] for figures in history.values() if figures.quantiles]))
         )
         for name in QUANTILES
     ]
@@ -68,10 +69,10 @@ def distance_from(tonight: Figures, history: Mapping[date, Figures]) -> float | 
 
 
 def mean_shares(history: Mapping[date, Figures]) -> dict[str, float]:
-    names = {name for one in history.values() for name in one.categories}
-    return {name: sum(one.categories.get(name, 0.0) for one in history.values()) / len(history) for name in names}
+    names = {name for figures in history.values() for name in figures.categories}
+    return {name: sum(figs.categories.get(name, 0.0) for figs in history.values()) / len(history) for name in names}
 
 
 def total_variation(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    """Half the sum of the absolute differences of two sets of shares: 0 alike, 1 with nothing in common."""
+    """Return half the sum of absolute differences of two sets of shares: 0 for equal, 1 for disjoint."""
     return 0.5 * sum(abs(a.get(name, 0.0) - b.get(name, 0.0)) for name in a.keys() | b.keys())

@@ -1,9 +1,9 @@
-"""Versions of a use case's contract: what its tables promise, kept in the ledger and compared before anything lands.
+"""Versions of a use case's contract: recorded in the ledger and compared before anything lands.
 
-A change that no reader trips over (a column or rule more) passes and is recorded. One that breaks readers (a column
-gone, another type, unit or key, a value that may now be missing) stops the night with the difference, until
-``contract_version`` in ``use_case.py`` is raised to say that it is meant. The tables must be as declared even then: one
-that holds other columns or types is migrated by a person before anything is committed.
+A compatible change (a new column or rule) passes and is recorded. A breaking change (a removed column, another type,
+unit or key, a column that may now be null) stops the night with the difference, until ``contract_version`` in
+``use_case.py`` is raised to confirm it. The tables must be as declared in any case: a table with other columns or
+types must be migrated by a person before anything is committed.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ EVENT = "contract"
 _NAMED = 8
 
 Document = Mapping[str, Mapping[str, Any]]
-"""Table to ``columns``, ``key``, ``rules`` and ``night_rules``; JSON values only."""
+"""Table name to ``columns``, ``key``, ``rules`` and ``night_rules``; JSON values only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """The contract as declared now, and how it differs from the one recorded last.
+    """The contract as declared now, and its difference from the last recorded one.
 
     Attributes:
-        version: As declared.
-        document: What the tables promise.
-        breaking: Differences that break readers, in words.
-        additive: Those that do not.
-        first: Nothing was recorded before.
+        version: Declared version.
+        document: Contract of each table.
+        breaking: Descriptions of the breaking differences.
+        additive: Descriptions of the compatible differences.
+        first: Whether no contract was recorded before.
     """
 
     version: int
@@ -52,7 +52,7 @@ class Contract:
 
 
 def document(use_case: UseCase) -> Document:
-    """What the use case's tables promise. Columns of an experiment come and go with it, and are no promise."""
+    """Return the contract of the use case's tables, without the columns of an experiment, which come and go with it."""
     rules = rules_by_table(use_case)
     night_rules = {source.table.name: source.night_rules for source in use_case.sources}
     return {
@@ -73,10 +73,10 @@ def document(use_case: UseCase) -> Document:
 
 
 def check(lake: str, use_case: UseCase) -> Contract:
-    """Compare the declared contract with the one recorded last, and with the tables in the lake.
+    """Compare the declared contract with the last recorded one, and with the tables in the lake.
 
     Raises:
-        ContractError: when it breaks readers and its version was not raised, or the version was lowered.
+        ContractError: for a breaking change without a raised version, or a lowered version.
         LakeError: when a table is not as declared.
     """
     now, version = document(use_case), use_case.contract_version
@@ -90,12 +90,12 @@ def check(lake: str, use_case: UseCase) -> Contract:
         breaking, additive = (tuple(lines) for lines in compare(last["document"], now))
     if version < recorded_version or (breaking and version == recorded_version):
         raise ContractError(
-            f"the contract (version {version}; recorded: {recorded_version}) has changed so that readers break: "
+            f"the contract (version {version}; recorded: {recorded_version}) has changed in a way that breaks readers: "
             + ("; ".join(breaking[:_NAMED]) or "its version was lowered")
             + (f"; and {len(breaking) - _NAMED} more" if len(breaking) > _NAMED else ""),
             where=f"include/use_cases/{use_case.name}/use_case.py",
             how_many=max(1, len(breaking)),
-            fix="undo the change, or tell the readers and raise `contract_version` (docs/runbooks/contract.md)",
+            fix="undo the change, or notify the readers and raise `contract_version` (docs/runbooks/contract.md)",
         )
     _check_tables(lake, use_case)
     return Contract(version=version, document=now, breaking=breaking, additive=additive)
@@ -107,7 +107,7 @@ def _check_tables(lake: str, use_case: UseCase) -> None:
 
 
 def record(spec: JobSpec, contract: Contract) -> None:
-    """Append a changed contract to the ledger."""
+    """Record a changed contract in the ledger."""
     differences = [*contract.breaking, *contract.additive]
     reason = "first contract" if contract.first else "; ".join(differences)
     details = {
@@ -119,34 +119,34 @@ def record(spec: JobSpec, contract: Contract) -> None:
     ledger.record(spec.lake, ledger.Event.of(spec, EVENT, reason=reason, details=details))
 
 
-def compare(before: Document, now: Document) -> tuple[list[str], list[str]]:
-    """Differences that break readers, and those that do not, each in words."""
-    breaking = [f"{table}: the table is gone" for table in before.keys() - now.keys()]
-    additive = [f"{table}: a new table" for table in now.keys() - before.keys()]
-    for table in sorted(before.keys() & now.keys()):
-        for breaks, words in _differences(before[table], now[table]):
+def compare(recorded: Document, now: Document) -> tuple[list[str], list[str]]:
+    """Return descriptions of the breaking and of the compatible differences."""
+    breaking = [f"{table}: the table was removed" for table in recorded.keys() - now.keys()]
+    additive = [f"{table}: a new table" for table in now.keys() - recorded.keys()]
+    for table in sorted(recorded.keys() & now.keys()):
+        for breaks, words in _differences(recorded[table], now[table]):
             (breaking if breaks else additive).append(f"{table}{words}")
     return sorted(breaking), sorted(additive)
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """Whether it breaks readers, and the words for it."""
-    if before["key"] != now["key"]:
-        yield True, f": key ({', '.join(before['key'])}) -> ({', '.join(now['key'])})"
-    for name, column in before["columns"].items():
+def _differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """Yield, for each difference, whether it breaks readers, and its description."""
+    if recorded["key"] != now["key"]:
+        yield True, f": key ({', '.join(recorded['key'])}) -> ({', '.join(now['key'])})"
+    for name, column in recorded["columns"].items():
         if name not in now["columns"]:
-            yield True, f".{name}: the column is gone"
+            yield True, f".{name}: the column was removed"
             continue
         for field, old in column.items():
             new = now["columns"][name][field]
             if new != old:
                 yield _breaks(field, old, new), f".{name}: {field} {_describe(old)} -> {_describe(new)}"
-    for name in now["columns"].keys() - before["columns"].keys():
+    for name in now["columns"].keys() - recorded["columns"].keys():
         yield False, f".{name}: a new column ({now['columns'][name]['type']})"
     for kind in ("rules", "night_rules"):
-        for name in before[kind].keys() | now[kind].keys():
-            if before[kind].get(name) != now[kind].get(name):
-                word = "new" if name not in before[kind] else "gone" if name not in now[kind] else "changed"
+        for name in recorded[kind].keys() | now[kind].keys():
+            if recorded[kind].get(name) != now[kind].get(name):
+                word = "new" if name not in recorded[kind] else "removed" if name not in now[kind] else "changed"
                 yield False, f": rule {name} is {word}"
 
 

@@ -1,7 +1,7 @@
-"""Where the Data Docs of a use case lie, and how they get there when the lake is an object store.
+"""Location of a use case's Data Docs, and their transfer to a lake in an object store.
 
-Great Expectations writes its site to a local folder. On a local lake that folder is the place itself; otherwise the
-site is copied down, extended and copied up (results and pages are small; ``lake_maintenance`` ends their history).
+Great Expectations writes its site to a local folder. On a local lake, that folder is the final location. Otherwise the
+site is downloaded, extended and uploaded (results and pages are small; ``lake_maintenance`` limits their history).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from nightjar.lake import files
 
 
 def docs_uri(lake: str, use_case: str) -> str:
-    """Root of a use case's Data Docs; ``index.html`` in it lists the runs."""
+    """Return the root of a use case's Data Docs; its ``index.html`` lists the runs."""
     return f"{lake}/data_docs/{use_case}"
 
 
 @contextmanager
 def local_site(uri: str) -> Iterator[str]:
-    """Give a local folder that holds the site at ``uri``; what is written to it is at ``uri`` afterwards.
+    """Provide a local folder with the site at ``uri``, and write changes back to ``uri``.
 
     Raises:
         UnreachableError: when the lake does not answer.
-        StorageFullError: when it takes no more bytes.
+        StorageFullError: when the lake is full.
     """
     from pyarrow import fs
 

@@ -1,7 +1,7 @@
-"""How Data Docs look: self-contained pages.
+"""Views of Data Docs as self-contained pages.
 
-Great Expectations' own templates load styles, scripts and a logo with a time stamp from eight hosts; without them the
-index is empty, and with them every look at a page is told to others. These views keep its content and drop the rest.
+The templates of Great Expectations load styles, scripts and a logo from eight other hosts: offline the index is empty,
+and online those hosts see every page view. These views keep the content and drop the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REMOTE = re.compile(
     r"|url\([^)]*https?://[^)]*\)",
     re.DOTALL | re.IGNORECASE,
 )
-_SUITE_LINK = re.compile(r'<a href="[^"]*expectations/[^"]*"[^>]*>(.*?)</a>', re.DOTALL)  # pages that are not built
+_SUITE_LINK = re.compile(r'<a href="[^"]*expectations/[^"]*"[^>]*>(.*?)</a>', re.DOTALL)  # links to pages not built
 _STYLE = """<style>
 body{font:15px/1.5 system-ui,sans-serif;margin:0 auto;max-width:1200px;padding:1.5rem;color:#1d2733;background:#fff}
 a{color:#0b5cad}table{border-collapse:collapse;margin:.5rem 0}
@@ -36,33 +36,33 @@ code{background:#eef1f4;padding:.1rem .3rem}nav ol,.breadcrumb{list-style:none;p
 
 
 class ResultView(DefaultJinjaPageView):  # type: ignore[misc]  # a base without types
-    """One table's result of one run."""
+    """Page of one table's result in one run."""
 
     def render(self, document: Any, template: Any = None, **kwargs: Any) -> str:
-        """The page of Great Expectations, without anything that other hosts would serve."""
+        """Return the page of Great Expectations without remote resources."""
         page = _SUITE_LINK.sub(r"\1", _REMOTE.sub("", super().render(document, template, **kwargs)))
         return page.replace("</head>", f"{_STYLE}</head>", 1)
 
 
 class RunsRenderer:
-    """Hands the index's links to :class:`RunsView` as they are."""
+    """Passes the index's links to :class:`RunsView` unchanged."""
 
     def __init__(self, **_: Any) -> None:
         pass
 
     def render(self, links: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The links of the index, latest first."""
+        """Return the links of the index, latest first."""
         return links
 
 
 class RunsView:
-    """The index: a line for each table of each run, latest first."""
+    """The index page: one row per table and run, latest first."""
 
     def __init__(self, **_: Any) -> None:
         pass
 
     def render(self, links: Mapping[str, Any], **_: Any) -> str:
-        """The index page."""
+        """Return the index page."""
         lines = "".join(_line(link) for link in links.get("validations_links", ()))
         return (
             '<!DOCTYPE html><html lang="en"><head><meta charset="UTF-8"><title>Data Docs</title>'

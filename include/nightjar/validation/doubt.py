@@ -1,4 +1,4 @@
-"""Lines with an odd number of quotes: each begins or ends a quoted field of several lines, or has a quote too many."""
+"""Lines with an odd number of quotes: part of a quoted field over several lines, or with a stray quote."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from nightjar.validation.quoting import Layout, closing_quote, ends_with_line_en
 
 
 class Doubt:
-    """Decides the odd lines of a buffer, in their order.
+    """Decides the lines of a buffer with an odd number of quotes ("odd lines"), in order.
 
-    Two odd lines make a record of several lines where the text from one to the other is quoted as RFC 4180 says. It
-    is taken for one only if the bytes leave no other reading: no line inside it is a row by itself, and no record
-    could begin at its last line. Otherwise all these lines are ambiguous.
+    Two odd lines form a record of several lines when the text between is quoted by RFC 4180 and the bytes allow no
+    other
+    reading: no line inside is a row by itself, and no record could begin at the last line. Otherwise all these lines
+        are
+    ambiguous.
     """
 
     def __init__(self, lines: Lines, layout: Layout, max_bytes: int, *, final: bool) -> None:
@@ -24,7 +26,7 @@ class Doubt:
         self._odd: list[int] = np.flatnonzero(lines.odd).tolist()
 
     def decide(self) -> int:
-        """Set the codes of the odd lines; return how many lines of the buffer are decided, whatever follows it."""
+        """Set the codes of the odd lines, and return the number of lines whose decision no later bytes can change."""
         at = 0
         while at < len(self._odd):
             lines = self._decide_odd(at)
@@ -34,7 +36,8 @@ class Doubt:
         return self._decided(len(self._lines.codes))
 
     def _decide_odd(self, at: int) -> int:
-        """Decide from the odd line ``at`` on; return how many odd lines, or 0 when that takes more of the file."""
+        """Decide from the odd line ``at`` on; return the number of odd lines decided, 0 when more of the file is
+        needed."""
         lines, first = self._lines, self._odd[at]
         if lines.codes[first] == QUOTING:
             return self._reject(first)
@@ -64,14 +67,15 @@ class Doubt:
         return 2
 
     def _reject(self, line: int) -> int:
-        """Leave the odd ``line`` rejected; where it ends a quoted field whose opening is lost, look for that."""
+        """Leave the odd ``line`` rejected, and check whether it closes a quoted field whose opening quote is lost."""
         self._doubt_opening_of(line)
         return 1
 
     def _end_of_chain(self, at: int) -> int:
-        """The last of the odd lines from ``at`` on each of which makes a record with the next; -1 for not known yet.
+        """Return the last odd line from ``at`` on that forms a record with the next one; -1 when more bytes are needed.
 
-        A chain reads in two ways: its first line begins a record, or has a stray quote and its second begins one.
+        Such a chain has two readings: its first line begins a record, or has a stray quote and its second line begins
+        one.
         """
         while self._lines.codes[self._odd[at]] != QUOTING:
             if at + 1 == len(self._odd):
@@ -82,7 +86,7 @@ class Doubt:
         return at
 
     def _waits(self, line: int) -> bool:
-        """Whether a record that begins at ``line`` may still be closed by what follows the buffer."""
+        """Return whether bytes after the buffer may still close a record that begins at ``line``."""
         return not self._final and len(self._lines.data) - int(self._lines.starts[line]) <= self._max_bytes
 
     def _width(self, first: int, last: int) -> int | None:
@@ -98,10 +102,10 @@ class Doubt:
         self._lines.begins[first : last + 1] = True
 
     def _doubt_opening_of(self, stray: int) -> None:
-        """Where ``stray`` ends a quoted field whose opening quote is lost, reject the row that it was lost from.
+        """When ``stray`` closes a quoted field whose opening quote is lost, reject the row that lost it.
 
-        That row then has its number of fields all the same, its last one cut short. Any line between the two that
-        could hold the opening as well leaves the row alone, and so does a ``stray`` that is a row but for one quote.
+        That row still has the right number of fields, but its last field is truncated. Nothing is rejected when a line
+        in between may hold the opening quote as well, or when ``stray`` is a row apart from one quote.
         """
         text = self._lines.record(stray)
         closing = closing_quote(text)
@@ -125,7 +129,7 @@ class Doubt:
         return width is None or width >= needed
 
     def _decided(self, count: int) -> int:
-        """The first ``count`` lines; but the last row of them waits for what follows, which may show a lost quote."""
+        """Return ``count``, or the index of the last row before it while later bytes may reveal a lost quote in it."""
         if self._final:
             return count
         codes, odd = self._lines.codes[:count], self._lines.odd[:count]

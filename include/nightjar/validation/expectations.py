@@ -1,9 +1,9 @@
-"""Great Expectations over a table's declared rules, and the Data Docs page that shows what it found.
+"""Great Expectations on a table's declared rules, and the Data Docs page of its verdict.
 
-There is no second implementation of a rule: Spark evaluates its predicate over every row, once, and counts the broken
-rows by night (:func:`nightjar_spark.contracts.count_by_night`, as for the quarantine). Great Expectations judges that
-table of counts and figures, a row a night and a column a rule. Given the rows themselves it reached the same verdict
-over four tables of one night in 39 Spark jobs and 11 s of CPU, instead of 16 jobs and 5 s.
+No rule has a second implementation: Spark evaluates its predicate once over every row and counts the broken rows by
+night (:func:`nightjar_spark.contracts.count_by_night`, as for the quarantine). Great Expectations judges the table of
+these counts and figures, with a row per night and a column per rule. Given the rows themselves, it reached the same
+verdict over four tables of one night in 39 Spark jobs and 11 s of CPU, instead of 16 jobs and 5 s.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ INDEX = "index.html"
 LISTED_RESULTS = 100
 VIEWS = "nightjar.validation.docs_view"
 REJECTED, ANOMALIES = "_rejected_share", "_anomalies"
-"""Columns of the counts beside those of rules, whose names begin with no underscore."""
+"""Further columns of the counts; the underscore keeps them apart from names of rules."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableCheck:
-    """What to validate: a table's contract, and what Spark counted.
+    """A table to validate: its rules, and the counts from Spark.
 
     Attributes:
         table: Name of the table.
-        rules: Its contract.
-        counts: Rows and broken rules of each night that has rows.
-        nights: The nights that must be there.
-        missing_columns: Declared columns that the table does not have.
-        expected_rows: Night to the rows that it must have; None when any number from 1 will do.
-        max_rejected_share: For rows that have just landed: so large a share of a night may break a ``reject_row`` rule,
-            as those rows go to quarantine. None: no row may, as they were sent there before.
-        judged: Rules of whole nights and undeclared anomalies, as found.
+        rules: Rules of the table.
+        counts: Rows and broken rows by rule, for each night with rows.
+        nights: Expected nights.
+        missing_columns: Declared columns that the table lacks.
+        expected_rows: Night to its expected number of rows; None for any number from 1.
+        max_rejected_share: For freshly landed rows: the maximum share of a night that may break a ``reject_row`` rule,
+            as those rows go to quarantine. None for no such rows, as they have been quarantined before.
+        judged: Verdicts of night rules, and undeclared anomalies.
     """
 
     table: str
@@ -61,14 +61,16 @@ class TableCheck:
     judged: Sequence[Judged] = ()
 
     def stops(self, rule: Rule) -> bool:
-        """Whether one broken row stops the night."""
+        """Return whether one broken row stops the night."""
         return rule.severity == "stop_night" or (rule.severity == "reject_row" and self.max_rejected_share is None)
 
     @property
     def night_rules(self) -> dict[str, Judged]:
-        """Declared rules of whole nights that could be judged, by name, each with its last finding that is not kept."""
-        ordered = sorted((one for one in self.judged if one.rule), key=lambda one: (not one.kept, one.night))
-        return {one.rule: one for one in ordered}
+        """Night rules that could be judged, by name, each with its latest broken verdict if it has one."""
+        ordered = sorted(
+            (found for found in self.judged if found.rule), key=lambda found: (not found.kept, found.night)
+        )
+        return {found.rule: found for found in ordered}
 
     @property
     def rows(self) -> int:
@@ -76,20 +78,20 @@ class TableCheck:
 
     @property
     def broken(self) -> dict[str, int]:
-        """Rule name to rows that break it, for the rules that some row breaks."""
+        """Rule name to the number of rows that break it; rules without broken rows are left out."""
         totals = {rule.name: sum(count.broken.get(rule.name, 0) for count in self.counts) for rule in self.rules}
         return {name: total for name, total in totals.items() if total}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableVerdict:
-    """What Great Expectations says of one table.
+    """The verdict of Great Expectations on one table.
 
     Attributes:
-        check: What it looked at.
-        success: Whether everything that is more than a warning holds.
-        failed: Descriptions of the expectations, more than warnings, that do not hold.
-        page: Path of its Data Docs page below the site.
+        check: The table that was checked.
+        success: Whether every expectation above severity ``warning`` holds.
+        failed: Descriptions of the failed expectations above severity ``warning``.
+        page: Path of its Data Docs page within the site.
     """
 
     check: TableCheck
@@ -100,7 +102,7 @@ class TableVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The verdict over all tables of a run; one that looked at nothing is no success."""
+    """The verdict over all tables of a run; without any table it is not a success."""
 
     tables: Sequence[TableVerdict]
 
@@ -110,12 +112,12 @@ class Verdict:
 
 
 def validate(checks: Sequence[TableCheck], *, site: str, run_name: str) -> Verdict:
-    """Validate each table and write its Data Docs page.
+    """Validate each table, and write its Data Docs page.
 
     Args:
         checks: The tables.
-        site: Local folder of the Data Docs; the runs that it holds stay listed.
-        run_name: Names the run on the pages.
+        site: Local folder of the Data Docs; earlier runs in it stay listed.
+        run_name: Name of the run on the pages.
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
@@ -130,14 +132,14 @@ def validate(checks: Sequence[TableCheck], *, site: str, run_name: str) -> Verdi
 
 
 def suite_of(check: TableCheck) -> ExpectationSuite:
-    """The expectations of one table: every night, with its rows, all columns, and no row that breaks a rule."""
+    """Return the expectations of one table: all nights with their rows, all columns, and no row that breaks a rule."""
     from great_expectations import expectations as gxe
     from great_expectations.core import ExpectationSuite
 
     nights = len(check.nights)
     expectations = [
         gxe.ExpectTableRowCountToBeBetween(
-            min_value=nights, max_value=nights, description=f"All {nights} nights were looked at"
+            min_value=nights, max_value=nights, description=f"All {nights} nights were checked"
         ),
         gxe.ExpectColumnMinToBeBetween(column="rows", min_value=1, description="Every night has rows"),
         gxe.ExpectColumnSumToBeBetween(
@@ -166,11 +168,11 @@ def suite_of(check: TableCheck) -> ExpectationSuite:
             column=name,
             min_value=0,
             max_value=0,
-            description=one.what if not one.kept else f"{name} is kept on every night",
-            notes=f"Figure: {one.figure}; severity: {one.severity}.",
-            severity="warning" if one.severity == "warn" else "critical",
+            description=f"{name} is kept on every night" if verdict.kept else verdict.what,
+            notes=f"Figure: {verdict.figure}; severity: {verdict.severity}.",
+            severity="warning" if verdict.severity == "warn" else "critical",
         )
-        for name, one in check.night_rules.items()
+        for name, verdict in check.night_rules.items()
     ]
     if check.max_rejected_share is not None:
         expectations += [
@@ -184,7 +186,7 @@ def suite_of(check: TableCheck) -> ExpectationSuite:
                 min_value=0,
                 max_value=0,
                 description="No figure lies far from the last nights'",
-                notes="; ".join(one.what for one in check.judged if not one.rule) or "None does.",
+                notes="; ".join(found.what for found in check.judged if not found.rule) or "None does.",
                 severity="warning",
             ),
         ]
@@ -192,7 +194,7 @@ def suite_of(check: TableCheck) -> ExpectationSuite:
 
 
 def counts_frame(check: TableCheck) -> pd.DataFrame:
-    """The counts as Great Expectations judges them: a row a night, nights without rows included."""
+    """Return the counts as a table for Great Expectations: one row per night, also for nights without rows."""
     import pandas as pd
 
     by_night = {count.night: count for count in check.counts}
@@ -206,16 +208,16 @@ def counts_frame(check: TableCheck) -> pd.DataFrame:
         }
         if check.expected_rows is not None:
             line["expected_rows"] = check.expected_rows.get(night, 0)
-        found = [one for one in check.judged if one.night == night and not one.kept]
+        broken = [found for found in check.judged if found.night == night and not found.kept]
         line |= {rule.name: count.broken.get(rule.name, 0) for rule in check.rules}
-        line |= {name: sum(one.rule == name for one in found) for name in check.night_rules}
+        line |= {name: sum(found.rule == name for found in broken) for name in check.night_rules}
         share = {REJECTED: count.rejected / count.rows if count.rows else 0.0}
-        lines.append(line | share | {ANOMALIES: sum(not one.rule for one in found)})
+        lines.append(line | share | {ANOMALIES: sum(not found.rule for found in broken)})
     return pd.DataFrame(lines)
 
 
 def _project(site: str) -> Any:
-    """Suites live in memory; results (JSON) and pages are files of the site, so that its index lists earlier runs."""
+    """Configure in-memory suites, and results and pages as files of the site, so that its index lists earlier runs."""
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
@@ -275,7 +277,7 @@ def _run(context: EphemeralDataContext, source: Any, check: TableCheck, run_id: 
 def _verdict(
     check: TableCheck, result: ExpectationSuiteValidationResult, identifier: ValidationResultIdentifier
 ) -> TableVerdict:
-    """Read the result; an expectation that could not be computed has not succeeded, and so fails the table."""
+    """Read the result. An expectation that could not be computed counts as failed."""
     failed = [item.expectation_config for item in result.results if not item.success]
     critical = [config.description for config in failed if config.severity != "warning"]
     complete = len(result.results) == len(suite_of(check).expectations)

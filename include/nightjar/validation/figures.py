@@ -1,9 +1,9 @@
-"""Figures of a night's columns: what is compared from night to night. Mergeable, of bounded size.
+"""Figures of a night's columns for comparison between nights; mergeable, of bounded size.
 
-Rows, missing values and moments are exact. Quantiles, cardinality and categories come from the :data:`SAMPLE_ROWS` rows
-with the least hashes: all rows of a smaller night, and of a larger one a uniform sample that is the same wherever the
-rows lay (bottom-k sampling; Cohen and Kaplan 2007, Summarizing Data using Bottom-k Sketches), with quantiles off by
-less than 2 percent of the ranks.
+Rows, nulls, means and deviations are exact. Quantiles, cardinality and categories come from the :data:`SAMPLE_ROWS`
+rows with the smallest hashes: all rows of a smaller night, otherwise a uniform sample that does not depend on the rows'
+partitions (bottom-k sampling; Cohen and Kaplan 2007, Summarizing Data using Bottom-k Sketches). The rank error of the
+quantiles is below 2 percent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 SAMPLE_ROWS = 5000
 LISTED_CATEGORIES = 200
-"""Categories whose shares are kept, the most frequent first."""
+"""Maximum number of categories kept, the most frequent first."""
 HASH = "_hash"
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 
@@ -27,16 +27,16 @@ class Figures:
     """Figures of one column on one night.
 
     Attributes:
-        rows: Rows of the night that are used (not quarantined).
-        nulls: Rows without a value.
-        distinct: Distinct values (of the sample).
-        mean: Mean of the values; None for text, and where there is none. Moments are hours since the night's first
-            midnight (UTC), dates are days since the night.
+        rows: Rows of the night that are not quarantined.
+        nulls: Rows with a null.
+        distinct: Distinct values in the sample.
+        mean: Mean; None for text and without values. Timestamps count as hours since the night's first midnight (UTC),
+            dates as days since the night.
         std: Standard deviation.
-        minimum: Least value.
-        maximum: Greatest value.
-        quantiles: ``p05`` to ``p95``.
-        categories: Text: share of the rows with a value that has each of the most frequent values.
+        minimum: Minimum.
+        maximum: Maximum.
+        quantiles: Quantiles ``p05`` to ``p95``.
+        categories: For text: share of each of the most frequent values among the rows with a value.
     """
 
     rows: int
@@ -54,16 +54,16 @@ class Figures:
         return self.nulls / self.rows if self.rows else 0.0
 
     def value(self, figure: str) -> float | None:
-        """A figure by its name in :data:`nightjar.declaration.rules.NightFigure`; None where the column has none."""
+        """Return a figure by its name in :data:`nightjar.declaration.rules.NightFigure`; None where undefined."""
         if figure in QUANTILES:
             return self.quantiles.get(figure)
-        found: float | None = getattr(self, figure)
-        return None if found is None else float(found)
+        value: float | None = getattr(self, figure)
+        return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Exact count and moments of one column of some rows; text has a count alone."""
+    """Exact count, mean, sum of squared deviations and range of a column; only counts for text."""
 
     nulls: int
     values: int
@@ -73,7 +73,7 @@ class Moments:
     maximum: float = -np.inf
 
     def merge(self, other: Moments) -> Moments:
-        """Chan, Golub and LeVeque (1979), STAN-CS-79-773, eq. 2.1."""
+        """Merge two sets of rows: Chan, Golub and LeVeque (1979), STAN-CS-79-773, eq. 2.1."""
         values = self.values + other.values
         if not values:
             return Moments(self.nulls + other.nulls, 0)
@@ -90,29 +90,29 @@ class Moments:
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a night: their exact moments, and those of them with the least hashes."""
+    """Some rows of a night: their exact moments, and the rows with the smallest hashes."""
 
     rows: int
     moments: Mapping[str, Moments]
     sample: pa.Table
 
     def merge(self, other: Part) -> Part:
-        """The part of both; associative and commutative (moments up to floating point)."""
+        """Merge two parts; associative and commutative (moments up to floating point)."""
         return Part(
             self.rows + other.rows,
-            {name: one.merge(other.moments[name]) for name, one in self.moments.items()},
+            {name: moments.merge(other.moments[name]) for name, moments in self.moments.items()},
             _least(pa.concat_tables([self.sample, other.sample])),
         )
 
 
 def part_of(rows: pa.Table) -> Part:
-    """The part of rows with a column :data:`HASH` (int64, of the row's key) and columns of text and doubles."""
+    """Return the part of rows with a column :data:`HASH` (int64, of the row's key) and columns of text and doubles."""
     names = [name for name in rows.column_names if name != HASH]
     return Part(rows.num_rows, {name: _moments(rows[name]) for name in names}, _least(rows))
 
 
 def figures_of(part: Part) -> dict[str, Figures]:
-    """Column to its figures."""
+    """Return the figures of each column."""
     return {name: _figures(part, name) for name in part.moments}
 
 

@@ -1,6 +1,6 @@
-"""The declared formats: what text is a value of a column's type. Checked as a whole, then converted, vectorised.
+"""Declared text formats of column types: each text is matched as a whole, then converted, vectorised.
 
-No engine's cast decides: each reads ``12D``, ``t``, ``1_000`` or ``12:30`` in its own way.
+No engine's cast is used, as each one reads ``12D``, ``t``, ``1_000`` or ``12:30`` differently.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATTERNS: dict[ColumnType, str] = {
     "date": _DATE,
     "timestamp": rf"{_DATE}(?:[T ]{_TIME}{_OFFSET}?)?",
 }
-"""Type to the regular expression that the whole text of a value matches."""
+"""Column type to the regular expression of a whole value."""
 MIN_MICROSECONDS, MAX_MICROSECONDS = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The first and last microsecond of the years 1 to 9999, since 1970 (UTC)."""
 _MICROSECONDS_A_DAY = 86_400_000_000
@@ -33,12 +33,12 @@ Integers = npt.NDArray[np.int64]
 
 
 def parse(text: pa.StringArray, kind: ColumnType) -> pa.Array:
-    """Return the values that ``text`` stands for; null where it is null, or no value of the type.
+    """Return the values of ``text``; null where it is null or invalid for the type.
 
     Args:
-        text: Fields as they stand in the file.
-        kind: Declared type. Integers beyond the type's range, numbers beyond a double's, days that no calendar has and
-            moments outside the years 1 to 9999 (UTC) are no values.
+        text: Fields as text from the file.
+        kind: Declared type. Integers or doubles out of range, dates that do not exist, and timestamps outside the years
+            1 to 9999 (UTC) are invalid.
     """
     if kind == "string":
         return text
@@ -62,7 +62,7 @@ def _parse_doubles(text: pa.StringArray) -> pa.Array:
 
 
 def _convert(text: pa.StringArray, target: pa.DataType, each: Callable[[str], float | None]) -> pa.Array:
-    """Cast the whole array; where Arrow refuses one of its values, convert them one by one."""
+    """Cast the whole array; when Arrow rejects a value, convert the values one by one."""
     try:
         return text.cast(target)
     except pa.ArrowInvalid:
@@ -80,7 +80,7 @@ def _parse_dates(text: pa.StringArray) -> pa.Array:
 
 
 def _parse_timestamps(text: pa.StringArray) -> pa.Array:
-    """Moments without an offset are UTC; a date alone is its midnight; beyond microseconds digits are cut off."""
+    """Parse timestamps: UTC without an offset, midnight for a date alone, truncated to microseconds."""
     characters = _Characters(text)
     days, valid = characters.days()
     micros = days * _MICROSECONDS_A_DAY + characters.microseconds() - characters.offset_minutes() * 60_000_000
@@ -99,7 +99,7 @@ _PARSERS: dict[ColumnType, Callable[[pa.StringArray], pa.Array]] = {
 
 
 class _Characters:
-    """The characters of texts that match the pattern of dates or timestamps, by position; nulls are left out."""
+    """Characters, by position, of texts that match the date or timestamp pattern; nulls are left out."""
 
     def __init__(self, text: pa.StringArray) -> None:
         self._rows = len(text)
@@ -112,7 +112,7 @@ class _Characters:
         self._length = np.diff(offsets).astype(np.int64)
 
     def days(self) -> tuple[Integers, npt.NDArray[np.bool_]]:
-        """Days since 1970, and whether the calendar has them."""
+        """Return days since 1970, and whether each date exists."""
         year, month, day = self._number(0, 4), self._number(5, 2), self._number(8, 2)
         months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
         first = months.astype("datetime64[D]").astype(np.int64)
@@ -120,7 +120,7 @@ class _Characters:
         return first + day - 1, (year >= 1) & (day <= following - first)
 
     def microseconds(self) -> Integers:
-        """Microseconds since midnight, 0 for a date alone."""
+        """Return microseconds since midnight; 0 for a date alone."""
         has_time = self._length > 10
         has_seconds = self._is(16, ":")
         micros = np.where(has_time, self._number(11, 2) * 3600 + self._number(14, 2) * 60, 0) * 1_000_000
@@ -133,20 +133,20 @@ class _Characters:
         return micros
 
     def offset_minutes(self) -> Integers:
-        """Minutes ahead of UTC."""
+        """Return minutes ahead of UTC."""
         minutes = np.zeros(len(self._length), np.int64)
         for length, minute_at in ((3, None), (5, 3), (6, 4)):
             sign_at = self._length - length
             sign = self._at_position(sign_at)
-            found = (sign_at >= 16) & ((sign == ord("+")) | (sign == ord("-")))
+            has_offset = (sign_at >= 16) & ((sign == ord("+")) | (sign == ord("-")))
             size = self._two_digits(sign_at + 1) * 60
             if minute_at is not None:
                 size += self._two_digits(sign_at + minute_at)
-            minutes = np.where(found, np.where(sign == ord("-"), -size, size), minutes)
+            minutes = np.where(has_offset, np.where(sign == ord("-"), -size, size), minutes)
         return minutes
 
     def scatter(self, values: npt.NDArray[np.integer], valid: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
-        """All rows again: ``values`` where they are ``valid``, and null elsewhere."""
+        """Return an array over all rows, with ``values`` where ``valid`` and null elsewhere."""
         whole, null = np.zeros(self._rows, values.dtype), np.ones(self._rows, np.bool_)
         whole[self._at], null[self._at] = values, ~valid
         return pa.array(whole, kind, mask=null)
@@ -168,7 +168,7 @@ class _Characters:
         return self._at_position(np.full(len(self._length), position))
 
     def _at_position(self, positions: Integers) -> Integers:
-        """The character of each text at its position; 0 beyond the text."""
+        """Return each text's character at its position; 0 beyond the text."""
         inside = (positions >= 0) & (positions < self._length)
         characters = np.zeros(len(positions), np.int64)
         characters[inside] = self._data[(self._start + positions)[inside]]

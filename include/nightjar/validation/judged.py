@@ -1,4 +1,4 @@
-"""What is found of a night's figures, with what was expected, in words."""
+"""Findings on a night's figures, with expected values and a description."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from nightjar.validation.figures import Figures
 from nightjar.validation.usual import Usual
 
 TABLE = ""
-"""The column under which a table's own figures stand: rows landed, and as ``nulls`` those of them rejected."""
+"""Key of the table's own figures: rows landed, with rejected rows as ``nulls``."""
 REJECTED = "rejected_share"
 UNKNOWN_COLUMN = "unknown_column"
-"""The figure of an undeclared column."""
+"""Figure name of the finding about an undeclared column."""
 
 NightFigures = Mapping[str, Figures]
-"""Column to its figures on one night; :data:`TABLE` too."""
+"""Column name, or :data:`TABLE`, to its figures on one night."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One figure of one night, and what was expected of it.
+    """A figure of one night, compared with its expected range.
 
     Attributes:
         table: Name of the table.
-        column: Its column; empty for the table.
+        column: Column; empty for the table.
         night: The night.
-        figure: What was looked at.
+        figure: Name of the figure.
         rule: Name of the declared rule; empty for an undeclared anomaly.
-        severity: What it brings about when it is not kept.
+        severity: Severity when it is broken.
         kept: Whether it lies within bounds.
-        observed: The figure.
-        low: Least value expected; None for any.
-        high: Greatest value expected; None for any.
-        usual: What it usually is; None where the bounds are absolute.
-        what: The finding in one sentence.
+        observed: Observed value.
+        low: Lowest expected value; None for no bound.
+        high: Highest expected value; None for no bound.
+        usual: Usual value; None for absolute bounds.
+        what: One-sentence description.
     """
 
     table: str
@@ -54,15 +54,17 @@ class Judged:
     what: str
 
 
-def anomaly(source: Source, column: str, night: date, figure: str, observed: float, found: Usual) -> Judged:
+def anomaly(source: Source, column: str, night: date, figure: str, observed: float, ordinary: Usual) -> Judged:
     what = (
         f"{named(source, column)}: {words_for(figure)} {number(observed)}, "
-        f"{expected(found.low, found.high, found.center)}"
+        f"{expected(ordinary.low, ordinary.high, ordinary.center)}"
     )
-    return judged(source, column, night, figure, observed, found, what)
+    return judged(source, column, night, figure, observed, ordinary, what)
 
 
-def judged(source: Source, column: str, night: date, figure: str, observed: float, found: Usual, what: str) -> Judged:
+def judged(
+    source: Source, column: str, night: date, figure: str, observed: float, ordinary: Usual, what: str
+) -> Judged:
     return Judged(
         table=source.table.name,
         column=column,
@@ -72,24 +74,24 @@ def judged(source: Source, column: str, night: date, figure: str, observed: floa
         severity="warn",
         kept=False,
         observed=observed,
-        low=found.low,
-        high=found.high,
-        usual=found.center,
+        low=ordinary.low,
+        high=ordinary.high,
+        usual=ordinary.center,
         what=what,
     )
 
 
 def unknown_column(source: Source, night: date, column: str) -> Judged:
-    """The warning that a file held an undeclared column."""
+    """Return the warning that a file has an undeclared column."""
     what = f"{named(source, column)}: undeclared column; it was not read"
     return judged(source, column, night, UNKNOWN_COLUMN, 1.0, Usual(0.0, 0.0, 0.0), what)
 
 
 def broken_rows(source: Source, night: date, rule: Rule, rows: int) -> Judged:
-    """The warning that rows broke a rule that only warns."""
+    """Return the warning that rows broke a rule of severity ``warn``."""
     what = f"{source.table.name}: {rows} rows break {rule.name} ({rule.reason})"
-    found = judged(source, TABLE, night, rule.name, float(rows), Usual(0.0, 0.0, 0.0), what)
-    return replace(found, rule=rule.name)
+    finding = judged(source, TABLE, night, rule.name, float(rows), Usual(0.0, 0.0, 0.0), what)
+    return replace(finding, rule=rule.name)
 
 
 def named(source: Source, column: str) -> str:
@@ -97,15 +99,15 @@ def named(source: Source, column: str) -> str:
 
 
 def words_for(figure: str) -> str:
-    said = {
-        "null_share": "share without a value",
-        REJECTED: "share rejected",
+    words = {
+        "null_share": "share of nulls",
+        REJECTED: "rejected share",
         "distinct": "distinct values",
         "std": "standard deviation",
         "newest_age_hours": "newest value",
         "distance": "distance",
     }
-    return said.get(figure, figure)
+    return words.get(figure, figure)
 
 
 def expected(low: float | None, high: float | None, center: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Read a landed file as Arrow: strictly, each row typed as declared and beside the text that it held."""
+"""Strict reading of a landed file as Arrow: each row typed as declared, beside its original text."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ MALFORMED_TYPE = pa.struct({"line": pa.string(), "line_number": pa.int64(), "pro
 
 
 def rows_schema(columns: Sequence[Column]) -> pa.Schema:
-    """What :func:`read_rows` yields: the columns, typed; their text; and the line, where it is not one record."""
+    """Return the schema of :func:`read_rows`: typed columns, their text, and the line when it is not one record."""
     typed = [pa.field(column.name, arrow_type(column.type)) for column in columns]
     text = pa.struct([pa.field(column.name, pa.string()) for column in columns])
     return pa.schema([*typed, pa.field(TEXT, text), pa.field(MALFORMED, MALFORMED_TYPE)])
 
 
 def read_rows(uri: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a file that :func:`nightjar.validation.landing.check_landing` has passed.
+    """Read the rows of a file that has passed :func:`nightjar.validation.landing.check_landing`.
 
     Args:
         uri: The file.
-        columns: The declared ones; others of the header are checked but not kept.
+        columns: Declared columns; other columns of the header are checked but not returned.
 
     Yields:
-        Rows and rejected lines in the file's order of pieces; every line that is not blank is in one of both.
+        Rows and rejected lines in file order by piece; every line that is not blank is one or the other.
 
     Raises:
-        SourceError: when the two parsers do not find the same number of records.
+        SourceError: when the two parsers disagree on the number of records.
     """
     system, path = files.filesystem(uri)
     with files.explained(uri), system.open_input_stream(path) as stream:
@@ -56,11 +56,11 @@ def read_rows(uri: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
 
 
 def layout_of(header: bytes, columns: Sequence[Column]) -> Layout:
-    """What a row of a file with this header line looks like, under the declared columns."""
+    """Return the row layout of a file with this header line and the declared columns."""
     line = header.removesuffix(b"\r")
     names = read_header(line) or ()
     typed = {column.name: PATTERNS[column.type] for column in columns if column.type != "string"}
-    formats = {at: re.compile(typed[name].encode()) for at, name in enumerate(names) if name in typed}
+    formats = {index: re.compile(typed[name].encode()) for index, name in enumerate(names) if name in typed}
     return Layout(header=line, columns=len(names), formats=formats)
 
 
@@ -68,10 +68,10 @@ def _rows(piece: Piece, names: Sequence[str], columns: Sequence[Column], uri: st
     text = _parse_text(piece, names, [column.name for column in columns])
     if text.num_rows != piece.records:
         raise SourceError(
-            f"{text.num_rows} rows were read of {piece.records} records",
+            f"the two parsers disagree: {text.num_rows} rows, {piece.records} records",
             where=uri,
             how_many=abs(text.num_rows - piece.records),
-            fix="report this file to Nightjar's authors: its two parsers do not agree",
+            fix="report this file to the authors of Nightjar",
         )
     fields = [text.column(column.name) for column in columns]
     typed = [parse(field, column.type) for field, column in zip(fields, columns, strict=True)]
@@ -79,8 +79,8 @@ def _rows(piece: Piece, names: Sequence[str], columns: Sequence[Column], uri: st
 
 
 def _parse_text(piece: Piece, names: Sequence[str], wanted: Sequence[str]) -> pa.RecordBatch:
-    """The fields of the records as text, in the order wanted; one batch."""
-    positions = [str(at) for at in range(len(names))]
+    """Return the fields of the records as text, in the order of ``wanted``, in one batch."""
+    positions = [str(index) for index in range(len(names))]
     chosen = [str(names.index(name)) for name in wanted]
     table = arrow_csv.read_csv(
         pa.py_buffer(piece.data),

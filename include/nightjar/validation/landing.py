@@ -1,16 +1,16 @@
-"""Look at a night's landed files before anything reads them: there, whole, with the declared columns, not empty.
+"""Check a night's landed files before they are read: present, complete, with the declared columns, not empty.
 
-A file with columns beyond the declared ones passes: they are not read, and named in a warning. One that lacks a
-declared column does not. Names are compared letter by letter, and ``Amount`` is another column than ``amount``.
+Undeclared columns are not read, and named in a warning. A missing declared column is an error. Names are
+case-sensitive: ``Amount`` is not ``amount``.
 
-What a file may hold at most is declared here and in :mod:`nightjar.validation.records`; beyond it the file is refused.
+Size limits are declared here and in :mod:`nightjar.validation.records`; a file beyond them is rejected.
 
-A landing is a folder a night, ``<landing>/<use_case>/<night>/``, with the source files and a ``manifest.json`` that is
-written last::
+A landing is one folder per night, ``<landing>/<use_case>/<night>/``, with the source files and a ``manifest.json``
+that is written last::
 
     {"flights.csv": {"rows": 842, "bytes": 77340, "sha256": "…", "landed_at": "2013-01-02T05:00:00+00:00"}, …}
 
-``landed_at`` is optional; without it the file's modification time counts.
+``landed_at`` is optional and defaults to the file's modification time.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class LandedFile:
     """A source file of one night that passed the check.
 
     Attributes:
-        source: :attr:`Source.name`.
-        night: The night that it landed on.
-        uri: Where it is.
+        night: Night on which it landed.
+        uri: Location of the file.
+        rows: Data rows, from the manifest.
         rows: Data rows, as the manifest says.
-        header: Column names in the file's order.
-        unknown: Those of them that nobody declared.
+        header: Column names in file order.
+        unknown: Undeclared columns among them.
         landed_at: When it landed (UTC).
     """
 
@@ -66,7 +66,7 @@ class LandedFile:
 
 
 class _Problem(Exception):
-    """One thing wrong with one landed file or folder."""
+    """One problem of one landed file or folder."""
 
     def __init__(self, what: str, where: str) -> None:
         super().__init__(what)
@@ -75,7 +75,7 @@ class _Problem(Exception):
 
 
 def night_folder(landing: str, use_case: str, night: date) -> str:
-    """The folder in which the sources of ``night`` land."""
+    """Return the folder in which the sources of ``night`` land."""
     return f"{landing}/{use_case}/{night.isoformat()}"
 
 
@@ -84,21 +84,21 @@ def check_landing(landing: str, use_case: UseCase, nights: Nights) -> list[Lande
 
     Args:
         landing: Root of the landing area.
-        use_case: Its sources say which files are expected, with which columns.
+        use_case: Declares the expected files and columns.
         nights: The interval.
 
     Returns:
-        The files, night by night, in the order in which the sources are declared.
+        The files, by night, then in the order of declaration.
 
     Raises:
-        SourceError: when any file or folder is missing, empty, truncated, changed, unreadable, without rows or of
-            another schema. It names the first few and counts all.
+        SourceError: when any file or folder is missing, empty, truncated, changed, unreadable, without rows or has
+            another schema. It names the first few problems and counts all.
     """
     checked: list[LandedFile] = []
     problems: list[_Problem] = []
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="landing") as pool:
-        for found in pool.map(lambda night: _check_night(landing, use_case, night), nights):
-            for item in found:
+        for results in pool.map(lambda night: _check_night(landing, use_case, night), nights):
+            for item in results:
                 if isinstance(item, LandedFile):
                     checked.append(item)
                 else:
@@ -109,10 +109,10 @@ def check_landing(landing: str, use_case: UseCase, nights: Nights) -> list[Lande
 
 
 def _combined(problems: Sequence[_Problem], landing: str, use_case: UseCase, nights: Nights) -> SourceError:
-    whats = [problem.what for problem in problems[:_NAMED]]
-    more = len(problems) - len(whats)
+    descriptions = [problem.what for problem in problems[:_NAMED]]
+    more = len(problems) - len(descriptions)
     return SourceError(
-        "; ".join(whats) + (f"; and {more} more" if more else ""),
+        "; ".join(descriptions) + (f"; and {more} more" if more else ""),
         where=problems[0].where if len(problems) == 1 else f"{landing}/{use_case.name}, nights {nights}",
         how_many=len(problems),
         fix="have the source system deliver the night again, whole, then clear the task (docs/runbooks/source.md)",
@@ -131,13 +131,13 @@ def _check_night(landing: str, use_case: UseCase, night: date) -> list[LandedFil
         manifest = _read_manifest(folder, night)
     except _Problem as problem:
         return [problem]
-    found: list[LandedFile | _Problem] = []
+    results: list[LandedFile | _Problem] = []
     for source in use_case.sources:
         try:
-            found.append(_check_file(folder, source, night, manifest))
+            results.append(_check_file(folder, source, night, manifest))
         except _Problem as problem:
-            found.append(problem)
-    return found
+            results.append(problem)
+    return results
 
 
 def _read_manifest(folder: str, night: date) -> Mapping[str, Any]:
@@ -153,7 +153,7 @@ def _read_manifest(folder: str, night: date) -> Mapping[str, Any]:
 
 
 def _check_file(folder: str, source: Source, night: date, manifest: Mapping[str, Any]) -> LandedFile:
-    """Compare one file with its line of the manifest and with the declared columns, cheapest check first."""
+    """Compare one file with its manifest entry and the declared columns, cheapest check first."""
     uri = f"{folder}/{source.file}"
     name = f"{source.file} of night {night}"
     system, path = files.filesystem(uri)
@@ -193,11 +193,12 @@ def _promised(manifest: Mapping[str, Any], file: str, name: str, uri: str) -> Pr
     try:
         return promise(manifest[file])
     except ManifestError as error:
-        raise _Problem(f"{MANIFEST} says of {name} no usable rows, bytes and sha256 ({error})", uri) from error
+        raise _Problem(f"{MANIFEST} has no valid rows, bytes and sha256 for {name} ({error})", uri) from error
 
 
 def _read_once(uri: str, name: str) -> tuple[str, bytes]:
-    """SHA-256 and first line of a file, read once in pieces; refuses bytes that are not UTF-8, and lines too long."""
+    """Return SHA-256 and first line of a file, read once in pieces; reject invalid UTF-8 and lines that are too
+    long."""
     digest = hashlib.sha256()
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = _LineLengths(name, uri)
@@ -215,7 +216,7 @@ def _read_once(uri: str, name: str) -> tuple[str, bytes]:
 
 
 class _LineLengths:
-    """Keeps the first line of a file and the length of its last one, and refuses what is too long."""
+    """Tracks the first line of a file and the length of the current one; rejects lines that are too long."""
 
     def __init__(self, name: str, uri: str) -> None:
         self._name = name
@@ -225,7 +226,7 @@ class _LineLengths:
         self.first = bytearray()
 
     def read(self, chunk: bytes) -> None:
-        """Take the next piece, which is shorter than a line may be."""
+        """Process the next chunk, which is shorter than the maximum line."""
         end = chunk.find(b"\n")
         begun = len(chunk) if end < 0 else end
         if self._number == 1:
@@ -234,31 +235,31 @@ class _LineLengths:
         limit = MAX_HEADER_BYTES if self._number == 1 else MAX_RECORD_BYTES
         if self._length > limit:
             which = "the header" if self._number == 1 else f"line {self._number}"
-            raise _Problem(f"{which} of {self._name} has over {limit} bytes, the most that a line may have", self._uri)
+            raise _Problem(f"{which} of {self._name} has over {limit} bytes, the maximum for a line", self._uri)
         if end >= 0:
             self._number += chunk.count(b"\n")
             self._length = len(chunk) - chunk.rfind(b"\n") - 1
 
 
 def _header(line: bytes, name: str, uri: str) -> tuple[str, ...]:
-    """The column names of a header line."""
+    """Return the column names of a header line."""
     text = line.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\r")
     if b"\r" in text or b"\0" in text:
-        found = "a carriage return alone: end lines with a line feed" if b"\r" in text else "a NUL byte"
-        raise _Problem(f"the header of {name} holds {found}", uri)
+        invalid = "a carriage return alone: end lines with a line feed" if b"\r" in text else "a NUL byte"
+        raise _Problem(f"the header of {name} holds {invalid}", uri)
     header = read_header(text)
     if header is None:
-        raise _Problem(f"the header of {name} is not quoted as RFC 4180 says, or a name holds a line break", uri)
+        raise _Problem(f"the header of {name} is not quoted by RFC 4180, or a name holds a line break", uri)
     if len(header) > MAX_COLUMNS:
         raise _Problem(f"{name} has {len(header)} columns; at most {MAX_COLUMNS} are read", uri)
-    if long := [at for at, column in enumerate(header, 1) if len(column) > MAX_NAME_LENGTH]:
+    if long := [position for position, column in enumerate(header, 1) if len(column) > MAX_NAME_LENGTH]:
         length = len(header[long[0] - 1])
         raise _Problem(f"column {long[0]} of {name} has a name of {length} letters; at most {MAX_NAME_LENGTH}", uri)
     return header
 
 
 def _check_header(header: Sequence[str], source: Source, name: str, uri: str) -> tuple[str, ...]:
-    """Refuse a header that lacks a declared column or repeats one; return the undeclared columns."""
+    """Reject a header with a missing or repeated column; return the undeclared columns."""
     declared = {column.name: column for column in source.file_columns}
     counts = Counter(header)
     differences = {
@@ -267,8 +268,8 @@ def _check_header(header: Sequence[str], source: Source, name: str, uri: str) ->
         "repeated": sorted(column for column, count in counts.items() if count > 1),
     }
     if differences["missing"] or differences["repeated"]:
-        said = ", ".join(f"{word} {_listed(columns)}" for word, columns in differences.items() if columns)
-        raise _Problem(f"{name} has another schema: {said}", uri)
+        description = ", ".join(f"{word} {_listed(columns)}" for word, columns in differences.items() if columns)
+        raise _Problem(f"{name} has another schema: {description}", uri)
     return tuple(differences["unknown"])
 
 

@@ -1,4 +1,4 @@
-"""The lines of a buffer of CSV, decided one by one as if each began outside quotes; vectorised over bytes."""
+"""The lines of a CSV buffer, classified one by one as if each began outside quotes; vectorised over bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nightjar.validation.quoting import BYTE_ORDER_MARK, Layout, ends_with_line_
 _COMMA, _QUOTE, _LF, _CR = b',"\n\r'
 _LAST_BYTES = list(b"\x0b\x0c\x1c\x1d\x1e\x85\xa8\xa9")
 GOOD, BLANK, WIDTH, QUOTING, UNCLOSED, AMBIGUOUS, LINE_END, NOT_TEXT, HEADER, BELOW = range(10)
-"""What a line is: part of a record, nothing, or a line with one of the :data:`PROBLEMS`."""
+"""Codes of a line: part of a record, blank, or one of the :data:`PROBLEMS`."""
 PROBLEMS = {
     WIDTH: "the line has another number of fields than the header",
     QUOTING: "a quote stands inside an unquoted field, or text follows a closing quote",
@@ -30,13 +30,13 @@ class Lines:
 
     Attributes:
         data: The buffer.
-        starts: Where each line begins.
-        stops: Where its text ends, before a line feed or CRLF.
-        nexts: Where the next one begins.
-        numbers: Line feeds of the buffer before each line.
-        codes: :data:`GOOD`, :data:`BLANK` or the problem of each line.
-        odd: Whether it has an odd number of quotes, so that it begins or ends a field of several lines, or is wrong.
-        begins: Whether a record or a rejected line begins there: false for the further lines of a record.
+        starts: Start of each line.
+        stops: End of its text, before a line feed or CRLF.
+        nexts: Start of the next line.
+        numbers: Number of line feeds before each line.
+        codes: Code of each line: :data:`GOOD`, :data:`BLANK` or a problem.
+        odd: Whether it has an odd number of quotes: it begins or ends a field over several lines, or is invalid.
+        begins: Whether a record or a rejected line begins there; false for the further lines of a record.
     """
 
     def __init__(self, data: bytes, layout: Layout, *, final: bool) -> None:
@@ -51,11 +51,11 @@ class Lines:
             self._decide()
 
     def record(self, line: int) -> bytes:
-        """The text of the record, or of the rejected line, that begins at ``line``."""
+        """Return the text of the record, or rejected line, that begins at ``line``."""
         return self.data[int(self.starts[line]) : int(self.stops[self.last_of(line)])]
 
     def last_of(self, line: int) -> int:
-        """The last line of the record that begins at ``line``."""
+        """Return the last line of the record that begins at ``line``."""
         last = line
         while last + 1 < len(self.begins) and not self.begins[last + 1]:
             last += 1
@@ -67,7 +67,7 @@ class Lines:
             setattr(self, name, getattr(self, name)[:count])
 
     def reject_bad_text(self) -> None:
-        """Reject each record with a NUL byte or a byte order mark, whole."""
+        """Reject every record that holds a NUL byte or a byte order mark."""
         positions = [*_find_positions(self.data, b"\0"), *_find_positions(self.data, BYTE_ORDER_MARK)]
         if not positions:
             return

@@ -1,4 +1,4 @@
-"""The manifest of a night's landing: what the source system promises of each file. Written by others; read strictly."""
+"""The manifest of a night's landing, with the facts of each file; written by the source system, so read strictly."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _MAX_COUNT = 1 << 53
 
 
 class ManifestError(ValueError):
-    """What is wrong with a manifest, in words."""
+    """A description of what is wrong with a manifest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
-    """What the manifest says of one file.
+    """The manifest's entry of one file.
 
     Attributes:
         rows: Data rows.
         size: Bytes.
-        sha256: Digest of its bytes.
-        landed_at: When it landed (UTC); None when the manifest does not say.
+        sha256: SHA-256 of the file.
+        landed_at: When it landed (UTC); None when not stated.
     """
 
     rows: int
@@ -41,8 +41,8 @@ def read_manifest(uri: str) -> Mapping[str, Any]:
     """Return the manifest's entries by file name.
 
     Raises:
-        FileNotFoundError: when there is none.
-        ManifestError: when it is not an object of files in JSON, is too large, or names a file twice.
+        FileNotFoundError: when the manifest does not exist.
+        ManifestError: when it is not a JSON object of files, is too large, or names a file twice.
     """
     if (size := files.size(uri)) > MAX_MANIFEST_BYTES:
         raise ManifestError(f"has {size} bytes; at most {MAX_MANIFEST_BYTES} are read")
@@ -58,10 +58,10 @@ def read_manifest(uri: str) -> Mapping[str, Any]:
 
 
 def promise(entry: object) -> Promise:
-    """What the manifest's ``entry`` of a file promises.
+    """Return the validated manifest ``entry`` of a file.
 
     Raises:
-        ManifestError: when rows, bytes, sha256 or landed_at are missing or not usable.
+        ManifestError: when rows, bytes, sha256 or landed_at are missing or invalid.
     """
     if not isinstance(entry, dict):
         raise ManifestError(f"{_shown(entry)} is not an object")
@@ -77,11 +77,11 @@ def promise(entry: object) -> Promise:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         counts = Counter(name for name, _ in pairs)
         raise ManifestError(f"names {_shown(counts.most_common(1)[0][0])} twice")
-    return found
+    return entries
 
 
 def _count(entry: Mapping[str, Any], name: str) -> int:
@@ -99,7 +99,7 @@ def _moment(text: object) -> datetime | None:
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ManifestError(f"landed_at {_shown(text)} is not a moment") from error
+        raise ManifestError(f"landed_at {_shown(text)} is not a timestamp") from error
     raise ManifestError(f"landed_at {_shown(text)} has no time zone")
 
 

@@ -1,6 +1,6 @@
-"""Judge a night's figures: by the rules that a source declares of whole nights, and by what the last nights were like.
+"""Judge a night's figures: against the declared night rules, and against the last nights.
 
-A declared rule stops the night or warns; what nobody declared only warns.
+A declared rule stops the night or warns; an undeclared anomaly only warns.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from nightjar.validation.usual import MIN_NIGHTS
 def judge(
     source: Source, night: date, tonight: NightFigures, history: Mapping[date, NightFigures], *, timezone: str
 ) -> list[Judged]:
-    """Every declared rule that can be judged, kept or not, and the undeclared anomalies.
+    """Return the verdict of every declared rule that can be judged, and the undeclared anomalies.
 
     Args:
-        source: Its rules, and the columns that are expected to vary.
-        night: The night to judge.
-        tonight: Its figures.
+        source: The source, with its rules and ``expected_to_vary`` columns.
+        night: Night to judge.
+        tonight: Figures of that night.
         history: Figures of earlier nights.
-        timezone: Zone in which nights end.
+        timezone: Time zone of the nights.
     """
     history = {day: figures for day, figures in sorted(history.items()) if day < night}
     night_ends = Nights(first=night, last=night, timezone=timezone).prediction_moment(night)
     midnight = datetime.combine(night, time.min, UTC)
     declared = [
-        found
+        verdict
         for rule in source.night_rules
-        if (found := _declared(source, rule, night, tonight, history, (night_ends - midnight).total_seconds() / 3600))
+        if (verdict := _declared(source, rule, night, tonight, history, (night_ends - midnight).total_seconds() / 3600))
     ]
-    known = {(one.column, one.figure) for one in declared if not one.kept}
-    undeclared = [one for one in anomalies(source, night, tonight, history) if (one.column, one.figure) not in known]
+    known = {(verdict.column, verdict.figure) for verdict in declared if not verdict.kept}
+    anomalous = anomalies(source, night, tonight, history)
+    undeclared = [finding for finding in anomalous if (finding.column, finding.figure) not in known]
     return [*declared, *undeclared]
 
 
 def not_yet(source: Source, history_nights: int) -> list[NightRule]:
-    """Declared rules that cannot be judged before more nights are known."""
+    """Return declared rules that cannot be judged until there are more nights."""
     if history_nights >= MIN_NIGHTS:
         return []
     return [rule for rule in source.night_rules if rule.of_usual or rule.figure == "distance"]
@@ -69,10 +70,10 @@ def _declared(
     else:
         observed = figures.value(rule.figure)
         if rule.of_usual:
-            found = usual_of(rule.figure, rule.column, night, tonight, history)
-            if found is None:
+            ordinary = usual_of(rule.figure, rule.column, night, tonight, history)
+            if ordinary is None:
                 return None
-            center = found.center
+            center = ordinary.center
             low, high = (None if bound is None else bound * center for bound in (rule.low, rule.high))
     if observed is None:
         return None

@@ -1,4 +1,4 @@
-"""What RFC 4180 says of one record: its fields, or that its quoting is wrong. Regular expressions in linear time."""
+"""Fields and quoting of one CSV record by RFC 4180, with regular expressions in linear time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import accumulate, islice
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NULLS = ("", "NA")
-"""Fields without a value, quoted or not."""
+"""Fields that count as null, quoted or not."""
 
 _FIELD = rb'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)'
 _RECORD = re.compile(_FIELD + rb"(?:," + _FIELD + rb")*+")
@@ -22,12 +22,12 @@ _CLOSING = re.compile(rb'(?:[^"]++|"")*+"')
 
 @dataclass(frozen=True)
 class Layout:
-    """What a row of a file looks like.
+    """The expected form of a row.
 
     Attributes:
-        header: The header line, without its end.
-        columns: Number of its fields.
-        formats: Position of each column with a declared format to the regular expression of its values.
+        header: Header line without its line end.
+        columns: Number of fields.
+        formats: Column position to the regular expression of its values, for typed columns.
     """
 
     header: bytes
@@ -35,9 +35,9 @@ class Layout:
     formats: dict[int, re.Pattern[bytes]] = field(default_factory=dict)
 
     def is_row(self, record: bytes, *, sure: bool = False) -> bool:
-        """Whether ``record`` has the header's fields, with values of the declared formats or none.
+        """Return whether ``record`` has the right number of fields, each null or in its declared format.
 
-        ``sure`` asks for at least one value of a declared format: without any, text in as many fields looks the same.
+        ``sure`` requires at least one non-null value of a typed column, as text alone cannot be told from other text.
         """
         if width_of(record) != self.columns:
             return False
@@ -48,11 +48,11 @@ class Layout:
         return (bool(values) or not sure) and all(pattern.fullmatch(value) for pattern, value in values)
 
     def is_row_once_mended(self, line: bytes, opened: int) -> bool:
-        """Whether one quote more or less makes ``line`` a row by itself.
+        """Return whether adding or removing one quote makes ``line`` a row by itself.
 
         Args:
             line: A line with an odd number of quotes.
-            opened: Number of the field (the first is 1) whose opening quote may be lost.
+            opened: Number (from 1) of the field whose opening quote may be lost.
         """
         return (
             self._is_row_with_a_quote_less(line)
@@ -61,30 +61,30 @@ class Layout:
         )
 
     def _is_row_once_closed(self, line: bytes) -> bool:
-        """Whether ``line`` is a row once the quoted field that it leaves open is closed."""
-        found = _RECORD.match(line)
-        end = found.end() if found else 0
+        """Return whether ``line`` is a row once its open quoted field is closed."""
+        prefix = _RECORD.match(line)
+        end = prefix.end() if prefix else 0
         parts = line[end + 1 :].rsplit(b",", max(0, self.columns - (width_of(line[:end]) or 0)))
         return self.is_row(line[: end + 1] + b",".join([parts[0] + b'"', *parts[1:]]))
 
     def _is_row_once_opened(self, line: bytes, number: int) -> bool:
-        """Whether ``line`` is a row once its field ``number`` (the first is 1) is opened by a quote."""
-        before = list(islice(_FIELDS.finditer(line + b","), number - 1)) if number > 0 else []
-        at = before[-1].end() if before else 0
-        return len(before) == number - 1 and self.is_row(line[:at] + b'"' + line[at:])
+        """Return whether ``line`` is a row once a quote opens its field ``number`` (from 1)."""
+        fields_before = list(islice(_FIELDS.finditer(line + b","), number - 1)) if number > 0 else []
+        at = fields_before[-1].end() if fields_before else 0
+        return len(fields_before) == number - 1 and self.is_row(line[:at] + b'"' + line[at:])
 
     def _is_row_with_a_quote_less(self, line: bytes) -> bool:
-        """Whether ``line`` is a row once one quote is left out: of the first field whose quoting is wrong."""
-        found = _RECORD.match(line)
-        end = found.end() if found else 0
-        begin = max((one.start() for one in _FIELDS.finditer(line[:end] + b",")), default=0)
+        """Return whether ``line`` is a row once a quote is removed from its first wrongly quoted field."""
+        prefix = _RECORD.match(line)
+        end = prefix.end() if prefix else 0
+        begin = max((match.start() for match in _FIELDS.finditer(line[:end] + b",")), default=0)
         places = [quote.start() for quote in re.finditer(b'"', line[begin : end + 1])]
         tried = places if len(places) <= _TRIED_QUOTES else places[: _TRIED_QUOTES - 2] + places[-2:]
         return any(self.is_row(line[: begin + place] + line[begin + place + 1 :]) for place in tried)
 
 
 def width_of(record: bytes) -> int | None:
-    """Number of fields of a record; None where its quoting breaks RFC 4180 or it is more than one line."""
+    """Return the number of fields of a record; None when it breaks RFC 4180 or is more than one record."""
     if not _RECORD.fullmatch(record):
         return None
     plain = _QUOTED.sub(b"", record) if b'"' in record else record
@@ -92,24 +92,24 @@ def width_of(record: bytes) -> int | None:
 
 
 def fields_of(record: bytes) -> list[bytes]:
-    """The fields of a record whose quoting is right."""
-    found = _FIELDS.findall(record + b",")
-    return [quoted.replace(b'""', b'"') if quoted else plain for quoted, plain in found]
+    """Return the fields of a correctly quoted record."""
+    matches = _FIELDS.findall(record + b",")
+    return [quoted.replace(b'""', b'"') if quoted else plain for quoted, plain in matches]
 
 
 def closing_quote(line: bytes) -> int | None:
-    """Position of the quote that ends a field begun on an earlier line; None where ``line`` cannot end one."""
-    found = _CLOSING.match(line)
-    if not found:
+    """Return the position of the quote that closes a field opened on an earlier line; None when there is none."""
+    match = _CLOSING.match(line)
+    if not match:
         return None
-    rest = line[found.end() :]
-    return found.end() - 1 if not rest or (rest[:1] == b"," and width_of(rest[1:]) is not None) else None
+    rest = line[match.end() :]
+    return match.end() - 1 if not rest or (rest[:1] == b"," and width_of(rest[1:]) is not None) else None
 
 
 def rows_between_returns(line: bytes, columns: int) -> list[int]:
-    """Where the parts of ``line`` between carriage returns begin, when each of them is a row; otherwise nothing.
+    """Return the start of each part of ``line`` between carriage returns when all parts are rows; otherwise empty.
 
-    A text of one column is never taken apart: nobody could tell its parts from rows.
+    A text in a single column is never split: its parts could not be told from rows.
     """
     parts = line.split(b"\r")
     if columns == 1 or len(parts) == 1 or any(width_of(part) != columns for part in parts):
@@ -119,15 +119,15 @@ def rows_between_returns(line: bytes, columns: int) -> list[int]:
 
 
 def has_line_end(text: bytes) -> bool:
-    """Whether ``text`` holds a character that ends lines elsewhere: form feed, next line, line separator and others."""
+    """Return whether ``text`` holds another line separator: form feed, next line, line separator and so on."""
     return _LINE_ENDS.search(text) is not None
 
 
 def ends_with_line_end(text: bytes) -> bool:
-    """Whether the last character of ``text`` is such a one."""
+    """Return whether ``text`` ends with such a separator."""
     return _LAST_LINE_END.search(text[-3:]) is not None
 
 
 def read_header(line: bytes) -> tuple[str, ...] | None:
-    """The names in a header line; None where its quoting is wrong."""
+    """Return the names in a header line; None when its quoting is invalid."""
     return tuple(name.decode() for name in fields_of(line)) if width_of(line) is not None else None

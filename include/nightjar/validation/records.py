@@ -1,11 +1,11 @@
 """Split the bytes of a CSV file into records and rejected lines: RFC 4180, one pass, bounded memory.
 
-A record is a line, or several where a quoted field holds line breaks. Each has exactly the header's number of fields.
-A line that breaks this is rejected, and reading begins again, outside quotes, at the next line. A line with an even
-number of quotes cannot carry a record on when it is read from outside, so no line is read more than three times.
+A record is one line, or several lines when a quoted field holds line breaks, with exactly the header's number of
+fields. A line that breaks this is rejected, and reading resumes outside quotes at the next line. A line with an even
+number of quotes cannot continue a record when read from outside quotes, so no line is read more than three times.
 
-A stray quote may make lines that are rows look like the inside of one field. Where the bytes leave that open, all lines
-in doubt are rejected: see :mod:`nightjar.validation.doubt`.
+A stray quote can make rows look like the inside of one field. When the bytes are ambiguous, all lines concerned are
+rejected: see :mod:`nightjar.validation.doubt`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from nightjar.validation.lines import BELOW, BLANK, GOOD, PROBLEMS, Lines
 from nightjar.validation.quoting import Layout
 
 MAX_RECORD_BYTES = 4 << 20
-"""Most bytes of a record, and of a line."""
+"""Maximum bytes of a record, and of a line."""
 
 
 @dataclass(frozen=True)
 class RejectedLine:
-    """A line that is no record.
+    """A line that is not a record.
 
     Attributes:
-        number: Its number in the file; the header is line 1.
-        problem: What is wrong with it.
-        text: The line, without its end.
+        number: Line number in the file; the header is line 1.
+        problem: Description of the problem.
+        text: The line without its line end.
     """
 
     number: int
@@ -40,7 +40,7 @@ class RejectedLine:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some whole lines of a file: ``records`` records as bytes, each with its line end, and the rejected lines."""
+    """Consecutive whole lines of a file: the bytes of ``records`` records with line ends, and the rejected lines."""
 
     data: bytes
     records: int
@@ -48,11 +48,11 @@ class Piece:
 
 
 def split_records(chunks: Iterable[bytes], layout: Layout) -> Iterator[Piece]:
-    """Split what follows the header line.
+    """Split the bytes after the header line into records and rejected lines.
 
     Args:
-        chunks: The bytes below the header, in pieces of any size; valid UTF-8 as a whole.
-        layout: The header's fields, and what tells a row from text.
+        chunks: The bytes, in pieces of any size; valid UTF-8 as a whole.
+        layout: Expected form of a row.
     """
     splitter = _Splitter(layout)
     carried = b""
@@ -66,7 +66,7 @@ def split_records(chunks: Iterable[bytes], layout: Layout) -> Iterator[Piece]:
 
 
 class _Splitter:
-    """Reads buffer after buffer; remembers the line number, and whether a blank line has ended the table."""
+    """Splits buffer after buffer, tracking the line number and whether a blank line has ended the table."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -75,7 +75,7 @@ class _Splitter:
         self._ended = False
 
     def split(self, data: bytes, *, final: bool) -> tuple[Piece, int]:
-        """Return the records and rejected lines of ``data``, and how many of its bytes they take."""
+        """Return the records and rejected lines of ``data``, and the number of bytes consumed."""
         lines = Lines(data, self._layout, final=final)
         if not len(lines.starts):
             return Piece(b"", 0, []), 0
@@ -91,7 +91,7 @@ class _Splitter:
         return piece, used
 
     def _end_table(self, lines: Lines) -> None:
-        """Below a blank line a row must show that it is one; otherwise another table begins there."""
+        """After a blank line, reject the rest unless the next line is certainly a row: another table begins there."""
         blank = np.flatnonzero(lines.codes == BLANK)
         if self._after_blank:
             blank = np.concatenate([[-1], blank])
@@ -112,7 +112,7 @@ class _Splitter:
         return bool(lines.codes[line] == GOOD) and self._layout.is_row(lines.record(line), sure=True)
 
     def _good(self, lines: Lines) -> tuple[bytes, int]:
-        """The bytes of all good lines, and how many records they are."""
+        """Return the bytes of all good lines, and the number of records in them."""
         good = lines.codes == GOOD
         records = int(np.count_nonzero(good & lines.begins))
         if good.all():

@@ -1,8 +1,8 @@
-"""The whole contract of a table: its declared rules and those that its schema implies.
+"""The complete rules of a table: those that its schema implies, and the declared ones.
 
-Every rule, implied or declared, is one Spark SQL predicate, so that quarantine and Great Expectations read the same
-text. Implied rules look at helper columns beside the table's own (:mod:`nightjar.protocol.names`): ``ROWS_OF_KEY``
-from :func:`nightjar_spark.contracts.annotate`, ``TEXT`` and ``MALFORMED`` from
+Every rule, implied or declared, is one Spark SQL predicate, so that quarantine and Great Expectations use the same
+text. Implied rules read helper columns (:mod:`nightjar.protocol.names`): ``ROWS_OF_KEY`` from
+:func:`nightjar_spark.contracts.annotate`, ``TEXT`` and ``MALFORMED`` from
 :func:`nightjar_spark.landed.read_landed`.
 """
 
@@ -22,19 +22,19 @@ _ADDED = frozenset({"ds", "source_file", "landed_at"})
 
 
 def table_rules(schema: TableSchema, declared: Iterable[Rule] = ()) -> tuple[Rule, ...]:
-    """Rules of a table that is there: required columns have a value, the key is unique in its night, and ``declared``.
+    """Return the rules of a table: required columns are not null, the key is unique within a night, and ``declared``.
 
     Raises:
-        ConfigurationError: when two rules have one name (an implied rule must not be declared again).
+        ConfigurationError: for a repeated name (implied rules must not be declared).
     """
     return _distinct(schema.name, (*_required(schema), *_unique(schema), *declared))
 
 
 def source_rules(source: Source) -> tuple[Rule, ...]:
-    """Rules of a landed file: each field parses as its declared type, and then :func:`table_rules`.
+    """Return the rules of a landed file: each field parses as its declared type, then :func:`table_rules`.
 
     Raises:
-        ConfigurationError: when two rules have one name.
+        ConfigurationError: for a repeated name.
     """
     parses = (_line_parses(), *(_parses(c) for c in source.file_columns if c.type != "string"))
     rules = table_rules(source.table, source.rules)
@@ -42,7 +42,7 @@ def source_rules(source: Source) -> tuple[Rule, ...]:
 
 
 def rules_by_table(use_case: UseCase) -> dict[str, tuple[Rule, ...]]:
-    """Name of each table that has a contract of rows to its rules: what lands, and the features."""
+    """Return the row rules of each landed table and of the feature table, by table name."""
     rules = {source.table.name: source_rules(source) for source in use_case.sources}
     return {**rules, use_case.feature_table.name: table_rules(use_case.feature_table, use_case.rules)}
 
@@ -72,7 +72,8 @@ def _required(schema: TableSchema) -> tuple[Rule, ...]:
 
 
 def _unique(schema: TableSchema) -> tuple[Rule, ...]:
-    """A key that occurs twice in a night: nobody can say which row is true, so every row of that key breaks it."""
+    """Return the rule that a key occurs once per night. All rows of a repeated key break it, as any may be the wrong
+    one."""
     if not schema.key:
         return ()
     return (
@@ -91,6 +92,6 @@ def _distinct(table: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
             f"the rules of {table} repeat {', '.join(repeated)}",
             where=f"{table} in use_case.py",
             how_many=len(repeated),
-            fix="leave out rules that the key or a required column implies, and name the others apart",
+            fix="leave out rules that the key or a required column implies, and rename the others",
         )
     return rules

@@ -1,4 +1,4 @@
-"""Rows of a landing as counted, and the words for what stops it."""
+"""Row counts of a landing, and the error that describes why they stop a night."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class NightCount:
-    """What became of one source's rows of one night.
+    """Row counts of one source on one night.
 
     Attributes:
         night: The night.
         rows: Rows read.
-        rejected: Rows that break at least one rule that is more than a warning.
-        broken: Rule name to the rows that break it; rules that no row breaks are left out.
+        rejected: Rows that break at least one rule above severity ``warn``.
+        broken: Rule name to the number of rows that break it; rules without broken rows are left out.
     """
 
     night: date
@@ -39,14 +39,14 @@ class NightCount:
 
 
 def check_rows_read(landed: Sequence[LandedFile], counts: Mapping[str, Sequence[NightCount]]) -> None:
-    """Compare the rows read with the rows that the manifests promise.
+    """Compare the rows read with the rows in the manifests.
 
     Args:
         landed: The checked files.
-        counts: Source name to its counts.
+        counts: Source name to its counts by night.
 
     Raises:
-        RowCountError: when a file gave more or fewer rows (a line break inside a quoted field does that).
+        RowCountError: when the numbers differ (e.g. after a line break inside a quoted field).
     """
     read = {(source, count.night): count.rows for source, nights in counts.items() for count in nights}
     wrong = [(file, got) for file in landed if (got := read.get((file.source, file.night), 0)) != file.rows]
@@ -62,15 +62,15 @@ def check_rows_read(landed: Sequence[LandedFile], counts: Mapping[str, Sequence[
 
 
 def stop_if_refused(verdict: Verdict, sources: Iterable[Source], *, docs: str) -> None:
-    """Raise what Great Expectations has refused of a landing, in words; its verdict alone decides.
+    """Raise an error when the verdict of Great Expectations on a landing is not a success.
 
     Args:
-        verdict: On the tables of ``sources``.
-        sources: With their ``max_rejected_share``.
+        verdict: Verdict on the tables of ``sources``.
+        sources: The sources, with their ``max_rejected_share``.
         docs: Root of the Data Docs.
 
     Raises:
-        ContractError: naming the nights, the worst rules and their reasons.
+        ContractError: naming nights, worst rules and reasons.
     """
     if verdict.success:
         return
@@ -80,11 +80,13 @@ def stop_if_refused(verdict: Verdict, sources: Iterable[Source], *, docs: str) -
     rejected = 0
     for table in failed:
         check = table.check
-        said = [(count, words) for count in check.counts if (words := _describe(by_table[check.table], count, check))]
-        problems += [words for _, words in said] or [
+        described = [
+            (count, words) for count in check.counts if (words := _describe(by_table[check.table], count, check))
+        ]
+        problems += [words for _, words in described] or [
             f"{check.table} could not be judged: {'; '.join(table.failed) or 'no result'}"
         ]
-        rejected += sum(count.rejected for count, _ in said)
+        rejected += sum(count.rejected for count, _ in described)
     more = len(problems) - _NAMED
     raise ContractError(
         "; ".join(problems[:_NAMED]) + (f"; and {more} more" if more > 0 else ""),
@@ -97,11 +99,13 @@ def stop_if_refused(verdict: Verdict, sources: Iterable[Source], *, docs: str) -
 
 
 def _describe(source: Source, count: NightCount, check: TableCheck) -> str:
-    """What stops one night of a source, worst first, in words; empty when nothing does."""
+    """Describe what stops one night of a source, worst first; empty when nothing does."""
     stopping = {rule.name for rule in check.rules if rule.severity == "stop_night" and count.broken.get(rule.name)}
     share = count.rejected / count.rows if count.rows else 0.0
-    said = [
-        one.what for one in check.judged if one.night == count.night and not one.kept and one.severity == "stop_night"
+    parts = [
+        found.what
+        for found in check.judged
+        if found.night == count.night and not found.kept and found.severity == "stop_night"
     ]
     if stopping or share > source.max_rejected_share:
         rejecting = [rule for rule in check.rules if rule.severity != "warn" and count.broken.get(rule.name)]
@@ -111,9 +115,9 @@ def _describe(source: Source, count: NightCount, check: TableCheck) -> str:
             if stopping
             else f"tolerated: {source.max_rejected_share:.1%}"
         )
-        said.insert(
+        parts.insert(
             0,
             f"{count.rejected} of {count.rows} rows rejected ({share:.1%}; {allowed}), most by {worst.name} "
             f"({count.broken[worst.name]} rows: {worst.reason})",
         )
-    return f"{source.table.name}, night {count.night}: {'; '.join(said)}" if said else ""
+    return f"{source.table.name}, night {count.night}: {'; '.join(parts)}" if parts else ""

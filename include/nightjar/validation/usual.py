@@ -1,4 +1,4 @@
-"""What the last nights were like, and what tonight may be: seasonal and robust. Pure numpy."""
+"""The expected range of a figure tonight, from the last nights: seasonal and robust. Pure numpy."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 HISTORY_NIGHTS = 42
-"""Nights before tonight that are looked at: six of each weekday."""
+"""Number of preceding nights to compare with: six of each weekday."""
 MIN_NIGHTS = 14
-"""With fewer, nothing is said of what is usual."""
+"""Minimum number of nights for an expected range."""
 MIN_SAME_WEEKDAY = 3
-"""So many nights of tonight's weekday say how it differs from the others."""
+"""Minimum number of nights of one weekday for its own shift."""
 SPREADS = 8.0
-"""Tonight is unusual beyond so many robust standard deviations ..."""
+"""Robust standard deviations from the center beyond which a night may be unusual."""
 BEYOND_RANGE = 0.5
-"""... that also lie beyond the range of the last nights, by this share of it: real storms and holidays are in it."""
+"""Margin, as a share of the last nights' range, by which an unusual night also lies outside that range.
+
+Storms and holidays are part of the range."""
 _MAD_TO_STD = 1.4826
 _CENTRAL_90_TO_STD = 3.29
 
 
 @dataclass(frozen=True)
 class Usual:
-    """What a figure usually is on a night like tonight, and between which values it is taken for ordinary."""
+    """Usual value of a figure, and its expected range."""
 
     center: float
     low: float
@@ -33,17 +35,17 @@ class Usual:
 
 
 def usual(history: Sequence[float], nights: Sequence[date], tonight: date, *, noise: float) -> Usual | None:
-    """What a figure may be tonight; None when there are fewer than :data:`MIN_NIGHTS` nights.
+    """Return the expected range of a figure tonight; None with fewer than :data:`MIN_NIGHTS` nights.
 
-    The center is the median, shifted to tonight's weekday by the median of that weekday's residuals. The spread is the
-    largest of the residuals' MAD, their central 90 % and ``noise``. Calibrated on the flights of 2013: of 351 nights
-    12 stand out, each with a storm, a holiday or missing weather (``make corruptions`` counts them again).
+    The center is the median, shifted by the median residual of tonight's weekday. The spread is the largest of the MAD
+    of the residuals, their central 90 %, and ``noise``. Calibrated on the flights of 2013: 12 of 351 nights are
+    unusual, each with a storm, a holiday or missing weather (``make corruptions`` recounts them).
 
     Args:
-        history: The figure on earlier nights, each finite.
-        nights: Those nights.
-        tonight: The night to judge.
-        noise: Standard deviation that chance alone gives the figure.
+        history: Values on earlier nights, all finite.
+        nights: The earlier nights.
+        tonight: Night to judge.
+        noise: Standard deviation of the figure by chance alone.
     """
     if len(history) < MIN_NIGHTS:
         return None

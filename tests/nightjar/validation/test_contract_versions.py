@@ -63,7 +63,7 @@ def test_the_same_contract_is_not_recorded_again(recorded: str) -> None:
         (with_columns(on("amount", type="string")), "raw/orders.amount: type double -> string"),
         (with_columns(on("number", type="long")), "raw/orders.number: type int -> long"),
         (with_columns(on("amount", unit="cents")), "raw/orders.amount: unit none -> cents"),
-        (with_columns(lambda c: None if c.name == "placed_at" else c), "raw/orders.placed_at: the column is gone"),
+        (with_columns(lambda c: None if c.name == "placed_at" else c), "raw/orders.placed_at: the column was removed"),
         (with_columns(on("source_file", nullable=True)), "raw/orders.source_file: nullable False -> True"),
         (with_columns(lambda c: c, key=("shop",)), "raw/orders: key (shop, number) -> (shop)"),
     ],
