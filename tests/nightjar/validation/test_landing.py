@@ -102,7 +102,7 @@ def test_missing_manifest(tmp_path: Path, folder: Path) -> None:
         ("{", "is not JSON"),
         ("[]", "is not an object"),
         ("{}", "orders.csv of night 2013-04-01 is not in manifest.json"),
-        ('{"orders.csv": {"rows": 8}}', "no usable rows, bytes and sha256"),
+        ('{"orders.csv": {"rows": 8}}', "no valid rows, bytes and sha256"),
         ("[" * 100_000, "is not JSON"),
         ('{"orders.csv": ' + "{" * 100_000, "is not JSON"),
         ('{"orders.csv": {"rows": 1e999, "bytes": 1, "sha256": ""}}', "Out of range float values"),
