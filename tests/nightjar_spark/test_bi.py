@@ -285,7 +285,7 @@ def test_tables_that_cannot_be_views_are_named_in_the_log_and_all_others_are_ser
         "raw/a-dash": "takes only letters, digits and _",
         "raw/a`tick": "takes only letters, digits and _",
         "raw-data/words": "takes only letters, digits and _",
-        "raw/OK": "differs from raw/ok in case alone",
+        "raw/OK": "differs from raw/ok by case alone",
         "raw/cut": "cannot be opened",
     }.items():
         said = [line for line in log.splitlines() if f"left out {path}: " in line]

@@ -1,1 +1,1 @@
-"""One machine: set-up, servers, and the commands of the Makefile."""
+"""Running on one machine: set-up, servers, and the commands of the Makefile."""

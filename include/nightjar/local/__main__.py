@@ -1,4 +1,5 @@
-"""``python -m nightjar.local``: what the Makefile calls. Values come as environment variables, as make passes them."""
+"""``python -m nightjar.local``: entry point of the Makefile. Arguments come as environment variables, as make sets
+them."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from nightjar.settings.secrets import redacted
 
 _PR_SET_PDEATHSIG = 1
 _WRITE_SOURCES = {"data-dictionary", "grafana", "new-use-case", "lock", "jars"}
-"""Commands that write files of the repository, which images copy and other users read."""
+"""Commands that write files of the repository; others than the owner must be able to read these."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -43,14 +44,12 @@ def _dispatch(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     paths = Paths.here()
     command, *rest = arguments or [""]
     if command == "env" and rest:
-        os.execvpe(rest[0], rest, server_environment.tools(paths, environ))  # noqa: S606 - what make asks for
+        os.execvpe(rest[0], rest, server_environment.tools(paths, environ))  # noqa: S606 - runs the requested command
     run = _dispatch_table(paths, environ)
     if command not in run:
-        raise ConfigurationError(
-            f"there is no command {command!r}", where="nightjar.local", fix=", ".join([*run, "env"])
-        )
+        raise ConfigurationError(f"unknown command {command!r}", where="nightjar.local", fix=", ".join([*run, "env"]))
     if command not in _WRITE_SOURCES:
-        os.umask(0o077)  # state is for its owner alone
+        os.umask(0o077)  # state is readable by its owner only
     run[command]()
 
 
@@ -82,7 +81,7 @@ def _dispatch_table(paths: Paths, environ: Mapping[str, str]) -> dict[str, Calla
 
 
 def _nights(use_case: UseCase, environ: Mapping[str, str]) -> tuple[date, date]:
-    """The nights from ``FROM`` to ``TO``; the first history of the use case when neither is given."""
+    """Return the nights from ``FROM`` to ``TO``; the first history of the use case when neither is given."""
     if not (environ.get("FROM", "").strip() or environ.get("TO", "").strip()):
         return plan.first_history(use_case)
     return plan.parse_nights(use_case, _given(environ, "FROM"), _given(environ, "TO"))
@@ -96,7 +95,7 @@ def _given(environ: Mapping[str, str], name: str) -> str:
 
 
 def _end_with_make(environ: Mapping[str, str]) -> None:
-    """Turn SIGTERM into an orderly end, and have it sent when make itself is gone."""
+    """Turn SIGTERM into a clean exit, and ask the kernel to send it when make dies."""
     signal.signal(signal.SIGTERM, _terminated)
     if "MAKELEVEL" in environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

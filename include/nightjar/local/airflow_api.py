@@ -1,4 +1,4 @@
-"""A client of Airflow's REST API: what the local commands need, and no more."""
+"""A small client of Airflow's REST API for the local commands."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from nightjar.protocol.errors import NightjarError, UnreachableError
 TIMEOUT_SECONDS = 30.0
 HEALTH_TIMEOUT_SECONDS = 5.0
 PATIENCE_SECONDS = 300.0
-"""How long a request is tried again: as long as a killed server may take to start on a busy machine."""
+"""How long a request is retried: the time that a killed server may take to start on a busy machine."""
 PAGE = 100
-_ENDED_WITHOUT_ERROR = "see that memory and disk suffice, and read var/logs/airflow-scheduler.log"
+_NO_ERROR_FIX = "check memory and disk; read var/logs/airflow-scheduler.log"
 
 
 class ApiError(NightjarError):
-    """Airflow refused a request."""
+    """Airflow rejected a request."""
 
     kind = "airflow_api"
 
@@ -35,10 +35,10 @@ class Task:
     """A task of a run.
 
     Attributes:
-        task_id: Its id.
-        state: ``success``, ``running``, ``failed``, …; None when it has not been looked at yet.
-        try_number: How often it was tried.
-        started: When this try began.
+        task_id: Task id.
+        state: ``success``, ``running``, ``failed``, …; None before it is scheduled.
+        try_number: Number of the attempt.
+        started: Start of the attempt.
     """
 
     task_id: str
@@ -48,14 +48,14 @@ class Task:
 
 
 class AirflowApi:
-    """One Airflow server, as one user.
+    """Client of one Airflow server for one user.
 
     Args:
-        base_url: Its address, without a slash at the end.
-        user: Who asks.
-        password: Exchanged for a token at the first request, and again when that has expired.
-        check: Raises when the server is gone for good or is another's; called before the password is sent and before
-            a request is tried again.
+        base_url: Address of the server, without a trailing slash.
+        user: User name.
+        password: Exchanged for a token at the first request and when the token has expired.
+        check: Raises when the server has died or is not ours; called before the password is sent and before each
+            retry.
     """
 
     def __init__(self, base_url: str, user: str, password: str, check: Callable[[], None] = lambda: None) -> None:
@@ -63,10 +63,10 @@ class AirflowApi:
         self._check = check
         self._credentials = {"username": user, "password": password}
         self._session = requests.Session()
-        self._session.trust_env = False  # no proxy stands between two processes of one machine
+        self._session.trust_env = False  # no proxy between two processes of one machine
 
     def unhealthy(self) -> list[str]:
-        """Names of the components that are not healthy yet; ``Airflow`` as long as the server does not answer."""
+        """Return the names of unhealthy components; ``Airflow`` while the server does not answer."""
         try:
             response = self._session.get(f"{self.base_url}/api/v2/monitor/health", timeout=HEALTH_TIMEOUT_SECONDS)
             response.raise_for_status()
@@ -86,11 +86,11 @@ class AirflowApi:
         return [f"Airflow's {name}" for name in bad]
 
     def has_dag(self, dag_id: str) -> bool:
-        """Whether the DAG has been parsed."""
+        """Return whether the DAG has been parsed."""
         return self._call("GET", f"/dags/{dag_id}", allowed=404) is not None
 
     def import_errors(self) -> list[str]:
-        """The last line of each DAG file's import error, with the use case's line that it comes from."""
+        """Return the last line of each DAG file's import error, with the line in the use case that caused it."""
         errors = self._call("GET", "/importErrors")["import_errors"]
         return [
             f"{place_in_use_case(error['stack_trace']) or error['filename']}: "
@@ -99,7 +99,7 @@ class AirflowApi:
         ]
 
     def unpause(self, dag_id: str) -> None:
-        """Let the scheduler run the DAG."""
+        """Unpause the DAG."""
         self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False}, params={"update_mask": "is_paused"})
 
     def trigger(
@@ -113,30 +113,31 @@ class AirflowApi:
         """Queue a run.
 
         Args:
-            dag_id: The DAG.
-            run_id: Id of the new run.
-            conf: Its params.
-            interval: Its data interval, whose start is the logical date; None for a run without one.
+            dag_id: DAG id.
+            run_id: Run id of the new run.
+            conf: Params of the run.
+            interval: Data interval, whose start is the logical date; None for a run without one.
         """
         start, end = (moment.isoformat() for moment in interval) if interval else (None, None)
         body: dict[str, Any] = {"dag_run_id": run_id, "logical_date": start, "conf": dict(conf)}
         if interval:
             body |= {"data_interval_start": start, "data_interval_end": end}
-        # The run is there already when the server was killed between making it and answering.
+        # 409: an earlier try made the run, and the server was killed before it answered
         self._call("POST", f"/dags/{dag_id}/dagRuns", json=body, allowed=409)
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
-        """State of a run: ``queued``, ``running``, ``success`` or ``failed``; None when there is no such run."""
+        """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``; None when it does not
+        exist."""
         run = self._call("GET", _run(dag_id, run_id), allowed=404)
         return None if run is None else str(run["state"])
 
     def clear(self, dag_id: str, run_id: str) -> None:
-        """Run all tasks of a run again; programs that are done return what they have."""
+        """Clear all tasks of a run; programs that have succeeded return their earlier result."""
         self._call("POST", f"{_run(dag_id, run_id)}/clear", json={"dry_run": False, "only_failed": False})
 
     def tasks(self, dag_id: str, run_id: str) -> list[Task]:
-        """The tasks of a run."""
-        found = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})["task_instances"]
+        """Return the tasks of a run."""
+        instances = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})["task_instances"]
         return [
             Task(
                 task_id=task["task_id"],
@@ -144,11 +145,11 @@ class AirflowApi:
                 try_number=task["try_number"],
                 started=datetime.fromisoformat(task["start_date"]) if task["start_date"] else None,
             )
-            for task in found
+            for task in instances
         ]
 
     def last_log_line(self, dag_id: str, run_id: str, task: Task) -> str:
-        """The error that a task's last try failed with; of one that was killed, what its log still says."""
+        """Return the error of a task's last attempt; for a killed task, the end of its log."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{task.try_number}"
         answer = self._call("GET", path, params={"full_content": "true"}, allowed=404) or {"content": []}
         lines = [line if isinstance(line, dict) else {"event": line} for line in answer["content"]]
@@ -156,13 +157,13 @@ class AirflowApi:
         if errors := [line for line in lines if line.get("level") in {"error", "critical"}]:
             exceptions = errors[-1].get("error_detail") or [{}]
             return str(exceptions[0].get("exc_value") or errors[-1]["event"]).strip().splitlines()[-1]
-        what = f"after the line {_last_line(lines[-1])!r}" if lines else "before it logged anything"
-        return f"its process ended without an error, {what}: it was killed or could not start; {_ENDED_WITHOUT_ERROR}"
+        position = f"after the line {_last_line(lines[-1])!r}" if lines else "before it logged anything"
+        return f"its process ended without an error, {position}: it was killed or could not start; {_NO_ERROR_FIX}"
 
     def create_backfill(self, dag_id: str, first: datetime, last: datetime) -> None:
-        """Queue the runs whose logical date lies from ``first`` to ``last``, one at a time; those that succeeded stay.
+        """Queue the runs with a logical date from ``first`` to ``last``, one at a time; succeeded runs are kept.
 
-        Beside runs that are under way, too.
+        Other runs may be active meanwhile.
         """
         body = {
             "dag_id": dag_id,
@@ -174,18 +175,18 @@ class AirflowApi:
         self._call("POST", "/backfills", json=body)
 
     def latest_backfill(self, dag_id: str) -> dict[str, Any] | None:
-        """The DAG's latest backfill, the only one that may be open; None when it never had one."""
+        """Return the DAG's latest backfill, the only one that may be open; None when it never had one."""
         params = {"dag_id": dag_id, "order_by": "-id", "limit": 1}
-        found: list[dict[str, Any]] = self._call("GET", "/backfills", params=params)["backfills"]
-        return found[0] if found else None
+        backfills: list[dict[str, Any]] = self._call("GET", "/backfills", params=params)["backfills"]
+        return backfills[0] if backfills else None
 
     def running(self, dag_id: str) -> list[str]:
-        """Ids of the DAG's runs that are running."""
+        """Return the ids of the DAG's running runs."""
         runs = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"state": "running", "limit": 100})["dag_runs"]
         return [str(run["dag_run_id"]) for run in runs]
 
     def runs_between(self, dag_id: str, first: datetime, last: datetime) -> list[dict[str, Any]]:
-        """The DAG's runs whose logical date lies from ``first`` to ``last``, in that order."""
+        """Return the DAG's runs with a logical date from ``first`` to ``last``, in that order."""
         params = {
             "logical_date_gte": first.isoformat(),
             "logical_date_lte": last.isoformat(),
@@ -202,18 +203,18 @@ class AirflowApi:
     def _call(
         self, method: str, path: str, *, json: object = None, params: object = None, allowed: int | None = None
     ) -> Any:
-        """One request, with the token; tried again while the server is busy or starts again.
+        """Send one request with the token, and retry it while the server is busy or restarting.
 
         Args:
             method: HTTP method.
-            path: Below ``/api/v2``.
-            json: Body.
-            params: Query.
-            allowed: A status of refusal that is answered with None.
+            path: Path below ``/api/v2``.
+            json: Request body.
+            params: Query parameters.
+            allowed: An error status for which None is returned.
 
         Raises:
-            UnreachableError: when it does not answer within ``PATIENCE_SECONDS``.
-            ApiError: when it refuses.
+            UnreachableError: when the server does not answer within ``PATIENCE_SECONDS``.
+            ApiError: when it rejects the request.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -230,7 +231,7 @@ class AirflowApi:
                 failure = f"status {response.status_code}: {response.text[:300]}"
                 if response.status_code < 500:
                     raise ApiError(
-                        f"Airflow refused {method} {path} ({failure})", where=self.base_url, fix="mend the request"
+                        f"Airflow rejected {method} {path} ({failure})", where=self.base_url, fix="correct the request"
                     )
             if time.monotonic() > deadline:
                 raise UnreachableError(
@@ -252,7 +253,7 @@ class AirflowApi:
         return response
 
     def _reading_answer(self) -> AbstractContextManager[None]:
-        fix = "see in var/logs/airflow-api-server.log which server answers there"
+        fix = "check in var/logs/airflow-api-server.log which server answers at this address"
         return reading("Airflow's answer", where=self.base_url, fix=fix, error=ApiError)
 
     def _log_in(self) -> None:
@@ -265,7 +266,7 @@ class AirflowApi:
 
 
 def _own_lines(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A log without the files that Airflow has read it from, which it lists first, and without marks of groups."""
+    """Return a log without Airflow's leading list of log files and without group markers."""
     events = [str(line["event"]) for line in lines]
     if events and events[0].startswith("::group::Log message source details"):
         lines = lines[events.index("::endgroup::") + 1 :] if "::endgroup::" in events else []

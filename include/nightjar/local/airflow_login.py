@@ -1,4 +1,4 @@
-"""The administrator's login of the local Airflow."""
+"""The administrator's login for the local Airflow."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
 
 
 def admin_password(airflow_home: Path) -> str:
-    """Return the administrator's password, made at the first call and kept readable by its owner alone.
+    """Return the administrator's password; create it at the first call, readable by its owner only.
 
-    Made before Airflow starts, because Airflow prints into its log the passwords that it makes itself.
+    It is created before Airflow starts, because Airflow logs the passwords that it generates itself.
     """
     file = airflow_home / PASSWORDS_FILE
     airflow_home.mkdir(parents=True, exist_ok=True)

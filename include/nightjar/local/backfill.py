@@ -1,4 +1,4 @@
-"""``make backfill``: Airflow's own backfill of a range of nights, taken up again where one was cut off."""
+"""``make backfill``: an Airflow backfill of a range of nights, resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from nightjar.protocol.nights import Nights
 
 
 def backfill(paths: Paths, use_case: UseCase, first: str, last: str) -> None:
-    """``make backfill``: Airflow's own backfill of a range of nights; those that succeeded before are left alone.
+    """Run an Airflow backfill of a range of nights; skip nights that succeeded before.
 
-    One that was cut off is taken up again.
+    An interrupted backfill is resumed.
 
     Raises:
         RunFailedError: when a night failed or was not run.
@@ -42,10 +42,10 @@ def backfill(paths: Paths, use_case: UseCase, first: str, last: str) -> None:
 
 
 def is_open(backfill: Mapping[str, Any] | None, use_case: UseCase, first_last: tuple[datetime, datetime]) -> bool:
-    """Whether the DAG's latest backfill is one of this very range that was cut off, or still goes on.
+    """Return whether the DAG's latest backfill covers exactly this range and is not complete.
 
     Raises:
-        ConfigurationError: when one of another range is open, since Airflow runs one a DAG.
+        ConfigurationError: when a backfill of another range is open; Airflow allows one per DAG.
     """
     if backfill is None or backfill["completed_at"]:
         return False
@@ -56,7 +56,7 @@ def is_open(backfill: Mapping[str, Any] | None, use_case: UseCase, first_last: t
     raise ConfigurationError(
         f"the backfill of the nights {first} to {last} is open",
         where=backfill["dag_id"],
-        fix=f"bring it to its end with `make backfill USE_CASE={use_case.name} FROM={first} TO={last}`, "
+        fix=f"complete it with `make backfill USE_CASE={use_case.name} FROM={first} TO={last}`, "
         "or cancel it in Airflow",
     )
 
@@ -64,9 +64,9 @@ def is_open(backfill: Mapping[str, Any] | None, use_case: UseCase, first_last: t
 def by_night(
     runs: Sequence[Mapping[str, Any]], moments: Mapping[datetime, date]
 ) -> dict[date, Mapping[str, Any] | None]:
-    """The run of each night by its logical date; None for a night that has none."""
-    found = {datetime.fromisoformat(run["logical_date"]): run for run in runs}
-    return {night: found.get(moment) for moment, night in moments.items()}
+    """Return the run of each night by logical date; None for a night without a run."""
+    by_date = {datetime.fromisoformat(run["logical_date"]): run for run in runs}
+    return {night: by_date.get(moment) for moment, night in moments.items()}
 
 
 def report(paths: Paths, progress: Progress, dag_id: str, runs: Mapping[date, Mapping[str, Any] | None]) -> None:

@@ -1,4 +1,4 @@
-"""``make bi``: the lake's tables for clients of JDBC and ODBC, through Spark's Thrift server."""
+"""``make bi``: the lake's tables for JDBC and ODBC clients, through Spark's Thrift server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def serve(paths: Paths) -> None:
 
     Raises:
         ConfigurationError: when the lake has no table yet.
-        UnreachableError: when the server does not start, or ends by itself.
+        UnreachableError: when the server does not start, or stops unexpectedly.
     """
     with Progress() as progress, sql_server(paths, progress) as (port, server):
         progress.say(_message(port, password(paths)))
@@ -40,26 +40,26 @@ def serve(paths: Paths) -> None:
 
 @contextmanager
 def sql_server(paths: Paths, progress: Progress) -> Iterator[tuple[int, Server]]:
-    """A Thrift server on a free port of the loopback address, for as long as the context lasts."""
+    """Run a Thrift server on a free port of the loopback address while the context is open."""
     find_tables(paths.lake)
     password(paths)
     _classes(paths).mkdir(parents=True, exist_ok=True)
     environ = server_environment.tools(paths)
     server = Server("the SQL server", _command(paths), environ, paths.logs / "bi.log")
     try:
-        while READY not in (said := server.last_lines(200)):
+        while READY not in (output := server.last_lines(200)):
             if not server.is_up or progress.seconds > START_SECONDS:
                 raise _ended(server, progress)
             progress.now("starting Spark's Thrift server")
             time.sleep(POLL_SECONDS)
-        yield int(said.split(READY)[1].split()[0]), server
+        yield int(output.split(READY)[1].split()[0]), server
     finally:
         server.ask_to_stop()
         server.wait_stopped()
 
 
 def password(paths: Paths) -> str:
-    """The analysts' password, made at the first call and kept readable by its owner alone."""
+    """Return the analysts' password; create it at the first call, readable by its owner only."""
     file = _login(paths)
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
@@ -86,13 +86,13 @@ def _command(paths: Paths) -> list[str]:
         "spark.driver.host": HOST,
         "spark.sql.shuffle.partitions": cores,
         "spark.databricks.delta.snapshotPartitions": cores,
-        # The catalog lives as long as the server: the lake's folders say what there is.
+        # The catalog lives in memory with the server; the lake's folders define the tables.
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.warehouse.dir": str(paths.var / "bi" / "warehouse"),
-        # The server has dates as java.time, which Delta 4.4.0 cannot take where it answers from statistics alone:
-        # max(ds) fails with a ClassCastException.
+        # The server returns dates as java.time, which Delta 4.4.0 does not support when it answers from statistics
+        # alone: max(ds) fails with a ClassCastException.
         "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
-        # A partition of the answer at a time: a client that asks for a whole table does not fill the driver.
+        # Return one partition at a time, so that a client that reads a whole table does not fill the driver.
         "spark.sql.thriftServer.incrementalCollect": "true",
     }
     return [
@@ -112,7 +112,7 @@ def _message(port: int, secret: str) -> str:
             f"JDBC     jdbc:hive2://{HOST}:{port}   user {USER}, password {secret}",
             "Tables   scores.*, scores.*_latest, features.*, labels.*, raw.*, quarantine.*, monitoring.*, ledger.*",
             "Try      SELECT carrier, avg(prediction) FROM scores.flight_delay GROUP BY carrier",
-            "Means    docs/data_dictionary.md; how to connect: docs/bi.md",
+            "Meaning  docs/data_dictionary.md; how to connect: docs/bi.md",
             "Ctrl-C ends it.",
         ]
     )

@@ -1,6 +1,6 @@
-"""``make``'s set-up, run by path with the system's Python before any environment is there. Standard library only.
+"""``make`` set-up, run by path with the system's Python before the environment exists. Standard library only.
 
-Usage: ``python3 include/nightjar/local/bootstrap.py {run,dev,clean}``. Quick when everything is there already.
+Usage: ``python3 include/nightjar/local/bootstrap.py {run,dev,clean}``. Fast when everything is installed.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def use_python_311() -> None:
-    """Go on with ``python3.11`` where ``python3`` is another version; the set-up itself needs 3.11."""
-    other = shutil.which("python3.11")
-    if sys.version_info[:2] == (3, 11) or not other:
+    """Restart under ``python3.11`` when ``python3`` is another version; the set-up needs 3.11."""
+    python_311 = shutil.which("python3.11")
+    if sys.version_info[:2] == (3, 11) or not python_311:
         return
-    if subprocess.run([other, "-c", "import pip"], capture_output=True).returncode == 0:
-        os.execv(other, [other, *sys.argv])  # noqa: S606 - the same program, another Python
+    if subprocess.run([python_311, "-c", "import pip"], capture_output=True).returncode == 0:
+        os.execv(python_311, [python_311, *sys.argv])  # noqa: S606 - the same program, another Python
 
 
 def set_up(level: str, log: Path) -> None:
-    """Bring the checkout to ``run`` or ``dev``: environment, Java, JARs; each only when it is not there.
+    """Install what is missing for level ``run`` or ``dev``: environment, Java, JARs.
 
     Raises:
-        SetupError: saying what is missing or failed.
+        SetupError: naming what is missing or failed.
     """
     from nightjar.local import checks, class_archive, environment, jars, java
     from nightjar.local.paths import Paths
@@ -56,7 +56,7 @@ def set_up(level: str, log: Path) -> None:
 
 
 def clean() -> int:
-    """Remove ``var/`` and what Spark and MLflow leave in the working folder, unless a run is up."""
+    """Remove ``var/`` and files of Spark and MLflow in the working folder, unless a run is up."""
     from nightjar.local.state import RunLock
 
     if not RunLock(ROOT / "var" / "run.json").acquire():
@@ -69,14 +69,14 @@ def clean() -> int:
 
 
 def main(level: str) -> int:
-    """Set up and say how long it took; return the exit status."""
+    """Set up and print the duration; return the exit status."""
     from nightjar.local.steps import SetupError
 
     started = time.monotonic()
     log = ROOT / "var" / "logs" / "setup.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two `make` at once: the second waits, then finds all there
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second `make` waits, then finds everything installed
         try:
             set_up(level, log)
         except SetupError as error:

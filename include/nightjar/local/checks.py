@@ -1,4 +1,4 @@
-"""What a machine must have before set-up: Linux, Python 3.11, git and make; one clear line for whatever is missing."""
+"""Requirements on a machine before set-up: Linux, Python 3.11, git and make."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TOOLS = {
 
 
 def missing_tools(path: str | None = None) -> list[str]:
-    """One line for each thing that is missing, with how to get it; empty when all is there.
+    """Return one line per missing requirement, with how to install it.
 
-    Java is looked for later, since it can be fetched like any package.
+    Java is checked later, as set-up can install it like a package.
 
     Args:
         path: Search path; None for the environment's.

@@ -1,4 +1,4 @@
-"""Spark's classes, loaded once at set-up into an archive that every later start of the JVM maps into memory.
+"""A class data sharing archive of Spark's classes, made once at set-up and mapped into memory by every later JVM.
 
 A night starts a JVM; finding, verifying and linking some 20,000 classes is most of the wait. Java's own application
 class data sharing keeps them (JEP 350). A JVM that does not fit the archive ignores it.
@@ -20,7 +20,7 @@ made under the options that it is used under."""
 
 
 def archive_of(paths: Paths, java_home: Path) -> Path:
-    """Where the archive of this Java and this Spark is, or is to be made."""
+    """Return the location of the archive for this Java and this Spark."""
     version = subprocess.run([java_home / "bin" / "java", "-version"], capture_output=True, check=True).stderr
     spark = sorted(jar.name for jar in (paths.spark_home / "jars").glob("spark-*.jar"))
     key = hashlib.sha256(version + str(paths.spark_home).encode() + "".join(spark).encode()).hexdigest()[:12]
@@ -28,10 +28,10 @@ def archive_of(paths: Paths, java_home: Path) -> Path:
 
 
 def make_archive(paths: Paths, java_home: Path, archive: Path, log: Path) -> None:
-    """Run ``spark/nightjar_spark/warm_up.py`` once and keep the classes that it loaded, in place of other archives.
+    """Run ``spark/nightjar_spark/warm_up.py`` once and archive the classes that it loads; replace older archives.
 
     Raises:
-        SetupError: when that run failed.
+        SetupError: when that run fails.
     """
     paths.jars.mkdir(exist_ok=True)
     fresh = archive.with_suffix(".new")

@@ -1,4 +1,4 @@
-"""The commands of the Makefile that need servers or the lake."""
+"""Makefile commands that need servers or the lake."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from nightjar.protocol.errors import ConfigurationError
 
 
 def run(paths: Paths, *, stay: bool) -> None:
-    """``make run``: servers, history, first model, three nights, and what they have made.
+    """``make run``: start the servers, load the history, train a first model, run three nights, and print the results.
 
     Args:
         paths: The checkout.
-        stay: Keep the servers up until Ctrl-C.
+        stay: Whether to keep the servers up until Ctrl-C.
     """
     use_case = plan.chosen_use_case("")
     first, last = plan.first_history(use_case)
@@ -46,7 +46,7 @@ def run(paths: Paths, *, stay: bool) -> None:
 
 
 def up(paths: Paths) -> None:
-    """``make up``: the servers alone, until Ctrl-C; every DAG stays as paused or unpaused as it is."""
+    """``make up``: run the servers alone until Ctrl-C; DAGs stay paused or unpaused as they are."""
     with Progress() as progress, own_servers(paths, progress) as session:
         login = f"user {USER}, password {admin_password(paths.airflow_home)}"
         progress.say(f"Airflow {session.ports.airflow_url}   {login}")
@@ -55,7 +55,7 @@ def up(paths: Paths) -> None:
 
 
 def night(paths: Paths, use_case: UseCase, day: str) -> None:
-    """``make night``: run one night of a use case, again when it has run before."""
+    """``make night``: run one night of a use case; rerun it when it has run before."""
     wanted, _ = plan.parse_nights(use_case, day, day)
     with Progress() as progress, any_servers(paths, progress) as session:
         session.follower.wait_parsed(plan.dag_ids(use_case)[2:])
@@ -65,13 +65,13 @@ def night(paths: Paths, use_case: UseCase, day: str) -> None:
 
 
 def train(paths: Paths, use_case: UseCase, nights: tuple[date, date], *, again: bool) -> None:
-    """``make train``: train a use case, loading the history when it is not there.
+    """``make train``: train a use case, after loading missing history.
 
     Args:
         paths: The checkout.
         use_case: The use case.
-        nights: First and last night that are loaded and trained on.
-        again: Train although this very training has been done.
+        nights: First and last night to load and train on.
+        again: Whether to train even when the same training has been done.
     """
     attempt = f"{datetime.now(UTC):%Y%m%d-%H%M%S}" if again else ""
     request = plan.training(use_case, *nights, attempt=attempt)
@@ -83,7 +83,7 @@ def train(paths: Paths, use_case: UseCase, nights: tuple[date, date], *, again: 
 
 
 def maintain(paths: Paths) -> None:
-    """``make maintain``: remove what no reader of the lake needs any more, and say what was done to each table."""
+    """``make maintain``: remove what no reader of the lake needs any more, and print the result per table."""
     request = plan.maintenance(datetime.now(UTC))
     with Progress() as progress, any_servers(paths, progress) as session:
         session.follower.wait_parsed((plan.MAINTENANCE,))
@@ -94,10 +94,10 @@ def maintain(paths: Paths) -> None:
 
 
 def reproduce(paths: Paths, use_case: UseCase, version: str) -> None:
-    """``make reproduce``: train a registered version again and compare hashes.
+    """``make reproduce``: train a registered version a second time and compare hashes.
 
     Raises:
-        RunFailedError: when it cannot be reproduced; the program has said why.
+        RunFailedError: when the hashes differ; the program has printed why.
     """
     command = [sys.executable, "-m", "nightjar_jobs.reproduce", "--use-case", use_case.name, "--version", version]
     with Progress() as progress, any_servers(paths, progress) as session:
@@ -106,12 +106,12 @@ def reproduce(paths: Paths, use_case: UseCase, version: str) -> None:
 
 
 def query(paths: Paths, sql: str) -> None:
-    """``make query``: print the answer to ``sql``, or the list of tables."""
+    """``make query``: print the result of ``sql``, or the list of tables."""
     print(run_query(paths.lake, sql))
 
 
 def jars(paths: Paths) -> None:
-    """Resolve the Delta JARs with the Spark of this very Python, as an image is built."""
+    """Resolve the Delta JARs with the Spark of the current Python, as in an image build."""
     java_home = find_java_home(paths.packaged_java)
     pyspark = find_spec("pyspark")
     if java_home is None or pyspark is None or pyspark.origin is None:

@@ -1,4 +1,4 @@
-"""``make contract-draft``: propose a contract from what a table of the lake holds, for a person to read and correct."""
+"""``make contract-draft``: propose a contract from the rows of a table, for a person to review."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NIGHTS = 60
-"""The latest nights that are looked at."""
+"""Maximum number of latest nights to read."""
 LISTED_VALUES = 20
-"""A text column of at most so many values is a set; of more, a pattern is looked for."""
+"""A text column with at most this many values becomes a set; with more, a pattern is tried."""
 KEY_COLUMNS = 6
-"""A key of more columns is not looked for."""
+"""Maximum number of columns in a key."""
 MIN_NIGHTS = 7
-"""With fewer nights nothing is proposed of volume."""
+"""Minimum number of nights for a volume rule."""
 _NOT_LANDED = {"ds", "source_file", "landed_at"}
 _HEAD = '''"""Draft of a contract from {rows:,} rows of {nights} nights of {table}.
 
-Read each line before it goes to `sources.py`. Ranges are those seen and half as much again; units, comments, rules
-across columns, and how fresh a night must be (`fresh`) are yours to write.
+Review each line before you copy it to `sources.py`. Ranges are the observed ones plus half their width on each side.
+Units, comments, rules across columns, and the freshness of a night (`fresh`) are yours to write.
 """
 
 from nightjar.declaration.rules import {imports}
@@ -45,8 +45,8 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
     """Draft the contract of a table, print it, and write it to ``<folder>/<table>.py``; return the file.
 
     Raises:
-        ConfigurationError: for a name that is no table's, or a table without rows.
-        LakeError: when there is no such table.
+        ConfigurationError: for an invalid table name, or a table without rows.
+        LakeError: when the table does not exist.
     """
     parts = table.split("/")
     if len(parts) != 2:
@@ -55,15 +55,15 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
         )
     for part in parts:
         check_identifier(part, field="TABLE")
-    found = delta.open_table(lake, table)
-    if "ds" not in found.metadata().partition_columns:
+    opened = delta.open_table(lake, table)
+    if "ds" not in opened.metadata().partition_columns:
         raise ConfigurationError(
             f"{table} is not partitioned by ds", where="TABLE", fix="name a table of nights; see `make query`"
         )
-    held = sorted({file.partition["ds"] for file in held_files(found, {})})[-NIGHTS:]
+    held = sorted({file.partition["ds"] for file in held_files(opened, {})})[-NIGHTS:]
     if not held:
         raise ConfigurationError(f"{table} has no rows", where="TABLE", fix="ingest some nights, then draft again")
-    rows = read_rows(found, partitions={"ds": held})
+    rows = read_rows(opened, partitions={"ds": held})
     text = draft(table, rows)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{parts[1]}.py"
@@ -74,7 +74,7 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
 
 
 def draft(table: str, rows: pa.Table) -> str:
-    """The contract as Python: a :class:`~nightjar.declaration.use_case.Source` whose rules all of ``rows`` keep."""
+    """Return the contract as Python: a :class:`~nightjar.declaration.use_case.Source` whose rules all ``rows`` keep."""
     import pyarrow as pa
 
     frame = rows.to_pandas()
@@ -112,7 +112,7 @@ def draft(table: str, rows: pa.Table) -> str:
 
 
 def find_key(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
-    """The fewest columns that tell a night's rows apart; those with most values first. Empty when there are none."""
+    """Return the smallest set of columns that identifies a night's rows, preferring many values; empty if none does."""
     import pandas as pd
 
     fit = [c for c in columns if frame[c].notna().all() and not pd.api.types.is_float_dtype(frame[c])]
@@ -125,7 +125,7 @@ def find_key(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def shape(values: Sequence[str]) -> str:
-    """A pattern that matches all values: runs of digits and capitals with their least and greatest length; or empty."""
+    """Return a pattern of digits and capitals that matches all values, with their length range; empty if none does."""
     shapes = {re.sub(r"[0-9]", "9", re.sub(r"[A-Z]", "A", value)) for value in values}
     letters = {char for text in shapes for char in text}
     if not letters or not letters <= {"9", "A"}:
@@ -136,7 +136,7 @@ def shape(values: Sequence[str]) -> str:
 
 
 def _row_rules(values: pd.Series, name: str, *, in_key: bool) -> Iterator[str]:
-    """What every row keeps."""
+    """Yield the rules that every row keeps."""
     import pandas as pd
 
     present = values.dropna()
@@ -156,7 +156,7 @@ def _row_rules(values: pd.Series, name: str, *, in_key: bool) -> Iterator[str]:
 
 
 def _night_rules(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
-    """What every night keeps."""
+    """Yield the rules that every night keeps."""
     by_night = frame.groupby("ds")
     rows = by_night.size()
     if len(rows) >= MIN_NIGHTS:
@@ -169,7 +169,7 @@ def _night_rules(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
 
 
 def _wider(low: float, high: float) -> tuple[float, float]:
-    """Half the range more on either side, rounded outwards to two digits; a bound of one sign keeps it."""
+    """Widen a range by half its width on each side, rounded outwards to two digits; bounds keep their sign."""
     margin = 0.5 * (high - low) or max(1.0, abs(high))
     wide_low = low - margin if low < 0 else max(0.0, low - margin)
     wide_high = high + margin if high > 0 else min(0.0, high + margin)

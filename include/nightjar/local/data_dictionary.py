@@ -1,4 +1,4 @@
-"""``make data-dictionary``: docs/data_dictionary.md, from the declarations that the tables themselves are made from."""
+"""``make data-dictionary``: write docs/data_dictionary.md from the declarations of the tables."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from nightjar.protocol.errors import ConfigurationError
 FILE = Path("docs/data_dictionary.md")
 HEAD = """# Data dictionary
 
-Every table of the lake, as its schema says it; the same comments are in the tables themselves (`DESCRIBE` in Spark,
-`DeltaTable(...).schema()` in delta-rs). Made by `make data-dictionary`; the tests fail where it differs. Times are UTC.
+Every table of the lake, from its schema. The same comments are in the tables themselves (`DESCRIBE` in Spark,
+`DeltaTable(...).schema()` in delta-rs). Written by `make data-dictionary`; a test fails when it is out of date. Times
+are UTC.
 """
 
 
 def write(root: Path) -> Path:
-    """Write the file below the checkout's root, with all use cases that can be loaded; return where.
+    """Write the file below the checkout's root for all use cases that can be loaded; return its path.
 
     Raises:
-        ConfigurationError: after the file is written, when a use case could not be loaded; names each.
+        ConfigurationError: after writing, naming each use case that could not be loaded.
     """
     loaded, broken = [], []
     for name in use_case_names(root):
         try:
             loaded.append(load_use_case(name))
-        except Exception as error:  # a declaration is its author's code
+        except Exception as error:  # the declaration is user code and may raise anything
             broken.append(f"{name} ({type(error).__name__}: {error})")
     target = root / FILE
     target.write_text(text(loaded))
@@ -50,7 +51,7 @@ def use_case_names(root: Path) -> list[str]:
 
 
 def text(use_cases: Sequence[UseCase]) -> str:
-    """Return the whole page: the platform's tables, then each use case's in the order of a night."""
+    """Return the whole page: the platform's tables, then those of each use case in the order of a night."""
     parts = [HEAD, "## Every use case", *map(table, (*MONITORING_TABLES, ledger.TABLE))]
     for use_case in use_cases:
         parts += [f"## {use_case.title} (`{use_case.name}`)", *map(table, use_case.tables), view(use_case)]
@@ -58,7 +59,7 @@ def text(use_cases: Sequence[UseCase]) -> str:
 
 
 def table(schema: TableSchema) -> str:
-    """A table's section."""
+    """Return the section of a table."""
     key = f"Key: `{'`, `'.join(schema.key)}` within a night. " if schema.key else ""
     rows = [
         f"| `{column.name}` | {column.type} | {'' if column.nullable else 'never'} | {_cell(column.comment)} |"
@@ -79,7 +80,7 @@ def table(schema: TableSchema) -> str:
 
 
 def view(use_case: UseCase) -> str:
-    """The section of the view on the latest scores."""
+    """Return the section of the view of latest scores."""
     latest = latest_scores(use_case)
     name = f"{latest.schema}.{latest.name}"
     return f"### View `{name}`\n\n{latest.comment} Columns are those of `{use_case.score_table.name}`."

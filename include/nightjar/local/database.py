@@ -1,4 +1,4 @@
-"""PostgreSQL of this machine: the database of Airflow and MLflow, from a wheel, on a Unix socket (ADR 0023)."""
+"""The local PostgreSQL of Airflow and MLflow, from a wheel, on a Unix socket (ADR 0023)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = ("airflow", "mlflow")
 NOBODY = 65534
 MAX_SOCKET_PATH = 107
 PORT = "5432"
-"""Names the socket; given everywhere, since ``PGPORT`` of the environment would give another."""
+"""Part of the socket's name; always given, since ``PGPORT`` of the environment would override it."""
 _SOCKET = f".s.PGSQL.{PORT}"
 
 
@@ -38,8 +38,8 @@ class DatabaseError(NightjarError):
 class Database:
     """PostgreSQL's programs and its data folder.
 
-    PostgreSQL refuses to run as root. Where root starts it, it runs as the data folder's owner (``nobody`` for a new
-    folder) with one capability: to pass the folders of root above its own.
+    PostgreSQL does not run as root. When root starts it, it runs as the data folder's owner (``nobody`` for a new
+    folder) with one capability: to traverse root's folders above its own.
 
     Args:
         paths: The checkout.
@@ -52,11 +52,11 @@ class Database:
         self.socket_folder = socket_folder
 
     def prepare(self) -> None:
-        """Make the data folder where there is none, and let the server's user use the socket's folder.
+        """Create the data folder if needed, and give the server's user access to the socket's folder.
 
         Raises:
-            DatabaseError: when the data folder is of another major version.
-            SetupError: when the data folder cannot be made.
+            DatabaseError: when the data folder has another major version.
+            SetupError: when the data folder cannot be created.
         """
         if not (self.folder / "PG_VERSION").exists():
             self._make()
@@ -66,7 +66,7 @@ class Database:
             os.chown(self.socket_folder, self._owner, -1)
 
     def server_command(self) -> list[str]:
-        """The command that serves the data folder."""
+        """Return the command that serves the data folder."""
         return self._as_owner(
             str(self._paths.postgres_programs / "postgres"),
             *("-D", str(self.folder), "-k", str(self.socket_folder), "-c", "listen_addresses=", "-p", PORT),
@@ -74,7 +74,7 @@ class Database:
         )
 
     def is_ready(self) -> bool:
-        """Whether the server answers."""
+        """Return whether the server answers."""
         try:
             with self._connect("postgres"):
                 return True
@@ -82,7 +82,7 @@ class Database:
             return False
 
     def create_databases(self) -> None:
-        """Create the databases that are not there yet."""
+        """Create missing databases."""
         with self._connect("postgres") as connection, connection.cursor() as cursor:
             cursor.execute("SELECT datname FROM pg_database")
             existing = {name for (name,) in cursor.fetchall()}
@@ -91,7 +91,7 @@ class Database:
                     cursor.execute(f"CREATE DATABASE {name}")
 
     def schema_version(self) -> str | None:
-        """The version with which Airflow's tables were made or migrated last; None when they are not there."""
+        """Return the version of Airflow's tables (created or migrated); None before they exist."""
         with self._connect("airflow") as connection, connection.cursor() as cursor:
             query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
             cursor.execute(query)
@@ -99,12 +99,12 @@ class Database:
             return None if version is None else str(version)
 
     def set_schema_version(self, version: str) -> None:
-        """Record that Airflow's tables are those of ``version``."""
+        """Record the version of Airflow's tables."""
         with self._connect("airflow") as connection, connection.cursor() as cursor:
             cursor.execute("COMMENT ON DATABASE airflow IS %s", (version,))
 
     def _make(self) -> None:
-        """Make the data folder beside its place and move it there, so that a kill leaves no half of one."""
+        """Create the data folder under a temporary name and rename it, so that a kill leaves no incomplete one."""
         new = self.folder.with_name(f"{self.folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True, mode=0o700)
@@ -116,22 +116,22 @@ class Database:
         new.rename(self.folder)
 
     def _check_version(self) -> None:
-        found = (self.folder / "PG_VERSION").read_text().strip()
+        folder_version = (self.folder / "PG_VERSION").read_text().strip()
         program = [str(self._paths.postgres_programs / "postgres"), "--version"]
         version = subprocess.run(program, capture_output=True, text=True, check=True).stdout.split()[-1]
-        if found != version.split(".")[0]:
+        if folder_version != version.split(".")[0]:
             raise DatabaseError(
-                f"the data folder is of PostgreSQL {found}, and the installed PostgreSQL is {version}",
+                f"the data folder is of PostgreSQL {folder_version}, and the installed PostgreSQL is {version}",
                 where=str(self.folder),
-                fix="start once more with the version of this project that made it, or begin with an empty state: "
-                "`make clean` removes it, the lake included",
+                fix="start once more with the version of this project that made it, or start with an empty state: "
+                "`make clean` removes it, including the lake",
             )
 
     def _end_leftover(self) -> None:
-        """End the server of a run that was killed with all its supervisors, and forget it.
+        """End the server of a killed run whose supervisors were killed too, and remove its lock file.
 
-        Called under the run's lock, so no run that is up uses the data folder. A lock file without a server would
-        keep PostgreSQL from starting once its process id belongs to another process.
+        Call it under the run's lock, so that no active run uses the data folder. A stale lock file would keep
+        PostgreSQL from starting once another process has the same process id.
         """
         lock_file = self.folder / "postmaster.pid"
         if not lock_file.exists():
@@ -174,21 +174,21 @@ def _as_user(uid: int, *command: str) -> list[str]:
         return list(command)
     if shutil.which("setpriv") is None:
         raise ConfigurationError(
-            "PostgreSQL does not run as root, and there is no `setpriv` to start it as another user",
+            "PostgreSQL does not run as root, and `setpriv` is missing to start it as another user",
             where="PATH",
             fix="install util-linux, or start the command as another user than root",
         )
     user = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    # Without the securebit, access(2) would not regard the capability.
+    # without this securebit, access(2) would ignore the capability
     capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
     return ["setpriv", *user, *capability, "--", *command]
 
 
 def make_socket_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Make a private folder for the socket, with a path that is short enough whatever the checkout's.
+    """Create a private folder for the socket whose path is short enough, regardless of the checkout's path.
 
     Raises:
-        ConfigurationError: when no folder for temporary files has a short path.
+        ConfigurationError: when no folder for temporary files has a path that is short enough.
     """
     places = [environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]  # noqa: S108 - mkdtemp makes it private
     for place in places:
@@ -202,5 +202,5 @@ def make_socket_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def url(socket_folder: Path, name: str) -> str:
-    """SQLAlchemy's address of one of the databases."""
+    """Return the SQLAlchemy address of one of the databases."""
     return f"postgresql+psycopg2://{USER}@/{name}?host={socket_folder}&port={PORT}"

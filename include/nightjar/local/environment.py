@@ -1,4 +1,4 @@
-"""The locked Python environment: a pinned uv in ``.tools/``, and ``.venv/`` made by it from a lock with hashes."""
+"""The locked Python environment: a pinned uv in ``.tools/`` installs ``.venv/`` from a lock with hashes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Level = Literal["run", "dev"]
 
 
 def stamp_of(paths: Paths, level: Level) -> dict[str, str]:
-    """What an environment of ``level`` was made from; it is up to date when its stamp says the same."""
+    """Return the inputs of an environment of ``level``; it is up to date when its stamp is equal."""
     digest = hashlib.sha256()
     for file in (paths.requirements / f"{level}.lock", paths.root / "pyproject.toml"):
         digest.update(file.read_bytes())
@@ -31,7 +31,7 @@ def _stamp_file(paths: Paths) -> Path:
 
 
 def installed_level(paths: Paths) -> Level | None:
-    """The level of the environment that is there and up to date; None when it has to be made or made anew."""
+    """Return the level of the installed environment; None when it is missing or out of date."""
     try:
         stamp = parse_object(_stamp_file(paths).read_bytes())
         level: Level = stamp["level"]
@@ -41,12 +41,12 @@ def installed_level(paths: Paths) -> Level | None:
 
 
 def level_to_sync(paths: Paths, asked: Level) -> Level | None:
-    """The level to install, or None when the one asked for, or a superset of it, is there.
+    """Return the level to install; None when the requested level, or a superset of it, is installed.
 
-    An outdated ``dev`` environment is brought up to date as ``dev``: ``make run`` never takes torch away.
+    An outdated ``dev`` environment is updated as ``dev``: ``make run`` never removes torch.
     """
-    there = installed_level(paths)
-    if there == "dev" or there == asked:
+    installed = installed_level(paths)
+    if installed == "dev" or installed == asked:
         return None
     try:
         was_dev = parse_object(_stamp_file(paths).read_bytes())["level"] == "dev"
@@ -56,7 +56,7 @@ def level_to_sync(paths: Paths, asked: Level) -> Level | None:
 
 
 def index_environ(config: str) -> dict[str, str]:
-    """The package index that pip is configured with (``pip config list``), as uv's variables; empty for the default."""
+    """Return pip's configured package index (``pip config list``) as uv's variables; empty for the default."""
     settings = dict(line.split("=", 1) for line in config.splitlines() if "=" in line)
     settings = {name.split(".")[-1].strip(":"): value.strip("'\"") for name, value in settings.items()}
     names = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX"}
@@ -64,13 +64,13 @@ def index_environ(config: str) -> dict[str, str]:
 
 
 def uv_environ(python: str = sys.executable) -> dict[str, str]:
-    """The environment for uv: as it is, with pip's index where uv is given none."""
+    """Return the environment for uv: the current one, with pip's index where uv has none."""
     configured = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
     return {**index_environ(configured), **os.environ}
 
 
 def install_uv(paths: Paths, log: Path) -> Path:
-    """Return the pinned uv, fetched with pip and checked by hash when it is not there."""
+    """Return the pinned uv; install it with pip, checked by hash, if it is missing."""
     lock = paths.requirements / "tool-uv.lock"
     version = lock.read_text().split()[0].removeprefix("uv==")
     folder = paths.tools / f"uv-{version}"
@@ -82,9 +82,9 @@ def install_uv(paths: Paths, log: Path) -> Path:
 
 
 def sync(paths: Paths, uv: Path, level: Level, log: Path) -> None:
-    """Make ``.venv`` equal to the lock of ``level``, install the project into it, and stamp it."""
+    """Make ``.venv`` match the lock of ``level``, install the project into it, and write its stamp."""
     environ = uv_environ()
-    # Compiled once here: a night starts dozens of processes, and many systems forbid them to keep what they compile.
+    # Compile here: a night starts dozens of processes, and many systems forbid them to write bytecode.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     _stamp_file(paths).unlink(missing_ok=True)
     if not paths.python.exists():
@@ -98,10 +98,10 @@ def sync(paths: Paths, uv: Path, level: Level, log: Path) -> None:
 
 
 def install_packaged_java(paths: Paths, uv: Path, log: Path) -> Path:
-    """Fetch the Java from PyPI into ``.tools/``, wrap it for Spark and return its JAVA_HOME.
+    """Install Java from PyPI into ``.tools/``, wrap it for Spark, and return its JAVA_HOME.
 
     Raises:
-        SetupError: when there is none for this machine or it does not run.
+        SetupError: when PyPI has no Java for this machine, or it does not run.
     """
     packages = paths.tools / "java-packages"
     lock = paths.requirements / "tool-java.lock"
@@ -114,5 +114,5 @@ def install_packaged_java(paths: Paths, uv: Path, log: Path) -> Path:
     wrap_packaged_java(runtime, paths.packaged_java)
     if java_version(paths.packaged_java / "bin" / "java") not in SUPPORTED:
         raise SetupError(f"Java 17 is missing, and the one from PyPI does not run here. Get it: {HOW_TO_GET_IT}")
-    run_logged([runtime / "bin" / "java", "-Xshare:dump"], log)  # class data sharing: each start is faster
+    run_logged([runtime / "bin" / "java", "-Xshare:dump"], log)  # class data sharing, for faster starts
     return paths.packaged_java

@@ -1,4 +1,4 @@
-"""Triggering a run, following it to its end, and saying why it failed."""
+"""Trigger a run, follow it to its end, and report why it failed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "remove
 
 
 class RunFailedError(Exception):
-    """A DAG run has failed; the message ends with the last log line of the task that failed."""
+    """A DAG run failed; the message ends with the last log line of the failed task."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A run that is wanted.
+    """A requested run.
 
     Attributes:
-        title: For the progress line.
-        dag_id: The DAG.
-        run_id: The same for the same work, so that it is never done twice.
-        conf: Params.
-        interval: Data interval (UTC) of a night.
+        title: Text of the progress line.
+        dag_id: DAG id.
+        run_id: Equal for equal work, so that nothing is done twice.
+        conf: Params of the run.
+        interval: Data interval (UTC) of a night; None for a run without one.
     """
 
     title: str
@@ -41,13 +41,13 @@ class Request:
 
 
 class Follower:
-    """Brings runs to their end, one after the other.
+    """Runs requests to their end, one after the other.
 
     Args:
         api: The Airflow server.
-        progress: Shows what runs.
+        progress: Shows the current state.
         check: Raises when a server has died.
-        fresh: The servers have just been started, so a run that seems to go on was cut off with those before them.
+        fresh: Whether the servers have just started, so that a run shown as running was interrupted.
     """
 
     def __init__(self, api: AirflowApi, progress: Progress, check: Callable[[], None], *, fresh: bool) -> None:
@@ -57,7 +57,7 @@ class Follower:
         self._fresh = fresh
 
     def wait_parsed(self, dag_ids: tuple[str, ...]) -> None:
-        """Wait until the DAGs are there, and let them run.
+        """Wait until the DAGs are parsed, and unpause them.
 
         Raises:
             UnreachableError: with the import error, when a DAG file cannot be imported.
@@ -72,16 +72,16 @@ class Follower:
                         f"Airflow has no DAG {dag_id}: {'; '.join(errors) or 'not parsed in time'}",
                         where="dags/",
                         how_many=max(1, len(errors)),
-                        fix="mend the DAG file, see var/airflow/logs/dag_processor",
+                        fix="correct the DAG file, see var/airflow/logs/dag_processor",
                     )
                 self._progress.now(f"parsing {dag_id}")
                 time.sleep(POLL_SECONDS)
             self._api.unpause(dag_id)
 
     def find(self, request: Request) -> Request:
-        """The request under the id of the run that has its logical date already: the schedule's, or a backfill's.
+        """Return the request with the id of the run that already has its logical date (scheduled or backfill), if any.
 
-        Airflow has one run a logical date, so that a night that exists under another id cannot be triggered.
+        Airflow allows one run per logical date, so the night could not be triggered under another id.
         """
         if request.interval is None:
             return request
@@ -90,17 +90,17 @@ class Follower:
         return replace(request, run_id=str(runs[0]["dag_run_id"])) if runs else request
 
     def ensure(self, request: Request, *, again: bool = False) -> bool:
-        """Bring a run to success: trigger it, follow one that goes on, clear one that failed or was cut off.
+        """Bring a run to success: trigger it, follow a running one, or clear a failed or interrupted one.
 
         Args:
-            request: The run.
-            again: Clear one that has succeeded, too.
+            request: The requested run.
+            again: Whether to clear a succeeded run as well.
 
         Returns:
-            False when it had succeeded before and nothing was done.
+            False when it had succeeded before, and nothing was done.
 
         Raises:
-            RunFailedError: with the last log line of the task that failed.
+            RunFailedError: with the last log line of the failed task.
         """
         state = self._api.run_state(request.dag_id, request.run_id)
         if state == "success" and not again:
@@ -116,24 +116,24 @@ class Follower:
         """Follow a run to its end.
 
         Raises:
-            RunFailedError: with the last log line of the task that failed.
+            RunFailedError: with the last log line of the failed task.
         """
-        told: set[tuple[str, int]] = set()
+        reported: set[tuple[str, int]] = set()
         while (state := self._api.run_state(request.dag_id, request.run_id)) not in {"success", "failed"}:
             self._check()
             tasks = self._api.tasks(request.dag_id, request.run_id)
             for task in tasks:
-                if task.state == "up_for_retry" and (task.task_id, task.try_number) not in told:
-                    told.add((task.task_id, task.try_number))
+                if task.state == "up_for_retry" and (task.task_id, task.try_number) not in reported:
+                    reported.add((task.task_id, task.try_number))
                     reason = self._api.last_log_line(request.dag_id, request.run_id, task)
-                    self._progress.say(f"  {task.task_id} failed and will be tried again: {reason}")
+                    self._progress.say(f"  {task.task_id} failed and will be retried: {reason}")
             self._progress.now(*describe(request.title, tasks))
             time.sleep(POLL_SECONDS)
         if state == "failed":
             raise self._failure(request)
 
     def take_up(self, dag_id: str, first: datetime, last: datetime) -> None:
-        """Clear the runs from ``first`` to ``last`` that were cut off with the servers before ours."""
+        """Clear the runs from ``first`` to ``last`` that were interrupted when earlier servers stopped."""
         if self._fresh:
             for run in self._api.runs_between(dag_id, first, last):
                 if run["state"] == "running":
@@ -143,14 +143,14 @@ class Follower:
         """Follow the DAG's latest backfill until it is complete and all runs from ``first`` to ``last`` have ended.
 
         Returns:
-            These runs, as Airflow shows them.
+            These runs, as returned by Airflow.
         """
         while True:
             self._check()
             backfill = self._api.latest_backfill(dag_id)
             runs = self._api.runs_between(dag_id, first, last)
-            going_on = [run["dag_run_id"] for run in runs if run["state"] in {"queued", "running"}]
-            if not going_on and (backfill is None or backfill["completed_at"]):
+            active = [run["dag_run_id"] for run in runs if run["state"] in {"queued", "running"}]
+            if not active and (backfill is None or backfill["completed_at"]):
                 return runs
             for run_id in self._api.running(dag_id)[:1]:
                 self._progress.now(*describe(run_id, self._api.tasks(dag_id, run_id)))
@@ -165,10 +165,10 @@ class Follower:
 
 
 def describe(title: str, tasks: list[Task], at: datetime | None = None) -> tuple[str, str]:
-    """What runs now and its detail, e.g. ``night 2013-04-01: score`` and ``12 s, 5 of 10 tasks done``."""
+    """Describe what is running, e.g. ``night 2013-04-01: score`` and ``12 s, 5 of 10 tasks done``."""
     at = at or datetime.now(UTC)
     running = [task for task in tasks if task.state == "running" and task.started]
-    waiting = [f"{task.task_id}, to be tried again" for task in tasks if task.state == "up_for_retry"]
+    waiting = [f"{task.task_id}, to be retried" for task in tasks if task.state == "up_for_retry"]
     names = ", ".join([task.task_id for task in running] + waiting)
     seconds = [f"{(at - task.started).total_seconds():.0f} s" for task in running if task.started]
     done = sum(task.state in FINISHED for task in tasks)

@@ -1,4 +1,4 @@
-"""Health of the servers of this machine: printed and notified without Airflow's scheduler, which may be what fails."""
+"""Health checks of the local servers; they print and notify without Airflow's scheduler, which may be the cause."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from nightjar.settings.environment import Settings
 
 CHECK_SECONDS = 10.0
 ALERT_AFTER_SECONDS = 60.0
-"""A server that is down for less is only printed: its supervisor starts it again within seconds."""
+"""A server that is down for a shorter time is only printed: its supervisor restarts it within seconds."""
 _NOTIFY_SECONDS = 120
 
 
 class HealthWatch:
-    """Notifies when a server stops answering or a component of Airflow stops sending heartbeats, and when it is back.
+    """Notifies when a server stops answering or an Airflow component stops sending heartbeats, and when it recovers.
 
     Args:
-        unhealthy: Names what is not healthy.
+        unhealthy: Returns the names of unhealthy components.
         say: Prints a line.
-        notify: Sends a text to people.
-        logs: Where the servers' logs are.
+        notify: Sends a text to the configured channels.
+        logs: Folder of the servers' logs.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class HealthWatch:
         self._next_check = 0.0
 
     def check(self) -> None:
-        """Ask for the health, at most every ``CHECK_SECONDS``; call it often."""
+        """Check the health, at most every ``CHECK_SECONDS``; call it often."""
         now = time.monotonic()
         if now < self._next_check:
             return
@@ -55,14 +55,14 @@ class HealthWatch:
             if seconds >= ALERT_AFTER_SECONDS and name not in self._notified:
                 self._notified.add(name)
                 self._say_and_notify(
-                    f"NEW {name} is not healthy for {seconds:.0f} s: nights do not run, or are late"
-                    f" | look: {self._logs} | do: read its log; end the run with Ctrl-C and start it again, which goes"
-                    " on where it was"
+                    f"NEW {name} is not healthy for {seconds:.0f} s: nights do not run, or are late | look: "
+                    f"{self._logs} | do: read its log; end the run with Ctrl-C and start it again, which resumes "
+                    "where it stopped"
                 )
 
     def notify_end(self, error: UnreachableError) -> None:
-        """Notify that the servers end, and why."""
-        self._notify(f"NEW the servers of this machine end, and nights do not run: {error}")
+        """Notify that the servers stop, and why."""
+        self._notify(f"NEW the servers of this machine stop, and nights do not run: {error}")
 
     def _say_and_notify(self, text: str) -> None:
         self._say(text)
@@ -70,14 +70,14 @@ class HealthWatch:
 
 
 def notify(environ: Mapping[str, str], text: str, log: Path) -> None:
-    """Send ``text`` by the channels that the environment names, in a process of its own; nothing where it names none.
+    """Send ``text`` to the channels that the environment names, in a separate process; do nothing without channels.
 
-    Airflow's connections are read from its database, as a server reads them.
+    Airflow's connections are read from its database, as in a server.
 
     Args:
-        environ: The environment of the servers.
-        text: What to send.
-        log: File that takes what each channel answered.
+        environ: Environment of the servers.
+        text: Text to send.
+        log: Log file of the channels' answers.
     """
     settings = Settings.from_environment(environ)
     if not (settings.alert_webhook or settings.alert_slack_conn or settings.alert_email_to):

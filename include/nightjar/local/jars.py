@@ -1,4 +1,4 @@
-"""The Delta JARs: resolved once by Spark's own resolver, checked against ``spark/jars.lock``, kept in ``.jars/``."""
+"""The Delta JARs: resolved once by Spark's resolver, checked against ``spark/jars.lock``, kept in ``.jars/``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nightjar.local.paths import Paths
 from nightjar.local.spark_submit import run_spark_submit
 from nightjar.local.steps import SetupError
 
-# Neither is used at run time: the kernel and catalog clients, and what Spark's own distribution brings.
+# Not needed at run time: kernel and catalog clients, and what Spark's distribution contains.
 _EXCLUDED = "io.delta:delta-kernel*,io.unitycatalog*:*,com.*:*,org.*:*,net.*:*,jakarta.*:*"
 
 
 @dataclass(frozen=True)
 class Jar:
-    """A JAR of the lock: Maven coordinates ``group:artifact:version`` and SHA-256."""
+    """A JAR of the lock: Maven coordinates ``group:artifact:version``, and SHA-256."""
 
     coordinates: str
     sha256: str
@@ -31,24 +31,24 @@ class Jar:
 
 
 def read_lock(lock: Path) -> list[Jar]:
-    """The JARs of a lock file: a line each, coordinates and ``sha256:…``; ``#`` begins a comment."""
+    """Return the JARs of a lock file: per line coordinates and ``sha256:…``; ``#`` begins a comment."""
     lines = (line.split("#")[0].split() for line in lock.read_text().splitlines())
     return [Jar(coordinates=line[0], sha256=line[1].removeprefix("sha256:")) for line in lines if line]
 
 
 def is_intact(jar: Jar, folder: Path) -> bool:
-    """Whether ``folder`` holds the JAR with the locked content."""
+    """Return whether ``folder`` holds the JAR with the locked content."""
     file = folder / jar.file_name
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == jar.sha256
 
 
 def all_intact(paths: Paths) -> bool:
-    """Whether ``.jars/`` holds every locked JAR."""
+    """Return whether ``.jars/`` holds every locked JAR."""
     return all(is_intact(jar, paths.jars) for jar in read_lock(paths.root / "spark" / "jars.lock"))
 
 
 def resolve(paths: Paths, spark_home: Path, python: Path, java_home: Path, log: Path) -> None:
-    """Put the locked JARs into ``.jars/``; those that are there already stay.
+    """Install missing locked JARs into ``.jars/``.
 
     Args:
         paths: The checkout.
@@ -58,7 +58,7 @@ def resolve(paths: Paths, spark_home: Path, python: Path, java_home: Path, log: 
         log: File that takes Spark's output.
 
     Raises:
-        SetupError: when one cannot be had or has another checksum.
+        SetupError: when a JAR cannot be resolved or has another checksum.
     """
     wanted = [jar for jar in read_lock(paths.root / "spark" / "jars.lock") if not is_intact(jar, paths.jars)]
     with tempfile.TemporaryDirectory(prefix="nightjar-jars-") as cache:
@@ -83,9 +83,9 @@ def _take(jar: Jar, resolved: Path, folder: Path, log: Path) -> None:
     file = resolved / f"{group}_{jar.file_name}"
     if not file.is_file():
         raise SetupError(f"{jar.coordinates} could not be resolved from Maven Central; see {log}")
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
-    if found != jar.sha256:
-        raise SetupError(f"{jar.coordinates} has SHA-256 {found}, but spark/jars.lock says {jar.sha256}: do not use it")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if digest != jar.sha256:
+        raise SetupError(f"{jar.coordinates} has SHA-256 {digest}, but spark/jars.lock has {jar.sha256}: do not use it")
     folder.mkdir(exist_ok=True)
     shutil.copyfile(file, folder / f".{jar.file_name}")
     os.replace(folder / f".{jar.file_name}", folder / jar.file_name)

@@ -1,4 +1,4 @@
-"""Finding a Java that Spark runs on, or packaging one."""
+"""Find a Java that Spark supports, or package one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUPPORTED = (17, 21)
 USUAL_FOLDERS = (Path("/usr/lib/jvm"),)
 HOW_TO_GET_IT = "`apt install openjdk-17-jre-headless` or `dnf install java-17-openjdk-headless`"
 
-# Spark asks for a module that the packaged Java leaves out; MLlib's linear algebra alone would use it.
+# Spark requests a module that the packaged Java lacks; only MLlib's linear algebra would use it.
 _LAUNCHER = """#!/bin/sh
 for argument do
   shift
@@ -24,13 +24,13 @@ exec "{java}" "$@"
 
 
 def java_version(java: Path) -> int | None:
-    """Major version of a Java launcher; None when it does not run."""
+    """Return the major version of a Java launcher; None when it does not run."""
     try:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r'version "(\d+)', done.stderr + done.stdout)
-    return int(found.group(1)) if found else None
+    match = re.search(r'version "(\d+)', done.stderr + done.stdout)
+    return int(match.group(1)) if match else None
 
 
 def find_java_home(
@@ -38,12 +38,12 @@ def find_java_home(
 ) -> Path | None:
     """Return the JAVA_HOME of a Java that Spark supports.
 
-    Looked for in this order: ``JAVA_HOME``, ``java`` on the path, the usual folders, the packaged one.
+    Search order: ``JAVA_HOME``, ``java`` on the path, the usual folders, the packaged one.
 
     Args:
-        packaged: Where :func:`wrap_packaged_java` puts its launcher.
+        packaged: Folder of the launcher from :func:`wrap_packaged_java`.
         environ: The environment.
-        folders: Where systems put their JDKs, one folder each.
+        folders: Folders in which systems install JDKs.
     """
     candidates: list[Path] = []
     if environ.get("JAVA_HOME"):
@@ -58,7 +58,7 @@ def find_java_home(
 
 
 def wrap_packaged_java(runtime: Path, home: Path) -> None:
-    """Make ``home`` a JAVA_HOME that starts ``runtime``'s Java with the options that it understands."""
+    """Make ``home`` a JAVA_HOME whose launcher starts ``runtime``'s Java without options that it does not support."""
     launcher = home / "bin" / "java"
     launcher.parent.mkdir(parents=True, exist_ok=True)
     launcher.write_text(_LAUNCHER.format(java=runtime / "bin" / "java"))

@@ -1,4 +1,4 @@
-"""Which Delta tables and views a lake in a folder offers to readers, and which it cannot offer, with the reason."""
+"""The Delta tables and views of a local lake that readers get, and those left out, with the reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nightjar.protocol.errors import ConfigurationError, NightjarError
 
 @dataclass(frozen=True, kw_only=True)
 class LakeTable:
-    """A folder of the lake that holds a Delta log: ``<lake>/<schema>/<name>``."""
+    """A folder with a Delta log: ``<lake>/<schema>/<name>``."""
 
     schema: str
     name: str
@@ -23,7 +23,7 @@ class LakeTable:
 
     @property
     def path(self) -> str:
-        """Its folder below the lake's root."""
+        """Path below the lake's root."""
         return f"{self.schema}/{self.name}"
 
 
@@ -32,8 +32,8 @@ class LeftOut:
     """A table or view that readers do not get.
 
     Attributes:
-        path: Its folder below the lake's root, or a view's ``<schema>/<view>``.
-        reason: Why, in one line.
+        path: Path below the lake's root, or ``<schema>/<view>`` of a view.
+        reason: One-line reason.
     """
 
     path: str
@@ -41,7 +41,7 @@ class LeftOut:
 
     @classmethod
     def because(cls, path: str, error: BaseException) -> LeftOut:
-        """Name what failed by the first line of its error."""
+        """Build it from the first line of an error."""
         text = error.what if isinstance(error, NightjarError) else f"{type(error).__name__}: {error}"
         return cls(path=path, reason=text.strip().split("\n")[0][:300])
 
@@ -53,10 +53,10 @@ class LeftOut:
 
 
 def find_tables(lake: Path) -> tuple[list[LakeTable], list[LeftOut]]:
-    """Return the Delta tables below the lake's root, sorted, and those that another table hides.
+    """Return the Delta tables below the lake's root, sorted, and those hidden by another table.
 
-    SQL does not tell upper from lower case. Of the names that differ in case alone, the one in lower case is offered,
-    as all declared tables are; without one, the first in the order of code points.
+    SQL names are case-insensitive. Of names that differ by case alone, the lower-case one is offered, as declared
+    tables are lower-case; without one, the first in code point order.
 
     Raises:
         ConfigurationError: when the lake has no table.
@@ -70,25 +70,25 @@ def find_tables(lake: Path) -> tuple[list[LakeTable], list[LeftOut]]:
         first, *others = group
         offered.append(first)
         left_out += [
-            LeftOut(path=table.path, reason=f"its name differs from {first.path} in case alone ({lower} in SQL)")
+            LeftOut(path=table.path, reason=f"its name differs from {first.path} by case alone ({lower} in SQL)")
             for table in others
         ]
     return offered, left_out
 
 
 def find_views(tables: Iterable[LakeTable]) -> tuple[list[View], list[LeftOut]]:
-    """Return the views on ``tables``, and those that cannot be made; only a declared use case has one."""
-    there = {table.path.lower() for table in tables}
+    """Return the views on ``tables``, and those that cannot be created; only a declared use case has one."""
+    existing = {table.path.lower() for table in tables}
     views, left_out = [], []
     for table in tables:
         if table.schema != "scores" or not _is_declared(table.name):
             continue
         try:
             view = latest_scores(load_use_case(table.name))
-        except Exception as error:  # a declaration is its author's code
+        except Exception as error:  # the declaration is user code and may raise anything
             left_out.append(LeftOut.because(f"{table.path}_latest", error))
             continue
-        if f"{view.schema}/{view.name}" in there:
+        if f"{view.schema}/{view.name}" in existing:
             left_out.append(LeftOut(path=f"{view.schema}/{view.name}", reason="a table has the name of this view"))
         else:
             views.append(view)

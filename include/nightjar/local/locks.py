@@ -1,4 +1,4 @@
-"""``make lock``: resolve pyproject.toml into the locks, and export what the Airflow image installs."""
+"""``make lock``: resolve pyproject.toml into the locks, and export the requirements of the Airflow image."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _HEADER = "# What the image installs: the versions of requirements/run.lock, wit
 
 
 def lock(paths: Paths) -> None:
-    """Resolve anew, and write all that is derived from it.
+    """Resolve the dependencies, and write all locks and requirements.
 
-    ``run.lock`` is what runs here, ``dev.lock`` the same versions with torch and the tests' tools, ``training.lock``
-    what the training image needs, ``training-torch.lock`` the same with torch, and ``requirements.txt`` what the
-    Airflow image installs: ``run.lock`` without hashes, which the image's own installer does not take.
+    ``run.lock`` is for this machine; ``dev.lock`` has the same versions with torch and the test tools.
+    ``training.lock`` is for the training image, ``training-torch.lock`` the same with torch. ``requirements.txt`` is
+    for the Airflow image: ``run.lock`` without hashes, which the image's installer does not accept.
 
     Raises:
-        SetupError: when the dependencies do not resolve together.
+        SetupError: when the dependencies conflict.
     """
     run, dev, image = (paths.requirements / name for name in ("run.lock", "dev.lock", "image.txt"))
     project = paths.root / "pyproject.toml"
@@ -29,16 +29,16 @@ def lock(paths: Paths) -> None:
     _compile(paths, project, image, "-c", run)
     (paths.root / "requirements.txt").write_text(_HEADER + image.read_text())
     image.unlink()
-    # NCCL (469 MiB) serves GPUs of several ranks alone: it comes with torch.
+    # NCCL (469 MiB) is only used with GPUs on several ranks: it comes with torch.
     for name, left_out in (("training", ("--no-emit-package", "nvidia-nccl-cu12")), ("training-torch", ())):
         source, output = paths.requirements / f"{name}.in", paths.requirements / f"{name}.lock"
         _compile(paths, source, output, "--generate-hashes", "-c", dev, *left_out)
 
 
 def pins(text: str) -> dict[str, str]:
-    """Package to version of a lock or a requirements file."""
-    found = (line.split()[0].split("==") for line in text.splitlines() if line[:1].isalnum())
-    return {name: version for name, version in found}
+    """Return package to version of a lock or a requirements file."""
+    pairs = (line.split()[0].split("==") for line in text.splitlines() if line[:1].isalnum())
+    return {name: version for name, version in pairs}
 
 
 def _compile(paths: Paths, source: Path, output: Path, *options: str | Path) -> None:

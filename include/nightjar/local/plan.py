@@ -1,4 +1,4 @@
-"""What the commands ask Airflow for: history, training, nights; the same work has the same run id."""
+"""Runs that the commands request from Airflow: history, training, nights. Equal work has an equal run id."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.nights import Nights
 
 USE_CASE = "flight_delay"
-"""The use case of the commands that are given none."""
+"""Default use case of the commands."""
 HISTORY_NIGHTS = 90
 FIRST_NIGHTS = 3
 MAINTENANCE = "lake_maintenance"
 
 
 def known_use_cases() -> list[str]:
-    """Names of the use cases that are declared."""
+    """Return the names of all declared use cases."""
     spec = find_spec("use_cases")
     folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
     return sorted(file.parent.name for folder in folders for file in folder.glob("*/use_case.py"))
 
 
 def chosen_use_case(name: str) -> UseCase:
-    """Return the use case that ``USE_CASE=`` names; the default one when it names none.
+    """Return the use case named by ``USE_CASE=``, or the default one.
 
     Raises:
-        ConfigurationError: when there is no such use case, with those that there are.
+        ConfigurationError: for an unknown name, listing the known ones.
     """
     name = name.strip() or USE_CASE
     if name not in (known := known_use_cases()):
@@ -43,25 +43,25 @@ def chosen_use_case(name: str) -> UseCase:
 
 
 def first_history(use_case: UseCase) -> tuple[date, date]:
-    """First and last night of the first training: the first 90 that the sources hold, or as many as there are."""
+    """Return first and last night of the first training: the first 90 nights of the sources, or all if fewer."""
     yesterday = datetime.now(ZoneInfo(use_case.timezone)).date() - timedelta(days=1)
     last = min(use_case.first_night + timedelta(days=HISTORY_NIGHTS - 1), use_case.last_night or yesterday, yesterday)
     return parse_nights(use_case, str(use_case.first_night), str(last))
 
 
 def first_nights(use_case: UseCase) -> list[date]:
-    """The nights that follow the first training."""
+    """Return the nights after the first training."""
     _, last = first_history(use_case)
     return [last + timedelta(days=days) for days in range(1, FIRST_NIGHTS + 1)]
 
 
 def dag_ids(use_case: UseCase) -> tuple[str, str, str]:
-    """The use case's DAGs: history, training, nightly."""
+    """Return the ids of the use case's DAGs: history, training, nightly."""
     return f"{use_case.name}_history", f"{use_case.name}_training", f"{use_case.name}_nightly"
 
 
 def history(use_case: UseCase, first: date, last: date) -> Request:
-    """The first load of the nights ``first`` to ``last``."""
+    """Return the request to load the nights ``first`` to ``last``."""
     return Request(
         title=f"history {first} to {last}",
         dag_id=dag_ids(use_case)[0],
@@ -71,13 +71,13 @@ def history(use_case: UseCase, first: date, last: date) -> Request:
 
 
 def training(use_case: UseCase, first: date, last: date, *, attempt: str = "") -> Request:
-    """A training on the nights ``first`` to ``last``.
+    """Return the request to train on the nights ``first`` to ``last``.
 
     Args:
         use_case: The use case.
         first: First night.
-        last: Last night, included.
-        attempt: Makes it another run, which trains again.
+        last: Last night, inclusive.
+        attempt: Makes the run id unique, for another training on the same nights.
     """
     return Request(
         title=f"training on {first} to {last}",
@@ -88,7 +88,7 @@ def training(use_case: UseCase, first: date, last: date, *, attempt: str = "") -
 
 
 def night(use_case: UseCase, day: date) -> Request:
-    """The night that follows the local day ``day``."""
+    """Return the request for the night that follows the local day ``day``."""
     return Request(
         title=f"night {day}",
         dag_id=dag_ids(use_case)[2],
@@ -98,20 +98,20 @@ def night(use_case: UseCase, day: date) -> Request:
 
 
 def maintenance(at: datetime) -> Request:
-    """One more maintenance of the lake, asked for at ``at``."""
+    """Return the request for a maintenance of the lake at ``at``."""
     return Request(title="maintenance", dag_id=MAINTENANCE, run_id=f"maintenance__{at:%Y%m%d-%H%M%S}")
 
 
 def run_moment(use_case: UseCase, day: date) -> datetime:
-    """The schedule's tick on the local day, in UTC: the logical date of the night ``day``.
+    """Return the scheduled time on the local day, in UTC: the logical date of the night ``day``.
 
     Raises:
-        ConfigurationError: when the schedule has not one time for all days.
+        ConfigurationError: when the schedule differs between days.
     """
     minute, hour, *days = use_case.schedule.split()
     if not (minute.isdigit() and hour.isdigit() and days == ["*"] * 3):
         raise ConfigurationError(
-            f"the schedule {use_case.schedule!r} has not one time for all days",
+            f"the schedule {use_case.schedule!r} does not have one time for all days",
             where=f"use case {use_case.name}",
             fix="run its nights from Airflow's page, or declare a schedule like `0 2 * * *`",
         )
@@ -120,16 +120,16 @@ def run_moment(use_case: UseCase, day: date) -> datetime:
 
 
 def parse_nights(use_case: UseCase, first: str, last: str) -> tuple[date, date]:
-    """Check dates given on the command line against what the sources hold.
+    """Parse dates from the command line, and check that the sources have these nights.
 
     Raises:
-        ConfigurationError: naming what is wrong with them.
+        ConfigurationError: naming the problem.
     """
     try:
         begin, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError as error:
         raise ConfigurationError(
-            f"{first!r} to {last!r} are no dates", where="DATE, FROM, TO", fix="write each as YYYY-MM-DD"
+            f"{first!r} to {last!r} are not dates", where="DATE, FROM, TO", fix="write each as YYYY-MM-DD"
         ) from error
     Nights(first=begin, last=end, timezone=use_case.timezone).check_past(datetime.now(UTC))
     known_until = use_case.last_night or end

@@ -1,4 +1,4 @@
-"""TCP ports of this machine, held from the moment they are chosen."""
+"""TCP ports of this machine, bound as soon as they are chosen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TRIED = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """The ports of a run's two servers."""
+    """Ports of a run's two servers."""
 
     airflow: int
     mlflow: int
@@ -29,11 +29,11 @@ class Ports:
 def listen(preferred: int) -> socket.socket:
     """Return a socket that listens on ``preferred``, or on the next free port above it.
 
-    A server inherits the socket instead of opening the port itself, so no other program can take the port between
-    choice and start, or while the server restarts. Clients wait in its queue meanwhile.
+    A server inherits the socket instead of opening the port itself, so no other program can take the port before the
+    server starts or while it restarts. Clients wait in the socket's queue meanwhile.
 
     Args:
-        preferred: Where a person expects the server.
+        preferred: Usual port of the server.
 
     Raises:
         OSError: when none of 200 ports is free.
@@ -54,6 +54,6 @@ def listen(preferred: int) -> socket.socket:
 
 
 def port_of(listener: socket.socket) -> int:
-    """Return the port on which ``listener`` listens."""
+    """Return the port of a listening socket."""
     port: int = listener.getsockname()[1]
     return port

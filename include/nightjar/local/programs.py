@@ -1,6 +1,6 @@
-"""The commands that start the servers of this machine.
+"""Commands that start the local servers.
 
-Airflow's API server and MLflow take a listening socket as their standard input (:func:`nightjar.local.ports.listen`).
+Airflow's API server and MLflow get a listening socket as standard input (:func:`nightjar.local.ports.listen`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from nightjar.local.ports import HOST
 
 
 def airflow_commands(paths: Paths) -> dict[str, list[str]]:
-    """Airflow's servers by name; the API server is the one that takes a listening socket."""
+    """Return the commands of Airflow's servers by name; only the API server gets a listening socket."""
     program = str(paths.venv / "bin" / "airflow")
     return {
         API_SERVER: [
@@ -27,16 +27,16 @@ API_SERVER = "api-server"
 
 
 def migrate_command(paths: Paths) -> list[str]:
-    """Make Airflow's tables, or bring them to the installed version."""
+    """Return the command that creates or migrates Airflow's tables."""
     return [str(paths.venv / "bin" / "airflow"), "db", "migrate"]
 
 
 def mlflow_command(paths: Paths, store: str) -> list[str]:
-    """MLflow's server.
+    """Return the command of the MLflow server.
 
     Args:
         paths: The checkout.
-        store: SQLAlchemy's address of its database.
+        store: SQLAlchemy address of its database.
     """
     return [
         *(str(paths.python), "-m", "mlflow", "server", "--workers", "1"),

@@ -1,4 +1,4 @@
-"""What runs now and for how long: one live line on a terminal, plain lines elsewhere."""
+"""Progress of a command: one live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Progress:
     """Progress of a command.
 
     On a terminal one line is rewritten. Elsewhere a line is printed when the text changes, and every
-    ``HEARTBEAT_SECONDS`` while it does not, so that a log shows what a person would have seen.
+    ``HEARTBEAT_SECONDS`` otherwise, so that a log shows the same progress.
 
     Args:
-        stream: Where to print; standard output when not given.
+        stream: Output stream; default: standard output.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -30,15 +30,15 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the command began."""
+        """Seconds since the command started."""
         return time.monotonic() - self._started
 
     def now(self, text: str, detail: str = "") -> None:
-        """Say what runs now; call it often.
+        """Show what is running; call it often.
 
         Args:
-            text: What runs; a change of it is worth a line.
-            detail: What changes all the time (seconds, counts) and is worth no line by itself.
+            text: What is running; a change prints a new line.
+            detail: Details that change often (seconds, counts); a change alone prints nothing.
         """
         line = f"{self.seconds:5.0f} s  {text}{detail and f' ({detail})'}"
         if self._live:
@@ -50,7 +50,7 @@ class Progress:
         self._text = text
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         self._write(f"\r\x1b[2K{line}\n" if self._live else f"{line}\n")
 
     def __enter__(self) -> Progress:

@@ -1,4 +1,4 @@
-"""``make query``: SQL over the lake's tables, with DuckDB, reading only."""
+"""``make query``: read-only SQL over the lake's tables, with DuckDB."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     import duckdb
 
 _CATALOGS = {"memory", "temp", "system"}
-"""DuckDB's own databases: a schema of the same name is ambiguous without the database before it."""
+"""DuckDB's own databases; a schema of the same name needs the database as prefix."""
 _RESERVED = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A lake as DuckDB reads it.
+    """A lake opened in DuckDB.
 
     Attributes:
-        connection: Has a view for each table and view of the lake; reaches neither files nor network.
-        names: Schema and name of each, in the order of the listing.
-        left_out: Tables and views that it does not have.
+        connection: Has a view for each table and view of the lake, and no access to files or network.
+        names: Schema and name of each, in listing order.
+        left_out: Tables and views that could not be opened.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -41,12 +41,12 @@ class Opened:
 
 
 def connect(lake: Path) -> duckdb.DuckDBPyConnection:
-    """Return a DuckDB connection with each table and view of the lake that can be opened (:func:`open_lake`)."""
+    """Return a DuckDB connection with every table and view of the lake that can be opened (:func:`open_lake`)."""
     return open_lake(lake).connection
 
 
 def open_lake(lake: Path) -> Opened:
-    """Open each table of the lake; one that cannot be opened is left out and named.
+    """Open every table of the lake; tables that cannot be opened are listed with the reason.
 
     Raises:
         ConfigurationError: when the lake has no table yet.
@@ -62,7 +62,7 @@ def open_lake(lake: Path) -> Opened:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_ansi('memory', table.schema)}")
             connection.execute(f"USE {quote_ansi('memory', table.schema)}")
             rows.create_view(table.name, replace=False)
-        except Exception as error:  # a table may hold whatever another program has written
+        except Exception as error:  # other programs may have written anything into a table
             left_out.append(LeftOut.because(table.path, error))
         else:
             opened.append(table)
@@ -82,9 +82,9 @@ def open_lake(lake: Path) -> Opened:
 
 
 def run_query(lake: Path, sql: str) -> str:
-    """Return the answer to ``sql`` as a table of text; without one, the list of tables and views.
+    """Return the result of ``sql`` as a text table; without ``sql``, the list of tables and views.
 
-    Beside an answer, what the lake holds and the query could not use is named on standard error.
+    Tables that were left out are listed on standard error.
 
     Raises:
         ConfigurationError: when DuckDB cannot run it.
@@ -95,17 +95,17 @@ def run_query(lake: Path, sql: str) -> str:
     with opened.connection as connection:
         if not sql.strip():
             return _listing(opened)
-        for one in opened.left_out:
-            print(one, file=sys.stderr)
+        for missing in opened.left_out:
+            print(missing, file=sys.stderr)
         try:
             answer = connection.sql(sql)
-            return "" if answer is None else str(answer)  # DuckDB runs the query when its answer is read
+            return "" if answer is None else str(answer)  # DuckDB runs the query when the result is read
         except duckdb.Error as error:
             raise ConfigurationError(_explain(opened, sql, error), where="SQL", fix=_hint(opened, error)) from error
 
 
 def _listing(opened: Opened) -> str:
-    """Return all tables and views with their numbers of rows, one a line, and what is left out."""
+    """Return all tables and views with their row counts, one per line, then what was left out."""
     import duckdb
 
     reserved = _reserved_words(opened.connection)
@@ -124,7 +124,7 @@ def _listing(opened: Opened) -> str:
 
 
 def _written(schema: str, name: str, reserved: set[str]) -> str:
-    """Return the name as a person writes it: quoted where it must be."""
+    """Return the name as in a query: quoted where needed."""
     parts = ["memory", schema, name] if schema.lower() in _CATALOGS else [schema, name]
     return ".".join(
         part if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) and part.lower() not in reserved else quote_ansi(part)
@@ -137,7 +137,7 @@ def _reserved_words(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def _explain(opened: Opened, sql: str, error: duckdb.Error) -> str:
-    """Return DuckDB's error in one line, less its guess at a table, which may be one of DuckDB's own."""
+    """Return DuckDB's error in one line, without its suggestion, which may be one of DuckDB's own tables."""
     import duckdb
 
     text = re.sub(r'\s*Did you mean "[^"]*".*', "", str(error))
@@ -152,7 +152,7 @@ def _explain(opened: Opened, sql: str, error: duckdb.Error) -> str:
 
 
 def _hint(opened: Opened, error: duckdb.Error) -> str:
-    """Return what to do: the tables with a name like the one that is not there, or how to list them."""
+    """Return the fix: tables with a name close to the missing one, or how to list all."""
     missing = re.search(r'with name "?(.+?)"? does not exist', str(error))
     if not missing:
         return "see the tables with `make query`"
@@ -163,7 +163,7 @@ def _hint(opened: Opened, error: duckdb.Error) -> str:
 
 
 def _close_names(asked: str, names: Iterable[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    """Return at most three names that look like ``asked`` as a whole or in their last part."""
+    """Return at most three names close to ``asked`` as a whole or in their last part."""
     by_text: dict[str, tuple[str, str]] = {}
     for schema, name in names:
         for text in (f"{schema}.{name}", name, schema):

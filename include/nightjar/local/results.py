@@ -1,4 +1,4 @@
-"""What runs have made, read from their results in the lake."""
+"""Outcomes of runs, from their results in the lake."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from nightjar.protocol.names import path_segment
 
 @dataclass(frozen=True, kw_only=True)
 class NightOutcome:
-    """What one night has made.
+    """Outcome of one night.
 
     Attributes:
         night: The night.
-        scored: Rows published.
+        scored: Published rows.
         rejected_raw: Landed rows sent to quarantine.
         rejected: Rows that could not be scored.
         verdict: ``stable`` or ``drift``.
@@ -42,13 +42,13 @@ class NightOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutcome:
-    """What one training has made.
+    """Outcome of one training.
 
     Attributes:
         auc: Area under the ROC curve on the holdout, of the model that the gate chose.
         rows: Labelled rows of the holdout.
         version: Registered version.
-        verdict: What became of it, as ``promote`` says.
+        verdict: Outcome of the promotion, from ``promote``.
     """
 
     auc: float
@@ -57,22 +57,22 @@ class TrainingOutcome:
     verdict: str
 
     def line(self) -> str:
-        """One line for a terminal."""
+        """Return one line for a terminal."""
         return f"AUC {self.auc:.4f} on {self.rows:,} rows held out; {self.verdict}"
 
 
 def task_result(lake: Path, request: Request, task_id: str) -> JobResult:
-    """The result that a task of a run has left in the lake.
+    """Return the result of a task of a run.
 
     Raises:
-        FileNotFoundError: when it has left none.
+        FileNotFoundError: when the task has no result.
     """
     folder = run_folder(str(lake), request.dag_id, request.run_id)
     return read_result(f"{folder}/{path_segment(task_id)}/result.json")
 
 
 def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:
-    """Read what a night's run has made."""
+    """Read the outcome of a night's run."""
     score = task_result(lake, request, "score")
     drift = task_result(lake, request, "report_drift").values
     return NightOutcome(
@@ -86,7 +86,7 @@ def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:
 
 
 def training_outcome(lake: Path, request: Request) -> TrainingOutcome:
-    """Read what a training's run has made."""
+    """Read the outcome of a training run."""
     evaluated = task_result(lake, request, "evaluate")
     judged = task_result(lake, request, "gate").values
     promoted = task_result(lake, request, "promote").values
@@ -101,7 +101,7 @@ def training_outcome(lake: Path, request: Request) -> TrainingOutcome:
 def riskiest(
     lake: Path, use_case: UseCase, night: date, count: int = 10
 ) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
-    """The rows of a night with the highest predictions: column names and rows, read as an analyst would."""
+    """Return column names and rows of a night's highest predictions, as an analyst would query them."""
     import duckdb
 
     scores = arrow_source(delta.open_table(str(lake), use_case.score_table.name), {"ds": [night.isoformat()]})

@@ -1,4 +1,4 @@
-"""``make new-use-case``: the folder and the DAG file of a use case that loads, parses and passes lint as written."""
+"""``make new-use-case``: write the folder and DAG file of a new use case that loads, parses and passes lint."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def new_use_case(root: Path, name: str) -> list[Path]:
-    """Write the files of use case ``name``; return their paths.
+    """Write the files of use case ``name``, and return their paths.
 
     Args:
         root: The checkout.
         name: Lower-case identifier: folder, DAG prefix, table and model name.
 
     Raises:
-        ConfigurationError: for a name that cannot be, or one that is taken.
+        ConfigurationError: for an invalid or an existing name.
     """
     check_use_case_name(name, where="NAME")
     folder = root / "include" / "use_cases" / name
@@ -34,14 +34,14 @@ def new_use_case(root: Path, name: str) -> list[Path]:
     }
     if taken := [str(path.relative_to(root)) for path in (folder, *files) if path.exists()]:
         raise ConfigurationError(
-            f"there is a use case {name!r} already",
+            f"use case {name!r} already exists",
             where=", ".join(taken),
             how_many=len(taken),
             fix="choose another name, or remove these files",
         )
     if find_spec(name) is not None:
         raise ConfigurationError(
-            f"{name!r} is an installed package, which dags/{name}.py would hide from every program",
+            f"{name!r} is an installed package, which dags/{name}.py would shadow in every program",
             where="NAME",
             fix=f"choose another name, e.g. {name}_risk",
         )
@@ -53,5 +53,5 @@ def new_use_case(root: Path, name: str) -> list[Path]:
             text = text.replace(placeholder, word)
         file.write_text(text)
         print(f"wrote {file.relative_to(root)}")
-    print(f"Begin with include/use_cases/{name}/README.md")
+    print(f"Start with include/use_cases/{name}/README.md")
     return list(files)

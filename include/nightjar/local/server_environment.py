@@ -1,4 +1,4 @@
-"""The environment variables of the local servers and of all programs below them (docs/configuration.md)."""
+"""Environment variables of the local servers and of all programs that they start (docs/configuration.md)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from nightjar.protocol.errors import ConfigurationError
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores available to this process."""
     return len(os.sched_getaffinity(0))
 
 
 def git_commit(root: Path) -> str:
-    """The checkout's commit, with ``-dirty`` when tracked files differ from it; ``unknown`` outside git."""
+    """Return the checkout's commit, with ``-dirty`` when tracked files differ; ``unknown`` outside git."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
@@ -34,10 +34,10 @@ def git_commit(root: Path) -> str:
 
 
 def tools(paths: Paths, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment in which Python, Spark and Java of the checkout are found, servers or not.
+    """Return the environment for the checkout's Python, Spark and Java, with or without servers.
 
     Raises:
-        ConfigurationError: when there is no Java.
+        ConfigurationError: when Java is missing.
     """
     java_home = find_java_home(paths.packaged_java, environ)
     if java_home is None:
@@ -58,7 +58,7 @@ def tools(paths: Paths, environ: Mapping[str, str] = os.environ) -> dict[str, st
 
 
 def spark_connection(core_count: int, class_archive: Path) -> str:
-    """The Airflow connection of Spark on this machine, as JSON: partitions as many as cores, or small reads crawl."""
+    """Return the Airflow connection of local Spark as JSON; one partition per core keeps small reads fast."""
     shared = f" -XX:SharedArchiveFile={class_archive}" if class_archive.exists() else ""
     conf = {
         "spark.driver.host": HOST,
@@ -66,7 +66,7 @@ def spark_connection(core_count: int, class_archive: Path) -> str:
         "spark.driver.memory": "2g",
         "spark.driver.extraJavaOptions": NIGHT_OPTIONS + shared,
         "spark.ui.enabled": "false",
-        "spark.hadoop.fs.permissions.umask-mode": "077",  # Hadoop sets modes itself, whatever the process's umask
+        "spark.hadoop.fs.permissions.umask-mode": "077",  # Hadoop sets modes itself and ignores the process's umask
         "spark.sql.shuffle.partitions": str(core_count),
         "spark.databricks.delta.snapshotPartitions": str(core_count),
     }
@@ -74,17 +74,17 @@ def spark_connection(core_count: int, class_archive: Path) -> str:
 
 
 def airflow(paths: Paths, ports: Ports, sockets: Path) -> dict[str, str]:
-    """Airflow's settings for one small machine."""
+    """Return Airflow's settings for one small machine."""
     settings = {
         "CORE__DAGS_FOLDER": paths.root / "dags",
         "CORE__PLUGINS_FOLDER": paths.root / "plugins",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": 4,  # so many workers are forked at the start
-        "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks the name service, slow without one
+        "CORE__PARALLELISM": 4,  # number of workers forked at start
+        "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks the name service and is slow without one
         "DATABASE__SQL_ALCHEMY_CONN": database.url(sockets, "airflow"),
-        "API__BASE_URL": ports.airflow_url,  # unset, tasks call port 8080 whatever the port
-        # Airflow's log servers would listen on all addresses. They do not run: the API server reads the files itself.
+        "API__BASE_URL": ports.airflow_url,  # when unset, tasks call port 8080 regardless of the actual port
+        # Airflow's log servers would listen on all addresses; they are off, and the API server reads the files itself.
         "LOGGING__WORKER_LOG_SERVER_PORT": 0,
         "LOGGING__TRIGGER_LOG_SERVER_PORT": 0,
         "LOGGING__COLORED_CONSOLE_LOG": False,
@@ -93,12 +93,12 @@ def airflow(paths: Paths, ports: Ports, sockets: Path) -> dict[str, str]:
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 60,
         "DAG_PROCESSOR__STALE_DAG_THRESHOLD": 120,
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
-        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 10,  # tasks of a killed scheduler are taken up soon
-        # A task whose worker was killed is noticed within a minute. Workers send a heartbeat every 5 s, so a task of a
-        # live worker is taken for dead only after nine in a row are missing.
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 10,  # adopt the tasks of a killed scheduler soon
+        # A task whose worker was killed is noticed within a minute. Workers send a heartbeat every 5 s, so a task
+        # counts as dead only after nine missed heartbeats in a row.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 45,
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 5,
-        # A restart of the API server takes less than the heartbeat timeout; tasks go on asking meanwhile.
+        # The API server restarts within the heartbeat timeout; tasks keep retrying meanwhile.
         "WORKERS__EXECUTION_API_RETRIES": 20,
         "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 3,
         "USAGE_DATA_COLLECTION__ENABLED": False,
@@ -107,27 +107,27 @@ def airflow(paths: Paths, ports: Ports, sockets: Path) -> dict[str, str]:
 
 
 def everything(paths: Paths, ports: Ports, sockets: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The whole environment of the servers and of every task.
+    """Return the complete environment of the servers and of every task.
 
     Args:
         paths: The checkout.
-        ports: Where the servers are.
+        ports: Ports of the servers.
         sockets: Folder of the database's socket.
-        environ: The environment of the command.
+        environ: Environment of the command.
 
     Raises:
-        ConfigurationError: when there is no Java.
+        ConfigurationError: when Java is missing.
     """
-    # Settings of another Airflow, Spark or MLflow of the person must not leak into this one.
+    # keep out settings of the user's other Airflow, Spark or MLflow
     foreign = ("AIRFLOW_", "MLFLOW_", "SPARK_", "PYSPARK_", "PYTHONPATH")
     own = {name: value for name, value in environ.items() if not name.startswith(foreign)}
     direct = ",".join(filter(None, [environ.get("NO_PROXY") or environ.get("no_proxy"), HOST, "localhost"]))
-    found = tools(paths, own)
+    base = tools(paths, own)
     return {
-        **found,
+        **base,
         **airflow(paths, ports, sockets),
         "AIRFLOW_HOME": str(paths.airflow_home),
-        "AIRFLOW_CONN_SPARK_DEFAULT": spark_connection(cores(), archive_of(paths, Path(found["JAVA_HOME"]))),
+        "AIRFLOW_CONN_SPARK_DEFAULT": spark_connection(cores(), archive_of(paths, Path(base["JAVA_HOME"]))),
         "AIRFLOW_CONN_TRAINING_DEFAULT": json.dumps({"conn_type": "local"}),
         "MLFLOW_TRACKING_URI": ports.mlflow_url,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

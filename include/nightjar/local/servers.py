@@ -1,4 +1,4 @@
-"""The servers of this machine: PostgreSQL, MLflow and Airflow's four, each under a supervisor of its own."""
+"""The local servers: PostgreSQL, MLflow and Airflow's four, each under its own supervisor."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from nightjar.protocol.errors import NightjarError, UnreachableError
 
 START_SECONDS = 300
 USUAL_PORTS = (8080, 5000)
-"""Of Airflow and MLflow."""
+"""Ports of Airflow and MLflow."""
 RESTARTS = 5
-"""How often in a row a server is started again: after 1, 2, 4, 8 and 16 s."""
+"""Maximum restarts of a server in a row, after 1, 2, 4, 8 and 16 s."""
 
 
 class AlreadyRunningError(NightjarError):
@@ -41,7 +41,7 @@ class AlreadyRunningError(NightjarError):
 
 
 def answers(url: str) -> bool:
-    """Whether a server answers ``url`` with success."""
+    """Return whether a server answers ``url`` with status 200."""
     with suppress(urllib.error.URLError, OSError):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(url, timeout=5) as response:
@@ -53,13 +53,13 @@ class Server:
     """A server under its supervisor; see :mod:`nightjar.local.supervise`.
 
     Args:
-        name: For messages.
-        command: Starts it.
-        environ: Its environment.
-        log: File that takes its output.
-        held: Descriptors that the supervisor keeps open as long as anything of the server is left.
+        name: Name for messages.
+        command: Command that starts it.
+        environ: Environment of the server.
+        log: File for its output.
+        held: Descriptors that the supervisor keeps open while any process of the server is left.
         listener: Listening socket that becomes its standard input.
-        restarts: How often in a row it is started again when it ends by itself.
+        restarts: Maximum restarts in a row when it stops unexpectedly.
         remove: Folder that the supervisor removes at the end.
     """
 
@@ -80,7 +80,7 @@ class Server:
         log.parent.mkdir(parents=True, exist_ok=True)
         reader, events = os.pipe()
         os.set_blocking(reader, False)
-        self._events = open(reader, "rb")  # noqa: SIM115 - open as long as the server
+        self._events = open(reader, "rb")  # noqa: SIM115 - stays open as long as the server
         options = ["--events", str(events), "--restarts", str(restarts)]
         options += [] if listener is None else ["--listener", str(listener)]
         options += [] if remove is None else ["--remove", str(remove)]
@@ -102,11 +102,11 @@ class Server:
 
     @property
     def status(self) -> int | None:
-        """Exit status of a server that has ended for good."""
+        """Exit status of a server that has stopped for good; None while it is up."""
         return self._supervisor.poll()
 
     def events(self) -> list[str]:
-        """What the supervisor has reported since the last call: one line for each failure."""
+        """Return the supervisor's reports since the last call: one line per failure."""
         return (self._events.read() or b"").decode().splitlines()
 
     def ask_to_stop(self) -> None:
@@ -114,7 +114,7 @@ class Server:
             self._supervisor.send_signal(signal.SIGTERM)
 
     def wait_stopped(self) -> int:
-        """Wait until nothing is left, and return the exit status.
+        """Wait until all its processes have ended, and return the exit status.
 
         A supervisor that does not end in time is killed with its session.
         """
@@ -155,9 +155,9 @@ class Servers:
             ports = Ports(airflow=port_of(self._airflow), mlflow=port_of(self._mlflow))
             self.state = RunState(pid=os.getpid(), ports=ports, sockets=str(self._sockets))
             self._lock.publish(self.state)
-            not_ours = frozenset(descendants(os.getpid()))  # what the caller has started before
-            become_subreaper()  # should a supervisor be killed, what it kept comes to this process and ends with it
-            stack.callback(end_descendants, spared=not_ours)
+            spared = frozenset(descendants(os.getpid()))  # processes that the caller started before
+            become_subreaper()  # if a supervisor is killed, its processes become children of this one and end with it
+            stack.callback(end_descendants, spared=spared)
             stack.callback(self._stop)
             self._start()
             self._stack = stack.pop_all()
@@ -167,7 +167,7 @@ class Servers:
         self._stack.close()
 
     def check(self) -> None:
-        """Print which servers ended and start again; raise when one is not started again.
+        """Report servers that stopped and restarted; raise when one is not restarted.
 
         Raises:
             UnreachableError: with the last lines of its log.
@@ -179,7 +179,7 @@ class Servers:
             raise UnreachableError(
                 "the folder of the servers' state was removed while they were up",
                 where=str(self._paths.var),
-                fix="start again; to remove the state, end the run first and use `make clean`",
+                fix="start again; to remove the state, end the run first, then run `make clean`",
             )
         for server in self._servers:
             if not server.is_up:
@@ -208,7 +208,7 @@ class Servers:
             self._add(f"Airflow's {name}", f"airflow-{name}", command, listener=listener)
 
     def _migrate(self, postgres: Database) -> None:
-        """Bring Airflow's tables to the installed version, unless the database says that they are."""
+        """Migrate Airflow's tables to the installed version, unless the database says that they are."""
         installed = version("apache-airflow")
         configured = (self._paths.airflow_home / "airflow.cfg").exists()  # made by the first `airflow` command
         if configured and postgres.schema_version() == installed:
@@ -239,7 +239,8 @@ class Servers:
             command,
             self._environ,
             self._paths.logs / f"{log}.log",
-            # Held by every supervisor: as long as the lock is held, the ports are, and no other program can take them.
+            # Every supervisor holds these: while the lock is held, the ports are too, and no other program can take
+            # them.
             held=[self._lock.descriptor, self._airflow.fileno(), self._mlflow.fileno()],
             listener=None if listener is None else listener.fileno(),
             restarts=0 if once else RESTARTS,
@@ -262,13 +263,13 @@ class Servers:
     def _ended(self, server: Server) -> UnreachableError:
         self._progress.say(server.last_lines())
         return UnreachableError(
-            f"{server.name} ended by itself (exit status {server.status}) and is not started again",
+            f"{server.name} stopped unexpectedly (exit status {server.status}) and is not restarted",
             where=str(server.log),
             fix="read the lines above, then start again",
         )
 
     def _stop(self) -> None:
-        """Stop all servers, the database last, since the others write to it as they end."""
+        """Stop all servers, the database last, since the others write to it until they end."""
         for servers in (self._servers[1:], self._servers[:1]):
             for server in servers:
                 server.ask_to_stop()
@@ -276,7 +277,7 @@ class Servers:
                 server.wait_stopped()
 
     def _take_lock(self) -> None:
-        deadline = time.monotonic() + 2 * GRACE_SECONDS + 4  # a run that is ending frees it within seconds
+        deadline = time.monotonic() + 2 * GRACE_SECONDS + 4  # a run that is ending releases it within seconds
         while not self._lock.acquire():
             if time.monotonic() > deadline:
                 raise AlreadyRunningError(
@@ -290,16 +291,16 @@ class Servers:
 def wait_healthy(
     unhealthy: Callable[[], list[str]], check: Callable[[], None], now: Callable[[str], None], logs: Path
 ) -> None:
-    """Wait until ``unhealthy`` names nothing any more.
+    """Wait until ``unhealthy`` returns no names.
 
     Args:
-        unhealthy: Names what does not answer yet.
-        check: Raises when a server has ended.
-        now: Takes the text of the progress line.
-        logs: Where the servers' logs are.
+        unhealthy: Returns the names of components that do not answer yet.
+        check: Raises when a server has stopped.
+        now: Shows the text of the progress line.
+        logs: Folder of the servers' logs.
 
     Raises:
-        UnreachableError: when a server ends, or is not healthy after ``START_SECONDS``.
+        UnreachableError: when a server stops, or is not healthy after ``START_SECONDS``.
     """
     deadline = time.monotonic() + START_SECONDS
     while waiting := unhealthy():
@@ -309,7 +310,7 @@ def wait_healthy(
                 f"{', '.join(waiting)} did not start within {START_SECONDS} s",
                 where=str(logs),
                 how_many=len(waiting),
-                fix="read the logs there; on a very slow machine try again",
+                fix="read the logs there; on a very slow machine, start it again",
             )
         now(f"starting {', '.join(waiting)}")
         time.sleep(0.5)

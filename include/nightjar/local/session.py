@@ -1,4 +1,4 @@
-"""Servers for a command: those of a run that is up, or its own for as long as it lasts."""
+"""Servers for a command: those of a running ``make run``, or its own while it lasts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from nightjar.protocol.errors import UnreachableError
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Servers that answer.
+    """Running servers.
 
     Attributes:
         api: Airflow's REST API.
-        ports: Where both servers are.
-        follower: Brings runs to their end.
-        environ: The environment of the servers, for programs that talk to them.
+        ports: Ports of both servers.
+        follower: Follows runs to their end.
+        environ: Environment of the servers, for programs that use them.
         check: Raises when a server has died.
     """
 
@@ -39,7 +39,7 @@ class Session:
     check: Callable[[], None]
 
     def unhealthy(self) -> list[str]:
-        """Names of the servers and components that are not healthy."""
+        """Return the names of unhealthy servers and components."""
         mlflow = [] if answers(f"{self.ports.mlflow_url}/health") else ["MLflow"]
         return mlflow + self.api.unhealthy()
 
@@ -50,7 +50,7 @@ def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
 
     Raises:
         AlreadyRunningError: when a run of this checkout is up.
-        UnreachableError: when one does not start.
+        UnreachableError: when a server does not start.
     """
     with Servers(paths, progress) as servers:
 
@@ -77,10 +77,10 @@ def own_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
 
 @contextmanager
 def any_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
-    """The servers of the run that is up or starting, or else our own.
+    """Use the servers of a run that is up or starting; otherwise start our own.
 
     Raises:
-        UnreachableError: when they do not start, or the run that kept them ends.
+        UnreachableError: when they do not start, or the run that owns them ends.
     """
     state = read_state(paths.run_file)
     if state is None:
@@ -91,7 +91,7 @@ def any_servers(paths: Paths, progress: Progress) -> Iterator[Session]:
     def check() -> None:
         if read_state(paths.run_file) is None:
             raise UnreachableError(
-                "the run that kept the servers has ended", where=str(paths.run_file), fix="run the command again"
+                "the run that started the servers has ended", where=str(paths.run_file), fix="run the command again"
             )
 
     session = _session(paths, progress, state, check, fresh=False)

@@ -1,4 +1,4 @@
-"""Running a program by ``spark-submit`` at set-up, before there is an Airflow connection."""
+"""Run a program with ``spark-submit`` at set-up, before an Airflow connection exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nightjar.local.steps import run_logged
 def run_spark_submit(
     options: Sequence[str], program: Path, *, spark_home: Path, python: Path, java_home: Path, log: Path
 ) -> None:
-    """Run ``program``, its output appended to ``log``.
+    """Run ``program``, and append its output to ``log``.
 
     Raises:
         SetupError: when it fails.

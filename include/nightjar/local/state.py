@@ -1,4 +1,4 @@
-"""Which servers are up: one lock that dies with its holders, and a file that says where they are."""
+"""Which servers are up: a lock that is released when its holders die, and a file with their addresses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nightjar.protocol.documents import check_fields, parse_object, reading
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """The servers of a run that is up, or starting.
+    """Servers of a run that is up or starting.
 
     Attributes:
-        pid: Process that started them; ending it ends them.
-        ports: Where they are.
+        pid: Process that started them; they end with it.
+        ports: Ports of the servers.
         sockets: Folder of the database's socket.
     """
 
@@ -28,7 +28,7 @@ class RunState:
 
 
 class RunLock:
-    """Held by a run and by its supervisors, so it is free only when all of them are gone, however they ended."""
+    """Lock held by a run and its supervisors; free only when all of them have ended, in whatever way."""
 
     def __init__(self, run_file: Path) -> None:
         self._run_file = run_file
@@ -36,7 +36,7 @@ class RunLock:
         self.descriptor = os.open(run_file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
     def acquire(self) -> bool:
-        """Take the lock, and forget where a killed run was; False when a run is up."""
+        """Take the lock and remove a killed run's state file; False when a run is up."""
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,35 +45,35 @@ class RunLock:
         return True
 
     def publish(self, state: RunState) -> None:
-        """Tell other commands where the servers are, or will soon be."""
+        """Write the servers' addresses for other commands."""
         unfinished = self._run_file.with_suffix(".tmp")
         unfinished.write_text(json.dumps(asdict(state)))
         unfinished.replace(self._run_file)
 
     def release(self) -> None:
-        """Forget the servers and free the lock."""
+        """Remove the state file and release the lock."""
         self._run_file.unlink(missing_ok=True)
         os.close(self.descriptor)
 
 
 def read_state(run_file: Path) -> RunState | None:
-    """The servers that are up; None when no run is up (a file left by a killed run does not count).
+    """Return the running servers; None when no run is up (the file of a killed run does not count).
 
     Raises:
-        ConfigurationError: when a run is up and its file does not say where.
+        ConfigurationError: when a run is up and its file has no valid addresses.
     """
     lock = RunLock(run_file)
     try:
         if lock.acquire():
             return None
         fix = "end the run (Ctrl-C where it was started), and start it again with `make run`"
-        with reading("the file that says where the servers are", where=str(run_file), fix=fix):
+        with reading("the file with the servers' addresses", where=str(run_file), fix=fix):
             document = parse_object(run_file.read_bytes())
             state = RunState(**{**document, "ports": Ports(**document["ports"])})
             check_fields(state)
             check_fields(state.ports)
             return state
-    except FileNotFoundError:  # starting: the lock is held, the addresses are not published yet
+    except FileNotFoundError:  # starting: the lock is held, and the addresses are not written yet
         return None
     finally:
         os.close(lock.descriptor)

@@ -1,4 +1,4 @@
-"""Steps of set-up: each is printed with its seconds, its output kept in a log and shown when it fails."""
+"""Set-up steps: printed with their duration, with output in a log that is shown on failure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 
 
 class SetupError(Exception):
-    """Set-up cannot go on; the message is one line for the person."""
+    """Set-up cannot continue; the message is one line for the user."""
 
 
 @contextmanager
-def setup_step(what: str) -> Iterator[None]:
-    """Print ``what`` when it begins and its seconds when it is over."""
+def setup_step(title: str) -> Iterator[None]:
+    """Print ``title`` at the start, and with its duration at the end."""
     started = time.monotonic()
-    print(f"[setup] {what} ...", flush=True)
+    print(f"[setup] {title} ...", flush=True)
     yield
-    print(f"[setup] {what}: {time.monotonic() - started:.1f} s", flush=True)
+    print(f"[setup] {title}: {time.monotonic() - started:.1f} s", flush=True)
 
 
 def run_logged(command: Sequence[str | Path], log: Path, environ: Mapping[str, str] | None = None) -> None:
-    """Run ``command`` with its output appended to ``log``.
+    """Run ``command``, and append its output to ``log``.
 
     Raises:
-        SetupError: with the last lines of its output when it fails.
+        SetupError: when it fails; the last lines of its output are printed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab+") as file:
@@ -39,5 +39,5 @@ def run_logged(command: Sequence[str | Path], log: Path, environ: Mapping[str, s
     if done.returncode:
         print("\n".join(output.splitlines()[-20:]), file=sys.stderr)
         raise SetupError(
-            f"`{Path(command[0]).name} {command[1]}` failed (status {done.returncode}); all of it is in {log}"
+            f"`{Path(command[0]).name} {command[1]}` failed (status {done.returncode}); the full output is in {log}"
         )

@@ -19,7 +19,7 @@ EOF"""
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Lay a small table out for a terminal: numbers to the right, text to the left."""
+    """Format a small table for a terminal: numbers right-aligned, text left-aligned."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
     numeric = [all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
@@ -32,20 +32,20 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
 
 
 def nights_table(nights: Sequence[NightOutcome]) -> str:
-    """Rows scored and rejected, and the drift verdict, a line a night."""
+    """Return rows scored and rejected, and the drift verdict, one line per night."""
     rows = [(str(n.night), n.scored, n.rejected, n.rejected_raw, n.verdict) for n in nights]
     return "\n".join(table(["night", "scored", "not scored", "raw rows rejected", "drift verdict"], rows))
 
 
 def maintenance_table(done: Mapping[str, Mapping[str, Any]]) -> str:
-    """What was done to each table, a line a table.
+    """Return the maintenance of each table, one line per table.
 
     Args:
-        done: Table name to :class:`nightjar.lake.maintenance.Maintained`, as a result holds it.
+        done: Table name to :class:`nightjar.lake.maintenance.Maintained` as JSON.
     """
     columns = ("version", "files", "put_together", "removed")
-    rows = [(name, *(int(found[column]) for column in columns)) for name, found in done.items()]
-    return "\n".join(table(["table", "version", "files", "put together", "removed"], rows))
+    rows = [(name, *(int(maintained[column]) for column in columns)) for name, maintained in done.items()]
+    return "\n".join(table(["table", "version", "files", "compacted", "removed"], rows))
 
 
 def render(
@@ -60,17 +60,17 @@ def render(
     score_table: str,
     seconds: float,
 ) -> str:
-    """What ``make run`` has made, where it is, and how to read it.
+    """Return the closing message: what ``make run`` made, where it is, and how to read it.
 
     Args:
-        nights: The nights, in order.
-        training: The training of the champion.
-        riskiest: Columns and rows of the riskiest entities of the last night.
+        nights: Outcomes of the nights, in order.
+        training: Outcome of the champion's training.
+        riskiest: Columns and rows of the highest predictions of the last night.
         airflow_url: Address of Airflow.
         mlflow_url: Address of MLflow.
         login: User and password of Airflow.
         lake: Root of the lake.
-        score_table: Name of the table of scores.
+        score_table: Name of the score table.
         seconds: Wall-clock seconds of the command.
     """
     report = Path(nights[-1].report)
@@ -81,7 +81,7 @@ def render(
         "",
         f"Model   version {training.version}: {training.line()}",
         "",
-        f"The {len(riskiest[1])} riskiest of the last night (times in UTC)",
+        f"The {len(riskiest[1])} highest predictions of the last night (times in UTC)",
         *table(*riskiest),
         "",
         f"Report  {report}",

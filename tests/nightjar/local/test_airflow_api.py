@@ -295,10 +295,10 @@ def test_no_password_is_sent_to_a_server_that_is_not_ours(airflow: tuple[FakeAir
     fake, ours = airflow
 
     def check() -> None:
-        raise UnreachableError("the run that kept the servers has ended", where="run.json", fix="again")
+        raise UnreachableError("the run that started the servers has ended", where="run.json", fix="again")
 
     api = AirflowApi(ours.base_url, "admin", "right", check)
-    with pytest.raises(UnreachableError, match="the run that kept the servers has ended"):
+    with pytest.raises(UnreachableError, match="the run that started the servers has ended"):
         api.has_dag("d")
     assert fake.asked == []
     assert fake.tokens == 0
@@ -344,7 +344,7 @@ SOURCES: list[dict[str, Any] | str] = [
     {"event": "::endgroup::"},
 ]
 KILLED = (
-    "its process ended without an error, {}: it was killed or could not start; see that memory and disk suffice, and "
+    "its process ended without an error, {}: it was killed or could not start; check memory and disk; "
     "read var/logs/airflow-scheduler.log"
 )
 
@@ -389,7 +389,7 @@ def test_a_task_that_will_be_tried_again_says_why_once(airflow: tuple[FakeAirflo
     fake.run, fake.states, fake.task_states = "running", ["running", "running", "success"], {"ingest": "up_for_retry"}
     out = io.StringIO()
     follower(api, out).wait(NIGHT)
-    assert out.getvalue().count("ingest failed and will be tried again: flights.csv is missing") == 1
+    assert out.getvalue().count("ingest failed and will be retried: flights.csv is missing") == 1
 
 
 def test_a_dag_that_cannot_be_imported_is_said_at_once(airflow: tuple[FakeAirflow, AirflowApi]) -> None:

@@ -142,7 +142,7 @@ def test_a_step_that_fails_shows_its_last_lines_and_where_the_rest_is(
 ) -> None:
     log = tmp_path / "logs" / "setup.log"
     run_logged(["sh", "-c", "echo from before"], log)
-    with pytest.raises(SetupError, match=r"`sh -c` failed \(status 3\); all of it is in .*setup.log"):
+    with pytest.raises(SetupError, match=r"`sh -c` failed \(status 3\); the full output is in .*setup.log"):
         run_logged(["sh", "-c", "echo the disk is full >&2; exit 3"], log)
     assert capsys.readouterr().err == "the disk is full\n"
     assert log.read_text() == "from before\nthe disk is full\n"

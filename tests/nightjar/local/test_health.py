@@ -78,7 +78,7 @@ def test_servers_that_end_are_notified_with_the_reason(clock: Clock) -> None:
     error = UnreachableError("MLflow ended by itself", where="mlflow.log", fix="start again")
     HealthWatch(list, print, notified.append, Path("/var/logs")).notify_end(error)
     assert notified == [
-        "NEW the servers of this machine end, and nights do not run: MLflow ended by itself | where: mlflow.log"
+        "NEW the servers of this machine stop, and nights do not run: MLflow ended by itself | where: mlflow.log"
         " | how many: 1 | do: start again"
     ]
 

@@ -126,7 +126,7 @@ def test_a_value_that_is_not_given_is_asked_for(
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "_end_with_make", lambda _: None)
     assert cli.main(["fly"], {}) == 1
-    assert "there is no command 'fly'" in capsys.readouterr().err
+    assert "unknown command 'fly'" in capsys.readouterr().err
 
 
 def test_ci_runs_the_tests() -> None:

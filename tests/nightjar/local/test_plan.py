@@ -42,7 +42,7 @@ def test_the_same_work_has_the_same_run_id_and_another_attempt_another() -> None
 @pytest.mark.parametrize(
     ("first", "last", "words"),
     [
-        ("1 April", "2013-04-02", "are no dates"),
+        ("1 April", "2013-04-02", "are not dates"),
         ("2013-04-02", "2013-04-01", "ends .* before it begins"),
         ("2012-12-31", "2013-01-02", "hold the nights 2013-01-01 to 2013-12-30"),
         ("2013-12-30", "2013-12-31", "hold the nights"),
@@ -71,7 +71,7 @@ def test_the_first_history_ends_with_the_sources_or_yesterday() -> None:
 def test_a_night_begins_at_the_time_that_the_use_case_declares() -> None:
     late = replace(USE_CASE, schedule="30 5 * * *", timezone="Asia/Kolkata")
     assert plan.run_moment(late, date(2013, 4, 1)) == datetime(2013, 4, 1, 0, 0, tzinfo=UTC)
-    with pytest.raises(ConfigurationError, match="has not one time for all days"):
+    with pytest.raises(ConfigurationError, match="does not have one time for all days"):
         plan.run_moment(replace(USE_CASE, schedule="0 2 * * 1-5"), date(2013, 4, 1))
 
 

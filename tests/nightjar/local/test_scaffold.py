@@ -93,9 +93,9 @@ def test_its_features_and_labels_have_the_declared_columns(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("customer_churn", "there is a use case 'customer_churn' already"),
-        ("lake_maintenance", "there is a use case 'lake_maintenance' already"),
-        ("half_removed", "there is a use case 'half_removed' already"),
+        ("customer_churn", "use case 'customer_churn' already exists"),
+        ("lake_maintenance", "use case 'lake_maintenance' already exists"),
+        ("half_removed", "use case 'half_removed' already exists"),
         ("../evil", "'../evil' is not the name of a use case"),
         ("", "'' is not the name of a use case"),
         ("Churn", "'Churn' is not the name of a use case"),

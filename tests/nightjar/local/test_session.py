@@ -75,7 +75,7 @@ def test_a_start_that_breaks_off_is_said(starting: tuple[RunLock, Paths, int], m
     monkeypatch.setattr(servers, "START_SECONDS", 30)
     threading.Timer(1, lock.release).start()
     with (
-        pytest.raises(UnreachableError, match="the run that kept the servers has ended"),
+        pytest.raises(UnreachableError, match="the run that started the servers has ended"),
         any_servers(paths, Progress(io.StringIO())),
     ):
         pass

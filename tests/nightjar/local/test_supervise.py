@@ -155,7 +155,7 @@ def test_a_server_that_is_killed_starts_again_without_what_the_old_one_left(tmp_
     os.kill(first, signal.SIGKILL)
     assert wait_for(lambda: len(list(tmp_path.glob("*.pids"))) == 2, 30)
     assert not alive(child)
-    assert os.read(reader, 1000) == b"ended after 0 s (killed by SIGKILL) and starts again in 1 s\n"
+    assert os.read(reader, 1000) == b"ended after 0 s (killed by SIGKILL) and restarts in 1 s\n"
     process.terminate()
     assert process.wait(15) == 0
     for path in tmp_path.glob("*.pids"):
@@ -168,7 +168,7 @@ def test_a_server_that_fails_again_and_again_is_given_up() -> None:
     assert process.stdout
     output = process.stdout.read()
     assert process.wait(30) == 3
-    assert re.findall(r"starts again in (\d) s", output.decode()) == ["1", "2"]
+    assert re.findall(r"restarts in (\d) s", output.decode()) == ["1", "2"]
     assert time.monotonic() - began > 3
 
 
@@ -181,7 +181,7 @@ def test_a_request_to_end_cuts_a_pause_short() -> None:
     process = supervised("--restarts", "9", program="raise SystemExit(1)", stdout=subprocess.PIPE)
     assert process.stdout
     lines = [process.stdout.readline() for _ in range(4)]
-    assert lines[3].endswith(b"starts again in 8 s\n")
+    assert lines[3].endswith(b"restarts in 8 s\n")
     process.terminate()
     assert process.wait(4) == 0
 

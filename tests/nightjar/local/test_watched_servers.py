@@ -95,7 +95,7 @@ def test_a_killed_database_is_up_again_within_seconds_with_what_it_held(running:
         running.servers.check,
     )
     assert re.search(
-        r"PostgreSQL ended after \d+ s \(killed by SIGKILL\) and starts again in 1 s; log: ", running.output.getvalue()
+        r"PostgreSQL ended after \d+ s \(killed by SIGKILL\) and restarts in 1 s; log: ", running.output.getvalue()
     )
 
 
@@ -111,12 +111,12 @@ def test_a_server_that_cannot_start_ends_the_run_with_its_name_and_its_last_line
     monkeypatch.setattr(servers, "mlflow_command", lambda *_: ["sh", "-c", "echo the store is broken; exit 3"])
     monkeypatch.setattr(servers, "RESTARTS", 1)
     with (
-        pytest.raises(UnreachableError, match=r"MLflow ended by itself \(exit status 3\) and is not started again"),
+        pytest.raises(UnreachableError, match=r"MLflow stopped unexpectedly \(exit status 3\) and is not restarted"),
         Servers(paths, Progress()) as running,
     ):
         wait_until(lambda: False, running.check)
     printed = capsys.readouterr().out
-    assert "MLflow ended after 0 s (exit status 3) and starts again in 1 s" in printed
+    assert "MLflow ended after 0 s (exit status 3) and restarts in 1 s" in printed
     assert printed.count("the store is broken") == 2
 
 
@@ -124,7 +124,7 @@ def test_a_migration_that_fails_ends_the_start_and_leaves_nothing(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(servers, "migrate_command", lambda _: ["false"])
-    with pytest.raises(UnreachableError, match="Airflow's migration ended by itself"), Servers(paths, Progress()):
+    with pytest.raises(UnreachableError, match="Airflow's migration stopped unexpectedly"), Servers(paths, Progress()):
         pass
     assert not (paths.postgres / "postmaster.pid").exists()
     assert not paths.run_file.exists()

@@ -1,1 +1,1 @@
-"""The Grafana dashboard, the mapping of StatsD's names and the table of metrics, made from one declaration."""
+"""The Grafana dashboard, the StatsD mapping and the table of metrics, from one declaration."""

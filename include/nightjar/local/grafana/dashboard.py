@@ -1,4 +1,4 @@
-"""The whole dashboard: its rows laid out, its variables, its time range."""
+"""The dashboard as a whole: layout of its rows, variables, time range."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from nightjar.local.grafana.panel import DATASOURCE, of
 from nightjar.local.grafana.panels import ROWS
 
 SCHEMA_VERSION = 39
-"""Of Grafana 10.4; later ones migrate it when they load it."""
+"""Schema version of Grafana 10.4; later versions migrate it on import."""
 TITLE_HEIGHT = 1
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana imports it."""
+    """Return the dashboard as JSON for Grafana's import."""
     return {
         "uid": "nightjar-nights",
         "title": "Nightjar: nights, data, models, cost",
@@ -22,7 +22,7 @@ def dashboard() -> dict[str, Any]:
         "schemaVersion": SCHEMA_VERSION,
         "version": 1,
         "editable": True,
-        "graphTooltip": 1,  # one crosshair over all panels: a slow night and its rows are seen together
+        "graphTooltip": 1,  # shared crosshair over all panels: a slow night is seen beside its rows
         "timezone": "browser",
         "time": {"from": "now-14d", "to": "now"},
         "refresh": "5m",
@@ -34,7 +34,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def panels() -> list[dict[str, Any]]:
-    """Row titles and panels with their numbers and places, top to bottom, left to right."""
+    """Return row titles and panels with ids and positions, top to bottom, left to right."""
     placed: list[dict[str, Any]] = []
     y = 0
     for title, height, row in ROWS:

@@ -1,4 +1,4 @@
-"""``make grafana``: the dashboard, the mapping of StatsD's names and the table of metrics, from what is declared."""
+"""``make grafana``: write the dashboard, the StatsD mapping and the table of metrics from the declaration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DASHBOARD = Path("docs/grafana/nightjar.json")
 MAPPING = Path("docs/grafana/statsd_mapping.yml")
 PAGE = Path("docs/metrics.md")
 BEGIN, END = "<!-- made by make grafana -->\n", "<!-- end -->\n"
-_MAPPING_HEAD = """# For statsd_exporter: Nightjar's gauges under their names in Prometheus, with their meanings.
+_MAPPING_HEAD = """# For statsd_exporter: maps Nightjar's gauges to their names in Prometheus, with help texts.
 # Made by `make grafana`. Tags (InfluxDB style) become labels by themselves.
 defaults:
   match_type: glob
@@ -22,7 +22,7 @@ mappings:
 
 
 def write(root: Path) -> list[Path]:
-    """Write the three files below the checkout's root; return where."""
+    """Write the three files below the checkout's root, and return their paths."""
     made = texts(root)
     for path, text in made.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def write(root: Path) -> list[Path]:
 
 
 def texts(root: Path) -> dict[Path, str]:
-    """Each file's content, as it ought to be; the page keeps what a person has written around its table."""
+    """Return each file's content; hand-written text around the page's table is kept."""
     page = (root / PAGE).read_text()
     before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
@@ -43,7 +43,7 @@ def texts(root: Path) -> dict[Path, str]:
 
 
 def table() -> str:
-    """The page's table of metrics."""
+    """Return the page's table of metrics."""
     head = "| Metric | In Prometheus | Unit | From | Meaning |\n|---|---|---|---|---|\n"
     return head + "".join(map(_line, METRICS))
 

@@ -1,4 +1,4 @@
-"""A panel of a Grafana dashboard: what is said of it here, and the JSON that Grafana reads."""
+"""A panel of a Grafana dashboard: its declaration, and its JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _EXPORTED = {metric.name: metric.exported for metric in METRICS}
 
 
 def of(metric: str, *conditions: str) -> str:
-    """A PromQL selector of a declared metric, of the use cases that the reader has chosen."""
+    """Return a PromQL selector of a declared metric, filtered by the dashboard's use case variable."""
     chosen = ", ".join(('use_case=~"$use_case"', *conditions))
     return f"{_EXPORTED[metric]}{{{chosen}}}"
 
 
 def fixed(colour: str) -> Mapping[str, Any]:
-    """The property by which a line has this colour."""
+    """Return the property that gives a line a fixed colour."""
     return {"color": {"mode": "fixed", "fixedColor": colour}}
 
 
@@ -35,7 +35,7 @@ FAINT: Mapping[str, Any] = {"custom.lineWidth": 1, "custom.fillOpacity": 0, **fi
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One PromQL expression and the name of its lines."""
+    """A PromQL expression and the legend of its lines."""
 
     expr: str
     legend: str
@@ -43,21 +43,21 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A panel before it has a place.
+    """A panel without its position.
 
     Attributes:
-        title: What it shows.
-        description: How to read it and what to do.
+        title: Title.
+        description: How to read it, and what to do.
         unit: Grafana's name of the unit.
-        queries: What is drawn.
-        width: Of 24 columns.
+        queries: Queries to draw.
+        width: Width, of 24 columns.
         kind: ``timeseries``, ``stat`` or ``bargauge``.
-        steps: Thresholds: from which value on which colour; the first from the beginning.
-        least: Lower end of the axis.
-        most: Upper end of the axis; None leaves it to the values.
-        decimals: Digits after the point; None leaves them to Grafana.
-        stacked: Whether lines are areas that lie on each other.
-        overrides: Pattern of lines' names to the properties by which they look otherwise.
+        steps: Thresholds as (value, colour); the first applies from the start.
+        least: Minimum of the axis.
+        most: Maximum of the axis; None for automatic.
+        decimals: Decimals; None for automatic.
+        stacked: Whether to stack the series as areas.
+        overrides: Pattern of series names to the properties that they override.
     """
 
     title: str
@@ -74,7 +74,7 @@ class Panel:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_dict(self, *, number: int, x: int, y: int, height: int) -> dict[str, Any]:
-        """As Grafana reads it, at its place in the grid."""
+        """Return the panel as JSON at its grid position."""
         return {
             "id": number,
             "type": self.kind,
@@ -112,7 +112,7 @@ class Panel:
         }
 
     def _lines(self) -> dict[str, Any]:
-        """A gauge keeps its value from one run to the next, hence steps."""
+        """Return the line options, with steps, as a gauge keeps its value between runs."""
         return {
             "drawStyle": "line",
             "lineInterpolation": "stepAfter",

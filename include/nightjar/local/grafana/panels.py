@@ -1,4 +1,4 @@
-"""What the dashboard shows: to a person on call, to one who answers for a model, and to one who pays."""
+"""Panels of the dashboard, for people on call, model owners and budget owners."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ NIGHTS = (
     Panel(
         title="Open incidents",
         description=(
-            "What monitoring has found and not yet seen gone; each was told once. monitoring/incidents has a row for "
-            "each night, with what it is, since when, and its runbook (docs/alerts.md)."
+            "Incidents that monitoring has found and not yet resolved; each was notified once. monitoring/incidents "
+            "has a row for each night, with the finding, since when, and its runbook (docs/alerts.md)."
         ),
         unit="short",
         kind="stat",
@@ -56,8 +56,8 @@ NIGHTS = (
     Panel(
         title="Published after the night's end",
         description=(
-            "Scheduled nights only. The whole night is due by the dashed line; when scores creep towards it, look to "
-            "the right at which program takes longer, and give Spark more cores or the deadline more minutes."
+            "Scheduled nights only. The whole night is due by the dashed line; when scores approach it, check the "
+            "next panel for the program that takes longer, and give Spark more cores or the deadline more minutes."
         ),
         unit="m",
         width=7,
@@ -70,8 +70,8 @@ NIGHTS = (
     Panel(
         title="Where the night's time goes",
         description=(
-            "Seconds of each program of the nightly DAG in its last run. One that grows while its rows (below) do not "
-            "has a problem of its own: its log has the seconds of each phase."
+            "Seconds of each program of the nightly DAG in its last run. A program that slows down while its rows "
+            "(below) do not grow has its own problem: its log has the seconds of each phase."
         ),
         unit="s",
         width=7,
@@ -83,8 +83,8 @@ DATA = (
     Panel(
         title="Rows of the night",
         description=(
-            "Rows written by each step. A fall of the first step is the source's (docs/runbooks/source.md); of a later "
-            "one alone, rows were rejected on the way."
+            "Rows written by each step. A drop in the first step comes from the source (docs/runbooks/source.md); a "
+            "drop in a later one alone means rejected rows."
         ),
         unit="short",
         width=9,
@@ -99,7 +99,7 @@ DATA = (
         title="Rejected rows",
         description=(
             "Share of the rows read that went to quarantine. Above the declared tolerance the night stops; below it, "
-            "read the rules that they broke in quarantine/<use_case> (docs/runbooks/contract.md)."
+            "read the broken rules in quarantine/<use_case> (docs/runbooks/contract.md)."
         ),
         unit="percentunit",
         width=8,
@@ -117,8 +117,8 @@ DATA = (
     Panel(
         title="Rows per second",
         description=(
-            "Throughput of the steps that touch every row. A fall with the same rows means a slower machine, store or "
-            "feature: compare with make bench-night."
+            "Throughput of the steps that process every row. A drop with the same rows means a slower machine, store "
+            "or feature: compare with make bench-night."
         ),
         unit="rowsps",
         width=7,
@@ -134,8 +134,8 @@ DRIFT = (
     Panel(
         title="Columns that drifted",
         description=(
-            "Share of the watched columns whose effect and test both say drift. Above 30 % (unless declared otherwise) "
-            "the night counts as drifted: open its report from the task report_drift."
+            "Share of the monitored columns whose effect size and test both indicate drift. Above 30 % (unless "
+            "declared otherwise) the night's verdict is drift: open its report from the task report_drift."
         ),
         unit="percentunit",
         width=8,
@@ -146,9 +146,9 @@ DRIFT = (
     Panel(
         title="Population stability",
         description=(
-            "PSI of the worst watched column and of the predictions, beyond what ordinary nights do; above 0.1 (unless "
-            "declared otherwise) a column has moved. Predictions that move "
-            "alone point at the model, columns that move alone at the data."
+            "PSI of the worst monitored column and of the predictions, beyond ordinary variation; above 0.1 (unless "
+            "declared otherwise) a column has drifted. Predictions that drift alone point at the model, columns that "
+            "drift alone at the data."
         ),
         unit="none",
         width=9,
@@ -162,7 +162,7 @@ DRIFT = (
     Panel(
         title="Skewed columns",
         description=(
-            "Columns in which training would read other values than were served. Must be 0: monitoring/skew names them "
+            "Columns whose training values would differ from the served values. Must be 0: monitoring/skew names them "
             "and the cause (docs/runbooks/skew.md)."
         ),
         unit="short",
@@ -175,11 +175,11 @@ DRIFT = (
 )
 MODEL = (
     Panel(
-        title="AUC of judged nights",
+        title="AUC of evaluated nights",
         description=(
-            "The last night whose labels have matured, with its confidence interval, tonight's estimate, and the "
-            "champion's holdout. A whole interval below the holdout on several nights: the model is stale, or the data "
-            "broke; look at drift first, then train."
+            "The last night with mature labels, with its confidence interval, tonight's estimate, and the champion's "
+            "holdout. A whole interval below the holdout on several nights: the model is stale or the data are "
+            "broken; check drift first, then train."
         ),
         unit="none",
         width=11,
@@ -197,9 +197,9 @@ MODEL = (
     Panel(
         title="AUC on the holdout",
         description=(
-            "The last training against the champion of its time, on the same days. The gate compares them by the "
-            "metric that the use case declares; challengers that stay below several times in a row mean that the "
-            "features are exhausted, not the training."
+            "The last training against the champion at that time, on the same days. The gate compares them by the "
+            "declared metric; several challengers below the champion in a row suggest that the features are "
+            "exhausted, not the training."
         ),
         unit="none",
         width=7,
@@ -215,8 +215,8 @@ MODEL = (
     Panel(
         title="Age of the model",
         description=(
-            "Days from the last training day to the night that was scored. Old is no fault while AUC holds; past 90 "
-            "days the default policy asks for a training."
+            "Days from the last training day to the scored night. Age alone is fine while AUC holds; past 90 days the "
+            "default policy requests a training."
         ),
         unit="d",
         kind="stat",
@@ -228,8 +228,8 @@ MODEL = (
     Panel(
         title="Labels landed",
         description=(
-            "Share of the judged night's scores that have a label. Below 90 % (unless declared otherwise) the night is "
-            "not judged: ask the source for the missing labels."
+            "Share of the evaluated night's scores that have a label. Below 90 % (unless declared otherwise) the "
+            "night is not evaluated: ask the source for the missing labels."
         ),
         unit="percentunit",
         kind="stat",
@@ -244,7 +244,7 @@ COST = (
         title="Estimated cost of the last run",
         description=(
             "CPU and GPU hours at the declared prices (NIGHTJAR_PRICE_CPU_HOUR, NIGHTJAR_PRICE_GPU_HOUR), in their "
-            "currency; empty while none is declared. An estimate from what was configured, not a bill."
+            "currency; empty without prices. An estimate from the configuration, not a bill."
         ),
         unit="none",
         kind="bargauge",
@@ -255,8 +255,8 @@ COST = (
     Panel(
         title="CPU hours of the last run",
         description=(
-            "Cores held times hours, by DAG. Spark holds all its cores while one of its programs runs: fewer executors "
-            "may cost the night minutes and save hours."
+            "Cores held times hours, by DAG. Spark holds all its cores while one of its programs runs: fewer "
+            "executors may cost the night minutes and save hours."
         ),
         unit="h",
         width=8,
@@ -265,8 +265,8 @@ COST = (
     Panel(
         title="GPU hours of the last run",
         description=(
-            "GPUs held times hours, by program. Trainings that hold several for minutes pay more for starting than for "
-            "training: lower world_size (make bench-train)."
+            "GPUs held times hours, by program. Trainings that hold several GPUs for minutes pay more for starting "
+            "than for training: lower world_size (make bench-train)."
         ),
         unit="h",
         width=8,
@@ -280,4 +280,4 @@ ROWS: tuple[tuple[str, int, tuple[Panel, ...]], ...] = (
     ("Model", 9, MODEL),
     ("Cost", 7, COST),
 )
-"""Title, height of its panels in grid units, and the panels from left to right."""
+"""Title, panel height in grid units, and panels from left to right."""
