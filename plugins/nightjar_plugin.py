@@ -1,4 +1,4 @@
-"""The only AirflowPlugin: links of our operators, the night's deadline, and the view of reports and Data Docs."""
+"""The AirflowPlugin: operator links, the night's deadline, and the view of reports and Data Docs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nightjar_airflow.links.result_links import (
 
 
 def _fastapi_apps() -> list[dict[str, Any]]:
-    """The view, in the API server only: other processes should not pay for importing FastAPI's security."""
+    """Return the view in the API server only, so that other processes need not import FastAPI's security."""
     import sys
 
     if not any(argument.endswith(("api-server", "api_server")) for argument in sys.argv):
@@ -31,7 +31,7 @@ def _fastapi_apps() -> list[dict[str, Any]]:
 
 
 class NightjarPlugin(AirflowPlugin):
-    """Registers what the Airflow server must know of Nightjar."""
+    """Registers Nightjar's extensions with the Airflow server."""
 
     name = "nightjar"
     operator_extra_links = [  # noqa: RUF012

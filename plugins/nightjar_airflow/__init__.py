@@ -1,1 +1,1 @@
-"""Nightjar's operators, hooks, links and views for Airflow. Thin: they say where a program runs, not what it does."""
+"""Nightjar's operators, hooks, links and views for Airflow. They decide where a program runs, not what it does."""

@@ -1,4 +1,4 @@
-"""Run a coroutine from code that may itself be interrupted by a signal."""
+"""Run a coroutine from code that a signal may interrupt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 class Apart:
-    """A coroutine in an event loop of its own thread; a signal handler meanwhile can run another one.
+    """A coroutine in an event loop of its own thread, so that a signal handler can run another one meanwhile.
 
     Args:
         work: The coroutine.
@@ -25,10 +25,10 @@ class Apart:
         self._thread.start()
 
     def result(self, timeout_seconds: float | None = None) -> Any:
-        """Wait for the coroutine; return its result or raise its error.
+        """Wait for the coroutine, and return its result or raise its error.
 
         Raises:
-            TimeoutError: when it has not ended in time.
+            TimeoutError: when it does not end in time.
         """
         self._thread.join(timeout_seconds)
         if self._thread.is_alive():

@@ -1,4 +1,4 @@
-"""The DAGs of a use case: plain code, top to bottom."""
+"""Builders of a use case's DAGs."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _RETRIED: dict[str, Any] = {"retries": RETRIES, "retry_delay": RETRY_DELAY, "ret
 
 
 def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
-    """``<use_case>_history``: land, ingest and build the features of a range of nights; for the first load.
+    """Build ``<use_case>_history``: land, ingest and build the features of a range of nights, for the first load.
 
     Args:
-        use_case: What to load.
-        doc_md: The page that the UI shows, usually the DAG file's docstring.
+        use_case: The use case.
+        doc_md: Documentation for the UI, usually the DAG file's docstring.
     """
     with DAG(
         dag_id=f"{use_case.name}_history",
@@ -58,14 +58,14 @@ def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
 
 
 def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
-    """``<use_case>_nightly``: one night from its landed files to published scores, and what is known of them.
+    """Build ``<use_case>_nightly``: from landed files to published scores and monitoring of one night.
 
-    Scheduled by time, so that it can be backfilled; it emits an asset event for each table that it publishes, and one
-    that asks for a training where the use case's policy wants it.
+    Scheduled by time, so that it can be backfilled. It emits an asset event for each published table, and one that
+    requests a training when the use case's policy says so.
 
     Args:
-        use_case: What to predict.
-        doc_md: The page that the UI shows, usually the DAG file's docstring.
+        use_case: The use case.
+        doc_md: Documentation for the UI, usually the DAG file's docstring.
     """
     with DAG(
         dag_id=f"{use_case.name}_nightly",
@@ -84,7 +84,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             **_interval_params("the run's own data interval"),
             "model_version": _model_version_param(),
             "model_policy": _model_policy_param(),
-            "force": _force_param("Score with the model and features of now, not those of the run's first attempt."),
+            "force": _force_param("Score with the current model and features, not those of the run's first attempt."),
         },
         **_common(use_case, doc_md),
     ) as dag:
@@ -135,16 +135,16 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
 
 
 def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
-    """``<use_case>_training``: freeze a training set, train on all ranks, evaluate, register, judge, promote.
+    """Build ``<use_case>_training``: freeze a training set, train on all ranks, evaluate, register, gate, promote.
 
-    Features are selected and engines tuned in between where the use case declares it, and ``approve`` waits for a
-    person before ``promote`` where its gate asks for that.
+    Feature selection and tuning run in between where declared. ``approve`` waits for a person before ``promote`` where
+    the gate requires it.
 
     Runs weekly, by hand, or on an event of the asset ``retrain/<use_case>``.
 
     Args:
-        use_case: What to train for.
-        doc_md: The page that the UI shows, usually the DAG file's docstring.
+        use_case: The use case.
+        doc_md: Documentation for the UI, usually the DAG file's docstring.
     """
     weekly = CronTriggerTimetable(
         use_case.training_schedule, timezone=use_case.timezone, run_immediately=timedelta(seconds=0)
@@ -154,8 +154,8 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         schedule=AssetOrTimeSchedule(timetable=weekly, assets=[Asset(f"retrain/{use_case.name}")]),
         tags=["nightjar", use_case.name, "training"],
         params={
-            **_interval_params("all nights there are"),
-            "force": _force_param("Train again even when this very training has been done already."),
+            **_interval_params("all available nights"),
+            "force": _force_param("Train even when the same training has been done."),
         },
         **_common(use_case, doc_md),
     ) as dag:
@@ -172,18 +172,18 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         promote = TrainingProgramOperator(use_case=use_case, program="promote", outlets=[_model(use_case)])
         chain(start, freeze, stop)
         approve = [ApproveOperator(use_case=use_case)] if use_case.gate.approval else []
-        before = [*_selection(use_case), *_tuning(use_case)]
-        chain(freeze, *before, train, evaluate, register, gate, *approve, promote)
+        preparation = [*_selection(use_case), *_tuning(use_case)]
+        chain(freeze, *preparation, train, evaluate, register, gate, *approve, promote)
     return dag
 
 
 def build_maintenance_dag(use_cases: Sequence[UseCase], *, schedule: str, doc_md: str | None) -> DAG:
-    """``lake_maintenance``: one task a use case, one after the other, since all of them tend the shared tables too.
+    """Build ``lake_maintenance``: one task per use case, in sequence, since all of them maintain the shared tables too.
 
     Args:
-        use_cases: Whose tables are tended.
+        use_cases: Use cases whose tables are maintained.
         schedule: Cron expression, in UTC.
-        doc_md: The page that the UI shows, usually the DAG file's docstring.
+        doc_md: Documentation for the UI, usually the DAG file's docstring.
     """
     with DAG(
         dag_id="lake_maintenance",
@@ -209,20 +209,20 @@ def build_maintenance_dag(use_cases: Sequence[UseCase], *, schedule: str, doc_md
 
 
 def _selection(use_case: UseCase) -> list[TrainingProgramOperator]:
-    """Which features are trained on, where the use case asks for it."""
+    """Return the feature selection task, where declared."""
     if use_case.training.selection is None:
         return []
     return [TrainingProgramOperator(use_case=use_case, program="select_features")]
 
 
 def _tuning(use_case: UseCase) -> list[TrainingProgramOperator | MappedOperator]:
-    """Workers that share the trials, and the choice among them, where the use case asks for it."""
+    """Return the tuning workers and the choice of parameters, where declared."""
     if use_case.training.tuning is None:
         return []
     workers = use_case.training.tuning.workers
     tune = TrainingProgramOperator.partial(task_id="tune", use_case=use_case, program="tune", at_once=workers)
     return [
-        tune.expand_kwargs([{}] * workers),  # all alike: a worker is told apart by its map index
+        tune.expand_kwargs([{}] * workers),  # identical workers, distinguished by map index
         TrainingProgramOperator(use_case=use_case, program="choose_params"),
     ]
 
@@ -237,19 +237,19 @@ def _common(use_case: UseCase, doc_md: str | None) -> dict[str, Any]:
 
 
 def _alert_callbacks(timezone: str) -> dict[str, Any]:
-    """Whom a task's end is told to."""
+    """Return the callbacks that notify of a task's failure and recovery."""
     return {"on_failure_callback": AlertNotifier(timezone), "on_success_callback": RecoveryNotifier(timezone)}
 
 
-def _interval_params(otherwise: str) -> dict[str, Param]:
-    """The nights that a person may choose.
+def _interval_params(default: str) -> dict[str, Param]:
+    """Return the params for a range of nights.
 
     Args:
-        otherwise: Which nights are taken when both are empty.
+        default: Description of the nights used when both are empty.
     """
     return {
-        "interval_start": _night_param("First night", f"The local day D; empty: {otherwise}."),
-        "interval_end": _night_param("Last night", f"Included; empty: {otherwise}."),
+        "interval_start": _night_param("First night", f"The local day D; empty: {default}."),
+        "interval_end": _night_param("Last night", f"Inclusive; empty: {default}."),
     }
 
 
@@ -268,7 +268,7 @@ def _model_policy_param() -> Param:
         CHAMPION_NOW,
         enum=[CHAMPION_NOW, CHAMPION_THEN],
         title="Model policy",
-        description="Without a model version: the champion of now, or the one that was champion on the night.",
+        description="Without a model version: the current champion, or the champion at the time of the night.",
     )
 
 
@@ -281,14 +281,14 @@ def _night_param(title: str, description: str) -> Param:
 
 
 def _spark_application(use_case: UseCase) -> tuple[BaseOperator, BaseOperator]:
-    """The setup and teardown tasks around all that needs Spark: it is ended also when the night fails."""
+    """Return the setup and teardown tasks around all Spark tasks; teardown runs even when the night fails."""
     start: BaseOperator = StartSparkOperator(use_case=use_case).as_setup()  # type: ignore[no-untyped-call]
     stop = StopSparkOperator(use_case=use_case).as_teardown(setups=start)
     return start, stop
 
 
 def _data_tasks(use_case: UseCase) -> list[BaseOperator]:
-    """From landed files to validated features."""
+    """Return the tasks from landed files to validated features."""
     raw = [_table(source.table.name) for source in use_case.sources]
     built = [_table(use_case.feature_table.name), _table(use_case.label_table.name)]
     land = [SparkProgramOperator(use_case=use_case, program="land")] if use_case.replay else []
@@ -303,10 +303,10 @@ def _data_tasks(use_case: UseCase) -> list[BaseOperator]:
 
 
 def _table(name: str) -> Asset:
-    """The asset of a Delta table; its events carry the nights and the Delta version."""
+    """Return the asset of a Delta table; its events carry the nights and the Delta version."""
     return Asset(name=name, uri=f"delta://lake/{name}")
 
 
 def _model(use_case: UseCase) -> Asset:
-    """The asset of the use case's champion."""
+    """Return the asset of the use case's champion."""
     return Asset(name=f"model/{use_case.name}", uri=f"mlflow://registry/{use_case.name}")

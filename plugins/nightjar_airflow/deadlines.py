@@ -1,4 +1,4 @@
-"""From when a night's deadline counts."""
+"""Reference time of a night's deadline."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScheduledEnd(BaseDeadlineReference):
-    """The end of a scheduled run's data interval, at which the schedule starts it, however many hours the night had.
+    """The end of a scheduled run's data interval, at which the schedule starts it, also on days of 23 or 25 hours.
 
-    Runs without a deadline: those that people and backfills make, since a night of the past is late by nature; those
-    of nights after the last one of the sources, which are skipped; and those that the scheduler made late because the
-    DAG was paused when they were due, or had no schedule yet. Registered by the plugin; the scheduler evaluates it when
-    it makes a run. From the moment of queueing would be plainer, but then clearing a run fails (apache/airflow#70368).
+    These runs have no deadline: manual runs and backfills, since past nights are late anyway; nights after the last one
+    of the sources, which are skipped; and runs that the scheduler created late because the DAG was paused or had no
+    schedule when they were due. Registered by the plugin; the scheduler evaluates it when it creates a run. Airflow's
+    reference to the queueing time would be simpler, but makes clearing a run fail (apache/airflow#70368).
 
     Args:
-        timezone: IANA zone of the nights.
-        last_night: Latest night that the sources hold; None when they go on.
+        timezone: IANA time zone of the nights.
+        last_night: Latest night of the sources; None when they continue.
     """
 
     timezone: str
@@ -33,13 +33,13 @@ class ScheduledEnd(BaseDeadlineReference):
     required_kwargs: ClassVar[set[str]] = {"dag_id", "run_id"}
 
     def serialize_reference(self) -> dict[str, Any]:
-        """The reference as JSON values, for the scheduler."""
+        """Return the reference as JSON values, for the scheduler."""
         last = self.last_night.isoformat() if self.last_night else None
         return {**super().serialize_reference(), "timezone": self.timezone, "last_night": last}
 
     @classmethod
     def deserialize_reference(cls, reference_data: dict[str, Any]) -> ScheduledEnd:
-        """The reference that :meth:`serialize_reference` has written."""
+        """Return the reference from the result of :meth:`serialize_reference`."""
         last = reference_data["last_night"]
         return cls(reference_data["timezone"], date.fromisoformat(last) if last else None)
 
@@ -59,7 +59,8 @@ class ScheduledEnd(BaseDeadlineReference):
 
 
 def _was_scheduled_at(session: Session, dag_id: str, due: datetime) -> bool:
-    """Whether the DAG had scheduled runs before ``due``, and was not unpaused after it (Airflow's audit log)."""
+    """Return whether the DAG had scheduled runs before ``due`` and was not unpaused after it (by Airflow's audit
+    log)."""
     from airflow.models import DagRun, Log
     from sqlalchemy import and_, or_, select
 
@@ -71,7 +72,7 @@ def _was_scheduled_at(session: Session, dag_id: str, due: datetime) -> bool:
     from_ui = and_(Log.event.in_(("patch_dag", "patch_dags")), Log.extra.contains('"is_paused": false'))
     unpaused = select(Log.id).where(
         Log.dttm > due,
-        or_(Log.dag_id == dag_id, Log.dag_id.is_(None)),  # the page of all DAGs unpauses by a pattern
+        or_(Log.dag_id == dag_id, Log.dag_id.is_(None)),  # unpausing on the page of all DAGs logs a pattern, no DAG id
         or_(from_ui, Log.event == "cli_dag_unpause"),
     )
     return session.execute(unpaused.limit(1)).first() is None

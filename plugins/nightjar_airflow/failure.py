@@ -1,4 +1,4 @@
-"""A red task's last log line says what, where, how many and what to do; a stack trace would hide it."""
+"""Make a failed task's last log line say what, where, how many and what to do, without a stack trace."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def one_line_failure(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate ``execute`` of an operator that has a ``use_case``.
+    """Decorate ``execute`` of an operator with a ``use_case``.
 
-    What is ours to say goes to the ledger, and becomes Airflow's exception without the traceback of our own frames. A
-    program that failed has left a result and its own event; it is not raised as ours.
+    A Nightjar error is recorded in the ledger and becomes Airflow's exception, without our frames in the traceback. A
+    failed program has written its own result and event, and raises Airflow's exception directly.
     """
 
     @wraps(execute)
     def wrapper(operator: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
         for secret in secrets_of():
-            mask_secret(secret)  # also in what libraries log, and in tracebacks
+            mask_secret(secret)  # also in logs of libraries and in tracebacks
         try:
             return execute(operator, context, *args, **kwargs)
         except NightjarError as error:
@@ -46,7 +46,7 @@ def _to_ledger(use_case: UseCase, context: Context, error: NightjarError) -> Non
     ledger.record(
         "failure",
         use_case=use_case.name,
-        night=own_night(run, use_case.timezone),  # the params may be what is wrong
+        night=own_night(run, use_case.timezone),  # not from the params, which may be the error
         reason=str(error),
         dag_id=run.dag_id,
         run_id=run.run_id,

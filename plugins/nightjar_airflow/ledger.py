@@ -1,4 +1,4 @@
-"""The ledger, from Airflow's side: written by a program of its own, too heavy for Airflow's processes."""
+"""Writes to the ledger from Airflow, in a separate program, as its imports are too heavy for Airflow's processes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ TIMEOUT_SECONDS = 120
 
 
 def record(event: str, *, use_case: str, night: date, **fields: Any) -> bool:
-    """Append an event; a ledger that takes none is said in the log, since what happened must be reported all the same.
+    """Append an event to the ledger; a failure is only logged, so that the caller can still report its own event.
 
     Args:
-        event: What happened: ``failure``, ``late``, ``approval``.
+        event: Kind of event: ``failure``, ``late``, ``approval``.
         use_case: The use case concerned.
-        night: The night concerned.
+        night: Night of the event.
         fields: Other fields of :class:`nightjar.lake.ledger.Event`, JSON values only.
 
     Returns:
-        Whether the ledger has it.
+        Whether the event was recorded.
     """
     try:
         lake = Settings.from_environment().lake
@@ -41,7 +41,9 @@ def record(event: str, *, use_case: str, night: date, **fields: Any) -> bool:
         )
         return True
     except subprocess.CalledProcessError as error:
-        log.error("the ledger took no %s: %s", event, (error.stderr.strip().splitlines() or ["no reason given"])[-1])
+        log.error(
+            "the ledger did not record %s: %s", event, (error.stderr.strip().splitlines() or ["no reason given"])[-1]
+        )
     except (NightjarError, subprocess.TimeoutExpired) as error:
-        log.error("the ledger took no %s: %s", event, error)
+        log.error("the ledger did not record %s: %s", event, error)
     return False

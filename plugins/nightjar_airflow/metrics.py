@@ -1,4 +1,4 @@
-"""Metrics of a program's result, through Airflow's own exporter (``[metrics]``: StatsD or OpenTelemetry)."""
+"""Metrics of a program's result, sent through Airflow's exporter (``[metrics]``: StatsD or OpenTelemetry)."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ PUBLISHING = "publish_scores"
 
 
 def emit(context: Context, use_case: UseCase, spec: JobSpec, result: JobResult, usage: Callable[[], Usage]) -> None:
-    """Hand the metrics of ``result``, also of a failed one, to Airflow's exporter; nothing where none is switched on.
+    """Send the metrics of ``result``, succeeded or failed, to Airflow's exporter; nothing when no exporter is on.
 
-    Whatever goes wrong is said in the log: metrics fail no task.
+    Errors are only logged: metrics never fail a task.
 
     Args:
         context: Airflow's context.
         use_case: The use case.
-        spec: What was asked for.
-        result: What came of it.
-        usage: Says what the program held; asked only where metrics are switched on.
+        spec: Spec of the program.
+        result: Result of the program.
+        usage: Returns the resources held by the program; called only when an exporter is on.
     """
     try:
         if not any(conf.getboolean("metrics", switch) for switch in SWITCHES):
             return
         values = _of_result(result, usage())
-        if context["dag_run"].run_type != "backfill":  # its nights are history, and not how things stand
+        if context["dag_run"].run_type != "backfill":  # nights of a backfill are not the current state
             values |= _of_night(context, use_case, spec, result)
             values |= {
                 metric.name: result.metrics[metric.source]
@@ -71,7 +71,7 @@ def _of_result(result: JobResult, usage: Usage) -> dict[str, float]:
 
 
 def _of_night(context: Context, use_case: UseCase, spec: JobSpec, result: JobResult) -> dict[str, float]:
-    """When a night was published; of runs that people make, not how late: they are late by nature."""
+    """Return when a night was published; how late only for scheduled runs, as manual runs are late anyway."""
     if spec.program != PUBLISHING or result.status != "succeeded":
         return {}
     end = spec.nights(use_case.timezone).prediction_moment(spec.last_night)

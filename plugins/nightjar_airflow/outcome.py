@@ -1,4 +1,4 @@
-"""What a task says of a program's result: links, asset events, and the one line of a failure."""
+"""Turn a program's result into the task's outcome: asset events, XCom and failure."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 RETRAIN = "retrain/"
-"""Assets of this name, ``retrain/<use_case>``, start a training."""
+"""Prefix of the assets ``retrain/<use_case>``, whose events start a training."""
 
 
 def raise_for(result: JobResult) -> None:
-    """Fail the task when the program failed: at once, or with Airflow's retries where another try may help."""
+    """Fail the task when the program failed; Airflow retries it only when the result is retryable."""
     if result.status == "succeeded":
         return
     raise (AirflowException if result.retryable else AirflowFailException)(result.error)
 
 
 def emit_assets(context: Context, outlets: list[Asset], result: JobResult, nights: tuple[str, str]) -> None:
-    """Say on each outlet's asset event which nights were written, at which Delta version, or which model was promoted.
+    """Attach nights, Delta version or promoted model version to each outlet's asset event.
 
     Args:
         context: Airflow's context.
-        outlets: The operator's own list: without the model when the champion stays, and without the request when no
-            training is asked for, since Airflow emits an event for each in it.
-        result: What the program did.
+        outlets: The operator's own list. Airflow emits an event for each entry, so the model is removed when the
+            champion stays, and the retrain asset when no training is requested.
+        result: Result of the program.
         nights: First and last night.
     """
     if result.values.get("promoted") is False:
@@ -50,7 +50,7 @@ def emit_assets(context: Context, outlets: list[Asset], result: JobResult, night
 
 
 def summary(result: JobResult) -> dict[str, Any]:
-    """The small part of a result that is worth a look in XCom; the outcome itself is in the lake."""
+    """Return the part of a result worth showing in XCom; the full result is in the lake."""
     return {
         "rows_in": result.rows_in,
         "rows_out": result.rows_out,

@@ -1,4 +1,4 @@
-"""From an Airflow context to a JobSpec: which nights, which params, which run."""
+"""Build a JobSpec from an Airflow context: nights, params, run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def build_spec(
     context: Context, use_case: UseCase, program: str, *, world_size: int = 1, threads_per_rank: int = 1
 ) -> JobSpec:
-    """The spec of this task: nights from the params, or else the run's own.
+    """Return the spec of this task; its nights come from the params, otherwise from the run.
 
     Raises:
-        ConfigurationError: for an unknown param, or an interval that is no interval.
+        ConfigurationError: for an unknown param, or an invalid interval.
     """
     run = context["dag_run"]
     params = dict(context["params"])
@@ -53,29 +53,29 @@ def build_spec(
 
 
 def map_index(context: Context) -> int | None:
-    """Which of a mapped task's instances this is; None for a task that is not mapped, which Airflow counts as -1."""
+    """Return the index of a mapped task instance; None for a task that is not mapped (-1 in Airflow)."""
     index = context["ti"].map_index
     return None if index is None or index < 0 else index
 
 
 def run_dir(context: Context) -> str:
-    """Folder of this DAG run in the lake."""
+    """Return the folder of this DAG run in the lake."""
     run = context["dag_run"]
     return run_folder(Settings.from_environment().lake, run.dag_id, run.run_id)
 
 
 def own_night(run: DagRun, timezone: str) -> date:
-    """The night of a run: that of its data interval, or the last one that was over when the run was made."""
+    """Return the night of a run: of its data interval, otherwise the last night that had ended at ``run_after``."""
     if run.data_interval_start is not None:
         return run.data_interval_start.astimezone(ZoneInfo(timezone)).date()
     return run.run_after.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
 
 
 def day_due(context: Context, timezone: str) -> date:
-    """The local day on which what a run does was due: that of the run, or the day after the last night asked for."""
+    """Return the local day on which the run's work was due: the run's day, or the day after a given interval."""
     try:
         given = _given_interval(context["params"])
-    except ConfigurationError:  # which is then what the task has failed of
+    except ConfigurationError:  # the task fails with this error itself
         given = None
     if given:
         return given[1] + timedelta(days=1)
@@ -94,7 +94,7 @@ def _refuse_unknown(names: set[str], *, known: Iterable[str]) -> None:
 
 
 def _given_interval(params: Mapping[str, Any]) -> tuple[date, date] | None:
-    """The nights that a person asked for; None for the run's own."""
+    """Return the nights given in the params; None for the run's own night."""
     start, end = params.get("interval_start"), params.get("interval_end")
     if start and end:
         return _date(start, "interval_start"), _date(end, "interval_end")
@@ -113,6 +113,6 @@ def _date(text: str, field: str) -> date:
         raise ConfigurationError(
             f"{field} {text!r:.100} is not a date", where=field, fix="write it as YYYY-MM-DD"
         ) from error
-    if not date.min < night < date.max:  # a night is reckoned with beside its neighbours
+    if not date.min < night < date.max:  # computations need the days before and after
         raise ConfigurationError(f"{field} {text} is out of range", where=field, fix="give a night that has landed")
     return night

@@ -1,4 +1,4 @@
-"""What a program holds while it runs, as configured: the ground of a cost estimate."""
+"""Resources that a program holds while it runs, as configured; the basis of cost estimates."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _LOCAL = re.compile(r"local(?:\[([\d*]+).*\])?")
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Cores and GPUs, of all processes together."""
+    """Cores and GPUs of all processes together."""
 
     cpus: float
     gpus: float = 0.0
 
 
 def of_training(use_case: UseCase, spec: JobSpec) -> Usage:
-    """Of all ranks: their threads, and the GPUs that the use case declares for the program."""
+    """Return the usage of all ranks: their threads, and the GPUs declared for the program."""
     gpus = use_case.training.resources_of(spec.program).gpus
     return Usage(cpus=spec.world_size * spec.threads_per_rank, gpus=spec.world_size * gpus)
 
 
 def of_spark(conn_id: str) -> Usage:
-    """Of the Spark application that the connection describes.
+    """Return the usage of the Spark application that the connection configures.
 
-    On one machine its cores; on a cluster those of driver and executors, at most as many executors as dynamic
-    allocation may take, and one where nothing is said.
+    Locally that is the number of cores. On a cluster it is driver plus executors, with the maximum number of executors
+    under dynamic allocation, and one executor by default.
     """
     connection = BaseHook.get_connection(conn_id)
     if local := _LOCAL.fullmatch(master_of(connection)):

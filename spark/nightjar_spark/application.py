@@ -95,7 +95,7 @@ class Application:
     def _program(self, spec: JobSpec) -> JobResult:
         if spec.program not in SPARK_PROGRAMS:
             raise ConfigurationError(
-                f"there is no Spark program {spec.program!r}",
+                f"unknown Spark program {spec.program!r}",
                 where="program",
                 fix=f"choose one of {', '.join(SPARK_PROGRAMS)}",
             )

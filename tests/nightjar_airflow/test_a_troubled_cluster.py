@@ -323,7 +323,7 @@ class TestEnding:
         deployment.cluster.create = noticed
         deployment.task(try_number=2, max_tries=3).defer()
         assert living[0] == set()
-        assert "waiting for the pods of an earlier try to end: flight-delay-train-" in capsys.readouterr().out
+        assert "waiting for the pods of an earlier attempt to end: flight-delay-train-" in capsys.readouterr().out
         deployment.all_run()
 
     def test_pods_that_a_lost_node_never_ends_are_not_waited_for(

@@ -72,7 +72,7 @@ def test_an_alert_says_what_failed_why_and_where_to_look(told: list[str], caplog
     assert text.startswith("NEW flight_delay_nightly, task ingest: ContractError: raw/flights, night 2013-04-02")
     assert "/dags/flight_delay_nightly/runs/scheduled__2013-04-02/tasks/ingest" in text
     assert f"ALERT {text}" in log
-    assert "1 alert(s) taken by the webhook" in log
+    assert "1 alert(s) sent by the webhook" in log
     assert "s3cret" not in log
 
 
@@ -82,7 +82,7 @@ def test_a_webhook_that_never_answers_is_said_without_its_address(
 ) -> None:
     log = fail(caplog)
     assert len(told) == 3
-    assert "1 of 1 alerts went nowhere by the webhook" in log
+    assert "1 of 1 alerts were not sent by the webhook" in log
     assert "(503)" in log
     assert "s3cret" not in log
     assert "s3cret" not in repr(Settings.from_environment())
@@ -101,10 +101,10 @@ def test_an_address_that_is_none_is_not_opened(
 
 def test_one_alert_however_many_runs_fail_for_the_same_cause(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
     fail(caplog)
-    assert "failing since run scheduled__2013-04-02, in 2 runs; people know" in fail(
+    assert "failing since run scheduled__2013-04-02, in 2 runs; already notified" in fail(
         caplog, run_id="scheduled__2013-04-03", why=WHY.replace("2013-04-02", "2013-04-03").replace("31 of", "40 of")
     )
-    assert "in 2 runs; people know" in fail(caplog, run_id="scheduled__2013-04-03")  # cleared, and failed again
+    assert "in 2 runs; already notified" in fail(caplog, run_id="scheduled__2013-04-03")  # cleared, and failed again
     assert len(told) == 1
     other = "SourceError: weather.csv is missing | where: there"
     for night, why in (("04", other), ("05", WHY), ("06", other)):
@@ -273,7 +273,7 @@ def test_a_mail_has_the_alert_in_lines(
     page = body.get_content()
     assert "<p>NEW shop data: 3 &lt; 5\nrows {{ 7 * 7 }}</p>" in page  # as it is: no template, no markup
     assert "<p>since 2013-04-01, 1 night</p>" in page
-    assert "1 alert(s) taken by the mail server" in caplog.text
+    assert "1 alert(s) sent by the mail server" in caplog.text
 
 
 @pytest.fixture(params=["away", "silent"])
@@ -299,8 +299,8 @@ def test_a_mail_server_that_does_not_answer_is_said_and_changes_nothing(
     monkeypatch.setenv("NIGHTJAR_ALERT_EMAIL_TO", "on-call@example.org")
     with caplog.at_level(logging.INFO):
         assert not send_alerts(["NEW something"], context())
-    assert caplog.text.count("the mail server did not take the alert") == 3
-    assert "1 of 1 alerts went nowhere by the mail server: see that NIGHTJAR_ALERT_EMAIL_TO is right" in caplog.text
+    assert caplog.text.count("the mail server did not accept the alert") == 3
+    assert "1 of 1 alerts were not sent by the mail server: check NIGHTJAR_ALERT_EMAIL_TO" in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -313,7 +313,7 @@ def test_slack_gets_it_by_its_provider(monkeypatch: pytest.MonkeyPatch, caplog: 
         with caplog.at_level(logging.INFO):
             assert send_alerts(["NEW shop data: {{ 7 * 7 }} & <!channel>"], context())
     assert texts == ["NEW shop data: {{ 7 * 7 }} &amp; &lt;!channel&gt;"]  # Slack shows it as it was
-    assert "1 alert(s) taken by Slack" in caplog.text
+    assert "1 alert(s) sent by Slack" in caplog.text
     assert "s3cret" not in caplog.text
 
 

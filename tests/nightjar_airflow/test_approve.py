@@ -113,9 +113,11 @@ def test_an_answer_that_the_ledger_does_not_take_is_none(here: str, monkeypatch:
         "responded_at": ANSWERED,
         "responded_by_user": {"id": "7", "name": "ada"},
     }
-    with pytest.raises(AirflowException, match=r"version 5 was approved by ada, but the ledger did not take it") as no:
+    with pytest.raises(
+        AirflowException, match=r"version 5 was approved by ada, but the ledger did not record it"
+    ) as no:
         ApproveOperator(use_case=USE_CASE).execute_complete(context("r"), event)
-    assert type(no.value) is AirflowException, "the next try asks again"
+    assert type(no.value) is AirflowException, "the retry asks again"
 
 
 @pytest.mark.e2e

@@ -105,7 +105,7 @@ def test_a_template_that_is_none(tmp_path: Path, text: str | None, message: str)
 @pytest.mark.parametrize(
     ("connection", "message"),
     [
-        (None, "there is no connection training_default"),
+        (None, "the connection training_default does not exist"),
         ({"conn_type": "ssh"}, "trainings cannot run on a connection of type 'ssh'"),
         ({"conn_type": "kubernetes"}, "image: Field required"),
     ],

@@ -195,14 +195,14 @@ def test_a_pod_that_was_removed_first_is_the_cause_of_what_the_others_say(end: d
     failed = pod(0, "Failed", {"exitCode": 3, "finishedAt": "2026-04-01T11:30:05Z"})
     outcome = judged(state_of(job(FAILED), failed, swept(1, end)))
     assert outcome is not None
-    assert outcome.what == "the pod of rank 1 of 2 was removed before it had ended"
+    assert outcome.what == "the pod of rank 1 of 2 was deleted before it had ended"
     assert outcome.outranks_result
 
 
 def test_a_rank_that_sigterm_ended_is_worth_a_retry() -> None:
     outcome = judged(state_of(job(FAILED), pod(0), pod(1, "Failed", {"exitCode": 143})))
     assert outcome is not None
-    assert outcome.what == "rank 1 of 2 was ended by SIGTERM before it was done"
+    assert outcome.what == "rank 1 of 2 was stopped by SIGTERM before it was done"
     assert outcome.error.retryable
 
 

@@ -66,4 +66,4 @@ def test_a_ledger_that_takes_nothing_does_not_hide_the_failure(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with caplog.at_level(logging.ERROR):
         assert "unknown param colour" in start(colour="red")
-    assert "the ledger took no failure" in caplog.text
+    assert "the ledger did not record failure" in caplog.text

@@ -79,7 +79,7 @@ def test_files_of_the_spark_application_of_any_content_are_read_or_none_serves(l
 def test_jobs_to_cancel_of_any_content_are_read_or_left(lake: str) -> None:
     file = Path(lake, cancellations.FOLDER, "job.json")
     valid = {"conn_id": "c", "namespace": "ml", "job": "job", "asked_at": datetime.now(UTC).isoformat()}
-    check(file, valid, cancellations._remembered, fallback=[])
+    check(file, valid, cancellations._pending, fallback=[])
 
 
 def test_a_watch_of_any_content_is_begun_again() -> None:

@@ -149,7 +149,7 @@ def test_what_no_channel_took_is_told_by_the_next_night(
     nights: Nights, told: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     nights.run(1, DRIFT, DATA)
-    assert "2 of 2 alerts went nowhere by the webhook" in caplog.text
+    assert "2 of 2 alerts were not sent by the webhook" in caplog.text
     assert len(told) == 3, "a dead channel is not waited for again with each alert"
     nights.run(2, resolved(DRIFT))  # gone before anybody could hear of it
     assert told[3:] == [

@@ -137,7 +137,7 @@ def test_one_application_serves_many_tasks_dies_and_is_replaced(hook: SparkAppli
     assert (result.status, result.error_kind) == ("failed", "configuration")
     assert "unknown use case 'nobody'" in result.error
     result, _ = wait(hook, spec_of(lake, "no_such_program"))
-    assert "there is no Spark program 'no_such_program'" in result.error
+    assert "unknown Spark program 'no_such_program'" in result.error
 
     os.killpg(os.getpgid(first), signal.SIGKILL)
     spec = spec_of(lake)

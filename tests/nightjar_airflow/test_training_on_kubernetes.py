@@ -370,8 +370,8 @@ class TestFailures:
             ),
             ("preempt", AirflowException, "rank 1 of 2 was preempted by a pod of higher priority"),
             ("lose_node", AirflowException, "rank 1 of 2 was lost with node node-1 .Taint manager"),
-            ("vanish", AirflowException, "the pod of rank 1 of 2 was removed before it had ended"),
-            ("delete_pod", AirflowException, "the pod of rank 1 of 2 was removed before it had ended"),
+            ("vanish", AirflowException, "the pod of rank 1 of 2 was deleted before it had ended"),
+            ("delete_pod", AirflowException, "the pod of rank 1 of 2 was deleted before it had ended"),
             ("out_of_memory", AirflowFailException, "rank 1 of 2 ran out of memory .its limit is 2048Mi"),
         ],
     )
@@ -451,7 +451,7 @@ class TestFailures:
     def test_a_training_that_takes_too_long_is_ended_by_the_cluster(self, deployment: Any) -> None:
         deployment.image(WAITS)
         task = deployment.task(resources=Resources(cpus=1, memory_gib=2, max_hours=1 / 3600))
-        with pytest.raises(AirflowFailException, match=r"was not done within 0.000278 h, and was ended"):
+        with pytest.raises(AirflowFailException, match=r"was not done within 0.000278 h, and was stopped"):
             task.run()
         _no_orphans(deployment)
 

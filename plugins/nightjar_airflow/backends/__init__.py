@@ -1,1 +1,1 @@
-"""Where a training program runs: on this machine, or as a Job of a Kubernetes cluster."""
+"""Backends of training programs: this machine, or a Job on Kubernetes."""

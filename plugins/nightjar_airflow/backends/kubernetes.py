@@ -1,4 +1,4 @@
-"""The backend of a cluster: ranks are the pods of an Indexed Job, which a trigger watches."""
+"""The Kubernetes backend: ranks are pods of an Indexed Job, which a trigger watches."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 PASSED_ON = ("NIGHTJAR_LAKE", "NIGHTJAR_LANDING", "MLFLOW_TRACKING_URI")
-"""The deployment's addresses; pods get them as Airflow has them. Secrets come from ``env_from_secrets``."""
+"""Addresses that pods get from Airflow's environment; secrets come from ``env_from_secrets``."""
 STOP_SECONDS = 20.0
 
 log = logging.getLogger(__name__)
 
 
 class KubernetesBackend:
-    """Makes, judges and cancels the Job of one task.
+    """Creates, concludes and cancels the Job of one task.
 
     Args:
         conn_id: The training connection.
-        namespace: Where Jobs are made.
+        namespace: Namespace of the Jobs.
         extra: The connection's extra.
     """
 
@@ -42,10 +42,10 @@ class KubernetesBackend:
         self._stopped = False
 
     def submit(self, training: TrainingJob) -> str:
-        """Attach to the Job that does this work already, or make one; return its name.
+        """Attach to the Job that already does this work, or create one; return its name.
 
         Raises:
-            NightjarError: when the cluster refuses or does not answer, or :meth:`stop` was called meanwhile.
+            NightjarError: when the cluster rejects the Job or does not answer, or :meth:`stop` was called meanwhile.
         """
         self._job_name = training.name
 
@@ -62,14 +62,14 @@ class KubernetesBackend:
         return self._job_name
 
     def conclude(self, spec: JobSpec, job_name: str, outcome: Outcome, *, last_try: bool) -> JobResult:
-        """The result of a Job that has ended; a failed one is written, also to the ledger, where it was not.
+        """Return the result of a Job that has ended; write a failed result and its ledger event where they are missing.
 
-        A Job that nobody can see is left running for the next try to attach to, where there is one; one that Airflow
-        may not look at is left alone in any case. What the program has written of its own failure stands, unless the
-        cluster did something before that explains it.
+        A Job that cannot be observed is left running, so that the next attempt can attach to it; on the last attempt it
+        is cancelled. A Job that Airflow may not read is always left alone. The program's own failed result stands,
+        unless an earlier action of the cluster explains it.
 
         Raises:
-            NightjarError: saying why there is no result.
+            NightjarError: explaining why there is no result.
         """
         self._job_name = job_name
         if outcome.ending == "succeeded":
@@ -89,7 +89,7 @@ class KubernetesBackend:
         return required_result(spec)
 
     def stop(self) -> None:
-        """Cancel the Job with its pods and its Service. Safe to call at any time, from a signal handler too."""
+        """Cancel the Job with its pods and its Service. Safe at any time, also from a signal handler."""
         self._stopped = True
         if self._making is not None:
             try:
@@ -103,7 +103,7 @@ class KubernetesBackend:
                 log.error("the Job %s is not cancelled yet; the next run does it: %s", self._job_name, error)
 
     def _cancel(self, because: NightjarError) -> None:
-        """Cancel the Job unless it has ended; when that fails, ``because`` is still what the task says."""
+        """Cancel the Job unless it has ended; if that fails, the task still fails with ``because``."""
         try:
             self._apart(lambda cluster: cancellations.cancel(cluster, self._job_name)).result()
         except NightjarError as error:
@@ -118,7 +118,7 @@ class KubernetesBackend:
 
 
 def _forget_failure(spec: JobSpec) -> None:
-    """Remove the failed result of an earlier Job; it must not be taken for what the next one has to say."""
+    """Remove the failed result of an earlier Job, so that it is not read as the next Job's."""
     result = result_of(spec)
     if result is not None and result.status == "failed":
         from nightjar.lake import files
@@ -127,5 +127,5 @@ def _forget_failure(spec: JobSpec) -> None:
 
 
 def _explained_by(outcome: Outcome, result: JobResult) -> bool:
-    """Whether a failed result only tells what the cluster did: a rank was taken, or all were told to end."""
+    """Return whether a failed result only reflects an action of the cluster: a rank was removed or all were stopped."""
     return outcome.outranks_result or result.error_kind == LostRankError.kind

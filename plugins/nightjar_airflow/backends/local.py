@@ -1,4 +1,4 @@
-"""The backend of one machine: ranks are processes, in a process group of their own."""
+"""The local backend: ranks are processes in their own process group."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from nightjar_airflow.backends.result import required_result, spec_uri
 
 
 def threads_per_rank(world_size: int) -> int:
-    """This machine's cores, shared among the ranks."""
+    """Return this machine's cores per rank."""
     return max(1, len(os.sched_getaffinity(0)) // world_size)
 
 
 class LocalBackend:
-    """Runs the ranks of one spec and waits for them.
+    """Runs the ranks of one spec, and waits for them.
 
     Args:
-        spec: What to do.
-        on_line: Takes each line of rank 0.
+        spec: Spec of the program.
+        on_line: Called with each line of rank 0.
     """
 
     def __init__(self, spec: JobSpec, on_line: Callable[[str], None]) -> None:
@@ -34,11 +34,11 @@ class LocalBackend:
         )
 
     def run(self) -> JobResult:
-        """Start all ranks, wait for them, and return the result."""
+        """Run all ranks, and return the result."""
         self._ranks.start()
         self._ranks.wait()
         return required_result(self._spec)
 
     def stop(self) -> None:
-        """End all ranks as one."""
+        """Stop all ranks together."""
         self._ranks.stop()

@@ -1,4 +1,4 @@
-"""The result of a training program, as it lies in the lake."""
+"""The result of a training program in the lake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def spec_uri(spec: JobSpec) -> str:
 
 
 def result_of(spec: JobSpec) -> JobResult | None:
-    """The result for this very spec, where there is one."""
+    """Return the result of exactly this spec; None without one."""
     from nightjar.lake.results import read_result
 
     try:
@@ -22,10 +22,10 @@ def result_of(spec: JobSpec) -> JobResult | None:
 
 
 def required_result(spec: JobSpec) -> JobResult:
-    """The result of a program that has ended.
+    """Return the result of a program that has ended.
 
     Raises:
-        TrainingError: when there is none for this spec.
+        TrainingError: when there is no result for this spec.
     """
     result = result_of(spec)
     if result is None:

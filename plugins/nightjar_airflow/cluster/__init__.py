@@ -1,1 +1,1 @@
-"""Training programs as Kubernetes Jobs: settings, manifests, watching, and what went wrong."""
+"""Training programs as Kubernetes Jobs: settings, manifests, watching, and diagnosis of failures."""

@@ -1,4 +1,4 @@
-"""Requests to the Kubernetes API: JSON in and out, attempts where another may succeed, streams of lines."""
+"""Requests to the Kubernetes API: JSON in and out, with retries, and streams of lines."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ ATTEMPTS = 10
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
 OPEN_SECONDS = 60.0
-"""How long reading the credentials may take, with the program of a kubeconfig's ``exec``."""
+"""Time limit for reading the credentials, including the ``exec`` program of a kubeconfig."""
 
 Json = dict[str, Any]
 
 
 class KubernetesApi:
-    """The API server, through the official client: its addresses, certificates and tokens, our JSON.
+    """The API server through the official client: its addresses, certificates and tokens, with plain JSON.
 
-    A client whose credentials the server no longer takes (401) is closed, and the next request opens another with
-    fresh ones. Streams of the closed client break, and are taken up again as after any break.
+    When the server rejects the credentials (401), the client is closed, and the next request opens another with fresh
+    ones. Streams of the closed client break, and are resumed like after any break.
 
     Args:
-        connect: Opens a client with the credentials of now.
+        connect: Opens a client with current credentials.
     """
 
     def __init__(self, connect: Callable[[], AbstractAsyncContextManager[ApiClient]]) -> None:
@@ -45,10 +45,10 @@ class KubernetesApi:
         await self._opened.aclose()
 
     async def json(self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> Json:
-        """The answer to one request, attempted again while another attempt may succeed.
+        """Return the answer to one request; retry while a retry may succeed.
 
         Raises:
-            ApiError: when the server refuses for good, or still refuses or is away after :data:`ATTEMPTS`.
+            ApiError: for a lasting rejection, or when :data:`ATTEMPTS` are used up.
         """
         pause = FIRST_PAUSE_SECONDS
         for attempt in range(ATTEMPTS):
@@ -67,10 +67,11 @@ class KubernetesApi:
         raise AssertionError("unreachable")
 
     async def lines(self, path: str, query: Mapping[str, Any], *, seconds: float) -> AsyncGenerator[bytes, None]:
-        """The lines of a stream as they come, until the server ends it. One attempt.
+        """Yield the lines of a stream as they arrive, until the server ends it. One attempt.
 
         Raises:
-            ApiError: when the server refuses; status 0 when the connection breaks or ``seconds`` are over.
+            ApiError: when the server rejects the request; status 0 when the connection breaks or ``seconds`` have
+                passed.
         """
         async with self._answer("GET", path, query, None, seconds=seconds) as answer:
             rest = b""
@@ -101,15 +102,15 @@ class KubernetesApi:
                 try:
                     async with asyncio.timeout(OPEN_SECONDS):
                         self._connection = await self._opened.enter_async_context(self._connect())
-                # Airflow, the kubeconfig and a plugin of any kind have a part in it; a plugin's trouble may pass.
+                # Airflow, the kubeconfig and any auth plugin take part in this; a plugin's failure may be temporary.
                 except Exception as error:
-                    said = f"the credentials cannot be read ({type(error).__name__}: {error})"
-                    raise ApiError(0, said) from error
+                    message = f"the credentials cannot be read ({type(error).__name__}: {error})"
+                    raise ApiError(0, message) from error
             return self._connection
 
 
 class Answer:
-    """One request and its answer's head; errors of status and transport become :class:`ApiError`."""
+    """One request and the head of its answer; status and transport errors become :class:`ApiError`."""
 
     def __init__(
         self,
@@ -148,7 +149,7 @@ class Answer:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        # Not read to its end, an answer's connection is of no further use.
+        # The connection of an answer that was not read to its end cannot be reused.
         self.response.close()
         self._translate(error)
 

@@ -1,4 +1,4 @@
-"""What an API server's refusal means, to the code that asks and to a person."""
+"""Errors of the Kubernetes API server: whether a retry helps, and the message for a person."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ ACCESS_FIX = "check the connection's namespace and credentials, and the role in 
 
 
 class ApiError(Exception):
-    """An answer of the API server that is no success.
+    """An error answer of the API server, or no answer.
 
-    Every request goes by :attr:`passing`, whatever it is for: submit, watch, cancel, events, logs.
+    Every request retries by :attr:`passing`, whatever it is for: submit, watch, cancel, events, logs.
 
     Attributes:
-        status: HTTP status; 0 when there was no answer.
-        message: What the server says.
-        reason: The server's word for the kind of refusal, e.g. ``AlreadyExists``.
-        retry_after_seconds: How long the server asks to wait; 0 when it does not.
-        of_server: Whether the API server answered, and not a proxy before it.
+        status: HTTP status; 0 without an answer.
+        message: The server's message.
+        reason: The server's reason, e.g. ``AlreadyExists``.
+        retry_after_seconds: Requested wait; 0 without one.
+        of_server: Whether the API server answered, not a proxy before it.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ApiError(Exception):
 
     @property
     def transient(self) -> bool:
-        """Whether the server is away, busy or failing, so that it has not judged the request."""
+        """Whether the server is unavailable, busy or failing, and has not judged the request."""
         if self.refuses_access:
             return False
         return (
@@ -58,17 +58,18 @@ class ApiError(Exception):
 
     @property
     def refuses_access(self) -> bool:
-        """Whether Airflow is refused, and not what it asks for: a token that ran out, roles that are not loaded yet."""
+        """Whether the credentials or permissions are rejected, not the request: an expired token, roles not loaded
+        yet."""
         return self.status == 401 or (self.status == 403 and refusal(self.message) is None)
 
     @property
     def passing(self) -> bool:
-        """Whether the same request may succeed later without anybody's doing."""
+        """Whether the same request may succeed later without anyone changing anything."""
         return self.transient or self.refuses_access
 
     @classmethod
     def of_body(cls, status: int, body: bytes, retry_after: str | None) -> ApiError:
-        """From an answer, whose body is a ``Status`` object, or whatever a proxy on the way sent."""
+        """Build it from an answer, whose body is a ``Status`` object or anything from a proxy on the way."""
         seconds = float(retry_after) if retry_after and re.fullmatch("[0-9]{1,4}", retry_after) else 0.0
         try:
             document = parse_object(body)
@@ -79,7 +80,7 @@ class ApiError(Exception):
         return cls(status, message, reason=reason, retry_after_seconds=seconds, of_server=of_server)
 
     def explained(self, doing: str, namespace: str) -> NightjarError:
-        """The error for a person, by the kind of refusal."""
+        """Return the error for a person, by kind of rejection."""
         where = f"Kubernetes, namespace {namespace}"
         what = f"cannot {doing}: {self.message}"
         if self.transient:
@@ -106,14 +107,15 @@ class ApiError(Exception):
         return ConfigurationError(what, where=where, fix="correct the training connection or the use case's resources")
 
     def unwatched(self, doing: str, namespace: str) -> UnreachableError:
-        """The error of a Job that nobody could look at for long: it may run, and the next try attaches to it."""
+        """Return the error of a Job that could not be observed for long; it may run, and the next attempt attaches to
+        it."""
         return UnreachableError(
             self._access(namespace) if self.refuses_access else self.explained(doing, namespace).what,
             where=f"Kubernetes, namespace {namespace}",
-            fix=f"{ACCESS_FIX}; the Job goes on, another try attaches to it, and clearing the task ends it",
+            fix=f"{ACCESS_FIX}; the Job continues, another attempt attaches to it, and clearing the task ends it",
         )
 
     def _access(self, namespace: str) -> str:
-        # A role in one namespace gives this answer also where there is no such namespace.
+        # A role in one namespace gets the same answer when the namespace does not exist.
         missing = f" (or the namespace {namespace} does not exist)" if self.status == 403 else ""
         return f"the cluster refuses Airflow: {self.message}{missing}"

@@ -1,4 +1,4 @@
-"""Jobs that are to be cancelled, kept in the lake until they are: the API may be away, or Airflow killed meanwhile."""
+"""Jobs to be cancelled, stored in the lake until they are: the API may be unavailable, or Airflow killed meanwhile."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Cancellation:
-    """One Job that nobody waits for any more.
+    """A Job that no task waits for any more.
 
     Attributes:
         conn_id: The training connection.
-        namespace: Where it is.
-        job: Its name.
-        asked_at: When it was given up; a Job that was made later under the same name is another.
+        namespace: Namespace of the Job.
+        job: Name of the Job.
+        asked_at: Time of the cancellation; a Job created later under the same name is another one.
     """
 
     conn_id: str
@@ -41,14 +41,14 @@ class Cancellation:
 
     @classmethod
     def now(cls, cluster: TrainingClusterHook, job: str) -> Cancellation:
-        """Of a Job that is given up at this moment."""
+        """Return the cancellation of a Job as of now."""
         return cls(
             conn_id=cluster.conn_id, namespace=cluster.namespace, job=job, asked_at=datetime.now(UTC).isoformat()
         )
 
     @classmethod
     def from_document(cls, document: Json) -> Cancellation:
-        """Out of the JSON that :func:`dataclasses.asdict` gave."""
+        """Build it from the JSON of :func:`dataclasses.asdict`."""
         cancellation = cls(**document)
         check_fields(cancellation)
         if datetime.fromisoformat(cancellation.asked_at).tzinfo is None:
@@ -64,27 +64,27 @@ class Cancellation:
 
 
 async def cancel(cluster: TrainingClusterHook, job: str) -> None:
-    """Cancel a Job unless it has ended; the lake remembers it until that is done.
+    """Cancel a Job unless it has ended; the lake stores the cancellation until it is done.
 
     Raises:
-        NightjarError: when it could not be done now; :func:`collect` does it later.
+        NightjarError: when it failed; :func:`collect` retries it later.
     """
     cancellation = Cancellation.now(cluster, job)
     try:
         await asyncio.to_thread(files.write_text, cancellation.uri, json.dumps(asdict(cancellation)))
     except NightjarError as error:
-        log.error("the lake does not take that the Job %s is to be cancelled: %s", job, error)
+        log.error("the cancellation of the Job %s is not stored in the lake: %s", job, error)
     await _carry_out(cluster, cancellation)
 
 
 async def collect(cluster: TrainingClusterHook) -> None:
-    """Cancel the Jobs of this connection that were to be cancelled and could not be, as far as it can be done now."""
+    """Retry the pending cancellations of this connection, as far as possible now."""
     try:
-        for cancellation in await asyncio.to_thread(_remembered):
+        for cancellation in await asyncio.to_thread(_pending):
             if cancellation.is_of(cluster):
                 await _carry_out(cluster, cancellation)
     except NightjarError as error:
-        log.warning("Jobs that are to be cancelled are left for later: %s", error)
+        log.warning("Jobs to be cancelled are left for later: %s", error)
 
 
 async def _carry_out(cluster: TrainingClusterHook, cancellation: Cancellation) -> None:
@@ -92,21 +92,21 @@ async def _carry_out(cluster: TrainingClusterHook, cancellation: Cancellation) -
     try:
         await asyncio.to_thread(files.delete_file, cancellation.uri)
     except NightjarError as error:
-        log.warning("%s stays, though its Job is cancelled: %s", cancellation.uri, error)
+        log.warning("%s remains, although its Job is cancelled: %s", cancellation.uri, error)
 
 
-def _remembered() -> list[Cancellation]:
-    found = []
+def _pending() -> list[Cancellation]:
+    pending = []
     for name in files.list_files(_folder()):
         uri = f"{_folder()}/{name}"
         try:
             with reading("a Job to cancel", where=uri, fix="delete the file"):
-                found.append(Cancellation.from_document(parse_object(files.read_bytes(uri))))
+                pending.append(Cancellation.from_document(parse_object(files.read_bytes(uri))))
         except FileNotFoundError:
-            continue  # carried out by another meanwhile
+            continue  # done by another process meanwhile
         except ConfigurationError as error:
             log.warning("%s", error)
-    return found
+    return pending
 
 
 def _folder() -> str:

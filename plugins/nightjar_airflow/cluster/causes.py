@@ -1,4 +1,4 @@
-"""What a message of the cluster says of its cause: whether waiting may help, or a person has to act. Pure."""
+"""Classify messages of the cluster: whether waiting may help, or a person has to act. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 Refusal = Literal["quota", "policy"]
 
 _QUOTA = "exceeded quota"
-# What passes without anybody's doing, wherever it is quoted: networks, busy servers, webhooks that are away, conflicts.
+# Temporary causes, wherever they are quoted: networks, busy servers, unavailable webhooks, conflicts.
 _PASSING = (
     "connection refused", "connection reset", "broken pipe", "no route to host", "network is unreachable",
     "no such host", "server misbehaving", "timeout", "timed out", "deadline exceeded", "unexpected eof", ": eof",
@@ -16,7 +16,7 @@ _PASSING = (
     "internal server error", "bad gateway", "failed calling webhook", "failed to call webhook", "no endpoints",
     "object has been modified", "not yet ready", "status unknown for quota", "leader changed", "connection lost",
 )  # fmt: skip
-# What admission says when it refuses an object for what it is.
+# Messages of admission that rejects an object for its content.
 _POLICY = (
     "violates podsecurity", "denied the request", "denied request", "security context constraint", "is invalid:",
     "failed quota", "usage per", "limit to request ratio", "no priorityclass", "is being terminated",
@@ -34,9 +34,9 @@ _NO_START = (
 
 
 def refusal(message: str) -> Refusal | None:
-    """Why admission refuses an object until somebody acts: a quota that is used up, or a policy that it breaks.
+    """Return why admission rejects an object until a person acts: an exhausted quota, or a violated policy.
 
-    None for whatever else keeps it from being made: a webhook that is away, a conflict, a time-out.
+    None for any other cause: an unavailable webhook, a conflict, a time-out.
     """
     if _QUOTA in message.lower():
         return "quota"
@@ -44,15 +44,15 @@ def refusal(message: str) -> Refusal | None:
 
 
 def image_is_refused(message: str) -> bool:
-    """Whether a registry says that an image is not there, or not for us."""
+    """Return whether a registry says that an image does not exist or is not accessible."""
     return _lasts(message, _NO_IMAGE)
 
 
 def start_is_refused(message: str) -> bool:
-    """Whether a container cannot start for what its pod asks for."""
+    """Return whether a container cannot start because of its pod's spec."""
     return _lasts(message, _NO_START)
 
 
 def _lasts(message: str, words: tuple[str, ...]) -> bool:
-    said = re.sub(r'"[^"\s]*"', '""', message.lower())  # names may hold any of the words
-    return any(word in said for word in words) and not any(word in said for word in _PASSING)
+    text = re.sub(r'"[^"\s]*"', '""', message.lower())  # names in quotes may hold any of the words
+    return any(word in text for word in words) and not any(word in text for word in _PASSING)

@@ -1,4 +1,4 @@
-"""How a training on Kubernetes stands: what it waits for, how it ended, and whether another try may help. Pure."""
+"""Diagnosis of a training on Kubernetes: what it waits for, how it ended, and whether a retry may help. Pure."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ NO_IMAGE_REASONS = ("ErrImageNeverPull", "InvalidImageName", "SignatureValidatio
 IMAGE_REASONS = ("ImagePullBackOff", "ImageInspectError", "RegistryUnavailable")
 START_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 GRACE_SECONDS = 30.0
-"""After a first rank failed, how long the others have to notice, to report and to leave by themselves."""
+"""Time for the other ranks to notice a first failed rank, report it and end by themselves."""
 
 
 def verdict(state: JobState, *, world_size: int, start_timeout_seconds: float, now: datetime) -> Outcome | None:
-    """How the Job ended, or why it never will well; None while there is nothing to say."""
+    """Return how the Job ended, or why it cannot succeed; None while undecided."""
     if state.gone:
         return _gone()
     if state.job is None:
@@ -61,11 +61,11 @@ def verdict(state: JobState, *, world_size: int, start_timeout_seconds: float, n
 
 
 def waiting(state: JobState, rank: int) -> str:
-    """What a rank waits for or does, for the log: one phrase."""
+    """Describe what a rank waits for or does, in one phrase for the log."""
     pod = state.pod_of(rank)
     if pod is None:
-        refused = _not_made(state)
-        return "has no pod yet" + (f": {refused}" if refused else "")
+        rejected = _not_made(state)
+        return "has no pod yet" + (f": {rejected}" if rejected else "")
     node = pod["spec"].get("nodeName", "")
     if has_started(pod) or is_over(pod):
         return f"is {pod['status']['phase'].lower()}" + (f" on {node}" if node else "")
@@ -78,7 +78,7 @@ def waiting(state: JobState, rank: int) -> str:
 
 
 def queued(state: JobState) -> str:
-    """What a suspended Job waits for and since when, for the log: one phrase; empty for one that is not suspended."""
+    """Describe what a suspended Job waits for, and since when; empty for a Job that is not suspended."""
     if state.job is None or not state.suspended:
         return ""
     metadata = state.job["metadata"]
@@ -91,7 +91,7 @@ def queued(state: JobState) -> str:
 
 
 def without_numbers(phrase: str) -> str:
-    """A phrase without the numbers and ids that differ each time the cluster says the same."""
+    """Return a phrase without numbers and ids, which differ when the cluster repeats a message."""
     return re.sub(r"[0-9a-f]{8,}|\d+", "", phrase)
 
 
@@ -99,7 +99,7 @@ def _gone() -> Outcome:
     error = DisruptionError(
         "the Job was deleted while the training ran",
         where="Kubernetes",
-        fix="find out who deleted it (its namespace's audit log); the next try resumes from the last checkpoint",
+        fix="find out who deleted it (its namespace's audit log); the retry resumes from the last checkpoint",
     )
     return Outcome.of(error, ending="gone")
 
@@ -109,7 +109,7 @@ def _failed(state: JobState, failed: Json, world_size: int) -> Outcome | None:
         limit = state.job["spec"]["activeDeadlineSeconds"] if state.job else 0
         return Outcome.of(
             TrainingError(
-                f"the training was not done within {limit / 3600:.3g} h, and was ended",
+                f"the training was not done within {limit / 3600:.3g} h, and was stopped",
                 where="activeDeadlineSeconds of the Job",
                 fix="raise max_hours of the use case's resources, or train less; clearing resumes from the checkpoint",
             )
@@ -121,11 +121,11 @@ def _failed(state: JobState, failed: Json, world_size: int) -> Outcome | None:
         return Outcome.of(
             TrainingError(f"the Job failed ({message})", where="the Job's conditions", fix="read them, clear the task")
         )
-    return None  # the Job is about to fail, and its pods have not said why yet
+    return None  # the Job is about to fail, and its pods have not reported why yet
 
 
 def _refused(state: JobState, world_size: int) -> NightjarError | None:
-    """The Job's pods that admission refuses until somebody acts, as the Job's events tell; other causes may pass."""
+    """Return the error when admission rejects the Job's pods until a person acts; temporary causes are ignored."""
     if len(state.pods) >= world_size:
         return None
     message, count = _not_made(state), world_size - len(state.pods)
@@ -148,14 +148,14 @@ def _refused(state: JobState, world_size: int) -> NightjarError | None:
 
 
 def _not_made(state: JobState) -> str:
-    """What last kept a pod of the Job from being made; empty when nothing did."""
+    """Return the last message about a pod of the Job that could not be created; empty without one."""
     events = state.warnings_of(state.job) if state.job else []
     messages = [str(event.get("message")) for event in events if event.get("reason") == "FailedCreate"]
     return messages[-1].removeprefix("Error creating: ") if messages else ""
 
 
 def _never_starts(state: JobState, world_size: int) -> ConfigurationError | None:
-    """A pod that waits for what will not come."""
+    """Return the error of a pod that waits for something that will not happen."""
     for pod in sorted(state.pods.values(), key=rank_of):
         blocked = container(pod).get("state", {}).get("waiting") or {}
         reason, image = blocked.get("reason", ""), str(container(pod).get("image"))
@@ -178,7 +178,7 @@ def _never_starts(state: JobState, world_size: int) -> ConfigurationError | None
 
 
 def _pull_message(state: JobState, pod: Json) -> str:
-    """Why an image is not pulled; some versions of the kubelet give the cause in an event alone."""
+    """Return why an image is not pulled; some kubelet versions report the cause only in an event."""
     message = str((container(pod).get("state", {}).get("waiting") or {}).get("message", "no message"))
     pulls = [str(event.get("message")) for event in state.warnings_of(pod) if event.get("reason") == "Failed"]
     causes = [pull for pull in pulls if "pull image" in pull]
@@ -186,22 +186,22 @@ def _pull_message(state: JobState, pod: Json) -> str:
 
 
 def _last_warning(state: JobState, pod: Json) -> str:
-    """The last event of trouble with a pod that is scheduled: a volume, the network, an image."""
+    """Return the last warning about a scheduled pod: a volume, the network, an image."""
     events = [event for event in state.warnings_of(pod) if event.get("reason") != "FailedScheduling"]
     return f"{events[-1].get('reason')}: {events[-1].get('message')}" if events else ""
 
 
 def _unschedulable(pod: Json) -> str:
     conditions = pod.get("status", {}).get("conditions") or []
-    found = [c for c in conditions if c["type"] == "PodScheduled" and c["status"] == "False"]
-    return str(found[0].get("message", "")) if found else ""
+    unmet = [c for c in conditions if c["type"] == "PodScheduled" and c["status"] == "False"]
+    return str(unmet[0].get("message", "")) if unmet else ""
 
 
 def _not_started(state: JobState, world_size: int, waited: float) -> NightjarError:
     late = [rank for rank in range(world_size) if (pod := state.pod_of(rank)) is None or not has_started(pod)]
     named = ", ".join(map(str, late))
     why = waiting(state, late[0])
-    where, fix = f"rank {named}", "mend what it waits for; raise start_timeout_seconds when images or volumes are slow"
+    where, fix = f"rank {named}", "fix what it waits for; raise start_timeout_seconds when images or volumes are slow"
     what = f"rank {named} of {world_size} did not start within {waited:.0f} s: it {why}"
     if "cannot be scheduled" in why:
         fix = "free or add nodes, or ask for less in resources; gpu_type must fit the nodes"

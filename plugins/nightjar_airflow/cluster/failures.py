@@ -1,4 +1,4 @@
-"""What the pods of a failed Job say of its cause: which one began, and who ended it. Pure."""
+"""Cause of a failed Job from its pods: which one failed first, and why. Pure."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from nightjar_airflow.cluster.state import (
 
 NODE_LOST = ("DeletionByTaintManager", "DeletionByPodGC", "NodeLost", "NodeShutdown", "Shutdown")
 KILLED = 137
-"""Exit code of a container that got SIGKILL."""
+"""Exit code of a container killed by SIGKILL."""
 CANNOT_START = (126, 127, 128)
 """Exit codes of a container whose command could not be run."""
 CLOCK_SECONDS = 3.0
-"""By so much the clocks of nodes, which note when a container ended, may differ."""
+"""Maximum clock difference between nodes, which record when a container ended."""
 
 
 def failure_of_pods(state: JobState, world_size: int) -> Outcome | None:
-    """What the pods say of a failure; None when they say nothing."""
+    """Return the failure according to the pods; None when they show none."""
     pod = root_cause(state)
     if pod is not None and (disrupted := _disrupted(pod, world_size)):
         return Outcome.of(disrupted, outranks_result=True)
@@ -47,9 +47,9 @@ def failure_of_pods(state: JobState, world_size: int) -> Outcome | None:
 
 
 def root_cause(state: JobState) -> Json | None:
-    """The failed pod with which it began: one that the cluster took, then one that was killed, then the earliest.
+    """Return the failed pod that is the cause: one removed by the cluster, then one that was killed, then the earliest.
 
-    A pod that was ended because a program had failed is none.
+    A pod that was stopped because a program had failed does not count.
     """
     known = {**state.vanished, **state.pods}.values()
     failed = [pod for pod in known if has_failed(pod)]
@@ -65,20 +65,20 @@ def _precedence(pod: Json) -> tuple[int, str, int]:
         kind = 1
     else:
         kind = 2
-    # the cluster notes whole seconds; within one, rank 0 is the last to be blamed: it ends because another has, and
-    # would have said so of itself
+    # Times are whole seconds; within one second rank 0 is blamed last, as it usually ends because another rank has, and
+    # would have reported its own failure
     return kind, str(terminated(pod).get("finishedAt", "")), -rank_of(pod)
 
 
 def _failed_by_itself(pod: Json) -> bool:
-    """Whether the program ended with an exit code of its own, and not by a signal or by the cluster."""
+    """Return whether the program ended with its own exit code, not by a signal or by the cluster."""
     end = terminated(pod)
     by_signal = end.get("reason") == "OOMKilled" or end.get("exitCode") in (KILLED, EXIT_TERMINATED)
     return bool(end) and not by_signal and not _disrupted(pod, 0)
 
 
 def _swept(pod: Json, first: datetime | None) -> bool:
-    """Whether a pod was ended because a program had failed by itself ``first``: the Job then removes all others."""
+    """Return whether the Job removed the pod because a program had failed by itself at ``first``."""
     if first is None or _failed_by_itself(pod):
         return False
     if _was_removed(pod):
@@ -90,7 +90,7 @@ def _swept(pod: Json, first: datetime | None) -> bool:
 
 
 def _was_removed(pod: Json) -> bool:
-    """Whether a pod ended because somebody removed it, and not for its node or its memory."""
+    """Return whether a pod ended because it was deleted, not because of its node or its memory."""
     by_node = condition(pod, "DisruptionTarget") or terminated(pod).get("reason") == "OOMKilled"
     return "deletionTimestamp" in pod["metadata"] and not by_node and not _failed_by_itself(pod)
 
@@ -98,19 +98,19 @@ def _was_removed(pod: Json) -> bool:
 def _disrupted(pod: Json, world_size: int) -> DisruptionError | None:
     target = condition(pod, "DisruptionTarget")
     reason = target.get("reason") or pod.get("status", {}).get("reason") or ""
-    said = target.get("message") or pod.get("status", {}).get("message") or "no reason given"
+    message = target.get("message") or pod.get("status", {}).get("message") or "no reason given"
     who, node = rank_name(pod, world_size), pod["spec"].get("nodeName", "its node")
     if reason in NODE_LOST:
-        what = f"{who} was lost with node {node} ({said})"
+        what = f"{who} was lost with node {node} ({message})"
     elif reason == "PreemptionByScheduler":
-        what = f"{who} was preempted by a pod of higher priority ({said})"
+        what = f"{who} was preempted by a pod of higher priority ({message})"
     elif target or reason == "Evicted":
-        what = f"{who} was evicted from node {node} ({said})"
+        what = f"{who} was evicted from node {node} ({message})"
     elif reason and not terminated(pod):
-        what = f"{who} was refused by node {node} ({reason}: {said})"
+        what = f"{who} was refused by node {node} ({reason}: {message})"
     else:
         return None
-    return DisruptionError(what, where=where_is(pod), fix="nothing; the next try resumes from the last checkpoint")
+    return DisruptionError(what, where=where_is(pod), fix="nothing; the retry resumes from the last checkpoint")
 
 
 def _killed(pod: Json, world_size: int) -> TrainingError | None:
@@ -132,9 +132,9 @@ def _terminated(pod: Json, world_size: int) -> DisruptionError | None:
     if terminated(pod).get("exitCode") != EXIT_TERMINATED:
         return None
     return DisruptionError(
-        f"{rank_name(pod, world_size)} was ended by SIGTERM before it was done",
+        f"{rank_name(pod, world_size)} was stopped by SIGTERM before it was done",
         where=where_is(pod),
-        fix="see whether its node was shut down; the next try resumes from the last checkpoint",
+        fix="check whether its node was shut down; the retry resumes from the last checkpoint",
     )
 
 
@@ -154,13 +154,13 @@ def _program(pod: Json, world_size: int) -> TrainingError:
     return TrainingError(
         f"{rank_name(pod, world_size)} failed with exit code {code}",
         where=where_is(pod),
-        fix="read the lines of that rank above, mend the cause, then clear the task",
+        fix="read the lines of that rank above, fix the cause, then clear the task",
     )
 
 
 def _removed(pod: Json, world_size: int) -> DisruptionError:
     return DisruptionError(
-        f"the pod of {rank_name(pod, world_size)} was removed before it had ended",
+        f"the pod of {rank_name(pod, world_size)} was deleted before it had ended",
         where=where_is(pod),
-        fix="see whether its node or a person removed it; the next try resumes from the last checkpoint",
+        fix="check whether its node or a person deleted it; the retry resumes from the last checkpoint",
     )

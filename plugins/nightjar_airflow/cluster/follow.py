@@ -1,4 +1,4 @@
-"""Follow the log of a pod to its end, over broken connections, without losing or repeating a line."""
+"""Follow a pod's log to its end, across broken connections, without losing or repeating a line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 PAUSE_SECONDS = 1.0
 OVERLAP_SECONDS = 60
-"""Asked for again after a break: the node's clock may differ from ours; lines that were seen are left out."""
+"""Overlap requested after a break, as the node's clock may differ from ours; lines seen before are skipped."""
 
 
 async def follow(
     cluster: TrainingClusterHook, pod: str, on_line: Callable[[str], None], is_over: Callable[[], bool]
 ) -> None:
-    """Pass on each line of ``pod``'s log once, until the log ends and the pod is over."""
-    last, heard = "", None
+    """Pass on each line of the log of ``pod`` once, until the log and the pod have ended."""
+    last, last_line_at = "", None
     while True:
         over = is_over()
-        since = None if heard is None else math.ceil(time.monotonic() - heard) + OVERLAP_SECONDS
+        since = None if last_line_at is None else math.ceil(time.monotonic() - last_line_at) + OVERLAP_SECONDS
         try:
             async with aclosing(cluster.follow(pod, since)) as lines:
                 async for line in lines:
                     moment, _, text = line.decode(errors="replace").partition(" ")
                     if moment > last:
-                        last, heard = moment, time.monotonic()
+                        last, last_line_at = moment, time.monotonic()
                         on_line(text)
         except ApiError as error:
             if error.status == 404:

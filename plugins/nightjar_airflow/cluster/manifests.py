@@ -1,4 +1,4 @@
-"""The Job and the headless Service of one training: Indexed, one pod a rank, the pods "restricted"."""
+"""Manifests of one training: an Indexed Job with one "restricted" pod per rank, and a headless Service."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJob:
-    """One try of a task as a Job.
+    """One attempt of a task as a Job.
 
     Attributes:
-        spec: What is to be done.
-        spec_uri: Where it lies.
-        try_number: Airflow's count of tries, from 1.
-        max_tries: Airflow's last try; it grows when the task is cleared, and stays when it is retried.
-        resources: What a rank needs.
-        settings: What the environment says.
-        environ: Environment variables that the programs get from the deployment.
+        spec: Spec of the program.
+        spec_uri: Location of the spec.
+        try_number: Airflow's attempt number, from 1.
+        max_tries: Airflow's last attempt; it grows when the task is cleared, not when it is retried.
+        resources: Resources of a rank.
+        settings: Settings of the environment.
+        environ: Environment variables passed on from the deployment.
     """
 
     spec: JobSpec
@@ -54,14 +54,14 @@ class TrainingJob:
 
     @property
     def task_id(self) -> str:
-        """The same for all tries of one task of one run, and of no other: value of :data:`TASK_LABEL`."""
+        """Hash of a run's task, equal for all its attempts; value of :data:`TASK_LABEL`."""
         map_index = -1 if self.spec.map_index is None else self.spec.map_index
         parts = (self.spec.dag_id, self.spec.run_id, self.spec.task_id, str(map_index))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
     @property
     def name(self) -> str:
-        """Use case, program, run and try; short enough to be a host name with any rank behind it."""
+        """Use case, program, run and attempt; short enough to be a host name with the rank appended."""
         words = f"{self.spec.use_case[:20]}-{self.spec.program[:12]}".replace("_", "-").strip("-")
         return f"{words}-{self.task_id}-{self.try_number}"
 
@@ -75,10 +75,10 @@ class TrainingJob:
         }
 
     def job(self) -> Manifest:
-        """The Job. No rank is begun again alone: its peers have lost it; the next try begins them all together.
+        """Return the Job. A rank is never restarted alone, as its peers have lost it; the retry restarts all together.
 
-        A rank that the cluster took, killed or told to end, and a first rank that has written why it failed, end the
-        Job at once; after another failure the first rank has time to write.
+        A rank that the cluster removed, killed or stopped ends the Job immediately, and so does a first rank that has
+        reported its failure. After any other failure, the first rank gets time to write its report.
         """
         queue = self.resources.queue or self.settings.queue
         return {
@@ -105,7 +105,7 @@ class TrainingJob:
                 "podReplacementPolicy": "Failed",
                 "activeDeadlineSeconds": round(self.resources.max_hours * 3600),
                 "ttlSecondsAfterFinished": self.settings.ttl_seconds,
-                # Kueue admits a Job by starting it; without a queue it starts at once.
+                # Kueue admits a Job by resuming it; without a queue it starts immediately.
                 "suspend": bool(queue),
                 "podFailurePolicy": {
                     "rules": [
@@ -121,7 +121,7 @@ class TrainingJob:
         }
 
     def service(self, job_name: str, job_uid: str) -> Manifest:
-        """The headless Service under which the ranks of a Job find its pod 0; it goes when the Job goes."""
+        """Return the headless Service through which the ranks find pod 0; it is deleted with the Job."""
         return {
             "apiVersion": "v1",
             "kind": "Service",
@@ -135,7 +135,8 @@ class TrainingJob:
         }
 
     def secret(self, job_name: str, job_uid: str) -> Manifest:
-        """The Secret by which the ranks of a Job know each other; pods wait for it, and it goes when the Job goes."""
+        """Return the Secret that authenticates the ranks to each other; pods wait for it, and it is deleted with the
+        Job."""
         return {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -214,14 +215,14 @@ class TrainingJob:
                 "capabilities": {"drop": ["ALL"]},
             },
             "volumeMounts": [
-                {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own, empty at its start
+                {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - private to the pod, empty at its start
                 {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
                 *self.settings.volume_mounts,
             ],
         }
 
     def _environment(self) -> list[Manifest]:
-        """The launch contract and the deployment's addresses; ``env`` of the settings comes over both."""
+        """Return the launch contract and the deployment's addresses; ``env`` of the settings overrides both."""
         host = f"{self.name}-0.{self.name}"
         values = {
             **self.environ,
@@ -231,12 +232,12 @@ class TrainingJob:
             "MASTER_PORT": str(MASTER_PORT),
             "OMP_NUM_THREADS": str(self.spec.threads_per_rank),
             "PYTHONUNBUFFERED": "1",
-            # The first rank waits for the last as long as the last may take to start.
+            # The first rank waits for the last one as long as that may take to start.
             "NIGHTJAR_RENDEZVOUS_SECONDS": f"{self.settings.start_timeout_seconds:g}",
             **({"NIGHTJAR_CHECKPOINTS": self.settings.checkpoints} if self.settings.checkpoints else {}),
             **self.settings.env,
         }
-        # What JOB_COMPLETION_INDEX says, under the launch contract's name.
+        # JOB_COMPLETION_INDEX under the name of the launch contract
         rank = {"fieldRef": {"fieldPath": f"metadata.annotations['{RANK_ANNOTATION}']"}}
         secret = {"secretKeyRef": {"name": self.name, "key": SECRET_KEY}}
         return [

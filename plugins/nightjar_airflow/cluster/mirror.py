@@ -1,4 +1,4 @@
-"""A live copy of the objects that a list shows, kept by watching: what every Kubernetes controller does."""
+"""A live copy of a list of Kubernetes objects, kept by list and watch, like in a controller."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from nightjar_airflow.cluster.api import Json, KubernetesApi
 from nightjar_airflow.cluster.api_error import ApiError
 
 WATCH_SECONDS = 60
-"""A watch is begun anew so often, so that a connection that died without a word is noticed."""
+"""Lifetime of a watch, so that a connection that died silently is noticed."""
 PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 UNREACHABLE_SECONDS = 600.0
-"""An API server that is away, or refuses Airflow, for so long is given up."""
+"""Time after which an API server that is unavailable, or rejects Airflow, is given up."""
 GONE = 410
 
 
 class Mirror:
-    """Objects by name, as of the last word of the API server.
+    """Objects by name, as last reported by the API server.
 
-    A broken watch goes on where it stopped; where the server has forgotten that point (410), all is listed anew.
+    A broken watch resumes where it stopped; when the server has forgotten that version (410), all objects are listed
+    again.
 
     Args:
         api: The API server.
-        path: The collection, e.g. ``/api/v1/namespaces/ml/pods``.
-        query: The selector.
-        on_change: Called with all objects, and with those that were deleted since the last call.
+        path: Path of the collection, e.g. ``/api/v1/namespaces/ml/pods``.
+        query: Selector.
+        on_change: Called with all objects, and with those deleted since the last call.
     """
 
     def __init__(
@@ -49,10 +50,10 @@ class Mirror:
         self._heard = time.monotonic()
 
     async def run(self) -> None:
-        """Keep the copy until cancelled.
+        """Keep the copy up to date until cancelled.
 
         Raises:
-            ApiError: when what is asked is wrong, or the server is away or refuses Airflow for
+            ApiError: for an invalid request, or when the server is unavailable or rejects Airflow for
                 :data:`UNREACHABLE_SECONDS`.
         """
         pause = PAUSE_SECONDS

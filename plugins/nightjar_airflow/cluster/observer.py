@@ -1,4 +1,4 @@
-"""Watch one Job to its end: say what happens, pass on logs, and tell how it ended."""
+"""Watch one Job to its end: report what happens, pass on logs, and return the outcome."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from nightjar_airflow.cluster.state import JobState, Json, condition, ended, has
 from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 CHECK_SECONDS = 5.0
-"""Without news the state is looked at so often: for time limits, and for events, which are not watched."""
+"""Interval of checks without news: for time limits, and for events, which are not watched."""
 DRAIN_SECONDS = 15.0
 TAIL_LINES = 40
 
 
 class Observer:
-    """One Job as seen from outside.
+    """Observer of one Job.
 
     Args:
-        cluster: The cluster, open.
-        job_name: The Job.
+        cluster: The open cluster hook.
+        job_name: Name of the Job.
         world_size: Number of ranks.
-        start_timeout_seconds: How long all ranks together may take to start.
-        say: Takes the lines of rank 0, of failed ranks, and what happens to the pods.
+        start_timeout_seconds: Time limit for all ranks to start.
+        say: Called with the lines of rank 0 and of failed ranks, and with changes of the pods.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Observer:
         self._logs: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> Outcome:
-        """Wait until the Job has ended, or never will well, or could not be looked at for long."""
+        """Wait until the Job has ended, cannot succeed, or could not be observed for too long."""
         pods = Mirror(self._cluster.api, self._cluster.pods, self._of_pods, self._take_pods)
         jobs = Mirror(self._cluster.api, self._cluster.jobs, self._of_job, self._take_jobs)
         mirrors = [asyncio.create_task(mirror.run()) for mirror in (pods, jobs)]
@@ -101,9 +101,9 @@ class Observer:
         )
 
     async def _verdict_again(self) -> Outcome | None:
-        """With the pods as they are now: the Job's end may be known before its pods' ends are.
+        """Return the verdict on freshly listed pods: the Job's end may be reported before its pods' ends.
 
-        Where they cannot be listed now, the mirrors know for how long that may be so.
+        When they cannot be listed now, the mirrors decide how long that is tolerated.
         """
         try:
             listed = (await self._cluster.api.json("GET", self._cluster.pods, self._of_pods))["items"]
@@ -116,14 +116,14 @@ class Observer:
         return self._verdict()
 
     async def _keep_warnings(self) -> None:
-        """While ranks wait, know what for."""
+        """Refresh the warnings while ranks wait, to know what for."""
         while True:
             await self._read_warnings()
             self._changed.set()
             await asyncio.sleep(CHECK_SECONDS)
 
     async def _read_warnings(self) -> None:
-        """Nothing depends on events alone: what cannot be read now is said, and read later."""
+        """Read the warnings; an error is only logged, as nothing depends on events alone."""
         if self._state.job is None or self._state.started >= self._world_size:
             return
         try:
@@ -140,7 +140,7 @@ class Observer:
         self._changed.set()
 
     def _report_changes(self) -> None:
-        """Say what the Job waits for in its queue, or what each rank does, when it has changed."""
+        """Report what the Job waits for in its queue, or what each rank does, when it has changed."""
         if self._state.job is None:
             return
         if queue := queued(self._state):
@@ -153,7 +153,7 @@ class Observer:
             self._say_once(rank, f"rank {rank} {waiting(self._state, rank)}")
 
     def _say_once(self, about: int | str, phrase: str) -> None:
-        """Say a phrase unless the last one about this was the same but for numbers and ids."""
+        """Report a phrase unless the last one about this subject was equal but for numbers and ids."""
         if self._reported.get(about) != without_numbers(phrase):
             self._reported[about] = without_numbers(phrase)
             self._say(phrase)
@@ -170,14 +170,14 @@ class Observer:
         self._logs[name] = asyncio.create_task(follow(self._cluster, name, self._say, over))
 
     async def _drain(self) -> None:
-        """Where the pods end too, give the first rank's last lines time to arrive."""
+        """When the pods end too, wait for the first rank's last lines."""
         job = self._state.job
         ends = job is None or ended(job) or condition(job, "FailureTarget")
         if self._logs and ends:
             await asyncio.wait(self._logs.values(), timeout=DRAIN_SECONDS)
 
     async def _pass_on_log_ends(self, outcome: Outcome) -> Outcome:
-        """Pass on the end of each failed rank's log; the program's last words go into the sentence."""
+        """Pass on the end of each failed rank's log, and add the program's last line to the error."""
         if outcome.ending != "failed":
             return outcome
         cause = root_cause(self._state)
@@ -202,7 +202,7 @@ class Observer:
 
 
 async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
-    """End tasks and wait until they have ended; a cancellation of the caller is passed on, and not taken for theirs."""
+    """Cancel tasks and wait for their end; a cancellation of the caller is still raised."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

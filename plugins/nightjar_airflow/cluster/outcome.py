@@ -1,4 +1,4 @@
-"""How a Job ended, in a form that travels in a trigger's event."""
+"""Outcome of a Job, in a form that a trigger's event can carry."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Ending = Literal["succeeded", "failed", "gone", "timed_out", "unreachable", "ref
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The end of one Job.
+    """The outcome of one Job.
 
     Attributes:
-        ending: ``succeeded``; ``failed``; ``gone`` when somebody deleted the Job; ``timed_out`` when the task's time
-            was over first; ``unreachable`` when nobody can tell, and the Job may run; ``refused`` when it may run as
-            well, and the cluster does not let Airflow look.
+        ending: ``succeeded``; ``failed``; ``gone`` when the Job was deleted; ``timed_out`` when the task's time limit
+            passed first; ``unreachable`` when the state is unknown and the Job may still run; ``refused`` when it may
+            still run, and the cluster does not permit Airflow to read it.
         program: Whether the program itself failed, and may have written why.
-        outranks_result: Whether the cluster did what explains all, also what the program may have written of it.
-        kind: The error's kind, and its words below.
+        outranks_result: Whether an action of the cluster explains the failure better than the program's own result.
+        kind: Kind of the error; its message is in the fields below.
     """
 
     ending: Ending

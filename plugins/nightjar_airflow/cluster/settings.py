@@ -1,4 +1,4 @@
-"""What the environment says of its cluster: the JSON ``training`` in the extra of an Airflow connection."""
+"""Settings of an environment's cluster: the JSON ``training`` in the extra of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def _name(value: Any) -> Any:
 
 
 Name = Annotated[str, BeforeValidator(_name)]
-"""The name of an object of the cluster, as Kubernetes has it: ``{"name": "x"}``.
+"""Name of a Kubernetes object, written as in Kubernetes: ``{"name": "x"}``.
 
-Airflow takes plain text below a key like ``env_from_secrets`` for a secret and masks it in every log, so that no
-message could say which Secret is missing; it does not mask a ``name``.
+Airflow treats plain text below a key like ``env_from_secrets`` as a secret and masks it in every log, so that no
+message could name a missing Secret; it does not mask a ``name``.
 """
 
 
 def _volume(value: Any) -> Any:
-    """Refuse plain text below a key with ``secret`` in it at any depth, e.g. ``secretName``."""
+    """Reject plain text below any key that contains ``secret``, e.g. ``secretName``."""
     if isinstance(value, dict):
         for key, item in value.items():
             if "secret" in str(key).lower() and not isinstance(item, dict):
@@ -44,16 +44,16 @@ def _volume(value: Any) -> Any:
 
 
 Volume = Annotated[Json, BeforeValidator(_volume)]
-"""A volume of a pod; it names a Secret by ``name``, for the same reason as :data:`Name`."""
+"""A volume of a pod. It refers to a Secret by ``name``, for the same reason as :data:`Name`."""
 
 
 class GpuType(BaseModel):
-    """Where a cluster keeps GPUs of one type, by the name that use cases ask for.
+    """A GPU type of the cluster, under the name used in ``gpu_type`` of use cases.
 
     Attributes:
-        resource: Name of the extended resource.
-        node_selector: Labels of the nodes.
-        tolerations: What such nodes are tainted with.
+        resource: Extended resource.
+        node_selector: Node labels.
+        tolerations: Tolerations for the taints of such nodes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -64,28 +64,28 @@ class GpuType(BaseModel):
 
 
 class ClusterSettings(BaseModel):
-    """How training pods look in this environment.
+    """Settings of training pods in this environment.
 
     Attributes:
-        namespace: Where Jobs are made.
+        namespace: Namespace of the Jobs.
         image: The training image (``jobs/Dockerfile``).
-        image_pull_secrets: Names of Secrets for the registry.
-        service_account: Of the pods; None takes the namespace's default.
-        user_id: The user and group of the process; root (0) is refused.
+        image_pull_secrets: Secrets for the registry.
+        service_account: Service account of the pods; None for the namespace's default.
+        user_id: User and group id of the process; root (0) is rejected.
         env: Environment variables of the programs.
-        env_from_secrets: Names of Secrets whose keys become environment variables (the lake's credentials).
-        volumes: Volumes of the pod, as in a pod's spec; those of Secrets as ``projected`` ones.
-        volume_mounts: Where the ranks see them, as in a container's spec.
-        checkpoints: Where checkpoints are kept, a URI or a mounted path; the program then reads it as
-            ``NIGHTJAR_CHECKPOINTS``.
-        node_selector: Labels of the nodes for all pods.
+        env_from_secrets: Secrets whose keys become environment variables (the lake's credentials).
+        volumes: Volumes of the pod, as in a pod spec; Secrets as ``projected`` volumes.
+        volume_mounts: Mounts of the ranks, as in a container spec.
+        checkpoints: URI or mounted path of checkpoints; programs get it as ``NIGHTJAR_CHECKPOINTS``.
+        node_selector: Node labels for all pods.
         tolerations: Tolerations of all pods.
-        gpu_types: Name to :class:`GpuType`; ``any`` is what a use case gets that names none.
-        priority_class: Priority class of use cases that name none.
-        queue: Kueue queue of use cases that name none.
-        start_timeout_seconds: How long all ranks together may take to start: room, images, volumes.
-        ttl_seconds: How long a Job that has ended is kept for a look.
-        pod_template_file: YAML of a pod, for all that has no setting; what is set here or by the project wins.
+        gpu_types: Name to :class:`GpuType`; ``any`` is the default of use cases.
+        priority_class: Default priority class of use cases.
+        queue: Default Kueue queue of use cases.
+        start_timeout_seconds: Time limit for all ranks to start: scheduling, images, volumes.
+        ttl_seconds: Time for which an ended Job is kept for inspection.
+        pod_template_file: YAML of a pod for everything without a setting; settings and the project's own values
+            override it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -114,7 +114,7 @@ class ClusterSettings(BaseModel):
         """Read a connection's extra: ``namespace`` beside the keys of Airflow's own hook, the rest under ``training``.
 
         Raises:
-            ConfigurationError: naming the fields that are missing, unknown or of another type.
+            ConfigurationError: naming fields that are missing, unknown or invalid.
         """
         where = f"connection {conn_id}, extra.training"
         training = extra.get("training") or {}
@@ -122,19 +122,19 @@ class ClusterSettings(BaseModel):
             return cls.model_validate({"namespace": extra.get("namespace"), **training})
         except (ValidationError, TypeError) as error:
             problems = error.errors(include_input=False) if isinstance(error, ValidationError) else []
-            told = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems]
+            messages = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems]
             raise ConfigurationError(
-                f"the settings of the cluster are not right: {'; '.join(told) or error}",
+                f"the settings of the cluster are not right: {'; '.join(messages) or error}",
                 where=where,
-                how_many=max(1, len(told)),
+                how_many=max(1, len(messages)),
                 fix="namespace and image are needed; docs/configuration.md lists the others",
             ) from error
 
     def gpu_type(self, name: str | None) -> GpuType:
-        """The GPU type that a use case asks for.
+        """Return the GPU type that a use case names.
 
         Raises:
-            ConfigurationError: when this environment has none of that name.
+            ConfigurationError: when this environment has no GPU type of that name.
         """
         if name is None:
             return self.gpu_types.get("any", GpuType())

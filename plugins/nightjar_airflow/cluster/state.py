@@ -1,4 +1,4 @@
-"""What is known of a Job and its pods at one moment, and how to read it."""
+"""The known state of a Job and its pods, and functions to read it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Json = dict[str, Any]
 
 @dataclass
 class JobState:
-    """A Job, its pods and what was said of it.
+    """A Job, its pods and warnings about them.
 
     Attributes:
-        job: The Job; None before it was seen, and after it is gone.
-        gone: Whether it was looked for and is not there.
-        pods: Name to pod, of those that are there.
-        vanished: Name to the last that was seen of a pod that is not there any more.
-        removed: Pods that somebody removed while they ran and no other had failed; those that the Job sweeps away
-            after a failure come later.
-        warnings: Events of trouble with the Job, its pods and its place in a queue, oldest first.
-        failing_since: When a first pod had failed or was removed.
+        job: The Job; None before it is seen and after it is gone.
+        gone: Whether the Job no longer exists.
+        pods: Existing pods by name.
+        vanished: Last seen state of pods that no longer exist, by name.
+        removed: Pods that were deleted while they ran and before any other had failed, unlike those that the Job
+            deletes after a failure.
+        warnings: Warning events about the Job, its pods and its place in a queue, oldest first.
+        failing_since: Time at which the first pod failed or was deleted.
     """
 
     job: Json | None = None
@@ -36,22 +36,22 @@ class JobState:
 
     @property
     def suspended(self) -> bool:
-        """Whether the Job waits in a queue; its pods are removed without that being a failure."""
+        """Whether the Job waits in a queue; then the deletion of its pods is not a failure."""
         return bool(self.job and self.job["spec"].get("suspend"))
 
     @property
     def started(self) -> int:
-        """Number of pods whose program has begun."""
+        """Number of pods whose program has started."""
         return sum(has_started(pod) for pod in self.pods.values())
 
     def take_job(self, job: Json | None) -> None:
-        """A new word on the Job."""
+        """Update the Job."""
         self.job, self.gone = job, job is None
         if self.suspended:
             self.vanished, self.removed, self.failing_since = {}, {}, None
 
     def take_pods(self, pods: dict[str, Json], deleted: dict[str, Json], now: datetime) -> None:
-        """A new word on the pods, in the order in which things happened to them."""
+        """Update the pods, in the order of events."""
         going = {name: pod for name, pod in pods.items() if _going(pod)}
         taken = {name: pod for name, pod in {**going, **deleted}.items() if not is_over(pod)}
         if not self.suspended and self.failing_since is None:
@@ -62,12 +62,12 @@ class JobState:
             self.failing_since = now
 
     def warnings_of(self, thing: Json) -> list[Json]:
-        """Events of one Job or pod; of another that had its name before, none."""
+        """Return the warnings about one Job or pod, without those of a namesake."""
         uid = thing["metadata"].get("uid")
         return [event for event in self.warnings if event["involvedObject"].get("uid") == uid]
 
     def pod_of(self, rank: int) -> Json | None:
-        """The latest pod of a rank."""
+        """Return the latest pod of a rank."""
         pods = [pod for pod in self.pods.values() if rank_of(pod) == rank]
         return max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
 
@@ -77,18 +77,18 @@ def rank_of(pod: Json) -> int:
 
 
 def rank_name(pod: Json, world_size: int) -> str:
-    """A pod's rank, for a message."""
+    """Return a pod's rank, for a message."""
     return f"rank {rank_of(pod)} of {world_size}"
 
 
 def where_is(pod: Json) -> str:
-    """A pod and its node, for a message."""
+    """Return a pod and its node, for a message."""
     node = pod["spec"].get("nodeName")
     return f"pod {pod['metadata']['name']}" + (f" on node {node}" if node else "")
 
 
 def container(pod: Json) -> Json:
-    """The status of the container that runs the rank; empty before there is one."""
+    """Return the status of the container that runs the rank; empty before it exists."""
     statuses: list[Json] = pod.get("status", {}).get("containerStatuses") or []
     return next((status for status in statuses if status["name"] == CONTAINER), {})
 
@@ -103,43 +103,43 @@ def is_over(pod: Json) -> bool:
 
 
 def has_failed(pod: Json) -> bool:
-    """Whether the pod has failed, or is being taken by the cluster."""
+    """Return whether the pod has failed, or the cluster is removing it."""
     return bool(condition(pod, "DisruptionTarget") or pod.get("status", {}).get("phase") == "Failed")
 
 
 def terminated(pod: Json) -> Json:
-    """How the rank's container ended; empty while it has not."""
-    found: Json = container(pod).get("state", {}).get("terminated") or {}
-    return found
+    """Return how the rank's container ended; empty while it runs."""
+    end: Json = container(pod).get("state", {}).get("terminated") or {}
+    return end
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time as the cluster writes it."""
+    """Parse a time of the cluster."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC) if text else None
 
 
 def removed_at(pod: Json) -> datetime | None:
-    """When a pod's removal was asked for; the cluster notes when its grace is over."""
+    """Return when a pod's deletion was requested; the cluster stores the end of its grace period."""
     over = moment(pod["metadata"].get("deletionTimestamp"))
     grace = timedelta(seconds=int(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
     return over and over - grace
 
 
 def condition(thing: Json, kind: str) -> Json:
-    """The condition ``kind`` of a Job or pod, when it is true; else empty."""
+    """Return the condition ``kind`` of a Job or pod if it is true, otherwise empty."""
     conditions: list[Json] = thing.get("status", {}).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), {})
 
 
 def ended(job: Json) -> bool:
-    """Whether a Job is complete or has failed; its pods are gone or going."""
+    """Return whether a Job is complete or has failed."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
 
 
 def _came_first(removed: Json, pods: dict[str, Json]) -> bool:
-    """Whether a pod was removed before another had failed, where both are learned of together, as after a break.
+    """Return whether a pod was deleted before another failed, when both are learned of together, as after a break.
 
-    A Job removes its other pods right after the first failure, and nobody knows when a pod was removed that is gone.
+    A Job deletes its other pods right after the first failure, and the time of a completed deletion is not known.
     """
     ends = [moment(terminated(pod).get("finishedAt")) for pod in pods.values() if has_failed(pod) and not _going(pod)]
     if not ends:

@@ -1,4 +1,4 @@
-"""A pod template file under our own pod: what the project sets wins, what it does not set comes from the file."""
+"""Merge a pod template file with our own pod, which overrides the template."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from nightjar.protocol.documents import PARSER_ERRORS
 from nightjar.protocol.errors import ConfigurationError, first_line
 
-# Lists whose items have a key; what has the same key is laid over, the rest is kept.
+# Lists whose items have a key: items with the same key are merged, the others kept.
 _KEYS = {
     "containers": "name",
     "initContainers": "name",
@@ -21,7 +21,7 @@ _APPENDED = {"tolerations", "envFrom"}
 
 
 def read_template(path: str) -> dict[str, Any]:
-    """The pod of a ``pod_template_file``: its ``metadata`` and ``spec``.
+    """Return ``metadata`` and ``spec`` of a ``pod_template_file``.
 
     Raises:
         ConfigurationError: when it cannot be read, or is not a pod.
@@ -33,7 +33,7 @@ def read_template(path: str) -> dict[str, Any]:
             document = yaml.safe_load(file)
     except (OSError, yaml.YAMLError, *PARSER_ERRORS) as error:
         raise ConfigurationError(
-            f"the pod template cannot be read ({first_line(error)})", where=path, fix="mend pod_template_file"
+            f"the pod template cannot be read ({first_line(error)})", where=path, fix="correct pod_template_file"
         ) from error
     if not isinstance(document, dict) or document.get("kind") != "Pod":
         raise ConfigurationError(
@@ -43,7 +43,7 @@ def read_template(path: str) -> dict[str, Any]:
 
 
 def over(below: Any, above: Any, name: str = "") -> Any:
-    """``above`` laid over ``below``: objects by key, lists of named things by name, other values replaced."""
+    """Merge ``above`` over ``below``: objects by key, lists of named items by name; other values are replaced."""
     if isinstance(below, dict) and isinstance(above, dict):
         both = {key: over(below[key], value, key) for key, value in above.items() if key in below}
         return {**below, **above, **both}

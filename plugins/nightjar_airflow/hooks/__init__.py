@@ -1,1 +1,1 @@
-"""Hooks, one public class a file."""
+"""Hooks."""

@@ -1,4 +1,4 @@
-"""The hook to the Spark application of a DAG run."""
+"""The hook for the Spark application of a DAG run."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class SparkApplicationHook(BaseHook):
-    """Starts, finds, asks and ends the one Spark application of a DAG run.
+    """Starts, finds, uses and stops the one Spark application of a DAG run.
 
-    The connection says where it runs: ``host`` is the Spark master, ``extra.conf`` a map of Spark configuration,
-    ``extra.deploy_mode`` ``client`` (default) or ``cluster``. All exchange goes through files of the lake.
+    The connection configures where it runs: ``host`` is the Spark master, ``extra.conf`` a map of Spark configuration,
+    ``extra.deploy_mode`` ``client`` (default) or ``cluster``. All communication goes through files of the lake.
 
     Args:
         folder: The run's application folder.
@@ -63,14 +63,14 @@ class SparkApplicationHook(BaseHook):
         self._files: StartFolder | None = None
 
     def ensure(self) -> None:
-        """Attach to the application that runs, or start one and wait until it is ready.
+        """Attach to the running application, or start one and wait until it is ready.
 
-        One that does not answer any more, or was still starting when its task went away, is ended first; where it
-        cannot be reached, it ends itself when it sees that another serves the run. One that was started before the
-        code changed is ended as soon as it has done what it was asked for.
+        An application that no longer answers, or was still starting when its task ended, is stopped first; an
+        unreachable one stops itself when it sees that another serves the run. One started before the code changed is
+        stopped after its current job.
 
         Raises:
-            UnreachableError: when it does not come up; the last lines of its log are in the message.
+            UnreachableError: when it does not start; the message has the last line of its log.
         """
         with self._alone():
             code = code_digest()
@@ -91,7 +91,7 @@ class SparkApplicationHook(BaseHook):
         self.log.info("the Spark application is ready after %.1f s", time.monotonic() - began)
 
     def is_alive(self) -> bool:
-        """Whether the run has an application whose heartbeat is fresh or still beating."""
+        """Return whether the run has an application with a fresh or still changing heartbeat."""
         self._attach()
         beat = self._heartbeat()
         if beat is None or not self._process_is_there():
@@ -101,18 +101,18 @@ class SparkApplicationHook(BaseHook):
         deadline = time.monotonic() + 6 * HEARTBEAT_SECONDS
         while time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            later = self._heartbeat()
-            if later is not None and later != beat:
+            next_beat = self._heartbeat()
+            if next_beat is not None and next_beat != beat:
                 return True
         return False
 
     def is_running(self, task_id: str) -> bool:
-        """Whether the application works on this task right now."""
+        """Return whether the application is working on this task."""
         beat = self._heartbeat()
         return beat is not None and beat.task == task_id
 
     def submit(self, spec: JobSpec) -> None:
-        """Put a spec into the inbox; an older result and log of the same task are removed first."""
+        """Put a spec into the inbox, after removing an older result and log of the task."""
         from nightjar.lake import files
 
         for name in ("result.json", "job.log"):
@@ -126,7 +126,7 @@ class SparkApplicationHook(BaseHook):
         """Yield None while the job runs, then its result; every new log line goes to ``on_line``.
 
         Raises:
-            UnreachableError: when the application died meanwhile.
+            UnreachableError: when the application dies meanwhile.
         """
         from nightjar.lake import files
         from nightjar.lake.results import read_result
@@ -134,7 +134,7 @@ class SparkApplicationHook(BaseHook):
         seen = 0
         last_beat, beat_at = self._heartbeat(), time.monotonic()
         while True:
-            over = files.exists(f"{spec.output}/result.json")  # looked at before the log: the log is written first
+            over = files.exists(f"{spec.output}/result.json")  # checked before the log, as the log is written first
             seen = self._new_lines(f"{spec.output}/job.log", seen, on_line)
             if over:
                 yield read_result(f"{spec.output}/result.json")
@@ -143,7 +143,7 @@ class SparkApplicationHook(BaseHook):
             if beat != last_beat:
                 last_beat, beat_at = beat, time.monotonic()
             if time.monotonic() - beat_at > DEAD_AFTER_SECONDS or not self._process_is_there():
-                files.write_text(f"{spec.output}/spec.json", spec.to_json())  # a full lake says so, and is why it died
+                files.write_text(f"{spec.output}/spec.json", spec.to_json())  # raises when the lake is full
                 raise UnreachableError(
                     f"the Spark application died while it ran {spec.task_id}: {self._tail()}",
                     where=self._folder.log,
@@ -153,7 +153,7 @@ class SparkApplicationHook(BaseHook):
             time.sleep(POLL_SECONDS)
 
     def cancel(self, spec: JobSpec) -> None:
-        """Give up a task's job: not begun, it is withdrawn; running, its Spark jobs are cancelled."""
+        """Cancel a task's job: withdraw it when it has not started, otherwise cancel its Spark jobs."""
         from nightjar.lake import files
 
         if self._files is not None:
@@ -161,7 +161,7 @@ class SparkApplicationHook(BaseHook):
             files.write_text(f"{self._files.cancelled}/{spec.task_id}", "")
 
     def stop(self) -> None:
-        """End the application after the job that runs; a local one that does not end is killed."""
+        """Stop the application after its current job; kill a local one that does not stop."""
         from nightjar.lake import files
 
         self._attach()
@@ -171,17 +171,17 @@ class SparkApplicationHook(BaseHook):
             while time.monotonic() < deadline and self._is_up():
                 time.sleep(POLL_SECONDS)
         self.end()
-        self.log.info("no Spark application serves this run any more")
+        self.log.info("no Spark application serves this run now")
 
     def end(self) -> None:
-        """End the run's application now, ready or still starting: a local one is killed, another ends itself."""
+        """Stop the run's application now, ready or starting: a local one is killed, any other stops itself."""
         from nightjar.lake import files
 
         launcher, driver = self._launcher(), self._driver()
         files.delete_file(self._folder.current)
         for process in (launcher, driver):
             if process and process.kill_group():
-                self.log.warning("killed the Spark application that was left")
+                self.log.warning("killed the remaining Spark application")
         self._files = None
 
     def _serving(self) -> StartFolder:
@@ -192,13 +192,13 @@ class SparkApplicationHook(BaseHook):
         return self._files
 
     def _attach(self) -> None:
-        """Find the start that serves the run."""
+        """Find the current start of the run's application."""
         current = self._current()
         self._files = self._folder.of_start(current.start) if current else None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let one task of this machine at a time look for, end and start the run's application."""
+        """Lock out other tasks of this machine while finding, stopping and starting the run's application."""
         folder = Path(self._folder.root)
         if not folder.is_absolute():
             yield
@@ -209,12 +209,12 @@ class SparkApplicationHook(BaseHook):
             yield
 
     def _code(self) -> str | None:
-        """Digest of the code with which the application that serves the run was started."""
+        """Return the digest of the code with which the current application was started."""
         current = self._current()
         return current.code if current else None
 
     def _wait_until_idle(self) -> None:
-        """Wait until the application has nothing to do, or is gone."""
+        """Wait until the application is idle or has stopped."""
         from nightjar.lake import files
 
         here = self._serving()
@@ -225,7 +225,7 @@ class SparkApplicationHook(BaseHook):
             time.sleep(POLL_SECONDS)
 
     def _start(self, connection: Connection, properties: int, code: str) -> subprocess.Popen[bytes]:
-        """Start it apart from this task, which ends long before the application does."""
+        """Start the application detached from this task, which ends long before the application does."""
         import nightjar_spark
         from nightjar.lake import files
 
@@ -238,7 +238,7 @@ class SparkApplicationHook(BaseHook):
         with log.open("ab") if log.is_absolute() else nullcontext() as output:
             launcher = subprocess.Popen(
                 line,
-                stdin=subprocess.DEVNULL,  # a task's own is a socket; Airflow waits a minute for whoever holds it
+                stdin=subprocess.DEVNULL,  # a task's stdin is a socket; Airflow waits a minute for its holders
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -269,10 +269,10 @@ class SparkApplicationHook(BaseHook):
             time.sleep(POLL_SECONDS)
 
     def _check_space(self) -> None:
-        """Spark on a full disk ends with whatever error comes first, and names no disk.
+        """Check for full disks: Spark on a full disk fails with varying errors that do not name it.
 
         Raises:
-            StorageFullError: naming those of its folders on this machine that take no more.
+            StorageFullError: naming its folders on this machine that are full.
         """
         scratch = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")
         folders = [folder for folder in (*scratch, str(Path(self._folder.log).parent)) if Path(folder).is_dir()]
@@ -303,9 +303,9 @@ class SparkApplicationHook(BaseHook):
 
     @staticmethod
     def _read(uri: str, make: Callable[[dict[str, Any]], T]) -> T | None:
-        """What a file of the application's folder says; None when it is not there or says nothing that is understood.
+        """Parse a file of the application's folder; None when it is missing or invalid.
 
-        Then no application is known to serve the run, and the next task starts one, which writes the files again.
+        Then no application is known to serve the run, and the next task starts one, which rewrites the files.
         """
         from nightjar.lake import files
 
@@ -319,17 +319,17 @@ class SparkApplicationHook(BaseHook):
             return None
 
     def _process_is_there(self) -> bool:
-        """False only when its driver ran on this very machine and is gone."""
+        """Return False only when the driver ran on this machine and has ended."""
         driver = self._driver()
         return driver is None or not driver.is_here or driver.is_alive
 
     def _is_up(self) -> bool:
-        """Whether an application that was told to stop is still there."""
+        """Return whether an application that was asked to stop still exists."""
         driver = self._driver()
         return driver.is_alive if driver and driver.is_here else self._heartbeat() is not None
 
     def _tail(self) -> str:
-        """The last telling line of a local application's log."""
+        """Return the last meaningful line of a local application's log."""
         path = Path(self._folder.log)
         if not path.is_file():
             return "no log on this machine"

@@ -1,4 +1,4 @@
-"""The command line of ``spark-submit``, from an Airflow connection. Its configuration may hold secrets."""
+"""The command line of ``spark-submit`` from an Airflow connection, whose configuration may hold secrets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def master_of(connection: Connection) -> str:
-    """The Spark master that the connection names.
+    """Return the Spark master of the connection.
 
     Raises:
-        ConfigurationError: when it names none; never another master instead.
+        ConfigurationError: when it names none; there is no default master.
     """
     if not connection.host:
         raise ConfigurationError(
@@ -31,7 +31,7 @@ def master_of(connection: Connection) -> str:
 
 
 def configuration_of(connection: Connection) -> dict[str, str]:
-    """Spark's configuration: ``extra.conf`` of the connection, and the project's JARs."""
+    """Return Spark's configuration: ``extra.conf`` of the connection, and the project's JARs."""
     conf = {key: str(value) for key, value in connection.extra_dejson.get("conf", {}).items()}
     jars = sorted(str(path) for path in Path(os.environ.get("NIGHTJAR_JARS", "")).glob("*.jar"))
     if jars:
@@ -41,9 +41,9 @@ def configuration_of(connection: Connection) -> dict[str, str]:
 
 @contextmanager
 def private_properties(conf: Mapping[str, str]) -> Iterator[int]:
-    """Descriptor of a properties file in memory with ``conf``, to be handed to ``spark-submit`` alone.
+    """Provide the descriptor of an in-memory properties file with ``conf``, for ``spark-submit`` alone.
 
-    On a command line everybody on the machine could read the values, and a file could be left behind.
+    Any user of the machine could read a command line, and a file could be left behind.
     """
     text = "".join(f"{_escaped(key)}={_escaped(value)}\n" for key, value in sorted(conf.items()))
     with os.fdopen(os.memfd_create("spark.properties"), "wb") as file:
@@ -53,23 +53,23 @@ def private_properties(conf: Mapping[str, str]) -> Iterator[int]:
 
 
 def command(connection: Connection, properties: int, program: Path, arguments: Sequence[str]) -> list[str]:
-    """The command line; it names no value of the configuration.
+    """Return the command line, without any value of the configuration.
 
     Args:
-        connection: Where it runs.
+        connection: The Spark connection.
         properties: Descriptor of the properties file, which the process must inherit.
-        program: The Python program.
-        arguments: Its arguments.
+        program: Python program.
+        arguments: Arguments of the program.
     """
     home = os.environ.get("SPARK_HOME")
     submit = shutil.which("spark-submit", path=f"{home}/bin" if home else None)
     if submit is None:
         raise ConfigurationError(
-            "spark-submit is not there", where="SPARK_HOME", fix="run `make setup`, or set SPARK_HOME"
+            "spark-submit is missing", where="SPARK_HOME", fix="run `make setup`, or set SPARK_HOME"
         )
     mode = connection.extra_dejson.get("deploy_mode", "client")
     where = ["--master", master_of(connection), "--deploy-mode", mode, "--name", "nightjar"]
-    # With a properties file, Spark reads its own spark-defaults.conf only when told to.
+    # With a properties file, Spark reads spark-defaults.conf only when asked to.
     return [
         submit,
         *where,
@@ -82,6 +82,6 @@ def command(connection: Connection, properties: int, program: Path, arguments: S
 
 
 def _escaped(text: str) -> str:
-    """``text`` as Java reads it from a properties file, whatever it holds."""
+    """Return ``text`` escaped for a Java properties file."""
     plain = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
     return "".join(f"\\{character}" if character in "=:#! " else character for character in plain)

@@ -1,4 +1,4 @@
-"""The hook to the Kubernetes cluster where trainings run."""
+"""The hook for the Kubernetes cluster of the trainings."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
 
 LOG_SECONDS = 300
-"""A log that is followed is asked for anew so often: a connection can die without a word."""
+"""Lifetime of a log stream, so that a connection that died silently is noticed."""
 OLD_PODS_SECONDS = 120.0
-"""How long a new Job waits for the pods of the task's earlier ones."""
+"""Time for which a new Job waits for the pods of the task's earlier Jobs."""
 LEFT_BEHIND_SECONDS = 30.0
-"""A pod that is still there so long after the end of its grace is on a node that does not answer."""
+"""Time after its grace period for which a pod may remain; later, its node is assumed lost."""
 PAUSE_SECONDS = 1.0
 
 
 class TrainingClusterHook(BaseHook):
-    """Makes, finds and cancels the Jobs of trainings, and reads what becomes of them. An asynchronous context manager.
+    """Creates, finds and cancels the Jobs of trainings, and reads their state. An asynchronous context manager.
 
     Args:
         conn_id: An Airflow connection of type ``kubernetes``, with the keys of Airflow's own hook in its extra.
-        namespace: Where the Jobs are.
-        extra: The connection's extra, where the caller has it already; else it is read whenever a client is opened.
+        namespace: Namespace of the Jobs.
+        extra: The connection's extra if the caller has it; otherwise it is read whenever a client is opened.
     """
 
     def __init__(self, conn_id: str, namespace: str, extra: Json | None = None) -> None:
@@ -62,13 +62,13 @@ class TrainingClusterHook(BaseHook):
             yield client
 
     async def attach_or_submit(self, training: TrainingJob, before_making: Callable[[], None]) -> str:
-        """Find the Job of this task that does the same work already, or make one; return its name.
+        """Find the Job of this task that already does the same work, or create one; return its name.
 
-        A Job of the same task that does other work is cancelled: nobody waits for it any more. One is made when the
-        pods of the task's earlier Jobs have gone.
+        A Job of the same task with other work is cancelled, as no task waits for it. A new Job is created once the pods
+        of the task's earlier Jobs have ended.
 
         Raises:
-            NightjarError: when the cluster refuses or does not answer.
+            NightjarError: when the cluster rejects the Job or does not answer.
         """
         job = await self._attach(training)
         if job is None:
@@ -84,15 +84,15 @@ class TrainingClusterHook(BaseHook):
         return name
 
     async def cancel(self, name: str) -> None:
-        """End a Job; its pods and its Service go with it. One that is gone is fine."""
+        """Delete a Job with its pods and its Service; a missing Job is not an error."""
         query = {"propagationPolicy": "Foreground"}
         if await self._or_none("DELETE", f"{self.jobs}/{name}", query, doing=f"cancel the Job {name}"):
             self.log.info("cancelled the Job %s with its pods and its Service", name)
 
     async def cancel_unless_ended(self, name: str, *, made_before: datetime) -> None:
-        """End a Job that has not ended by itself; one that has is kept for a look, for its time to live.
+        """Cancel a Job that has not ended; an ended one is kept for inspection until its time to live is over.
 
-        A Job that was made later, and has the name again, is left alone.
+        A Job created later under the same name is left alone.
         """
         job = await self._or_none("GET", f"{self.jobs}/{name}", doing=f"read the Job {name}")
         if job is None or ended(job):
@@ -102,9 +102,9 @@ class TrainingClusterHook(BaseHook):
             await self.cancel(name)
 
     async def warnings(self, job_name: str) -> list[Json]:
-        """Events of trouble with a Job, its pods and its place in a queue, oldest first.
+        """Return warning events about a Job, its pods and its place in a queue, oldest first.
 
-        They are found by name, and may be of an earlier Job of that name: whoever reads them compares uids.
+        Events are matched by name and may be of an earlier Job of that name: compare uids when reading them.
 
         Raises:
             ApiError: when they cannot be read.
@@ -113,17 +113,17 @@ class TrainingClusterHook(BaseHook):
         return sorted((event for event in events if _is_of(event, job_name)), key=_last_seen)
 
     async def last_lines(self, pod: str, lines: int) -> list[str]:
-        """The end of a pod's log.
+        """Return the last lines of a pod's log.
 
         Raises:
-            ApiError: when there is none, as of a pod whose node is gone.
+            ApiError: when there is no log, e.g. of a pod on a lost node.
         """
         query = {"container": CONTAINER, "tailLines": lines}
         stream = self.api.lines(f"{self.pods}/{pod}/log", query, seconds=30)
         return [line.decode(errors="replace") async for line in stream]
 
     def follow(self, pod: str, since_seconds: int | None) -> AsyncGenerator[bytes, None]:
-        """A pod's log from its beginning, or from so long ago, as it grows; each line begins with its time."""
+        """Follow a pod's log from its start, or from ``since_seconds`` ago; each line begins with its time."""
         query: Json = {"container": CONTAINER, "follow": "true", "timestamps": "true"}
         if since_seconds is not None:
             query["sinceSeconds"] = since_seconds
@@ -131,34 +131,34 @@ class TrainingClusterHook(BaseHook):
 
     async def _attach(self, training: TrainingJob) -> Json | None:
         query = {"labelSelector": f"{TASK_LABEL}={training.task_id}"}
-        found = None
+        attached = None
         for job in (await self._ask("GET", self.jobs, query, doing="list Jobs"))["items"]:
             if ended(job) or "deletionTimestamp" in job["metadata"]:
                 continue
             name = job["metadata"]["name"]
-            if found is None and does(job, training):
+            if attached is None and does(job, training):
                 self.log.info("attached to the Job %s, which does this work already", name)
-                found = job
+                attached = job
             else:
-                self.log.info("the Job %s is of this task, which was cleared or has other work since", name)
+                self.log.info("the Job %s is of this task, which has been cleared or has other work since", name)
                 await self.cancel(name)
-        return found
+        return attached
 
     async def _old_pods_gone(self, training: TrainingJob) -> None:
-        """Wait for the pods of the task's earlier Jobs: they hold GPUs and quota, and may still write checkpoints."""
+        """Wait for the pods of the task's earlier Jobs, which hold GPUs and quota and may still write checkpoints."""
         query = {"labelSelector": f"{TASK_LABEL}={training.task_id}"}
-        deadline, said = time.monotonic() + OLD_PODS_SECONDS, ""
+        deadline, logged = time.monotonic() + OLD_PODS_SECONDS, ""
         while True:
             pods = (await self._ask("GET", self.pods, query, doing="list pods"))["items"]
             names = ", ".join(pod["metadata"]["name"] for pod in pods if not is_over(pod) and not _left_behind(pod))
             if not names:
                 return
             if time.monotonic() > deadline:
-                self.log.warning("the pods %s of an earlier try do not end: this try begins beside them", names)
+                self.log.warning("the pods %s of an earlier attempt do not end: this attempt starts beside them", names)
                 return
-            if names != said:
-                self.log.info("waiting for the pods of an earlier try to end: %s", names)
-                said = names
+            if names != logged:
+                self.log.info("waiting for the pods of an earlier attempt to end: %s", names)
+                logged = names
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _submit(self, training: TrainingJob) -> Json:
@@ -171,14 +171,14 @@ class TrainingClusterHook(BaseHook):
         job = await self._or_none("GET", f"{self.jobs}/{training.name}", doing=f"read the Job {training.name}")
         if job is None or "deletionTimestamp" in job["metadata"] or not does(job, training):
             raise DisruptionError(
-                f"the Job {training.name} of this try is still being deleted",
+                f"the Job {training.name} of this attempt is still being deleted",
                 where=f"Kubernetes, namespace {self.namespace}",
                 fix="nothing; the retry makes another",
             )
-        return job  # an earlier attempt of this very try had made it, and its answer was lost
+        return job  # an earlier try of this request had created it, and its answer was lost
 
     async def _ensure_owned(self, training: TrainingJob, job: Json) -> None:
-        """Make the Job's Secret and its Service, unless an earlier attempt has."""
+        """Create the Job's Secret and Service, unless they exist."""
         name, uid = job["metadata"]["name"], job["metadata"]["uid"]
         for path, manifest in (("secrets", training.secret(name, uid)), ("services", training.service(name, uid))):
             try:
@@ -203,9 +203,9 @@ class TrainingClusterHook(BaseHook):
 
 
 def does(job: Json, training: TrainingJob) -> bool:
-    """Whether a Job was made for the spec of ``training``, and the task has not been cleared since.
+    """Return whether a Job was made for the spec of ``training``, and the task has not been cleared since.
 
-    A cleared task may come up again before the trigger of its earlier try has cancelled that try's Job.
+    A cleared task may restart before the trigger of its earlier attempt has cancelled that attempt's Job.
     """
     annotations = job["metadata"].get("annotations", {})
     made_for = annotations.get(SPEC_ANNOTATION), annotations.get(LAST_TRY_ANNOTATION)
@@ -213,7 +213,7 @@ def does(job: Json, training: TrainingJob) -> bool:
 
 
 def _is_of(event: Json, job_name: str) -> bool:
-    """Whether an event is of a Job, of one of its pods, or of the Workload that is its place in a Kueue queue."""
+    """Return whether an event is about a Job, one of its pods, or the Workload of its place in a Kueue queue."""
     kind, name = event["involvedObject"].get("kind"), str(event["involvedObject"].get("name"))
     if kind == "Workload":
         return name.startswith(f"job-{job_name}-")
@@ -227,6 +227,6 @@ def _last_seen(event: Json) -> str:
 
 
 def _left_behind(pod: Json) -> bool:
-    """Whether a pod should long have gone, as on a node that is lost."""
+    """Return whether a pod should have ended long ago, as on a lost node."""
     gone = moment(pod["metadata"].get("deletionTimestamp"))
     return gone is not None and datetime.now(UTC) > gone + timedelta(seconds=LEFT_BEHIND_SECONDS)

@@ -1,1 +1,1 @@
-"""Links from tasks to what they made, one public class a file."""
+"""Links from tasks to their results."""

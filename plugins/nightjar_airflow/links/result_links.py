@@ -1,4 +1,4 @@
-"""Buttons on a task's page: the report, the Data Docs, the MLflow run and the registered model."""
+"""Buttons on a task's page: reports, Data Docs, the MLflow run and the registered model."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 FILES_ROUTE = "/nightjar/files"
-"""Where the Airflow server shows reports and Data Docs of the lake."""
+"""Route of the Airflow server to reports and Data Docs of the lake."""
 
 
 class ResultLink(BaseOperatorLink):
-    """A link that the program left in its result under the link's key; empty when it left none."""
+    """A link that the program stored in its result under the link's key; empty without one."""
 
     key = ""
 
     @property
     def name(self) -> str:
-        """The button's text."""
+        """Text of the button."""
         raise NotImplementedError
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The address, from the result that the operator has just read; a file of the lake is shown by our view."""
+        """Return the address from the operator's result; a file of the lake is shown through our view."""
         from airflow.sdk import conf
 
         address: str = getattr(operator, "links", {}).get(self.key, "")
         lake = Settings.from_environment().lake
         if address.startswith(f"{lake}/"):
-            # The path alone: the link is kept for good, while the server may get another host or port.
+            # Only the path: the link is stored for good, while host and port of the server may change.
             base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
             return f"{base}{FILES_ROUTE}/{quote(address.removeprefix(f'{lake}/'))}"
         return address
@@ -104,5 +104,5 @@ _OF_PROGRAM: dict[str, tuple[ResultLink, ...]] = {
 
 
 def links_of(program: str) -> tuple[ResultLink, ...]:
-    """The buttons of a program's task: those to what its result leads to, so that none is always empty."""
+    """Return the buttons of a program's task, only those that its result can fill."""
     return _OF_PROGRAM.get(program, ())

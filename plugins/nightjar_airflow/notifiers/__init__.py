@@ -1,1 +1,1 @@
-"""Notifiers, one public class a file."""
+"""Notifiers of failures, incidents and missed deadlines."""

@@ -1,4 +1,4 @@
-"""Tell people that a task has failed: once for each incident, not once for each night."""
+"""Alerts for failed tasks: one per incident, not one per night."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
-_NO_ERROR = "its process ended without an error: it was killed or could not start; see that memory and disk suffice"
+_NO_ERROR = "its process ended without an error: it was killed or could not start; check memory and disk"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failing:
-    """A task that fails, run after run, for the same cause.
+    """A task that fails in run after run for the same cause.
 
     Attributes:
-        cause: The error without its figures, by which it is told from another.
-        first_run: Run in which it began.
-        last_run: The latest run in which it failed.
-        last_due: Day on which that was due (YYYY-MM-DD).
-        told_due: That of the run of which people were told last.
-        runs: In how many so far.
-        map_indexes: Which of a mapped task's instances fail; (None,) of a task that is not mapped.
+        cause: The error without its figures, as an identifier.
+        first_run: First failed run.
+        last_run: Latest failed run.
+        last_due: Day on which the latest failed run was due (YYYY-MM-DD).
+        told_due: Day on which the last notified run was due.
+        runs: Number of failed runs.
+        map_indexes: Failing instances of a mapped task; (None,) for a task that is not mapped.
     """
 
     cause: str
@@ -54,15 +54,15 @@ class Failing:
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Failing:
-        """Out of the JSON that :func:`dataclasses.asdict` gave."""
+        """Build it from the JSON of :func:`dataclasses.asdict`."""
         failing = cls(**{**document, "map_indexes": tuple(document["map_indexes"])})
         check_fields(failing)
         for day in (failing.last_due, failing.told_due):
             date.fromisoformat(day)
         return failing
 
-    def again(self, run_id: str, due: date, index: int | None) -> Failing:
-        """It, after one more failure."""
+    def with_failure(self, run_id: str, due: date, index: int | None) -> Failing:
+        """Return the state after another failure."""
         runs = self.runs + (run_id != self.last_run)
         if due.isoformat() < self.last_due:
             return replace(self, runs=runs)
@@ -70,10 +70,10 @@ class Failing:
             self, last_run=run_id, last_due=due.isoformat(), runs=runs, map_indexes=(*self.others(index), index)
         )
 
-    def without(self, due: date, index: int | None) -> Failing | None:
-        """It, after a success; None when it is over: all that failed have succeeded.
+    def with_success(self, due: date, index: int | None) -> Failing | None:
+        """Return the state after a success; None when all failed instances have succeeded.
 
-        A run for an earlier day, cleared or made by somebody, says nothing of the latest.
+        A run for an earlier day, cleared or triggered by a person, does not count for the latest.
         """
         if due.isoformat() < self.last_due:
             return self
@@ -81,19 +81,19 @@ class Failing:
         return replace(self, map_indexes=left) if left else None
 
     def others(self, index: int | None) -> tuple[int | None, ...]:
-        """The other instances that fail."""
-        return tuple(one for one in self.map_indexes if one != index)
+        """Return the other failing instances."""
+        return tuple(other for other in self.map_indexes if other != index)
 
     def needs_reminder(self, due: date) -> bool:
-        """Whether people were told so long ago that they are told again."""
+        """Return whether the last notification is old enough for a reminder."""
         return due - date.fromisoformat(self.told_due) >= timedelta(days=REMIND_NIGHTS)
 
 
 class _TaskNotifier(BaseNotifier):
-    """Of one task's end.
+    """Base of the notifiers for the end of one task.
 
     Args:
-        timezone: In which runs have their days.
+        timezone: Time zone of the runs' days.
     """
 
     def __init__(self, timezone: str) -> None:
@@ -102,74 +102,76 @@ class _TaskNotifier(BaseNotifier):
 
 
 class AlertNotifier(_TaskNotifier):
-    """For ``on_failure_callback``: alerts when a task begins to fail, or fails for another cause than before.
+    """``on_failure_callback`` that alerts when a task starts to fail, or fails for a new cause.
 
-    While that lasts, people are told again every :data:`REMIND_NIGHTS` days. What it knows lies in the lake, a file a
-    task, and another for its backfills: an old night that succeeds says nothing of tonight's. Two runs that fail at
-    once may both alert. None is lost: where the file cannot be read, or no channel takes the alert, it alerts again.
+    While the failure lasts, a reminder is sent every :data:`REMIND_NIGHTS` days. The state is in the lake, with one
+    file per task and another for its backfills, as a succeeded old night says nothing about tonight. Two runs that fail
+    at the same time may both alert. No alert is lost: when the state cannot be read, or no channel accepts the alert,
+    it is sent again.
     """
 
     def notify(self, context: Context) -> None:
-        """Say it, unless it was said on an earlier run."""
+        """Send an alert, unless it was sent on an earlier run."""
         why = redacted(str(context.get("exception") or _NO_ERROR))
         run_id, due, index = context["dag_run"].run_id, day_due(context, self.timezone), map_index(context)
         known, cause = _known(context), _cause(why)
-        others = [one for one in known if one.cause != cause]
-        before = next((one for one in known if one.cause == cause), None)
-        if before is None:
+        others = [failing for failing in known if failing.cause != cause]
+        earlier = next((failing for failing in known if failing.cause == cause), None)
+        if earlier is None:
             day = due.isoformat()
-            began = Failing(
+            opened = Failing(
                 cause=cause, first_run=run_id, last_run=run_id, last_due=day, told_due=day, map_indexes=(index,)
             )
             if send_alerts([f"NEW {_text(context, why)}"], context):
-                _keep(context, [*others, began])
+                _keep(context, [*others, opened])
             return
-        failing = before.again(run_id, due, index)
+        failing = earlier.with_failure(run_id, due, index)
         since = f"failing since run {failing.first_run}, in {failing.runs} runs"
         if not failing.needs_reminder(due):
-            log.warning("%s; people know", since)
+            log.warning("%s; already notified", since)
         elif send_alerts([f"STILL OPEN {_text(context, why)} | {since}"], context):
             failing = replace(failing, told_due=due.isoformat())
         _keep(context, [*others, failing])
 
 
 class RecoveryNotifier(_TaskNotifier):
-    """For ``on_success_callback``: says that a task which failed does no more."""
+    """``on_success_callback`` that reports when a failing task succeeds."""
 
     def notify(self, context: Context) -> None:
-        """Say it, where :class:`AlertNotifier` has said that it fails."""
+        """Send the resolution, if :class:`AlertNotifier` has sent an alert."""
         known = _known(context)
         if not known:
             return
         run, task = context["dag_run"], context["ti"].task_id
-        left = [one.without(day_due(context, self.timezone), map_index(context)) for one in known]
-        if any(left) or send_alerts(
+        remaining = [failing.with_success(day_due(context, self.timezone), map_index(context)) for failing in known]
+        failed_runs = sum(failing.runs for failing in known)
+        if any(remaining) or send_alerts(
             [
-                f"RESOLVED {run.dag_id}, task {task}: succeeded after {sum(one.runs for one in known)} failed run(s), "
+                f"RESOLVED {run.dag_id}, task {task}: succeeded after {failed_runs} failed run(s), "
                 f"the first {known[0].first_run} | run: {run.run_id} | page: {_page(context)}"
             ],
             context,
         ):
-            _keep(context, [one for one in left if one])
+            _keep(context, [failing for failing in remaining if failing])
 
 
 def _known(context: Context) -> list[Failing]:
-    """The causes that people were told of; none where the lake cannot say."""
+    """Return the notified failures of this task; empty when the lake does not answer."""
     try:
-        return read_state(_state(context), lambda document: [Failing.from_document(one) for one in document]) or []
+        return read_state(_state(context), lambda document: [Failing.from_document(item) for item in document]) or []
     except NightjarError as error:
-        log.warning("what people were told of this task cannot be read: %s", error)
+        log.warning("the notifications sent for this task cannot be read: %s", error)
         return []
 
 
 def _keep(context: Context, known: list[Failing]) -> None:
     try:
         if known:
-            files.write_text(_state(context), json.dumps([asdict(one) for one in known]))
+            files.write_text(_state(context), json.dumps([asdict(failing) for failing in known]))
         else:
             files.delete_file(_state(context))
     except NightjarError as error:
-        log.warning("what people were told of this task is not kept, and may be told again: %s", error)
+        log.warning("the notification of this task is not stored and may be sent again: %s", error)
 
 
 def _state(context: Context) -> str:
@@ -179,12 +181,12 @@ def _state(context: Context) -> str:
 
 
 def _cause(why: str) -> str:
-    """What is wrong, without the figures, dates and paths that differ from night to night."""
+    """Return the error without figures, dates and paths that differ from night to night."""
     return re.sub(r"\d[\d.,:%-]*", "#", why.split(" | ")[0])
 
 
 def _text(context: Context, why: str) -> str:
-    """What failed, why, and where to look."""
+    """Return what failed, why, and links."""
     run = context["dag_run"]
     return f"{run.dag_id}, task {context['ti'].task_id}: {why} | run: {run.run_id} | page: {_page(context)}"
 

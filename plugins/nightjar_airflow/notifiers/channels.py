@@ -1,9 +1,9 @@
-"""Where alerts go: the log always; a mailbox, Slack and a webhook where the deployment names them.
+"""Channels of alerts: always the log; mail, Slack and a webhook where configured.
 
-Mail and Slack go through the notifiers of Airflow's own providers and their connections. A channel that does not answer
-is tried again, then said in the log, and changes nothing of the task.
+Mail and Slack use the notifiers of Airflow's providers and their connections. A channel that does not answer is
+retried; then the failure is logged, and the task is not affected.
 
-What is sent is sent as it is, not as a template: it may hold what landed in a file.
+Texts are sent literally, not as templates: they may contain text from a landed file.
 """
 
 from __future__ import annotations
@@ -25,43 +25,45 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10.0
 PAUSES_SECONDS = (1.0, 5.0)
-"""Before a channel is tried again."""
+"""Pauses between attempts on a channel."""
 SUBJECT_LENGTH = 120
 
 
 def send_alerts(texts: list[str], context: Context) -> bool:
-    """Say ``texts`` in the log and on every channel that is configured.
+    """Log ``texts``, and send them to every configured channel.
 
     Returns:
-        Whether people have them: all of them on one channel at least, or in the log where no channel is configured.
+        Whether they were delivered: all of them to at least one channel, or to the log when no channel is configured.
     """
     texts = [redacted(text) for text in texts]
     for text in texts:
-        log.warning("ALERT %s", text)  # no error: the task's own stays the last one in its log
+        log.warning("ALERT %s", text)  # not an error: the task's own error stays the last one in its log
     settings = Settings.from_environment()
-    taken = []
+    delivered = []
     if settings.alert_webhook:
         webhook = settings.alert_webhook
-        taken.append(_send("the webhook", "NIGHTJAR_ALERT_WEBHOOK", texts, lambda text: _post(webhook, text)))
+        delivered.append(_send("the webhook", "NIGHTJAR_ALERT_WEBHOOK", texts, lambda text: _post(webhook, text)))
     if settings.alert_slack_conn:
         slack = settings.alert_slack_conn
-        taken.append(_send("Slack", "NIGHTJAR_ALERT_SLACK_CONN", texts, lambda text: _slack(slack, text, context)))
+        delivered.append(_send("Slack", "NIGHTJAR_ALERT_SLACK_CONN", texts, lambda text: _slack(slack, text, context)))
     if settings.alert_email_to:
         to = settings.alert_email_to
-        taken.append(_send("the mail server", "NIGHTJAR_ALERT_EMAIL_TO", texts, lambda text: _mail(to, text, context)))
-    return any(taken) or not taken
+        delivered.append(
+            _send("the mail server", "NIGHTJAR_ALERT_EMAIL_TO", texts, lambda text: _mail(to, text, context))
+        )
+    return any(delivered) or not delivered
 
 
 def _send(channel: str, setting: str, texts: Sequence[str], send: Callable[[str], None]) -> bool:
-    """Send one after the other until one is not taken, however often it is tried: a dead server is waited for once."""
+    """Send texts in order until one is not accepted after all attempts, so that a dead server is waited for once."""
     for sent, text in enumerate(texts):
         if not _try(channel, lambda text=text: send(text)):  # type: ignore[misc]
             log.error(
-                "%d of %d alerts went nowhere by %s: see that %s is right and its server up",
+                "%d of %d alerts were not sent by %s: check %s and that the server is up",
                 len(texts) - sent, len(texts), channel, setting,
             )  # fmt: skip
             return False
-    log.info("%d alert(s) taken by %s", len(texts), channel)
+    log.info("%d alert(s) sent by %s", len(texts), channel)
     return True
 
 
@@ -70,8 +72,8 @@ def _try(channel: str, send: Callable[[], None]) -> bool:
         try:
             send()
             return True
-        except Exception as error:  # whatever a library raises; its text may hold an address, its kind does not
-            log.warning("%s did not take the alert: %s", channel, _safe(error))
+        except Exception as error:  # any type from a library; its text may hold an address, its class does not
+            log.warning("%s did not accept the alert: %s", channel, _safe(error))
             if pause is not None:
                 time.sleep(pause)
     return False
@@ -84,7 +86,7 @@ def _safe(error: Exception) -> str:
 
 def _post(webhook: str, text: str) -> None:
     if not webhook.startswith(("http://", "https://")):
-        raise ValueError("no http(s) address")
+        raise ValueError("not an http(s) address")
     body = json.dumps({"text": text}).encode()
     request = urllib.request.Request(webhook, body, {"Content-Type": "application/json"})  # noqa: S310
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
@@ -94,8 +96,8 @@ def _post(webhook: str, text: str) -> None:
 def _slack(connection: str, text: str, context: Context) -> None:
     from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 
-    said = html.escape(text, quote=False)  # as Slack has it: & < > alone; neither mentions nor links out of a file
-    SlackWebhookNotifier(slack_webhook_conn_id=connection, text=said, timeout=int(TIMEOUT_SECONDS)).notify(  # type: ignore[no-untyped-call]
+    escaped = html.escape(text, quote=False)  # Slack's escaping of & < >: no mentions or links from a landed file
+    SlackWebhookNotifier(slack_webhook_conn_id=connection, text=escaped, timeout=int(TIMEOUT_SECONDS)).notify(  # type: ignore[no-untyped-call]
         context
     )
 
@@ -103,6 +105,6 @@ def _slack(connection: str, text: str, context: Context) -> None:
 def _mail(addresses: tuple[str, ...], text: str, context: Context) -> None:
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-    subject = " ".join(text.split(" | ")[0].split())  # a line break would begin another header
+    subject = " ".join(text.split(" | ")[0].split())  # a line break would start another header
     lines = "".join(f"<p>{html.escape(part)}</p>" for part in text.split(" | "))
     SmtpNotifier(to=list(addresses), subject=subject[:SUBJECT_LENGTH], html_content=lines).notify(context)

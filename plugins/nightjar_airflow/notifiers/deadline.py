@@ -1,4 +1,4 @@
-"""What happens when a night is not done in time: people are told once, each week while it lasts, and at its end."""
+"""Alerts for late nights: when a night is late, a reminder each week, and when a night is in time again."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Since:
-    """Nights that are late.
+    """A series of late nights.
 
     Attributes:
-        first: The first one.
-        told: The one that people were notified of last.
+        first: First late night.
+        last_notified: Late night of the last notification.
     """
 
     first: date
-    told: date
+    last_notified: date
 
     @classmethod
     def from_document(cls, document: Any) -> _Since:
-        return cls(first=date.fromisoformat(document["first"]), told=date.fromisoformat(document["told"]))
+        return cls(first=date.fromisoformat(document["first"]), last_notified=date.fromisoformat(document["told"]))
 
 
 async def night_is_late(use_case: str, timezone: str, minutes: int, context: Mapping[str, Any]) -> None:
-    """Say in the triggerer's log and in the ledger that a scheduled night has missed its deadline; tell people of it.
+    """Log, record and notify that a scheduled night has missed its deadline.
 
     Args:
         use_case: The use case.
-        timezone: Its time zone.
-        minutes: Its deadline, minutes after its scheduled time.
-        context: Airflow's context; ``dag_run`` is the run as its API shows it.
+        timezone: Time zone of the use case.
+        minutes: Deadline in minutes after the scheduled time.
+        context: Airflow's context; ``dag_run`` is the run as in its API.
     """
     run = context["dag_run"]
     reason = (
@@ -67,7 +67,7 @@ async def night_is_late(use_case: str, timezone: str, minutes: int, context: Map
 
 
 def night_in_time(use_case: UseCase, context: Context) -> None:
-    """Say that nights are in time again, where people were told that they are late and this scheduled one is not."""
+    """Send the resolution when nights were reported late and this scheduled one is in time."""
     run, since = context["dag_run"], _since(use_case.name)
     if since is None or run.data_interval_end is None:
         return
@@ -83,9 +83,9 @@ def _notify_late(use_case: str, night: date, reason: str, context: Context) -> N
     if since is None:
         first, text = night, f"NEW {reason}"
     else:
-        first, last = since.first, since.told
+        first, last = since.first, since.last_notified
         if (night - last).days < REMIND_NIGHTS:
-            log.warning("late since the night %s; people were told of %s", first, last)
+            log.warning("late since the night %s; last notified for %s", first, last)
             return
         text = f"STILL LATE since the night {first}: {reason}"
     if send_alerts([text], context):
@@ -93,7 +93,7 @@ def _notify_late(use_case: str, night: date, reason: str, context: Context) -> N
 
 
 def _since(use_case: str) -> _Since | None:
-    """The first late night, and the one of which people were told last; None while nights are in time."""
+    """Return the series of late nights that was notified; None while nights are in time."""
     return read_state(_state(use_case), _Since.from_document)
 
 

@@ -1,4 +1,4 @@
-"""Tell people what `react` has found: each incident once when it opens, once when it is over."""
+"""Notifications of incidents: one when an incident opens, one when it is resolved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Send texts by the configured channels, outside a task: ``python -m nightjar_airflow.notifiers.send TEXT …``."""
+"""Send texts to the configured channels outside a task: ``python -m nightjar_airflow.notifiers.send TEXT …``."""
 
 from __future__ import annotations
 

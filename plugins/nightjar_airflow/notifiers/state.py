@@ -1,4 +1,4 @@
-"""What notifications remember in the lake: which ones people have had."""
+"""State of the notifiers in the lake: which notifications were sent."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def read_state(uri: str, make: Callable[[Any], T]) -> T | None:
-    """Return what ``make`` makes of the JSON in a file; None when there is none, or none that can be read.
+    """Build the state from a JSON file with ``make``; None when the file is missing or invalid.
 
-    People are then notified once more: a file that is cut must silence nothing.
+    The notification is then sent once more: a truncated file must not suppress alerts.
     """
     try:
-        with reading("what people were notified of", where=uri, fix="nothing; they are notified once more"):
+        with reading("the notifications sent", where=uri, fix="nothing; they are sent once more"):
             return make(parse_json(files.read_bytes(uri)))
     except FileNotFoundError:
         return None

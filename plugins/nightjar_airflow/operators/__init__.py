@@ -1,1 +1,1 @@
-"""Operators, one public class a file."""
+"""Operators."""

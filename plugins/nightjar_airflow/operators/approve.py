@@ -1,4 +1,4 @@
-"""The operator that asks a person before a version becomes champion."""
+"""The operator that asks a person for approval before a version becomes champion."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ COMMENT = "comment"
 
 
 class ApproveOperator(ApprovalOperator):
-    """Asks whether the version that passed the gate may become champion; waits without a worker, and without limit.
+    """Asks whether the version that passed the gate may become champion; waits without a worker and without time limit.
 
-    Where the gate keeps the champion there is nothing to ask, and the run goes on at once. A rejection is a decision,
-    not a failure: this task is green, ``promote`` is skipped, the run succeeds with the champion as it was, and nobody
-    is called. ``promote`` stays skipped when it is cleared; clearing this task asks again.
+    When the gate keeps the champion, there is nothing to ask and the run continues. A rejection is a decision, not a
+    failure: this task succeeds, ``promote`` is skipped, the run succeeds with the same champion, and no alert is sent.
+        ``promote``
+    stays skipped when it is cleared; clearing this task asks again.
 
-    Who answered, when, and what they commented is in the ledger before anything follows from it.
+    The person, time and comment are recorded in the ledger before anything else happens.
 
     Args:
         use_case: The use case.
@@ -47,14 +48,14 @@ class ApproveOperator(ApprovalOperator):
                 "task_id": "approve",
                 **kwargs,
                 "params": {COMMENT: comment},
-            },  # not those of the DAG: they are no question
+            },  # without the DAG's params, which are not part of the question
         )
         self.use_case = use_case
 
     @one_line_failure
     def execute(self, context: Context) -> None:
-        """Ask, when the gate says ``promote``."""
-        _, result = _judged(context)
+        """Ask for approval when the verdict of the gate is ``promote``."""
+        _, result = _gate_result(context)
         if result.values["verdict"] != "promote":
             self.log.info("the gate keeps version %s: nothing to approve", result.values["champion_version"])
             return
@@ -64,14 +65,14 @@ class ApproveOperator(ApprovalOperator):
 
     @one_line_failure
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Record the answer, then go on or skip ``promote``."""
+        """Record the answer, then continue or skip ``promote``."""
         self._record(context, event)
         return super().execute_complete(context, event)
 
     def _record(self, context: Context, event: dict[str, Any]) -> None:
         given = event["params_input"] or {}
         self.validate_params_input(given)
-        spec, result = _judged(context)
+        spec, result = _gate_result(context)
         approved = event["chosen_options"] == [self.APPROVE]
         person, comment = event["responded_by_user"], given.get(COMMENT) or ""
         answered_at: datetime = event["responded_at"]
@@ -95,18 +96,18 @@ class ApproveOperator(ApprovalOperator):
         )
         if not recorded:
             raise UnreachableError(
-                f"version {result.values['model_version']} was {done}, but the ledger did not take it",
+                f"version {result.values['model_version']} was {done}, but the ledger did not record it",
                 where=f"{spec.lake}/ledger/events",
-                fix="mend what the line above says; the next try asks again",
+                fix="fix the error in the line above; the retry asks again",
             )
 
 
 def question(use_case: UseCase, result: JobResult) -> str:
-    """What a person decides from, as Markdown.
+    """Return the question with the facts for the decision, as Markdown.
 
     Args:
         use_case: The use case.
-        result: What the gate left.
+        result: Result of the gate.
     """
     version, champion = result.values["model_version"], result.values["champion_version"]
     metrics = result.metrics
@@ -134,11 +135,11 @@ def _figure(metrics: Mapping[str, float], name: str) -> str:
     return f"{value:,.0f}" if value.is_integer() else f"{value:.6f}"
 
 
-def _judged(context: Context) -> tuple[JobSpec, JobResult]:
-    """What the gate of this run was asked, and what it answered.
+def _gate_result(context: Context) -> tuple[JobSpec, JobResult]:
+    """Return spec and result of this run's gate.
 
     Raises:
-        TrainingError: when it has left no result.
+        TrainingError: when the gate has no result.
     """
     from nightjar.lake.results import read_spec
 

@@ -1,4 +1,4 @@
-"""The operator that ends a night: incidents become alerts, and a training is asked for where the policy wants one."""
+"""The last operator of a night: notify of incidents, and request a training when the policy says so."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class ReactOperator(SparkProgramOperator):
-    """Runs ``react``, tells people what is new, and asks for a training where it says so.
+    """Runs ``react``, sends new notifications, and requests a training when the program says so.
 
-    Nights of a backfill, and nights before the last one that people were told of, are history: they tell nobody and
-    ask for nothing. What is still wrong after a backfill is told by the next night. Cleared on the last night, it tells
-    what is new; a training that it asked for is asked for again, as nobody knows whether the first event was taken.
+    Nights of a backfill, and nights before the last notified one, are history: they send no notifications and request
+    no training. Problems that remain after a backfill are reported by the next night. When cleared on the last night,
+    it sends new notifications and repeats its training request, as the first event may not have been consumed.
 
     Args:
         use_case: The use case.
@@ -42,15 +42,15 @@ class ReactOperator(SparkProgramOperator):
         self.history = run.run_type == "backfill" or read_notification_state(self.use_case.name).is_history(night)
         summary: dict[str, Any] = super().execute(context)
         if self.history:
-            self.log.info("%s is history: nobody is told, and no training asked for", night)
+            self.log.info("%s is history: no notification is sent, and no training requested", night)
             self.outlets[:] = [outlet for outlet in self.outlets if not outlet.name.startswith(RETRAIN)]
             return summary
         notifications = self.result.values["notifications"] if self.result else []
-        notify_incidents(self.use_case.name, [Notification.of(one) for one in notifications], night, context)
+        notify_incidents(self.use_case.name, [Notification.of(item) for item in notifications], night, context)
         if run.run_type == "scheduled":
             night_in_time(self.use_case, context)
         return summary
 
     def _run(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
-        """With the word whether this is history, on which the program's decision depends."""
+        """Run with the param ``history``, which affects the program's decision."""
         return super()._run(hook, replace(spec, params={**spec.params, "history": self.history}))

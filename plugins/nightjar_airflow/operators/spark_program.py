@@ -25,16 +25,15 @@ if TYPE_CHECKING:
 
 
 class SparkProgramOperator(BaseOperator):
-    """Runs ``nightjar_spark.<program>`` for the run's nights, in the run's one Spark application.
+    """Runs ``nightjar_spark.<program>`` for the run's nights, in the run's Spark application.
 
-    An application that died is replaced by another once, and the program begun anew: every program replaces its
-    nights whole, so that a second go changes nothing but the table version. A retry of a task whose job still runs
-    attaches to it.
+    A dead application is replaced once and the program restarted: every program replaces its nights as a whole, so a
+    second run only adds a table version. A retry of a task whose job is still running attaches to it.
 
     Args:
         use_case: The use case.
-        program: The program's name; also the task id, unless one is given.
-        spark_conn_id: Airflow connection that says where Spark runs.
+        program: Name of the program; also the default task id.
+        spark_conn_id: Airflow connection of Spark.
     """
 
     ui_color = "#e8f1ec"
@@ -42,7 +41,7 @@ class SparkProgramOperator(BaseOperator):
 
     def __init__(self, *, use_case: UseCase, program: str, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
         if program not in SPARK_PROGRAMS:
-            raise ValueError(f"there is no Spark program {program!r}; choose one of {', '.join(SPARK_PROGRAMS)}")
+            raise ValueError(f"unknown Spark program {program!r}; choose one of {', '.join(SPARK_PROGRAMS)}")
         super().__init__(**{"task_id": program, **kwargs})
         self.use_case = use_case
         self.program = program
@@ -54,13 +53,13 @@ class SparkProgramOperator(BaseOperator):
 
     @one_line_failure
     def execute(self, context: Context) -> dict[str, Any]:
-        """Ask for the program, pass on its log, and return the rows, versions and metrics of its result."""
+        """Run the program, pass on its log, and return rows, versions and metrics of its result."""
         spec = build_spec(context, self.use_case, self.program)
         hook = SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id)
         self._cancel = (hook, spec)
         usage = partial(of_spark, self.spark_conn_id)
         try:
-            result = self._run_twice(hook, spec)
+            result = self._run_with_restart(hook, spec)
         except NightjarError as error:
             metrics.emit(context, self.use_case, spec, JobResult(status="failed", error=str(error)), usage)
             raise
@@ -70,8 +69,8 @@ class SparkProgramOperator(BaseOperator):
         emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
         return summary(result)
 
-    def _run_twice(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
-        """Once more with another application where the first has died."""
+    def _run_with_restart(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
+        """Run the program, and once more in a new application when the first has died."""
         try:
             return self._run(hook, spec)
         except UnreachableError as error:
@@ -79,7 +78,7 @@ class SparkProgramOperator(BaseOperator):
             return self._run(hook, spec)
 
     def on_kill(self) -> None:
-        """Give up the job; the application stays for the run's other tasks."""
+        """Cancel the job; the application keeps running for the run's other tasks."""
         if self._cancel is not None:
             hook, spec = self._cancel
             hook.cancel(spec)
@@ -87,7 +86,7 @@ class SparkProgramOperator(BaseOperator):
     def _run(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
         hook.ensure()
         if hook.is_running(spec.task_id):
-            self.log.info("the job runs already: waiting for it")
+            self.log.info("the job is already running: waiting for it")
         else:
             hook.submit(spec)
         for result in hook.results(spec, on_line=self.log.info):

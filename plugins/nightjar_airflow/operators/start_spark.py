@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class StartSparkOperator(BaseOperator):
-    """Checks the run's params, then starts the Spark application that all its tasks share.
+    """Checks the run's params, then starts the Spark application that the run's tasks share.
 
-    A run that the schedule made for a night after the use case's last one (a replayed history that has ended) is
-    skipped, and says so; asked for by a person, it goes on and fails where its data is missing.
+    A scheduled run for a night after the use case's last one (a replayed history that has ended) is skipped with a
+    message. A manual run continues, and fails where data are missing.
 
     Args:
         use_case: The use case.
-        spark_conn_id: Airflow connection that says where Spark runs.
+        spark_conn_id: Airflow connection of Spark.
     """
 
     ui_color = "#f0ead8"
@@ -39,7 +39,7 @@ class StartSparkOperator(BaseOperator):
 
     @one_line_failure
     def execute(self, context: Context) -> None:
-        """Start, or attach to, the application."""
+        """Start the application, or attach to it."""
         spec = build_spec(context, self.use_case, "none")
         if context["dag_run"].run_type == "scheduled":
             self._skip_after_last_night(spec.last_night)
@@ -48,7 +48,7 @@ class StartSparkOperator(BaseOperator):
         self._hook.ensure()
 
     def on_kill(self) -> None:
-        """End the application, ready or still starting: without this task nobody will ask it for anything."""
+        """Stop the application, ready or starting: without this task, no other task will use it."""
         if self._hook is not None:
             self._hook.end()
 

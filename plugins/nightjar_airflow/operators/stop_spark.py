@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class StopSparkOperator(BaseOperator):
-    """Ends the Spark application of the run, whether the night succeeded or failed.
+    """Stops the Spark application of the run, whether the night succeeded or failed.
 
     Args:
         use_case: The use case.
-        spark_conn_id: Airflow connection that says where Spark runs.
+        spark_conn_id: Airflow connection of Spark.
     """
 
     ui_color = "#f0ead8"
@@ -33,5 +33,5 @@ class StopSparkOperator(BaseOperator):
 
     @one_line_failure
     def execute(self, context: Context) -> None:
-        """Stop it, and kill a local one that does not listen."""
+        """Stop the application, and kill a local one that does not respond."""
         SparkApplicationHook(ApplicationFolder.of_run(run_dir(context)), conn_id=self.spark_conn_id).stop()

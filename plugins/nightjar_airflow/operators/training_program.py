@@ -1,4 +1,4 @@
-"""The operator that runs one training program, on as many ranks as it takes."""
+"""The operator that runs one training program on one or more ranks."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 
 class TrainingProgramOperator(BaseOperator):
-    """Runs ``nightjar_jobs.<program>`` under the launch contract (what torchrun sets), one process a rank.
+    """Runs ``nightjar_jobs.<program>`` under torchrun's launch contract, one process per rank.
 
-    The training connection says where: of type ``local``, the ranks are processes of this machine; of type
-    ``kubernetes`` they are the pods of a Job, and the task waits for it without a worker.
+    The type of the training connection decides where: with ``local``, ranks are processes of this machine; with
+    ``kubernetes`` they are pods of a Job, and the task waits for it without a worker.
 
     Args:
         use_case: The use case.
-        program: The program's name; also the task id, unless one is given.
-        world_size: Number of ranks; on one machine its cores are shared among them.
-        at_once: Instances of a mapped task that run beside each other; on one machine they share its cores too.
-        training_conn_id: Airflow connection that says where trainings run.
+        program: Name of the program; also the default task id.
+        world_size: Number of ranks; on one machine they share its cores.
+        at_once: Number of mapped instances that run in parallel; on one machine they share its cores too.
+        training_conn_id: Airflow connection for trainings.
     """
 
     ui_color = "#e3e8f4"
@@ -62,7 +62,7 @@ class TrainingProgramOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         if program not in TRAINING_PROGRAMS:
-            raise ValueError(f"there is no training program {program!r}; choose one of {', '.join(TRAINING_PROGRAMS)}")
+            raise ValueError(f"unknown training program {program!r}; choose one of {', '.join(TRAINING_PROGRAMS)}")
         super().__init__(**{"task_id": program, **kwargs})
         self.use_case = use_case
         self.program = program
@@ -75,10 +75,10 @@ class TrainingProgramOperator(BaseOperator):
 
     @one_line_failure
     def execute(self, context: Context) -> dict[str, Any]:
-        """Run the program where the connection says; return rows, versions and metrics of its result."""
+        """Run the program, and return rows, versions and metrics of its result."""
         connection = self._connection()
         if connection.conn_type == "local":
-            return self._execute_here(context)
+            return self._execute_locally(context)
         if connection.conn_type == "kubernetes":
             return self._execute_on_cluster(context, connection.extra_dejson)
         raise ConfigurationError(
@@ -89,19 +89,19 @@ class TrainingProgramOperator(BaseOperator):
 
     @one_line_failure
     def execute_complete(self, context: Context, event: dict[str, Any], job_name: str, spec_uri: str) -> dict[str, Any]:
-        """Take up the task where the trigger has seen its Job end.
+        """Resume the task after the trigger has seen its Job end.
 
         Args:
             context: Airflow's context.
             event: An :class:`Outcome`.
-            job_name: The Job that was watched.
-            spec_uri: Where the spec lies that it was made for.
+            job_name: Watched Job.
+            spec_uri: Location of the spec that the Job was made for.
         """
         outcome = Outcome.from_event(event)
         extra = self._connection().extra_dejson
         ti = context["ti"]
         if outcome.ending == "gone" and not job_name.endswith(f"-{ti.try_number}"):
-            self.log.warning("the Job %s of an earlier try was cancelled: this try makes its own", job_name)
+            self.log.warning("the Job %s of an earlier attempt was cancelled: this attempt makes its own", job_name)
             return self._execute_on_cluster(context, extra)
         spec = read_spec(spec_uri)
         namespace = ClusterSettings.from_extra(extra, self.training_conn_id).namespace
@@ -112,10 +112,10 @@ class TrainingProgramOperator(BaseOperator):
             if outcome.ending == "timed_out":
                 raise AirflowTaskTimeout(str(error)) from None
             raise
-        return self._concluded(context, spec, result)
+        return self._conclude(context, spec, result)
 
     def on_kill(self) -> None:
-        """End all ranks as one, processes or pods."""
+        """Stop all ranks together, processes or pods."""
         if self._backend is not None:
             self._backend.stop()
 
@@ -124,20 +124,20 @@ class TrainingProgramOperator(BaseOperator):
             return BaseHook.get_connection(self.training_conn_id)
         except AirflowNotFoundException as error:
             raise ConfigurationError(
-                f"there is no connection {self.training_conn_id}",
+                f"the connection {self.training_conn_id} does not exist",
                 where=f"AIRFLOW_CONN_{self.training_conn_id.upper()}",
                 fix='say where trainings run, on one machine {"conn_type": "local"} (docs/configuration.md)',
             ) from error
 
-    def _execute_here(self, context: Context) -> dict[str, Any]:
+    def _execute_locally(self, context: Context) -> dict[str, Any]:
         threads = threads_per_rank(self.world_size * self.at_once)
         spec = build_spec(context, self.use_case, self.program, world_size=self.world_size, threads_per_rank=threads)
         files.write_text(spec_uri_of(spec), spec.to_json())
         self._backend = backend = LocalBackend(spec, self.log.info)
-        return self._concluded(context, spec, backend.run())
+        return self._conclude(context, spec, backend.run())
 
     def _execute_on_cluster(self, context: Context, extra: dict[str, Any]) -> NoReturn:
-        """Make the Job, or attach to it, and wait for it without a worker."""
+        """Create the Job, or attach to it, and wait for it without a worker."""
         from nightjar_airflow.triggers.training_job import TrainingJobTrigger
 
         settings = ClusterSettings.from_extra(extra, self.training_conn_id)
@@ -172,7 +172,7 @@ class TrainingProgramOperator(BaseOperator):
             kwargs={"job_name": job_name, "spec_uri": uri},
         )
 
-    def _concluded(self, context: Context, spec: JobSpec, result: JobResult) -> dict[str, Any]:
+    def _conclude(self, context: Context, spec: JobSpec, result: JobResult) -> dict[str, Any]:
         self.links = dict(result.links)
         metrics.emit(context, self.use_case, spec, result, partial(of_training, self.use_case, spec))
         raise_for(result)

@@ -1,1 +1,1 @@
-"""Triggers: they wait for remote work without a worker."""
+"""Triggers, which wait for remote work without a worker."""

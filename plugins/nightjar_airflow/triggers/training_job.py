@@ -1,4 +1,4 @@
-"""The trigger that waits for a training's Job."""
+"""The trigger that waits for the Job of a training."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 DEFERRED = "deferred"
 CANCEL_AGAIN_SECONDS = 60.0
-_CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
+_CANCELLING: set[asyncio.Task[None]] = set()  # the event loop holds only weak references to tasks
 
 
 class TrainingJobTrigger(BaseTrigger):
-    """Watches one Job, passes its lines on to the task's log, and fires once with how it ended.
+    """Watches one Job, passes its log lines on to the task's log, and fires once with its outcome.
 
-    It finds the Job by name, so that a triggerer that restarts, or another one, goes on watching where this one
-    stopped. Only a person's act on the task cancels the Job (:meth:`on_kill`).
+    It finds the Job by name, so a restarted triggerer, or another one, continues to watch it. Only a person's action on
+    the task cancels the Job (:meth:`on_kill`).
 
     Args:
         conn_id: The training connection.
-        namespace: Where the Job is.
-        job_name: The Job.
+        namespace: Namespace of the Job.
+        job_name: Name of the Job.
         world_size: Number of ranks.
-        start_timeout_seconds: How long all ranks together may take to start.
-        deadline: Unix time at which the task's ``execution_timeout`` is over; None without one.
+        start_timeout_seconds: Time limit for all ranks to start.
+        deadline: Unix time at which the task's ``execution_timeout`` expires; None without one.
     """
 
     def __init__(
@@ -55,21 +55,21 @@ class TrainingJobTrigger(BaseTrigger):
         self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class and arguments, without any secret: the connection is looked up where the trigger runs."""
+        """Return class and arguments, without secrets: the connection is read where the trigger runs."""
         names = ("conn_id", "namespace", "job_name", "world_size", "start_timeout_seconds", "deadline")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire once with an :class:`Outcome`; whatever goes wrong here becomes one too."""
+        """Fire once with an :class:`Outcome`; any error here becomes one too."""
         outcome = await self._outcome()
         self._fired = True
         yield TriggerEvent(outcome.to_event())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Cancel the Job, its pods and its Service: the task was marked or cleared while it waited.
+        """Cancel the Job, its pods and its Service, as the task was marked or cleared while it waited.
 
-        Airflow interrupts this after about a second, by cancelling the trigger anew at each of its rounds until it has
-        ended; so the work is a task of its own, which goes on.
+        Airflow interrupts this method after about a second, by cancelling the trigger in each of its rounds until it
+        ends. So the work is a separate asyncio task, which continues.
         """
         if self._fired:
             return
@@ -79,19 +79,19 @@ class TrainingJobTrigger(BaseTrigger):
         await asyncio.shield(work)
 
     async def _cancel(self) -> None:
-        """Cancel the Job, unless the task still waits. While the API is away, the triggerer goes on trying.
+        """Cancel the Job, unless the task still waits. While the API is unavailable, the triggerer keeps trying.
 
-        Airflow calls :meth:`on_kill` also when another triggerer has taken the trigger over (apache/airflow#73454).
+        Airflow also calls :meth:`on_kill` when another triggerer has taken over the trigger (apache/airflow#73454).
         """
         if await self._task_state() == DEFERRED:
-            self.log.info("the task still waits, with another triggerer: the Job %s goes on", self.job_name)
+            self.log.info("the task still waits, with another triggerer: the Job %s continues", self.job_name)
             return
         async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
             while not await self._is_cancelled(cluster):
                 await asyncio.sleep(CANCEL_AGAIN_SECONDS)
 
     async def _is_cancelled(self, cluster: TrainingClusterHook) -> bool:
-        """Cancel the Job; False when another attempt may do better. What the cluster refuses is left for later."""
+        """Cancel the Job; False when a later attempt may succeed. A rejected cancellation is left for later."""
         try:
             await cancellations.cancel(cluster, self.job_name)
         except NightjarError as error:
@@ -107,7 +107,7 @@ class TrainingJobTrigger(BaseTrigger):
             error = TrainingError(
                 "the task's execution_timeout was over before the training was",
                 where=f"Job {self.job_name}",
-                fix="raise execution_timeout, or train less; the next try resumes from the last checkpoint",
+                fix="raise execution_timeout, or train less; the retry resumes from the last checkpoint",
             )
             return Outcome.of(error, ending="timed_out")
 
@@ -115,7 +115,7 @@ class TrainingJobTrigger(BaseTrigger):
         collecting: asyncio.Task[None] | None = None
         try:
             async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
-                # A triggerer that starts begins its triggers anew: what an earlier one could not cancel is done now.
+                # A starting triggerer restarts its triggers: cancel now what an earlier one could not.
                 collecting = asyncio.create_task(cancellations.collect(cluster))
                 observer = Observer(
                     cluster,
@@ -141,7 +141,7 @@ class TrainingJobTrigger(BaseTrigger):
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
 
     async def _task_state(self) -> str | None:
-        """The task's state, or None when it has none: a cleared task."""
+        """Return the task's state; None for a cleared task."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         task: Any = self.task_instance

@@ -1,4 +1,4 @@
-"""Reports and Data Docs of the lake, shown by the Airflow server to people who are logged in."""
+"""Reports and Data Docs of the lake, served by the Airflow server to logged-in users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nightjar.lake.inside import read_inside
 from nightjar.settings.environment import Settings
 
 SHOWN = ("reports", "data_docs")
-"""Folders of the lake that people may read here; everything else is refused."""
+"""Folders of the lake that are served; all others are rejected."""
 
 app = FastAPI(title="Nightjar files", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -26,7 +26,7 @@ _CONTENT_SECURITY_POLICY = (
 
 @app.get("/{path:path}")
 def show(path: str, user: Annotated[BaseUser, Depends(get_user)]) -> Response:
-    """Answer one file of a shown folder; anonymous calls are refused by Airflow's own dependency."""
+    """Serve one file of these folders; Airflow's own dependency rejects anonymous requests."""
     parts = PurePosixPath(path).parts
     if not parts or parts[0] not in SHOWN or any(part in {"..", "."} or set(part) & {"\\", "\0"} for part in parts):
         raise HTTPException(404, "there is no such page")
