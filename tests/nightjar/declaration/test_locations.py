@@ -58,16 +58,16 @@ FOUND = [
 @pytest.mark.parametrize("name", ["NIGHTJAR_LAKE", "NIGHTJAR_LANDING", "NIGHTJAR_MODEL_CACHE", "NIGHTJAR_CHECKPOINTS"])
 def test_a_folder_that_libraries_take_for_something_else_is_refused_at_start(folder: str, name: str) -> None:
     environment = {"NIGHTJAR_LAKE": "/lake", "MLFLOW_TRACKING_URI": "http://localhost", name: f"/data/{folder}/x"}
-    with pytest.raises(ConfigurationError, match="takes for a pattern or an escape") as caught:
+    with pytest.raises(ConfigurationError, match="reads as a pattern or an escape") as caught:
         Settings.from_environment(environment)
     assert caught.value.where == name
 
 
 @pytest.mark.parametrize("folder", REFUSED)
 def test_state_and_lakes_in_such_a_folder_are_refused(tmp_path: Path, folder: str) -> None:
-    with pytest.raises(ConfigurationError, match="takes for a pattern or an escape"):
+    with pytest.raises(ConfigurationError, match="reads as a pattern or an escape"):
         Paths.here({"NIGHTJAR_VAR": f"/data/{folder}/var"})
-    with pytest.raises(ConfigurationError, match="takes for a pattern or an escape"):
+    with pytest.raises(ConfigurationError, match="reads as a pattern or an escape"):
         delta.open_table(f"{tmp_path}/{folder}/lake", TABLE.name)
 
 
