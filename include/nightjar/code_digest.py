@@ -1,4 +1,4 @@
-"""A checksum of the code that a Spark application has loaded, by which a change is noticed."""
+"""Checksum of the code that a Spark application has loaded, to detect changes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PACKAGES = ("nightjar_spark", "use_cases")
 def code_digest() -> str:
     """Return the SHA-256 of everything in the folders that use cases and Spark programs are imported from.
 
-    Whatever lies there counts, since a use case may import a module or read a query from beside it. Installed packages
-    do not: an image is replaced, not edited.
+    All files count, since a use case may import a module or read a query from its folder. Installed packages are left
+    out: an image is replaced, not edited.
     """
     specs = [find_spec(package) for package in PACKAGES]
     locations = [Path(place) for spec in specs if spec for place in spec.submodule_search_locations or ()]
@@ -25,7 +25,7 @@ def code_digest() -> str:
 
 
 def digest_of(folders: Iterable[Path]) -> str:
-    """Return the SHA-256 of the names and contents of all files below ``folders``, hidden and compiled ones apart."""
+    """Return the SHA-256 of the names and contents of all files below ``folders``, except hidden and compiled ones."""
     digest = hashlib.sha256()
     for folder in sorted(folders):
         for place, below, names in os.walk(folder):

@@ -1,4 +1,4 @@
-"""The line of code that an error comes from, as a person who mends it wants it named."""
+"""Find the line of code that caused an error."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _NAMED_LINE = re.compile(r"(?P<file>/[^\n\"]+?\.py)(?:\", line |:)(?P<line>\d{1,9})")
-"""A line as Python's tracebacks name it (also those of Spark's Python workers), or as Spark's query contexts do."""
+"""Matches a line in Python tracebacks (also those of Spark's Python workers) and in Spark's query contexts."""
 
 
 def place_of(error: BaseException) -> str:
     """Return ``<file>:<line>`` of the last line of a use case that led to ``error``.
 
-    Spark raises much later than, and far from, the line that is wrong; that line is then named in the message alone.
-    Without any line of a use case, the deepest one of Nightjar, or else of all, is returned; ``?`` when there is none.
+    Spark raises later and elsewhere: only the message then names the faulty line. Without a line of a use case, return
+    the deepest line of Nightjar, else the deepest line of all, else ``?``.
     """
-    lines = [line for one in _chain(error) for line in _lines_of(one)]
+    lines = [line for cause in _chain(error) for line in _lines_of(cause)]
     for packages in (("use_cases",), ("nightjar", "nightjar_spark", "nightjar_jobs")):
         named = [
             (within, number) for file, number in lines for package in packages if (within := _within(package, file))
@@ -29,14 +29,14 @@ def place_of(error: BaseException) -> str:
 
 
 def place_in_use_case(text: str) -> str | None:
-    """Return ``use_cases/<file>:<line>`` of the last line of a use case that ``text``, a traceback, names."""
-    named = [(_within("use_cases", found["file"]), found["line"]) for found in _NAMED_LINE.finditer(text)]
+    """Return ``use_cases/<file>:<line>`` of the last line of a use case in the traceback ``text``."""
+    named = [(_within("use_cases", match["file"]), match["line"]) for match in _NAMED_LINE.finditer(text)]
     inside = [f"{file}:{line}" for file, line in named if file]
     return inside[-1] if inside else None
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error's causes, the first one first, and the error last."""
+    """Return the error's causes, the root cause first, and the error last."""
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in chain:
@@ -46,16 +46,16 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _lines_of(error: BaseException) -> Iterator[tuple[str, int]]:
-    for frame in traceback.extract_tb(error.__traceback__)[1:]:  # the first is the line that waited for it
+    for frame in traceback.extract_tb(error.__traceback__)[1:]:  # the first frame is the line that called the program
         yield frame.filename, frame.lineno or 0
     if isinstance(error, SyntaxError) and error.filename:
         yield error.filename, error.lineno or 0
-    for found in _NAMED_LINE.finditer(str(error)):
-        yield found["file"], int(found["line"])
+    for match in _NAMED_LINE.finditer(str(error)):
+        yield match["file"], int(match["line"])
 
 
 def _within(package: str, file: str) -> str:
-    """The path of ``file`` from ``package`` on; empty for a file of another package."""
+    """Return the path of ``file`` starting at ``package``; empty for a file of another package."""
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if Path(file).is_relative_to(folder):

@@ -1,4 +1,4 @@
-"""Logs of programs: their lines show no credentials, tracebacks included."""
+"""Logging of programs, with credentials redacted in all lines and tracebacks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ PLAIN = "%(message)s"
 
 
 class RedactingFormatter(logging.Formatter):
-    """A formatter whose lines show no credentials."""
+    """Formatter that redacts credentials."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
+        """Return the formatted record without credentials."""
         return redacted(super().format(record))
 
 
 def log_to_stdout(line_format: str) -> None:
-    """Send what a program logs, from INFO on, to its standard output."""
+    """Send log records of level INFO and above to standard output."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(RedactingFormatter(line_format))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,4 +1,4 @@
-"""A process of one machine, told apart from a later one that got the same id. Linux; standard library only."""
+"""Processes of a machine, identified by id and start time because ids are reused. Linux; standard library only."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from nightjar.protocol.documents import check_fields
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process, as JSON in the lake.
+    """A process, stored as JSON in the lake.
 
     Attributes:
-        host: The machine that it runs on.
-        pid: Its id there.
-        born: When it started, in clock ticks since that machine's start; another process of the same id has another.
+        host: Name of its machine.
+        pid: Process id.
+        born: Start time in clock ticks since boot; differs for another process with the same id.
     """
 
     host: str
@@ -30,12 +30,12 @@ class Process:
 
     @classmethod
     def of(cls, pid: int) -> Process:
-        """The process that has the id ``pid`` on this machine now."""
+        """Return the process that has the id ``pid`` on this machine now."""
         return cls(host=socket.gethostname(), pid=pid, born=_born(pid))
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Process:
-        """What :func:`dataclasses.asdict` gave, with or without more; call it within
+        """Parse :func:`dataclasses.asdict`, ignoring further keys; call it within
         :func:`nightjar.protocol.documents.reading`.
         """
         process = cls(host=document["host"], pid=document["pid"], born=document["born"])
@@ -49,11 +49,11 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether this very process still runs on this machine."""
+        """Whether this process still runs on this machine."""
         return self.is_here and 0 < self.born == _born(self.pid)
 
     def kill_group(self) -> bool:
-        """Kill it with its process group, if it still runs on this machine; return whether it did."""
+        """Kill its process group if it still runs on this machine; return whether it was running."""
         with suppress(ProcessLookupError):
             if self.is_alive:
                 os.killpg(os.getpgid(self.pid), signal.SIGKILL)
@@ -62,7 +62,7 @@ class Process:
 
 
 def _born(pid: int) -> int:
-    """When the process started; 0 when there is none, or only its exit status is left."""
+    """Return the start time of the process; 0 when it does not exist or is a zombie."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

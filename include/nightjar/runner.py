@@ -1,4 +1,4 @@
-"""Run one program for one spec: the result is written whatever happens, and a failure goes to the ledger."""
+"""Run one program for one spec, always write its result, and record a failure in the ledger."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def run_program(
 ) -> JobResult:
     """Run ``program``, write ``<output>/result.json`` and return the result.
 
-    Args:
-        program: What to run.
-        spec: What for.
-        before_failure: Called when the program has failed, before that is recorded anywhere.
-        before_result: Called last before the result is written, when all has been logged.
+    An exception of the program does not propagate: the failed result has a one-line error. An error while writing the
+    result does.
 
-    Never raises for what the program raises: the failed result carries the one-line error. A lake that takes no
-    result raises, as nobody could read it.
+    Args:
+        program: The program.
+        spec: Its job.
+        before_failure: Called when the program has failed, before the failure is recorded.
+        before_result: Called after logging and before the result is written.
     """
     started = time.monotonic()
     try:
@@ -47,7 +47,7 @@ def run_program(
     result = replace(result, spec_fingerprint=spec.fingerprint, seconds=seconds)
     if result.status == "failed":
         before_failure()
-        _to_ledger(spec, result)
+        _record_failure(spec, result)
     else:
         log.info(result.summary())
     before_result()
@@ -56,7 +56,7 @@ def run_program(
 
 
 def _unexpected(error: Exception, spec: JobSpec) -> str:
-    """One line for an error that nobody foresaw, with the line of code to mend."""
+    """Return one line for an unexpected error, with the line of code that caused it."""
     return redacted(
         f"{type(error).__name__}: {_message(error)[:500]} | where: {spec.program} ({place_of(error)}) | how many: 1 "
         f"| do: read the traceback above; if the cause is gone, clear the task"
@@ -64,7 +64,7 @@ def _unexpected(error: Exception, spec: JobSpec) -> str:
 
 
 def _message(error: Exception) -> str:
-    """The line of the error's text that says most: the first, or the last of a traceback that the text holds."""
+    """Return the first line of the error's text, or the exception line of a traceback in it."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
     traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if not traces:
@@ -73,7 +73,7 @@ def _message(error: Exception) -> str:
     return next((line for line in texts if line and not line.startswith(" ")), lines[0])
 
 
-def _to_ledger(spec: JobSpec, result: JobResult) -> None:
+def _record_failure(spec: JobSpec, result: JobResult) -> None:
     from nightjar.lake import ledger
 
     try:
@@ -81,5 +81,5 @@ def _to_ledger(spec: JobSpec, result: JobResult) -> None:
         if spec.map_index is not None:
             details["map_index"] = str(spec.map_index)
         ledger.record(spec.lake, ledger.Event.of(spec, "failure", reason=result.error, details=details))
-    except Exception as error:  # the failure itself must still be reported
+    except Exception as error:  # the result must still be written
         log.error("the failure could not be written to the ledger: %s", error)

@@ -1,4 +1,4 @@
-"""How long each phase of a program took."""
+"""Measure the duration of a program's phases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Note in ``seconds`` how long the block took, wall clock, when it ends well."""
+    """Store the wall-clock seconds of the block in ``seconds[phase]`` unless it raises."""
     started = time.monotonic()
     yield
     seconds[phase] = round(time.monotonic() - started, 3)

@@ -53,7 +53,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     before = pins.pinned(spec)
     features = open_features(spec, use_case, before)
     with pins.dropped_on_refusal(spec):
-        scoring_models = choice.choose(spec, use_case, features.schema, before)
+        scoring_models = choice.select_scoring_models(spec, use_case, features.schema, before)
         versions = pins.versions_of(scoring_models)
         chosen = pins.Pins(
             versions=versions,

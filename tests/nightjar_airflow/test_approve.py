@@ -57,7 +57,7 @@ def judge(lake: str, run_id: str, *, verdict: str = "promote", champion: str | N
         values={
             "verdict": verdict,
             "reasons": [
-                "auc 0.7412 keeps the floor 0.7",
+                "auc 0.7412 meets the floor 0.7",
                 "auc 0.741234 against 0.731234 of champion version 4: better",
             ],
             "model_version": "5",
@@ -144,7 +144,7 @@ def test_people_decide_through_airflow(here: str, standalone: Any) -> None:
         asked = api._call("GET", details("approved"))
         assert asked["subject"] == "flight_delay: make version 5 champion?"
         for line in (
-            "- auc 0.7412 keeps the floor 0.7",
+            "- auc 0.7412 meets the floor 0.7",
             "| On the holdout | Version 5 | Champion, version 4 |",
             "| auc | 0.741234 | 0.731233 |",
             "| rows | 12,345 | 12,345 |",

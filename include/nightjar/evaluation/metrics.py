@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AUC_BINS = 1 << 16
-"""Bins of :func:`auc_counts`; two predictions in one bin count as tied, which moves the AUC by less than 1e-4."""
+"""Bins of :func:`auc_counts`; predictions in one bin count as ties, which changes the AUC by less than 1e-4."""
 
 _ERROR_BINS = 10
 
-# Keeps log(0) out; the same clipping as scikit-learn's for float64.
+# Avoids log(0); scikit-learn clips float64 in the same way.
 _EPSILON = 2.220446049250313e-16
 
 
 def auc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties counting half.
+    """Return the area under the ROC curve: share of (positive, negative) pairs in the right order, ties counting half.
 
     By ranks: Mann and Whitney (1947), U / (n1 n0); tied predictions share their mean rank.
     """
@@ -36,7 +36,7 @@ def auc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
 
 
 def auc_counts(labels: NDArray[np.floating], predictions: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Rows per bin of the prediction, negatives and positives: 2 x :data:`AUC_BINS`. Counts of ranks add up."""
+    """Count rows by bin of the prediction: 2 (negatives, positives) x :data:`AUC_BINS`. Counts of ranks add up."""
     import numpy as np
 
     bins = np.minimum((predictions.astype(np.float64) * AUC_BINS).astype(np.int64), AUC_BINS - 1)
@@ -45,7 +45,7 @@ def auc_counts(labels: NDArray[np.floating], predictions: NDArray[np.floating]) 
 
 
 def auc_of_counts(counts: NDArray[np.int64]) -> float:
-    """The AUC of what :func:`auc_counts` counted: trapezoids over the bins, so that a bin's ties count half."""
+    """Return the AUC of the counts of :func:`auc_counts`, by trapezoids over the bins: ties of a bin count half."""
     import numpy as np
 
     negatives, positives = counts.astype(np.float64)
@@ -54,12 +54,12 @@ def auc_of_counts(counts: NDArray[np.int64]) -> float:
 
 
 def average_precision(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Area under the precision-recall curve as average precision: sum of precision x gain in recall, by threshold."""
+    """Return the average precision: sum over thresholds of precision x gain in recall."""
     import numpy as np
 
     order = np.argsort(-predictions, kind="stable")
     ranked, hits = predictions[order], np.cumsum(labels[order])
-    # a threshold lies behind the last of equal predictions
+    # one threshold after each group of equal predictions
     last_of_ties = np.append(np.nonzero(np.diff(ranked))[0], len(ranked) - 1)
     precision = hits[last_of_ties] / (last_of_ties + 1)
     recall = hits[last_of_ties] / hits[-1]
@@ -67,7 +67,7 @@ def average_precision(labels: NDArray[np.float64], predictions: NDArray[np.float
 
 
 def log_loss(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Mean negative log-likelihood, in nats."""
+    """Return the mean negative log-likelihood, in nats."""
     import numpy as np
 
     clipped = np.clip(predictions, _EPSILON, 1 - _EPSILON)
@@ -75,14 +75,14 @@ def log_loss(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> f
 
 
 def brier(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Mean squared error of the probabilities (Brier, 1950, halved form)."""
+    """Return the mean squared error of the probabilities (Brier, 1950, halved form)."""
     import numpy as np
 
     return float(np.mean((predictions - labels) ** 2))
 
 
 def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """Mean distance of predicted from observed share, over ten bins of as many rows each; equal predictions share one.
+    """Return the mean distance of predicted and observed share over ten bins of equal size; ties share a bin.
 
     The expected calibration error (Naeini, Cooper and Hauskrecht, 2015), with bins of equal counts.
     """
@@ -96,11 +96,11 @@ def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float
 def decision_metrics(
     labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost, threshold: float
 ) -> dict[str, float]:
-    """What it costs to announce each row whose prediction reaches ``threshold``, and how well that announces.
+    """Return cost, recall and precision of an alarm for each row whose prediction reaches ``threshold``.
 
     Returns:
-        ``expected_cost``, ``never_cost`` (nothing is announced) and ``always_cost`` (everything is), each a row and in
-        ``cost.unit``; ``recall`` and ``precision`` of the announced rows, which is 0 where none is.
+        ``expected_cost``, ``never_cost`` (no alarms) and ``always_cost`` (an alarm for each row), per row in
+        ``cost.unit``; ``recall`` and ``precision`` of the alarms; precision is 0 without alarms.
     """
     alarm, event = predictions >= threshold, labels == 1
     rows, alarms, events = len(labels), int(alarm.sum()), int(event.sum())
@@ -115,10 +115,10 @@ def decision_metrics(
 
 
 def all_metrics(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> dict[str, float]:
-    """``auc``, ``pr_auc``, ``log_loss``, ``brier``, ``calibration_error``, ``rows`` and ``positives``.
+    """Return ``auc``, ``pr_auc``, ``log_loss``, ``brier``, ``calibration_error``, ``rows`` and ``positives``.
 
     Raises:
-        GateError: when there is nothing to measure: no rows, one class only, or predictions that are not in [0, 1].
+        GateError: when there are no rows, only one class, or predictions outside [0, 1].
     """
     import numpy as np
 
@@ -126,7 +126,7 @@ def all_metrics(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -
     positives = int(labels.sum())
     if positives in (0, len(labels)):
         raise GateError(
-            f"nothing can be measured on {len(labels)} rows of which {positives} are positive",
+            f"metrics need both classes: {positives} of {len(labels)} rows are positive",
             where="holdout",
             how_many=len(labels),
             fix="choose a holdout with both classes",

@@ -1,4 +1,4 @@
-"""The gate's judgement: pure, from figures to a verdict with reasons."""
+"""The gate: pure functions from holdout metrics to a verdict with reasons."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from nightjar.declaration.use_case import Gate
 from nightjar.protocol.errors import GateError
 
 FULL = "full"
-"""Name of the model as it was trained, among the smaller ones made from it."""
+"""Name of the uncompressed model, beside the compressed models made from it."""
 CHALLENGER = "holdout_"
 CHAMPION = "champion_holdout_"
 BASELINE = "baseline_holdout_"
 GAIN, COST = 1.25, 0.9
-"""A smaller model is worth it when it is at least 1.25 times as small or as fast as the full one, and in the other of
-the two at least 0.9 times as good: two timings of one model differ by up to a tenth."""
+"""A compressed model is worth it when it is at least 1.25 times as small or as fast as the full model, and at least 0.9
+times as good in the other: two timings of one model differ by up to a tenth."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the gate says.
+    """Decision of the gate.
 
     Attributes:
         decision: ``promote``: the challenger becomes champion. ``keep``: the champion stays. ``refused``: the
-            challenger misses a floor or ceiling, and there is no champion to keep. ``passed_over``: it is good enough,
-            but another model of the same training is chosen.
-        reasons: One sentence per rule that was looked at, with both figures.
+            challenger misses a floor or ceiling, and no champion exists. ``passed_over``: the model passes, but
+            another model of the same training is chosen.
+        reasons: One sentence for each rule, with both figures.
     """
 
     decision: Literal["promote", "keep", "refused", "passed_over"]
@@ -38,11 +38,11 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which of a training's models is the challenger, and what the gate says of each.
+    """The model of a training that is chosen as challenger, and the verdict on each model.
 
     Attributes:
-        name: ``full``, or one of the smaller ones.
-        verdicts: Name to verdict; at most that of ``name`` is ``promote``.
+        name: The chosen model: ``full``, or a compressed one.
+        verdicts: Name to verdict; only that of ``name`` can be ``promote``.
     """
 
     name: str
@@ -50,39 +50,39 @@ class Choice:
 
     @property
     def verdict(self) -> Verdict:
-        """On the chosen one."""
+        """Verdict on the chosen model."""
         return self.verdicts[self.name]
 
 
 def note_on_champion(version: str, *, seen: int | None, held_out: int) -> str:
-    """The sentence on a champion that was trained on days of the holdout, on which its figures flatter it.
+    """Return a note on a champion that was trained on days of the holdout, where its metrics are too good.
 
     Args:
-        version: The champion's.
-        seen: Days of the holdout that it was trained or validated on; None when that is not known.
-        held_out: Days of the holdout.
+        version: The champion's version.
+        seen: Number of holdout days that it was trained or validated on; None when unknown.
+        held_out: Number of holdout days.
 
     Returns:
-        The sentence; empty when it has seen none of them.
+        The note; empty when it has seen none of the days.
     """
     if seen is None:
-        return f"which days champion version {version} was trained on is not known: it may have seen the holdout"
+        return f"the training days of champion version {version} are not known: it may have seen the holdout"
     if not seen:
         return ""
     return (
-        f"champion version {version} was trained on {seen} of the {held_out} days held out, where its figures are too "
-        "good: train on an interval that ends later to compare fairly"
+        f"champion version {version} was trained on {seen} of the {held_out} holdout days, where its metrics are too "
+        "good: train on an interval that ends later for a fair comparison"
     )
 
 
 def prefix_of(name: str) -> str:
-    """What the names of a model's figures begin with: ``holdout_`` for the full one, else ``<name>_holdout_``."""
+    """Return the prefix of a model's metric names: ``holdout_`` for the full model, else ``<name>_holdout_``."""
     return CHALLENGER if name == FULL else f"{name}_{CHALLENGER}"
 
 
-def worse_by(metric: str, value: float, other: float) -> float:
-    """By how much ``value`` of ``metric`` is worse than ``other``; below 0 when it is better."""
-    return value - other if QUALITY_METRICS[metric].lower_is_better else other - value
+def worse_by(metric: str, value: float, reference: float) -> float:
+    """Return by how much ``value`` of ``metric`` is worse than ``reference``; negative when it is better."""
+    return value - reference if QUALITY_METRICS[metric].lower_is_better else reference - value
 
 
 def choose(
@@ -94,17 +94,19 @@ def choose(
     max_loss: float,
     note: str = "",
 ) -> Choice:
-    """Judge each of a training's models, and choose the first smaller one that is good enough, else the full one.
+    """Judge each model of a training; choose the first compressed model that is good enough, else the full model.
 
-    Good enough is a smaller model that passes the gate, loses little, and is worth it (:data:`GAIN`, :data:`COST`).
+    A compressed model is good enough when it passes the gate, its decisive metric is at most ``max_loss`` worse than
+    the full model's, and it is worth it (:data:`GAIN`, :data:`COST`).
 
     Args:
-        gate: What each must reach.
-        metrics: As for :func:`judge`, those of the smaller ones as ``<name>_holdout_<metric>``.
-        smaller: Names of the smaller models, the preferred first, each to its ``bytes`` and ``rows_per_second``, and
-            the full model's ``full_bytes`` and ``full_rows_per_second``.
-        champion: The champion's version; None when there is none.
-        max_loss: By how much the decisive metric of a smaller model may be worse than the full one's.
+        gate: Requirements for each model.
+        metrics: As for :func:`judge`; those of compressed models are named ``<name>_holdout_<metric>``.
+        smaller: Compressed models in order of preference, each with its ``bytes`` and ``rows_per_second`` and the full
+            model's ``full_bytes`` and ``full_rows_per_second``.
+        champion: The champion's version; None without a champion.
+        max_loss: Largest allowed loss of a compressed model in the decisive metric, against the full model.
+        note: As for :func:`judge`.
 
     Raises:
         GateError: as :func:`judge`.
@@ -116,29 +118,32 @@ def choose(
     for name, figures in smaller.items():
         verdict = judge(gate, metrics, champion=champion, name=name, note=note)
         loss = worse_by(metric, _figure(metrics, prefix_of(name) + metric), of_full)
-        near = loss <= max_loss
-        reason = f"{metric} worse than the full model's by {loss:.6f}: {'within' if near else 'beyond'} {max_loss:g}"
-        worth, size_and_speed = _is_worth_it(figures, name)
+        is_close = loss <= max_loss
+        reason = (
+            f"{metric} worse than the full model's by {loss:.6f}: {'within' if is_close else 'beyond'} {max_loss:g}"
+        )
+        is_worth_it, size_and_speed = _is_worth_it(figures, name)
         verdicts[name] = replace(verdict, reasons=(*verdict.reasons, reason, size_and_speed))
-        if chosen == FULL and near and worth and verdict.decision == "promote":
+        if chosen == FULL and is_close and is_worth_it and verdict.decision == "promote":
             chosen = name
-    return Choice(name=chosen, verdicts={name: _beside(v, name, chosen) for name, v in verdicts.items()})
+    return Choice(name=chosen, verdicts={name: _pass_over(v, name, chosen) for name, v in verdicts.items()})
 
 
 def _is_worth_it(figures: Mapping[str, float], name: str) -> tuple[bool, str]:
-    """Whether a smaller model gains enough in size or speed for what it costs in the other, and the sentence on it."""
+    """Return whether a compressed model gains enough in size or speed for its cost in the other, and the reason."""
     needed = ("bytes", "full_bytes", "rows_per_second", "full_rows_per_second")
     of_model, of_full, speed, full_speed = (_figure(figures, figure, of=f"the {name} model") for figure in needed)
     gains = (of_full / of_model, speed / full_speed)
-    worth = max(gains) >= GAIN and min(gains) >= COST
-    return worth, (
+    is_worth_it = max(gains) >= GAIN and min(gains) >= COST
+    return is_worth_it, (
         f"{of_model:,.0f} bytes against the full model's {of_full:,.0f}, {speed:,.0f} rows/s against "
-        f"{full_speed:,.0f}: "
-        f"{'worth it' if worth else 'not worth it'} (at least {GAIN:g} times better in one, {COST:g} in the other)"
+        f"{full_speed:,.0f}: {'' if is_worth_it else 'not '}worth it "
+        f"(at least {GAIN:g} times better in one, {COST:g} in the other)"
     )
 
 
-def _beside(verdict: Verdict, name: str, chosen: str) -> Verdict:
+def _pass_over(verdict: Verdict, name: str, chosen: str) -> Verdict:
+    """Replace ``promote`` by ``passed_over`` for every model except the chosen one."""
     if name == chosen or verdict.decision != "promote":
         return verdict
     return Verdict(decision="passed_over", reasons=(*verdict.reasons, f"the {chosen} model is preferred"))
@@ -147,18 +152,18 @@ def _beside(verdict: Verdict, name: str, chosen: str) -> Verdict:
 def judge(
     gate: Gate, metrics: Mapping[str, float], *, champion: str | None, name: str = FULL, note: str = ""
 ) -> Verdict:
-    """Judge a challenger by its figures on the holdout.
+    """Judge a challenger by its metrics on the holdout.
 
     Args:
-        gate: Floors, ceilings, rows and improvement asked for.
+        gate: Required floors, ceilings, rows and improvement.
         metrics: ``holdout_<metric>`` (see :func:`prefix_of`), ``baseline_holdout_<metric>`` and, with a champion,
             ``champion_holdout_<metric>``.
-        champion: The champion's version; None when there is none.
-        name: Which of the training's models is the challenger.
-        note: What limits the comparison with the champion, for a reader of the verdict; the last of the reasons.
+        champion: The champion's version; None without a champion.
+        name: The training's model that is the challenger.
+        note: Limits of the comparison with the champion; becomes the last reason.
 
     Raises:
-        GateError: when a figure that it needs is missing or no number, or the holdout is too small or not the same.
+        GateError: when a metric is missing or not finite, or the holdout is too small or differs between models.
     """
     mine = prefix_of(name)
     rows = _figure(metrics, f"{mine}rows")
@@ -174,7 +179,7 @@ def judge(
     checks.append(_beats(gate, metrics, mine, BASELINE, "the baseline", by_more_than=0.0))
     good_enough = all(passed for passed, _ in checks)
     if champion is None:
-        reasons = (*(reason for _, reason in checks), "there is no champion to beat")
+        reasons = (*(reason for _, reason in checks), "no champion to compare with")
         return Verdict(decision="promote" if good_enough else "refused", reasons=reasons)
     of_champion = f"champion version {champion}"
     better, reason = _beats(gate, metrics, mine, CHAMPION, of_champion, by_more_than=gate.min_improvement)
@@ -197,23 +202,23 @@ def _bound(metrics: Mapping[str, float], prefix: str, metric: str, bound: float,
     value = _figure(metrics, prefix + metric)
     passed = value >= bound if floor else value <= bound
     word = "floor" if floor else "ceiling"
-    return passed, f"{metric} {value:.4f} {'keeps' if passed else 'misses'} the {word} {bound:g}"
+    return passed, f"{metric} {value:.4f} {'meets' if passed else 'misses'} the {word} {bound:g}"
 
 
 def _beats(
-    gate: Gate, metrics: Mapping[str, float], prefix: str, other: str, name: str, *, by_more_than: float
+    gate: Gate, metrics: Mapping[str, float], prefix: str, reference: str, name: str, *, by_more_than: float
 ) -> tuple[bool, str]:
-    """Whether the challenger is better by more than asked; equal is not better."""
+    """Return whether the challenger is better by more than ``by_more_than``, and the reason; equal is not better."""
     for count in ("rows", "positives"):
-        if _figure(metrics, prefix + count) != _figure(metrics, other + count):
+        if _figure(metrics, prefix + count) != _figure(metrics, reference + count):
             raise GateError(
-                f"challenger and {name} were not measured on the same holdout",
-                where=other + count,
+                f"challenger and {name} were not evaluated on the same holdout",
+                where=reference + count,
                 fix="clear evaluate of this run",
             )
     metric = gate.decisive_metric
-    mine, theirs = _figure(metrics, prefix + metric), _figure(metrics, other + metric)
+    mine, theirs = _figure(metrics, prefix + metric), _figure(metrics, reference + metric)
     better = worse_by(metric, theirs, mine) > by_more_than
     compared = f"{metric} {mine:.6f} against {theirs:.6f} of {name}"
-    asked = f"by more than {by_more_than:g}"
-    return better, f"{compared}: {'better' if better else 'not better'} {asked}"
+    margin = f"by more than {by_more_than:g}"
+    return better, f"{compared}: {'better' if better else 'not better'} {margin}"

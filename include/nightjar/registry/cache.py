@@ -1,4 +1,4 @@
-"""Copies of model folders on this machine, by their checksum."""
+"""Local cache of model folders, by checksum."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nightjar.training.model import SUMS_FILE, TabularModel, download
 log = logging.getLogger(__name__)
 
 Fetch = Callable[[Path], Path]
-"""Downloads a model folder into the empty folder that it is given, and returns where in it the model lies."""
+"""Download a model into the given empty folder; return the model folder within it."""
 
 
 def cache_folder(sha256: str, root: str | None = None) -> Path:
-    """Return where this checksum's folder is kept: below ``root``, ``NIGHTJAR_MODEL_CACHE`` or the system's /tmp.
+    """Return the cache folder of this checksum, below ``root``, ``NIGHTJAR_MODEL_CACHE`` or the system's /tmp.
 
     Raises:
         ModelError: when ``sha256`` is not a SHA-256.
@@ -31,17 +31,17 @@ def cache_folder(sha256: str, root: str | None = None) -> Path:
 
 
 def load_cached(sha256: str, fetch: Fetch, root: str | None = None) -> TabularModel:
-    """Load the model with this checksum from its copy on this machine, which ``fetch`` makes where it is not whole.
+    """Load the model with this checksum from the local cache; ``fetch`` it when the copy is missing or corrupt.
 
-    What is fetched is checked before it takes its place: a copy that was spoilt is never the model's fault.
+    The fetched folder is checked before it enters the cache. A corrupt copy alone never raises.
 
     Args:
         sha256: Checksum of the model folder.
-        fetch: How to get the folder.
+        fetch: Downloads the folder.
         root: The cache; see :func:`cache_folder`.
 
     Raises:
-        ModelError: when what was fetched is not the model with this checksum.
+        ModelError: when the fetched folder has another checksum.
         ConfigurationError: when the cache cannot be written.
         StorageFullError: when its disk is full.
         UnreachableError: when the folder cannot be fetched.
@@ -51,7 +51,7 @@ def load_cached(sha256: str, fetch: Fetch, root: str | None = None) -> TabularMo
         try:
             return TabularModel.load(str(target), sha256=sha256)
         except NightjarError as error:
-            log.warning("the copy at %s is spoilt and is fetched again: %s", target, error.what)
+            log.warning("the copy at %s is corrupt and is downloaded again: %s", target, error.what)
     with _folder_within(target.parent) as temporary, files.explained(str(target.parent)):
         fetched = fetch(temporary)
         model = TabularModel.load(str(fetched), sha256=sha256)
@@ -61,7 +61,7 @@ def load_cached(sha256: str, fetch: Fetch, root: str | None = None) -> TabularMo
 
 @contextmanager
 def _folder_within(cache: Path) -> Iterator[Path]:
-    """A folder of its own in the cache, removed at the end with all that is in it."""
+    """Yield a temporary folder in the cache; it is removed with its contents at the end."""
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(dir=cache)
@@ -76,24 +76,24 @@ def _folder_within(cache: Path) -> Iterator[Path]:
 
 
 def _place(fetched: Path, target: Path, temporary: Path) -> None:
-    """Move a checked folder to ``target``; what lies there goes into ``temporary``, which is removed with all in it.
+    """Move a checked folder to ``target``; an existing ``target`` moves into ``temporary``, which is removed.
 
-    Nothing but ``target`` itself is renamed, so that a link is removed and not what it points to.
+    A link at ``target`` is renamed itself; the folder that it points to stays.
     """
-    with suppress(FileNotFoundError):  # nothing lies there, or another process was quicker
-        os.rename(target, temporary / "spoilt")
+    with suppress(FileNotFoundError):  # nothing is there, or another process was faster
+        os.rename(target, temporary / "corrupt")
     try:
         os.rename(fetched, target)
     except OSError:
-        if not (target / SUMS_FILE).exists():  # otherwise another process was quicker, with the same files
+        if not (target / SUMS_FILE).exists():  # otherwise another process has placed the same files
             raise
 
 
 def load_from_lake(folder: str, sha256: str) -> TabularModel:
-    """Load a model folder of the lake: itself where it is a local folder, else through this machine's cache.
+    """Load a model folder of the lake: directly from a local lake, else through the local cache.
 
     Raises:
-        ModelError: when its files are not those with this checksum.
+        ModelError: when its files have another checksum.
         UnreachableError: when the lake does not answer.
     """
     if "://" not in folder:

@@ -1,4 +1,4 @@
-"""A training as MLflow shows it while it runs, told from a thread of its own: MLflow may go away without harm."""
+"""Log a running training to MLflow from a separate thread; training goes on when MLflow does not answer."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ log = logging.getLogger(__name__)
 
 SEND_INTERVAL_SECONDS = 2.0
 BATCH = 900
-"""Figures in one call; MLflow takes 1000."""
+"""Metrics in one call; MLflow accepts 1000."""
 
 Figure = dict[str, Any]
-"""A metric as MLflow's API takes it: key, value, timestamp (milliseconds), step."""
+"""A metric in MLflow's API: key, value, timestamp (milliseconds), step."""
 
 
 class LiveRun:
     """One MLflow run that grows while a training runs.
 
-    A run of the same training (``identity``), left by a try that was killed, is gone on with. Nothing here raises: what
-    MLflow does not take is kept and told later, or by ``register``, which has everything from the training's output.
+    It continues the run of the same training (``identity``) that a killed attempt has left. Methods do not raise when
+    MLflow fails: metrics wait for the next call, or ``register`` logs them from the training's output.
 
     Args:
         uri: The MLflow server.
-        experiment: The experiment's name; made when it is not there.
-        run_name: For people.
-        identity: Tags that tell two trainings apart.
+        experiment: Name of the experiment; created when missing.
+        run_name: Display name of the run.
+        identity: Tags that identify the training.
     """
 
     def __init__(self, uri: str, experiment: str, run_name: str, identity: Mapping[str, str]) -> None:
@@ -41,16 +41,16 @@ class LiveRun:
         self._run_name = run_name
         self._identity = identity
         self._run_id = ""
-        self._away = False
+        self._unreachable = False
         self._waiting: list[Figure] = []
         self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._system = SystemFigures()
         self._thread = threading.Thread(target=self._send_periodically, daemon=True)
         self._thread.start()
 
     def report(self, step: int, figures: Mapping[str, float]) -> None:
-        """Take figures of a round; returns at once."""
+        """Queue the metrics of a round; returns immediately."""
         now = int(time.time() * 1000)
         with self._lock:
             self._waiting += [
@@ -58,24 +58,24 @@ class LiveRun:
             ]
 
     def close(self, *, succeeded: bool) -> None:
-        """Tell what is left and end the run; gives up after one try."""
-        self._over.set()
+        """Send the remaining metrics and end the run; tries once."""
+        self._closed.set()
         self._thread.join(timeout=4 * rest.TIMEOUT_SECONDS)
-        if self._try():
+        if self._send():
             status = {"run_id": self._run_id, "status": "FINISHED" if succeeded else "FAILED"}
             self._call("POST", "runs/update", {**status, "end_time": int(time.time() * 1000)})
         else:
-            log.warning("WARNING MLflow has not been told %d figures; `register` tells them", len(self._waiting))
+            log.warning("WARNING %d metrics were not sent to MLflow; `register` will log them", len(self._waiting))
 
     def _send_periodically(self) -> None:
         step = 0
-        while not self._over.wait(SEND_INTERVAL_SECONDS):
+        while not self._closed.wait(SEND_INTERVAL_SECONDS):
             step += 1
             self.report(step, self._system.read())
-            self._try()
+            self._send()
 
-    def _try(self) -> bool:
-        """Tell everything that waits; whether MLflow took it."""
+    def _send(self) -> bool:
+        """Send all waiting metrics; return whether MLflow accepted them."""
         try:
             if not self._run_id:
                 self._run_id = self._start()
@@ -85,22 +85,22 @@ class LiveRun:
                 with self._lock:
                     del self._waiting[: len(figures)]
         except NightjarError as error:
-            if not self._away:
+            if not self._unreachable:
                 log.warning("WARNING training goes on without MLflow: %s", error)
-            self._away = True
+            self._unreachable = True
             return False
-        if self._away:
-            log.info("MLflow answers again and has been told what it missed")
-        self._away = False
+        if self._unreachable:
+            log.info("MLflow answers again and has received the missing metrics")
+        self._unreachable = False
         return True
 
     def _start(self) -> str:
-        """The run of an earlier try, running again, or a new one."""
+        """Resume the run of an earlier attempt, or create one; return its id."""
         experiment = rest.experiment_id(self._uri, self._experiment)
         same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in self._identity.items())
         search = {"experiment_ids": [experiment], "filter": same, "max_results": 1}
-        if found := self._call("POST", "runs/search", search).get("runs"):
-            run_id = str(found[0]["info"]["run_id"])
+        if runs := self._call("POST", "runs/search", search).get("runs"):
+            run_id = str(runs[0]["info"]["run_id"])
             self._call("POST", "runs/update", {"run_id": run_id, "status": "RUNNING"})
             return run_id
         new = {

@@ -1,4 +1,4 @@
-"""Registered models: which is champion, which version has which files, and fetching them, checked.
+"""Registered models: find versions and aliases, fetch and check model folders.
 
 A registered model has its use case's name. Its versions carry the SHA-256 of the model folder as a tag; the alias
 ``champion`` names the version that scores.
@@ -25,7 +25,7 @@ SHA256_TAG = "nightjar.model_sha256"
 RUN_TAG = "nightjar.dag_run_id"
 FINGERPRINT_TAG = "nightjar.train_fingerprint"
 VARIANT_TAG = "nightjar.variant"
-"""``full``, or how the version was made smaller."""
+"""Tag: ``full``, or the compression of the version."""
 _PAGE = 1000
 _VERSION = re.compile(r"[0-9]{1,18}")
 _RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
@@ -37,7 +37,7 @@ class ModelVersion:
 
     Attributes:
         name: Registered model: the use case's name.
-        version: Its number, as MLflow gives it.
+        version: Version number in MLflow.
         sha256: SHA-256 of the model folder (see :class:`nightjar.training.model.TabularModel`).
         run_id: MLflow run that logged it.
         tags: All its tags.
@@ -56,7 +56,7 @@ class ModelVersion:
 
 
 def champion(use_case: str) -> ModelVersion | None:
-    """The version that the alias ``champion`` names; None when there is none yet.
+    """Return the version that has the alias ``champion``; None when no version has it.
 
     Raises:
         UnreachableError: when MLflow does not answer.
@@ -65,60 +65,60 @@ def champion(use_case: str) -> ModelVersion | None:
 
 
 def aliased(use_case: str, alias: str) -> ModelVersion | None:
-    """The version that ``alias`` names; None when there is none.
+    """Return the version that has ``alias``; None when no version has it.
 
     Raises:
         UnreachableError: when MLflow does not answer.
     """
     answer = rest.call(_uri(), "GET", "registered-models/get", {"name": use_case})
     aliases = answer["registered_model"].get("aliases", []) if answer else []
-    versions = [held["version"] for held in aliases if held["alias"] == alias]
+    versions = [entry["version"] for entry in aliases if entry["alias"] == alias]
     return _get(use_case, str(versions[0])) if versions else None
 
 
 def resolve(use_case: str, version: str | int | None = None) -> ModelVersion:
-    """The version asked for, or the champion.
+    """Return the requested version, or the champion.
 
     Raises:
-        ModelError: when there is no such version, or no champion.
+        ModelError: when the version or the champion does not exist.
         UnreachableError: when MLflow does not answer.
     """
     if version is not None:
         return _get(use_case, str(version))
-    found = champion(use_case)
-    if found is None:
+    model = champion(use_case)
+    if model is None:
         raise ModelError(
             f"{use_case} has no champion",
             where=f"{_uri()}/#/models/{use_case}",
             fix=f"run the DAG {use_case}_training, or give a version as the param model_version",
         )
-    return found
+    return model
 
 
 def find(use_case: str, tags: Mapping[str, str]) -> ModelVersion | None:
-    """The newest version that has all of ``tags``; None when there is none."""
+    """Return the newest version that has all of ``tags``; None when no version has them."""
     check_identifier(use_case, field="use_case")  # it becomes part of the filter
     token = ""
-    found: list[ModelVersion] = []
+    versions: list[ModelVersion] = []
     while True:
         arguments = {"filter": f"name='{use_case}'", "max_results": _PAGE, "page_token": token}
         answer = rest.call(_uri(), "GET", "model-versions/search", arguments) or {}
         for document in answer.get("model_versions", []):
             version = _version(use_case, document)
             if all(version.tags.get(key) == value for key, value in tags.items()):
-                found.append(version)
+                versions.append(version)
         token = answer.get("next_page_token", "")
         if not token:
-            return max(found, key=lambda version: int(version.version), default=None)
+            return max(versions, key=lambda version: int(version.version), default=None)
 
 
 def set_champion(model: ModelVersion) -> None:
-    """Move the alias ``champion`` to ``model``; from then on it scores."""
+    """Give the alias ``champion`` to ``model``, which scores from then on."""
     _post("registered-models/alias", {"name": model.name, "alias": CHAMPION, "version": model.version})
 
 
 def set_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
-    """Tag the version and the run that logged it."""
+    """Set tags of the version and of the run that logged it."""
     for key, value in tags.items():
         of_version = {"name": model.name, "version": model.version, "key": key, "value": value}
         _post("model-versions/set-tag", of_version)
@@ -126,14 +126,14 @@ def set_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
 
 
 def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
-    """The model itself, downloaded once a machine and checked every time; a spoilt copy here is downloaded again.
+    """Load a version from the local cache, downloaded when missing or corrupt, and checked every time.
 
     Args:
-        model: Which version.
+        model: The version.
         folder: Local cache; default ``NIGHTJAR_MODEL_CACHE``, or a folder of the system's temporary one.
 
     Raises:
-        ModelError: when its files are not those that were trained (the version's tag says which).
+        ModelError: when its files do not have the checksum in the version's tag.
         UnreachableError: when MLflow does not answer and the cache does not hold it.
     """
     check_sha256(model.sha256, of=f"version {model.version} of {model.name} (tag {SHA256_TAG})", where=_page(model))
@@ -147,7 +147,7 @@ def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
 
 
 def ship(model: ModelVersion, lake: str) -> tuple[TabularModel, str]:
-    """Fetch a version and put its files into the lake, where every Spark worker reads them.
+    """Fetch a version and upload its files to the lake, where every Spark worker reads them.
 
     Returns:
         The model, and the URI of its folder: ``<lake>/models/<name>/<sha256>``.
@@ -156,13 +156,13 @@ def ship(model: ModelVersion, lake: str) -> tuple[TabularModel, str]:
     uri = folder_in_lake(lake, model.name, model.sha256)
     try:
         TabularModel.load(uri, sha256=model.sha256)
-    except ModelError:  # not there yet, or spoilt there: its files are put (again)
+    except ModelError:  # missing or corrupt in the lake
         upload(cached(model), uri)
     return fetched, uri
 
 
 def links(model: ModelVersion) -> dict[str, str]:
-    """Addresses of the version's page and of its run's."""
+    """Return the addresses of the version's page and its run's page."""
     run = rest.call(_uri(), "GET", "runs/get", {"run_id": model.run_id})
     experiment = run["run"]["info"]["experiment_id"] if run else "0"
     address, number = without_credentials(_uri()), quote(str(experiment), safe="")
@@ -173,12 +173,12 @@ def links(model: ModelVersion) -> dict[str, str]:
 
 
 def _post(path: str, arguments: Mapping[str, str]) -> None:
-    """Change something that has to be there."""
+    """Change a resource of the registry; raise when it does not exist."""
     if rest.call(_uri(), "POST", path, arguments) is None:
         raise ModelError(
             f"MLflow no longer has what `{path}` was to change",
             where=f"{_uri()}: {', '.join(f'{name} {value}' for name, value in arguments.items())}",
-            fix="see who deleted the model version or its run; restore it, or train again",
+            fix="find out who deleted the model version or its run; restore it, or train again",
         )
 
 
@@ -202,10 +202,10 @@ def _get(use_case: str, version: str) -> ModelVersion:
 
 
 def _version(use_case: str, document: Mapping[str, object]) -> ModelVersion:
-    """What the registry says of a version of ``use_case``; its name and number become addresses and paths.
+    """Parse a version of ``use_case``; its number and run id are checked because they become addresses and paths.
 
     Raises:
-        ModelError: when the number or the run's id has another form than MLflow gives them.
+        ModelError: when the number or the run id does not have the form that MLflow gives it.
     """
     listed = document.get("tags", [])
     tags = {str(tag["key"]): str(tag["value"]) for tag in listed} if isinstance(listed, list) else {}
@@ -220,5 +220,5 @@ def _version(use_case: str, document: Mapping[str, object]) -> ModelVersion:
 
 
 def cached(model: ModelVersion) -> Path:
-    """Where :func:`fetch` has left the version's folder on this machine."""
+    """Return the local folder that :func:`fetch` has made for the version."""
     return cache_folder(model.sha256)

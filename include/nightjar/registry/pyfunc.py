@@ -1,4 +1,4 @@
-"""MLflow's view of a model folder, so that ``mlflow.pyfunc.load_model`` works on it. No pickle."""
+"""Loader of a model folder for ``mlflow.pyfunc.load_model``, without pickle."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class PyfuncModel:
-    """Takes a pandas frame of features, gives probabilities."""
+    """A pyfunc model that predicts probabilities for a pandas frame of features."""
 
     def __init__(self, model: TabularModel) -> None:
         self._model = model
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> NDArray[np.float64]:
-        """Probabilities, one a row; ``params`` is MLflow's and not used."""
+        """Return one probability for each row; ``params`` is part of MLflow's interface and not used."""
         import pyarrow as pa
 
         types = {"numeric": pa.float64(), "categorical": pa.string()}

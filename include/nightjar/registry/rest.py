@@ -1,4 +1,4 @@
-"""The few calls of MLflow's REST API that a night needs, without importing MLflow (9 s on a small machine).
+"""Calls of MLflow's REST API without the MLflow client, whose import takes 9 s on a small machine.
 
 API: https://mlflow.org/docs/latest/rest-api.html
 """
@@ -23,7 +23,7 @@ from nightjar.protocol.errors import ConfigurationError, ModelError, Unreachable
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 5.0
 PAUSES_SECONDS = (0.5, 2.0)
-"""Before a question is asked again: one that was not answered once is no reason to score without the champion."""
+"""Pauses between attempts of a GET: one lost answer must not lead to scoring without the champion."""
 
 
 def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -36,15 +36,17 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
         arguments: By MLflow's names.
 
     Returns:
-        The answer, or None when the server says that there is no such thing.
+        The answer; None when the server says that the resource does not exist.
 
     Raises:
-        UnreachableError: when the server does not answer within seconds: a question (``GET``) is asked three times.
-        ModelError: when it refuses.
+        UnreachableError: when the server does not answer within seconds; a ``GET`` is tried three times.
+        ModelError: when the server rejects the call.
     """
     if not uri.startswith(("http://", "https://")):
         raise ConfigurationError(
-            f"{uri!r} is no MLflow server", where="MLFLOW_TRACKING_URI", fix="give its address, http://host:port"
+            f"{uri!r} is not the address of an MLflow server",
+            where="MLFLOW_TRACKING_URI",
+            fix="set it to http://host:port",
         )
     address = f"{uri}/api/2.0/mlflow/{path}"
     data = None
@@ -57,7 +59,7 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
         try:
             return _answer(request, uri)
         except UnreachableError as error:
-            log.warning("%s; asked again in %g s", error.what, pause)
+            log.warning("%s; retry in %g s", error.what, pause)
             time.sleep(pause)
     return _answer(request, uri)
 
@@ -69,12 +71,12 @@ def _answer(request: urllib.request.Request, uri: str) -> dict[str, Any] | None:
     except urllib.error.HTTPError as error:
         _check_refusal(request.full_url, error)
         return None
-    except (OSError, HTTPException, *PARSER_ERRORS) as error:  # URLError, timeouts and answers that are no JSON
+    except (OSError, HTTPException, *PARSER_ERRORS) as error:  # URLError, timeouts and answers that are not JSON
         raise _unreachable(uri, error) from error
 
 
 def experiment_id(uri: str, name: str) -> str:
-    """The experiment's id; it is made when it is not there, by whoever comes first.
+    """Return the id of the experiment, which is created when missing; safe for concurrent callers.
 
     Raises:
         UnreachableError, ModelError: as :func:`call`.
@@ -92,7 +94,7 @@ def experiment_id(uri: str, name: str) -> str:
 
 
 def _check_refusal(address: str, error: urllib.error.HTTPError) -> None:
-    """Accept that there is no such thing; raise whatever else the server refuses for."""
+    """Accept that the resource does not exist; raise for any other error of the server."""
     try:
         document = parse_object(error.read())
     except (OSError, HTTPException, *PARSER_ERRORS):

@@ -1,4 +1,4 @@
-"""How busy this machine is, under the names by which MLflow shows system metrics. Linux; standard library only."""
+"""Utilization of this machine as MLflow's system metrics. Linux; standard library only."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _MEGABYTE = 1e6
 
 
 class SystemFigures:
-    """CPU and memory of the machine, and of its NVIDIA GPUs where ``nvidia-smi`` answers.
+    """Read CPU and memory of the machine, and of its NVIDIA GPUs where ``nvidia-smi`` answers.
 
     Names: https://mlflow.org/docs/latest/ml/tracking/system-metrics/
     """
 
     def __init__(self) -> None:
-        self._before = _cpu_ticks()
+        self._last_ticks = _cpu_ticks()
         self._nvidia_smi = shutil.which("nvidia-smi")
 
     def read(self) -> dict[str, float]:
-        """Figures of now; the CPU's since the last call, in percent."""
-        busy, total = (now - before for now, before in zip(_cpu_ticks(), self._before, strict=True))
-        self._before = _cpu_ticks()
+        """Return the current metrics; CPU utilization is the mean since the last call."""
+        busy, total = (current - last for current, last in zip(_cpu_ticks(), self._last_ticks, strict=True))
+        self._last_ticks = _cpu_ticks()
         memory = _memory()
         used = memory["MemTotal"] - memory["MemAvailable"]
         return {
@@ -38,7 +38,7 @@ class SystemFigures:
         try:
             done = subprocess.run([self._nvidia_smi, *query], capture_output=True, text=True, timeout=10, check=True)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            return {}  # a driver that does not answer is told by the training itself
+            return {}  # the training itself reports a driver that does not answer
         figures = {}
         for number, line in enumerate(done.stdout.splitlines()):
             busy, mebibytes = (float(value) for value in line.split(","))
@@ -48,7 +48,7 @@ class SystemFigures:
 
 
 def _cpu_ticks() -> tuple[int, int]:
-    """Busy and all ticks of all cores since the start of the machine."""
+    """Return busy ticks and all ticks, summed over cores, since boot."""
     with open("/proc/stat") as file:
         ticks = [int(value) for value in file.readline().split()[1:9]]
     idle = ticks[3] + ticks[4]  # idle and waiting for disks
@@ -56,6 +56,6 @@ def _cpu_ticks() -> tuple[int, int]:
 
 
 def _memory() -> dict[str, int]:
-    """``/proc/meminfo``, in bytes."""
+    """Return ``/proc/meminfo`` in bytes."""
     with open("/proc/meminfo") as lines:
         return {name: int(value.split()[0]) * 1024 for name, value in (line.split(":") for line in lines)}

@@ -1,4 +1,4 @@
-"""What needs the MLflow client itself: logging a run with its model, registering it, downloading artifacts."""
+"""Log and register models and download artifacts with the MLflow client."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 REQUIREMENTS = ("numpy", "onnxruntime", "pandas", "pyarrow", "xgboost")
-"""What a loaded model needs; named, because MLflow takes 20 s to find out by itself."""
+"""Requirements of a loaded model; listed because MLflow needs 20 s to infer them."""
 _DATA = "nightjar_model"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """Everything that MLflow is told about a training.
+    """A training as it is logged to MLflow.
 
     Attributes:
-        use_case: Experiment and registered model.
-        run_name: For people.
+        use_case: Name of the experiment and of the registered model.
+        run_name: Display name of the run.
         model_uri: The model folder in the lake.
-        features: Inputs, for the signature.
+        features: Inputs of the signature.
         params: Parameters.
-        metrics: Final figures.
+        metrics: Final metrics.
         history: Engine to its validation AUC by round.
-        tags: Of the run and of the version; they must tell two trainings apart.
-        texts: File name to content: artifacts of the run.
-        description: Of the version, for people.
+        tags: Tags of the run and of the version; they must identify the training.
+        texts: File name to content of text artifacts.
+        description: Description of the version.
     """
 
     use_case: str
@@ -58,13 +58,13 @@ class TrainingRecord:
 
 
 def register(record: TrainingRecord) -> models.ModelVersion:
-    """Log a run with its model and register a version; the same training is registered once only.
+    """Log a run with its model and register a version; the same training is registered only once.
 
     Raises:
         UnreachableError: when MLflow does not answer.
     """
-    if already := models.find(record.use_case, _identity(record)):
-        return already
+    if existing := models.find(record.use_case, _identity(record)):
+        return existing
     mlflow = _mlflow()
     from mlflow.exceptions import MlflowException
 
@@ -75,7 +75,7 @@ def register(record: TrainingRecord) -> models.ModelVersion:
         return _create_version(client, run_id, source, record)
     except MlflowException as error:
         raise UnreachableError(
-            f"MLflow did not take the model ({first_line(error)})",
+            f"MLflow did not accept the model ({first_line(error)})",
             where=Settings.from_environment().mlflow_uri,
             fix="check the MLflow server's log and its artifact store, then clear the task",
         ) from error
@@ -98,18 +98,18 @@ def download(uri: str, folder: str) -> Path:
         ) from error
     if not Path(path).resolve().is_relative_to(Path(folder).resolve()):
         raise ModelError(
-            "MLflow gave files outside of the folder that it was asked to fill",
+            "MLflow downloaded files outside of the target folder",
             where=f"{uri}: {path}",
-            fix="see who changed the version's source; promote one that the use case's DAG registered",
+            fix="find out who changed the version's source; promote one that the use case's DAG registered",
         )
     return Path(path)
 
 
 def read_text(run_id: str, name: str) -> str:
-    """A text artifact of a run.
+    """Return the text artifact ``name`` of a run.
 
     Raises:
-        ModelError: when the run has none of that name.
+        ModelError: when the run has no artifact of this name.
         UnreachableError: when MLflow does not answer.
     """
     mlflow = _mlflow()
@@ -130,7 +130,7 @@ def _identity(record: TrainingRecord) -> dict[str, str]:
 
 
 def _mlflow() -> ModuleType:
-    """Import MLflow, told to fail within seconds rather than minutes, once the server has answered."""
+    """Import MLflow once the server has answered, configured to fail within seconds instead of minutes."""
     uri = Settings.from_environment().mlflow_uri
     rest.call(uri, "GET", "registered-models/search", {"max_results": 1})
     defaults = {
@@ -147,9 +147,9 @@ def _mlflow() -> ModuleType:
 
 
 def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
-    """The run that grew while the training ran, or a new one, completed with parameters, metrics and artifacts.
+    """Log parameters, metrics and artifacts to the run of the training, created when missing; return its id.
 
-    What MLflow has already, from then or from a broken earlier try, is not written twice.
+    Values that MLflow already has, from the training or from a failed attempt, are not written twice.
     """
     from mlflow.entities import Metric, Param, RunTag
 
@@ -157,15 +157,15 @@ def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(record.use_case)
     run = _run_of(client, experiment_id, record) or client.create_run(experiment_id, run_name=record.run_name)
     run_id, started = run.info.run_id, run.info.start_time
-    # of now: MLflow refuses another value of the same moment, as an evaluation that was cleared since may give
+    # the current time: MLflow rejects a second value with the same timestamp, which a cleared evaluation may give
     now = int(time.time() * 1000)
     new = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
     metrics = [Metric(name, float(value), now, 0) for name, value in new.items()]
     for kind, history in record.history.items():
         name = auc_by_round(kind)
-        told = {metric.step for metric in client.get_metric_history(run_id, name)}
+        logged = {metric.step for metric in client.get_metric_history(run_id, name)}
         rounds = enumerate(history, start=1)
-        metrics += [Metric(name, value, started, step) for step, value in rounds if step not in told]
+        metrics += [Metric(name, value, started, step) for step, value in rounds if step not in logged]
     params = [Param(name, str(value)) for name, value in record.params.items()]
     tags = [RunTag(key, value) for key, value in record.tags.items()]
     client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
@@ -175,7 +175,7 @@ def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
 
 
 def _run_of(client: MlflowClient, experiment_id: str, record: TrainingRecord) -> Run | None:
-    """The run of this very training; one that was completed for another model is left alone."""
+    """Return the run of this training; a run that holds another model is skipped."""
     same = f"tags.`{models.FINGERPRINT_TAG}` = '{record.tags[models.FINGERPRINT_TAG]}'"
     sha256 = record.tags[models.SHA256_TAG]
     for run in client.search_runs([experiment_id], filter_string=same):
@@ -216,7 +216,7 @@ def _create_version(client: MlflowClient, run_id: str, source: str, record: Trai
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    # the tags go in with the version: there is no moment at which a version lacks its SHA-256
+    # created with its tags, so that a version never lacks its SHA-256
     created = client.create_model_version(
         name=record.use_case,
         source=source,

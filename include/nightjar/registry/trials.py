@@ -1,6 +1,6 @@
-"""Trials as MLflow shows them: a run each, nested in one run for all trials of an Airflow run.
+"""Tuning trials in MLflow: one run for each trial, nested in one run for all trials of an Airflow run.
 
-Each is told when it is over, so that a worker that dies leaves no run that seems to go on for ever.
+A trial is logged when it has finished, so that a worker that dies leaves no run in state RUNNING.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ STATE_TAG = "nightjar.trial_state"
 STUDY_TAG = "nightjar.study"
 _PARENT_TAG = "mlflow.parentRunId"
 State = Literal["FINISHED", "PRUNED", "FAILED"]
-# MLflow knows no pruned run.
+# MLflow has no state for a pruned run.
 _STATUS: Mapping[State, str] = {"FINISHED": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedTrial:
-    """A trial that is over.
+    """A finished trial.
 
     Attributes:
-        name: For people.
+        name: Display name.
         state: How it ended.
-        params: What was tried.
-        aucs: AUC of each fold that was trained.
-        worker: Who tried it.
-        started: Unix time, seconds.
+        params: Its hyperparameters.
+        aucs: AUC of each trained fold.
+        worker: Number of the worker that ran it.
+        started: Start as Unix time, in seconds.
     """
 
     name: str
@@ -49,13 +49,13 @@ class FinishedTrial:
 
 
 class TrialRuns:
-    """Tells MLflow of trials. Nothing here raises: what MLflow does not take is warned of and left out.
+    """Log trials to MLflow. A call that fails is logged as a warning and skipped; methods do not raise.
 
     Args:
-        uri: The MLflow server; empty tells nobody.
-        experiment: The experiment's name; made when it is not there.
-        name: Of the run that holds the trials, for people.
-        study: Tells the studies of a run from all others.
+        uri: The MLflow server; nothing is logged when empty.
+        experiment: Name of the experiment; created when missing.
+        name: Display name of the parent run.
+        study: Identifies the studies of this Airflow run.
     """
 
     def __init__(self, uri: str, experiment: str, name: str, study: str) -> None:
@@ -66,26 +66,26 @@ class TrialRuns:
 
     @classmethod
     def of_run(cls, spec: JobSpec, study: str) -> TrialRuns:
-        """Of a run's studies, on the server of the environment; nobody is told where there is none."""
+        """Return the runs of a job's studies, on the server that ``MLFLOW_TRACKING_URI`` names, if any."""
         return cls(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"), spec.use_case, f"tune {spec.run_id}", study)
 
     def record(self, trial: FinishedTrial) -> None:
-        """A run of the trial: parameters, AUC by fold, their mean, and how it ended."""
+        """Log a run with the trial's parameters, AUC by fold, mean AUC and state."""
         self._try(lambda: self._record(trial))
 
     def close(self, params: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
-        """End the run that holds the trials, with what came of them; its page, or nothing where MLflow is away."""
+        """End the parent run with the chosen ``params`` and ``metrics``; return its page, empty when MLflow fails."""
         pages: list[str] = []
         self._try(lambda: pages.append(self._close(params, metrics)))
         return pages[0] if pages else ""
 
-    def _try(self, say: Callable[[], None]) -> None:
+    def _try(self, action: Callable[[], None]) -> None:
         if not self._uri:
             return
         try:
-            say()
+            action()
         except NightjarError as error:
-            log.warning("WARNING tuning goes on without MLflow, which lacks this: %s", error)
+            log.warning("WARNING tuning goes on without MLflow: %s", error)
 
     def _record(self, trial: FinishedTrial) -> None:
         experiment = rest.experiment_id(self._uri, self._experiment)
@@ -107,13 +107,13 @@ class TrialRuns:
         return f"{without_credentials(self._uri)}/#/experiments/{experiment}/runs/{run_id}"
 
     def _parent(self, experiment: str) -> str:
-        """The run that holds the trials: the first there is, when several workers have made one at once."""
-        if not (found := self._parents(experiment)):
-            mine = self._create(experiment, self._name, {STUDY_TAG: self._study}, started=time.time())
-            found = self._parents(experiment) or [mine]
-            if found[0] != mine:
-                self._call("runs/delete", {"run_id": mine})
-        return found[0]
+        """Return the parent run, created when missing; the first one when workers create it at the same time."""
+        if not (runs := self._parents(experiment)):
+            own = self._create(experiment, self._name, {STUDY_TAG: self._study}, started=time.time())
+            runs = self._parents(experiment) or [own]
+            if runs[0] != own:
+                self._call("runs/delete", {"run_id": own})
+        return runs[0]
 
     def _parents(self, experiment: str) -> list[str]:
         search = {

@@ -1,1 +1,1 @@
-"""Scoring: what runs in the workers, and the audit of what they wrote."""
+"""Scoring in Spark workers, and the audit of the written scores."""

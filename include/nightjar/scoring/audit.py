@@ -1,4 +1,4 @@
-"""The audit between writing a night's scores and publishing them: nobody reads what it refuses."""
+"""Audit of a night's scores before they are published; scores that fail stay unpublished."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nightjar.lake import delta, files
 from nightjar.lake.delta import DataFile, table_uri
 from nightjar.lake.held_files import held_files
 from nightjar.protocol.errors import ContractError, GateError
-from nightjar.scoring.keys import rows_with_a_key_seen_before
+from nightjar.scoring.keys import count_duplicate_keys
 from nightjar.scoring.task import Part
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What was looked at.
+    """Figures of scores that passed their audit.
 
     Attributes:
         rows: Rows in the files.
         mean_prediction: Their mean prediction.
-        last_night: The published night that they were compared with; None when there is none yet.
+        last_night: The last published night, which they are compared with; None for the first night.
         last_mean: Its mean prediction.
     """
 
@@ -42,13 +42,13 @@ class Audit:
 
 
 def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[date]) -> Audit:
-    """Check unpublished scores: the share of rows that the model could not take, row count, every night there, keys,
-    nulls, range, and the shift against the last night.
+    """Check unpublished scores: share of rejected rows, row count, missing nights, nulls, duplicate keys, range of the
+    predictions, and shift of their mean against the last published night.
 
-    The files are read in batches; what is kept of a row are eight bytes of its key, one night at a time.
+    Files are read in batches. The check for duplicates holds eight bytes for each row, one night at a time.
 
     Raises:
-        GateError: when there is nothing to look at.
+        GateError: when there are no scores to audit.
         ContractError: when the scores must not be published.
     """
     where = table_uri(lake, use_case.score_table.name)
@@ -64,24 +64,24 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
         where,
         part.rows_rejected,
     )
-    seen = [_read_statistics(use_case, lake, file) for file in data_files]
-    rows = sum(one.rows for one in seen)
+    statistics = [_read_statistics(use_case, lake, file) for file in data_files]
+    rows = sum(file.rows for file in statistics)
     _refuse(
         rows != part.rows_out,
-        f"{rows} rows are written, {part.rows_out} were scored",
+        f"{rows} rows were written, but {part.rows_out} were scored",
         where,
         abs(rows - part.rows_out),
     )
     missing = set(nights) - {date.fromisoformat(file.partition["ds"]) for file in data_files}
     _refuse(bool(missing), f"nights without a score: {', '.join(map(str, sorted(missing)))}", where, len(missing))
     for column in use_case.score_table.columns:
-        nulls = 0 if column.nullable else sum(one.nulls.get(column.name, 0) for one in seen)
+        nulls = 0 if column.nullable else sum(file.nulls.get(column.name, 0) for file in statistics)
         _refuse(bool(nulls), f"column {column.name} has nulls", where, nulls)
-    twice = _keys_twice(use_case, lake, data_files)
-    _refuse(bool(twice), "keys are there twice", where, twice)
-    outside = rows - sum(one.inside for one in seen)
-    _refuse(bool(outside), "predictions lie outside 0 to 1", where, outside)
-    mean = math.fsum(one.total for one in seen) / rows
+    duplicates = _count_duplicate_keys(use_case, lake, data_files)
+    _refuse(bool(duplicates), "rows have duplicate keys", where, duplicates)
+    outside = rows - sum(file.inside for file in statistics)
+    _refuse(bool(outside), "predictions are outside 0 to 1", where, outside)
+    mean = math.fsum(file.total for file in statistics) / rows
     last_night, last_mean = _last_published(use_case, lake, min(nights))
     if last_mean is not None:
         _refuse(
@@ -96,7 +96,7 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
 
 @dataclass(frozen=True, kw_only=True)
 class _FileStatistics:
-    """What a file holds: rows, nulls by column, predictions within 0 to 1, and the sum of all predictions."""
+    """Statistics of one file: rows, nulls by column, predictions within 0 to 1, and sum of the predictions."""
 
     rows: int
     nulls: Mapping[str, int]
@@ -124,8 +124,8 @@ def _read_statistics(use_case: UseCase, lake: str, file: DataFile) -> _FileStati
 
 
 @files.patient
-def _keys_twice(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) -> int:
-    """Rows whose night has had their key before."""
+def _count_duplicate_keys(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) -> int:
+    """Number of rows that repeat the key of an earlier row of their night."""
     by_night: dict[str, list[DataFile]] = {}
     for file in data_files:
         by_night.setdefault(file.partition["ds"], []).append(file)
@@ -135,7 +135,7 @@ def _keys_twice(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) ->
             with _open(use_case, lake, file) as parquet:
                 yield from parquet.iter_batches(columns=list(use_case.key))
 
-    return sum(rows_with_a_key_seen_before(partial(keys, of_night)) for of_night in by_night.values())
+    return sum(count_duplicate_keys(partial(keys, of_night)) for of_night in by_night.values())
 
 
 @contextmanager
@@ -145,18 +145,18 @@ def _open(use_case: UseCase, lake: str, file: DataFile) -> Iterator[pq.ParquetFi
 
     uri = files.contained(table_uri(lake, use_case.score_table.name), file.path)
     system, path = files.filesystem(uri)
-    fix = "clear `score`: it writes them again"
+    fix = "clear `score`, which writes the scores again"
     try:
         with files.explained(uri), system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
             yield parquet
     except FileNotFoundError as error:
-        raise GateError("a file to audit is not there", where=uri, fix=fix) from error
+        raise GateError("a file of scores is missing", where=uri, fix=fix) from error
     except pa.ArrowException as error:
-        raise GateError(f"a file to audit cannot be read ({error})", where=uri, fix=fix) from error
+        raise GateError(f"a file of scores cannot be read ({error})", where=uri, fix=fix) from error
 
 
 def _last_published(use_case: UseCase, lake: str, before: date) -> tuple[date | None, float | None]:
-    """The latest published night before ``before``, and its mean prediction; from the log's partitions, one is read."""
+    """Return the last published night before ``before`` and its mean prediction; reads one partition."""
     import pyarrow.compute as pc
 
     name = use_case.score_table.name
@@ -178,5 +178,5 @@ def _refuse(broken: bool, what: str, where: str, how_many: int) -> None:
             f"the scores fail their audit and stay unpublished: {what}",
             where=where,
             how_many=how_many,
-            fix="look at the features and the model version of this run; then clear `score`",
+            fix="check the features and the model version of this run, then clear `score`",
         )

@@ -1,4 +1,4 @@
-"""Score Arrow batches: predictions with their origin, and the rows that the model cannot take."""
+"""Score Arrow batches: rows of the scores table, and rows without a finite prediction for quarantine."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH_BYTES = 64 << 20
-"""About what a batch, its matrix and its predictions take in memory."""
-_BYTES_A_VALUE = 24
-"""Of a row's input: as read, as encoded, and in the engine's hands."""
+"""Approximate memory of a batch with its matrix and predictions."""
+_BYTES_PER_VALUE = 24
+"""Memory of one feature value of a row: as read, as encoded, and within the engine."""
 _MIN_ROWS, _MAX_ROWS = 1 << 10, 1 << 17
 
 
 def batch_rows(columns: int) -> int:
-    """Rows of a batch with so many columns."""
-    return max(_MIN_ROWS, min(_MAX_ROWS, BATCH_BYTES // (_BYTES_A_VALUE * max(1, columns))))
+    """Return the number of rows in a batch with this number of columns."""
+    return max(_MIN_ROWS, min(_MAX_ROWS, BATCH_BYTES // (_BYTES_PER_VALUE * max(1, columns))))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a model says of a batch.
+class BatchScores:
+    """Result of scoring a batch.
 
     Attributes:
         scores: Rows of the scores table.
-        rejected: Rows of the quarantine table; those that the model cannot take.
+        rejected: Rows of the quarantine table, those without a finite prediction; None when there are none.
     """
 
     scores: pa.RecordBatch
     rejected: pa.RecordBatch | None
 
 
-def answer(
+def score_batch(
     batch: pa.RecordBatch,
     model: TabularModel,
     scoring_model: ScoringModel,
@@ -54,16 +54,16 @@ def answer(
     *,
     variant: str | None = None,
     threads: int = 1,
-) -> Answer:
-    """Predict every row of ``batch``; a row without a finite prediction is rejected.
+) -> BatchScores:
+    """Predict every row of ``batch`` and reject rows without a finite prediction.
 
     Args:
         batch: Rows of the feature table, all of one night.
         model: The loaded model of `scoring_model`.
-        scoring_model: Who it is.
+        scoring_model: The version that scores.
         use_case: What is predicted.
-        task: What scoring has been told.
-        variant: Of the experiment, whose rows these are; None where nothing is split.
+        task: Run, nights and version of the features.
+        variant: The experiment's variant that these rows belong to; None for a night that is not split.
         threads: Threads for the model.
     """
     import numpy as np
@@ -71,17 +71,17 @@ def answer(
 
     matrix = model.encode(batch)
     prediction = model.predict_matrix(matrix, threads=threads)
-    taken = np.isfinite(prediction)
+    is_finite = np.isfinite(prediction)
     rejected = None
-    if not taken.all():
-        rejected = _quarantine_rows(batch.filter(pa.array(~taken)), use_case, task)
-        batch, matrix, prediction = batch.filter(pa.array(taken)), matrix[taken], prediction[taken]
-    said: dict[str, Any] = {
+    if not is_finite.all():
+        rejected = _quarantine_rows(batch.filter(pa.array(~is_finite)), use_case, task)
+        batch, matrix, prediction = batch.filter(pa.array(is_finite)), matrix[is_finite], prediction[is_finite]
+    outputs: dict[str, Any] = {
         "prediction": pa.array(prediction, pa.float64()),
         DECISION.name: _decisions(prediction, model.card.threshold),
         **reason_columns(model, matrix, use_case.scoring.reason_codes),
     }
-    return Answer(scores=_score_rows(batch, said, scoring_model, use_case, task, variant), rejected=rejected)
+    return BatchScores(scores=_score_rows(batch, outputs, scoring_model, use_case, task, variant), rejected=rejected)
 
 
 def _decisions(prediction: NDArray[np.float64], threshold: float | None) -> pa.Array:
@@ -92,13 +92,13 @@ def _decisions(prediction: NDArray[np.float64], threshold: float | None) -> pa.A
 
 def _score_rows(
     batch: pa.RecordBatch,
-    said: Mapping[str, Any],
+    outputs: Mapping[str, Any],
     scoring_model: ScoringModel,
     use_case: UseCase,
     task: ScoringTask,
     variant: str | None,
 ) -> pa.RecordBatch:
-    """The rows of the scores table: what the model has ``said``, its origin, and the batch's own columns."""
+    """Rows of the scores table: the model's ``outputs``, their origin, and the batch's own columns."""
     import pyarrow as pa
 
     schema = arrow_schema(use_case.score_table)
@@ -117,7 +117,7 @@ def _score_rows(
         "variant": variant,
         "scored_at": nights.prediction_moment(batch.column("ds")[0].as_py()),
     }
-    columns = dict(said)
+    columns = dict(outputs)
     for field in schema:
         if field.name in constant:
             columns[field.name] = pa.repeat(pa.scalar(constant[field.name], field.type), batch.num_rows)

@@ -1,4 +1,4 @@
-"""Which versions score a night: the one asked for, those chosen before, the champion and challengers, or stand-ins."""
+"""Select the versions that score a night: requested, pinned, champion and challengers, or fallbacks."""
 
 from __future__ import annotations
 
@@ -24,103 +24,105 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def choose(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> dict[str, ScoringModel]:
-    """The versions that are to score the spec's nights, by variant, shipped to the lake and fit for the features.
+def select_scoring_models(
+    spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None
+) -> dict[str, ScoringModel]:
+    """Return the scoring model of each variant, copied to the lake and checked against the features.
 
-    Without an experiment there is one, the champion's. A version that a person asked for, or that this run has
-    published with, speaks or nobody does. In the champion's place another may (:func:`select_fallback`), and in a
-    challenger's the champion, which their ``fallback_reason`` says.
+    Without an experiment the champion scores all rows. The champion's fallback is another version
+    (:func:`select_fallback`); a challenger's fallback is the champion. ``fallback_reason`` says why. An explicitly
+    requested or already published version has no fallback.
 
     Args:
-        spec: With the params ``model_version`` and ``model_policy``.
-        use_case: What is predicted.
+        spec: Job with the params ``model_version`` and ``model_policy``.
+        use_case: The use case.
         features: Schema of the feature table.
-        pins: What the run has chosen before.
+        pins: Selection of the run's first attempt; None at the first attempt.
 
     Raises:
-        ModelError: when the version, or the champion and all that could stand in, cannot score.
-        UnreachableError: when MLflow does not answer, and nothing stands in.
+        ModelError: when neither the version nor a fallback can score.
+        UnreachableError: when MLflow does not answer and there is no fallback.
         ConfigurationError: when the nights had different champions.
     """
     champion = _champion(spec, use_case, features, pins)
     experiment = use_case.scoring.experiment
     if experiment is None or not _splits(spec, experiment):
         return {CHAMPION: champion}
-    before = pins.versions if pins else {}
+    pinned = pins.versions if pins else {}
     return {
         variant: champion
         if variant == CHAMPION
-        else _challenger(spec, use_case, features, champion, variant, before.get(variant))
+        else _challenger(spec, use_case, features, champion, variant, pinned.get(variant))
         for variant in experiment.variants
     }
 
 
 def allows_fallback(spec: JobSpec, pins: Pins | None) -> bool:
-    """Whether another version may speak in the champion's place: nobody asked for it, and it has not published."""
+    """Whether the champion may have a fallback: not when its version was requested or has published already."""
     return not spec.params.get("model_version") and not (pins and pins.published and CHAMPION in pins.versions)
 
 
-def replace_challenger(variant: str, champion: ScoringModel, why: str) -> ScoringModel:
-    """The champion, speaking for the challenger's rows."""
-    log.warning("FALLBACK of variant %s to version %s: %s", variant, champion.version, why)
-    return replace(champion, fallback_reason=f"variant {variant}: {why}")
+def replace_challenger(variant: str, champion: ScoringModel, reason: str) -> ScoringModel:
+    """Return the champion as the fallback for a challenger's rows."""
+    log.warning("FALLBACK of variant %s to version %s: %s", variant, champion.version, reason)
+    return replace(champion, fallback_reason=f"variant {variant}: {reason}")
 
 
 def _champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> ScoringModel:
-    """The version that speaks where nothing is split, and for the variant ``champion`` where something is."""
-    asked = spec.params.get("model_version") or (pins.versions.get(CHAMPION) if pins else None)
-    meant = f"version {asked}" if asked else "the champion"
-    if not asked and spec.params.get("model_policy") == CHAMPION_THEN:
-        asked = champion_then(spec, use_case)
+    """Return the model of the variant ``champion``, which scores all rows without an experiment."""
+    requested = spec.params.get("model_version") or (pins.versions.get(CHAMPION) if pins else None)
+    intended = f"version {requested}" if requested else "the champion"
+    if not requested and spec.params.get("model_policy") == CHAMPION_THEN:
+        requested = champion_then(spec, use_case)
     try:
-        version = resolve(use_case.name, asked)
-        meant = f"version {version.version}"
+        version = resolve(use_case.name, requested)
+        intended = f"version {version.version}"
         return _ready(version, spec.lake, features)
     except (ModelError, UnreachableError) as error:
-        found = (
-            select_fallback(spec.lake, use_case, features, reason=f"{meant}: {error.what}")
+        fallback = (
+            select_fallback(spec.lake, use_case, features, reason=f"{intended}: {error.what}")
             if allows_fallback(spec, pins)
             else None
         )
-        if found is None:
+        if fallback is None:
             raise
-        return found
+        return fallback
 
 
 def _splits(spec: JobSpec, experiment: Experiment) -> bool:
-    """Whether the run's nights are split: not where a person has said who speaks, nor before the experiment began."""
-    told = spec.params.get("model_version") or spec.params.get("model_policy") == CHAMPION_THEN
-    return not told and spec.last_night >= experiment.first_night
+    """Whether the experiment splits the nights: not for a requested version, nor before its first night."""
+    is_requested = spec.params.get("model_version") or spec.params.get("model_policy") == CHAMPION_THEN
+    return not is_requested and spec.last_night >= experiment.first_night
 
 
 def _challenger(
-    spec: JobSpec, use_case: UseCase, features: pa.Schema, champion: ScoringModel, variant: str, before: str | None
+    spec: JobSpec, use_case: UseCase, features: pa.Schema, champion: ScoringModel, variant: str, pinned: str | None
 ) -> ScoringModel:
-    """The version of the alias ``variant``, or that of ``before``; whatever is wrong with it, the champion."""
+    """Return the ``pinned`` version, or that of the alias ``variant``; the champion when it cannot score."""
     try:
-        version = resolve(use_case.name, before) if before else aliased(use_case.name, variant)
+        version = resolve(use_case.name, pinned) if pinned else aliased(use_case.name, variant)
         if version is None:
             return replace_challenger(variant, champion, "no version has this alias")
         return _ready(version, spec.lake, features)
     except NightjarError as error:
         return replace_challenger(variant, champion, error.what)
-    except Exception as error:  # whatever it is, it must not fail the night
+    except Exception as error:  # a challenger never fails the night
         return replace_challenger(variant, champion, f"{type(error).__name__}: {error}")
 
 
 def select_fallback(
     lake: str, use_case: UseCase, features: pa.Schema, *, reason: str, without: Collection[str] = ()
 ) -> ScoringModel | None:
-    """The last version that published and still loads and fits, or else the declared default; None when none does.
+    """Return the last published version that loads and fits the features, else the declared default, else None.
 
-    The former is read from the lake, so that it speaks also while MLflow does not.
+    Published versions are read from the lake, so that MLflow is not needed.
 
     Args:
         lake: The lake's root.
-        use_case: What is predicted.
+        use_case: The use case.
         features: Schema of the feature table.
-        reason: Why one is needed; goes to every row.
-        without: Checksums of models that are out of question.
+        reason: Why a fallback is needed; written to every row.
+        without: Checksums of models to leave out.
     """
     for candidate in _candidates(lake, use_case):
         if candidate.sha256 in without:
@@ -128,7 +130,7 @@ def select_fallback(
         try:
             TabularModel.load(candidate.folder, sha256=candidate.sha256).check(features)
         except NightjarError as error:
-            log.warning("version %s cannot stand in: %s", candidate.version, error.what)
+            log.warning("version %s cannot be the fallback: %s", candidate.version, error.what)
             continue
         log.warning("FALLBACK to version %s: %s", candidate.version, reason)
         return replace(candidate, fallback_reason=reason)
@@ -138,7 +140,7 @@ def select_fallback(
 def shadow(
     spec: JobSpec, use_case: UseCase, features: pa.Schema, scoring_model: ScoringModel
 ) -> tuple[ScoringModel | None, str]:
-    """Who scores beside the scoring_model, and why nobody does although one is declared; whatever is wrong with it."""
+    """Return the shadow model, or None and why a declared shadow cannot score; never raises."""
     alias = use_case.scoring.shadow
     if alias is None:
         return None, ""
@@ -149,55 +151,57 @@ def shadow(
         if version.sha256 == scoring_model.sha256:
             return None, f"version {version.version} has the alias {alias}, and scores the night itself"
         return _ready(version, spec.lake, features), ""
-    except Exception as error:  # whatever it is, it must not fail the night
+    except Exception as error:  # a challenger never fails the night
         return None, f"{type(error).__name__}: {error}"
 
 
 def champion_then(spec: JobSpec, use_case: UseCase) -> str:
-    """The version that was champion at the prediction moment of the spec's nights, by the ledger's promotions.
+    """Return the version that was champion at the prediction moment of the nights, from the ledger's promotions.
 
     Raises:
-        ModelError: when there was none.
-        ConfigurationError: when it changed between the nights.
+        ModelError: when a night had no champion.
+        ConfigurationError: when the champion changed between the nights.
     """
     nights = spec.nights(use_case.timezone)
     promotions = ledger.read(spec.lake, event="promotion", use_case=use_case.name).select(
         ["recorded_at", "model_version"]
     )
-    made = promotions.to_pylist()
-    found: set[str] = set()
+    events = promotions.to_pylist()
+    champions: set[str] = set()
     for night in nights:
-        before = [one["model_version"] for one in made if one["recorded_at"] <= nights.prediction_moment(night)]
-        if not before:
-            first = f"; the first promotion was at {made[0]['recorded_at']:%Y-%m-%d %H:%M} UTC" if made else ""
+        moment = nights.prediction_moment(night)
+        promoted = [event["model_version"] for event in events if event["recorded_at"] <= moment]
+        if not promoted:
+            first = f"; the first promotion was at {events[0]['recorded_at']:%Y-%m-%d %H:%M} UTC" if events else ""
             raise ModelError(
                 f"{use_case.name} had no champion on {night}{first}",
                 where=ledger.TABLE.name,
-                fix="score with the champion of now (model_policy champion), or name a model_version",
+                fix="score with the current champion (model_policy champion), or give a model_version",
             )
-        found.add(before[-1])
-    if len(found) > 1:
+        champions.add(promoted[-1])
+    if len(champions) > 1:
         raise ConfigurationError(
-            f"versions {', '.join(sorted(found, key=int))} were champion on the nights {nights}",
+            f"versions {', '.join(sorted(champions, key=int))} were champion on the nights {nights}",
             where="model_policy",
-            how_many=len(found),
+            how_many=len(champions),
             fix="give each night a run of its own: `make backfill`, or `airflow backfill create`",
         )
-    return found.pop()
+    return champions.pop()
 
 
 def _candidates(lake: str, use_case: UseCase) -> Iterator[ScoringModel]:
-    """Who has published, the latest first and each once; then the declared default."""
+    """Yield the published versions, latest first and each once; then the declared default."""
     seen = set()
     for details in reversed(ledger.read_details(lake, event="publish", use_case=use_case.name)):
-        if details.get("scoring_model") is None:
+        document = details.get("scoring_model", details.get("speaker"))  # the key of releases up to 0.2.0
+        if document is None:
             continue
         try:
             with ledger.reading_details():
-                scoring_model = ScoringModel.from_dict(details["scoring_model"])
+                scoring_model = ScoringModel.from_dict(document)
             folder = folder_in_lake(lake, use_case.name, scoring_model.sha256)
         except (LakeError, ModelError) as error:
-            log.warning("an event of the ledger names a model that cannot stand in: %s", error.what)
+            log.warning("the model of a publish event cannot be the fallback: %s", error.what)
             continue
         if scoring_model.sha256 not in seen:
             seen.add(scoring_model.sha256)
@@ -208,7 +212,7 @@ def _candidates(lake: str, use_case: UseCase) -> Iterator[ScoringModel]:
             version = resolve(use_case.name, default)
             _, folder = ship(version, lake)
         except NightjarError as error:
-            log.warning("the declared default, version %s, cannot stand in: %s", default, error.what)
+            log.warning("the declared default, version %s, cannot be the fallback: %s", default, error.what)
             return
         yield _scoring_model(version, folder)
 

@@ -1,4 +1,4 @@
-"""Whether keys are there twice, at eight bytes a row whatever the keys are."""
+"""Count duplicate keys in eight bytes of memory a row."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def rows_with_a_key_seen_before(read: Callable[[], Iterator[pa.RecordBatch]]) -> int:
-    """Rows less distinct keys.
+def count_duplicate_keys(read: Callable[[], Iterator[pa.RecordBatch]]) -> int:
+    """Return the number of rows minus the number of distinct keys.
 
-    Keys are told apart by a 64-bit hash; those whose hashes are equal are looked at themselves, so that the answer is
-    exact.
+    Keys are compared by a 64-bit hash. Keys with equal hashes are compared by value, so the count is exact.
 
     Args:
-        read: Gives the key columns in batches, the same rows at each call; called again only where hashes are equal.
+        read: Yields the key columns in batches, the same rows at each call; called again only when hashes are equal.
     """
     import numpy as np
     import pyarrow as pa
 
-    hashes = np.sort(np.concatenate([np.empty(0, np.uint64), *map(_hashed, read())]))
+    hashes = np.sort(np.concatenate([np.empty(0, np.uint64), *map(_hash_rows, read())]))
     suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
     if not suspects.size:
         return 0
-    found = pa.Table.from_batches([batch.filter(pa.array(np.isin(_hashed(batch), suspects))) for batch in read()])
-    return int(found.num_rows - found.group_by(found.column_names).aggregate([]).num_rows)
+    rows = pa.Table.from_batches([batch.filter(pa.array(np.isin(_hash_rows(batch), suspects))) for batch in read()])
+    return int(rows.num_rows - rows.group_by(rows.column_names).aggregate([]).num_rows)
 
 
-def _hashed(batch: pa.RecordBatch) -> NDArray[np.uint64]:
+def _hash_rows(batch: pa.RecordBatch) -> NDArray[np.uint64]:
     import numpy as np
     import pandas as pd
 

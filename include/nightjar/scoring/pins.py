@@ -1,4 +1,4 @@
-"""What a run's first attempt at scoring has chosen, and every later one takes: the models and the features' version."""
+"""Pins of a run: the model versions and the feature version that its first attempt selected and later ones reuse."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Pins:
-    """Kept in the run's folder, beyond the results of its tasks, which a cleared task begins anew.
+    """Selection of a run, in the run's folder; it outlives task results, which a cleared task replaces.
 
     Attributes:
-        versions: Variant to the registered version that scores it, without those that only stood in: cleared, the run
-            tries the one meant again.
+        versions: Variant to the model version that scores it, without fallbacks: a cleared run retries the version that
+            the fallback replaced.
         features_version: Delta version of the feature table.
-        feature_files: The nights' files in it.
-        published: Whether readers have seen it.
+        feature_files: Files of the nights in the feature table.
+        published: Whether the run has published scores with this selection.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Pins:
 
 
 def versions_of(scoring_models: Mapping[str, ScoringModel]) -> dict[str, str]:
-    """Variant to the version that was meant to speak and does."""
+    """Map each variant to its model version, without fallbacks."""
     return {
         name: scoring_model.version
         for name, scoring_model in scoring_models.items()
@@ -45,12 +45,12 @@ def versions_of(scoring_models: Mapping[str, ScoringModel]) -> dict[str, str]:
 
 
 def pinned(spec: JobSpec) -> Pins | None:
-    """What the run has chosen before; None at its first attempt, or when it is to choose anew (the param ``force``)."""
+    """Return the run's pins; None at its first attempt, or with the param ``force``, which selects again."""
     if spec.params.get("force"):
         return None
-    fix = "see who changed the file; run the nights again with the param force, which chooses anew"
+    fix = "find out who changed the file; rerun the nights with the param force, which selects again"
     try:
-        with reading("what the run's first attempt has chosen", where=_uri(spec), fix=fix, error=ModelError):
+        with reading("the selection of the run's first attempt", where=_uri(spec), fix=fix, error=ModelError):
             document = parse_object(files.read_bytes(_uri(spec)))
             pins = Pins(**{**document, "feature_files": tuple(document["feature_files"])})
             check_fields(pins)
@@ -60,13 +60,13 @@ def pinned(spec: JobSpec) -> Pins | None:
 
 
 def keep(spec: JobSpec, pins: Pins) -> None:
-    """Let every later attempt of the run choose the same."""
+    """Write the pins for later attempts of the run."""
     files.write_text(_uri(spec), json.dumps(asdict(pins)))
 
 
 @contextmanager
 def dropped_on_refusal(spec: JobSpec) -> Iterator[None]:
-    """Where a model cannot speak, or its scores are refused, let the next attempt choose anew."""
+    """Drop unpublished pins when a model cannot score or its scores fail their audit, so that a retry selects again."""
     try:
         yield
     except (ContractError, ModelError):
@@ -75,10 +75,10 @@ def dropped_on_refusal(spec: JobSpec) -> Iterator[None]:
 
 
 def drop_unpublished(spec: JobSpec) -> None:
-    """Let the next attempt choose anew; what was published stays."""
+    """Delete the pins unless they were published; the next attempt then selects again."""
     pins = pinned(spec)
     if pins is not None and not pins.published:
-        log.info("the next attempt chooses model and features anew")
+        log.info("the next attempt selects model and features again")
         files.delete_file(_uri(spec))
 
 

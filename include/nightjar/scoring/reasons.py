@@ -1,4 +1,4 @@
-"""Reason codes: which inputs moved a row's prediction most."""
+"""Reason codes: the features that contribute most to a row's prediction."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def reason_columns(model: TabularModel, matrix: NDArray[np.float32], count: int) -> dict[str, pa.Array]:
-    """The columns of :attr:`nightjar.declaration.scoring.Scoring.reason_columns` for the rows of ``matrix``.
+    """Return the columns of :attr:`nightjar.declaration.scoring.Scoring.reason_columns` for the rows of ``matrix``.
 
     Contributions are the exact SHAP values of the trees (Lundberg et al., 2020, From local explanations to global
-    understanding with explainable AI for trees): with the bias, a row's add up to its log-odds. Of equal ones the
-    earlier feature comes first. A model that is not one booster gives nulls.
+    understanding with explainable AI for trees): with the bias, those of a row add up to its log-odds. Equal
+    contributions are in the order of the features. All columns are null unless the model is a single booster.
 
     Args:
-        model: Who has predicted.
+        model: The model that scored the rows.
         matrix: Rows x features, as the model encodes them.
-        count: How many reasons a row gets; missing ones are null where there are fewer features.
+        count: Number of reasons for each row; null where the model has fewer features.
     """
     import numpy as np
     import pyarrow as pa
@@ -39,8 +39,8 @@ def reason_columns(model: TabularModel, matrix: NDArray[np.float32], count: int)
     else:
         order = strongest = np.empty((len(matrix), 0), np.float64)
     for place in range(count):
-        has_one = place < order.shape[1]
-        reason = names.take(pa.array(order[:, place])) if has_one else pa.nulls(len(matrix), pa.string())
-        size = pa.array(strongest[:, place], pa.float64()) if has_one else pa.nulls(len(matrix), pa.float64())
+        is_present = place < order.shape[1]
+        reason = names.take(pa.array(order[:, place])) if is_present else pa.nulls(len(matrix), pa.string())
+        size = pa.array(strongest[:, place], pa.float64()) if is_present else pa.nulls(len(matrix), pa.float64())
         columns |= {f"reason_{place + 1}": reason, f"reason_{place + 1}_contribution": size}
     return columns

@@ -16,39 +16,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEPARATOR = "\x1f"
-"""Between the salt and the columns of the key: no text that people write holds it."""
+"""Separates salt and key columns; the unit separator does not occur in ordinary text."""
 
 
 def parts(batch: pa.RecordBatch, experiment: Experiment, key: tuple[str, ...]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """The batch's rows by variant, those without a row left out; see :func:`assign`."""
+    """Yield each variant that has rows in the batch, with its rows; see :func:`assign`."""
     import pyarrow as pa
 
-    assigned = assign(batch, experiment, key)
+    positions = assign(batch, experiment, key)
     for number, variant in enumerate(experiment.variants):
-        mine = assigned == number
-        if mine.any():
-            yield variant, batch.filter(pa.array(mine))
+        is_variant = positions == number
+        if is_variant.any():
+            yield variant, batch.filter(pa.array(is_variant))
 
 
 def splitting(use_case: UseCase, night: date) -> Experiment | None:
-    """The experiment that splits the night; None when none is declared, or it begins later."""
+    """Return the experiment that splits the night; None when none is declared or it starts later."""
     experiment = use_case.scoring.experiment
     return experiment if experiment and night >= experiment.first_night else None
 
 
 def assign(batch: pa.RecordBatch, experiment: Experiment, key: tuple[str, ...]) -> NDArray[np.intp]:
-    """The place of each row's variant in ``experiment.variants``.
+    """Return the position of each row's variant in ``experiment.variants``.
 
-    A row lies at the first 32 bits of SHA-256 of the salt and its unit's columns as text, as a share of 2**32; variants
-    follow each other there, each as wide as its share. Any SQL engine can compute it (docs/experiments.md).
+    The first 32 bits of SHA-256 over the salt and the unit's columns as text, divided by 2**32, place a row in [0, 1).
+    Variants divide that interval in order, each by its share. Any SQL engine can compute it (docs/experiments.md).
 
     Args:
         batch: Rows that have the unit's columns, without nulls.
-        experiment: Who splits them.
-        key: The use case's key, which is the unit where the experiment names none.
+        experiment: The experiment that splits the rows.
+        key: The use case's key; the unit of experiments that name none.
 
     Returns:
-        One number a row, from 0.
+        One position for each row, from 0.
     """
     import numpy as np
     import pyarrow as pa

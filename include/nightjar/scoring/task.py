@@ -1,4 +1,4 @@
-"""What scoring tasks are told, and what they report; small, as it travels."""
+"""Inputs and results of scoring tasks; small, because Spark serializes them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ScoringModel:
     Attributes:
         name: Registered name.
         version: Registered version.
-        sha256: What the model folder's checksum must be.
+        sha256: Expected checksum of the model folder.
         folder: The model folder in the lake.
-        fallback_reason: Why it speaks in another one's place; None when it is the one meant to.
+        fallback_reason: Why it scores as the fallback of another version; None when it is not a fallback.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ScoringModel:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> ScoringModel:
-        """What :meth:`to_dict` gave; call it within :func:`nightjar.protocol.documents.reading`."""
+        """Parse :meth:`to_dict`; call it within :func:`nightjar.protocol.documents.reading`."""
         scoring_model = cls(**document)
         check_fields(scoring_model)
         return scoring_model
@@ -46,13 +46,13 @@ class ScoringModel:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringTask:
-    """What every worker needs to know.
+    """Inputs of every scoring task.
 
     Attributes:
         use_case: Name of the use case.
         lake: The lake's root.
         scoring_models: Variant to scoring model: the champion, and the challengers of an experiment.
-        shadow: Who predicts beside it, for nobody to act on; None for nobody.
+        shadow: Model whose predictions are recorded but not used; None without a shadow.
         features_version: Delta version of the feature table that is read.
         run_id: Airflow run.
         first_night: First night of the run.
@@ -74,12 +74,12 @@ class ScoringTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One variant's rows of the nights; without an experiment, all of them.
+    """Scores of one variant; of all rows without an experiment.
 
     Attributes:
-        scoring_model: Who scored them.
+        scoring_model: The model version that scored them.
         files: Unpublished files of the scores table.
-        rows_in: Rows that it was given.
+        rows_in: Rows that it received.
     """
 
     scoring_model: ScoringModel
@@ -93,7 +93,7 @@ class Part:
 
     @property
     def rows_rejected(self) -> int:
-        """Rows that it could not take."""
+        """Rows without a finite prediction."""
         return self.rows_in - self.rows_out
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,13 +112,13 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What scoring some rows has left behind.
+    """Result of scoring one or several units.
 
     Attributes:
         parts: Variant to its rows.
-        shadow_files: Those of the shadow's table.
-        quarantined: Unpublished files of the quarantine table: rows that the model could not take.
-        shadow_error: Why the shadow has not scored these rows; empty when it has, or is none.
+        shadow_files: Unpublished files of the shadow table.
+        quarantined: Unpublished files of the quarantine table: rows without a finite prediction.
+        shadow_error: Why the shadow has not scored these rows; empty when it has, or without a shadow.
         peak_memory: Largest resident size of a worker so far, in bytes.
     """
 
@@ -145,12 +145,12 @@ class Scored:
 
     @classmethod
     def merge(cls, units: Sequence[Scored]) -> Scored:
-        """What all ``units`` have left; a shadow that failed in one has no files at all."""
+        """Merge the results of ``units``; a shadow that failed in one unit has no files at all."""
         errors = [unit.shadow_error for unit in units if unit.shadow_error]
-        of_variant: defaultdict[str, list[Part]] = defaultdict(list)
+        parts_by_variant: defaultdict[str, list[Part]] = defaultdict(list)
         for unit in units:
             for variant, part in unit.parts.items():
-                of_variant[variant].append(part)
+                parts_by_variant[variant].append(part)
         return cls(
             parts={
                 variant: Part(
@@ -158,7 +158,7 @@ class Scored:
                     files=tuple(file for part in parts for file in part.files),
                     rows_in=sum(part.rows_in for part in parts),
                 )
-                for variant, parts in of_variant.items()
+                for variant, parts in parts_by_variant.items()
             },
             shadow_files=() if errors else tuple(file for unit in units for file in unit.shadow_files),
             quarantined=tuple(file for unit in units for file in unit.quarantined),
@@ -168,25 +168,25 @@ class Scored:
 
 
 def parts_of(values: Mapping[str, Any]) -> dict[str, Part]:
-    """Variant to its rows, as the values of a result of `score` or `validate_scores` name them.
+    """Return each variant's part from the values of a result of `score` or `validate_scores`.
 
     Raises:
-        LakeError: when they name something else.
+        LakeError: when the values have another form.
     """
     with _reading_result():
         return {variant: Part.from_dict(part) for variant, part in values["parts"].items()}
 
 
 def data_files(listed: list[Mapping[str, Any]]) -> list[DataFile]:
-    """Files as a result's JSON names them.
+    """Return the data files in a result's JSON.
 
     Raises:
-        LakeError: when it names something else.
+        LakeError: when the JSON has another form.
     """
     with _reading_result():
         return [DataFile.from_dict(file) for file in listed]
 
 
 def _reading_result() -> AbstractContextManager[None]:
-    fix = "see who changed result.json of `score` or `validate_scores`; clear `score` of this run"
+    fix = "find out who changed result.json of `score` or `validate_scores`; clear `score` of this run"
     return reading("the scores of this run", where="values of the result", fix=fix, error=LakeError)

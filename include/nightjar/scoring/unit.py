@@ -17,7 +17,7 @@ from nightjar.lake.delta import DataFile, arrow_schema, table_uri
 from nightjar.lake.parquet import TableFileWriter
 from nightjar.lake.scan import Reader, Unit
 from nightjar.registry.cache import load_from_lake
-from nightjar.scoring.batches import answer, batch_rows
+from nightjar.scoring.batches import batch_rows, score_batch
 from nightjar.scoring.split import parts, splitting
 from nightjar.scoring.task import Part, Scored, ScoringModel, ScoringTask
 from nightjar.training.model import TabularModel
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@files.patient  # what it has written is removed when it fails
+@files.patient  # a failed attempt removes the files that it has written
 def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     """Read the unit, predict every row, and write scores, rejected rows and the shadow's scores in the same pass.
 
-    The memory needed is that of one batch and of the open files' buffers, whatever the number of rows.
+    Memory holds one batch and the buffers of the open files, for any number of rows.
     """
     use_case = load_use_case(task.use_case)
     columns = list(dict.fromkeys(("ds", *use_case.feature_table.column_names)))
@@ -54,11 +54,13 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
             for variant, rows, split in _by_variant(batch, use_case, task):
                 rows_in[variant] += rows.num_rows
                 of_variant = variant if split else None
-                said = answer(rows, models[variant], task.scoring_models[variant], use_case, task, variant=of_variant)
-                if said.scores.num_rows:
-                    scores[variant].write(said.scores)
-                if said.rejected is not None:
-                    quarantine.write(said.rejected)
+                scored = score_batch(
+                    rows, models[variant], task.scoring_models[variant], use_case, task, variant=of_variant
+                )
+                if scored.scores.num_rows:
+                    scores[variant].write(scored.scores)
+                if scored.rejected is not None:
+                    quarantine.write(scored.rejected)
             shadow.score(batch)
         return Scored(
             parts={
@@ -77,7 +79,7 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
 def _by_variant(
     batch: pa.RecordBatch, use_case: UseCase, task: ScoringTask
 ) -> Iterator[tuple[str, pa.RecordBatch, bool]]:
-    """The batch's rows by variant, and whether they are of a split night; those of another are the champion's."""
+    """Yield variant, its rows, and whether an experiment splits the night; otherwise all rows are the champion's."""
     experiment = splitting(use_case, batch.column("ds")[0].as_py()) if len(task.scoring_models) > 1 else None
     if experiment is None:
         yield CHAMPION, batch, False
@@ -87,7 +89,7 @@ def _by_variant(
 
 
 class _Shadow:
-    """The challenger's part of a unit: whatever goes wrong with it, the champion's part goes on."""
+    """Scores of the shadow model for one unit; its errors never fail the night."""
 
     def __init__(self, use_case: UseCase, task: ScoringTask) -> None:
         self.error = ""
@@ -103,19 +105,19 @@ class _Shadow:
             self._writer.discard()
 
     def score(self, batch: pa.RecordBatch) -> None:
-        """Predict and write the rows, unless it has failed before."""
+        """Predict and write the rows, unless the shadow has failed already."""
         if self._scoring_model is None:
             return
         try:
             model = load_model(self._scoring_model.folder, self._scoring_model.sha256)
-            scores = answer(batch, model, self._scoring_model, self._use_case, self._task).scores
+            scores = score_batch(batch, model, self._scoring_model, self._use_case, self._task).scores
             if scores.num_rows:
                 self._writer.write(scores)
-        except Exception as error:  # it must not fail the night
+        except Exception as error:  # a shadow never fails the night
             self._give_up(error)
 
     def close(self) -> tuple[DataFile, ...]:
-        """The files written; none when it has failed."""
+        """Return the written files; none when the shadow has failed."""
         try:
             return tuple(self._writer.close()) if not self.error else ()
         except Exception as error:
@@ -125,14 +127,14 @@ class _Shadow:
     def _give_up(self, error: Exception) -> None:
         self.error = f"{type(error).__name__}: {error}"
         self._scoring_model = None
-        log.warning("the shadow gives up: %s", self.error)
-        with suppress(Exception):  # what stays are files that no table holds
+        log.warning("the shadow stops scoring: %s", self.error)
+        with suppress(Exception):  # the files left behind belong to no table
             self._writer.discard()
 
 
 @lru_cache(maxsize=16)  # an experiment may have several variants, and a shadow
 def load_model(folder: str, sha256: str) -> TabularModel:
-    """Load a model once a worker process, from a copy on its machine, checked against its registered checksum."""
+    """Load a model once for each worker process, from a local copy checked against the registered checksum."""
     return load_from_lake(folder, sha256)
 
 

@@ -35,7 +35,7 @@ def check_held_out(seen: Sequence[tuple[date, date]], holdout: Split, *, version
     """
     if days := days_seen(seen, holdout.days):
         raise TrainingError(
-            f"the base was trained on {len(days)} of the {len(holdout.days)} days held out, {days[0]} to {days[-1]}",
+            f"the base was trained on {len(days)} of the {len(holdout.days)} holdout days, {days[0]} to {days[-1]}",
             where=f"version {version} of {use_case}, which training.warm_start goes on from",
             how_many=len(days),
             fix="train on an interval that ends later, go on from an earlier version (WarmStart.version), or leave "

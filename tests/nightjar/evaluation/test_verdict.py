@@ -29,10 +29,10 @@ def test_the_first_model_is_promoted_on_its_floors() -> None:
     verdict = judge(GATE, _metrics(), champion=None)
     assert verdict.decision == "promote"
     assert verdict.reasons == (
-        "auc 0.7000 keeps the floor 0.68",
+        "auc 0.7000 meets the floor 0.68",
         "log_loss 0.5000 keeps the ceiling 0.6",
         "auc 0.700000 against 0.600000 of the baseline: better by more than 0",
-        "there is no champion to beat",
+        "no champion to compare with",
     )
 
 
@@ -81,8 +81,8 @@ def test_a_tie_does_not_promote_when_no_improvement_is_asked() -> None:
         ({k: v for k, v in _metrics().items() if k != "holdout_log_loss"}, None, "holdout_log_loss is missing"),
         (_metrics(), "3", "champion_holdout_rows is missing"),
         (_metrics(champion=float("nan")), "3", "champion_holdout_auc is nan"),
-        (_metrics(champion=0.5, champion_holdout_rows=101.0), "3", "champion version 3 were not measured on the same"),
-        (_metrics(baseline_holdout_positives=31.0), None, "the baseline were not measured on the same holdout"),
+        (_metrics(champion=0.5, champion_holdout_rows=101.0), "3", "champion version 3 were not evaluated on the same"),
+        (_metrics(baseline_holdout_positives=31.0), None, "the baseline were not evaluated on the same holdout"),
         (_metrics(baseline_holdout_auc=float("nan")), None, "baseline_holdout_auc is nan"),
     ],
 )
@@ -216,8 +216,8 @@ def test_a_smaller_model_without_size_or_speed_is_not_judged(figure: str) -> Non
     ("seen", "note"),
     [
         (0, ""),
-        (None, "which days champion version 3 was trained on is not known: it may have seen the holdout"),
-        (5, "champion version 3 was trained on 5 of the 14 days held out"),
+        (None, "the training days of champion version 3 are not known: it may have seen the holdout"),
+        (5, "champion version 3 was trained on 5 of the 14 holdout days"),
     ],
 )
 def test_a_champion_that_has_seen_the_holdout_is_named_in_the_verdict(seen: int | None, note: str) -> None:

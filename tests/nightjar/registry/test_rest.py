@@ -118,5 +118,5 @@ def test_a_silent_server_is_unreachable_in_seconds(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_address_that_is_no_server_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="no MLflow server"):
+    with pytest.raises(ConfigurationError, match="is not the address of an MLflow server"):
         rest.call("file:///etc", "GET", "passwd", {})

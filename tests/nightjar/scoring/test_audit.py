@@ -84,7 +84,7 @@ def test_a_rerun_is_compared_with_the_night_before_not_with_itself(lake: str) ->
 @pytest.mark.parametrize(
     ("rows", "message", "how_many"),
     [
-        pytest.param([score(FIRST, 1), score(FIRST, 1)], "keys are there twice", 1, id="key twice"),
+        pytest.param([score(FIRST, 1), score(FIRST, 1)], "rows have duplicate keys", 1, id="key twice"),
         pytest.param([score(FIRST, 1, None)], "column prediction has nulls", 1, id="null prediction"),
         pytest.param([score(FIRST, 1, carrier=None)], "column carrier has nulls", 1, id="null key"),
         pytest.param([score(FIRST, 1, 1.5), score(FIRST, 2, -0.1)], "outside 0 to 1", 2, id="out of range"),
@@ -101,7 +101,7 @@ def test_bad_scores_are_refused(lake: str, rows: list[dict[str, Any]], message: 
 
 def test_files_that_hold_fewer_rows_than_were_scored_are_refused(lake: str) -> None:
     (file,) = write(lake, [score(FIRST, 1)])
-    with pytest.raises(ContractError, match="1 rows are written, 3 were scored") as failure:
+    with pytest.raises(ContractError, match="1 rows were written, but 3 were scored") as failure:
         audited(lake, [replace(file, rows=3)], FIRST)
     assert failure.value.how_many == 2
 
@@ -128,9 +128,9 @@ def test_an_audit_that_cannot_look_does_not_pass(lake: str) -> None:
     written = write(lake, [score(FIRST, 1)])
     file = Path(delta.table_uri(lake, SCORES.name)) / written[0].path
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(GateError, match="a file to audit cannot be read") as torn:
+    with pytest.raises(GateError, match="a file of scores cannot be read") as torn:
         audited(lake, written, FIRST)
     assert torn.value.where == str(file)
     file.unlink()
-    with pytest.raises(GateError, match="a file to audit is not there"):
+    with pytest.raises(GateError, match="a file of scores is missing"):
         audited(lake, written, FIRST)

@@ -1,4 +1,4 @@
-"""Counting keys that are there twice is exact, whatever the hash does."""
+"""Duplicate keys are counted exactly, also when hashes collide."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), min_size=1
 @settings(deadline=None)
 @given(rows=ROWS, size=st.integers(1, 20))
 def test_rows_less_distinct_keys(rows: list[tuple[str, int]], size: int) -> None:
-    assert keys.rows_with_a_key_seen_before(lambda: batches(rows, size)) == len(rows) - len(set(rows))
+    assert keys.count_duplicate_keys(lambda: batches(rows, size)) == len(rows) - len(set(rows))
 
 
 def test_keys_that_only_share_a_hash_are_not_taken_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "_hashed", lambda batch: np.zeros(batch.num_rows, np.uint64))
     rows = [("a", 1), ("b", 1), ("a", 2), ("a", 1)]
-    assert keys.rows_with_a_key_seen_before(lambda: batches(rows, 2)) == 1
+    assert keys.count_duplicate_keys(lambda: batches(rows, 2)) == 1

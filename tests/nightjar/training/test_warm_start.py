@@ -167,7 +167,7 @@ def test_a_base_that_has_seen_days_of_the_holdout_is_refused(
     if not days:
         assert load_base(lake, found) is not None
         return
-    with pytest.raises(TrainingError, match=f"was trained on {days} of the 3 days held out"):
+    with pytest.raises(TrainingError, match=f"was trained on {days} of the 3 holdout days"):
         load_base(lake, found)
 
 
