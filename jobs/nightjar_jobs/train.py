@@ -25,7 +25,7 @@ from nightjar.registry.live import LiveRun
 from nightjar.registry.models import FINGERPRINT_TAG
 from nightjar.timing import timed
 from nightjar.training import model
-from nightjar.training.compression import Rank, Small, compress, sizes
+from nightjar.training.compression import CompressedModel, Rank, compress, sizes
 from nightjar.training.data.shards import Shard, check_counts, read_shard
 from nightjar.training.data.training_set import FREEZE_TASK, PROFILE_FILE, TrainingSet, training_set_uri
 from nightjar.training.distributed.checkpoint import Checkpoints
@@ -38,7 +38,7 @@ from nightjar.training.engines.linear import baseline
 from nightjar.training.engines.registry import engine_version, fit
 from nightjar.training.engines.validation_auc import auc_over_ranks
 from nightjar.training.ensemble.calibration import Calibrator
-from nightjar.training.ensemble.members import Ensemble, answers_of, combine
+from nightjar.training.ensemble.members import Ensemble, combine, predict_shard
 from nightjar.training.warm_start import load_base
 from nightjar_jobs.runner import main
 
@@ -128,7 +128,7 @@ class _Trained:
     engines: tuple[Fitted, ...]
     ensemble: Ensemble
     predictions: Profile
-    smaller: tuple[tuple[Small, Profile], ...]
+    smaller: tuple[tuple[CompressedModel, Profile], ...]
     simple: baseline.Baseline
     simple_auc: float
     rows_per_second: dict[str, float]
@@ -195,7 +195,7 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
             ]
         with timed(seconds, "baseline"):
             simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
-            labels, answers = answers_of(simple, validation, threads=threads)
+            labels, answers = predict_shard(simple, validation, threads=threads)
             simple_auc = auc_over_ranks(labels, answers, after="the baseline's last step")
         peaks = group.exchange(peak_memory())
     return _Trained(
@@ -351,7 +351,9 @@ def _save(
     )
 
 
-def _save_smaller(spec: JobSpec, full: model.TabularModel, small: Small, predictions: Profile) -> dict[str, Any]:
+def _save_smaller(
+    spec: JobSpec, full: model.TabularModel, small: CompressedModel, predictions: Profile
+) -> dict[str, Any]:
     """Write a smaller model beside the whole one; what the result says of it."""
     card = replace(
         full.card,

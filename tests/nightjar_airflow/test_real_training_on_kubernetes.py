@@ -79,7 +79,7 @@ def test_an_evicted_training_is_retried_and_resumes_to_the_same_bytes(
     second = deployment.task(try_number=2)
     second.run()
     said = capsys.readouterr().out
-    assert re.search(r"going on after round \d+ of at most 160, from a checkpoint", said)
+    assert re.search(r"resuming after round \d+ of at most 160, from a checkpoint", said)
     assert "round 1 of" not in said
     names = sorted(job["metadata"]["name"] for job in deployment.cluster.jobs())
     assert [name.rsplit("-", 1)[1] for name in names] == ["1", "2"], "a Job for each try"
@@ -95,7 +95,7 @@ def test_an_evicted_training_is_retried_and_resumes_to_the_same_bytes(
 def test_a_rank_that_never_joins_is_named_by_the_first(deployment: Any, frozen: ModuleType) -> None:
     deployment.cluster.cut_off = {1}
     deployment.connect(env={**deployment.settings["env"], "NIGHTJAR_RENDEZVOUS_SECONDS": "5"})
-    with pytest.raises(AirflowFailException, match=r"rank 1 of 2 did not come within 5 s"):
+    with pytest.raises(AirflowFailException, match=r"rank 1 of 2 did not connect within 5 s"):
         deployment.task().run()
     spec = JobSpec.from_json(Path(deployment.lake, "_runs/flight_delay_training/r-1/train/spec.json").read_text())
     assert deployment.result().spec_fingerprint == spec.fingerprint

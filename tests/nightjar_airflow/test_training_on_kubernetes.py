@@ -198,7 +198,7 @@ class TestReattaching:
         with pytest.raises(AirflowFailException, match=r"of the first try"):
             deployment.task().run()
         deployment.image("sys.exit('of the second try')")
-        with pytest.raises(AirflowFailException, match=r"it said last: of the second try"):
+        with pytest.raises(AirflowFailException, match=r"last line: of the second try"):
             deployment.task(try_number=2).run()
         assert "of the second try" in deployment.result().error
 
@@ -328,7 +328,7 @@ class TestFailures:
         time.sleep(0.5)
         sys.exit(1)
         """)
-        message = r"rank 1 of 2 failed with exit code 1; it said last: out of luck \| where: pod flight-delay-train-"
+        message = r"rank 1 of 2 failed with exit code 1; last line: out of luck \| where: pod flight-delay-train-"
         with pytest.raises(AirflowFailException, match=message):
             deployment.task().run()
         assert "[rank 1] out of luck" in capsys.readouterr().out
@@ -353,9 +353,7 @@ class TestFailures:
     ) -> None:
         monkeypatch.setattr("nightjar_airflow.cluster.diagnosis.GRACE_SECONDS", 0.5)
         deployment.image('until("never") if rank == 0 else sys.exit("out of luck")')
-        with pytest.raises(
-            AirflowFailException, match=r"rank 1 of 2 failed with exit code 1; it said last: out of luck"
-        ):
+        with pytest.raises(AirflowFailException, match=r"rank 1 of 2 failed with exit code 1; last line: out of luck"):
             deployment.task().run()
         eventually(lambda: not deployment.cluster.jobs())
         _no_orphans(deployment)

@@ -80,7 +80,7 @@ def test_sigterm_ends_a_rank_soon_with_its_own_code_and_no_result(where: str, la
     rest = process.stdout.read()
     assert process.wait(20) == EXIT_TERMINATED
     assert time.monotonic() - told < 10
-    assert "told to end (SIGTERM); another try goes on from the last checkpoint" in rest
+    assert "received SIGTERM; a retry resumes from the last checkpoint" in rest
     assert ("checkpoint kept" in rest) is (where == "with rounds that reach a checkpoint")
     assert not files.exists(f"{spec.output}/result.json")
 

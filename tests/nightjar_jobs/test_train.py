@@ -139,7 +139,7 @@ KILLS = (
     ("2 ranks, 1885 training rows", (0,)),
     ("boosting: round 1 of", (1,)),
     ("checkpoint after round 25", (0, 1)),
-    ("boosting: going on after round 25", (0, 1)),
+    ("boosting: resuming after round 25", (0, 1)),
     ("checkpoint after round 50", (1,)),
     ("checkpoint after round 75", (0, 1)),
     ("checkpoint after round 100", (0,)),
@@ -236,7 +236,7 @@ def test_a_rank_that_never_comes_is_named_by_rank_0(new_run: MakeRun) -> None:
     )
     assert done.returncode == 3
     last = done.stdout.strip().splitlines()[-1]
-    assert last.startswith("ERROR rank 1 of 2 did not come within 1.5 s")
+    assert last.startswith("ERROR rank 1 of 2 did not connect within 1.5 s")
     assert run.result("train").error == last.removeprefix("ERROR ")
 
 

@@ -130,7 +130,7 @@ def test_a_training_killed_while_the_network_learns_ends_with_the_same_bytes(bot
             assert result.error.startswith("rank 1 died")
     resumed = run.launch("train")
     resumed.ranks.wait()
-    assert any(line.startswith("network: going on after round") for line in resumed.lines)
+    assert any(line.startswith("network: resuming after round") for line in resumed.lines)
     assert run.result("train").values["model_sha256"] == both.result("train").values["model_sha256"]
     assert files.read_text(f"{run.spec('train').output}/history.json") == files.read_text(
         f"{both.spec('train').output}/history.json"

@@ -1,4 +1,4 @@
-"""The models that one training leaves: the full one, and the smaller ones made from it."""
+"""The candidate models of one training: the full model and its compressed versions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TRAIN_TASK = "train"
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A model of a training, to be measured, registered and judged.
+    """A model of a training, to be evaluated, registered and judged.
 
     Attributes:
-        name: ``full``, or how it was made smaller.
+        name: ``full``, or the compression.
         uri: Its model folder.
-        sha256: Of the folder.
-        figures: What is known of a smaller one: ``bytes``, ``rows_per_second``, ``validation_auc``, and the full
-            model's ``full_bytes`` and ``full_rows_per_second``.
+        sha256: Checksum of the folder.
+        figures: Figures of a compressed model: ``bytes``, ``rows_per_second``, ``validation_auc``, and the full
+            model's ``full_bytes`` and ``full_rows_per_second``; empty for the full model.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Candidate:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def load(self) -> TabularModel:
-        """The model, checked.
+        """Load the model and check its files.
 
         Raises:
             ModelError: when its files were altered since the training.
@@ -42,29 +42,29 @@ class Candidate:
 
 
 def candidates_of_run(spec: JobSpec) -> tuple[Candidate, ...]:
-    """What this run's training has left: the full model, then the smaller ones in the order of their declaration.
+    """Return the candidates of this run: the full model, then compressed models in the order of their declaration.
 
     Raises:
-        GateError: when ``train`` has no result, or has failed.
-        TrainingError: when the run has frozen no training set.
+        GateError: when ``train`` has no result or has failed.
+        TrainingError: when the run has no frozen training set.
     """
     trained = earlier_result(spec, TRAIN_TASK).values
     compressed = trained.get("compressed", {})
     declared = TrainingSet.of_run(spec).recipe.compression
     full = Candidate(name=FULL, uri=model_uri(spec, FULL), sha256=trained["model_sha256"])
-    return (full, *(_smaller(spec, name, compressed[name]) for name in declared if name in compressed))
+    return (full, *(_compressed(spec, name, compressed[name]) for name in declared if name in compressed))
 
 
 def model_uri(spec: JobSpec, name: str) -> str:
-    """Return where this run's training leaves a model; what a result says of it is not followed."""
+    """Return the URI of a model of this run; it is derived, not read from a result."""
     return f"{spec.run_dir}/{TRAIN_TASK}/model{'' if name == FULL else f'-{name}'}"
 
 
 def baseline_uri(spec: JobSpec) -> str:
-    """Return where this run's training leaves the baseline."""
+    """Return the URI of this run's baseline."""
     return f"{spec.run_dir}/{TRAIN_TASK}/baseline"
 
 
-def _smaller(spec: JobSpec, name: str, said: Mapping[str, Any]) -> Candidate:
-    figures = {key: value for key, value in said.items() if key not in ("model", "model_sha256")}
-    return Candidate(name=name, uri=model_uri(spec, name), sha256=said["model_sha256"], figures=figures)
+def _compressed(spec: JobSpec, name: str, values: Mapping[str, Any]) -> Candidate:
+    figures = {key: value for key, value in values.items() if key not in ("model", "model_sha256")}
+    return Candidate(name=name, uri=model_uri(spec, name), sha256=values["model_sha256"], figures=figures)

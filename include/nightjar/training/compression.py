@@ -1,4 +1,4 @@
-"""Smaller models made from a trained one: the network in 8 bits, the network with fewer units, one small booster."""
+"""Compress a trained model: a network with 8-bit weights, a pruned network, or a small distilled booster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nightjar.training.engines.member import Member, MemberCard
 from nightjar.training.engines.network.fit import fit_network
 from nightjar.training.engines.network.graph import STEP, member_of, weights_of
 from nightjar.training.engines.network.model import Network
-from nightjar.training.ensemble.members import Ensemble, answers_to, combine
+from nightjar.training.ensemble.members import Ensemble, combine, predictions_of
 from nightjar.training.model import blend
 
 if TYPE_CHECKING:
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGEST = 63
-"""Largest whole number of a weight. The product with an activation of 8 bits adds two such pairs in 16 bits on
-processors without VNNI, which cuts at 32767; 2 x 255 x 63 stays below, so that every processor answers the same."""
+"""Largest quantized weight. Processors without VNNI add two products with 8-bit activations in 16 bits, which saturate
+at 32767; 2 x 255 x 63 stays below, so that predictions are the same on every processor."""
 _TIMED_ROWS = 20_000
 _TIMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Small:
-    """A smaller model; the same on every rank, but for predictions and speed.
+class CompressedModel:
+    """A compressed model; the same on every rank, except for predictions and speed.
 
     Attributes:
-        name: How it was made smaller.
-        members: What answers; their weights are those of ``ensemble``.
-        ensemble: How they answer together.
-        rows_per_second: Rows that it answers, on one thread of this rank.
-        full_rows_per_second: Rows that the whole model answers, likewise.
+        name: The compression.
+        members: Its members; their weights are those of ``ensemble``.
+        ensemble: Weights and calibration of the members.
+        rows_per_second: Its predictions per second, on one thread of this rank.
+        full_rows_per_second: The same for the full model.
     """
 
     name: Compression
@@ -54,19 +54,19 @@ class Small:
 
     @property
     def cards(self) -> tuple[MemberCard, ...]:
-        """Of its members, with their weights."""
+        """Cards of the members, with their weights."""
         weighted = zip(self.members, self.ensemble.weights, strict=True)
-        return tuple(replace(one.card, weight=weight) for one, weight in weighted)
+        return tuple(replace(member.card, weight=weight) for member, weight in weighted)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rank:
-    """What a rank makes smaller models of.
+    """Inputs of compression on one rank.
 
     Attributes:
         train: Its training rows.
-        validation: Its validation rows, on which weights and calibration of a smaller model are fitted.
-        training_set: The matrix's columns, and the recipe.
+        validation: Its validation rows, to fit weights and calibration of compressed models.
+        training_set: Features and recipe.
         group: The ranks.
         threads: Threads of this rank.
     """
@@ -78,58 +78,59 @@ class Rank:
     threads: int
 
 
-def compress(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> tuple[Small, ...]:
-    """Make what the recipe's ``compression`` names; all ranks call it, inside the collective.
+def compress(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> tuple[CompressedModel, ...]:
+    """Make the models of the recipe's ``compression``; all ranks call it, inside the collective.
 
     Args:
-        full: What the engines have trained.
-        ensemble: How they answer together.
-        rank: This rank's rows.
+        full: Members of the full model.
+        ensemble: Weights and calibration of the full model.
+        rank: Inputs of this rank.
     """
-    found = []
+    models = []
     for name in rank.training_set.recipe.compression:
         members = _members(name, full, ensemble, rank)
-        together = combine(members, rank.validation, rank.training_set.recipe, threads=rank.threads, name=name)
-        full_speed, speed = _speeds((full, ensemble), (members, together), rank.validation)
-        found.append(
-            Small(
+        compressed = combine(members, rank.validation, rank.training_set.recipe, threads=rank.threads, name=name)
+        full_speed, speed = _speeds((full, ensemble), (members, compressed), rank.validation)
+        models.append(
+            CompressedModel(
                 name=name,
                 members=members,
-                ensemble=together,
+                ensemble=compressed,
                 rows_per_second=speed,
                 full_rows_per_second=full_speed,
             )
         )
-    return tuple(found)
+    return tuple(models)
 
 
 def _members(name: Compression, full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> tuple[Fitted, ...]:
-    """The members of one smaller model, each with a card that says so."""
+    """Return the members of one compressed model, with the compression in their cards."""
     if name == "distilled":
         student = distilled(full, ensemble, rank)
-        # what a network answers depends on the number of threads that trained it
-        taught = {"threads": rank.threads} if any(isinstance(one.member, Network) for one in full) else {}
-        return (_described(student, name, **taught),)
+        # the teacher network's predictions depend on its training threads
+        params = {"threads": rank.threads} if any(isinstance(fitted.member, Network) for fitted in full) else {}
+        return (_with_compression(student, name, **params),)
     return tuple(
-        _described(_smaller(name, one, rank), name) if isinstance(one.member, Network) else one for one in full
+        _with_compression(_compress_network(name, fitted, rank), name) if isinstance(fitted.member, Network) else fitted
+        for fitted in full
     )
 
 
-def _smaller(name: Compression, full: Fitted, rank: Rank) -> Fitted:
-    """A network in 8 bits, or without its weakest units and trained again."""
+def _compress_network(name: Compression, full: Fitted, rank: Rank) -> Fitted:
+    """Return the network with 8-bit weights, or pruned and fine-tuned."""
     network = full.member
     if not isinstance(network, Network):
-        raise TypeError(f"{name} makes networks smaller, not a {type(network).__name__}")
+        raise TypeError(f"{name} compresses networks, not a {type(network).__name__}")
     if name == "int8":
         return replace(full, member=int8(network))
     return fine_tuned(pruned(network, rank.training_set.recipe.pruning.share), rank)
 
 
 def fine_tuned(network: Network, rank: Rank) -> Fitted:
-    """Train a pruned network on, over all ranks, as its engine was trained: what is left takes over what was removed.
+    """Fine-tune a pruned network over all ranks, with the declared engine's parameters.
 
-    With the learning rates of its own training (Renda, Frankle and Carbin, 2020, Comparing rewinding and fine-tuning in
-    neural network pruning).
+    The learning rates are those of the original training (Renda, Frankle and Carbin, 2020, Comparing rewinding and
+    fine-tuning in neural network pruning).
     """
     recipe = rank.training_set.recipe
     declared = next(engine for engine in recipe.engines if isinstance(engine, NetworkEngine))
@@ -148,32 +149,33 @@ def fine_tuned(network: Network, rank: Rank) -> Fitted:
 
 
 def int8(member: Network) -> Network:
-    """The network with its embeddings and hidden layers in 8 bits; the last layer, which is one row, stays.
+    """Return the network with 8-bit embeddings and hidden layers; the last layer, a single row, stays in float32.
 
-    A weight is a whole number of steps, with a step for each output (Jacob et al., Quantization and Training of Neural
-    Networks, 2018, without zero points); what comes into a layer is counted in steps of its own row's.
+    Symmetric quantization with one step size for each output unit (Jacob et al., Quantization and Training of Neural
+    Networks, 2018, without zero points); a layer's inputs are quantized with one step size for each row.
     """
     import numpy as np
 
-    kept: dict[str, NDArray[Any]] = {}
+    quantized: dict[str, NDArray[Any]] = {}
     for name, weight in weights_of(member).items():
         if not name.startswith(("embeddings.", "hidden.")) or not name.endswith(".weight"):
-            kept[name] = weight
+            quantized[name] = weight
             continue
         step = np.maximum(np.abs(weight).max(axis=1), np.finfo(np.float32).tiny * LARGEST) / np.float32(LARGEST)
-        kept[name] = np.round(weight / step[:, None]).astype(np.int8)
-        kept[f"{name}{STEP}"] = step.astype(np.float32)
-    return member_of(member.architecture, kept)
+        quantized[name] = np.round(weight / step[:, None]).astype(np.int8)
+        quantized[f"{name}{STEP}"] = step.astype(np.float32)
+    return member_of(member.architecture, quantized)
 
 
 def pruned(member: Network, share: float) -> Network:
-    """The network without those units of each hidden layer whose weights are smallest: smaller matrices.
+    """Return the network without the units of each hidden layer that have the smallest weights.
 
-    A unit's size is the product of the norms of what comes in and what goes out, and of its normalisation's weight.
+    A unit's size is the norm of its incoming weights, times the norm of its outgoing weights, times the absolute weight
+    of its normalization.
 
     Args:
         member: A trained network.
-        share: Of each layer's units that are left out, from 0 and below 1; one unit always stays.
+        share: Share of each layer's units to remove, in [0, 1); at least one unit stays.
     """
     import numpy as np
 
@@ -194,17 +196,20 @@ def pruned(member: Network, share: float) -> Network:
 
 
 def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> Fitted:
-    """The recipe's student, fitted to what the whole model answers on the training rows (Hinton, Vinyals and Dean,
-    Distilling the Knowledge in a Neural Network, 2015); all ranks call it, inside the collective."""
-    answered = Shard(columns=rank.train.columns)
+    """Train the recipe's student on the full model's predictions for the training rows.
+
+    All ranks call it, inside the collective. Hinton, Vinyals and Dean (2015), Distilling the Knowledge in a Neural
+    Network.
+    """
+    soft_labels = Shard(columns=rank.train.columns)
     for matrix, _ in rank.train.batches():
-        answered.append(matrix, _answers(full, ensemble, matrix, rank.threads).astype("float32"))
+        soft_labels.append(matrix, _predict(full, ensemble, matrix, rank.threads).astype("float32"))
     recipe = rank.training_set.recipe
-    plain = replace(recipe, balance_classes=False)  # the answers have their probabilities already
+    unbalanced = replace(recipe, balance_classes=False)  # the labels are calibrated probabilities already
     return boost(
-        answered,
+        soft_labels,
         rank.validation,
-        replace(rank.training_set, recipe=plain),
+        replace(rank.training_set, recipe=unbalanced),
         recipe.student,
         group=rank.group,
         threads=rank.threads,
@@ -214,27 +219,27 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> Fitte
 
 
 def sizes(members: tuple[Member, ...]) -> Mapping[str, int]:
-    """Bytes of the members' files, by name."""
+    """Return file name to size in bytes of the members' files."""
     return {name: len(data) for member in members for name, data in member.content().items()}
 
 
-def _described(small: Fitted, name: Compression, **more: object) -> Fitted:
-    """The member with a card that says how it was made smaller."""
-    return replace(small, card=replace(small.card, params={**small.card.params, "compression": name, **more}))
+def _with_compression(fitted: Fitted, name: Compression, **params: object) -> Fitted:
+    """Return the member with the compression in its card."""
+    return replace(fitted, card=replace(fitted.card, params={**fitted.card.params, "compression": name, **params}))
 
 
-def _answers(
+def _predict(
     members: tuple[Fitted, ...], ensemble: Ensemble, matrix: NDArray[np.float32], threads: int
 ) -> NDArray[np.float64]:
-    return ensemble.calibrator.apply(blend(answers_to(members, matrix, threads=threads), ensemble.weights))
+    return ensemble.calibrator.apply(blend(predictions_of(members, matrix, threads=threads), ensemble.weights))
 
 
 def _speeds(
     full: tuple[tuple[Fitted, ...], Ensemble], small: tuple[tuple[Fitted, ...], Ensemble], validation: Shard
 ) -> tuple[float, float]:
-    """Rows that each of two models answers in a second, on one thread, of the first :data:`_TIMED_ROWS` or so.
+    """Return rows per second of both models, on one thread, over about :data:`_TIMED_ROWS` rows.
 
-    The best of :data:`_TIMES`, taken in turns, so that what else the machine does meanwhile slows both down.
+    The best of :data:`_TIMES` runs; the models alternate, so that other load on the machine affects both.
     """
     import numpy as np
 
@@ -247,6 +252,6 @@ def _speeds(
     for _ in range(_TIMES):
         for place, (members, ensemble) in enumerate((full, small)):
             started = time.perf_counter()
-            _answers(members, ensemble, rows, threads=1)
+            _predict(members, ensemble, rows, threads=1)
             best[place] = min(best[place], time.perf_counter() - started)
     return len(rows) / best[0], len(rows) / best[1]

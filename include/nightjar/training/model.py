@@ -1,6 +1,6 @@
-"""A model is a folder: each member's files, ``model.json``, ``profile.json`` and ``SHA256SUMS``. No pickle.
+"""Model folders: the members' files, ``model.json``, ``profile.json`` and ``SHA256SUMS``. No pickle.
 
-A member is what one engine has trained. The model's answer is the members' weighted mean probability, calibrated.
+A member is the trained model of one engine. A prediction is the calibrated weighted mean of the members' probabilities.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ LOADERS: Mapping[str, Callable[[Mapping[str, bytes]], Member]] = {
     "boosting": boosted.load,
     "network": network.load,
 }
-"""Kind of a member to what makes it from the model folder's files."""
+"""Kind of a member to the function that loads it from the model folder's files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What ``model.json`` says.
+    """Content of ``model.json``.
 
     Attributes:
-        use_case: What it predicts for.
+        use_case: Name of the use case.
         features: Inputs, in the matrix's column order.
         categories: Categorical feature to its frozen vocabulary.
         label: Meaning of the label.
         prediction: Meaning of the output.
-        members: What was trained.
-        calibrator: From the members' mean to a probability.
-        threshold: Probability from which on an alarm costs less than a miss; None where no costs are declared.
-        seed: Of everything random.
-        world_size: Ranks that trained it.
+        members: Cards of the members.
+        calibrator: Maps the members' mean to a probability.
+        threshold: Smallest probability at which an alarm costs less than a miss; None without declared costs.
+        seed: Seed of all random numbers.
+        world_size: Number of ranks that trained it.
         validation_auc: The model's AUC on the validation days.
         tables: Delta table name to the version that was read.
-        seen: First and last label day of each interval that it, or a version that it goes on from, was trained and
-            validated on; empty where that is not known, in models of releases before 0.2.0.
+        seen: First and last label day of each interval that it or its base was trained and validated on; empty when
+            unknown, in models of releases before 0.2.0.
     """
 
     use_case: str
@@ -82,7 +82,7 @@ class ModelCard:
 
     @property
     def engine(self) -> str:
-        """The libraries that trained it."""
+        """Names of the libraries that trained it."""
         return " + ".join(member.engine for member in self.members)
 
     def to_json(self) -> str:
@@ -90,15 +90,15 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> ModelCard:
-        """Read what :meth:`to_json` wrote.
+        """Parse the JSON of :meth:`to_json`.
 
         Raises:
-            ModelError: for another format.
+            ModelError: for another format version.
         """
         document = parse_object(text)
-        if (found := document.pop("format", None)) != FORMAT:
+        if (format_version := document.pop("format", None)) != FORMAT:
             raise ModelError(
-                f"the model's format is {found!r:.100}, not {FORMAT}",
+                f"the model's format is {format_version!r:.100}, not {FORMAT}",
                 where=CARD_FILE,
                 fix="train again with this release",
             )
@@ -111,20 +111,20 @@ class ModelCard:
         document["seen"] = tuple(intervals)
         document["calibrator"] = Calibrator.from_dict(document["calibrator"])
         card = cls(**document)
-        for checked in (card, *card.members):
-            check_fields(checked)
+        for part in (card, *card.members):
+            check_fields(part)
         return card
 
 
 @dataclass(frozen=True, kw_only=True)
 class TabularModel:
-    """A model that turns rows of a feature table into probabilities.
+    """A model that predicts a probability for each row of a feature table.
 
     Attributes:
-        card: What it is.
-        members: What was trained, in the order of the card.
+        card: Its description.
+        members: Trained members, in the order of the card.
         profile: JSON of the training rows' profile.
-        sha256: SHA-256 of ``SHA256SUMS``: one figure for the whole folder.
+        sha256: SHA-256 of ``SHA256SUMS``, the checksum of the whole folder.
     """
 
     card: ModelCard
@@ -134,18 +134,18 @@ class TabularModel:
 
     @classmethod
     def load(cls, uri: str, *, sha256: str | None = None) -> TabularModel:
-        """Read a model folder, checking every file before it is used.
+        """Load a model folder and check every file before it is used.
 
         Args:
             uri: The folder, on any store of the lake.
-            sha256: What :attr:`sha256` must be; None accepts any folder that fits its own sums.
+            sha256: Expected :attr:`sha256`; None accepts any folder whose files match its ``SHA256SUMS``.
 
         Raises:
-            ModelError: naming the file that is missing or altered, or why what it holds is no model.
+            ModelError: naming the file that is missing, altered or invalid.
         """
         sums = _read(uri, SUMS_FILE)
-        found = hashlib.sha256(sums).hexdigest()
-        if sha256 is not None and found != sha256:
+        digest = hashlib.sha256(sums).hexdigest()
+        if sha256 is not None and digest != sha256:
             raise _altered(f"{uri}/{SUMS_FILE}")
         content = {}
         for name, expected in _parse_sums(sums, uri).items():
@@ -162,13 +162,13 @@ class TabularModel:
         for member in card.members:
             with _explained(f"{member.kind} of {CARD_FILE}", uri):
                 members.append(LOADERS[member.kind](content))
-        return cls(card=card, members=tuple(members), profile=profile, sha256=found)
+        return cls(card=card, members=tuple(members), profile=profile, sha256=digest)
 
     def check(self, schema: pa.Schema) -> None:
-        """Refuse a table that this model cannot read, and a model that does not answer.
+        """Check that the model can read a table and predicts.
 
         Raises:
-            ModelError: for a column that is missing or of another type, or when a row without any value has no answer.
+            ModelError: when a column is missing or of another type, or when prediction fails for a row of NaN.
         """
         import numpy as np
 
@@ -176,19 +176,19 @@ class TabularModel:
         try:
             self.encode(schema.empty_table())
             self.predict_matrix(np.full((1, len(self.card.features)), np.nan, np.float32))
-        except Exception as error:  # each engine has errors of its own
+        except Exception as error:  # engines raise different errors
             raise ModelError(
-                f"the model does not answer ({first_line(error)})",
+                f"the model cannot predict ({first_line(error)})",
                 where=f"model {self.sha256[:12]}",
                 fix="train again, with the versions of the engines that score",
             ) from error
 
     def encode(self, table: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
-        """The matrix (rows x features) that the members read; see :func:`nightjar.training.data.encoding.encode`."""
+        """Return the members' input matrix (rows x features); see :func:`nightjar.training.data.encoding.encode`."""
         return encode(table, self.card.features, self.card.categories)
 
     def predict(self, table: pa.Table | pa.RecordBatch, *, threads: int = 1) -> NDArray[np.float64]:
-        """Probabilities, one a row; a row's value depends neither on its neighbours nor on ``threads``.
+        """Return one probability for each row; it depends neither on other rows nor on ``threads``.
 
         Raises:
             ModelError: when a column is missing or of another type.
@@ -196,32 +196,32 @@ class TabularModel:
         return self.predict_matrix(self.encode(table), threads=threads)
 
     def predict_matrix(self, matrix: NDArray[np.float32], *, threads: int = 1) -> NDArray[np.float64]:
-        """:meth:`predict` for rows that are encoded already."""
+        """Return :meth:`predict` for encoded rows."""
         import numpy as np
 
         if not len(matrix):
             return np.empty(0, dtype=np.float64)
         cards = zip(self.members, self.card.members, strict=True)
-        asked = [(member, card) for member, card in cards if card.weight]
-        answers = [probabilities(member, card.event_weight, matrix, threads=threads) for member, card in asked]
-        return self.card.calibrator.apply(blend(answers, [card.weight for _, card in asked]))
+        used = [(member, card) for member, card in cards if card.weight]
+        predictions = [probabilities(member, card.event_weight, matrix, threads=threads) for member, card in used]
+        return self.card.calibrator.apply(blend(predictions, [card.weight for _, card in used]))
 
 
-def blend(answers: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
-    """The weighted mean of the members' probabilities, row by row."""
-    if len(answers) == 1:
-        return answers[0]
-    mean: NDArray[np.float64] = sum(w * a for w, a in zip(weights, answers, strict=True))  # type: ignore[assignment]
+def blend(predictions: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
+    """Return the weighted mean of the members' probabilities, row by row."""
+    if len(predictions) == 1:
+        return predictions[0]
+    mean: NDArray[np.float64] = sum(w * p for w, p in zip(weights, predictions, strict=True))  # type: ignore[assignment]
     return mean
 
 
 def save(uri: str, card: ModelCard, members: Sequence[Member], profile: str) -> TabularModel:
-    """Write a model folder; its sums come last, so that a folder without them is not a model.
+    """Write a model folder. ``SHA256SUMS`` is written last: a folder without it is not a complete model.
 
     Args:
         uri: The folder, on any store of the lake.
-        card: What it is.
-        members: What was trained, in the order of the card.
+        card: Description of the model.
+        members: Trained members, in the order of the card.
         profile: JSON of the training rows' profile.
     """
     content = {CARD_FILE: card.to_json().encode(), PROFILE_FILE: profile.encode()}
@@ -234,29 +234,29 @@ def save(uri: str, card: ModelCard, members: Sequence[Member], profile: str) -> 
 
 
 def download(uri: str, folder: Path) -> None:
-    """Copy a model folder of the lake to a local one (MLflow uploads from local disk)."""
+    """Copy a model folder from the lake to a local folder, from which MLflow uploads it."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*read_sums(uri), SUMS_FILE):
         (folder / name).write_bytes(_read(uri, name))
 
 
 def upload(folder: Path, uri: str) -> None:
-    """Copy a local model folder to the lake; its sums come last, so that a folder without them is not a model."""
+    """Copy a local model folder to the lake, ``SHA256SUMS`` last: a folder without it is not a complete model."""
     for name in (*read_sums(str(folder)), SUMS_FILE):
         files.write_bytes(f"{uri}/{name}", (folder / name).read_bytes())
 
 
 def read_sums(uri: str) -> dict[str, str]:
-    """File of a model folder to its SHA-256, as ``SHA256SUMS`` says.
+    """Return file name to SHA-256 from the ``SHA256SUMS`` of a model folder.
 
     Raises:
-        ModelError: when there is none, or it names what is no file of the folder.
+        ModelError: when the file is missing or has an invalid line.
     """
     return _parse_sums(_read(uri, SUMS_FILE), uri)
 
 
 def folder_in_lake(lake: str, use_case: str, sha256: str) -> str:
-    """Return where a version's model folder lies in the lake once it has been shipped there.
+    """Return the URI of a version's model folder in the lake, where :func:`nightjar.registry.models.ship` puts it.
 
     Raises:
         ConfigurationError, ModelError: when ``use_case`` is not a name or ``sha256`` not a SHA-256.
@@ -266,13 +266,13 @@ def folder_in_lake(lake: str, use_case: str, sha256: str) -> str:
 
 
 def _parse_sums(content: bytes, uri: str) -> dict[str, str]:
-    """File to SHA-256; lines are as ``sha256sum`` writes them."""
+    """Return file name to SHA-256 from lines in the format of ``sha256sum``."""
     sums: dict[str, str] = {}
     for line in content.decode(errors="replace").splitlines():
         digest, separator, name = line.partition("  ")
         if not separator or not is_file_name(name) or name in (SUMS_FILE, *sums):
             raise ModelError(
-                f"{SUMS_FILE} has a line that names no file of a model: {line!r:.200}",
+                f"{SUMS_FILE} has an invalid line: {line!r:.200}",
                 where=f"{uri}/{SUMS_FILE}",
                 fix="do not score with this model; restore it, or promote another version",
             )
@@ -289,16 +289,16 @@ def _read(uri: str, name: str) -> bytes:
 
 @contextmanager
 def _explained(name: str, uri: str) -> Iterator[None]:
-    """Turn whatever a parser or an engine raises for a file into one error that names it."""
+    """Turn any error of a parser or an engine into a :class:`ModelError` that names the file."""
     try:
         yield
     except KeyError as error:
         raise _lacks(str(error), f"{uri}/{SUMS_FILE}") from error
     except NightjarError as error:
         raise ModelError(error.what, where=f"{uri}, {name}", how_many=error.how_many, fix=error.fix) from error
-    except Exception as error:  # each engine has errors of its own
+    except Exception as error:  # engines raise different errors
         raise ModelError(
-            f"the model cannot be made of its files ({first_line(error)})",
+            f"the model's files cannot be loaded ({first_line(error)})",
             where=f"{uri}, {name}",
             fix="train again, with the versions of the engines that score",
         ) from error

@@ -1,4 +1,4 @@
-"""The part of a declaration that decides the model's bytes."""
+"""The part of a declaration that determines the trained model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from nightjar.declaration.use_case import UseCase
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """The registered version that training goes on from.
+    """The registered version that a warm start continues from.
 
     Attributes:
-        version: Of the use case's registered model.
-        sha256: Of its model folder, which lies in the lake as scoring has it.
-        frozen_layers: The network's first hidden layers that stay as they are.
+        version: Version of the use case's registered model.
+        sha256: Checksum of its model folder in the lake.
+        frozen_layers: Number of the network's first hidden layers that are not trained.
     """
 
     version: str
@@ -38,9 +38,10 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What is done with the frozen rows: the use case's :class:`Training` without what only says where it runs.
+    """How to train on the frozen rows: the use case's :class:`Training` without its resources.
 
-    Frozen with the rows, so that a retry after a change of the declaration and a reproduction years later train alike.
+    It is frozen with the rows: a retry after a change of the declaration, and a later reproduction, train the same
+    model.
     """
 
     engines: tuple[Engine, ...]
@@ -73,17 +74,17 @@ class Recipe:
         )
 
     def with_engine(self, engine: Engine) -> Recipe:
-        """The same with another engine of that kind."""
+        """Return the recipe with ``engine`` in place of the engine of its kind."""
         return replace(self, engines=tuple(engine if e.kind == engine.kind else e for e in self.engines))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the recipe as JSON values."""
         engines = [engine_to_dict(engine) for engine in self.engines]
         return {**asdict(self), "engines": engines, "student": engine_to_dict(self.student)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Recipe:
-        """What :meth:`to_dict` gave."""
+        """Parse the values of :meth:`to_dict`."""
         values = dict(document)
         values["engines"] = tuple(engine_from_dict(engine) for engine in values["engines"])
         values["student"] = engine_from_dict(values["student"])

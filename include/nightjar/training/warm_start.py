@@ -1,4 +1,4 @@
-"""Going on from a registered version: what it must share with the training, and what each engine takes from it."""
+"""Warm start from a registered version: compatibility checks, and the parts that each engine continues from."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def days_seen(seen: Sequence[tuple[date, date]], days: Sequence[date]) -> list[date]:
-    """Return those of ``days`` that lie in an interval that a model has been trained or validated on."""
+    """Return the ``days`` that are in an interval that a model was trained or validated on."""
     return [day for day in days if any(first <= day <= last for first, last in seen)]
 
 
 def check_held_out(seen: Sequence[tuple[date, date]], holdout: Split, *, version: str, use_case: str) -> None:
-    """Refuse a base that has seen days of the holdout: the gate would measure what the model remembers.
+    """Reject a base that was trained on days of the holdout, where its metrics would be too good.
 
     Raises:
         TrainingError: naming the days.
@@ -36,30 +36,30 @@ def check_held_out(seen: Sequence[tuple[date, date]], holdout: Split, *, version
     if days := days_seen(seen, holdout.days):
         raise TrainingError(
             f"the base was trained on {len(days)} of the {len(holdout.days)} holdout days, {days[0]} to {days[-1]}",
-            where=f"version {version} of {use_case}, which training.warm_start goes on from",
+            where=f"version {version} of {use_case}, the base of training.warm_start",
             how_many=len(days),
-            fix="train on an interval that ends later, go on from an earlier version (WarmStart.version), or leave "
+            fix="train on an interval that ends later, start from an earlier version (WarmStart.version), or leave "
             "training.warm_start out",
         )
 
 
 def load_base(lake: str, training_set: TrainingSet) -> TabularModel | None:
-    """The version that this training goes on from; None where it begins anew.
+    """Load the base of this training; None without a warm start.
 
     Raises:
-        TrainingError: when it is not in the lake, or does not fit, saying what differs.
+        TrainingError: when the base is not in the lake, or does not fit, saying what differs.
     """
     base = training_set.recipe.base
     if base is None:
         return None
-    where = f"version {base.version} of {training_set.use_case}, which training.warm_start goes on from"
+    where = f"version {base.version} of {training_set.use_case}, the base of training.warm_start"
     try:
         model = TabularModel.load(folder_in_lake(lake, training_set.use_case, base.sha256), sha256=base.sha256)
     except ModelError as error:
         raise TrainingError(
             f"the base cannot be loaded: {error.what}",
             where=f"{where}, at {error.where}",
-            fix="clear freeze_training_set of this run with force, which puts its files into the lake again",
+            fix="clear freeze_training_set of this run with force, which copies its files to the lake again",
         ) from error
     check_held_out(model.card.seen, training_set.holdout, version=base.version, use_case=training_set.use_case)
     if differing := _differing(model, training_set):
@@ -67,18 +67,17 @@ def load_base(lake: str, training_set: TrainingSet) -> TabularModel | None:
             f"the base does not fit: {'; '.join(differing)}",
             where=where,
             how_many=len(differing),
-            fix="leave training.warm_start out to train from nothing, or choose a version with the same features and "
-            "engines",
+            fix="leave training.warm_start out, or choose a version with the same features and engines",
         )
     return model
 
 
 def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
-    """What keeps the training from going on from ``model``."""
-    mine, base = ([(f.name, f.kind) for f in features] for features in (training_set.features, model.card.features))
-    if mine != base:
-        odd = sorted({name for name, _ in set(mine) ^ set(base)})
-        return [f"it has other features ({', '.join(odd[:5]) or 'in another order'})"]
+    """Return the reasons why the training cannot start from ``model``."""
+    own, base = ([(f.name, f.kind) for f in features] for features in (training_set.features, model.card.features))
+    if own != base:
+        differing = sorted({name for name, _ in set(own) ^ set(base)})
+        return [f"it has other features ({', '.join(differing[:5]) or 'in another order'})"]
     vocabularies = [
         f"the vocabulary of {name} does not begin with the base's {len(values)} values"
         for name, values in model.card.categories.items()
@@ -90,37 +89,37 @@ def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
 
 
 def _problem_of_engine(model: TabularModel, engine: Engine) -> str:
-    """What keeps ``engine`` from going on from ``model``, by what the model is and not by what its card says."""
+    """Return why ``engine`` cannot start from ``model``, judged by its members and not by its card; empty if it can."""
     cards = {card.kind: (card, member) for card, member in zip(model.card.members, model.members, strict=True)}
     if engine.kind not in cards:
         return f"it has no {engine.kind}"
     card, member = cards[engine.kind]
     if not isinstance(engine, Network) or not isinstance(member, network.Network):
         return ""
-    wanted = {"hidden": list(engine.hidden), "embedding_width": engine.embedding_width}
-    there = {"hidden": list(member.architecture.hidden), "embedding_width": card.params.get("embedding_width")}
-    other = [f"{name} {there[name]}, not {value}" for name, value in wanted.items() if there[name] != value]
-    return f"its network has {' and '.join(other)}" if other else ""
+    declared = {"hidden": list(engine.hidden), "embedding_width": engine.embedding_width}
+    trained = {"hidden": list(member.architecture.hidden), "embedding_width": card.params.get("embedding_width")}
+    problems = [f"{name} {trained[name]}, not {value}" for name, value in declared.items() if trained[name] != value]
+    return f"its network has {' and '.join(problems)}" if problems else ""
 
 
 def network_of(base: TabularModel) -> network.Network:
-    """The base's network."""
+    """Return the base's network."""
     return next(member for member in base.members if isinstance(member, network.Network))
 
 
 def trees_of(base: TabularModel) -> bytes:
-    """The base's trees, as XGBoost reads them."""
+    """Return the base's trees in XGBoost's file format."""
     return next(member.content()[boosted.FILE] for member in base.members if isinstance(member, boosted.BoostedTrees))
 
 
-def grown(base: network.Network, values: Sequence[int | None]) -> tuple[network.Architecture, Weights]:
-    """The base's layers and weights for vocabularies that go on where its own end.
+def extend_network(base: network.Network, values: Sequence[int | None]) -> tuple[network.Architecture, Weights]:
+    """Return the base's architecture and weights, extended for vocabularies with added values.
 
-    A new category begins as the unknown, which the base has answered with so far.
+    The embedding of a new category starts as that of the unknown category, which the base has used for it.
 
     Args:
         base: A trained network.
-        values: Per column, how many values the vocabulary has now; None for a number.
+        values: For each column, the current size of its vocabulary; None for a number.
     """
     import numpy as np
 

@@ -190,7 +190,7 @@ class Observer:
                     self._say(f"[rank {rank_of(pod)}] {line}")
             words = [line for line in lines if line.strip()]
             if outcome.program and pod is cause and words:
-                outcome = replace(outcome, what=f"{outcome.what}; it said last: {words[-1][:500]}")
+                outcome = replace(outcome, what=f"{outcome.what}; last line: {words[-1][:500]}")
         return outcome
 
     async def _last_lines(self, pod: Json) -> list[str]:

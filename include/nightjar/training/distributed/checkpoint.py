@@ -1,4 +1,4 @@
-"""Checkpoints: the training so far, so that a killed one goes on where it was and ends with the same model."""
+"""Checkpoints, from which a killed training resumes and ends with the same model."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from nightjar.training.distributed.rendezvous import Group
 log = logging.getLogger(__name__)
 
 PLACE = "NIGHTJAR_CHECKPOINTS"
-"""Environment variable: a folder or URI that every rank reaches; default is the task's own folder in the lake."""
+"""Environment variable: a folder or URI that every rank can reach; defaults to the task's folder in the lake."""
 STATE_FILE = "checkpoint.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A training after so many rounds.
+    """The state of a training after a number of rounds.
 
     Attributes:
         history: Validation AUC after each round; its length is the number of rounds done.
-        state: What the engine goes on from.
+        state: The engine's state.
     """
 
     history: tuple[float, ...]
@@ -42,15 +42,15 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoints:
-    """Where one training keeps its last checkpoint.
+    """Storage of a training's last checkpoint.
 
-    Two files: the engine's state, and ``checkpoint.json``, which names it with its SHA-256 and the training it belongs
-    to. The second is written last and replaced in one step, so that a kill at any moment leaves the earlier one whole.
+    It has two files: the engine's state, and ``checkpoint.json`` with its name, its SHA-256 and the training that it
+    belongs to. The second is written last and replaced atomically, so that a kill leaves the earlier checkpoint valid.
 
     Attributes:
-        place: Folder, on any store that every rank reaches.
-        training: What decides the model's bytes (spec, training set, ranks, library); a checkpoint of any
-            other training is not taken.
+        place: Folder, on any store that every rank can reach.
+        training: Everything that determines the model (spec, training set, ranks, library); a checkpoint of another
+            training is not used.
     """
 
     place: str
@@ -58,10 +58,10 @@ class Checkpoints:
 
     @classmethod
     def of(cls, spec: JobSpec, engine: str, training: Mapping[str, Any]) -> Checkpoints:
-        """The checkpoints of a task's engine: in the task's folder of the lake, or the same below :data:`PLACE`."""
+        """Return the checkpoints of a task's engine, in the task's folder of the lake or below :data:`PLACE`."""
         root = os.environ.get(PLACE, "").rstrip("/") or spec.lake
         place = f"{root}{spec.output.removeprefix(spec.lake)}/checkpoint/{engine}"
-        # as read back from JSON, so that it compares equal
+        # converted through JSON, so that it compares equal
         return cls(place=place, training=parse_object(json.dumps(training, default=str)))
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -84,9 +84,9 @@ class Checkpoints:
         log.info("checkpoint after round %d", checkpoint.rounds)
 
     def load(self) -> Checkpoint | None:
-        """The last checkpoint; None when there is none that can be used, with a warning when there is one that cannot.
+        """Return the last checkpoint; None, with a warning if one exists, when it cannot be used.
 
-        A checkpoint only saves time, so that training from the start is always right.
+        Training from round 1 then gives the same model.
         """
         if not files.exists(f"{self.place}/{STATE_FILE}"):
             return None
@@ -101,34 +101,34 @@ class Checkpoints:
         document = parse_object(files.read_bytes(f"{self.place}/{STATE_FILE}"))
         differing = [name for name in self.training if document["training"].get(name) != self.training[name]]
         if differing:
-            raise ValueError(f"it is of another training ({', '.join(sorted(differing))} differ)")
+            raise ValueError(f"it belongs to another training ({', '.join(sorted(differing))} differ)")
         state = files.read_bytes(files.contained(self.place, str(document["file"])))
         if hashlib.sha256(state).hexdigest() != document["sha256"]:
-            raise ValueError(f"{document['file']} was cut or altered (SHA-256 differs)")
+            raise ValueError(f"{document['file']} is truncated or altered (SHA-256 differs)")
         checkpoint = Checkpoint(history=tuple(document["history"]), state=state)
         check_fields(checkpoint)
         return checkpoint
 
     def agree(self, group: Group) -> Checkpoint | None:
-        """The checkpoint that all ranks go on from: rank 0 chooses, the others read the same.
+        """Return the checkpoint that all ranks resume from: rank 0 selects it, the others read the same.
 
         Raises:
-            TrainingError: on a rank that does not find what rank 0 found.
+            TrainingError: on a rank that does not find rank 0's checkpoint.
         """
-        mine = self.load()
-        chosen = group.exchange(mine and hashlib.sha256(mine.state).hexdigest())[0]
+        own = self.load()
+        chosen = group.exchange(own and hashlib.sha256(own.state).hexdigest())[0]
         if chosen is None:
             return None
-        if mine is None or hashlib.sha256(mine.state).hexdigest() != chosen:
+        if own is None or hashlib.sha256(own.state).hexdigest() != chosen:
             raise TrainingError(
-                f"rank {group.contract.rank} does not find the checkpoint that rank 0 goes on from",
+                f"rank {group.contract.rank} does not find the checkpoint of rank 0",
                 where=self.place,
-                fix=f"set {PLACE} to a place that all ranks share, or leave it out to use the lake",
+                fix=f"set {PLACE} to a folder that all ranks share, or unset it to use the lake",
             )
-        return mine
+        return own
 
     def clear(self) -> None:
-        """Remove the checkpoint; the model it led to is saved."""
+        """Remove the checkpoint once the model is saved."""
         files.delete_file(f"{self.place}/{STATE_FILE}")
         self._remove(keep=set())
 

@@ -1,4 +1,4 @@
-"""XGBoost's collective, joined by all ranks."""
+"""XGBoost's collective of all ranks."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLLECTIVE_SECONDS = 300
-"""How long a rank waits for the others inside one collective operation."""
+"""Timeout of one collective operation."""
 
 
-# Freeing the tracker of a failed training prints a C++ stack or crashes; the process ends with it instead.
+# Freeing the tracker of a failed training prints a C++ stack or crashes, so references are kept until exit.
 _trackers: list[Any] = []
 
 
 @contextmanager
 def collective(group: Group) -> Iterator[None]:
-    """Join XGBoost's collective; rank 0 runs its tracker on a free port, told to the others through ``group``."""
+    """Join XGBoost's collective; rank 0 runs the tracker on a free port and sends the port through ``group``."""
     contract = group.contract
     if contract.world_size == 1:
         yield
@@ -50,12 +50,12 @@ def collective(group: Group) -> Iterator[None]:
         dmlc_communicator="rabit",
         dmlc_tracker_uri=socket.gethostbyname(contract.master_addr),
         dmlc_tracker_port=port,
-        dmlc_task_id=f"{contract.rank:05d}",  # the tracker sorts by it, so that ranks are ours
+        dmlc_task_id=f"{contract.rank:05d}",  # the tracker sorts by it, so that its ranks are ours
         dmlc_timeout=COLLECTIVE_SECONDS,
     )
     if contract.ranks_here == contract.world_size:
         _listen_on_loopback_alone()
-    yield  # a failed rank ends its process; leaving in order would wait for ranks that are gone
+    yield  # a failed rank exits: finalizing would wait for lost ranks
     xgb_collective.finalize()
     if tracker is not None:
         tracker.wait_for(COLLECTIVE_SECONDS)
@@ -63,20 +63,20 @@ def collective(group: Group) -> Iterator[None]:
 
 
 def _listen_on_loopback_alone() -> None:
-    """Let XGBoost's own listening socket, which it binds to all addresses, take connections of this machine only.
+    """Restrict XGBoost's listening socket, which is bound to all addresses, to connections from this machine.
 
-    It cannot be told an address; a socket that is bound to the loopback device is reached through no other.
+    Its address cannot be configured; a socket bound to the loopback device accepts no other connections.
     """
     for descriptor in map(int, os.listdir("/proc/self/fd")):
         try:
             listener = socket.socket(fileno=os.dup(descriptor))
-        except OSError:  # not a socket, or the descriptor with which the folder was listed
+        except OSError:  # not a socket, or the descriptor of the listing itself
             continue
         with listener:
             tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM
             if not tcp or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 continue
-            if listener.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104 (what is looked for)
+            if listener.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
                 _bind_to_loopback(listener)
 
 
@@ -85,14 +85,14 @@ def _bind_to_loopback(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
     except OSError as error:
         log.warning(
-            "WARNING port %d takes connections from other machines while this trains (%s): close it by a firewall",
+            "WARNING port %d accepts connections from other machines during training (%s): close it with a firewall",
             listener.getsockname()[1],
             error.strerror,
         )
 
 
 def sum_over_ranks(values: NDArray[Any]) -> NDArray[Any]:
-    """The element-wise sum of every rank's array, on every rank; all ranks call it, with one shape and type."""
+    """Return the element-wise sum of all ranks' arrays; all ranks call it with the same shape and type."""
     from xgboost import collective as xgb_collective
 
     if not xgb_collective.is_distributed():
@@ -102,7 +102,7 @@ def sum_over_ranks(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def place() -> tuple[int, int]:
-    """This process's rank, and how many ranks there are."""
+    """Return this process's rank and the number of ranks."""
     from xgboost import collective as xgb_collective
 
     return int(xgb_collective.get_rank()), int(xgb_collective.get_world_size())

@@ -1,4 +1,4 @@
-"""Which device a rank trains on: a GPU of its own where every rank has one, else the CPU."""
+"""Select the device of a rank: its own GPU when every rank has one, else the CPU."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ CPU = "cpu"
 
 
 def choose(group: Group) -> str:
-    """``cuda:<local rank>`` when each rank has an NVIDIA GPU to itself, ``cpu`` otherwise; all ranks call it.
+    """Return ``cuda:<local rank>`` when each rank has its own NVIDIA GPU, else ``cpu``; all ranks call it.
 
-    Two ranks cannot share a GPU (NCCL refuses), and one rank on a CPU would hold up all others.
+    NCCL does not support two ranks on one GPU, and one rank on a CPU would slow down all others.
     """
     contract = group.contract
     devices = cuda_devices()
     if all(group.exchange(contract.local_rank < devices)):
         return f"cuda:{contract.local_rank}"
     if devices and contract.rank == 0:
-        log.warning("WARNING training on the CPU: there are %d GPUs here, fewer than ranks", devices)
+        log.warning("WARNING training on the CPU: this machine has %d GPUs, fewer than ranks", devices)
     return CPU
 
 
 def cuda_devices() -> int:
-    """NVIDIA GPUs that this process may use (``CUDA_VISIBLE_DEVICES`` counts), by the driver itself."""
+    """Return the number of NVIDIA GPUs that the driver offers this process; ``CUDA_VISIBLE_DEVICES`` limits it."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

@@ -1,9 +1,8 @@
-"""How ranks prove to each other that they belong to one job, and what a stranger on the port can do: nothing.
+"""Mutual authentication of the ranks of a job. Standard library only.
 
-Rank 0 sends a random challenge to whoever connects. A rank answers with its number, a challenge of its own, and an HMAC
-of all of it under the job's secret; rank 0 answers that challenge. The secret itself is never sent. A connection gets a
-few seconds and a few hundred bytes for it; rank 0 reads all connections at once, so that none holds up another.
-Standard library only.
+Rank 0 sends a random challenge to each connection. A rank answers with its number, its own challenge, and an HMAC of
+both under the job's secret; rank 0 answers that challenge. The secret itself is never sent. Time and bytes before
+authentication are limited, and rank 0 reads all connections concurrently, so that none blocks another.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from typing import Any
 from nightjar.protocol.documents import PARSER_ERRORS, parse_object
 
 HANDSHAKE_SECONDS = 5.0
-"""How long a connection may take to prove itself."""
+"""Time limit of the authentication."""
 MAX_BYTES = 1024
-"""Of a message before that."""
-MAX_STRANGERS = 256
-"""Connections that have not proved themselves; one more closes the oldest."""
+"""Size limit of a message before authentication."""
+MAX_UNAUTHENTICATED = 256
+"""Limit of unauthenticated connections; one more closes the oldest."""
 
 
 def proof(secret: str, *parts: object) -> str:
@@ -34,95 +33,95 @@ def proof(secret: str, *parts: object) -> str:
 
 
 class Reception:
-    """Rank 0's side: lets in the ranks that prove themselves.
+    """Authenticate connecting ranks, on rank 0.
 
     Args:
         listener: A listening socket.
-        secret: The job's.
-        job: What is trained; ranks of another job are refused.
+        secret: The job's secret.
+        job: Fingerprint of the job; ranks of another job are rejected.
     """
 
     def __init__(self, listener: socket.socket, secret: str, job: str) -> None:
         self._secret, self._job = secret, job
         self._listener = listener
-        self._strangers: dict[socket.socket, _Stranger] = {}
+        self._pending: dict[socket.socket, _PendingConnection] = {}
         self._selector = selectors.DefaultSelector()
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ)
 
     def admit(self, missing: Sequence[int], deadline: float) -> tuple[int, socket.socket] | None:
-        """Wait for one of the ranks ``missing``; None when there is none until ``deadline`` (monotonic seconds)."""
+        """Wait for one of the ranks ``missing``; return None at ``deadline`` (monotonic seconds)."""
         while (now := time.monotonic()) < deadline:
             for ready, _ in self._selector.select(min(deadline - now, 0.5)):
                 if ready.fileobj is self._listener:
                     self._accept()
                     continue
-                connection = next((one for one in self._strangers if one is ready.fileobj), None)
+                connection = next((known for known in self._pending if known is ready.fileobj), None)
                 if connection is not None and (rank := self._read(connection, missing)):
-                    return rank, self._let_go(connection)
-            for connection, stranger in list(self._strangers.items()):
-                if time.monotonic() > stranger.until:
-                    self._let_go(connection).close()
+                    return rank, self._forget(connection)
+            for connection, pending in list(self._pending.items()):
+                if time.monotonic() > pending.until:
+                    self._forget(connection).close()
         return None
 
     def close(self) -> None:
-        """Close what has not proved itself."""
-        for connection in list(self._strangers):
-            self._let_go(connection).close()
+        """Close all unauthenticated connections."""
+        for connection in list(self._pending):
+            self._forget(connection).close()
         self._selector.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
             connection, _ = self._listener.accept()
-            if len(self._strangers) >= MAX_STRANGERS:
-                self._let_go(next(iter(self._strangers))).close()
+            if len(self._pending) >= MAX_UNAUTHENTICATED:
+                self._forget(next(iter(self._pending))).close()
             connection.setblocking(False)
-            self._strangers[connection] = stranger = _Stranger()
+            self._pending[connection] = pending = _PendingConnection()
             self._selector.register(connection, selectors.EVENT_READ)
-            with suppress(OSError):  # one that cannot be written to will not prove itself either
-                connection.send(_line({"challenge": stranger.challenge}))
+            with suppress(OSError):  # a broken connection is dropped when it is read
+                connection.send(_line({"challenge": pending.challenge}))
 
     def _read(self, connection: socket.socket, missing: Sequence[int]) -> int | None:
-        """Take what the connection sends; its rank once it has proved to be one of ``missing``."""
-        stranger = self._strangers[connection]
+        """Read from the connection; return its rank once it has authenticated as one of ``missing``."""
+        pending = self._pending[connection]
         try:
             piece = connection.recv(MAX_BYTES)
         except OSError:
             piece = b""
-        stranger.received += piece
-        if piece and b"\n" not in stranger.received and len(stranger.received) <= MAX_BYTES:
+        pending.received += piece
+        if piece and b"\n" not in pending.received and len(pending.received) <= MAX_BYTES:
             return None
-        rank, answer = self._judge(stranger, missing)
+        rank, answer = self._judge(pending, missing)
         if rank is None:
-            self._let_go(connection).close()
+            self._forget(connection).close()
             return None
         try:
             connection.send(_line({"proof": answer}))
         except OSError:
-            self._let_go(connection).close()
+            self._forget(connection).close()
             return None
         connection.setblocking(True)
         return rank
 
-    def _judge(self, stranger: _Stranger, missing: Sequence[int]) -> tuple[int | None, str]:
-        """The rank that the bytes prove, and what proves the first rank to it."""
-        hello = read_object(stranger.received)
+    def _judge(self, pending: _PendingConnection, missing: Sequence[int]) -> tuple[int | None, str]:
+        """Return the authenticated rank, or None, and rank 0's own proof."""
+        hello = read_object(pending.received)
         rank, challenge = hello.get("rank"), hello.get("challenge")
-        expected = proof(self._secret, "rank", stranger.challenge, self._job, rank, challenge)
+        expected = proof(self._secret, "rank", pending.challenge, self._job, rank, challenge)
         given = hello.get("proof")
         genuine = isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())
         if not genuine or not isinstance(rank, int) or rank not in missing:
             return None, ""
         return rank, proof(self._secret, "first rank", challenge)
 
-    def _let_go(self, connection: socket.socket) -> socket.socket:
-        del self._strangers[connection]
+    def _forget(self, connection: socket.socket) -> socket.socket:
+        del self._pending[connection]
         self._selector.unregister(connection)
         return connection
 
 
-class _Stranger:
-    """A connection that has not proved itself."""
+class _PendingConnection:
+    """State of an unauthenticated connection."""
 
     def __init__(self) -> None:
         self.challenge = secrets.token_hex(16)
@@ -130,36 +129,36 @@ class _Stranger:
         self.received = b""
 
 
-def introduce(connection: socket.socket, secret: str, job: str, rank: int) -> bool:
-    """Prove to the first rank that this is ``rank`` of ``job``; whether it took it, and proved itself too.
+def authenticate(connection: socket.socket, secret: str, job: str, rank: int) -> bool:
+    """Authenticate as ``rank`` of ``job`` with rank 0; return whether both sides have proved the secret.
 
     Raises:
         OSError: when the connection breaks, or takes longer than :data:`HANDSHAKE_SECONDS`.
     """
     deadline = time.monotonic() + HANDSHAKE_SECONDS
     given = read_object(_receive_line(connection, deadline)).get("challenge")
-    mine = secrets.token_hex(16)
-    shown = proof(secret, "rank", given, job, rank, mine)
-    connection.sendall(_line({"rank": rank, "challenge": mine, "proof": shown}))
+    challenge = secrets.token_hex(16)
+    shown = proof(secret, "rank", given, job, rank, challenge)
+    connection.sendall(_line({"rank": rank, "challenge": challenge, "proof": shown}))
     answer = read_object(_receive_line(connection, deadline)).get("proof")
-    expected = proof(secret, "first rank", mine)
+    expected = proof(secret, "first rank", challenge)
     return isinstance(answer, str) and hmac.compare_digest(answer.encode(), expected.encode())
 
 
 def _receive_line(connection: socket.socket, deadline: float) -> bytes:
-    """One short line, byte by byte: what follows it is for the next reader."""
+    """Read one short line byte by byte; the bytes after it stay in the socket."""
     line = b""
     while not line.endswith(b"\n"):
         connection.settimeout(max(deadline - time.monotonic(), 0.001))
         byte = connection.recv(1)
         line += byte
         if not byte or len(line) > MAX_BYTES:
-            raise ConnectionError("the first rank did not introduce itself")
+            raise ConnectionError("rank 0 did not authenticate")
     return line
 
 
 def read_object(line: bytes) -> Mapping[str, Any]:
-    """The JSON object of a line; an empty one when it is anything else."""
+    """Parse a line as a JSON object; return an empty one when it is not."""
     try:
         return parse_object(line)
     except PARSER_ERRORS:

@@ -1,4 +1,4 @@
-"""Start the ranks of a training program on this machine, as one: one process group, one fate. Standard library only."""
+"""Start the ranks of a training program on this machine as one process group. Standard library only."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from nightjar.protocol.errors import NightjarError, TrainingError
 from nightjar.training.distributed.rendezvous import SECRET
 
 LIFELINE = "NIGHTJAR_LIFELINE"
-"""Environment variable; ``stdin`` says that the launcher holds the other end of the rank's standard input."""
+"""Environment variable; ``stdin`` means that the rank must exit when its standard input closes."""
 EXIT_FAILED = 1
-"""A rank failed and has not written a result."""
+"""A rank failed without writing a result."""
 EXIT_REPORTED = 3
-"""The program failed, and rank 0 has written the failed result and the ledger event."""
+"""The program failed; rank 0 has written the failed result and the ledger event."""
 EXIT_TERMINATED = 143
-"""A rank was told to end (SIGTERM): an eviction, a drain, or a task that was cancelled."""
+"""A rank received SIGTERM: an eviction, a drain, or a cancelled task."""
 TAIL_LINES = 40
-# After a first rank failed, how long the others have to notice, report and leave by themselves.
+# Time for the other ranks to notice the first failure, report it and exit.
 GRACE_SECONDS = 8.0
-# After SIGTERM, how long they have to reach their next checkpoint (see the module termination) and to leave.
+# Time after SIGTERM to reach the next checkpoint (see the module termination) and exit.
 STOP_SECONDS = 8.0
 POLL_SECONDS = 0.1
 
@@ -46,14 +46,14 @@ class _Rank:
 class LocalRanks:
     """The ranks of one program on this machine.
 
-    All are in one process group of their own, apart from the caller's. When one fails, or :meth:`stop` is called, all
-    are ended; when the caller dies, however it dies, their standard input closes and they end themselves.
+    They share a process group, separate from the caller's. When one rank fails or :meth:`stop` is called, all are
+    terminated. When the caller dies, their standard input closes and they exit.
 
     Attributes:
         program: Module of ``nightjar_jobs``, e.g. ``train``.
-        spec_uri: Where the JobSpec lies.
+        spec_uri: URI of the JobSpec.
         world_size: Number of ranks.
-        on_line: Takes each line of rank 0.
+        on_line: Receives each line of rank 0.
         environ: Environment of the ranks; the launch contract is added.
         threads_per_rank: Value of ``OMP_NUM_THREADS``.
     """
@@ -68,7 +68,7 @@ class LocalRanks:
     _stopped: bool = field(default=False, init=False)
 
     def start(self) -> None:
-        """Start every rank; returns at once."""
+        """Start every rank without waiting."""
         port, secret = free_port(), secrets.token_hex(32)
         for rank in range(self.world_size):
             process = subprocess.Popen(
@@ -79,7 +79,7 @@ class LocalRanks:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                # nobody reaps rank 0 before all are started, so that its group cannot vanish in between
+                # rank 0 is not reaped before all have started, so its group exists
                 process_group=self._ranks[0].process.pid if self._ranks else 0,
             )
             tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -88,10 +88,10 @@ class LocalRanks:
             self._ranks.append(_Rank(process, reader, tail))
 
     def wait(self) -> None:
-        """Wait until all ranks have ended and ``result.json`` says how.
+        """Wait until all ranks have ended and ``result.json`` is written.
 
-        When a rank fails, the others get :data:`GRACE_SECONDS` to notice and to report, then all are killed. A rank 0
-        that could not report has the failed result and the ledger event written on its behalf.
+        When a rank fails, the others have :data:`GRACE_SECONDS` to report it, then all are killed. If rank 0 could not
+        report, the failed result and the ledger event are written on its behalf.
 
         Raises:
             TrainingError: when :meth:`stop` was called, or when no result could be written.
@@ -110,12 +110,12 @@ class LocalRanks:
             self._report(self._error(codes))
 
     def stop(self) -> None:
-        """End all ranks now; :meth:`wait` then raises. Safe to call at any time, from a signal handler too."""
+        """Terminate all ranks; :meth:`wait` then raises. Safe to call at any time, also from a signal handler."""
         self._stopped = True
         self._kill(signal.SIGTERM)
 
     def tail(self, rank: int) -> list[str]:
-        """The last lines that ``rank`` printed."""
+        """Return the last lines that ``rank`` printed."""
         return list(self._ranks[rank].tail)
 
     def _environment(self, rank: int, port: int, secret: str) -> dict[str, str]:
@@ -139,7 +139,7 @@ class LocalRanks:
                 self.on_line(tail[-1])
 
     def _wait_for_first_failure(self) -> list[int | None]:
-        """Exit codes when all have ended, or when the first has failed."""
+        """Return the exit codes once all ranks have ended or one has failed."""
         while True:
             codes = [rank.process.poll() for rank in self._ranks]
             if self._stopped or any(codes) or None not in codes:
@@ -152,7 +152,7 @@ class LocalRanks:
             time.sleep(POLL_SECONDS)
 
     def _end(self) -> None:
-        """Leave nothing behind: the whole group, with whatever the ranks started, is killed and reaped."""
+        """Kill and reap the whole process group, with all processes that the ranks started."""
         self._kill(signal.SIGTERM)
         self._await_exit(STOP_SECONDS)
         self._kill(signal.SIGKILL)
@@ -170,22 +170,22 @@ class LocalRanks:
             os.killpg(self._ranks[0].process.pid, number)
 
     def _error(self, codes: list[int | None]) -> TrainingError:
-        """Who failed first, how, and its last words."""
+        """Return the error of the rank that failed first, with its last line."""
         failed = [rank for rank, code in enumerate(codes) if code]
-        # a signal comes before an exit code: the rank that only noticed the loss has a code
+        # prefer a killed rank: ranks that only noticed the loss have an exit code
         rank = min(failed, key=lambda r: (codes[r] or 0) > 0)
         code = codes[rank] or 0
-        words = [line for line in self._ranks[rank].tail if line.strip()]
-        said = f"; it said last: {words[-1][:500]}" if words else ""
+        lines = [line for line in self._ranks[rank].tail if line.strip()]
+        last_line = f"; last line: {lines[-1][:500]}" if lines else ""
         return TrainingError(
-            f"rank {rank} of {self.world_size} {_ending(code)}{said}",
+            f"rank {rank} of {self.world_size} {_ending(code)}{last_line}",
             where=f"nightjar_jobs.{self.program}, rank {rank}",
             how_many=len(failed),
             fix="read the lines of that rank above (SIGKILL is most often lack of memory), then clear the task",
         )
 
     def _print_tails(self, codes: list[int | None]) -> None:
-        """Pass on the last lines of the failed ranks whose lines nobody has seen."""
+        """Print the last lines of the failed ranks other than rank 0, whose lines are shown already."""
         for rank, code in enumerate(codes):
             if rank and code:
                 for line in self._ranks[rank].tail:
@@ -203,9 +203,14 @@ def report_failure(spec_uri: str, error: NightjarError, environ: Mapping[str, st
     Raises:
         NightjarError: ``error`` itself, when they could not be written.
     """
-    words = {"spec": spec_uri, "kind": error.kind, "what": error.what, "where": error.where, "fix": error.fix}
+    arguments = {"spec": spec_uri, "kind": error.kind, "what": error.what, "where": error.where, "fix": error.fix}
     written = subprocess.run(
-        [sys.executable, "-m", "nightjar_jobs.report_failure", *(f"--{name}={word}" for name, word in words.items())],
+        [
+            sys.executable,
+            "-m",
+            "nightjar_jobs.report_failure",
+            *(f"--{name}={value}" for name, value in arguments.items()),
+        ],
         env=dict(environ),
         stdin=subprocess.DEVNULL,
         check=False,
@@ -219,7 +224,7 @@ def _ending(code: int) -> str:
 
 
 def free_port() -> int:
-    """A TCP port that is free on this machine now."""
+    """Return a TCP port that is free on this machine now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

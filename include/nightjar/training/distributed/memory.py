@@ -1,33 +1,33 @@
-"""How much memory there is, and how much was taken. Linux; standard library only."""
+"""Free and used memory, and errors of failed allocations. Linux; standard library only."""
 
 from __future__ import annotations
 
 from nightjar.protocol.errors import NightjarError, TrainingError
 
-# What XGBoost and torch say of allocations that failed, on CPU and GPU.
+# Error messages of XGBoost and torch for failed allocations, on CPU and GPU.
 _WORDS = ("bad_alloc", "out of memory", "Memory allocation error", "can't allocate memory")
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has, or what the container's limit leaves."""
+    """Return the bytes that this process can still allocate, by the machine and by the container's limit."""
     free = _figure("/proc/meminfo", "MemAvailable")
     limit, used = (_cgroup(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     return free if limit is None or used is None else min(free, limit - used)
 
 
 def peak_memory() -> int:
-    """Bytes of the largest resident size that this process has had."""
+    """Return the peak resident size of this process, in bytes."""
     return _figure("/proc/self/status", "VmHWM")
 
 
 def _figure(path: str, name: str) -> int:
-    """Bytes of the line ``name:`` of a file of Linux that counts in KiB."""
+    """Return the bytes of the line ``name:`` in a Linux file with figures in KiB."""
     with open(path) as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def _cgroup(path: str) -> int | None:
-    """A figure of the container's limits; None where there is none."""
+    """Return a figure of the container's cgroup; None when it is missing or unlimited."""
     try:
         with open(path) as file:
             text = file.read().strip()
@@ -37,11 +37,11 @@ def _cgroup(path: str) -> int | None:
 
 
 def out_of_memory(error: BaseException, rank: int) -> TrainingError | None:
-    """What to say of an allocation that failed, in Python or in an engine; None for any other error.
+    """Return the error for a failed allocation in Python or in an engine; None for any other error.
 
-    A rank that the kernel kills instead is named by its launcher.
+    The launcher reports a rank that the kernel kills instead.
     """
-    # an error of ours has words of its own, those of another rank perhaps: what counts is what it came from
+    # our own errors may quote another rank: look at the cause instead
     origin = error.__cause__ if isinstance(error, NightjarError) else error
     if not isinstance(origin, MemoryError) and not any(words in str(origin) for words in _WORDS):
         return None

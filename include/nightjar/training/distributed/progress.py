@@ -1,4 +1,4 @@
-"""How far a training is: a line every few seconds, and the same figures to whoever follows them."""
+"""Progress of a training: a log line every few seconds, and metrics of each round."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Callable, Mapping, Sequence
 PROGRESS_SECONDS = 2.0
 
 Report = Callable[[int, Mapping[str, float]], None]
-"""Takes a number of rounds done, and figures by name."""
+"""Receives the number of finished rounds, and metrics by name."""
 
 
 def silent(*_: object) -> None:
-    """Says and reports nothing: for ranks beside the first, and for trainings whose rounds are of no interest."""
+    """Do nothing: for ranks other than 0, and for trainings without progress output."""
 
 
 def auc_by_round(kind: str) -> str:
-    """The metric that grows while an engine trains."""
+    """Return the name of the metric that an engine logs for each round."""
     return f"{kind}_validation_auc_by_round"
 
 
 class Progress:
-    """Tells rounds done of how many, validation AUC, rows a second and seconds left of one engine's training.
+    """Report finished rounds, validation AUC, rows per second and seconds left of one engine's training.
 
     Args:
-        kind: The engine's.
+        kind: Kind of the engine.
         rows: Training rows of all ranks.
-        say: Takes a line, at the first round and then every :data:`PROGRESS_SECONDS`.
-        report: Takes each round's figures: ``<kind>_validation_auc_by_round``, ``<kind>_rows_per_second_by_round`` and
-            ``<kind>_seconds_left`` (at most: early stopping may end it before). An epoch is a network's round.
+        say: Receives a line at the first round and then every :data:`PROGRESS_SECONDS`.
+        report: Receives each round's metrics: ``<kind>_validation_auc_by_round``, ``<kind>_rows_per_second_by_round``
+            and ``<kind>_seconds_left`` (an upper bound, because of early stopping). A network's round is an epoch.
 
     Attributes:
-        rows_per_second: Training rows times rounds that this process did, by the seconds that they took.
+        rows_per_second: Training rows times rounds of this process, divided by their seconds.
     """
 
     def __init__(self, kind: str, rows: int, say: Callable[[str], None], report: Report) -> None:
@@ -42,20 +42,20 @@ class Progress:
         self.rows_per_second = 0.0
 
     def start(self, history: Sequence[float], num_rounds: int) -> None:
-        """The first round comes next; ``history`` is what a checkpoint holds already."""
+        """Start the clock before the first round; ``history`` holds the rounds of a checkpoint."""
         self._num_rounds = num_rounds
-        self._before = len(history)
+        self._resumed_rounds = len(history)
         self._started = time.monotonic()
         self._logged_at = float("-inf")
         if history:
-            self._say(f"{self._kind}: going on after round {len(history)} of at most {num_rounds}, from a checkpoint")
+            self._say(f"{self._kind}: resuming after round {len(history)} of at most {num_rounds}, from a checkpoint")
 
     def round_done(self, history: Sequence[float]) -> None:
-        """Another round is done; the last of ``history`` is its AUC."""
+        """Report a finished round; the last value of ``history`` is its AUC."""
         now, done = time.monotonic(), len(history)
-        each = (now - self._started) / (done - self._before)
-        left = each * (self._num_rounds - done)
-        self.rows_per_second = self._rows / each
+        seconds_per_round = (now - self._started) / (done - self._resumed_rounds)
+        left = seconds_per_round * (self._num_rounds - done)
+        self.rows_per_second = self._rows / seconds_per_round
         figures = {
             auc_by_round(self._kind): history[-1],
             f"{self._kind}_rows_per_second_by_round": self.rows_per_second,

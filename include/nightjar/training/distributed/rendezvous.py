@@ -1,9 +1,9 @@
-"""Where the ranks of a training meet: who is missing has a name, and who dies is noticed.
+"""Rendezvous of the ranks of a training: names missing ranks and detects lost ones. Standard library only.
 
-XGBoost's tracker cannot say which rank never came, and binds its port without ``SO_REUSEADDR``, so that a second try
-within a minute fails. Ranks therefore meet here, on ``MASTER_ADDR:MASTER_PORT``, exchange small JSON values in turn,
-and keep the connection open as a sign of life. Who belongs to the job is proved with its secret
-(:mod:`nightjar.training.distributed.handshake`). Standard library only.
+XGBoost's tracker cannot say which rank is missing, and binds its port without ``SO_REUSEADDR``, so that a retry within
+a minute fails. Ranks therefore connect on ``MASTER_ADDR:MASTER_PORT``, exchange small JSON values, and keep the
+connection open to detect lost ranks. The job's secret authenticates them
+(:mod:`nightjar.training.distributed.handshake`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nightjar.protocol.errors import ConfigurationError, LostRankError, NightjarError, TrainingError
-from nightjar.training.distributed.handshake import Reception, introduce, read_object
+from nightjar.training.distributed.handshake import Reception, authenticate, read_object
 
 SECRET = "NIGHTJAR_RENDEZVOUS_SECRET"  # noqa: S105 (its name)
-"""Environment variable: the secret that the ranks of one job share, made by their launcher."""
+"""Environment variable: the shared secret of a job's ranks, created by their launcher."""
 MAX_MESSAGE = 64 << 20
-"""Bytes of a message; the largest are the profiles of a wide table."""
+"""Size limit of a message, in bytes; the largest are profiles of wide tables."""
 _RETRY_SECONDS = 0.2
 
 
@@ -43,17 +43,17 @@ class LaunchContract:
 
     @property
     def ranks_here(self) -> int:
-        """Ranks that share this machine's memory, as far as the contract tells."""
+        """Number of ranks on this machine, as far as the contract shows."""
         return self.world_size if self.master_addr in ("127.0.0.1", "localhost") else 1
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> LaunchContract:
         """Read ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT`` and, where it is set, ``LOCAL_RANK``.
 
-        Of more than one rank it wants :data:`SECRET` too.
+        More than one rank requires :data:`SECRET` too.
 
         Raises:
-            ConfigurationError: naming the variable that is missing or impossible.
+            ConfigurationError: naming the variable that is missing or invalid.
         """
         try:
             contract = cls(
@@ -66,7 +66,7 @@ class LaunchContract:
             )
         except (KeyError, ValueError) as error:
             raise ConfigurationError(
-                f"the launch contract is not complete ({error})",
+                f"the launch contract is incomplete ({error})",
                 where=f"RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, {SECRET}",
                 fix="start the program through its launcher: the Airflow task, or torchrun's environment",
             ) from error
@@ -80,10 +80,10 @@ class LaunchContract:
 
 
 class _Peer:
-    """A connection to another rank: JSON lines out, a queue of JSON values in. A lost connection is a value too."""
+    """A connection to another rank: sends JSON lines, queues received JSON values and the loss of the connection."""
 
     def __init__(self, connection: socket.socket, timeout_seconds: float) -> None:
-        # sending alone: a peer may compute for hours without a word, but reads at once
+        # a timeout for sending only: a peer may compute for hours without sending, but reads immediately
         limit = struct.pack("ll", *divmod(round(timeout_seconds * 1_000_000), 1_000_000))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self._connection = connection
@@ -106,15 +106,15 @@ class _Peer:
 
 
 class Group:
-    """The ranks of one training, as one of them sees them. Rank 0 knows every rank, the others know rank 0.
+    """The connections of one rank to the others. Rank 0 is connected to every rank, the others to rank 0.
 
     Args:
-        contract: Who this rank is.
-        job: What is trained (the spec's fingerprint): ranks of another job are refused.
-        timeout_seconds: How long to wait for a rank, at the meeting and at every exchange.
+        contract: This rank's launch contract.
+        job: The spec's fingerprint; ranks of another job are rejected.
+        timeout_seconds: How long to wait for a rank, at the rendezvous and at every exchange.
 
     Raises:
-        TrainingError: naming the ranks that never came.
+        TrainingError: naming the missing ranks.
     """
 
     def __init__(self, contract: LaunchContract, job: str, *, timeout_seconds: float) -> None:
@@ -126,7 +126,7 @@ class Group:
             peer.start()
 
     def exchange(self, value: Any) -> list[Any]:
-        """Give ``value`` (JSON) and receive every rank's, by rank. All ranks call it, in the same order.
+        """Send ``value`` (JSON) and return every rank's value, by rank. All ranks call it, in the same order.
 
         Raises:
             TrainingError: naming the rank that failed, died or did not answer in time.
@@ -141,24 +141,24 @@ class Group:
         return received
 
     def fail(self, error: BaseException) -> None:
-        """Tell the others why this rank gives up, as far as they still listen."""
+        """Send the error of this rank to the others that are still connected."""
         self._send_error(self._peers, error)
 
     def lost_rank(self, timeout_seconds: float = 0.0) -> TrainingError | None:
-        """The error of a rank that failed or died while this one computed, where there is one."""
+        """Return the error of a rank that failed or died meanwhile; None when there is none within the timeout."""
         deadline = time.monotonic() + timeout_seconds
         while True:
             for rank, peer in self._peers.items():
                 if not peer.received.empty():
                     message = peer.received.get()
-                    peer.received.put(message)  # whoever asks next must learn of it too
+                    peer.received.put(message)  # the next caller must receive it too
                     return self._error(rank, message)
             if time.monotonic() >= deadline:
                 return None
             time.sleep(0.02)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         for peer in self._peers.values():
             peer.close()
 
@@ -199,7 +199,7 @@ class Group:
         return listener
 
     def _family(self) -> socket.AddressFamily:
-        """The address family of rank 0's own name; a pod starts before the cluster's name service knows it."""
+        """Return the address family of rank 0's name; a pod starts before the cluster's DNS knows its name."""
         deadline = time.monotonic() + self._timeout
         while True:
             try:
@@ -207,14 +207,15 @@ class Group:
             except socket.gaierror as error:
                 if time.monotonic() > deadline:
                     raise TrainingError(
-                        f"rank 0's name {self.contract.master_addr} is not known after {self._timeout:g} s ({error})",
+                        f"rank 0's name {self.contract.master_addr} cannot be resolved after {self._timeout:g} s "
+                        f"({error})",
                         where=self._where,
-                        fix="see whether the ranks' headless Service and the cluster's DNS are there, then clear train",
+                        fix="check the ranks' headless Service and the cluster's DNS, then clear train",
                     ) from error
                 time.sleep(_RETRY_SECONDS)
 
     def _connect(self, job: str) -> _Peer:
-        """Another rank: find rank 0, which may start later."""
+        """Other ranks: connect to rank 0, which may start later."""
         deadline = time.monotonic() + self._timeout
         while time.monotonic() < deadline:
             try:
@@ -223,7 +224,7 @@ class Group:
                 time.sleep(_RETRY_SECONDS)
                 continue
             with suppress(OSError):
-                if introduce(connection, self.contract.secret, job, self.contract.rank):
+                if authenticate(connection, self.contract.secret, job, self.contract.rank):
                     connection.settimeout(None)
                     return _Peer(connection, self._timeout)
             connection.close()
@@ -258,8 +259,8 @@ class Group:
     def _missing(self, ranks: list[int]) -> TrainingError:
         named = ", ".join(str(rank) for rank in ranks)
         return TrainingError(
-            f"rank {named} of {self.contract.world_size} did not come within {self._timeout:g} s",
+            f"rank {named} of {self.contract.world_size} did not connect within {self._timeout:g} s",
             where=self._where,
             how_many=len(ranks),
-            fix="see why those ranks did not start (their log, free memory, pods pending), then clear the task",
+            fix="find out why these ranks did not start (log, free memory, pending pods), then clear the task",
         )

@@ -1,8 +1,8 @@
-"""SIGTERM: a rank is told to end, by an eviction, a drain, or a task that is cancelled.
+"""Termination of a rank by SIGTERM: an eviction, a drain, or a cancelled task.
 
-A process that is number 1 of its container ignores SIGTERM unless it handles it, and Python runs handlers only between
-two steps of its own, so that a long round of an engine would delay one. A thread therefore waits for the signal. Where
-rounds are trained it gives them a moment to reach their next checkpoint; then, and anywhere else, the process ends.
+Process 1 of a container ignores SIGTERM unless it handles it, and Python runs signal handlers only between bytecode
+instructions, so that a long round of an engine would delay them. A thread therefore waits for the signal. During rounds
+it waits a moment for the next checkpoint; then the process exits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from nightjar.training.distributed.launch import EXIT_TERMINATED
 
 CHECKPOINT_SECONDS = 5.0
-"""How long a rank that was told to end goes on towards its next checkpoint."""
+"""Time to reach the next checkpoint after SIGTERM."""
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _no_rounds.set()
 
 
 def handle_sigterm() -> None:
-    """End this process soon after SIGTERM, with :data:`EXIT_TERMINATED`. To be called in the main thread."""
+    """Exit with :data:`EXIT_TERMINATED` soon after SIGTERM. Call it in the main thread."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.signal(signal.SIGTERM, lambda *_: None)
@@ -38,7 +38,7 @@ def handle_sigterm() -> None:
 
 @contextmanager
 def rounds() -> Iterator[None]:
-    """While rounds are trained, of which the next checkpoint is worth a moment."""
+    """Delay termination within this context, to reach the next checkpoint."""
     _no_rounds.clear()
     try:
         yield
@@ -47,12 +47,12 @@ def rounds() -> Iterator[None]:
 
 
 def is_termination_requested() -> bool:
-    """Whether SIGTERM has come."""
+    """Whether SIGTERM was received."""
     return _requested.is_set()
 
 
 def exit_if_terminating() -> None:
-    """End the process if SIGTERM has come: a checkpoint was just kept, or what fails now fails because of it."""
+    """Exit if SIGTERM was received: after a checkpoint was saved, or before reporting an error that it caused."""
     if _requested.is_set():
         _exit()
 
@@ -61,7 +61,7 @@ def _wait_for_sigterm(reader: int) -> None:
     while signal.SIGTERM not in os.read(reader, 1):
         continue
     _requested.set()
-    log.warning("told to end (SIGTERM); another try goes on from the last checkpoint")
+    log.warning("received SIGTERM; a retry resumes from the last checkpoint")
     _no_rounds.wait(CHECKPOINT_SECONDS)
     _exit()
 

@@ -1,7 +1,8 @@
-"""From a model's answers to probabilities that mean what they say.
+"""Calibration of predictions into probabilities.
 
-Fitted to counts of rows by answer (:func:`nightjar.evaluation.metrics.auc_counts`), which add up over ranks: every rank
-finds the same map, and the memory needed does not grow with the rows. In a bin, the answer is the bin's middle.
+A calibrator is fitted to counts of rows by prediction (:func:`nightjar.evaluation.metrics.auc_counts`). Counts add up
+over ranks, so every rank fits the same calibrator, and memory does not grow with the rows. The prediction of a bin is
+its middle.
 """
 
 from __future__ import annotations
@@ -20,28 +21,28 @@ if TYPE_CHECKING:
 Method = Literal["none", "platt", "isotonic"]
 METHODS: tuple[Method, ...] = ("none", "platt", "isotonic")
 GROUPS = 128
-"""Groups of about as many rows each, among which ``isotonic`` looks for steps; it has at most two knots more."""
+"""Groups of about equal size to which ``isotonic`` is fitted; it has at most two knots more."""
 WORTH = 1e-3
-"""Nats a row that a calibration must gain on later days: between neighbouring weeks, less is chance."""
-LEAST_SLOPE = 1e-3
-"""Of ``platt``: answers that tell nothing, or the contrary, still keep their order."""
-_LEAST_ANSWER = 1e-12  # keeps the logit finite
-_SLANT = 1e-3  # of the lines at the ends: what lies beyond the outermost knots keeps its order
+"""Smallest gain of a calibration on later days, in nats per row: smaller differences between weeks are chance."""
+MIN_SLOPE = 1e-3
+"""Smallest slope of ``platt``: predictions without or with inverse signal keep their order."""
+_MIN_PREDICTION = 1e-12  # keeps the logit finite
+_SLANT = 1e-3  # slope of the outer lines, so that predictions beyond the outermost knots keep their order
 _MAX_STEPS = 100
-_ENOUGH = 1e-10
+_TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrator:
-    """A map from answers in [0, 1] to probabilities that never changes their order.
+    """A monotone map from predictions in [0, 1] to probabilities.
 
     Attributes:
-        method: ``none`` gives back what it gets. ``platt``: the logistic function of ``slope`` times the answer's logit
-            plus ``intercept``. ``isotonic``: straight lines between ``answers`` and ``probabilities``.
-        slope: Above 0.
-        intercept: In logits.
-        answers: Knots, rising from 0 to 1.
-        probabilities: At each knot, rising, above 0 and below 1.
+        method: ``none``: the identity. ``platt``: the logistic function of ``slope`` times the prediction's logit plus
+            ``intercept``. ``isotonic``: linear interpolation between ``answers`` and ``probabilities``.
+        slope: Slope, above 0.
+        intercept: Intercept, in logits.
+        answers: Predictions at the knots, rising from 0 to 1.
+        probabilities: Probabilities at the knots, rising, above 0 and below 1.
     """
 
     method: Method = "none"
@@ -51,7 +52,7 @@ class Calibrator:
     probabilities: tuple[float, ...] = ()
 
     def apply(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities of ``answers``, one a row; each by its own answer alone. No number stays no number."""
+        """Return one probability for each prediction, independent of the other rows. NaN is preserved."""
         if self.method == "platt":
             return _logistic(self.slope * _logit(answers) + self.intercept)
         if self.method == "isotonic":
@@ -60,12 +61,12 @@ class Calibrator:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Calibrator:
-        """From what ``asdict`` gave and JSON kept."""
+        """Parse the JSON of ``asdict``."""
         knots = {name: tuple(document.get(name, ())) for name in ("answers", "probabilities")}
         return cls(**{**document, **knots})
 
     def _between_knots(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As ``numpy.interp``, which may leave a line by a rounding, and so change the order of two rows."""
+        """Interpolate like ``numpy.interp``, whose rounding can change the order of two rows."""
         import numpy as np
 
         x, y = np.array(self.answers), np.array(self.probabilities)
@@ -76,31 +77,31 @@ class Calibrator:
 
 
 def fit(
-    wanted: Calibration, earlier: NDArray[np.int64], later: NDArray[np.int64]
+    calibration: Calibration, earlier: NDArray[np.int64], later: NDArray[np.int64]
 ) -> tuple[Calibrator, dict[Method, float]]:
-    """The map that was asked for, fitted to all counts.
+    """Fit a calibrator to all counts.
 
-    ``best`` fits each method to the earlier days and takes the one of least log loss on the later ones; ``none`` stays
-    unless that gains :data:`WORTH`. Where either has no rows there is nothing to judge by, and it is ``platt``, whose
-    two figures few rows suffice for.
+    ``best`` fits each method to the earlier days and selects the smallest log loss on the later days; ``none`` is
+    selected unless another method gains :data:`WORTH`. When either part has no rows, ``best`` is ``platt``, whose two
+    parameters need few rows.
 
     Args:
-        wanted: The method, or ``best``.
-        earlier: Rows by answer, negatives and positives (2 x bins), of the earlier validation days.
-        later: Of the later ones.
+        calibration: The method, or ``best``.
+        earlier: Rows by prediction, negatives and positives (2 x bins), of the earlier validation days.
+        later: The same for the later validation days.
 
     Returns:
-        The map, and each method's mean log loss (nats) on the later days; empty where none was judged.
+        The calibrator, and each method's mean log loss (nats) on the later days; empty when methods were not compared.
     """
     losses: dict[Method, float] = {}
-    if wanted == "best" and earlier.sum() and later.sum():
+    if calibration == "best" and earlier.sum() and later.sum():
         losses = {method: log_loss(fit_method(method, earlier), later) for method in METHODS}
-    return fit_method(_chosen(wanted, losses), earlier + later), losses
+    return fit_method(_select_method(calibration, losses), earlier + later), losses
 
 
-def _chosen(wanted: Calibration, losses: Mapping[Method, float]) -> Method:
-    if wanted != "best":
-        return wanted
+def _select_method(calibration: Calibration, losses: Mapping[Method, float]) -> Method:
+    if calibration != "best":
+        return calibration
     if not losses:
         return "platt"
     method = min(losses, key=losses.__getitem__)
@@ -108,14 +109,14 @@ def _chosen(wanted: Calibration, losses: Mapping[Method, float]) -> Method:
 
 
 def fit_method(method: Method, counts: NDArray[np.int64]) -> Calibrator:
-    """The map of one method that fits ``counts`` (2 x bins: negatives and positives by answer) best."""
+    """Fit one method to ``counts`` (2 x bins: negatives and positives by prediction)."""
     if method == "platt":
         return _platt(counts)
     return _isotonic(counts) if method == "isotonic" else Calibrator()
 
 
 def log_loss(calibrator: Calibrator, counts: NDArray[np.int64]) -> float:
-    """Mean log loss (nats) of the calibrated answers of ``counts`` (2 x bins: negatives and positives by answer)."""
+    """Return the mean log loss (nats) of ``counts`` (2 x bins: negatives and positives by prediction)."""
     import numpy as np
 
     answers, negatives, positives = _occupied(counts)
@@ -124,7 +125,7 @@ def log_loss(calibrator: Calibrator, counts: NDArray[np.int64]) -> float:
 
 
 def _platt(counts: NDArray[np.int64]) -> Calibrator:
-    """Logistic regression on the answers' logit, with targets drawn in from 0 and 1 (Platt, 1999).
+    """Fit a logistic regression on the predictions' logit, with targets moved inward from 0 and 1 (Platt, 1999).
 
     Newton's method with halved steps (Lin, Lin and Weng, 2007, A note on Platt's probabilistic outputs).
     """
@@ -143,27 +144,27 @@ def _platt(counts: NDArray[np.int64]) -> Calibrator:
     weights = np.array([1.0, 0.0])
     for _ in range(_MAX_STEPS):
         probabilities = _logistic(weights[0] * logits + weights[1])
-        # plain sums: a matrix product's depend on the number of threads
+        # plain sums: the result of a matrix product depends on the number of threads
         gradient = (columns * (rows * (probabilities - targets))).sum(axis=1)
         curvature = (columns[:, None] * columns * (rows * probabilities * (1 - probabilities))).sum(axis=2)
-        # a whisper of a ridge: answers that are all alike do not say which slope
+        # a small ridge: the slope is not determined when all predictions are equal
         step = np.linalg.solve(curvature + 1e-9 * rows.sum() * np.eye(2), gradient)
-        while loss(weights - step) > loss(weights) and np.abs(step).max() > _ENOUGH:
+        while loss(weights - step) > loss(weights) and np.abs(step).max() > _TOLERANCE:
             step /= 2
         weights = weights - step
-        if np.abs(step).max() <= _ENOUGH:
+        if np.abs(step).max() <= _TOLERANCE:
             break
-    slope = max(float(weights[0]), LEAST_SLOPE)
+    slope = max(float(weights[0]), MIN_SLOPE)
     return Calibrator(method="platt", slope=slope, intercept=_intercept(slope * logits, rows, targets))
 
 
 def _intercept(scores: NDArray[np.float64], rows: NDArray[np.int64], targets: NDArray[np.float64]) -> float:
-    """What is to be added to ``scores`` for their mean probability to be the targets' mean; by bisection."""
-    wanted = (rows * targets).sum()
+    """Return the intercept at which the mean probability of ``scores`` equals the targets' mean, by bisection."""
+    target_sum = (rows * targets).sum()
     low, high = -100.0, 100.0
     for _ in range(_MAX_STEPS):
         middle = (low + high) / 2
-        if (rows * _logistic(scores + middle)).sum() < wanted:
+        if (rows * _logistic(scores + middle)).sum() < target_sum:
             low = middle
         else:
             high = middle
@@ -171,9 +172,9 @@ def _intercept(scores: NDArray[np.float64], rows: NDArray[np.int64], targets: ND
 
 
 def _isotonic(counts: NDArray[np.int64]) -> Calibrator:
-    """Isotonic regression, its steps made lines from one step's mean answer to the next's; all but flat at the ends.
+    """Fit an isotonic regression and join the steps' mean predictions by lines, almost flat at both ends.
 
-    Steps of no positives, or positives only, are half a row off 0 and 1.
+    Steps with only negatives or only positives are half a row away from 0 and 1.
     """
     import numpy as np
 
@@ -181,8 +182,8 @@ def _isotonic(counts: NDArray[np.int64]) -> Calibrator:
     rows = negatives + positives
     group = (np.cumsum(rows) - rows) * GROUPS // rows.sum()
     total, hits, weighted = (np.bincount(group, values) for values in (rows, positives, rows * answers))
-    there = total > 0
-    steps = pool_adjacent_violators(np.stack([total[there], hits[there], weighted[there]]))
+    is_occupied = total > 0
+    steps = pool_adjacent_violators(np.stack([total[is_occupied], hits[is_occupied], weighted[is_occupied]]))
     half_a_row = 0.5 / rows.sum()
     values = np.clip(steps[1] / steps[0], half_a_row, 1 - half_a_row)
     return Calibrator(
@@ -197,15 +198,16 @@ def _isotonic(counts: NDArray[np.int64]) -> Calibrator:
 
 
 def pool_adjacent_violators(groups: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum neighbouring groups until the share of positives rises from each to the next.
+    """Pool adjacent groups until the share of positives rises from each group to the next.
 
-    The isotonic regression of least squares, and of greatest likelihood (Barlow, Bartholomew, Bremner and Brunk, 1972).
+    This is the isotonic regression by least squares and by maximum likelihood (Barlow, Bartholomew, Bremner and Brunk,
+    1972).
 
     Args:
-        groups: A column for each group, by rising answer: its rows, its positives, and whatever else is to be summed.
+        groups: One column for each group, by rising prediction: rows, positives, and further values to sum.
 
     Returns:
-        The sums, a column for each step.
+        The sums, one column for each step.
     """
     import numpy as np
 
@@ -219,7 +221,7 @@ def pool_adjacent_violators(groups: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _occupied(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Middle, negatives and positives of the bins that hold rows."""
+    """Return middle, negatives and positives of the bins that have rows."""
     import numpy as np
 
     (bins,) = np.nonzero(counts.sum(axis=0))
@@ -229,13 +231,13 @@ def _occupied(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[n
 def _logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
-    clipped = np.clip(probabilities, _LEAST_ANSWER, 1 - _LEAST_ANSWER)
+    clipped = np.clip(probabilities, _MIN_PREDICTION, 1 - _MIN_PREDICTION)
     logits: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
     return logits
 
 
 def _logistic(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logistic function; scores beyond 36, which doubles cannot tell from 1, stay below it."""
+    """Return the logistic function; scores are clipped to [-36, 36], as larger ones round to 1."""
     import numpy as np
 
     probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(scores, -36.0, 36.0)))

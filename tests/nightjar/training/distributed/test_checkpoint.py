@@ -73,7 +73,7 @@ def test_one_of_another_training_is_not_taken_and_what_differs_is_said(
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("round-000001.bin", b"on", "round-000001.bin was cut or altered (SHA-256 differs)"),
+        ("round-000001.bin", b"on", "round-000001.bin is truncated or altered (SHA-256 differs)"),
         ("round-000001.bin", None, "FileNotFoundError"),
         (STATE_FILE, b'{"training": {', "Expecting property name"),
         (STATE_FILE, b"[]", "a JSON object is expected"),

@@ -117,7 +117,7 @@ def test_one_failure_ends_all_and_is_reported_with_its_last_words(
     ranks.wait()
     assert time.monotonic() - started < 20
     reported = Path(environ["REPORT"]).read_text()
-    assert "rank 1 of 3 failed with exit code 1; it said last: out of luck" in reported
+    assert "rank 1 of 3 failed with exit code 1; last line: out of luck" in reported
     assert "'--spec=/spec', '--kind=training'" in reported
     assert "[rank 1] out of luck" in lines
 

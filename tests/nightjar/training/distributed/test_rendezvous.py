@@ -16,7 +16,7 @@ import pytest
 
 from nightjar.protocol.errors import ConfigurationError, TrainingError
 from nightjar.training.distributed import rendezvous
-from nightjar.training.distributed.handshake import MAX_STRANGERS
+from nightjar.training.distributed.handshake import MAX_UNAUTHENTICATED
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.rendezvous import SECRET, Group, LaunchContract
 
@@ -66,13 +66,13 @@ def test_missing_ranks_are_named_in_time_also_to_those_who_came() -> None:
     thread = threading.Thread(target=early)
     thread.start()
     started = time.monotonic()
-    with pytest.raises(TrainingError, match=r"rank 1, 3 of 4 did not come within 1 s") as caught:
+    with pytest.raises(TrainingError, match=r"rank 1, 3 of 4 did not connect within 1 s") as caught:
         Group(_contract(0, 4, port), "job", timeout_seconds=1.0)
     assert time.monotonic() - started < 3
     assert caught.value.how_many == 2
     assert str(port) in caught.value.where
     thread.join()
-    assert heard == ["rank 0 failed: rank 1, 3 of 4 did not come within 1 s"]
+    assert heard == ["rank 0 failed: rank 1, 3 of 4 did not connect within 1 s"]
 
 
 def test_a_missing_rank_0_is_named_too() -> None:
@@ -166,7 +166,7 @@ def test_an_incomplete_contract_is_refused(change: dict[str, str | None], messag
 
 def test_a_first_rank_whose_name_never_comes_to_be_known_says_so() -> None:
     contract = LaunchContract(rank=0, world_size=2, master_addr="no-such-host.invalid", master_port=free_port())
-    with pytest.raises(TrainingError, match=r"rank 0's name no-such-host.invalid is not known after 0.5 s"):
+    with pytest.raises(TrainingError, match=r"rank 0's name no-such-host.invalid cannot be resolved after 0.5 s"):
         Group(contract, "job", timeout_seconds=0.5)
 
 
@@ -240,7 +240,7 @@ def _says(line: bytes) -> Callable[[int], list[socket.socket]]:
     "stranger",
     [
         lambda port: _connected(port, 3),
-        lambda port: _connected(port, MAX_STRANGERS + 50),
+        lambda port: _connected(port, MAX_UNAUTHENTICATED + 50),
         _drip,
         _line_without_end,
         _says(b"[" * 900),

@@ -21,7 +21,7 @@ from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import MemberCard
-from nightjar.training.ensemble.members import LEAST_WEIGHT, LEFT_OUT_COSTS, combine, fit_weights
+from nightjar.training.ensemble.members import MAX_LEFT_OUT_COST, MIN_WEIGHT, combine, fit_weights
 from nightjar.training.model import blend
 from nightjar.training.recipe import Recipe
 
@@ -86,7 +86,7 @@ def test_a_small_share_that_matters_is_kept() -> None:
     labels, (good, _) = mixture((1.0, 0.0))
     bold = np.where(np.arange(len(good)) % 5000 == 0, np.where(labels == 1, 1e-9, 1 - 1e-9), good)
     weights = fit_weights(labels, [bold, np.full(len(good), 0.5)])
-    assert 0 < weights[1] < LEAST_WEIGHT
+    assert 0 < weights[1] < MIN_WEIGHT
     assert log_loss(labels, blend([bold, np.full(len(good), 0.5)], weights)) < log_loss(labels, bold) - 0.002
 
 
@@ -104,7 +104,7 @@ def test_the_mean_is_never_worse_than_its_best_member(seed: int, members: int, r
     assert min(weights) >= 0
     assert sum(weights) == pytest.approx(1, abs=1e-12)
     best = min(log_loss(labels, said) for said in answers)
-    assert log_loss(labels, blend(answers, weights)) <= best + LEFT_OUT_COSTS + 1e-4
+    assert log_loss(labels, blend(answers, weights)) <= best + MAX_LEFT_OUT_COST + 1e-4
 
 
 def open_to_other_machines() -> list[int]:

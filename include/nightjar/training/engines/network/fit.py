@@ -36,7 +36,7 @@ from nightjar.training.engines.network.model import Architecture
 from nightjar.training.engines.network.module import build_module, copied_weights, freeze, put_weights
 from nightjar.training.engines.validation_auc import auc_over_ranks
 from nightjar.training.model import TabularModel
-from nightjar.training.warm_start import grown, network_of
+from nightjar.training.warm_start import extend_network, network_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,7 +167,7 @@ def _first_module(
     if start is None:
         architecture = _architecture(train, training_set.features, values, engine)
         return architecture, build_module(architecture, engine.dropout)
-    architecture, weights = grown(start, values)
+    architecture, weights = extend_network(start, values)
     module = build_module(architecture, engine.dropout)
     put_weights(module, weights)
     return architecture, module
