@@ -125,6 +125,6 @@ def test_a_connection_that_says_nothing_is_an_error_and_never_another_backend(
 def test_on_one_machine_the_same_operator_starts_processes(deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TRAINING_DEFAULT", '{"conn_type": "local"}')
     task = deployment.task()
-    with pytest.raises(AirflowFailException, match="this run has frozen no training set"):
+    with pytest.raises(AirflowFailException, match="this run has no frozen training set"):
         task.operator.execute(task.context)
     assert deployment.cluster.server.requests == []

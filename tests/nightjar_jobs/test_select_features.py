@@ -73,5 +73,5 @@ def test_train_says_which_stage_is_missing(new_run: Callable[..., Any]) -> None:
     recipe = replace(frozen.recipe, selection=Selection())
     files.write_text(training_set_uri(run.spec("train")), replace(frozen, recipe=recipe).to_json())
     result = run("train")
-    assert result.error.startswith("select_features has left no training set")
+    assert result.error.startswith("select_features has written no training set")
     assert f"clear the task {SELECT_TASK} of this run" in result.error

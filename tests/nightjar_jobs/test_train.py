@@ -244,7 +244,7 @@ def test_without_a_frozen_training_set_the_error_says_which_task(new_run: MakeRu
     run = new_run("unfrozen")
     result = run("train")
     assert result.status == "failed"
-    assert "this run has frozen no training set" in result.error
+    assert "this run has no frozen training set" in result.error
     assert "freeze_training_set" in result.error
 
 

@@ -192,7 +192,7 @@ def test_without_a_completed_trial_nothing_is_chosen_or_trained(new_run: MakeRun
     assert sum("failed" in line and "WARNING" in line for line in launched.lines) == 2
     chosen = run_program(choose_params.run, run.spec("choose_params"))
     assert chosen.error.startswith("no trial of boosting was completed; XGBoost gave up")
-    with pytest.raises(TrainingError, match="choose_params has left no training set") as caught:
+    with pytest.raises(TrainingError, match="choose_params has written no training set") as caught:
         TrainingSet.of_run(run.spec("train"))
     assert "clear the task choose_params" in caught.value.fix
 
@@ -209,7 +209,7 @@ def test_a_stage_of_other_rows_than_were_frozen_since_is_refused(new_run: MakeRu
     training_set = frozen(run)
     stale = replace(training_set, tables={**training_set.tables, "labels/flight_delay": 7})
     files.write_text(training_set_uri(run.spec("train"), CHOOSE_TASK), stale.to_json())
-    with pytest.raises(TrainingError, match="choose_params has left a training set of other rows") as caught:
+    with pytest.raises(TrainingError, match="the training set of choose_params has other rows") as caught:
         TrainingSet.of_run(run.spec("train"))
     assert "clear the task choose_params" in caught.value.fix
 
@@ -218,7 +218,7 @@ def test_a_run_that_was_frozen_without_tuning_says_so(new_run: MakeRun) -> None:
     run = new_run("untuned")
     run.freeze()
     result = run_program(tune.run, run.spec("tune", 0))
-    assert result.error.startswith("this run was frozen before the use case asked for choose_params")
+    assert result.error.startswith("this run was frozen before the use case declared choose_params")
 
 
 def _runs(uri: str) -> list[dict[str, Any]]:

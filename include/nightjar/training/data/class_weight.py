@@ -1,4 +1,4 @@
-"""How much an event weighs where both classes are to weigh alike. Standard library only."""
+"""Weight of positive rows that balances both classes. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from nightjar.training.distributed.rendezvous import Group
 
 
 def event_weight(train: Shard, group: Group) -> float:
-    """Rows without the event for each row with it, over all ranks' training rows; all ranks call it.
+    """Return negatives per positive over all ranks' training rows; all ranks call it.
 
-    XGBoost's ``scale_pos_weight`` and the network's ``pos_weight``.
+    It is XGBoost's ``scale_pos_weight`` and the network's ``pos_weight``.
     """
     counts = group.exchange([train.rows, train.positives])
     rows, positives = (sum(count[i] for count in counts) for i in (0, 1))

@@ -1,4 +1,4 @@
-"""From Arrow columns to the matrix that the model reads; the same code in training, evaluation and scoring."""
+"""Encode Arrow columns as the model's input matrix; used by training, evaluation and scoring."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def encode(
     table: pa.Table | pa.RecordBatch, features: Sequence[Feature], categories: Mapping[str, Sequence[str]]
 ) -> NDArray[np.float32]:
-    """The rows of ``table`` as a matrix (rows x features), in the order of ``features``.
+    """Return the rows of ``table`` as a matrix (rows x features), in the order of ``features``.
 
-    Numbers are cast to float32; a category becomes its position in its vocabulary. Null, a number that float32 does not
-    hold (:mod:`nightjar.lake.numbers`) and a category that the vocabulary does not hold become NaN: missing.
+    Numbers are cast to float32; a category becomes its position in the vocabulary. Nulls, numbers outside the range of
+    float32 (:mod:`nightjar.lake.numbers`) and unknown categories become NaN.
 
     Raises:
         ModelError: when a column is missing or of another type.
@@ -38,7 +38,7 @@ def encode(
             if pa.types.is_dictionary(column.type):
                 column = column.cast(column.type.value_type)
             vocabulary = pa.array(list(categories[feature.name]), column.type)
-            # skip_nulls: a null is missing even if the vocabulary were to hold one
+            # skip_nulls: a null stays missing even if the vocabulary contains null
             column = pc.index_in(column, value_set=vocabulary, skip_nulls=True)
         numbers = pc.fill_null(pc.cast(column, pa.float64(), safe=False), float("nan"))
         matrix[:, position] = to_float32(numbers)
@@ -46,17 +46,17 @@ def encode(
 
 
 def check_columns(schema: pa.Schema, features: Sequence[Feature]) -> None:
-    """Refuse a table that the model cannot read.
+    """Check that the model can read a table.
 
     Raises:
         ModelError: naming the first column that is missing or of another type, and counting all.
     """
-    wrong = [problem for feature in features if (problem := _problem(schema, feature))]
-    if wrong:
+    problems = [problem for feature in features if (problem := _problem(schema, feature))]
+    if problems:
         raise ModelError(
-            wrong[0],
-            where=wrong[0].split()[1],
-            how_many=len(wrong),
+            problems[0],
+            where=problems[0].split()[1],
+            how_many=len(problems),
             fix="score with a model trained on this feature table, or rebuild the features with the model's code",
         )
 
@@ -66,10 +66,10 @@ def _problem(schema: pa.Schema, feature: Feature) -> str:
 
     if schema.get_field_index(feature.name) < 0:
         return f"column {feature.name} is missing"
-    found = schema.field(feature.name).type
-    value = found.value_type if types.is_dictionary(found) else found
+    column_type = schema.field(feature.name).type
+    value = column_type.value_type if types.is_dictionary(column_type) else column_type
     if feature.kind == "categorical":
         fits = types.is_string(value) or types.is_large_string(value)
     else:
-        fits = types.is_integer(found) or types.is_floating(found) or types.is_boolean(found)
-    return "" if fits else f"column {feature.name} is {found}, where the model reads {feature.kind} values"
+        fits = any(check(column_type) for check in (types.is_integer, types.is_floating, types.is_boolean))
+    return "" if fits else f"column {feature.name} is {column_type}, where the model reads {feature.kind} values"

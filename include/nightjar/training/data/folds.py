@@ -1,4 +1,4 @@
-"""Time-ordered cross-validation: each fold trains on the past and is judged on what came after. Nothing is shuffled."""
+"""Time-ordered cross-validation: each fold trains on earlier days and validates on later days, without shuffling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Fold:
 
     Attributes:
         train: Days to fit.
-        validation: Later days to judge by.
+        validation: Later days to validate.
     """
 
     train: tuple[date, ...]
@@ -23,19 +23,19 @@ class Fold:
 
 
 def forward_chain(days: Sequence[date], *, folds: int, gap_days: int, where: str) -> tuple[Fold, ...]:
-    """Cut ascending ``days`` into ``folds + 1`` blocks; each but the first validates what all days before it train.
+    """Cut ascending ``days`` into ``folds + 1`` blocks; each except the first validates the days before it.
 
-    Blocks that validate are of one length, follow each other without a hole, and end with the last day; the first block
-    takes what is left over. It is the rolling origin of Tashman (2000), with an origin that stays at the first day.
+    Validation blocks have the same length, are adjacent, and end with the last day; the first block has the remaining
+    days. This is the rolling-origin evaluation of Tashman (2000) with a fixed first day.
 
     Args:
         days: Label days with rows, ascending.
         folds: Number of folds.
-        gap_days: Calendar days before a block that it does not train on: their labels are not known when it begins.
-        where: What the reader has to look at when it does not work.
+        gap_days: Calendar days before a block that are left out, because their labels are not known when it starts.
+        where: Location for the error.
 
     Raises:
-        TrainingError: when there are too few days for a fold to train or to validate.
+        TrainingError: when a fold has no days to train or to validate.
     """
     size = len(days) // (folds + 1)
     starts = [len(days) - size * blocks for blocks in range(folds, 0, -1)]

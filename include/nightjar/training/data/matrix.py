@@ -1,4 +1,4 @@
-"""Shards in the engine's bins: in memory where they fit, else in files that the engine pages through."""
+"""XGBoost matrices of shards: in memory if they fit, else in external memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nightjar.training.distributed.memory import free_memory
 from nightjar.training.engines.libraries import import_xgboost
 
 # A bin takes 5 bytes (index and column copy), a row about 64 (gradient, prediction, position, label, pointers).
-_BYTES_A_VALUE, _BYTES_A_ROW = 5, 64
+_BYTES_PER_VALUE, _BYTES_PER_ROW = 5, 64
 MEMORY_SHARE = 0.5
-"""Share of the memory that is free for the matrices; the rest is for histograms, trees and the reading itself."""
+"""Share of the free memory for the matrices; the rest is for histograms, trees and reading."""
 
 
 def build(
@@ -24,14 +24,14 @@ def build(
     cache: str | None,
     reference: Any = None,
 ) -> Any:
-    """The shard as a matrix of the engine.
+    """Build the XGBoost matrix of a shard.
 
     Args:
         shard: Rows of this rank.
         features: The matrix's columns.
         params: The engine's parameters; ``max_bin`` and ``nthread`` matter here.
-        cache: Prefix of files for the bins; None keeps them in memory. The model's bytes are the same.
-        reference: The training matrix, whose bins a validation matrix takes.
+        cache: Prefix of files for the bins; None keeps them in memory. Both give the same model.
+        reference: The training matrix, whose bins a validation matrix uses.
     """
     xgb = import_xgboost()
     make = xgb.QuantileDMatrix if cache is None else xgb.ExtMemQuantileDMatrix
@@ -45,13 +45,13 @@ def build(
 
 
 def fits(shards: tuple[Shard, ...], ranks_here: int) -> bool:
-    """Whether the bins of ``shards`` fit into this rank's part of the memory that is free."""
-    needed = sum(shard.rows * (shard.columns * _BYTES_A_VALUE + _BYTES_A_ROW) for shard in shards)
+    """Whether the bins of ``shards`` fit into this rank's part of the free memory."""
+    needed = sum(shard.rows * (shard.columns * _BYTES_PER_VALUE + _BYTES_PER_ROW) for shard in shards)
     return needed <= MEMORY_SHARE * free_memory() / ranks_here
 
 
 def _reader(shard: Shard, features: tuple[Feature, ...], cache: str | None) -> Any:
-    """The shard's batches as the engine asks for them, several times over."""
+    """Return an iterator over the shard's batches that XGBoost can read several times."""
     xgb = import_xgboost()
     names = [feature.name for feature in features]
     types = ["c" if feature.kind == "categorical" else "q" for feature in features]

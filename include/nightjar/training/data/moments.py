@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 def moments(
     matrices: Callable[[], Iterable[NDArray[np.float32]]], features: Sequence[Feature]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation per feature, missing left out; all ranks call it, inside the collective.
+    """Return mean and standard deviation per feature without missing values; all ranks call it, in the collective.
 
-    Read twice, for precision: the squares are of the distances from the mean.
+    Rows are read twice for precision: squares are of distances from the mean.
 
     Args:
-        matrices: Gives this rank's rows from their start, matrix by matrix (rows x features).
+        matrices: Yields this rank's rows from the start, as matrices (rows x features).
         features: The matrix's columns.
 
     Returns:
-        Means and deviations, one a feature; 0 and 1 for categories, 1 for the deviation of a constant.
+        One mean and one deviation for each feature; 0 and 1 for categories, deviation 1 for constants.
     """
     import numpy as np
 
@@ -37,7 +37,7 @@ def moments(
     known, total = sum_over_ranks(known), sum_over_ranks(total)
     means = np.where(numeric, total / np.maximum(known, 1), 0.0)
     for matrix in matrices():
-        with np.errstate(invalid="ignore"):  # infinite values: whoever trains on these moments finds no numbers
+        with np.errstate(invalid="ignore"):  # infinite values give NaN; training then reports them
             squares += np.nansum((matrix - means) ** 2, axis=0)
     deviations = np.sqrt(sum_over_ranks(squares) / np.maximum(known, 1))
     return means, np.where(numeric & (deviations > 0), deviations, 1.0)

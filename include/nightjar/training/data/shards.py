@@ -1,7 +1,7 @@
-"""Reading the frozen rows: features and labels of whole days, joined in Arrow, straight from the Parquet files.
+"""Read the frozen rows: features and labels of whole days, joined in Arrow, directly from the Parquet files.
 
-No Spark and no copy of the whole: one day is in memory at a time. What a day became for the engine is kept on local
-scratch disk, because the engine reads its rows several times and decoding Parquet takes longer than reading those.
+Only one day is in memory at a time. Encoded days are kept on local scratch disk, because engines read rows several
+times and decoding Parquet takes longer.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
-    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`) and labels (0 or 1, one a row)."""
+    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`) and labels (0 or 1 for each row)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """A batch in the scratch file: where it begins, in bytes, and what it holds."""
+    """A batch in the scratch file: its offset in bytes, rows and positives."""
 
     offset: int
     rows: int
@@ -42,11 +42,11 @@ class _Place:
 
 @dataclass(kw_only=True)
 class Shard:
-    """Encoded rows of one rank, a day a batch, in a scratch file without a name: it goes with the process.
+    """Encoded rows of one rank, one batch for each day, in an unnamed scratch file that is removed with the process.
 
     Attributes:
         columns: Number of features.
-        rows: Rows held.
+        rows: Number of rows.
         positives: Rows whose label is 1.
     """
 
@@ -62,7 +62,7 @@ class Shard:
         Raises:
             StorageFullError: when the scratch disk is full.
         """
-        with files.explained(f"{tempfile.gettempdir()} (scratch of training; TMPDIR names another)"):
+        with files.explained(f"{tempfile.gettempdir()} (scratch of training; set TMPDIR to use another disk)"):
             offset = self._file.seek(0, os.SEEK_END)
             for array in (matrix, labels):
                 self._file.write(array.data)
@@ -71,20 +71,20 @@ class Shard:
 
     @property
     def batch_count(self) -> int:
-        """Batches held."""
+        """Number of batches."""
         return len(self._batches)
 
     def batches(self) -> Iterator[Batch]:
-        """Every batch, in the order in which they were added."""
+        """Yield every batch in the order in which they were added."""
         import numpy as np
 
         for place in self._batches:
-            self._file.seek(place.offset)  # each time: views of one file may be read in turns
+            self._file.seek(place.offset)  # at each batch: views of one file may be read alternately
             matrix = np.fromfile(self._file, dtype=np.float32, count=place.rows * self.columns)
             yield matrix.reshape(place.rows, self.columns), np.fromfile(self._file, dtype=np.float32, count=place.rows)
 
     def view(self, batches: Iterable[int]) -> Shard:
-        """The batches of these positions, in this order, as a shard of their own, read from the same file."""
+        """Return a shard of the batches at these positions, in this order, that reads the same file."""
         view = Shard(columns=self.columns, _file=self._file)
         for position in batches:
             view._take(self._batches[position])
@@ -97,18 +97,18 @@ class Shard:
 
 
 def days_of_rank(days: Sequence[date], rank: int, world_size: int) -> tuple[date, ...]:
-    """Every ``world_size``-th day, from ``rank`` on: each rank sees all seasons and weekdays."""
+    """Return every ``world_size``-th day, starting at ``rank``: each rank has all seasons and weekdays."""
     return tuple(days[rank::world_size])
 
 
 def read_days(
     lake: str, training_set: TrainingSet, days: Sequence[date], columns: Sequence[str]
 ) -> Iterator[tuple[date, pa.Table]]:
-    """Labelled rows of each day, at the frozen versions, sorted by key so that file layout does not matter.
+    """Yield the labelled rows of each day at the frozen versions, sorted by key, independent of the file layout.
 
     Args:
         lake: The lake's root.
-        training_set: Says which table versions.
+        training_set: Names the table versions.
         days: Label days; the features are those of the night before each.
         columns: Columns of the feature table to read.
 
@@ -116,25 +116,25 @@ def read_days(
         The day and its rows: the key, ``columns`` and ``label``.
 
     Raises:
-        TrainingError: when files of a frozen version cannot be read any more.
+        TrainingError: when files of a frozen version cannot be read.
     """
     import pyarrow.compute as pc
 
     features, labels = (_open(lake, training_set, name) for name in ("features", "labels"))
     key = list(training_set.key)
-    wanted = [*key, *(column for column in columns if column not in key)]
+    names = [*key, *(column for column in columns if column not in key)]
     for day in days:
         with _readable(training_set):
             right = read_rows(labels, [*key, "label"], {"ds": [day.isoformat()]}).filter(pc.field("label").is_valid())
-            left = read_rows(features, wanted, {"ds": [night_of(day).isoformat()]})
-        # join on encoded keys only: pyarrow's join is not ordered, hence the sort
+            left = read_rows(features, names, {"ds": [night_of(day).isoformat()]})
+        # sorted afterwards: the order of pyarrow's join is not defined
         rows = left.join(right, keys=key, join_type="inner", use_threads=False)
         yield day, rows.sort_by([(column, "ascending") for column in key])
 
 
 @contextmanager
 def _readable(training_set: TrainingSet) -> Iterator[None]:
-    """Say what it means for a training that files which the log names cannot be read."""
+    """Turn unreadable files of a frozen version into an error of the training."""
     try:
         yield
     except LakeError as error:
@@ -142,8 +142,8 @@ def _readable(training_set: TrainingSet) -> Iterator[None]:
         raise TrainingError(
             f"files of the frozen versions are gone or damaged ({error.what[:300]})",
             where=versions,
-            fix="clear freeze_training_set of this run with force to train on versions of now; what was trained on "
-            "these versions cannot be trained again",
+            fix="clear freeze_training_set of this run with force to train on current versions; trainings on the "
+            "frozen versions cannot be reproduced",
         ) from error
 
 
@@ -153,7 +153,7 @@ def _open(lake: str, training_set: TrainingSet, name: str) -> DeltaTable:
 
 
 def read_shard(lake: str, training_set: TrainingSet, split: Split, rank: int = 0, world_size: int = 1) -> Shard:
-    """This rank's days of a split, encoded with the frozen vocabulary.
+    """Read this rank's days of a split, encoded with the frozen vocabulary.
 
     Raises:
         TrainingError: when a feature is missing or of another type.
@@ -180,12 +180,13 @@ def _check_features(lake: str, training_set: TrainingSet) -> None:
             error.what,
             where=f"{table} version {training_set.tables[table]}, {error.where}",
             how_many=error.how_many,
-            fix="build the features with the declaration of now, then clear freeze_training_set of this run with force",
+            fix="build the features with the current declaration, then clear freeze_training_set of this run with "
+            "force",
         ) from error
 
 
 def check_counts(name: str, split: Split, rows: int, positives: int, *, where: str) -> None:
-    """Refuse rows that are not those that were frozen.
+    """Check that the rows are those that were frozen.
 
     Raises:
         RowCountError: with both figures.

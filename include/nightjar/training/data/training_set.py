@@ -1,4 +1,4 @@
-"""The frozen training set: which rows, at which table versions, split how. A description; nothing is copied."""
+"""The frozen training set: table versions, rows and splits. It is a description and copies no rows."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ FREEZE_TASK = "freeze_training_set"
 SELECT_TASK = "select_features"
 CHOOSE_TASK = "choose_params"
 
-# A label of day d belongs to the features of the night before.
+# A label of day d belongs to the features of night d - 1.
 _FEATURE_LAG = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One part of the training set: whole days, so that no day is on both sides.
+    """One part of the training set, in whole days.
 
     Attributes:
         first: First label day.
@@ -57,19 +57,19 @@ class DayCount:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """Everything that training and evaluation need to read the same rows again, and to train the same model.
+    """Everything that training and evaluation need to read the same rows and to train the same model.
 
     Attributes:
         use_case: Its name.
         tables: Delta table name to the version that is read.
         key: Columns that join features and labels.
         features: The model's inputs, in the model's column order.
-        categories: Categorical feature to its vocabulary, sorted; from the training rows only. Values that a
-            warm start's base knows come first, in its order.
-        train: Rows that trees are fitted to.
-        validation: Rows that early stopping looks at.
-        holdout: Rows that the gate looks at, once.
-        recipe: What is done with them.
+        categories: Categorical feature to its sorted vocabulary, from the training rows only. Values of a warm start's
+            base come first, in its order.
+        train: Rows to fit.
+        validation: Rows for early stopping, ensemble weights and calibration.
+        holdout: Rows for the gate.
+        recipe: How to train.
     """
 
     use_case: str
@@ -83,26 +83,26 @@ class TrainingSet:
     recipe: Recipe
 
     def __post_init__(self) -> None:
-        check_identifier(self.use_case, field="use_case")  # it names tables
+        check_identifier(self.use_case, field="use_case")  # it becomes part of table names
 
     def to_json(self) -> str:
-        """Canonical JSON: the same training set gives the same bytes."""
+        """Return canonical JSON: equal training sets give equal bytes."""
         document = {**asdict(self), "recipe": self.recipe.to_dict()}
         return json.dumps(document, sort_keys=True, indent=1, default=date.isoformat)
 
     @property
     def sha256(self) -> str:
-        """Of :meth:`to_json`: equal for two training sets that give the same model."""
+        """SHA-256 of :meth:`to_json`; equal for training sets that give the same model."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @property
     def rows(self) -> tuple[object, ...]:
-        """What decides which rows are read."""
+        """Table versions and splits, which determine the rows."""
         return self.tables, self.train, self.validation, self.holdout
 
     @classmethod
     def from_json(cls, text: str | bytes) -> TrainingSet:
-        """Read what :meth:`to_json` wrote; call it within :func:`nightjar.protocol.documents.reading`."""
+        """Parse :meth:`to_json`; call it within :func:`nightjar.protocol.documents.reading`."""
         document = parse_object(text)
         document["key"] = tuple(document["key"])
         document["features"] = tuple(Feature(**feature) for feature in document["features"])
@@ -120,26 +120,26 @@ class TrainingSet:
 
     @classmethod
     def of_run(cls, spec: JobSpec) -> TrainingSet:
-        """What this run trains: the frozen training set, as the last of the stages that it asks for has left it.
+        """Return the training set that this run trains on, written by the last stage of its recipe.
 
         Raises:
-            TrainingError: when the run has frozen none, or a stage has left none or one of other rows.
+            TrainingError: when it is missing, or a stage has written one with other rows.
         """
         frozen = _read(spec, FREEZE_TASK)
         return _left(spec, frozen, _stages(frozen.recipe)[-1])
 
     @classmethod
     def before(cls, spec: JobSpec, stage: str) -> TrainingSet:
-        """What the stage ``stage`` (a task) begins with: what the one before it has left.
+        """Return the input of ``stage`` (a task), written by the stage before it.
 
         Raises:
-            TrainingError: as :meth:`of_run`, and when the frozen recipe does not ask for this stage.
+            TrainingError: as :meth:`of_run`, and when the frozen recipe does not declare this stage.
         """
         frozen = _read(spec, FREEZE_TASK)
         stages = _stages(frozen.recipe)
         if stage not in stages:
             raise TrainingError(
-                f"this run was frozen before the use case asked for {stage}",
+                f"this run was frozen before the use case declared {stage}",
                 where=training_set_uri(spec),
                 fix=f"clear the task {FREEZE_TASK} of this run, with all that follow it, and with force",
             )
@@ -147,15 +147,15 @@ class TrainingSet:
 
 
 def training_set_uri(spec: JobSpec, stage: str = FREEZE_TASK) -> str:
-    """Where a stage of this run describes its training set. Rows are decided by the first stage alone."""
+    """Return the URI of a stage's training set; only the first stage selects rows."""
     return f"{spec.run_dir}/{stage}/{FILE}"
 
 
 def _stages(recipe: Recipe) -> list[str]:
-    """The tasks that leave a training set each, in their order, as the frozen recipe asks for them.
+    """Return the tasks that write a training set, in order, for the frozen recipe.
 
-    What a stage has done it takes off the recipe that it passes on, so that a set which is final (a registered one)
-    asks for no stage, wherever it is trained.
+    A stage removes its own step from the recipe that it writes. A final (registered) training set therefore has no
+    further stage.
     """
     select = [SELECT_TASK] if recipe.selection else []
     choose = [CHOOSE_TASK] if recipe.tuning else []
@@ -163,46 +163,46 @@ def _stages(recipe: Recipe) -> list[str]:
 
 
 def _left(spec: JobSpec, frozen: TrainingSet, stage: str) -> TrainingSet:
-    """What a stage has left, which must be of the rows that are frozen now."""
+    """Return the training set of a stage, which must have the rows that are frozen now."""
     if stage == FREEZE_TASK:
         return frozen
-    left = _read(spec, stage)
-    if left.rows != frozen.rows:
+    written = _read(spec, stage)
+    if written.rows != frozen.rows:
         raise TrainingError(
-            f"{stage} has left a training set of other rows than this run has frozen since",
+            f"the training set of {stage} has other rows than this run's frozen set",
             where=training_set_uri(spec, stage),
             fix=f"clear the task {_stages(frozen.recipe)[1]} of this run with all that follow it",
         )
-    return left
+    return written
 
 
 def _read(spec: JobSpec, stage: str) -> TrainingSet:
     uri = training_set_uri(spec, stage)
-    fix = f"see who changed the file; clear the task {stage} of this run with force, and all that follow it"
+    fix = f"find out who changed the file; clear the task {stage} of this run with force, and all that follow it"
     try:
         with reading("the training set", where=uri, fix=fix, error=TrainingError):
             return TrainingSet.from_json(files.read_bytes(uri))
     except FileNotFoundError as error:
-        what = "this run has frozen no training set" if stage == FREEZE_TASK else f"{stage} has left no training set"
+        what = "this run has no frozen training set" if stage == FREEZE_TASK else f"{stage} has written no training set"
         raise TrainingError(what, where=uri, fix=f"clear the task {stage} of this run") from error
 
 
 def night_of(day: date) -> date:
-    """The night whose features predict label day ``day``."""
+    """Return the night whose features predict label day ``day``."""
     return day - _FEATURE_LAG
 
 
 def split_days(counts: Sequence[DayCount], training: Training, gate: Gate, *, where: str) -> dict[str, Split]:
-    """Cut label days into train, validation and holdout: the last days are the holdout, those before validate.
+    """Split label days in time order into train, validation and holdout.
 
     Args:
         counts: Labelled rows and positives per label day.
-        training: How many days each part has.
-        gate: How many rows the holdout must have.
-        where: What the reader has to look at when it does not work.
+        training: Declares the days of validation and holdout.
+        gate: Declares the minimum number of holdout rows.
+        where: Location for the error.
 
     Raises:
-        TrainingError: when there are no labels, a part is empty, or a part has one class only.
+        TrainingError: when there are no labels, or a part is empty or has one class only.
     """
     counts = sorted((count for count in counts if count.rows), key=lambda count: count.day)
     if not counts:

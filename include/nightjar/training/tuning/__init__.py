@@ -1,1 +1,1 @@
-"""Search of parameters and selection of features."""
+"""Hyperparameter search and feature selection."""

@@ -1,4 +1,4 @@
-"""The file in which workers share a study's trials: whole lines only, whatever a write was cut off by."""
+"""Journal file of a study's trials, shared by workers; a partial line is removed before the next write."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PIECE = 1 << 16
 
 
 def open_journal(path: str) -> JournalFileBackend:
-    """Return Optuna's backend for a file of JSON lines, which leaves no half a line for the next line to be joined to.
+    """Return Optuna's backend for a file of JSON lines.
 
-    A line that a full disk or a kill has cut off is removed, under the lock, before anything is appended.
+    A partial line, left by a full disk or a kill, is removed under the lock before lines are appended.
 
     Raises:
-        StorageFullError: by the backend, when the disk takes no further line; the file stays as it was.
+        StorageFullError: by the backend, when the disk is full; the file is unchanged.
     """
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
@@ -42,10 +42,10 @@ def open_journal(path: str) -> JournalFileBackend:
 
 
 def append_lines(path: str, lines: bytes) -> None:
-    """Append whole lines to a file, after removing what follows its last line end; all of them or none.
+    """Append lines to a file after removing a partial last line; either all lines are written or none.
 
     Raises:
-        OSError: when they cannot be written.
+        OSError: when the lines cannot be written.
     """
     with open(path, "r+b") as file:
         end = _end_of_last_line(path)
@@ -61,14 +61,14 @@ def append_lines(path: str, lines: bytes) -> None:
 
 
 def _end_of_last_line(path: str) -> int:
-    """Bytes of the file up to and with its last line end."""
+    """Return the position after the file's last line end, in bytes."""
     with open(path, "rb") as file:
         position = file.seek(0, os.SEEK_END)
         while position:
             start = max(0, position - _PIECE)
             file.seek(start)
-            found = file.read(position - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
+            line_end = file.read(position - start).rfind(b"\n")
+            if line_end >= 0:
+                return start + line_end + 1
             position = start
     return 0

@@ -1,4 +1,4 @@
-"""Which features help more than random numbers do: trained beside random columns (probes), and measured against them.
+"""Feature selection: compare the importance of features with that of random columns (probes).
 
 After Stoppiglia et al. (2003), "Ranking a random feature for variable and feature selection", JMLR 3.
 """
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCKS = 4
-"""Training days are cut into so many parts; the last judges what those before it train."""
+"""Number of blocks of training days; the last block validates, the others train."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One training beside probes.
+    """Importances of one training with probes.
 
     Attributes:
-        features: Feature to its help: gain, or AUC lost when its values are permuted.
-        best_probe: The help of the best probe.
+        features: Feature to its importance: gain, or AUC lost when its values are permuted.
+        best_probe: Importance of the best probe.
     """
 
     features: Mapping[str, float]
@@ -47,11 +47,11 @@ class Measured:
 
 
 def split_rows(lake: str, training_set: TrainingSet, *, where: str) -> tuple[Shard, Shard]:
-    """The first of the training days, and the last, a gap after them; validation and holdout are not touched.
+    """Split the training days into earlier days to train and later days to validate, with a gap between them.
 
     Raises:
         TrainingError: when there are too few days.
-        RowCountError: when the rows read are not those that were frozen.
+        RowCountError: when the rows differ from the frozen ones.
         StorageFullError: when the scratch disk is full.
     """
     split = training_set.train
@@ -73,19 +73,19 @@ def measure(
     group: Group,
     threads: int,
 ) -> Measured:
-    """Train boosted trees on the features and on random columns; measure how much each helped.
+    """Train boosted trees on the features and on random columns; measure the importance of each.
 
     Args:
         train: Rows to fit.
-        judge: Later rows, by which early stopping decides, and permutation measures.
-        training_set: The columns and the recipe; its declared ``Boosting`` is taken, or a default one.
+        judge: Later rows, for early stopping and permutation.
+        training_set: Features and recipe; uses its declared ``Boosting``, or a default one.
         selection: Method and number of probes.
-        repeat: Which of the repeats, from 0; each has other random numbers.
-        group: Of this one rank.
-        threads: Of this rank.
+        repeat: Number of the repeat, from 0; each has different random numbers.
+        group: A group of this single rank.
+        threads: Threads of this rank.
 
     Raises:
-        TrainingError: when the engine refuses, or predictions are no numbers.
+        TrainingError: when the engine fails, or predictions are not finite.
         StorageFullError: when the scratch disk is full.
     """
     import numpy as np
@@ -113,7 +113,7 @@ def measure(
     )
     columns = [*names, *(probe.name for probe in probes)]
     if selection.method == "gain":
-        # the sum over all splits: the mean would rank a probe that is split once by chance above a steady feature
+        # total gain: by mean gain, a probe that is used once by chance would rank above a regular feature
         gains = fitted.member.booster.get_score(importance_type="total_gain")  # type: ignore[attr-defined]
         helps = [float(gains.get(column, 0.0)) for column in columns]
     else:
@@ -125,24 +125,24 @@ def measure(
 
 
 def dropped(measured: Sequence[Measured], selection: Selection, *, where: str) -> dict[str, str]:
-    """The features that beat the probes in half of the repeats or fewer, each with the figures that say why.
+    """Return the features that beat every probe in at most half of the repeats, each with the reason.
 
     Raises:
-        TrainingError: when that is all of them.
+        TrainingError: when these are all features.
     """
     names = list(measured[0].features)
     unit = "gain" if selection.method == "gain" else "AUC lost"
     reasons = {}
     for name in names:
-        wins = sum(one.helps(name) for one in measured)
+        wins = sum(repeat.helps(name) for repeat in measured)
         if 2 * wins <= len(measured):
-            own = sum(one.features[name] for one in measured) / len(measured)
-            probe = sum(one.best_probe for one in measured) / len(measured)
-            won = f"better in {wins} of {len(measured)} trainings"
-            reasons[name] = f"{unit} {own:.4g}, of the best random column {probe:.4g}; {won}"
+            own = sum(repeat.features[name] for repeat in measured) / len(measured)
+            probe = sum(repeat.best_probe for repeat in measured) / len(measured)
+            summary = f"better in {wins} of {len(measured)} trainings"
+            reasons[name] = f"{unit} {own:.4g}, of the best random column {probe:.4g}; {summary}"
     if len(reasons) == len(names):
         raise TrainingError(
-            "no feature helps more than random numbers do",
+            "no feature helps more than random numbers",
             where=where,
             how_many=len(names),
             fix="check the label and the features, widen the interval, or leave training.selection out",
@@ -151,7 +151,7 @@ def dropped(measured: Sequence[Measured], selection: Selection, *, where: str) -
 
 
 def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
-    """The training set without these features; what was selected is not asked for again."""
+    """Return the training set without these features and without the selection in its recipe."""
     before = [feature.name for feature in training_set.features]
     kept = tuple(feature for feature in training_set.features if feature.name not in names)
     after = [feature.name for feature in kept]
@@ -168,7 +168,7 @@ def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
 
 
 def _constrained(engine: Boosting, before: Sequence[str], after: Sequence[str]) -> Boosting:
-    """The engine for other columns: the constraint of each column goes with it; a new one (a probe) has none."""
+    """Return the engine with its monotone constraints for other columns; added columns (probes) have none."""
     constraints = engine.params.get("monotone_constraints")
     if constraints is None or isinstance(constraints, Mapping):
         kept: Any = constraints and {name: value for name, value in constraints.items() if name in after}
@@ -181,7 +181,7 @@ def _constrained(engine: Boosting, before: Sequence[str], after: Sequence[str]) 
 
 
 def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:
-    """The rows with columns of random numbers behind their own."""
+    """Return the rows with columns of random numbers appended."""
     import numpy as np
 
     wider = Shard(columns=shard.columns + probes)
@@ -192,7 +192,7 @@ def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:
 
 
 def _auc_lost(fitted: Fitted, judge: Shard, random: Generator, threads: int) -> list[float]:
-    """AUC on the judging rows less the AUC with a column's values permuted among them, for each column."""
+    """Return the AUC lost when a column's values are permuted, for each column."""
     import numpy as np
 
     from nightjar.evaluation.metrics import auc

@@ -1,4 +1,4 @@
-"""The trials of one engine: a study that workers share, die in and come back to. Optuna keeps it."""
+"""The trials of one engine: an Optuna study that several workers share and resume."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STORAGE = "NIGHTJAR_STUDY_STORAGE"
-"""Environment variable: URL of a database that all workers reach; needed where the lake is an object store."""
+"""Environment variable: URL of a database that all workers can reach; required when the lake is an object store."""
 JOURNAL_FILE = "tune.journal"
 STARTUP_TRIALS = 5
-"""So many trials are completed before any is pruned."""
+"""Number of completed trials before any is pruned."""
 
-# What a trial is known by, beside its parameters.
+# Names of a trial's user attributes.
 _WORKER, _DECLARED, _ERROR, _PLACE = "worker", "declared", "error", "place"
-# How long to wait for the worker that made the study to queue its first trial.
+# How long to wait until the worker that created the study has queued its first trial.
 _PATIENCE_SECONDS = 10.0
 
 
 def searched(recipe: Recipe) -> tuple[Engine, ...]:
-    """The engines that have something to search."""
+    """Return the engines that declare a search space."""
     return tuple(engine for engine in recipe.engines if engine.space)
 
 
 class EngineStudy:
-    """One engine's study, as one worker sees it.
+    """One engine's study, used by one worker.
 
-    A study belongs to a run and a training set: a task that is cleared goes on with it, another frozen set begins anew.
-    Every trial is counted once against the budget, in the order of their numbers; one that its worker left running when
-    it died is not, but another with its parameters, which takes its place.
+    A study belongs to a run and a training set: a cleared task continues it, another frozen set starts a new one. Each
+    trial counts once against the budget, in the order of their numbers. A trial that a dead worker has left running
+    does not count; a new trial with its parameters takes its position.
 
     Args:
-        spec: Of the task that looks; its map index is the worker's number.
-        training_set: What is trained in a trial; its recipe says how many there are.
-        engine: What is searched, one of the recipe's.
+        spec: Job of the task; its map index is the worker's number.
+        training_set: The training set; its recipe declares the budget.
+        engine: The engine to tune, one of the recipe's.
 
     Raises:
-        ConfigurationError: when there is no place for the study.
+        ConfigurationError: when no storage for the study is configured.
         UnreachableError: when its database does not answer.
     """
 
@@ -59,7 +59,7 @@ class EngineStudy:
         tuning = training_set.recipe.tuning
         if tuning is None:
             raise ConfigurationError(
-                "the recipe asks for no tuning", where=spec.output, fix="declare training.tuning, and freeze with force"
+                "the recipe declares no tuning", where=spec.output, fix="declare training.tuning, and freeze with force"
             )
         self.engine = engine
         self.tuning = tuning
@@ -68,13 +68,13 @@ class EngineStudy:
         self._seed(training_set.recipe.seed)
 
     def take_up(self) -> int:
-        """Give up the trials that an earlier try of this worker left running, and queue their parameters; how many."""
+        """Fail the trials that an earlier attempt of this worker left running; queue them again; return how many."""
         from optuna.trial import TrialState
 
         left = [trial for trial in self._trials(TrialState.RUNNING) if trial.user_attrs.get(_WORKER) == self._worker]
         counted = {trial.number for trial in self._counted()}
         for trial in left:
-            if trial.number in counted:  # not queued already, by a try that died here
+            if trial.number in counted:  # otherwise an earlier attempt has queued it already
                 declared = {_DECLARED: True} if _DECLARED in trial.user_attrs else {}
                 self._study.enqueue_trial(trial.params, user_attrs={**declared, _PLACE: _place(trial)})
             self._study.tell(trial.number, state=TrialState.FAIL)
@@ -82,56 +82,56 @@ class EngineStudy:
 
     @property
     def taken(self) -> bool:
-        """Whether each trial of the budget is over, or some worker's."""
+        """Whether each trial of the budget has finished or is claimed by a worker."""
         from optuna.trial import TrialState
 
         counted = self._counted()
         return len(counted) >= self.tuning.trials and all(trial.state != TrialState.WAITING for trial in counted)
 
     def claim(self) -> Trial | None:
-        """The next trial, for this worker alone; None when all are taken."""
+        """Claim the next trial for this worker; None when all are taken."""
         from optuna.trial import TrialState
 
         if self.taken:
             return None
         trial = self._study.ask()
         trial.set_user_attr(_WORKER, self._worker)
-        if sum(_place(other) < _place(trial) for other in self._counted()) >= self.tuning.trials:
-            self._study.tell(trial, state=TrialState.FAIL)  # another worker was quicker
+        if sum(_place(counted) < _place(trial) for counted in self._counted()) >= self.tuning.trials:
+            self._study.tell(trial, state=TrialState.FAIL)  # another worker was faster
             return None
         return trial
 
     def params(self, trial: Trial) -> dict[str, Any]:
-        """The parameters to try: those queued, or what the sampler suggests after the trials so far."""
+        """Return the trial's parameters: queued ones, or the sampler's suggestion."""
         return {name: _suggest(trial, name, span) for name, span in self.engine.space.items()}
 
     def report(self, trial: Trial, mean: float, folds: int) -> bool:
-        """Tell the mean AUC after so many folds; whether the trial is to be given up. The declared one never is."""
+        """Report the mean AUC after ``folds`` folds; return whether to prune. The declared trial is never pruned."""
         trial.report(mean, step=folds)
         return folds < self.tuning.folds and _DECLARED not in trial.user_attrs and trial.should_prune()
 
     def complete(self, trial: Trial, mean: float) -> None:
-        """The trial is over, with the mean AUC of all folds."""
+        """Complete the trial with the mean AUC of all folds."""
         self._study.tell(trial, mean)
 
     def prune(self, trial: Trial) -> None:
-        """The trial is over: it was worse than most at the same fold."""
+        """Prune the trial: it was worse than most trials at the same fold."""
         from optuna.trial import TrialState
 
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """The trial is over: its parameters cannot be trained."""
+        """Fail the trial: its parameters cannot be trained."""
         from optuna.trial import TrialState
 
         trial.set_user_attr(_ERROR, reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
     def best(self) -> FrozenTrial:
-        """The completed trial with the best AUC, the first of equals.
+        """Return the completed trial with the best AUC, the first of equal ones.
 
         Raises:
-            TrainingError: when none was completed.
+            TrainingError: when no trial was completed.
         """
         from optuna.trial import TrialState
 
@@ -139,28 +139,28 @@ class EngineStudy:
             return max(completed, key=lambda trial: (trial.values[0], -trial.number))
         errors = [trial.user_attrs[_ERROR] for trial in self._counted() if _ERROR in trial.user_attrs]
         raise TrainingError(
-            f"no trial of {self.engine.kind} was completed; {errors[-1] if errors else 'none was begun in time'}",
+            f"no trial of {self.engine.kind} was completed; {errors[-1] if errors else 'none was started in time'}",
             where=f"space of the use case's {type(self.engine).__name__}, training.tuning",
             how_many=len(errors),
             fix="narrow the space or give more minutes, then clear freeze_training_set of this run with force",
         )
 
     def best_auc(self) -> float | None:
-        """The best mean AUC so far; None before a trial was completed."""
+        """Return the best mean AUC so far; None before the first completed trial."""
         from optuna.trial import TrialState
 
         completed = self._trials(TrialState.COMPLETE)
         return max(trial.values[0] for trial in completed) if completed else None
 
     def declared_auc(self) -> float | None:
-        """The mean AUC of what the use case declares; None when that trial was not completed."""
+        """Return the mean AUC of the declared parameters; None when that trial was not completed."""
         from optuna.trial import TrialState
 
         completed = self._trials(TrialState.COMPLETE)
         return next((trial.values[0] for trial in completed if _DECLARED in trial.user_attrs), None)
 
     def counts(self) -> dict[str, int]:
-        """How many trials were completed, pruned, and failed by an error of their own."""
+        """Count the trials that were completed, pruned, or failed by their own error."""
         from optuna.trial import TrialState
 
         counted = self._counted()
@@ -171,14 +171,14 @@ class EngineStudy:
         return self._study.get_trials(deepcopy=False, states=states or None)
 
     def _counted(self) -> list[FrozenTrial]:
-        """One trial a place, its last; but none that was given up untried."""
+        """Return the last trial of each position, without those that were given up untried."""
         from optuna.trial import TrialState
 
-        of_place = {_place(trial): trial for trial in self._trials()}
-        return [t for t in of_place.values() if t.state != TrialState.FAIL or _ERROR in t.user_attrs]
+        by_place = {_place(trial): trial for trial in self._trials()}
+        return [t for t in by_place.values() if t.state != TrialState.FAIL or _ERROR in t.user_attrs]
 
     def _open(self, storage: BaseStorage, name: str) -> Study:
-        """Make the study, which one worker alone can, or find it; its first trial is what is declared."""
+        """Create the study, which only one worker can, or load it; its first trial has the declared parameters."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -191,7 +191,7 @@ class EngineStudy:
             patience = _PATIENCE_SECONDS
         deadline = time.monotonic() + patience
         while not self._trials():
-            if time.monotonic() >= deadline:  # made here, or by a worker that died before it came to this
+            if time.monotonic() >= deadline:  # created here, or by a worker that died before it queued a trial
                 declared = self.engine.declared()
                 first = {name: declared[name] for name in self.engine.space}
                 self._study.enqueue_trial(first, user_attrs={_DECLARED: True})
@@ -200,15 +200,15 @@ class EngineStudy:
         return self._study
 
     def _seed(self, seed: int) -> None:
-        """Workers suggest each their own; a worker that comes back does not begin with its first suggestions again."""
+        """Seed the sampler by worker and attempt, so that neither repeats suggestions."""
         import optuna
 
-        mine = sum(trial.user_attrs.get(_WORKER) == self._worker for trial in self._trials())
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed + self._worker + 1000 * mine)
+        own = sum(trial.user_attrs.get(_WORKER) == self._worker for trial in self._trials())
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed + self._worker + 1000 * own)
 
 
 def _place(trial: Trial | FrozenTrial) -> int:
-    """Where a trial stands in line: its number, or that of the trial in whose stead it is tried."""
+    """Return a trial's position in the budget: its number, or that of the trial that it replaces."""
     return int(trial.user_attrs.get(_PLACE, trial.number))
 
 
@@ -221,7 +221,7 @@ def _suggest(trial: Trial, name: str, span: IntRange | FloatRange | Choice) -> A
 
 
 def study_digest(spec: JobSpec, training_set: TrainingSet) -> str:
-    """What tells the studies of a run on one training set from all others."""
+    """Return a digest that identifies a run's studies on one training set."""
     text = "\0".join((spec.run_dir, training_set.sha256))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -231,13 +231,13 @@ def _name(spec: JobSpec, training_set: TrainingSet, engine: Engine) -> str:
 
 
 def _storage(spec: JobSpec) -> BaseStorage:
-    """The database of :data:`STORAGE` where it is set, else a journal in the run's folder."""
+    """Return the database of :data:`STORAGE` if set, else a journal in the run's folder."""
     import optuna
 
     if url := os.environ.get(STORAGE):
         try:
             return optuna.storages.RDBStorage(url)
-        except Exception as error:  # the driver's own; its words may hold the password
+        except Exception as error:  # the driver's own; its message may contain the password
             raise UnreachableError(
                 f"the database of the studies does not answer ({type(error).__name__})",
                 where=STORAGE,

@@ -1,4 +1,4 @@
-"""One trial: an engine with other parameters, cross-validated in the order of time on the training days."""
+"""One trial: time-ordered cross-validation of an engine with given parameters on the training days."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from nightjar.training.engines.registry import fit
 
 @dataclass(frozen=True, kw_only=True)
 class FoldRows:
-    """The rows of one fold: views of one shard, which is read once for all folds and trials."""
+    """The rows of one fold: views of one shard that is read once for all folds and trials."""
 
     train: Shard
     validation: Shard
 
 
 def read_folds(lake: str, training_set: TrainingSet, tuning: Tuning, *, where: str) -> tuple[FoldRows, ...]:
-    """Read the training days and cut them into folds; validation and holdout are not touched.
+    """Read the training days and cut them into folds; validation and holdout days are not read.
 
     Raises:
         TrainingError: when there are too few days, or a fold has one class only.
-        RowCountError: when the rows read are not those that were frozen.
+        RowCountError: when the rows differ from the frozen ones.
         StorageFullError: when the scratch disk is full.
     """
     split = training_set.train
@@ -56,27 +56,27 @@ def read_folds(lake: str, training_set: TrainingSet, tuning: Tuning, *, where: s
 def cross_validate(
     engine: Engine, folds: tuple[FoldRows, ...], training_set: TrainingSet, *, group: Group, threads: int
 ) -> Iterator[float]:
-    """Train ``engine`` on one fold after the other; yield the AUC of each on the days that follow.
+    """Train ``engine`` on each fold in turn; yield its AUC on the days that follow.
 
-    Nothing is gone on from: a registered version may have been trained on the very days that judge here.
+    Trains without a warm start: the base may have been trained on the validation days of a fold.
 
     Args:
-        engine: With the parameters to try.
-        folds: Of :func:`read_folds`.
-        training_set: The columns, and the rest of the recipe.
-        group: Of this one rank.
-        threads: Of this rank.
+        engine: The engine with the trial's parameters.
+        folds: Folds of :func:`read_folds`.
+        training_set: Features, and the rest of the recipe.
+        group: A group of this single rank.
+        threads: Threads of this rank.
 
     Raises:
-        TrainingError: when the engine refuses, or predictions are no numbers.
+        TrainingError: when the engine fails, or predictions are not finite.
     """
-    alone = replace(training_set, recipe=replace(training_set.recipe, base=None))
+    without_base = replace(training_set, recipe=replace(training_set.recipe, base=None))
     for fold in folds:
         fitted = fit(
             engine,
             fold.train,
             fold.validation,
-            alone,
+            without_base,
             group=group,
             threads=threads,
             checkpoints=None,

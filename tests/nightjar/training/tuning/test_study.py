@@ -127,7 +127,7 @@ def test_another_training_set_is_another_study(lake: str) -> None:
     trial = mine.claim()
     assert trial is not None
     mine.complete(trial, 0.7)
-    with pytest.raises(TrainingError, match="no trial of boosting was completed; none was begun in time"):
+    with pytest.raises(TrainingError, match="no trial of boosting was completed; none was started in time"):
         study(lake, of=tuned(trials=5)).best()
     assert study(lake).best_auc() == 0.7
 
