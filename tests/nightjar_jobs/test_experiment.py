@@ -101,7 +101,7 @@ def test_a_challenger_that_cannot_speak_is_spoken_for_by_the_champion(
     assert {row["model_version"] for row in rows} == {versions[0]}
     reasons = {row["variant"]: row["fallback_reason"] for row in rows}
     assert reasons["champion"] is None
-    said = {"no alias": "no version has this alias", "no model": "the trees are not a whole UBJSON file"}
+    said = {"no alias": "no version has this alias", "no model": "the trees are not a complete UBJSON file"}
     assert reasons["challenger"].startswith(f"variant challenger: {said[trouble]}")
     confirmed = nights.run("confirm_champion")
     assert (confirmed.status, confirmed.error_kind) == ("failed", "model")

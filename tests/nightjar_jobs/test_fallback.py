@@ -104,7 +104,7 @@ def test_a_champion_that_is_whole_and_no_model_does_not_speak(
     published = nights.whole(night=NEXT, run_id="b")
     assert published.status == "succeeded", published.error
     (reason,) = {row["fallback_reason"] for row in nights.scores(NEXT)}
-    assert "the trees are not a whole UBJSON file" in reason
+    assert "the trees are not a complete UBJSON file" in reason
 
 
 def test_a_shadow_that_is_no_model_does_not_fail_the_night(
@@ -117,7 +117,7 @@ def test_a_shadow_that_is_no_model_does_not_fail_the_night(
         monkeypatch.setattr(module, "load_use_case", lambda name: shadowed)
     scored = nights.run("score")
     assert (scored.status, scored.rows_out) == ("succeeded", 200), scored.error
-    assert "the trees are not a whole UBJSON file" in scored.values["shadow_error"]
+    assert "the trees are not a complete UBJSON file" in scored.values["shadow_error"]
 
 
 def test_an_mlflow_that_is_away_does_not_keep_the_night_from_being_scored(

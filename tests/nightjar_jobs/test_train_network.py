@@ -145,8 +145,8 @@ def test_a_loss_that_is_no_number_is_the_same_error_on_all_ranks(new_run: MakeRu
     launched.ranks.wait()
     result = run.result("train")
     assert (result.status, result.error_kind) == ("failed", "training")
-    assert "is no number in epoch" in result.error
-    assert any("is no number in epoch" in line for line in launched.ranks.tail(1))
+    assert "is not finite in epoch" in result.error
+    assert any("is not finite in epoch" in line for line in launched.ranks.tail(1))
 
 
 def test_two_ranks_go_on_from_a_version_of_the_lake(both: Any, new_run: MakeRun) -> None:

@@ -143,7 +143,7 @@ def length(count: int) -> bytes:
     [
         (lambda data: data[: len(data) // 2], "are announced, more than there are"),
         (lambda data: data[:-1], "is not the type of a length|more than there are"),
-        (lambda data: data + b"}", "more follows its end"),
+        (lambda data: data + b"}", "data follows its end"),
         (lambda data: b"", "more than there are"),
         (lambda data: b"[" * 1_000_000, "it is not an object"),
         (lambda data: b"{" + key(b"a") + b"[" * 1_000_000, "nested more than 32 deep"),

@@ -1,1 +1,1 @@
-"""Engines: what trains a model, and the model that comes out."""
+"""Engines that train models, and their trained members."""

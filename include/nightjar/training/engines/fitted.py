@@ -1,4 +1,4 @@
-"""What an engine gives back."""
+"""The result of an engine's training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from nightjar.training.engines.member import Member, MemberCard
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """One engine's training, over; the same on every rank.
+    """One engine's finished training; the same on every rank.
 
     Attributes:
-        member: What predicts, up to the best round.
-        card: What is known of it; its weight is not decided yet.
-        history: Validation AUC after each round or epoch that was tried.
-        external_memory: Whether rows were paged from scratch disk.
+        member: The trained member, up to the best round.
+        card: Its card; the weight is fitted later.
+        history: Validation AUC after each round or epoch.
+        external_memory: Whether rows were read from scratch disk.
         device: ``cpu`` or ``cuda``.
     """
 

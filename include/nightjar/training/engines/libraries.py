@@ -1,4 +1,4 @@
-"""The engines' libraries: XGBoost, imported cheaply; torch, where it is installed."""
+"""Imports of the engines' libraries: XGBoost without scikit-learn, torch if it is installed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nightjar.protocol.errors import ConfigurationError, ModelError
 
 
 def import_xgboost() -> ModuleType:
-    """Import XGBoost without scikit-learn, which it would import only for estimator classes that are not used here.
+    """Import XGBoost without scikit-learn, which only its unused estimator classes need.
 
-    That import alone takes 6 of 7 seconds on a small machine, and every rank, evaluation and Spark worker pays it.
+    Importing scikit-learn takes 6 of 7 seconds on a small machine, in every rank, evaluation and Spark worker.
 
     Raises:
         ModelError: when XGBoost is not installed.
@@ -31,7 +31,7 @@ def import_xgboost() -> ModuleType:
 
 
 def require_torch() -> None:
-    """Refuse to train a network where what trains and exports it is not installed.
+    """Check that the packages that train and export networks are installed.
 
     Raises:
         ConfigurationError: naming the packages that are missing.

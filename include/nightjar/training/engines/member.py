@@ -1,4 +1,4 @@
-"""What one engine has trained: a member of a model, alone or among others."""
+"""Members: the trained models of single engines, of which a model consists."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ if TYPE_CHECKING:
 
 
 class Member(Protocol):
-    """What one engine has trained, ready to predict."""
+    """The trained model of one engine."""
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """Uncalibrated probabilities of the rows of ``matrix`` (see :func:`nightjar.training.data.encoding.encode`).
+        """Return uncalibrated probabilities for the rows of ``matrix``.
 
-        A row's value depends neither on its neighbours nor on ``threads``.
+        See :func:`nightjar.training.data.encoding.encode` for the matrix. A row's probability depends neither on other
+        rows nor on ``threads``.
         """
 
     def content(self) -> Mapping[str, bytes]:
-        """Its files by name; the names are those that its engine's ``load`` reads."""
+        """Return its files by name, as the engine's ``load`` reads them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemberCard:
-    """What is known of a member.
+    """Description of a member.
 
     Attributes:
         kind: Its engine, a key of :data:`nightjar.training.model.LOADERS`.
-        engine: The library, and the version of it that trained.
-        params: Parameters given to the engine.
-        rounds: Rounds or epochs kept: the best one and those before.
+        engine: Name and version of the library.
+        params: Parameters of the engine.
+        rounds: Number of rounds or epochs up to the best one.
         validation_auc: AUC on the validation days at that round.
-        weight: Share in the model's answer; the members' weights add up to 1.
-        event_weight: How much an event weighed against another row while it was trained.
+        weight: Weight in the model's prediction; the members' weights add up to 1.
+        event_weight: Weight of a positive row in its training, relative to a negative row.
     """
 
     kind: str
@@ -50,10 +51,10 @@ class MemberCard:
 def probabilities(
     member: Member, event_weight: float, matrix: NDArray[np.float32], *, threads: int
 ) -> NDArray[np.float64]:
-    """A member's probabilities for classes as frequent as they are, also where events weighed more in its training.
+    """Return a member's probabilities, corrected for the weight of positives in its training.
 
-    The odds that it was trained to give are ``event_weight`` times too large (Elkan, 2001, The foundations of
-    cost-sensitive learning, theorem 2). The rows keep their order.
+    Its odds are ``event_weight`` times too large (Elkan, 2001, The foundations of cost-sensitive learning, theorem 2).
+    The correction keeps the order of the rows.
     """
     answers = member.predict(matrix, threads=threads)
     return answers if event_weight == 1.0 else answers / (answers + event_weight * (1 - answers))

@@ -1,4 +1,4 @@
-"""From an engine's declaration to what trains it."""
+"""Dispatch from an engine's declaration to its training function."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def fit(
     :func:`nightjar.training.engines.boosting.fit.boost`.
 
     Raises:
-        TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
-        StorageFullError: when a checkpoint cannot be kept.
+        TrainingError: when a rank or the engine fails, or predictions are not finite.
+        StorageFullError: when a checkpoint cannot be saved.
     """
     train_engine: Callable[..., Fitted] = network_fit.fit_network if isinstance(engine, Network) else boosting.boost
     return train_engine(
@@ -50,7 +50,7 @@ def fit(
 
 
 def engine_version(engine: Engine) -> str:
-    """The library that trains it, and its version.
+    """Return name and version of the engine's library.
 
     Raises:
         ConfigurationError: when it is not installed.

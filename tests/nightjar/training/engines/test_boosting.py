@@ -121,6 +121,6 @@ def test_early_stopping_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_loss_that_diverges_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = boosting.engine_params  # a declaration refuses such an eta
     monkeypatch.setattr(boosting, "engine_params", lambda engine, seed: {**declared(engine, seed), "eta": 1e38})
-    with pytest.raises(TrainingError, match="265 predictions are no numbers after round 3") as caught:
+    with pytest.raises(TrainingError, match="265 predictions are not finite after round 3") as caught:
         trained(tmp_path, params={"lambda": 0.0, "min_child_weight": 0})
     assert "lower eta" in caught.value.fix

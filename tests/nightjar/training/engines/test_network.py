@@ -189,7 +189,7 @@ def test_another_seed_gives_another_network(fitted: Fitted, tmp_path: Path, monk
 
 def test_a_loss_that_is_no_number_is_said_with_rank_and_epoch(tmp_path: Path) -> None:
     with pytest.raises(
-        TrainingError, match=r"the loss of rank 0 is no number in epoch \d, from step \d+ of 18"
+        TrainingError, match=r"the loss of rank 0 is not finite in epoch \d, from step \d+ of 18"
     ) as said:
         trained(tmp_path, replace(SMALL, learning_rate=1e38, weight_decay=1e3))
     assert "lower learning_rate" in said.value.fix
@@ -200,7 +200,7 @@ def test_an_infinite_value_does_not_pass_for_a_moment(tmp_path: Path) -> None:
     matrix = rows(100, 3)
     matrix[5, 1] = np.inf
     spoilt.append(matrix, np.zeros(100, np.float32))
-    with pytest.raises(TrainingError, match=r"the loss of rank 0 is no number in epoch 1"):
+    with pytest.raises(TrainingError, match=r"the loss of rank 0 is not finite in epoch 1"):
         trained(tmp_path, train=spoilt)
 
 
@@ -216,9 +216,9 @@ def test_a_checkpoint_that_cannot_be_kept_ends_the_training(tmp_path: Path, monk
 
 
 def test_a_gpu_that_is_too_small_is_said_with_what_helps() -> None:
-    broken_off = TrainingError("the network's training broke off", where="here", fix="read the log")
-    broken_off.__cause__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-    said = out_of_memory(broken_off, 3)
+    training_error = TrainingError("the network's training failed", where="here", fix="read the log")
+    training_error.__cause__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    said = out_of_memory(training_error, 3)
     assert said is not None
     assert said.what.startswith("rank 3 ran out of GPU memory (CUDA out of memory. Tried to allocate 2.00 GiB")
     assert "lower batch_size" in said.fix

@@ -1,4 +1,4 @@
-"""Boosting over all ranks: round by round, with the exact validation AUC, early stopping, and checkpoints."""
+"""Train boosted trees over all ranks, with exact validation AUC, early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -40,63 +40,67 @@ def boost(
     progress: Progress,
     base: TabularModel | None = None,
 ) -> Fitted:
-    """Train on this rank's shards together with the other ranks.
+    """Train boosted trees on the shards of all ranks.
 
     Args:
         train: Rows to fit.
-        validation: Rows that early stopping looks at.
-        training_set: The matrix's columns, the seed, and what else is done.
-        engine: Parameters, rounds, early stopping, how often to keep a checkpoint.
+        validation: Rows for early stopping.
+        training_set: Features, seed and recipe.
+        engine: Parameters, rounds, early stopping, and interval of checkpoints.
         group: The ranks; every rank calls this.
         threads: Threads of this rank.
-        checkpoints: Where an earlier try left off, and where this one leaves its own; None keeps none.
-        progress: Told of each round.
-        base: Whose trees the first round goes on from; None begins anew. The history is of the rounds after it.
+        checkpoints: Checkpoints to resume from and to save; None disables them.
+        progress: Receives each round.
+        base: Model whose trees the training continues; None starts without trees. The history has only new rounds.
 
     Raises:
-        TrainingError: when a rank fails, the engine refuses, or predictions are no numbers.
-        StorageFullError: when a checkpoint cannot be kept.
+        TrainingError: when a rank or the engine fails, or predictions are not finite.
+        StorageFullError: when a checkpoint cannot be saved.
     """
-    decided = engine_params(engine, training_set.recipe.seed)
+    model_params = engine_params(engine, training_set.recipe.seed)
     if training_set.recipe.balance_classes:
-        decided["scale_pos_weight"] = event_weight(train, group)
-    params = {**decided, "device": device.choose(group), "nthread": threads}
-    # all ranks alike: the two kinds of matrix talk to the other ranks differently while they are built
+        model_params["scale_pos_weight"] = event_weight(train, group)
+    params = {**model_params, "device": device.choose(group), "nthread": threads}
+    # all ranks use the same kind of matrix: building them uses different collective operations
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
     checkpoint = checkpoints.agree(group) if checkpoints else None
     history = list(checkpoint.history) if checkpoint else []
     trees = trees_of(base) if base else None
     start = checkpoint.state if checkpoint else trees
-    keeper = checkpoints if group.contract.rank == 0 else None
+    writer = checkpoints if group.contract.rank == 0 else None
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
             bins = _bins(train, validation, training_set.features, params, scratch)
             with termination.rounds() if checkpoints else nullcontext():
-                booster = _rounds(bins, params, start, history, engine, keeper, progress)
-            kept = len(history) if engine.early_stopping_rounds is None else best_round(history) + 1
-            rounds = int(booster.num_boosted_rounds()) - len(history) + kept
-            booster = booster[:rounds]  # a booster of its own, which does not hold on to the matrices
-            del bins  # XGBoost removes its own files
+                booster = _rounds(bins, params, start, history, engine, writer, progress)
+            best = len(history) if engine.early_stopping_rounds is None else best_round(history) + 1
+            rounds = int(booster.num_boosted_rounds()) - len(history) + best
+            booster = booster[:rounds]  # a copy that does not reference the matrices
+            del bins  # XGBoost removes its external memory files
     except import_xgboost().core.XGBoostError as error:
         raise group.lost_rank(timeout_seconds=3.0) or _engine_error(error) from error
-    booster.set_param({"device": device.CPU, "nthread": threads})  # as scoring will read it
-    used = str(params["device"]).split(":")[0]
+    booster.set_param({"device": device.CPU, "nthread": threads})  # as in scoring
+    device_kind = str(params["device"]).split(":")[0]
     card = MemberCard(
         kind=engine.kind,
         engine=engine_version(),
-        # the number of threads changes no byte of the model: it is not part of it
-        params={**decided, **declared(engine), "device": used},
+        # without the number of threads, which does not change the model
+        params={**model_params, **declared(engine), "device": device_kind},
         rounds=rounds,
-        validation_auc=history[kept - 1],
-        event_weight=float(decided.get("scale_pos_weight", 1.0)),
+        validation_auc=history[best - 1],
+        event_weight=float(model_params.get("scale_pos_weight", 1.0)),
     )
     return Fitted(
-        member=BoostedTrees(booster), card=card, history=tuple(history), external_memory=not in_memory, device=used
+        member=BoostedTrees(booster),
+        card=card,
+        history=tuple(history),
+        external_memory=not in_memory,
+        device=device_kind,
     )
 
 
 def declared(engine: Boosting) -> dict[str, Any]:
-    """What decides the trees beside XGBoost's own parameters, as a card holds it."""
+    """Return the declared values besides XGBoost's own parameters that determine the trees, for the card."""
     return {
         "num_rounds": engine.num_rounds,
         "early_stopping_rounds": engine.early_stopping_rounds,
@@ -105,17 +109,17 @@ def declared(engine: Boosting) -> dict[str, Any]:
 
 
 def engine_version() -> str:
-    """The library and its version."""
+    """Return name and version of the library."""
     return f"xgboost {import_xgboost().__version__}"
 
 
 def _bins(
     train: Shard, validation: Shard, features: tuple[Feature, ...], params: Mapping[str, Any], scratch: str | None
 ) -> tuple[Any, Any]:
-    """Both shards as matrices of the engine."""
-    of_train = matrix.build(train, features, params, cache=scratch and f"{scratch}/train")
+    """Return both shards as XGBoost matrices."""
+    train_matrix = matrix.build(train, features, params, cache=scratch and f"{scratch}/train")
     cache = scratch and f"{scratch}/validation"
-    return of_train, matrix.build(validation, features, params, cache=cache, reference=of_train)
+    return train_matrix, matrix.build(validation, features, params, cache=cache, reference=train_matrix)
 
 
 def _rounds(
@@ -124,23 +128,23 @@ def _rounds(
     start: bytes | None,
     history: list[float],
     engine: Boosting,
-    keeper: Checkpoints | None,
+    writer: Checkpoints | None,
     progress: Progress,
 ) -> Any:
-    """Add rounds to those of ``start``, and their AUC to ``history``, until it is enough; return the booster."""
+    """Train until the last round or early stopping, appending to ``history``; return the booster."""
     train, validation = bins
     booster = import_xgboost().Booster(params, list(bins), model_file=bytearray(start) if start else None)
     first = len(history)
-    before = int(booster.num_boosted_rounds()) - first
+    base_rounds = int(booster.num_boosted_rounds()) - first
     progress.start(history, engine.num_rounds)
     while len(history) < engine.num_rounds and not stalled(history, engine.early_stopping_rounds):
         done = len(history)
         if done % engine.checkpoint_every_rounds == 0 and done > first:
             _restart_sampling(booster)
-            if keeper is not None:
-                keeper.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
+            if writer is not None:
+                writer.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
             termination.exit_if_terminating()
-        booster.update(train, before + done)
+        booster.update(train, base_rounds + done)
         predictions = booster.predict(validation)
         history.append(auc_over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))
         progress.round_done(history)
@@ -148,36 +152,35 @@ def _rounds(
 
 
 def _restart_sampling(booster: Any) -> None:
-    """Forget where the column sampler is, as a booster that is loaded from a checkpoint does not know it either.
+    """Reset the column sampler, whose state a booster loaded from a checkpoint does not have.
 
-    Rows are sampled by seed and round (``seed_per_iteration``), but the sampler of columns lives in the tree updater
-    and counts on; nothing in the saved model says how far it is. Changing ``tree_method`` makes XGBoost make its
-    updaters anew, while the cached predictions stay (loading the model would compute them again, for all trees and
-    rows).
+    Rows are sampled by seed and round (``seed_per_iteration``), but the column sampler is part of the tree updater and
+    keeps its state, which the saved model does not contain. Changing ``tree_method`` makes XGBoost recreate its
+    updaters and keeps cached predictions; loading the model would recompute these for all trees and rows.
     """
     booster.set_param({"tree_method": "approx"})
-    booster.save_config()  # parameters take effect when they are next needed
+    booster.save_config()  # applies the parameters
     booster.set_param({"tree_method": "hist"})
 
 
 def engine_params(engine: Boosting, seed: int) -> dict[str, Any]:
-    """The use case's parameters, with those that Nightjar decides."""
+    """Return the use case's parameters with those that Nightjar sets."""
     return {
         "objective": "binary:logistic",
         **{name: value for name, value in engine.params.items() if name != "eval_metric"},
         "tree_method": "hist",
-        "disable_default_eval_metric": True,  # its AUC over ranks is a mean of local ones; auc_over_ranks is exact
+        "disable_default_eval_metric": True,  # its AUC over ranks is a mean of local AUCs; auc_over_ranks is exact
         "seed": seed,
         "seed_per_iteration": True,  # a round's sample must not depend on the process that trains it
     }
 
 
 def _engine_error(error: Exception) -> TrainingError:
-    # the engine's message holds a C++ stack; its last reason is what a person can use
+    # the message contains a C++ stack; its last line with a reason is useful
     lines = [line.strip(" -") for line in str(error).splitlines()]
     reasons = [line for line in lines if line and "[bt]" not in line and "Stack trace" not in line]
     return TrainingError(
-        f"XGBoost gave up: {reasons[-1] if reasons else 'no reason given'}",
-        where="params of the use case's Boosting, or a rank that is gone",
+        f"XGBoost failed: {reasons[-1] if reasons else 'no reason given'}",
+        where="params of the use case's Boosting, or a lost rank",
         fix="read the log of the ranks above; check its params",
     )

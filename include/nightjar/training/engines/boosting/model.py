@@ -1,4 +1,4 @@
-"""Boosted trees as scoring has them."""
+"""Trained boosted trees."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "boosting.ubj"
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """A member of a model.
+    """The boosted trees of a model.
 
     Attributes:
         booster: The trees (``xgboost.Booster``).
@@ -34,7 +34,7 @@ class BoostedTrees:
         return np.asarray(self.booster.inplace_predict(matrix, missing=np.nan), dtype=np.float64)
 
     def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float32]:
-        """SHAP value of each input (rows x features) in log-odds; with the trees' bias a row's add up to its margin."""
+        """Return SHAP values (rows x features) in log-odds; with the bias, those of a row add up to its margin."""
         import numpy as np
 
         self.booster.set_param({"nthread": threads})
@@ -50,7 +50,7 @@ class BoostedTrees:
 
 
 def load(content: Mapping[str, bytes]) -> BoostedTrees:
-    """The member of a model folder's files."""
+    """Load the member from a model folder's files."""
     check_ubjson(content[FILE])
     booster = import_xgboost().Booster()
     booster.load_model(bytearray(content[FILE]))

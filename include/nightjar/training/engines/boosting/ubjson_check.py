@@ -1,4 +1,4 @@
-"""Whether a UBJSON file is whole, before XGBoost is given it: its parser reads past the end and ends the process.
+"""Check that a UBJSON file is complete before XGBoost parses it: its parser reads past the end and crashes.
 
 UBJSON, draft 12: https://ubjson.org. XGBoost writes big-endian numbers, objects without counts, and arrays of one type
 with a count (``[$d#L``).
@@ -9,17 +9,17 @@ from __future__ import annotations
 from nightjar.protocol.errors import ModelError
 
 MAX_DEPTH = 32
-"""XGBoost's own files are 8 deep."""
+"""Maximum nesting depth; XGBoost's own files have a depth of 8."""
 _NUMBERS = {b"i": 1, b"U": 1, b"I": 2, b"l": 4, b"L": 8, b"d": 4, b"D": 8}
 _COUNTS = {b"i", b"U", b"I", b"l", b"L"}
 _CONSTANTS = {b"Z", b"T", b"F"}
 
 
 def check_ubjson(data: bytes) -> None:
-    """Refuse what is not one whole UBJSON object, or is nested deeper than :data:`MAX_DEPTH`.
+    """Check that ``data`` is one complete UBJSON object, nested at most :data:`MAX_DEPTH` deep.
 
     Raises:
-        ModelError: naming the byte at which it breaks off.
+        ModelError: naming the byte of the error.
     """
     reader = _Reader(data)
     try:
@@ -27,17 +27,17 @@ def check_ubjson(data: bytes) -> None:
             raise ValueError("it is not an object")
         reader.skip_object(1)
         if reader.position != len(data):
-            raise ValueError("more follows its end")
+            raise ValueError("data follows its end")
     except ValueError as error:
         raise ModelError(
-            f"the trees are not a whole UBJSON file: {error} (byte {reader.position:,} of {len(data):,})",
+            f"the trees are not a complete UBJSON file: {error} (byte {reader.position:,} of {len(data):,})",
             where="boosting.ubj",
             fix="do not score with this model; restore it, or promote another version",
         ) from error
 
 
 class _Reader:
-    """A position in the bytes, which never passes their end."""
+    """A reader that never passes the end of the data."""
 
     def __init__(self, data: bytes) -> None:
         self.position = 0
@@ -46,12 +46,12 @@ class _Reader:
     def take(self, count: int) -> bytes:
         end = self.position + count
         if not self.position <= end <= len(self._data):
-            raise ValueError(f"{count:,} bytes are announced, more than there are")
+            raise ValueError(f"a length of {count:,} bytes exceeds the file")
         taken, self.position = self._data[self.position : end], end
         return taken
 
     def skip_object(self, depth: int) -> None:
-        """The rest of an object, behind its ``{``."""
+        """Skip the rest of an object, after its ``{``."""
         if depth > MAX_DEPTH:
             raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
         while self._next() != b"}":

@@ -1,4 +1,4 @@
-"""The simple model that others must beat: logistic regression, fitted over all ranks, kept as JSON."""
+"""The baseline: logistic regression, fitted over all ranks and saved as JSON."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 FILE = "logistic.json"
 MAX_ROWS = 200_000
-"""Rows that it is fitted to, taken evenly from all; a few hundred weights are well known by then."""
+"""Maximum number of rows to fit, sampled evenly; enough for a few hundred weights."""
 RIDGE = 1e-3
-"""Penalty on half the squared weights, against the mean log loss; keeps weights of rare categories finite."""
+"""Penalty on half the squared weights, relative to the mean log loss; keeps weights of rare categories finite."""
 _MAX_STEPS = 50
-_ENOUGH = 1e-8
-_LONGEST = 4.0  # a longer step leaves the region in which Newton's method is to be trusted
+_TOLERANCE = 1e-8
+_MAX_STEP = 4.0  # longer steps leave the region where Newton's method converges
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """Logistic regression on standardised numbers and one column a category.
+    """Logistic regression on standardized numbers and one-hot encoded categories.
 
-    A missing number counts as the mean and sets a column of its own; an unknown category sets none.
+    A missing number is replaced by the mean and has an indicator column; an unknown category has no column set.
 
     Attributes:
         features: Inputs.
         categories: Categorical feature to its frozen vocabulary.
-        means: Per feature, of the training rows; 0 for categories.
-        scales: Per feature, the standard deviation; 1 for categories and constants.
+        means: Mean of each feature over the training rows; 0 for categories.
+        scales: Standard deviation of each feature; 1 for categories and constants.
         weights: Intercept, then the columns of :func:`design`.
     """
 
@@ -55,12 +55,12 @@ class Baseline:
         import numpy as np
 
         columns = design(matrix, self.features, self.categories, np.array(self.means), np.array(self.scales))
-        # summed column by column: a row's sum must not depend on how many rows there are
+        # summed by column: a row's sum must not depend on the number of rows
         probability: NDArray[np.float64] = _probability((columns * np.array(self.weights)).sum(axis=1))
         return probability
 
     def card(self, validation_auc: float) -> MemberCard:
-        """What is known of it."""
+        """Return the baseline's card."""
         return MemberCard(
             kind="logistic",
             engine="logistic regression",
@@ -75,7 +75,7 @@ class Baseline:
 
 
 def load(content: Mapping[str, bytes]) -> Baseline:
-    """The member of a model folder's files."""
+    """Load the member from a model folder's files."""
     document = parse_object(content[FILE])
     document["features"] = tuple(Feature(**feature) for feature in document["features"])
     return Baseline(**document)
@@ -84,16 +84,16 @@ def load(content: Mapping[str, bytes]) -> Baseline:
 def fit(
     shard: Shard, features: tuple[Feature, ...], categories: Mapping[str, tuple[str, ...]], all_rows: int
 ) -> Baseline:
-    """Fit to every n-th row of this rank's shard together with the other ranks; all call it, inside the collective.
+    """Fit the baseline to every n-th row of all ranks' shards; all ranks call it, inside the collective.
 
-    Newton's method on the penalised log loss (iteratively reweighted least squares; Hastie, Tibshirani and Friedman,
-    The Elements of Statistical Learning, 4.4.1), its sums added up over the ranks.
+    Newton's method on the penalized log loss (iteratively reweighted least squares; Hastie, Tibshirani and Friedman,
+    The Elements of Statistical Learning, 4.4.1), with sums over all ranks.
 
     Args:
         shard: This rank's training rows.
         features: The matrix's columns.
         categories: Categorical feature to its vocabulary.
-        all_rows: Rows of all ranks.
+        all_rows: Number of rows of all ranks.
 
     Raises:
         TrainingError: when it does not converge.
@@ -111,8 +111,8 @@ def fit(
         rows, gradient, curvature = _sums(batches, columns, weights)
         step = np.linalg.solve(curvature / rows + np.diag(penalty), gradient / rows + penalty * weights)
         largest = float(np.abs(step).max())
-        weights -= step * min(1.0, _LONGEST / largest) if largest else step
-        if largest < _ENOUGH:
+        weights -= step * min(1.0, _MAX_STEP / largest) if largest else step
+        if largest < _TOLERANCE:
             return Baseline(
                 features=features,
                 categories=categories,
@@ -124,7 +124,7 @@ def fit(
         f"the baseline does not converge in {_MAX_STEPS} steps",
         where="logistic regression on the training rows",
         how_many=len(weights),
-        fix="look for infinite or enormous values among the features",
+        fix="check the features for infinite or very large values",
     )
 
 
@@ -135,7 +135,7 @@ def design(
     means: NDArray[np.float64],
     scales: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Columns of the regression (rows x weights): 1, each number and whether it is missing, each category."""
+    """Return the design matrix (rows x weights): intercept, numbers with missing indicators, one-hot categories."""
     import numpy as np
 
     columns = [np.ones((len(matrix), 1))]
@@ -155,7 +155,7 @@ def _sums(
     columns_of: Callable[[NDArray[np.float32]], NDArray[np.float64]],
     weights: NDArray[np.float64],
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Rows, gradient and curvature of the log loss, summed over batches and ranks."""
+    """Return rows, gradient and Hessian of the log loss, summed over batches and ranks."""
     import numpy as np
 
     size = len(weights)
@@ -171,7 +171,7 @@ def _sums(
 
 
 def _probability(score: Any) -> Any:
-    """The logistic function, without overflow."""
+    """Return the logistic function, without overflow."""
     import numpy as np
 
     return 0.5 * (1 + np.tanh(score / 2))

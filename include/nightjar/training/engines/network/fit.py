@@ -1,4 +1,4 @@
-"""Training a network over all ranks: epoch by epoch, with the exact validation AUC, early stopping, and checkpoints."""
+"""Train a network over all ranks, with exact validation AUC, early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -59,20 +59,21 @@ def fit_network(
     base: TabularModel | None = None,
     start: network.Network | None = None,
 ) -> Fitted:
-    """Train together with the other ranks; arguments as of :func:`nightjar.training.engines.boosting.fit.boost`.
+    """Train a network on the shards of all ranks.
 
-    ``start`` is a network of this training's own columns, whose weights the first epoch goes on from.
+    Arguments are those of :func:`nightjar.training.engines.boosting.fit.boost`. ``start`` is a network with this
+    training's features, whose weights the first epoch starts from.
 
-    What an epoch does follows from the seed, the rank and its number, so that a training that goes on from a checkpoint
-    does the same; on the CPU, with the same threads, to the bit.
+    An epoch depends only on the seed, the rank and its number. A training resumed from a checkpoint therefore gives the
+    same weights, bit by bit on the CPU with the same number of threads.
 
     Raises:
         ConfigurationError: when torch is not installed.
-        TrainingError: when a rank fails, torch refuses, or a loss is no number.
-        StorageFullError: when a checkpoint cannot be kept.
+        TrainingError: when a rank or torch fails, or a loss is not finite.
+        StorageFullError: when a checkpoint cannot be saved.
     """
     require_torch()
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns of what is asked of it on purpose (_over_ranks)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns of find_unused_parameters, which is intended
     import torch
 
     torch.set_num_threads(threads)
@@ -92,7 +93,7 @@ def fit_network(
     checkpoint = checkpoints.agree(group) if checkpoints else None
     history = list(checkpoint.history) if checkpoint else []
     best = _restore(checkpoint, module, optimizer) if checkpoint else copied_weights(module)
-    keeper = checkpoints if group.contract.rank == 0 else None
+    writer = checkpoints if group.contract.rank == 0 else None
     rows, steps = _steps(train, engine, group)
     try:
         with termination.rounds() if checkpoints else nullcontext(), _process_group(group, used):
@@ -110,19 +111,22 @@ def fit_network(
                 if best_round(history) == number:
                     best = copied_weights(module)
                 progress.round_done(history)
-                if keeper is not None and (
+                if writer is not None and (
                     len(history) % engine.checkpoint_every_epochs == 0 or termination.is_termination_requested()
                 ):
-                    keeper.save(Checkpoint(history=tuple(history), state=_state(module, optimizer, best)))
+                    writer.save(Checkpoint(history=tuple(history), state=_state(module, optimizer, best)))
                 termination.exit_if_terminating()
-    except (RuntimeError, import_xgboost().core.XGBoostError) as error:  # the second adds up the AUC's counts
-        raise group.lost_rank(timeout_seconds=3.0) or _broken_off(error) from error
+    except (
+        RuntimeError,
+        import_xgboost().core.XGBoostError,
+    ) as error:  # the second: summing the AUC's counts
+        raise group.lost_rank(timeout_seconds=3.0) or _training_failed(error) from error
     kind = used.split(":")[0]
     rounds = best_round(history) + 1
     card = MemberCard(
         kind=engine.kind,
         engine=engine_version(),
-        # another number of threads adds in another order: it is part of what decides the weights
+        # with the number of threads: it changes the order of sums and so the weights
         params={
             **declared(engine),
             "hidden": list(architecture.hidden),
@@ -140,7 +144,7 @@ def fit_network(
 
 
 def engine_version() -> str:
-    """The library and its version.
+    """Return name and version of the library.
 
     Raises:
         ConfigurationError: when it is not installed.
@@ -150,7 +154,7 @@ def engine_version() -> str:
 
 
 def declared(engine: Network) -> dict[str, Any]:
-    """The declaration as a card holds it, and as JSON gives it back."""
+    """Return the declaration as JSON values for the card."""
     params = asdict(engine)
     del params["space"]
     return {**params, "hidden": list(engine.hidden)}
@@ -159,7 +163,7 @@ def declared(engine: Network) -> dict[str, Any]:
 def _first_module(
     train: Shard, training_set: TrainingSet, engine: Network, start: network.Network | None
 ) -> tuple[Architecture, torch.nn.Module]:
-    """The layers, with the weights of ``start`` where there is one and random ones otherwise."""
+    """Return architecture and module, with the weights of ``start`` if given, else random weights."""
     values = tuple(
         len(training_set.categories[feature.name]) if feature.kind == "categorical" else None
         for feature in training_set.features
@@ -176,7 +180,7 @@ def _first_module(
 def _architecture(
     train: Shard, features: tuple[Feature, ...], values: tuple[int | None, ...], engine: Network
 ) -> Architecture:
-    """The layers for these features; moments are of all ranks' training rows."""
+    """Return the architecture for these features, with moments of all ranks' training rows."""
     import numpy as np
 
     means, scales = moments(lambda: (matrix for matrix, _ in train.batches()), features)
@@ -190,22 +194,24 @@ def _architecture(
 
 
 def _steps(train: Shard, engine: Network, group: Group) -> tuple[int, int]:
-    """Rows of this rank's part of a step, and steps of an epoch: as many as the rank with the fewest rows can make."""
+    """Return rows per step of this rank, and steps per epoch, limited by the rank with the fewest rows."""
     fewest = min(group.exchange(train.rows))
     rows = min(max(engine.batch_size // group.contract.world_size, 1), fewest)
     return rows, fewest // rows
 
 
 def _seed_of(seed: int, rank: int, epoch: int) -> int:
-    """A seed for torch, of a training's, a rank and an epoch."""
+    """Return torch's seed for a training's seed, a rank and an epoch."""
     import numpy as np
 
     return int(np.random.SeedSequence([seed, rank, epoch]).generate_state(1)[0])
 
 
 def _rate(step: int, steps: int, engine: Network) -> float:
-    """Learning rate of a step: it rises over the first epoch, then falls along half a cosine (Loshchilov and Hutter,
-    SGDR, 2017, without restarts)."""
+    """Return the learning rate of a step: linear warm-up over the first epoch, then cosine decay.
+
+    Loshchilov and Hutter, SGDR, 2017, without restarts.
+    """
     if step < steps:
         return engine.learning_rate * (step + 1) / steps
     progress = (step - steps) / (steps * (engine.epochs - 1))
@@ -214,7 +220,7 @@ def _rate(step: int, steps: int, engine: Network) -> float:
 
 @contextmanager
 def _process_group(group: Group, used: str) -> Iterator[None]:
-    """Join torch's process group; rank 0 listens at its own address alone, on a port told through ``group``."""
+    """Join torch's process group; rank 0 listens only at its own address and sends the port through ``group``."""
     contract = group.contract
     if contract.world_size == 1:
         yield
@@ -226,7 +232,7 @@ def _process_group(group: Group, used: str) -> Iterator[None]:
     if on_gpu:
         torch.cuda.set_device(used)
     address, patience = socket.gethostbyname(contract.master_addr), timedelta(seconds=COLLECTIVE_SECONDS)
-    # by itself torch would listen at all addresses of the machine
+    # torch itself would listen on all addresses of the machine
     listener = socket.create_server((address, 0)) if contract.rank == 0 else None
     port = group.exchange(listener.getsockname()[1] if listener else None)[0]
     store = dist.TCPStore(  # type: ignore[attr-defined]
@@ -244,21 +250,21 @@ def _process_group(group: Group, used: str) -> Iterator[None]:
         world_size=contract.world_size,
         timeout=patience,
     )
-    yield  # a failed rank ends its process; leaving in order would wait for ranks that are gone
+    yield  # a failed rank exits: a clean shutdown would wait for lost ranks
     dist.destroy_process_group()
 
 
 def _over_ranks(module: torch.nn.Module, group: Group, used: str) -> torch.nn.Module:
-    """The same weights, with gradients that are means over the ranks; compiled on a GPU."""
+    """Return the module with gradients averaged over the ranks; compiled on a GPU."""
     import torch
 
     on_gpu = used != device.CPU
-    if on_gpu and (shutil.which("cc") or shutil.which("gcc")):  # its kernels are built on the spot
+    if on_gpu and (shutil.which("cc") or shutil.which("gcc")):  # torch.compile needs a C compiler
         module = torch.compile(module)  # type: ignore[assignment]
     if group.contract.world_size == 1:
         return module
-    # DDP orders its buckets anew after the first step, and more than two ranks then add in another order; a training
-    # that goes on from a checkpoint has another first step. It leaves them where parameters might be unused.
+    # DDP reorders its buckets after the first step, which changes the order of sums for more than two ranks. A resumed
+    # training has another first step. With find_unused_parameters DDP keeps the order.
     return torch.nn.parallel.DistributedDataParallel(
         module, device_ids=[torch.device(used).index] if on_gpu else None, find_unused_parameters=True
     )
@@ -273,12 +279,12 @@ def _learn(
     clip_norm: float,
     used: str,
 ) -> NDArray[np.float32]:
-    """One epoch, one step for each of ``rates``; the loss of this rank at each step."""
+    """Train one epoch, one step for each of ``rates``; return this rank's loss at each step."""
     import torch
 
     over_ranks.train()
     of_events = torch.tensor(event_weight, device=used)
-    losses = torch.empty(len(rates), device=used)  # read at the end only: a GPU is not to wait at each step
+    losses = torch.empty(len(rates), device=used)  # read at the end, so that a GPU does not wait at each step
     for step, (rate, (matrix, labels)) in enumerate(zip(rates, batches, strict=True)):
         for parameters in optimizer.param_groups:
             parameters["lr"] = rate
@@ -291,12 +297,12 @@ def _learn(
         torch.nn.utils.clip_grad_norm_(over_ranks.parameters(), clip_norm)
         optimizer.step()
         losses[step] = loss.detach()
-    found: NDArray[np.float32] = losses.cpu().numpy()
-    return found
+    values: NDArray[np.float32] = losses.cpu().numpy()
+    return values
 
 
 def _check_losses(losses: NDArray[np.float32], group: Group, epoch: int) -> None:
-    """Refuse an epoch with a loss that is no number; the same error on all ranks, naming the first that had one."""
+    """Check that all losses are finite; raise the same error on all ranks, naming the first rank affected."""
     import numpy as np
 
     wrong = np.flatnonzero(~np.isfinite(losses))
@@ -304,15 +310,15 @@ def _check_losses(losses: NDArray[np.float32], group: Group, epoch: int) -> None
     if bad := [(step, rank) for rank, step in enumerate(firsts) if step is not None]:
         step, rank = min(bad)
         raise TrainingError(
-            f"the loss of rank {rank} is no number in epoch {epoch}, from step {step + 1} of {len(losses)} on",
+            f"the loss of rank {rank} is not finite in epoch {epoch}, from step {step + 1} of {len(losses)} on",
             where=f"training.engines of the use case, Network, rank {rank}",
             how_many=len(bad),
-            fix="lower learning_rate, and look for infinite or enormous values among the features",
+            fix="lower learning_rate, and check the features for infinite or very large values",
         )
 
 
 def _answers(module: torch.nn.Module, shard: Shard, used: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Labels of a shard's rows, and the probabilities that the network gives them now."""
+    """Return the labels of a shard's rows and the network's current probabilities."""
     import numpy as np
     import torch
 
@@ -328,7 +334,7 @@ def _answers(module: torch.nn.Module, shard: Shard, used: str) -> tuple[NDArray[
 
 
 def _state(module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Weights) -> bytes:
-    """What training goes on from, as a safetensors file: weights, the optimizer's moments, the best weights."""
+    """Return the state of the training as a safetensors file: weights, optimizer moments, best weights."""
     from safetensors.numpy import save
 
     arrays = {f"now.{name}": array for name, array in copied_weights(module).items()}
@@ -339,7 +345,7 @@ def _state(module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Weig
 
 
 def _restore(checkpoint: Checkpoint, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Weights:
-    """Bring both to what :func:`_state` kept; the best weights so far."""
+    """Restore module and optimizer from :func:`_state`; return the best weights."""
     import torch
     from safetensors.numpy import load
 
@@ -356,9 +362,9 @@ def _restore(checkpoint: Checkpoint, module: torch.nn.Module, optimizer: torch.o
     return parts["best"]
 
 
-def _broken_off(error: Exception) -> TrainingError:
+def _training_failed(error: Exception) -> TrainingError:
     return TrainingError(
-        f"the network's training broke off: {first_line(error)}",
-        where="the network of the use case's training, or a rank that is gone",
+        f"the network's training failed: {first_line(error)}",
+        where="the network of the use case's training, or a lost rank",
         fix="read the log of the ranks above",
     )

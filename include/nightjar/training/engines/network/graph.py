@@ -1,8 +1,9 @@
-"""From a network's weights to the ONNX graph that scoring runs; node by node, so that the bytes depend on nothing else.
+"""Build the ONNX graph for scoring from a network's weights, node by node, so that equal weights give equal bytes.
 
-Weights are named as torch names them: ``embeddings.<i>.weight`` (values + 1 x width; row 0 is the missing and the
-unknown), ``hidden.<i>.weight`` (outputs x inputs) and ``.bias``, ``norms.<i>.weight`` and ``.bias``, ``out.weight`` and
-``.bias``. A weight in 8 bits has its steps beside it, one a row, under its name and :data:`STEP`.
+Weights have torch's names: ``embeddings.<i>.weight`` (values + 1 x width; row 0 is for missing and unknown values),
+``hidden.<i>.weight`` (outputs x inputs) and ``.bias``, ``norms.<i>.weight`` and ``.bias``, ``out.weight`` and
+``.bias``. An 8-bit weight has one step size for each row, under its name with the suffix
+:data:`STEP`.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     Weights = Mapping[str, NDArray[Any]]
 
 REACH = 10.0
-"""Standardised numbers are cut here: an outlier must not drown all else, and infinity remains a number."""
+"""Standardized numbers are clipped to this range, to limit outliers and infinity."""
 NORM_EPSILON = 1e-5
 STEP = ".step"
-_OPSET, _IR = 17, 8  # both from 2022: every ONNX Runtime since reads them
+_OPSET, _IR = 17, 8  # from 2022: every later ONNX Runtime reads them
 
 
 def member_of(architecture: Architecture, weights: Weights) -> Network:
-    """The member of these weights."""
+    """Return the member with these weights."""
     from safetensors.numpy import save
 
     return Network(
@@ -35,20 +36,20 @@ def member_of(architecture: Architecture, weights: Weights) -> Network:
 
 
 def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:
-    """The weights of a member as numbers, those that are kept in 8 bits too."""
+    """Return the weights of a member as float32, dequantized where they are 8-bit."""
     import numpy as np
     from safetensors.numpy import load
 
-    kept = load(network.weights)
+    stored = load(network.weights)
     return {
-        name: array if array.dtype == np.float32 else array.astype(np.float32) * kept[f"{name}{STEP}"][:, None]
-        for name, array in kept.items()
+        name: array if array.dtype == np.float32 else array.astype(np.float32) * stored[f"{name}{STEP}"][:, None]
+        for name, array in stored.items()
         if not name.endswith(STEP)
     }
 
 
 class _Graph:
-    """Nodes in the order in which they run."""
+    """Builder of an ONNX graph; nodes are in the order of execution."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
@@ -80,11 +81,11 @@ class _Graph:
         return bytes(model.SerializeToString(deterministic=True))
 
     def _embeddings(self, columns: Sequence[int]) -> list[str]:
-        """Each category's embedding; what is NaN has position 0."""
+        """Add the embedding of each category; NaN has position 0."""
         import numpy as np
         from onnx import TensorProto
 
-        found = []
+        outputs = []
         for number, column in enumerate(columns):
             value = self._add("Gather", [INPUT, self._constant(np.array(column))], axis=1)
             following = self._add("Add", [value, self._constant(np.float32(1))])
@@ -97,11 +98,11 @@ class _Graph:
                 step = self._constant(self._weights[f"{name}{STEP}"][:, None])
                 row = self._add("Cast", [row], to=TensorProto.FLOAT)
                 row = self._add("Mul", [row, self._add("Gather", [step, position])])
-            found.append(row)
-        return found
+            outputs.append(row)
+        return outputs
 
     def _numbers(self, architecture: Architecture) -> list[str]:
-        """All numbers, standardised, and whether they are missing."""
+        """Add the standardized numbers and their missing indicators."""
         import numpy as np
         from onnx import TensorProto
 
@@ -121,14 +122,14 @@ class _Graph:
         ]
 
     def _linear(self, values: str, name: str) -> str:
-        """``values`` times the layer's weights, and its bias."""
+        """Add a linear layer: ``values`` times the weights, plus the bias."""
         weight, bias = f"{name}.weight", self._weight(f"{name}.bias")
         if f"{weight}{STEP}" not in self._weights:
             return self._add("Gemm", [values, self._weight(weight), bias], transB=1)
         return self._add("Add", [self._integer_product(values, weight), bias])
 
     def _integer_product(self, values: str, weight: str) -> str:
-        """The product in whole numbers; each row of ``values`` has a step of its own, whatever its neighbours are."""
+        """Add an integer product; each row of ``values`` has its own step size, so that rows are independent."""
         import numpy as np
         from onnx import TensorProto
 
@@ -155,7 +156,7 @@ class _Graph:
         return name
 
     def _add(self, operation: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Append a node; its output's name."""
+        """Append a node and return the name of its output."""
         from onnx import helper
 
         name = f"value_{len(self._nodes)}"

@@ -1,7 +1,7 @@
-"""What an ONNX file may hold before ONNX Runtime is given it: what :mod:`~.graph` writes.
+"""Check an ONNX file before ONNX Runtime loads it: it may only contain what :mod:`~.graph` writes.
 
-A graph from elsewhere can name files of this machine as its weights (external data), in any tensor of it, and hide
-such a tensor in the graph of a loop or a function. Nightjar writes none of these, and reads none.
+A malicious graph can refer to local files as weights (external data) in any tensor, also within the graph of a loop or
+a function. Nightjar neither writes nor accepts these.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPERATIONS = frozenset(
 )  # fmt: skip
 """Operations of the graphs that Nightjar writes."""
 
-# The part of onnx.proto3 that has to be looked at: message to field to (number, type). Fields left out are skipped.
+# The part of onnx.proto3 to check: message to field to (number, type). Other fields are skipped.
 _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
     "Model": {"graph": (7, "Graph"), "training_info": (20, "bytes"), "functions": (25, "bytes")},
     "Graph": {"node": (1, "Node"), "initializer": (5, "Tensor"), "sparse_initializer": (15, "bytes")},
@@ -38,13 +38,13 @@ _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
 
 
 def check_graph(data: bytes) -> None:
-    """Refuse an ONNX file that holds more than Nightjar writes, and first of all one that names other files.
+    """Reject an ONNX file with anything that Nightjar does not write, above all references to other files.
 
     Args:
         data: The file's bytes.
 
     Raises:
-        ModelError: naming what it holds.
+        ModelError: naming what is not allowed.
     """
     from google.protobuf.message import DecodeError
 
@@ -91,7 +91,7 @@ def _refusal(problem: str) -> ModelError:
 
 @cache
 def _message() -> Any:
-    """The class of the message ``Model`` of :data:`_SCHEMA`; each field is repeated, so that none hides another."""
+    """Return the class of message ``Model`` of :data:`_SCHEMA`; all fields are repeated, so that none hides another."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="nightjar_onnx.proto", package="nightjar_onnx", syntax="proto2")

@@ -1,4 +1,4 @@
-"""The network as scoring has it: an ONNX graph, with the weights and architecture that it was made of."""
+"""A trained network: its ONNX graph for scoring, its weights and its architecture."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ WEIGHTS_FILE = "network.safetensors"
 ARCHITECTURE_FILE = "network.json"
 INPUT = "rows"
 BLOCK = 256
-"""Rows that the graph answers at once, filled up with zeros: kernels for other numbers of rows add in another order,
-so that a row's value would depend on how many come with it."""
+"""Rows of each run of the graph, padded with zeros: kernels for other batch sizes sum in another order, so that a row's
+prediction would depend on the number of rows."""
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What the weights are put into: with ``network.safetensors`` enough to train on.
+    """Architecture of a network; with ``network.safetensors`` it is sufficient to continue training.
 
     Attributes:
-        values: Per column of the matrix, how many values a category's vocabulary has; None for a number.
-        widths: Per column, the width of its embedding; 0 for a number.
-        means: Per column, of the training rows; 0 for a category.
-        scales: Per column, the standard deviation; 1 for a category.
+        values: For each column of the matrix, the size of a category's vocabulary; None for a number.
+        widths: For each column, the width of its embedding; 0 for a number.
+        means: For each column, its mean over the training rows; 0 for a category.
+        scales: For each column, its standard deviation; 1 for a category.
         hidden: Width of each hidden layer.
     """
 
@@ -47,17 +47,17 @@ class Architecture:
 
     @property
     def categorical(self) -> list[int]:
-        """Columns of categories; their embeddings are in this order."""
+        """Categorical columns, in the order of their embeddings."""
         return [column for column, values in enumerate(self.values) if values is not None]
 
     @property
     def numeric(self) -> list[int]:
-        """Columns of numbers."""
+        """Numeric columns."""
         return [column for column, values in enumerate(self.values) if values is None]
 
     @property
     def inputs(self) -> int:
-        """Width of what the first layer reads: embeddings, numbers, and for each number whether it is missing."""
+        """Width of the first layer's input: embeddings, numbers, and a missing indicator for each number."""
         return sum(self.widths) + 2 * len(self.numeric)
 
     def to_json(self) -> str:
@@ -70,10 +70,10 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A member of a model.
+    """The network of a model.
 
     Attributes:
-        architecture: Of which layers it is made.
+        architecture: Its layers.
         weights: Bytes of a safetensors file.
         graph: Bytes of an ONNX file, from rows of :func:`nightjar.training.data.encoding.encode` to probabilities.
     """
@@ -83,13 +83,16 @@ class Network:
     graph: bytes = field(repr=False)
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """See :meth:`nightjar.training.engines.member.Member.predict`; a thread takes whole blocks of :data:`BLOCK`
-        rows."""
+        """See :meth:`nightjar.training.engines.member.Member.predict`; threads predict blocks of :data:`BLOCK` rows."""
         import numpy as np
 
         blocks = [matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK)]
         with ThreadPoolExecutor(threads) as pool:
-            answers = list(pool.map(self._answer, blocks)) if threads > 1 else [self._answer(block) for block in blocks]
+            answers = (
+                list(pool.map(self._predict_block, blocks))
+                if threads > 1
+                else [self._predict_block(block) for block in blocks]
+            )
         return np.concatenate([np.empty(0, np.float32), *answers]).astype(np.float64)
 
     def content(self) -> dict[str, bytes]:
@@ -102,7 +105,7 @@ class Network:
 
     @cached_property
     def _session(self) -> Any:
-        """ONNX Runtime's session, of one thread: those of :meth:`predict` share it."""
+        """ONNX Runtime's session with one thread, shared by the threads of :meth:`predict`."""
         try:
             import onnxruntime as ort
         except ImportError as error:
@@ -114,7 +117,7 @@ class Network:
         available = ort.get_available_providers()
         return ort.InferenceSession(self.graph, options, [name for name in _PROVIDERS if name in available])
 
-    def _answer(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _predict_block(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         import numpy as np
 
         rows = np.zeros((BLOCK, block.shape[1]), np.float32)
@@ -124,15 +127,15 @@ class Network:
 
 
 def load(content: Mapping[str, bytes]) -> Network:
-    """The member of a model folder's files.
+    """Load the member from a model folder's files.
 
     Raises:
-        ModelError: when the graph holds more than Nightjar writes, or ONNX Runtime cannot be imported.
+        ModelError: when the graph contains what Nightjar does not write, or ONNX Runtime cannot be imported.
     """
     graph = content[GRAPH_FILE]
     check_graph(graph)
     loaded = Network(
         architecture=Architecture.from_json(content[ARCHITECTURE_FILE]), weights=content[WEIGHTS_FILE], graph=graph
     )
-    loaded._session  # noqa: B018 (a graph that the runtime refuses is refused now, not by the first row)
+    loaded._session  # noqa: B018 (a graph that the runtime rejects fails here, not at the first row)
     return loaded

@@ -1,4 +1,4 @@
-"""The network as torch trains it; the graph of :mod:`nightjar.training.engines.network.graph` computes the same."""
+"""The torch module for training; :mod:`nightjar.training.engines.network.graph` computes the same function."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-_SPREAD = 0.05  # of an embedding before training; that of the missing and the unknown begins in their middle
+_SPREAD = 0.05  # standard deviation of initial embeddings; that of missing and unknown values starts at 0
 
 
 def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
-    """A module from rows (rows x features, as ``encode`` gives them) to logits, one a row.
+    """Return a module from encoded rows (rows x features) to one logit for each row.
 
-    Its weights follow from torch's seed. Layers are normalised over a row's units (Ba, Kiros and Hinton, Layer
-    Normalization, 2016), so that no rank and no row depends on other rows.
+    Initial weights depend on torch's seed. Layer normalization (Ba, Kiros and Hinton, Layer Normalization, 2016) keeps
+    rows and ranks independent.
     """
     import torch
     from torch import nn
@@ -41,11 +41,11 @@ def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
                 nn.Embedding((architecture.values[column] or 0) + 1, architecture.widths[column])
                 for column in categorical
             )
-            self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
+            self.hidden = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths))
             self.norms = nn.ModuleList(nn.LayerNorm(width, eps=NORM_EPSILON) for width in architecture.hidden)
             self.drop = nn.Dropout(dropout)
             self.out = nn.Linear(widths[-1], 1)
-            # not among the weights: the architecture holds them
+            # not weights: they are part of the architecture
             self.register_buffer("categories", torch.tensor(categorical, dtype=torch.int64), persistent=False)
             self.register_buffer("numbers", torch.tensor(numeric, dtype=torch.int64), persistent=False)
             for name, values in (("means", architecture.means), ("scales", architecture.scales)):
@@ -71,19 +71,19 @@ def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
 
 
 def freeze(module: Any, layers: int) -> None:
-    """Keep the first hidden layers, and the embeddings, as they are; none of both where ``layers`` is 0."""
+    """Freeze the first ``layers`` hidden layers and the embeddings; freeze nothing when ``layers`` is 0."""
     if layers:
         for part in (module.embeddings, module.hidden[:layers], module.norms[:layers]):
             part.requires_grad_(False)
 
 
 def copied_weights(module: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
-    """The weights of now, by torch's names; later steps do not change them."""
+    """Return a copy of the current weights, by torch's names."""
     return {name: weight.detach().cpu().numpy().copy() for name, weight in module.state_dict().items()}
 
 
 def put_weights(module: torch.nn.Module, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Give the module these weights."""
+    """Load the weights into the module."""
     import torch
 
     module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})

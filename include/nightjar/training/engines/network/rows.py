@@ -1,4 +1,4 @@
-"""The rows of a shard as a network learns from them: mixed anew in each epoch, in bounded memory."""
+"""Shuffled batches of a shard's rows for each epoch, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ if TYPE_CHECKING:
     from nightjar.training.data.shards import Batch
 
 BUFFER_ROWS = 1 << 17
-"""Rows that are mixed with each other; with those of one more day, all that is in memory."""
+"""Rows of a shuffle buffer; memory holds at most these and one more day."""
 
 
 def epoch(shard: Shard, *, rows: int, steps: int, seed: Sequence[int]) -> Iterator[Batch]:
-    """``steps`` batches of ``rows`` rows: days in random order, and rows mixed within a buffer of several days.
+    """Yield ``steps`` batches of ``rows`` rows: days in random order, rows shuffled within a buffer of several days.
 
     Args:
         shard: This rank's rows; at least ``rows * steps``.
-        rows: Of one step.
-        steps: Of the epoch, the same number on each rank.
-        seed: What the order follows from, and nothing else.
+        rows: Rows of one step.
+        steps: Steps of the epoch, equal on all ranks.
+        seed: Determines the order completely.
     """
     import numpy as np
 
     random = np.random.default_rng(seed)
     days = shard.view(random.permutation(shard.batch_count).tolist()).batches()
-    return islice(_cut(_mixed(days, random), rows), steps)
+    return islice(_cut(_shuffled(days, random), rows), steps)
 
 
-def _mixed(days: Iterable[Batch], random: np.random.Generator) -> Iterator[Batch]:
-    """Buffers of at least :data:`BUFFER_ROWS` rows, but for the last, each in random order."""
+def _shuffled(days: Iterable[Batch], random: np.random.Generator) -> Iterator[Batch]:
+    """Yield shuffled buffers of at least :data:`BUFFER_ROWS` rows, except the last."""
     held: list[Batch] = []
     for day in days:
         held.append(day)
         if sum(len(labels) for _, labels in held) >= BUFFER_ROWS:
-            yield _mix(held, random)
+            yield _shuffle(held, random)
             held = []
     if held:
-        yield _mix(held, random)
+        yield _shuffle(held, random)
 
 
-def _mix(held: Sequence[Batch], random: np.random.Generator) -> Batch:
+def _shuffle(held: Sequence[Batch], random: np.random.Generator) -> Batch:
     matrix, labels = _joined(held)
     order = random.permutation(len(labels))
     return matrix[order], labels[order]
 
 
 def _cut(buffers: Iterable[Batch], rows: int) -> Iterator[Batch]:
-    """Batches of ``rows`` rows; what is left of a buffer goes before the next; the last rest is left out."""
+    """Yield batches of ``rows`` rows; the rest of a buffer precedes the next; the last rest is dropped."""
     rest: list[Batch] = []
     for buffer in buffers:
         matrix, labels = _joined([*rest, buffer])
