@@ -6,12 +6,12 @@ than 15 minutes late. The prediction moment is midnight between D and D+1.
 | DAG | When | What |
 |---|---|---|
 | `flight_delay_history` | by hand | loads a range of nights: raw tables, features, labels |
-| `flight_delay_training` | Mondays 04:00, by hand, on asset `retrain/flight_delay` | trains, judges, promotes |
+| `flight_delay_training` | Mondays 04:00, by hand, on asset `retrain/flight_delay` | trains, evaluates, promotes |
 | `flight_delay_nightly` | 02:00 New York | scores D+1 into `scores/flight_delay`, then reports drift |
 
-**Params.** `interval_start` and `interval_end` (local days, both included) choose other nights than the run's own;
-without them training takes all nights there are. `model_version` scores with a version that is not the champion;
-`force` trains again what has been trained already, and lets a night choose its model anew.
+**Params.** `interval_start` and `interval_end` (local days, inclusive) override the run's own nights; without them
+training uses all available nights. `model_version` scores with another version than the champion; `force` repeats a
+training that has been done, and lets a rerun night select its model again.
 
 **Dangers.** None to readers: scores are written, audited and published in one commit that replaces exactly the nights
 of the run. Clearing any task is safe. A run over many nights replaces all of them.

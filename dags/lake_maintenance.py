@@ -1,15 +1,15 @@
 """# Maintenance of the lake
 
-Every Sunday: what no reader needs any more is removed, and small files of the ledger are put together.
+Every Sunday: remove files that no reader needs any more, and compact the small files of the ledger.
 
 | Table | What is done |
 |---|---|
-| each | files go that were replaced, or that no version has ever held, longer than `retention_days` ago |
-| `ledger/events` | each day's small files become one |
+| each | remove files that were replaced, or written without ever being part of a version, more than `retention_days`
+ago | | `ledger/events` | compact each day's small files into one |
 
 **Dangers.** A version older than its table's retention cannot be read any more: a training frozen on it cannot be
-trained again. A night in flight loses nothing: its unpublished files are younger. Nights, readers and this DAG may run
-beside each other; clearing any task is safe.
+reproduced. A running night loses nothing: its unpublished files are younger. Nights, readers and this DAG may run
+concurrently; clearing any task is safe.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""The model's inputs, declared. Standard library only: ``use_case.py`` and the Spark code both read this."""
+"""Declaration of the model's inputs, used by ``use_case.py`` and the Spark code. Standard library only."""
 
 from __future__ import annotations
 
 from nightjar.declaration.use_case import Feature
 
 LATE_MINUTES = 15
-"""A flight is late when it arrives more than this after its schedule."""
+"""A flight counts as late when it arrives more than this many minutes after its schedule."""
 
 WINDOWS = (1, 7, 28)
-"""Trailing windows of the history, in days that end with night D."""
+"""Lengths of the trailing windows, in days ending with night D."""
 
 HISTORY_KINDS = {
     "all": "all flights",
@@ -20,7 +20,7 @@ HISTORY_KINDS = {
     "tail": "flights of this plane",
     "flight": "flights of this carrier's flight number",
 }
-"""Whose earlier flights are looked at, and how a person would say it."""
+"""Groups of earlier flights, with a description for column comments."""
 
 CALENDAR = (
     Feature("day_of_week", "numeric", "Day of the week of the flight, 1 Sunday to 7 Saturday.", drift=False),

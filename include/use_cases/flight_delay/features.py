@@ -1,7 +1,7 @@
-"""Features and labels of flights: one function each, for training and scoring alike, for one night or ninety.
+"""Features and labels of flights; the same functions serve training and scoring, one night or ninety.
 
-Night D knows what was known at the local midnight that ends day D: rows of ``ds <= D``, weather observed before it,
-and the labels of flights that had landed. The Spark session must be in UTC.
+Night D uses data known at the local midnight that ends day D: rows of ``ds <= D``, weather observed before it, and
+labels of flights that had landed. The Spark session must be in UTC.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from use_cases.flight_delay.weather import weather_features
 
 
 def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
-    """Features of the flights scheduled on the day after each night.
+    """Return the features of the flights scheduled on the day after each night.
 
     Args:
-        tables: Source name to its raw rows, for the nights and the ``history_nights`` of the use case before them.
-        nights: The nights to build.
+        tables: Source name to its raw rows, for the nights and the use case's preceding ``history_nights``.
+        nights: Nights to build.
 
     Returns:
-        One row for each row of ``raw/schedule`` in the nights; the columns of the feature table.
+        One row per row of ``raw/schedule`` in the nights, with the columns of the feature table.
     """
     history = _between(nights.first - timedelta(days=USE_CASE.history_nights), nights.last)
     inside = _between(nights.first, nights.last)
@@ -54,7 +54,7 @@ def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame
 
 
 def schedule_features(schedule: DataFrame, airports: DataFrame) -> DataFrame:
-    """What the calendar and the day's whole schedule say of each flight; with the columns that history needs.
+    """Return features from the calendar and the day's schedule, with the columns that the history features need.
 
     Args:
         schedule: Rows of ``raw/schedule``.
@@ -89,15 +89,15 @@ def schedule_features(schedule: DataFrame, airports: DataFrame) -> DataFrame:
 
 
 def build_labels(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
-    """Labels of the flights of each night's own day.
+    """Return the labels of the flights of each night's own day.
 
     Args:
         tables: As for :func:`build_features`.
-        nights: The nights to build.
+        nights: Nights to build.
 
     Returns:
-        One row for each row of ``raw/flights`` in the nights; the columns of the label table. A flight that did not
-        arrive has no label, and ``outcome`` says why.
+        One row per row of ``raw/flights`` in the nights, with the columns of the label table. A flight that did not
+            arrive has no label; ``outcome`` gives the reason.
     """
     inside = _between(nights.first, nights.last)
     delay = F.col("arr_delay")

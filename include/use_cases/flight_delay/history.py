@@ -1,4 +1,4 @@
-"""How late earlier flights were: trailing windows of days, counted from the day on which each label became known."""
+"""Lateness of earlier flights over trailing windows of days, counted from the day on which each label became known."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from use_cases.flight_delay.clock import local_day
 from use_cases.flight_delay.columns import LATE_MINUTES, WINDOWS
 
 MAX_DELAY_MINUTES = 240
-"""Delays count up to this: one flight that arrives a day late says little about the next."""
+"""Delays are clipped to this: a flight that arrives a day late says little about the next."""
 PRIOR_FLIGHTS = 20
-"""How many flights of the overall rate a rate is smoothed with."""
+"""Weight of the overall rate in a smoothed rate, as a number of flights."""
 COUNTS = ("flights", "late", "minutes")
 KEYS = {
     "all": "'all'",
@@ -24,19 +24,18 @@ KEYS = {
     "tail": "concat('tail:', tailnum)",
     "flight": "concat('flight:', carrier, '-', flight)",
 }
-"""Kind to the SQL of a flight's key in it; null when it has none (a flight without tail number)."""
+"""Group to the SQL of a flight's key in it; null without a key (a flight without a tail number)."""
 
 
 def known_labels(flights: DataFrame) -> DataFrame:
-    """Each landed flight once for each kind: key, day known, flights (1), late (0 or 1), minutes.
+    """Return each landed flight once per group: key, day known, flights (1), late (0 or 1), minutes.
 
-    A label counts from the midnight that ends the local day on which the flight landed, not the day for which it was
-    scheduled: one that lands after midnight is not known before the next night. Nor is any known before the night whose
-    files hold it, whatever they say of its arrival. Minutes are whole, as sums of integers
-    are the same in whatever order Spark adds them.
+    A label counts from the midnight that ends the local day on which the flight landed, not the day of its schedule: a
+    flight that lands after midnight is known one night later. No label is known before the night whose files hold it,
+    whatever its arrival time. Minutes are whole numbers, as integer sums do not depend on Spark's order of addition.
 
     Args:
-        flights: As :func:`use_cases.flight_delay.moments.with_arrival` returns them.
+        flights: Result of :func:`use_cases.flight_delay.moments.with_arrival`.
     """
     minutes = F.greatest(F.least(F.col("arr_delay"), F.lit(MAX_DELAY_MINUTES)), F.lit(-MAX_DELAY_MINUTES))
     rows = flights.where("arrived_at IS NOT NULL").select(
@@ -50,15 +49,15 @@ def known_labels(flights: DataFrame) -> DataFrame:
 
 
 def trailing_counts(labels: DataFrame, nights: Nights) -> DataFrame:
-    """Key, night (``ds``) and counts: an array of flights, late and minutes of each window of days that ends with it.
+    """Return key, night (``ds``) and counts: an array of flights, late and minutes per window ending with the night.
 
     A label serves every night from the day on which it is known until it leaves the longest window. One shuffle serves
-    both sums. Not Spark's window functions: they set up each of tens of thousands of small groups at a cost that
-    dwarfs the counting.
+    both sums. Spark's window functions would set up each of tens of thousands of small groups, at a much higher cost
+    than the counting.
 
     Args:
-        labels: As :func:`known_labels` returns them.
-        nights: The nights to count for.
+        labels: Result of :func:`known_labels`.
+        nights: Nights to count for.
     """
     longest = max(WINDOWS)
     first, last = F.lit(nights.first), F.lit(nights.last)
@@ -75,15 +74,15 @@ def trailing_counts(labels: DataFrame, nights: Nights) -> DataFrame:
 
 
 def with_history(schedule: DataFrame, counts: DataFrame) -> DataFrame:
-    """Add the late rate and mean delay of each kind and window to each scheduled flight.
+    """Add the late rate and mean delay of each group and window to each scheduled flight.
 
-    They are smoothed to those of all flights in the same window, ``(late + s * overall) / (flights + s)``: the
-    posterior mean under a prior worth ``s`` flights. While nothing is known of any flight they are null. One SQL
-    statement, as Spark would analyse the growing plan again at each of eight joins and hundreds of column objects.
+    Rates are smoothed towards all flights in the same window, ``(late + s * overall) / (flights + s)``: the posterior
+    mean under a prior worth ``s`` flights. They are null while no flight is known. One SQL statement, as Spark would
+    analyse the growing plan at each of eight joins and hundreds of column objects.
 
     Args:
-        schedule: Flights to predict, with ``ds``, their night; all columns are kept.
-        counts: As :func:`trailing_counts` returns them; small, and read once for each kind.
+        schedule: Flights to predict, with their night ``ds``; all columns are kept.
+        counts: Result of :func:`trailing_counts`; small, and read once per group.
     """
     joins = (
         f"LEFT JOIN {{counts}} AS of_{kind} ON of_{kind}.ds = asked.ds AND of_{kind}.key = {key}"
@@ -96,7 +95,7 @@ def with_history(schedule: DataFrame, counts: DataFrame) -> DataFrame:
         for name, count in (("late_rate", "late"), ("delay", "minutes"))
     )
     broadcast = f"/*+ BROADCAST({', '.join(f'of_{kind}' for kind in KEYS)}) */"
-    # made of this module's constants alone, hence no injection
+    # built from constants of this module only, so no injection is possible
     statement = f"SELECT {broadcast} asked.*, {', '.join(features)} FROM {{schedule}} AS asked {' '.join(joins)}"  # noqa: S608
     return schedule.sparkSession.sql(statement, schedule=schedule, counts=counts)
 

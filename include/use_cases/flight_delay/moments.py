@@ -1,4 +1,4 @@
-"""The instants of a flight as flown, in UTC."""
+"""Times of a flight as flown, in UTC."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from use_cases.flight_delay.clock import later, scheduled_arrival, scheduled_dep
 
 
 def with_schedule(flights: DataFrame, airports: DataFrame) -> DataFrame:
-    """Add the UTC instants ``scheduled_departure`` and ``scheduled_arrival``.
+    """Add the UTC times ``scheduled_departure`` and ``scheduled_arrival``.
 
     Args:
         flights: Rows of ``raw/flights`` or ``raw/schedule``.
@@ -28,11 +28,11 @@ def with_schedule(flights: DataFrame, airports: DataFrame) -> DataFrame:
 
 
 def with_arrival(flights: DataFrame, airports: DataFrame) -> DataFrame:
-    """Add ``arrived_at``, the UTC instant of the actual arrival; null for flights that never arrived.
+    """Add ``arrived_at``, the UTC time of the actual arrival; null for flights that never arrived.
 
-    It is the scheduled arrival plus the delay. The record's own clock (``arr_time``) has no date, but agrees: of the
-    327,346 flights that landed in 2013 its minute is the derived one in all but one, which landed at 3:03 in the night
-    of 2013-03-10, while the record's clock had not been put forward.
+    It is the scheduled arrival plus the delay. The record's clock time (``arr_time``) has no date but agrees: of the
+    327,346 flights that landed in 2013, its minute equals the derived one in all but one. That flight landed at 3:03 in
+    the night of 2013-03-10, when the record's clock had not been put forward.
     """
     return with_schedule(flights, airports).withColumn(
         "arrived_at", later(F.col("scheduled_arrival"), F.col("arr_delay"))

@@ -1,4 +1,4 @@
-"""What lands each night for flight delays, and its contract. Standard library only.
+"""Landed files of flight delays, and their rules. Standard library only.
 
 Local times are New York's unless a comment says otherwise; ``time_hour`` is UTC.
 """
@@ -47,7 +47,7 @@ def _outside_day(ds: str) -> Rule:
     return Rule(
         name="time_hour_in_day",
         broken_when=f"to_date(from_utc_timestamp(time_hour, '{TIMEZONE}')) <> {ds}",
-        reason="time_hour lies outside the local day that the file is for",
+        reason="time_hour lies outside the local day of the file",
     )
 
 
@@ -64,7 +64,10 @@ def _minutes(clock: str) -> str:
 
 
 def _is_difference(delay: str, actual: str, scheduled: str) -> Rule:
-    """Kept by all 336,776 flights of 2013; a shifted clock, another unit or another flight's delay breaks it."""
+    """Return the rule that a delay is the difference of two clock times.
+
+    All 336,776 flights of 2013 keep it; a shifted clock, another unit or another flight's delay breaks it.
+    """
     return Rule(
         name=f"{delay}_is_difference",
         broken_when=f"pmod({_minutes(actual)} - {_minutes(scheduled)} - {delay}, 1440) <> 0",
@@ -95,7 +98,7 @@ def _schedule_rules(ds: str) -> tuple[Rule, ...]:
         Rule(
             name="date_is_day",
             broken_when=f"make_date(year, month, day) IS DISTINCT FROM {ds}",
-            reason="year, month and day are not the local day that the file is for",
+            reason="year, month and day are not the local day of the file",
         ),
         _outside_day(ds),
     )
@@ -112,7 +115,8 @@ _DAY_OF_FLIGHTS = (
 
 
 def _magnus(celsius_of: str) -> str:
-    """Exponent of the saturation vapour pressure (Alduchov and Eskridge 1996, J. Appl. Meteorol. 35:601, eq. 21)."""
+    """Return the exponent of the saturation vapour pressure (Alduchov and Eskridge 1996, J. Appl. Meteorol. 35:601, eq.
+    21)."""
     celsius = f"(({celsius_of} - 32) / 1.8)"
     return f"17.625 * {celsius} / (243.04 + {celsius})"
 
@@ -144,7 +148,7 @@ FLIGHTS = Source(
         Rule(
             name="arrived_and_flew",
             broken_when="(arr_delay IS NULL) <> (air_time IS NULL)",
-            reason="an arrival delay without a time in the air, or the other way round",
+            reason="an arrival delay without an air time, or the reverse",
         ),
         Rule(
             name="speed_is_a_plane_s",
@@ -213,7 +217,7 @@ WEATHER = Source(
         between("visib", 0, 100, unit="miles"),
     ),
     night_rules=(volume(0.6, 1.4), fresh("time_hour", 6)),
-    expected_to_vary=("precip", "visib", "wind_gust"),  # most hours have none, and a storm's day has nothing else
+    expected_to_vary=("precip", "visib", "wind_gust"),  # null or zero in most hours, and never on a stormy day
     max_rejected_share=0.05,
 )
 

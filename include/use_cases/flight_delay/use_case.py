@@ -1,4 +1,4 @@
-"""Flight delays: what to predict, from which tables, and how good is good enough. Standard library only."""
+"""Flight delays: what to predict, from which tables, and the required quality. Standard library only."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ CARRIED = (
 
 
 def _risk_direction(feature: str) -> int:
-    """1 where more can only mean more risk, -1 where less does, 0 where either may be."""
+    """Return 1 when higher values can only mean higher risk, -1 for lower risk, 0 when either is possible."""
     if "_late_rate_" in feature or "_delay_" in feature or feature in {"precip_recent", "precip_day", "wind_recent"}:
         return 1
     return -1 if feature in {"visibility_last", "visibility_low"} else 0
 
 
-# Three months are few nights: without these constraints trees fit the weather of single days.
+# Three months are few nights: without these constraints, trees overfit the weather of single days.
 MONOTONE = "(" + ",".join(str(_risk_direction(feature.name)) for feature in FEATURES) + ")"
 
 MAX_DAYS_TO_LAND = 3
-"""A flight lands at most this many days after its day: a day in the air over midnight, and 2,880 minutes of delay."""
+"""Maximum days after its scheduled day on which a flight lands: past midnight, plus 2,880 minutes of delay."""
 
 USE_CASE = UseCase(
     name="flight_delay",
@@ -72,20 +72,20 @@ USE_CASE = UseCase(
                     "monotone_constraints": MONOTONE,
                 },
                 num_rounds=160,
-                early_stopping_rounds=None,  # one validation week is one spell of weather: where it stops is chance
+                early_stopping_rounds=None,  # one validation week is one spell of weather, so the best round is chance
             ),
         ),
     ),
-    # The cost below is decided by probabilities, so that a proper score compares models. It has no bound of its own: a
-    # stormy fortnight is hard for every model, and champion and baseline are measured on the same one.
+    # Costs depend on probabilities, so a proper score compares models. It has no bound: a stormy fortnight is hard for
+    # every model, and champion and baseline are measured on the same one.
     gate=Gate(floors={"auc": 0.6}, decisive_metric="log_loss"),
-    # Assumed, for the airport's passenger desk, a flight: passengers who learn of a delay at the gate are rebooked and
-    # fed at short notice; an alarm for a flight that is in time keeps a standby clerk an hour. Whoever deploys this
-    # puts figures of their own; their ratio alone decides: from a probability of 2/7 on.
+    # Assumed costs per flight, for the airport's passenger desk: passengers who learn of a delay at the gate are
+    # rebooked and fed at short notice; an alarm for a punctual flight keeps a standby clerk an hour. Replace them in
+    # your deployment; only their ratio matters: alarms start at a probability of 2/7.
     cost=Cost(missed=200, false_alarm=80),
     performance=Performance(slices=("origin", "carrier")),
-    # A storm moves a whole day: from one night of 2013 to the next the mean prediction went up or down by as much as
-    # 0.40, and by more than 0.25 thirteen times (`make simulate`).
+    # A storm shifts a whole day: between consecutive nights of 2013 the mean prediction changed by up to 0.40, and by
+    # more than 0.25 thirteen times (`make simulate`).
     audit=ScoreAudit(max_mean_shift=0.5),
     retraining=Retraining(
         breaches=3,

@@ -1,4 +1,4 @@
-"""The weather of day D at each origin, as observed before the prediction moment, and where it was heading."""
+"""Weather of day D at each origin, as observed before the prediction moment, and its trend."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _DECIMALS = 1000
 
 
 def exact_sum(values: Column) -> Column:
-    """The sum of ``values`` to three decimals: added as integers, it is the same in whatever order Spark adds."""
+    """Return the sum of ``values`` to three decimals, added as integers so that Spark's order does not matter."""
     return F.sum(F.round(values * _DECIMALS).cast("long")) / _DECIMALS
 
 
 def latest(column: str, *, min_age_hours: int = 0) -> Column:
-    """The last value of ``column`` that is not null and at least ``min_age_hours`` older than the prediction moment."""
+    """Return the last non-null value of ``column`` at least ``min_age_hours`` before the prediction moment."""
     known = F.col(column).isNotNull() & (F.col("age_hours") >= min_age_hours)
     return F.max_by(F.col(column), F.when(known, F.col("time_hour")))
 
 
 def weather_features(weather: DataFrame) -> DataFrame:
-    """The weather features by ``ds`` and ``origin``.
+    """Return the weather features by ``ds`` and ``origin``.
 
     Args:
-        weather: Rows of ``raw/weather``; observations of another local day than ``ds`` are left out.
+        weather: Rows of ``raw/weather``; observations of other local days than ``ds`` are ignored.
     """
     recent = F.col("age_hours") <= RECENT_HOURS
     age_seconds = F.unix_timestamp(prediction_moment(F.col("ds"))) - F.unix_timestamp("time_hour")
