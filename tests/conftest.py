@@ -65,7 +65,7 @@ def _loggers_are_left_as_found() -> Iterator[None]:
         loggers = [
             logging.getLogger(name) for name in ("nightjar", "nightjar_spark", "nightjar_airflow", "nightjar_jobs")
         ]
-        return {one.name: (one.level, one.disabled, one.propagate) for one in loggers}
+        return {logger.name: (logger.level, logger.disabled, logger.propagate) for logger in loggers}
 
     before = state()
     yield

@@ -16,10 +16,10 @@ from typing import Any
 
 WAYS = ("500", "503", "dropped before", "dropped after")
 """An error, a request to slow down, a connection that ends before the server sees the call, and one that ends after the
-call has had its effect: whoever asked for a commit does not learn that it was made."""
+call has taken effect, so that the caller of a commit does not learn that it succeeded."""
 ERRORS = {"500": "InternalError", "503": "SlowDown"}
 MOST_IN_A_ROW = 6
-"""Of one path: clients try ten times, and a seed may not make a store that fails now and then one that is away."""
+"""Maximum failures in a row on one path: clients try ten times, and the store should fail, not be unavailable."""
 
 
 class Fate:

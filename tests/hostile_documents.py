@@ -1,4 +1,4 @@
-"""Documents that no program of ours writes, and what a reader may make of them."""
+"""Hostile documents, and the allowed reactions of a reader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_ANOTHER_TYPE = (None, [], {}, "x", -1, 10**30, 1e300, True, [None], {"a": Non
 
 
 def hostile(valid: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """What is no document, and ``valid`` with each of its fields replaced or left out."""
+    """Invalid documents, and ``valid`` with each of its fields replaced or left out."""
     yield from NOT_JSON.items()
     yield from NOT_AN_OBJECT.items()
     yield "another object", b'{"a": 1}'
@@ -44,7 +44,7 @@ def hostile(valid: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
 def check(file: Path, valid: dict[str, Any], read: Callable[[], object], fallback: object = NightjarError) -> None:
     """Let ``read`` meet every hostile document in ``file``.
 
-    It raises a :class:`NightjarError` that names the file, or returns ``fallback``, for all that is no document; a
+    It raises a :class:`NightjarError` that names the file, or returns ``fallback``, for any invalid document; a
     valid one with another value it may also read, if the value is of the right type.
     """
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A chat's webhook on this machine: it remembers what it is told."""
+"""A local chat webhook that stores the texts it gets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 @contextmanager
 def receiver(refuse: int = 0) -> Iterator[tuple[str, list[str]]]:
-    """Its address, and the texts posted to it so far; the first ``refuse`` posts get a 503."""
-    told: list[str] = []
+    """Yield its address, and the texts posted to it so far; the first ``refuse`` posts get a 503."""
+    sent: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-            self.send_response(503 if len(told) <= refuse else 200)
+            sent.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(503 if len(sent) <= refuse else 200)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
@@ -26,5 +26,5 @@ def receiver(refuse: int = 0) -> Iterator[tuple[str, list[str]]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/hooks/s3cret", told
+    yield f"http://127.0.0.1:{server.server_address[1]}/hooks/s3cret", sent
     server.shutdown()

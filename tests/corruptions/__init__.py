@@ -1,1 +1,1 @@
-"""Kinds of bad data, applied to real nights of flights: what each must bring about, and what it does."""
+"""Kinds of bad data, applied to real nights of flights, with the expected and the actual outcome."""

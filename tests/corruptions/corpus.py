@@ -23,14 +23,14 @@ from use_cases.flight_delay.use_case import USE_CASE
 
 FIRST, LAST = date(2013, 2, 18), date(2013, 5, 31)
 CLEAN = 60
-"""Untouched nights judged, the last of the range; those before them are history."""
-SPOILT = (date(2013, 5, 17), date(2013, 5, 16), date(2013, 5, 15))
-"""Nights that are spoilt, in this order, so that each has a clean history."""
+"""Number of untouched nights to judge, at the end of the range; earlier nights are history."""
+CORRUPTED = (date(2013, 5, 17), date(2013, 5, 16), date(2013, 5, 15))
+"""Corrupted nights, in this order, so that each has a clean history."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one kind brought about."""
+    """Outcome of one kind."""
 
     kind: Kind
     did: tuple[str, ...]
@@ -48,11 +48,11 @@ class Outcome:
 
 
 class Corpus:
-    """A lake with clean nights, and a landing beside it whose nights are spoilt one at a time."""
+    """A lake with clean nights, and a second landing whose nights are corrupted one at a time."""
 
     def __init__(self, spark: SparkSession, root: Path) -> None:
         self.spark, self.lake = spark, str(root / "lake")
-        self.clean, self.spoilt = root / "landing", root / "spoilt"
+        self.clean, self.corrupted = root / "landing", root / "corrupted"
         nights = Nights(first=FIRST, last=LAST, timezone=USE_CASE.timezone)
         land(nights, str(self.clean))
         self._ingest(FIRST, LAST, self.clean)
@@ -66,16 +66,16 @@ class Corpus:
         return found
 
     def run(self) -> Iterator[Outcome]:
-        """Each kind, on one of the nights."""
-        for i, night in enumerate(SPOILT):
-            for one in KINDS[i :: len(SPOILT)]:
-                yield self._spoil(one, night)
+        """Yield the outcome of each kind, applied to one of the nights."""
+        for i, night in enumerate(CORRUPTED):
+            for kind in KINDS[i :: len(CORRUPTED)]:
+                yield self._corrupt(kind, night)
 
-    def _spoil(self, kind: Kind, night: date) -> Outcome:
-        folder = self.spoilt / USE_CASE.name / night.isoformat()
-        kind.spoil(Landed(self.clean / USE_CASE.name / night.isoformat(), folder))
+    def _corrupt(self, kind: Kind, night: date) -> Outcome:
+        folder = self.corrupted / USE_CASE.name / night.isoformat()
+        kind.corrupt(Landed(self.clean / USE_CASE.name / night.isoformat(), folder))
         try:
-            result = self._ingest(night, night, self.spoilt)
+            result = self._ingest(night, night, self.corrupted)
         except NightjarError as error:
             return Outcome(kind, ("stopped",), error.what)
         broken = [f"{name} {source['broken_rules']}" for name, source in result.values["sources"].items()]

@@ -1,4 +1,4 @@
-"""The kinds: what is spoilt, and what must happen. ``may`` is what no contract can promise; it counts for the share."""
+"""Kinds of corruption, and the expected outcome. ``may`` marks what no contract can promise to catch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Kind:
 
     name: str
     must: Must
-    spoil: Callable[[Landed], None]
+    corrupt: Callable[[Landed], None]
 
 
 KINDS: list[Kind] = []
@@ -32,9 +32,9 @@ KINDS: list[Kind] = []
 def kind(must: Must) -> Callable[[Callable[[Landed], None]], Callable[[Landed], None]]:
     """Add a function to the kinds, by its name."""
 
-    def add(spoil: Callable[[Landed], None]) -> Callable[[Landed], None]:
-        KINDS.append(Kind(spoil.__name__, must, spoil))
-        return spoil
+    def add(corrupt: Callable[[Landed], None]) -> Callable[[Landed], None]:
+        KINDS.append(Kind(corrupt.__name__, must, corrupt))
+        return corrupt
 
     return add
 

@@ -1,4 +1,4 @@
-"""A landed night that may be spoilt: its files as text tables or bytes, and a manifest that means what it says."""
+"""A landed night to corrupt: its files as text tables or bytes, and its manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Landed:
         return pd.read_csv(io.BytesIO(self.bytes(file)), dtype=str, keep_default_na=False)
 
     def write(self, file: str, table: pd.DataFrame, **how: str) -> None:
-        """Replace the file, with an honest line in the manifest."""
+        """Replace the file, and update the manifest."""
         self.write_bytes(file, table.to_csv(index=False, lineterminator=how.pop("lines", "\n"), **how).encode())
 
     def change(self, file: str, change: Callable[[pd.DataFrame], pd.DataFrame | None]) -> None:
@@ -58,7 +58,7 @@ class Landed:
         return (self.folder / file).read_bytes()
 
     def write_bytes(self, file: str, data: bytes, *, honest: bool = True) -> None:
-        """Replace the file; the manifest is told of it where ``honest``."""
+        """Replace the file, and update the manifest when ``honest``."""
         (self.folder / file).write_bytes(data)
         if honest:
             manifest = json.loads((self.folder / "manifest.json").read_text())
@@ -73,7 +73,7 @@ def scaled(factor: float, decimals: int = 0) -> Callable[[pd.Series], object]:
 
 
 def times(hours: float) -> Callable[[pd.Series], object]:
-    """ISO moments, so many hours later."""
+    """ISO timestamps, shifted by hours."""
 
     def later(values: pd.Series) -> pd.Series:
         return (pd.to_datetime(values, utc=True) + pd.Timedelta(hours=hours)).dt.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -77,7 +77,7 @@ def test_a_rerun_of_a_night_changes_nothing(deployment: Deployment) -> None:
     assert versions(deployment.lake) == before
 
 
-def test_a_backfill_runs_what_is_missing_and_a_night_of_it_can_be_run_again(
+def test_a_backfill_runs_missing_nights_and_one_of_them_can_be_rerun(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     night, before = date(2013, 4, 4), scores_of(deployment.lake, LAST)

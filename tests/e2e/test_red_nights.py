@@ -1,4 +1,4 @@
-"""Nights that go wrong in the real Airflow: another version speaks, Spark dies, and everybody can see it."""
+"""Nights that go wrong in the real Airflow: a fallback scores, Spark dies, and both are reported."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ OTHER = Request(
 
 @pytest.fixture(scope="module")
 def alerts() -> Iterator[list[str]]:
-    """What a webhook of a chat is told."""
-    with receiver() as (address, told):
+    """Texts sent to the chat webhook."""
+    with receiver() as (address, sent):
         os.environ["NIGHTJAR_ALERT_WEBHOOK"] = address
-        yield told
+        yield sent
         del os.environ["NIGHTJAR_ALERT_WEBHOOK"]
 
 
@@ -96,7 +96,7 @@ def test_a_champion_that_was_altered_is_stood_in_for_in_plain_sight_until_it_is_
     assert "SHA-256 differs" in reason
     (event,) = ledger.read(deployment.lake, event="fallback").to_pylist()
     assert event["run_id"] == night.run_id
-    (text,) = [told for told in alerts if "confirm_champion" in told]
+    (text,) = [text for text in alerts if "confirm_champion" in text]
     assert text.startswith(f"NEW {NIGHTLY}, task confirm_champion: FALLBACK, scores are published: ")
     assert f"/dags/{NIGHTLY}/runs/{night.run_id}/tasks/confirm_champion" in text
     mine, others = applications(deployment, night), applications(deployment, OTHER)
@@ -105,7 +105,7 @@ def test_a_champion_that_was_altered_is_stood_in_for_in_plain_sight_until_it_is_
 
     deployment.run(night)  # mended, cleared
     assert set(states(deployment, night).values()) == {"success"}
-    (over,) = [told for told in alerts if told.startswith(f"RESOLVED {NIGHTLY}, task confirm_champion")]
+    (over,) = [text for text in alerts if text.startswith(f"RESOLVED {NIGHTLY}, task confirm_champion")]
     assert f"run: {night.run_id}" in over
     rows = scores_of(deployment.lake, RED)
     assert pc.unique(rows["fallback_reason"]).to_pylist() == [None]
@@ -175,7 +175,7 @@ def kill_servers(deployment: Deployment, night: Request, noticed: list[float]) -
 
 
 def command_line(pid: int) -> str:
-    """Its words; empty for a process that is gone."""
+    """Command line of a process; empty when it has ended."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     return ""

@@ -69,7 +69,7 @@ class Server(ThreadingHTTPServer):
         self.streams_cut += 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no news."""
+        """Ignore clients that disconnect."""
 
 
 class Handler(BaseHTTPRequestHandler):

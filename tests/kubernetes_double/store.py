@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 
 
 class Refused(Exception):
-    """An answer that is no success: HTTP status, reason and message, as a Status object says them."""
+    """An error answer: HTTP status, reason and message, as in a Status object."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)

@@ -116,7 +116,7 @@ class Deployment:
         (self.signals / name).touch()
 
     def all_run(self, ranks: int = 2) -> None:
-        """Wait until the programs of so many pods run."""
+        """Wait until the programs of ``ranks`` pods run."""
         eventually(lambda: len(self.cluster.living) == ranks)
 
     def task(self, try_number: int = 1, *, max_tries: int = 2, world_size: int = 2, **more: Any) -> Task:

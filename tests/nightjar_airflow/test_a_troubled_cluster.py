@@ -1,4 +1,4 @@
-"""A training whose cluster has trouble: credentials, roles, webhooks, images, volumes, Jobs that nobody awaits."""
+"""A training whose cluster has trouble: credentials, roles, webhooks, images, volumes, abandoned Jobs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _is_kept(deployment: Any) -> bool:
 
 
 class TestCredentials:
-    def test_a_token_that_runs_out_is_fetched_anew_and_the_training_goes_on(self, deployment: Any) -> None:
+    def test_an_expired_token_is_replaced_and_the_training_continues(self, deployment: Any) -> None:
         deployment.image(WAITS)
         deployment.plugin = True
         deployment.cluster.credentials.token_seconds = 1.0
@@ -95,7 +95,7 @@ class TestCredentials:
         event = task.wait()
         credentials.refused = lambda: False
         credentials.forbid(seconds=0)
-        with pytest.raises(AirflowException, match=r"the cluster refuses Airflow: .*the Job goes on") as raised:
+        with pytest.raises(AirflowException, match=r"the cluster refuses Airflow: .*the Job continues") as raised:
             task.resume(event)
         assert type(raised.value) is AirflowException, "worth a retry"
         assert _is_kept(deployment)
@@ -370,7 +370,7 @@ class TestCancellations:
             self._gone(deployment, job)
         assert not list(Path(deployment.lake, "_runs/_cancelled_jobs").iterdir())
 
-    def test_a_triggerer_that_stays_goes_on_trying(self, deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_running_triggerer_keeps_trying(self, deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(api, "ATTEMPTS", 1)
         deployment.image(WAITS)
         task = deployment.task()

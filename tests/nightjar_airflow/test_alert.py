@@ -51,8 +51,8 @@ def _settings(monkeypatch: pytest.MonkeyPatch, lake: str) -> None:
 
 
 @pytest.fixture
-def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What the webhook that is set has been told; it refuses so many posts first."""
+def sent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Texts sent to the configured webhook, which rejects the first ``request.param`` posts."""
     with receiver(getattr(request, "param", 0)) as (address, texts):
         monkeypatch.setenv("NIGHTJAR_ALERT_WEBHOOK", address)
         yield texts
@@ -65,10 +65,10 @@ def fail(caplog: pytest.LogCaptureFixture, **more: Any) -> str:
     return caplog.text
 
 
-@pytest.mark.parametrize("told", [0, 2], indirect=True)
-def test_an_alert_says_what_failed_why_and_where_to_look(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("sent", [0, 2], indirect=True)
+def test_an_alert_says_what_failed_why_and_where_to_look(sent: list[str], caplog: pytest.LogCaptureFixture) -> None:
     log = fail(caplog)
-    text = told[-1]
+    text = sent[-1]
     assert text.startswith("NEW flight_delay_nightly, task ingest: ContractError: raw/flights, night 2013-04-02")
     assert "/dags/flight_delay_nightly/runs/scheduled__2013-04-02/tasks/ingest" in text
     assert f"ALERT {text}" in log
@@ -76,12 +76,12 @@ def test_an_alert_says_what_failed_why_and_where_to_look(told: list[str], caplog
     assert "s3cret" not in log
 
 
-@pytest.mark.parametrize("told", [9], indirect=True)
+@pytest.mark.parametrize("sent", [9], indirect=True)
 def test_a_webhook_that_never_answers_is_said_without_its_address(
-    told: list[str], caplog: pytest.LogCaptureFixture
+    sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     log = fail(caplog)
-    assert len(told) == 3
+    assert len(sent) == 3
     assert "1 of 1 alerts were not sent by the webhook" in log
     assert "(503)" in log
     assert "s3cret" not in log
@@ -96,97 +96,97 @@ def test_an_address_that_is_none_is_not_opened(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("NIGHTJAR_ALERT_WEBHOOK", "file:///etc/passwd")
-    assert "see that NIGHTJAR_ALERT_WEBHOOK is right" in fail(caplog)
+    assert "check NIGHTJAR_ALERT_WEBHOOK" in fail(caplog)
 
 
-def test_one_alert_however_many_runs_fail_for_the_same_cause(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_one_alert_however_many_runs_fail_for_the_same_cause(sent: list[str], caplog: pytest.LogCaptureFixture) -> None:
     fail(caplog)
     assert "failing since run scheduled__2013-04-02, in 2 runs; already notified" in fail(
         caplog, run_id="scheduled__2013-04-03", why=WHY.replace("2013-04-02", "2013-04-03").replace("31 of", "40 of")
     )
     assert "in 2 runs; already notified" in fail(caplog, run_id="scheduled__2013-04-03")  # cleared, and failed again
-    assert len(told) == 1
+    assert len(sent) == 1
     other = "SourceError: weather.csv is missing | where: there"
     for night, why in (("04", other), ("05", WHY), ("06", other)):
         fail(caplog, run_id=f"scheduled__2013-04-{night}", why=why)
-    assert len(told) == 2, "causes that take turns are told once each"
-    assert "weather.csv is missing" in told[1]
+    assert len(sent) == 2, "alternating causes are sent once each"
+    assert "weather.csv is missing" in sent[1]
 
 
 def recover(run_id: str, **more: Any) -> None:
     RecoveryNotifier(TOKYO).notify(context(run_id, **more))
 
 
-def test_a_task_that_failed_and_does_no_more_is_told_once(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_recovered_task_is_reported_once(sent: list[str], caplog: pytest.LogCaptureFixture) -> None:
     recover("scheduled__2013-04-01")
-    assert told == []
+    assert sent == []
     fail(caplog)
     fail(caplog, run_id="scheduled__2013-04-03")
     for _ in range(2):
         recover("scheduled__2013-04-03")
-    (resolved,) = told[1:]
+    (resolved,) = sent[1:]
     assert resolved.startswith(
         "RESOLVED flight_delay_nightly, task ingest: succeeded after 2 failed run(s), the first scheduled__2013-04-02 "
         "| run: scheduled__2013-04-03 | page: "
     )
     fail(caplog, run_id="scheduled__2013-04-05")
-    assert len(told) == 3
+    assert len(sent) == 3
 
 
 def test_an_old_run_that_is_cleared_and_succeeds_says_nothing_of_the_latest(
-    told: list[str], caplog: pytest.LogCaptureFixture
+    sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fail(caplog)
     fail(caplog, run_id="scheduled__2013-04-03")
     fail(caplog)  # the first one, cleared
     for run_id in ("scheduled__2013-03-25", "scheduled__2013-04-02"):
         recover(run_id)
-    assert len(told) == 1
+    assert len(sent) == 1
     assert "failing since" in fail(caplog, run_id="scheduled__2013-04-04")
     recover("scheduled__2013-04-03")
-    assert len(told) == 1
+    assert len(sent) == 1
     recover("scheduled__2013-04-05")
-    assert told[1].startswith("RESOLVED ")
+    assert sent[1].startswith("RESOLVED ")
 
 
 def test_a_mapped_task_is_one_incident_until_all_that_failed_succeed(
-    told: list[str], caplog: pytest.LogCaptureFixture
+    sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     for index in (0, 2):
         fail(caplog, map_index=index)
     recover("scheduled__2013-04-02", map_index=1)
     recover("scheduled__2013-04-02", map_index=0)
-    assert len(told) == 1
+    assert len(sent) == 1
     recover("scheduled__2013-04-02", map_index=2)
-    assert [text.split()[0] for text in told] == ["NEW", "RESOLVED"]
+    assert [text.split()[0] for text in sent] == ["NEW", "RESOLVED"]
 
 
 def test_an_instance_that_succeeds_in_the_next_run_says_nothing_of_its_siblings(
-    told: list[str], caplog: pytest.LogCaptureFixture
+    sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fail(caplog, map_index=0)
     fail(caplog, map_index=2)
     recover("scheduled__2013-04-09", map_index=0)
     fail(caplog, run_id="scheduled__2013-04-08", map_index=2)
     recover("scheduled__2013-04-16", map_index=0)
-    assert len(told) == 1
+    assert len(sent) == 1
     recover("scheduled__2013-04-16", map_index=2)
-    assert [text.split()[0] for text in told] == ["NEW", "RESOLVED"]
+    assert [text.split()[0] for text in sent] == ["NEW", "RESOLVED"]
 
 
-def test_while_it_fails_people_are_told_each_week(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lasting_failure_sends_a_reminder_each_week(sent: list[str], caplog: pytest.LogCaptureFixture) -> None:
     for day in range(2, 26):
         fail(caplog, run_id=f"scheduled__2013-04-{day:02}")
     fail(caplog, run_id="scheduled__2013-04-03")  # an old one, cleared
-    assert [text.split(" | ")[-1] for text in told[1:]] == [
+    assert [text.split(" | ")[-1] for text in sent[1:]] == [
         f"failing since run scheduled__2013-04-02, in {runs} runs" for runs in (8, 15, 22)
     ]
-    assert all(text.startswith("STILL OPEN flight_delay_nightly, task ingest: Contract") for text in told[1:])
+    assert all(text.startswith("STILL OPEN flight_delay_nightly, task ingest: Contract") for text in sent[1:])
 
 
-@pytest.mark.parametrize("told", [0], indirect=True)
-def test_a_reminder_that_no_channel_took_is_told_by_the_next_run(
-    told: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sent", [0], indirect=True)
+def test_a_reminder_that_no_channel_accepted_is_sent_by_the_next_run(
+    sent: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(caplog)
     with monkeypatch.context() as away:
@@ -194,59 +194,61 @@ def test_a_reminder_that_no_channel_took_is_told_by_the_next_run(
         fail(caplog, run_id="scheduled__2013-04-09")
     fail(caplog, run_id="scheduled__2013-04-10")
     fail(caplog, run_id="scheduled__2013-04-11")
-    assert [text.split(" flight")[0] for text in told] == ["NEW", "STILL OPEN"]
+    assert [text.split(" flight")[0] for text in sent] == ["NEW", "STILL OPEN"]
 
 
 def test_a_run_that_somebody_starts_for_an_older_night_says_nothing_of_the_latest(
-    told: list[str], caplog: pytest.LogCaptureFixture
+    sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fail(caplog, run_id="scheduled__2013-04-03")  # the night of the 2nd
     for last in ("2013-04-01", "2013-04-02"):
-        assert len(told) == 1
+        assert len(sent) == 1
         asked_for = {"interval_start": "2013-03-30", "interval_end": last}
         recover("manual__2013-04-20", run_type="manual", params=asked_for)
-    assert told[1].startswith("RESOLVED "), "the very night that failed, run by hand"
+    assert sent[1].startswith("RESOLVED "), "the very night that failed, run by hand"
     fail(caplog, run_id="manual__2013-04-20", run_type="manual", params={"interval_start": "2013-04-01"})
-    assert len(told) == 3, "params that are no interval are what it failed of"
+    assert len(sent) == 3, "the task failed because of the invalid interval"
 
 
 def test_an_old_night_that_succeeds_in_a_backfill_says_nothing_of_tonight(
-    told: list[str], caplog: pytest.LogCaptureFixture
+    sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fail(caplog)
     recover("backfill__2013-01-01", run_type="backfill")
-    assert len(told) == 1
+    assert len(sent) == 1
     fail(caplog, run_id="backfill__2013-01-02", run_type="backfill")
     recover("backfill__2013-01-03", run_type="backfill")
-    assert len(told) == 3
+    assert len(sent) == 3
     assert "failing since" in fail(caplog, run_id="scheduled__2013-04-03")
 
 
-def test_an_alert_is_told_though_the_lake_does_not_answer(
-    told: list[str], caplog: pytest.LogCaptureFixture, lake: str, monkeypatch: pytest.MonkeyPatch
+def test_an_alert_is_sent_when_the_lake_does_not_answer(
+    sent: list[str], caplog: pytest.LogCaptureFixture, lake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open(f"{lake}/monitoring", "w") as in_the_way:
         in_the_way.write("no folder")
     log = fail(caplog)
-    assert len(told) == 1
+    assert len(sent) == 1
     assert "cannot be read" in log
-    assert "is not kept, and may be told again" in log
+    assert "is not stored and may be sent again" in log
     recover("scheduled__2013-04-03")
-    assert len(told) == 1
+    assert len(sent) == 1
 
 
-def test_a_file_that_is_no_state_loses_no_alert(told: list[str], caplog: pytest.LogCaptureFixture, lake: str) -> None:
+def test_an_invalid_state_file_loses_no_alert(sent: list[str], caplog: pytest.LogCaptureFixture, lake: str) -> None:
     files.write_text(f"{lake}/monitoring/_failures/flight_delay_nightly/ingest.json", "{")
     fail(caplog)
     fail(caplog)
-    assert len(told) == 1
+    assert len(sent) == 1
 
 
-@pytest.mark.parametrize("told", [3], indirect=True)
-def test_what_no_channel_took_is_told_by_the_next_run(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("sent", [3], indirect=True)
+def test_an_alert_that_no_channel_accepted_is_sent_by_the_next_run(
+    sent: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     fail(caplog)
     fail(caplog, run_id="scheduled__2013-04-03")
-    assert len(told) == 4
+    assert len(sent) == 4
     assert "failing since run scheduled__2013-04-03" in fail(caplog, run_id="scheduled__2013-04-04")
 
 
@@ -278,7 +280,7 @@ def test_a_mail_has_the_alert_in_lines(
 
 @pytest.fixture(params=["away", "silent"])
 def dead_port(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Of a mail server that is not there, or that takes connections and says nothing."""
+    """Port of a mail server that is missing, or accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         if request.param == "away":
@@ -317,13 +319,13 @@ def test_slack_gets_it_by_its_provider(monkeypatch: pytest.MonkeyPatch, caplog: 
     assert "s3cret" not in caplog.text
 
 
-def test_one_channel_that_takes_it_is_enough(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_accepting_channel_is_enough(sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIGHTJAR_ALERT_SLACK_CONN", "there_is_none")
     assert send_alerts(["NEW something", "NEW other"], context())
-    assert told == ["NEW something", "NEW other"]
+    assert sent == ["NEW something", "NEW other"]
 
 
-def test_every_task_of_every_dag_tells_when_it_fails_and_when_it_recovers() -> None:
+def test_every_task_of_every_dag_notifies_of_failure_and_recovery() -> None:
     for build in (build_history_dag, build_nightly_dag, build_training_dag):
         for task in build(USE_CASE, doc_md="# page").tasks:
             assert [type(callback) for callback in task.on_failure_callback] == [AlertNotifier]

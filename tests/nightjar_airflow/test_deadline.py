@@ -1,4 +1,4 @@
-"""When a night is late, and where that is said."""
+"""When a night is late, and where that is reported."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_scheduler_reads_the_deadline_that_the_dag_declares(use_case: UseCas
 
 
 @pytest.fixture
-def told(lake: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def sent(lake: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setenv("NIGHTJAR_LAKE", lake)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example.org/")
@@ -111,26 +111,26 @@ def told(lake: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def late(days: int) -> None:
-    """A night that many after the first is late."""
+    """Report a night as late, ``days`` after the first."""
     starts = (STARTS + timedelta(days=days)).isoformat()
     run = {"dag_id": "flight_delay_nightly", "dag_run_id": f"scheduled__{days}", "data_interval_start": starts}
     asyncio.run(night_is_late("flight_delay", "America/New_York", 60, {"dag_run": run}))
 
 
 def done(*, minutes: int) -> None:
-    """A scheduled night is done so many minutes after its time."""
+    """Finish a scheduled night ``minutes`` after its time."""
     end = datetime.now(UTC) - timedelta(minutes=minutes)
     run = SimpleNamespace(dag_id="flight_delay_nightly", run_id="scheduled__y", data_interval_end=end)
     context: Any = {"dag_run": run, "ti": SimpleNamespace(task_id="react", map_index=-1)}
     night_in_time(USE_CASE, context)
 
 
-def test_a_late_night_is_in_the_log_and_in_the_ledger_and_people_are_told(
-    lake: str, told: list[str], caplog: pytest.LogCaptureFixture
+def test_a_late_night_is_logged_recorded_and_notified(
+    lake: str, sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
         late(0)
-    (text,) = told
+    (text,) = sent
     assert text.startswith("NEW flight_delay_nightly is late: run scheduled__0 was not done 60 minutes after its time")
     assert text.endswith("| page: http://airflow.example.org/dags/flight_delay_nightly/runs/scheduled__0")
     assert "run scheduled__0 was not done 60 minutes after its time" in caplog.text
@@ -138,19 +138,17 @@ def test_a_late_night_is_in_the_log_and_in_the_ledger_and_people_are_told(
     assert (event["use_case"], event["ds"], event["run_id"]) == ("flight_delay", date(2013, 11, 2), "scheduled__0")
 
 
-def test_nights_that_are_late_one_after_the_other_are_told_once_each_week_and_when_it_is_over(
-    lake: str, told: list[str]
-) -> None:
+def test_consecutive_late_nights_are_reported_once_each_week_and_when_resolved(lake: str, sent: list[str]) -> None:
     done(minutes=1)
     for days in range(9):
         late(days)
     done(minutes=USE_CASE.deadline_minutes + 1)  # done, and late still
-    assert [text.split(" flight")[0] for text in told] == ["NEW", "STILL LATE since the night 2013-11-02:"]
+    assert [text.split(" flight")[0] for text in sent] == ["NEW", "STILL LATE since the night 2013-11-02:"]
     for _ in range(2):
         done(minutes=USE_CASE.deadline_minutes - 1)
-    assert told[2:] == [
+    assert sent[2:] == [
         "RESOLVED flight_delay_nightly was late since the night 2013-11-02: run scheduled__y is in time"
     ]
     late(20)
-    assert told[-1].startswith("NEW ")
+    assert sent[-1].startswith("NEW ")
     assert len(ledger.read(lake, event="late")) == 10, "the ledger has each"

@@ -143,7 +143,7 @@ def swept(rank: int, end: dict[str, Any] | None, **metadata: Any) -> dict[str, A
 @pytest.mark.parametrize(
     ("own", "other"),
     [
-        # both learned of at once, as after a break: the program ended at 11:30:01, and the Job removed the other then
+        # both learned of together, as after a break: the program ended at 11:30:01, and the Job removed the other then
         ({"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"}, swept(1, None)),
         ({"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"}, swept(1, {"exitCode": 137})),
         ({"exitCode": 3, "finishedAt": "2026-04-01T11:30:01Z"}, swept(1, {"exitCode": 143})),

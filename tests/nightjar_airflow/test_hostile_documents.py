@@ -58,7 +58,7 @@ def test_what_people_know_of_failures_of_any_content_is_read_or_said_once_more(l
     file.parent.mkdir(parents=True)
     for name, content in hostile(asdict(began)):
         file.write_bytes(b"[" + content + b"]")
-        assert all(one.with_failure("r 2", date(2013, 4, 3), None) for one in alert._known(context)), name
+        assert all(failing.with_failure("r 2", date(2013, 4, 3), None) for failing in alert._known(context)), name
         file.write_bytes(content)
         assert alert._known(context) == [], name
 

@@ -106,7 +106,7 @@ def job_and_service(made: TrainingJob) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["small", "gpus"])
 def test_manifests_are_the_goldens(name: str, tmp_path: Path) -> None:
-    """Written anew with ``NIGHTJAR_WRITE_GOLDENS=1``; read the difference before committing it."""
+    """Rewritten with ``NIGHTJAR_WRITE_GOLDENS=1``; review the difference before committing it."""
     made = small() if name == "small" else gpus(tmp_path / "pod.yaml")
     text = yaml.safe_dump_all(job_and_service(made), sort_keys=False, width=120)
     golden = GOLDENS / f"{name}.yaml"
@@ -175,7 +175,7 @@ def test_only_what_trains_gets_gpus() -> None:
         assert pod["containers"][0]["resources"]["limits"].get("nvidia.com/gpu") == expected
 
 
-def test_the_secret_of_a_job_is_drawn_anew_and_is_in_no_other_manifest() -> None:
+def test_each_job_has_its_own_secret_in_no_other_manifest() -> None:
     made = small()
     drawn = [made.secret(made.name, "uid")["stringData"]["rendezvous"] for _ in range(2)]
     assert [len(secret) for secret in drawn] == [64, 64]

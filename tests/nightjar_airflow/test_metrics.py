@@ -168,7 +168,7 @@ def test_figures_of_a_program_s_result_are_passed_on(statsd: StatsD, metric: Any
     assert metric.name not in statsd.gauges()
 
 
-def test_what_is_no_number_is_left_out(statsd: StatsD) -> None:
+def test_nan_is_left_out(statsd: StatsD) -> None:
     emit(spec("report_drift"), result(metrics={"max_psi": float("nan"), "drifted_share": float("inf")}))
     assert not {"max_psi", "drifted_share"} & statsd.gauges().keys()
 

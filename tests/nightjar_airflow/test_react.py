@@ -1,4 +1,4 @@
-"""The last task of a night: people are told what is new, whatever is cleared; of history they are told nothing."""
+"""The last task of a night: new notifications are sent, whatever is cleared; history sends nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Nights:
             self.asked_with = dict(spec.params)
             retrain = {"request": request, "reason": "drift", "blocked_by": "", "night": spec.last_night.isoformat()}
             return JobResult(
-                status="succeeded", values={"notifications": [asdict(one) for one in notifications], "retrain": retrain}
+                status="succeeded",
+                values={"notifications": [asdict(item) for item in notifications], "retrain": retrain},
             )
 
         self.monkeypatch.setattr(SparkProgramOperator, "_run", program)
@@ -79,7 +80,7 @@ def nights(monkeypatch: pytest.MonkeyPatch, lake: str) -> Nights:
 
 
 @pytest.fixture
-def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def sent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     with receiver(getattr(request, "param", 0)) as (address, texts):
         monkeypatch.setenv("NIGHTJAR_ALERT_WEBHOOK", address)
         yield texts
@@ -95,38 +96,38 @@ def resolved(notification: Notification) -> Notification:
     )
 
 
-def test_an_incident_of_many_nights_is_told_twice_whatever_is_cleared(nights: Nights, told: list[str]) -> None:
+def test_an_incident_of_many_nights_is_notified_twice_whatever_is_cleared(nights: Nights, sent: list[str]) -> None:
     for day in (1, 1, 2, 2, 3):
         nights.run(day, DRIFT)
     nights.run(3, DRIFT, DATA)
     for _ in range(2):
         nights.run(4, resolved(DRIFT), DATA)
-    assert told == [
+    assert sent == [
         f"NEW flight_delay drift: much moved{page(1)}", f"NEW flight_delay data: odd{page(3)}",
         f"RESOLVED flight_delay drift: much moved{page(4)}",
     ]  # fmt: skip
 
 
-def test_a_backfill_tells_nobody_and_the_next_night_tells_what_is_still_wrong(nights: Nights, told: list[str]) -> None:
+def test_a_backfill_notifies_nothing_and_the_next_night_reports_open_incidents(nights: Nights, sent: list[str]) -> None:
     for day in (1, 2, 3):
         assert nights.run(day, DRIFT, run_type="backfill", request=True) == []
         assert nights.asked_with["history"] is True
-    assert told == []
+    assert sent == []
     nights.run(4, DRIFT)
-    assert told == [f"NEW flight_delay drift: much moved{page(4)}"]
+    assert sent == [f"NEW flight_delay drift: much moved{page(4)}"]
     assert nights.asked_with["history"] is False
 
 
-def test_a_night_before_the_last_is_history(nights: Nights, told: list[str]) -> None:
+def test_a_night_before_the_last_is_history(nights: Nights, sent: list[str]) -> None:
     assert nights.run(4, request=True) == [RETRAIN.name]
     assert nights.asked_with["history"] is False
     assert nights.run(2, DRIFT, request=True) == []
-    assert nights.asked_with["history"] is True, "so that the ledger has no request that nobody gets"
-    assert told == []
+    assert nights.asked_with["history"] is True, "so that the ledger has no request without an event"
+    assert sent == []
     assert nights.run(4, request=False) == []
 
 
-def test_a_report_is_a_page_that_one_can_open(nights: Nights, told: list[str]) -> None:
+def test_a_report_becomes_a_page_of_the_server(nights: Nights, sent: list[str]) -> None:
     look = f"much moved | look: {nights.lake}/reports/flight_delay/2013-04-01/drift.html"
     nights.run(1, Notification(subject="d", resolved=False, found=True, severity="warn", text=look))
     nights.run(
@@ -140,26 +141,26 @@ def test_a_report_is_a_page_that_one_can_open(nights: Nights, told: list[str]) -
         ),
     )
     report = "http://airflow.example.org/nightjar/files/reports/flight_delay/2013-04-01/drift.html"
-    assert told[0] == f"NEW much moved | look: {report}{page(1)}"
-    assert f"NEW odd | look: monitoring/warnings{page(2)}" in told
+    assert sent[0] == f"NEW much moved | look: {report}{page(1)}"
+    assert f"NEW odd | look: monitoring/warnings{page(2)}" in sent
 
 
-@pytest.mark.parametrize("told", [3], indirect=True)
-def test_what_no_channel_took_is_told_by_the_next_night(
-    nights: Nights, told: list[str], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("sent", [3], indirect=True)
+def test_a_notification_that_no_channel_accepted_is_sent_by_the_next_night(
+    nights: Nights, sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     nights.run(1, DRIFT, DATA)
     assert "2 of 2 alerts were not sent by the webhook" in caplog.text
-    assert len(told) == 3, "a dead channel is not waited for again with each alert"
-    nights.run(2, resolved(DRIFT))  # gone before anybody could hear of it
-    assert told[3:] == [
+    assert len(sent) == 3, "a dead channel is not waited for again with each alert"
+    nights.run(2, resolved(DRIFT))  # resolved before it was notified
+    assert sent[3:] == [
         f"NEW flight_delay drift: much moved{page(1)}", f"NEW flight_delay data: odd{page(1)}",
         f"RESOLVED flight_delay drift: much moved{page(2)}",
         f"RESOLVED flight_delay data: raw/flights: monitoring knows nothing of it any more{page(2)}",
     ]  # fmt: skip
 
 
-def test_what_people_know_lies_in_the_lake(nights: Nights, told: list[str]) -> None:
+def test_sent_notifications_are_stored_in_the_lake(nights: Nights, sent: list[str]) -> None:
     nights.run(1, DRIFT)
     known = json.loads(files.read_text(f"{nights.lake}/monitoring/_notified/flight_delay.json"))
     assert known == {"last_night": "2013-04-01", "open": {DRIFT.subject: ["2013-04-01", "warn"]}, "unsent": []}

@@ -150,7 +150,7 @@ sys.exit(3)
 
 
 class TestReattaching:
-    def test_a_restarted_triggerer_goes_on_watching_the_same_job(self, deployment: Any) -> None:
+    def test_a_restarted_triggerer_continues_to_watch_the_same_job(self, deployment: Any) -> None:
         deployment.image(WAITS)
         task = deployment.task()
         task.defer()
@@ -373,7 +373,7 @@ class TestFailures:
             ("out_of_memory", AirflowFailException, "rank 1 of 2 ran out of memory .its limit is 2048Mi"),
         ],
     )
-    def test_what_the_cluster_does_is_told_apart(
+    def test_causes_in_the_cluster_are_distinguished(
         self, deployment: Any, act: str, error: type[Exception], message: str
     ) -> None:
         deployment.image(NOTICES)
@@ -394,7 +394,7 @@ class TestFailures:
             deployment.task().run()
         _no_orphans(deployment)
 
-    def test_pods_that_no_node_fits_are_told_in_the_schedulers_words(
+    def test_unschedulable_pods_are_reported_in_the_schedulers_words(
         self, deployment: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         deployment.image(WAITS)
@@ -505,7 +505,7 @@ class TestARoughConnection:
         task.resume(_while_waiting(task, disturb))
         said = heard()
         assert [said.count(f"line {name}") for name in ("a", "b", "c")] == [1, 1, 1]
-        assert lists() >= 3, "after 410 Gone all is listed anew"
+        assert lists() >= 3, "after 410 Gone all objects are listed again"
         watches = [line for line in cluster.server.requests if "watch=true" in line]
         assert len(watches) > 6
 

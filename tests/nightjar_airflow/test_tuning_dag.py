@@ -79,7 +79,7 @@ def path(dag: DAG) -> list[str]:
         ({"selection": Selection(), "tuning": TUNING}, ["select_features", "tune", "choose_params"]),
     ],
 )
-def test_only_what_is_declared_is_done(training: dict[str, Any], stages: list[str]) -> None:
+def test_only_declared_steps_are_in_the_dag(training: dict[str, Any], stages: list[str]) -> None:
     assert path(build_training_dag(use_case(**training), doc_md="# x")) == [*stages, *AFTER]
 
 

@@ -32,7 +32,7 @@ WRONG: dict[str, list[Wrong]] = {
         (boosting(booster="gblinear"), "is 'gblinear'", "Boosting.params['booster']", "'gbtree'"),
         (boosting(eta=0), "is 0", "Boosting.params['eta']", "above 0 and at most 1"),
         (boosting(learning_rate=-0.1), "is -0.1", "Boosting.params['learning_rate']", "above 0"),
-        (boosting(eta=0.1, learning_rate=0.2), "a second name of eta", "Boosting.params", "leave learning_rate out"),
+        (boosting(eta=0.1, learning_rate=0.2), "an alias of eta", "Boosting.params", "leave learning_rate out"),
         (boosting(subsample=1.5), "is 1.5", "Boosting.params['subsample']", "at most 1"),
         (boosting(max_depth=6.0), "is 6.0", "Boosting.params['max_depth']", "a whole number at least 0"),
         (boosting(max_depth="6"), "is '6'", "Boosting.params['max_depth']", "a whole number"),
@@ -124,7 +124,7 @@ WRONG: dict[str, list[Wrong]] = {
             training(max_compression_loss=-1),
             "max_compression_loss is -1", "Training.max_compression_loss", "at least 0",
         ),
-        (training(balance_classes=True, calibration="none"), "no probabilities", "Training.calibration", "'isotonic'"),
+        (training(balance_classes=True, calibration="none"), "not probabilities", "Training.calibration", "'isotonic'"),
         (
             training(balance_classes=True, engines=(Boosting(params={"scale_pos_weight": 2.0}),)),
             "decides scale_pos_weight", "Training.balance_classes", "leave one",

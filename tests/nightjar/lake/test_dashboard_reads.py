@@ -39,13 +39,13 @@ def spoil_other_columns(path: Path, kept: set[str]) -> int:
     with pq.ParquetFile(path) as file:
         group = file.metadata.row_group(0)
         columns = [group.column(i) for i in range(group.num_columns)]
-    spoilt = [column for column in columns if column.path_in_schema not in kept]
+    corrupted = [column for column in columns if column.path_in_schema not in kept]
     with path.open("r+b") as file:
-        for column in spoilt:
+        for column in corrupted:
             offsets = (column.dictionary_page_offset, column.data_page_offset)
             file.seek(min(offset for offset in offsets if offset))
             file.write(b"\xff" * column.total_compressed_size)
-    return len(spoilt)
+    return len(corrupted)
 
 
 def test_only_the_nights_and_columns_of_the_question_are_read(ninety: str) -> None:
@@ -58,7 +58,7 @@ def test_only_the_nights_and_columns_of_the_question_are_read(ninety: str) -> No
         if date.fromisoformat(file.partition["ds"]) in WEEK:
             assert spoil_other_columns(folder / file.path, {"carrier", "prediction"}) > 10
         else:
-            (folder / file.path).unlink()  # whoever opens it fails
+            (folder / file.path).unlink()  # opening it fails
     assert ask(ninety) == before
 
 

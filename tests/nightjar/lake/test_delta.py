@@ -66,7 +66,7 @@ def test_a_commit_replaces_exactly_its_nights(lake: str) -> None:
     assert (commit["dag_run_id"], commit["nights"], commit["rows"]) == ("b", "2013-04-02", "2")
 
 
-def test_files_that_are_not_committed_are_seen_by_nobody(lake: str) -> None:
+def test_uncommitted_files_are_invisible(lake: str) -> None:
     delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     write(lake, [thing(FIRST, 9)])
     assert ids(lake, FIRST) == [1]
@@ -277,10 +277,10 @@ def test_what_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path) -> None:
         assert [path for path in disk.rglob("*") if path.is_file()] == []
 
 
-def test_a_comment_that_was_worded_anew_stops_no_writer(lake: str) -> None:
+def test_a_reworded_comment_stops_no_writer(lake: str) -> None:
     delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     columns = tuple(replace(column, comment=f"{column.comment} Anew.") for column in TABLE.columns)
-    anew = replace(TABLE, columns=columns)
-    delta.commit(lake, anew, write(lake, [thing(FIRST, 2)], anew), [FIRST], run_id="b")
-    append(lake, anew, pa.Table.from_pylist([thing(FIRST, 3)], schema=delta.arrow_schema(anew)))
+    reworded = replace(TABLE, columns=columns)
+    delta.commit(lake, reworded, write(lake, [thing(FIRST, 2)], reworded), [FIRST], run_id="b")
+    append(lake, reworded, pa.Table.from_pylist([thing(FIRST, 3)], schema=delta.arrow_schema(reworded)))
     assert ids(lake, FIRST) == [2, 3]

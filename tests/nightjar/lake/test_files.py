@@ -23,7 +23,7 @@ def test_what_is_written_is_read(tmp_path: Path, data: bytes) -> None:
     assert files.list_files(f"{tmp_path}/a") == ["b.bin"]
 
 
-def test_a_missing_file_is_told_apart_from_a_missing_lake(tmp_path: Path) -> None:
+def test_a_missing_file_is_distinguished_from_a_missing_lake(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.read_text(f"{tmp_path}/none.json")
     assert not files.exists(f"{tmp_path}/none.json")

@@ -24,7 +24,7 @@ TABLE = TableSchema(name="scores/x", comment="x", columns=(DS, Column("id", "lon
 NIGHT = date(2026, 1, 2)
 UUID = "80a083e8-7026-4e79-81be-64bd76c43a11"
 LATEST, OLD = 4, 3
-"""The latest version, and the one that was the latest when the retention of 30 days began."""
+"""The latest version, and the latest version at the start of the 30 days of retention."""
 
 
 class OldTable:

@@ -154,7 +154,7 @@ def test_an_old_version_that_was_the_latest_within_the_retention_is_kept_with_it
     assert [ids(lake, version) for version in versions] == [[1, 2], [3], [4]]
 
 
-def test_the_log_goes_with_what_it_tells_of(lake: str) -> None:
+def test_the_log_is_shortened_with_its_files(lake: str) -> None:
     past, versions = Past(lake), []
     for days in (50, 45, 40, 1):
         versions.append(publish(lake, days))

@@ -42,7 +42,7 @@ def held(lake: str) -> dict[date, list[int]]:
 def commits(lake: str) -> list[tuple[str, str]]:
     """Night and run of each commit, oldest first; the creation of an empty table may be in the log twice."""
     history = delta.open_table(lake, THINGS.name).history()
-    return [(one["nights"], one["dag_run_id"]) for one in reversed(history) if "nights" in one]
+    return [(entry["nights"], entry["dag_run_id"]) for entry in reversed(history) if "nights" in entry]
 
 
 def seen() -> dict[str, int]:
@@ -83,7 +83,7 @@ def test_an_event_whose_commit_was_not_answered_is_in_the_ledger_once(store: Sto
     for i in range(8):
         ledger.record(lake, ledger.Event(event="publish", use_case="shop", reason=str(i)))
     assert ledger.read(lake)["reason"].to_pylist() == [str(i) for i in range(8)]
-    assert sum("append" in one for one in delta.open_table(lake, ledger.TABLE.name).history()) == 8
+    assert sum("append" in entry for entry in delta.open_table(lake, ledger.TABLE.name).history()) == 8
     assert seen()["dropped after, conditional"] > 0, seen()
 
 

@@ -72,7 +72,7 @@ def by_scan(lake: str) -> list[int]:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_deleted_rows_are_read_by_nobody(lake: str, reader: str) -> None:
+def test_deleted_rows_are_not_read(lake: str, reader: str) -> None:
     commit(lake, [1, 2, 3, 4])
     commit(lake, [9], SECOND)
     delete(lake, [0, 2])
@@ -152,7 +152,7 @@ def test_a_table_that_is_not_partitioned_by_night_has_no_empty_nights(lake: str)
         delta.rows_by_night(delta.open_table(lake, TABLE.name), [FIRST])
 
 
-def test_odd_partition_values_are_told_apart(lake: str) -> None:
+def test_odd_partition_values_are_distinguished(lake: str) -> None:
     places = ["a b", "c/d=e%", "ü 日本", "%41", "x#y?z", "[b]{c,d}*", "None", None]
     rows = pa.table({"place": pa.array(places), "id": range(8)})
     write_deltalake(delta.table_uri(lake, TABLE.name), rows, partition_by=["place"])

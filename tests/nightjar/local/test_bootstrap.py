@@ -119,7 +119,7 @@ def test_a_changed_lock_brings_a_dev_environment_up_to_date_as_dev(checkout: Pat
     assert environment.level_to_sync(checkout, "run") == "dev"
 
 
-def test_a_moved_checkout_is_set_up_anew(checkout: Paths, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_moved_checkout_is_set_up_again(checkout: Paths, tmp_path_factory: pytest.TempPathFactory) -> None:
     install(checkout, "run")
     moved = tmp_path_factory.mktemp("moved") / "here"
     shutil.copytree(checkout.root, moved)

@@ -76,4 +76,4 @@ def test_a_column_that_came_later_has_its_comment_too(lake: str) -> None:
     delta.ensure_table(lake, older)
     delta.ensure_table(lake, whole)
     (field,) = (f for f in delta.open_table(lake, whole.name).schema().fields if f.name == "fallback_reason")
-    assert field.metadata["comment"].startswith("Why another version")
+    assert field.metadata["comment"].startswith("Why a fallback version")

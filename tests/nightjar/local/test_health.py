@@ -84,9 +84,9 @@ def test_servers_that_end_are_notified_with_the_reason(clock: Clock) -> None:
 
 
 def test_a_text_goes_by_the_channels_of_alerts(tmp_path: Path) -> None:
-    with receiver() as (address, told):
+    with receiver() as (address, sent):
         notify({**ENVIRON, "NIGHTJAR_ALERT_WEBHOOK": address}, "NEW text", tmp_path / "alerts.log")
-    assert told == ["NEW text"]
+    assert sent == ["NEW text"]
     assert "s3cret" not in (tmp_path / "alerts.log").read_text()
 
 

@@ -60,9 +60,9 @@ def test_two_programs_that_choose_at_the_same_moment_get_different_ports(usual: 
         )
         for _ in range(5)
     ]
-    ports = [int(one.stdout.readline()) for one in programs if one.stdout]
-    for one in programs:
-        one.communicate("done\n", timeout=30)
+    ports = [int(program.stdout.readline()) for program in programs if program.stdout]
+    for program in programs:
+        program.communicate("done\n", timeout=30)
     assert len(set(ports)) == 5
     assert min(ports) == usual
 

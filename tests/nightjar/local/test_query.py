@@ -118,10 +118,10 @@ def test_a_schema_with_the_name_of_one_of_duckdb_leaves_the_others_readable(word
     assert len([line for line in lines if f"{schema}." in line or f"{schema}/" in line]) == 1
 
 
-def spoil(words: Path, kind: str) -> None:
+def corrupt(words: Path, kind: str) -> None:
     """Add a table that cannot be opened."""
-    put(str(words), "raw/spoilt")
-    log = words / "raw" / "spoilt" / "_delta_log"
+    put(str(words), "raw/corrupted")
+    log = words / "raw" / "corrupted" / "_delta_log"
     commit = log / f"{0:020}.json"
     match kind:
         case "cut log":
@@ -151,10 +151,10 @@ def spoil(words: Path, kind: str) -> None:
 def test_a_table_that_cannot_be_opened_is_named_and_the_others_are_read(
     words: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    spoil(words, kind)
+    corrupt(words, kind)
     assert "two" in run_query(words, "SELECT max(word) FROM raw.words")
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("left out raw/spoilt: ")
+    assert said.startswith("left out raw/corrupted: ")
     listing = run_query(words, "").splitlines()
     assert "raw.words       2" in listing or "raw.words     2" in listing
     assert said in listing

@@ -55,7 +55,7 @@ def test_settings_of_another_airflow_do_not_leak_in(environ: dict[str, str]) -> 
     assert not {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"} & environ.keys()
 
 
-def test_no_pickle_is_loaded_and_nobody_is_told_of_the_usage(environ: dict[str, str]) -> None:
+def test_no_pickle_is_loaded_and_no_usage_is_reported(environ: dict[str, str]) -> None:
     assert environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"

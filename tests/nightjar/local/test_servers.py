@@ -1,4 +1,4 @@
-"""The real Airflow and MLflow: they come up, run a DAG, and die with whoever started them, even by ``kill -9``."""
+"""The real Airflow and MLflow: they come up, run a DAG, and die with their parent, even after ``kill -9``."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def listening_addresses(pid: int) -> set[str]:
 
 
 def wait_without_zombies(pid: int, seconds: float) -> list[str]:
-    """Names of the zombies below ``pid`` that nobody has waited for after at most ``seconds``."""
+    """Names of the zombies below ``pid`` that remain after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
         zombies = [

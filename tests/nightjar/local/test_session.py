@@ -39,7 +39,7 @@ class Healthy(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def starting(tmp_path: Path) -> Iterator[tuple[RunLock, Paths, int]]:
-    """A run that has published its addresses, where nobody listens yet."""
+    """A run that has published its addresses, where no server listens yet."""
     paths = Paths(tmp_path)
     with listen(18080) as listener:
         port = port_of(listener)

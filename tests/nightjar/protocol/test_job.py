@@ -37,11 +37,11 @@ def test_a_spec_survives_json(params: dict[str, Any], first: date, world_size: i
 
 
 @pytest.mark.parametrize("change", [{"run_id": "other"}, {"last_night": date(2013, 4, 3)}, {"params": {"force": True}}])
-def test_the_fingerprint_tells_specs_apart(change: dict[str, Any]) -> None:
+def test_the_fingerprint_distinguishes_specs(change: dict[str, Any]) -> None:
     assert replace(SPEC, **change).fingerprint != SPEC.fingerprint
 
 
-def test_threads_say_where_a_task_runs_and_not_what_is_asked_for() -> None:
+def test_threads_do_not_change_the_fingerprint() -> None:
     assert replace(SPEC, threads_per_rank=8).fingerprint == SPEC.fingerprint
 
 

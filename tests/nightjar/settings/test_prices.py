@@ -25,7 +25,7 @@ def test_one_price_alone_leaves_the_other_at_nothing(environ: dict[str, str], pr
 
 
 @pytest.mark.parametrize("text", ["cheap", "-1", "nan", "inf"])
-def test_what_is_no_price_is_refused_by_name(text: str) -> None:
+def test_an_invalid_price_is_rejected_by_name(text: str) -> None:
     with pytest.raises(ConfigurationError, match="NIGHTJAR_PRICE_GPU_HOUR"):
         Prices.from_environment({"NIGHTJAR_PRICE_GPU_HOUR": text})
 

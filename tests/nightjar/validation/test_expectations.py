@@ -71,7 +71,7 @@ def test_one_failed_table_fails_the_run(tmp_path: Path) -> None:
     assert not verdict.success
 
 
-def test_verdict_over_no_table_is_no_success() -> None:
+def test_verdict_without_tables_is_not_a_success() -> None:
     assert not Verdict(tables=[]).success
 
 

@@ -84,7 +84,7 @@ def test_no_row_is_made_up_where_fields_hold_lines(tmp_path: Path, pollution: st
 
 
 def check_no_other_row(file: CleanFile, rows: Sequence[Row], polluted: str, pollution: str) -> None:
-    """A separator more or less inside a quoted field is text like other text: nobody can tell."""
+    """A separator more or less inside a quoted field is ordinary text and cannot be detected."""
     known = Counter(held(file.rows))
     if pollution.startswith("separator"):
         known += Counter(by_python(polluted, file.columns))

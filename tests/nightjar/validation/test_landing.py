@@ -149,7 +149,7 @@ def test_other_schema_names_the_columns(tmp_path: Path, folder: Path) -> None:
     )
 
 
-def test_columns_that_nobody_declared_pass_and_are_named(tmp_path: Path, folder: Path) -> None:
+def test_undeclared_columns_pass_and_are_named(tmp_path: Path, folder: Path) -> None:
     lines = (folder / "orders.csv").read_text().splitlines()
     (folder / "orders.csv").write_text("".join(f"{line},{'7' if i else 'note'}\n" for i, line in enumerate(lines)))
     write_manifest(folder)

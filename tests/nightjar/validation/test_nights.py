@@ -64,7 +64,7 @@ def test_an_ordinary_night_is_left_alone() -> None:
         (figures(TONIGHT, N=0.49, S=0.49, X=0.02), {"distinct shop", "new_category shop"}),
     ],
 )
-def test_what_nobody_declared_warns_with_the_expected_range(tonight: NightFigures, found: set[str]) -> None:
+def test_undeclared_anomalies_warn_with_the_expected_range(tonight: NightFigures, found: set[str]) -> None:
     warned = broken(tonight)
     assert found - {"distinct shop"} <= warned.keys() <= found | {"distance shop"}
     assert {one.severity for one in warned.values()} == {"warn"}
