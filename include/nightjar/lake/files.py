@@ -67,23 +67,23 @@ def explained(uri: str) -> Iterator[None]:
         ) from error
 
 
-def patient(call: Callable[P, T]) -> Callable[P, T]:
+def with_retries(call: Callable[P, T]) -> Callable[P, T]:
     """Retry an idempotent ``call`` while the lake does not answer, up to :data:`TRIES` attempts.
 
     Wrong mounts or permissions look the same and no retry helps there; it costs 3 s of pauses in all.
     """
 
     @functools.wraps(call)
-    def persistent(*args: P.args, **kwargs: P.kwargs) -> T:
+    def retried(*args: P.args, **kwargs: P.kwargs) -> T:
         for tries in range(1, TRIES):
             try:
                 return call(*args, **kwargs)
             except UnreachableError as error:
-                log.warning("%s; trying again (%d of %d)", error.what, tries, TRIES - 1)
+                log.warning("%s; retrying (%d of %d)", error.what, tries, TRIES - 1)
                 time.sleep(random.uniform(0.5, 1) * 0.2 * 2 ** (tries - 1))  # noqa: S311
         return call(*args, **kwargs)
 
-    return persistent
+    return retried
 
 
 def contained(root: str, relative: str) -> str:
@@ -109,7 +109,7 @@ def read_text(uri: str) -> str:
     return read_bytes(uri).decode()
 
 
-@patient
+@with_retries
 def read_bytes(uri: str) -> bytes:
     """Return the content of a file.
 
@@ -122,7 +122,7 @@ def read_bytes(uri: str) -> bytes:
         return bytes(stream.read())
 
 
-@patient
+@with_retries
 def size(uri: str) -> int:
     """Return the bytes of a file; -1 when it does not exist."""
     system, path = filesystem(uri)
@@ -131,7 +131,7 @@ def size(uri: str) -> int:
     return -1 if length is None else int(length)
 
 
-@patient
+@with_retries
 def tail(uri: str) -> bytes:
     """Return the last 64 KiB of a file, or all of a smaller one."""
     system, path = filesystem(uri)
@@ -140,7 +140,7 @@ def tail(uri: str) -> bytes:
         return bytes(file.read())
 
 
-@patient
+@with_retries
 def sha256(uri: str) -> str:
     """Return the SHA-256 of a file, read in pieces."""
     system, path = filesystem(uri)
@@ -156,7 +156,7 @@ def write_text(uri: str, text: str) -> None:
     write_bytes(uri, text.encode())
 
 
-@patient
+@with_retries
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a file atomically, creating folders as needed."""
     from pyarrow import fs
@@ -200,7 +200,7 @@ def _sync_path(path: str) -> None:
         os.close(descriptor)
 
 
-@patient
+@with_retries
 def exists(uri: str) -> bool:
     """Return whether a file or folder exists."""
     from pyarrow.fs import FileType
@@ -210,7 +210,7 @@ def exists(uri: str) -> bool:
         return bool(system.get_file_info(path).type != FileType.NotFound)
 
 
-@patient
+@with_retries
 def is_file(uri: str) -> bool:
     """Return whether the path is a file."""
     system, path = filesystem(uri)
@@ -218,7 +218,7 @@ def is_file(uri: str) -> bool:
         return bool(system.get_file_info(path).is_file)
 
 
-@patient
+@with_retries
 def list_files(uri: str) -> list[str]:
     """Return the names of the files directly in a folder, sorted; empty when the folder does not exist."""
     from pyarrow.fs import FileSelector, FileType
@@ -229,7 +229,7 @@ def list_files(uri: str) -> list[str]:
     return sorted(info.base_name for info in infos if info.type == FileType.File)
 
 
-@patient
+@with_retries
 def modified_times(uri: str) -> dict[str, float]:
     """Return the files directly in a folder by name, with their modification times in seconds since 1970."""
     from pyarrow.fs import FileSelector, FileType
@@ -240,7 +240,7 @@ def modified_times(uri: str) -> dict[str, float]:
     return {info.base_name: info.mtime_ns / 1e9 for info in infos if info.type == FileType.File}
 
 
-@patient
+@with_retries
 def delete_file(uri: str) -> None:
     """Delete a file, if it exists."""
     system, path = filesystem(uri)

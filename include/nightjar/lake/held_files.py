@@ -68,7 +68,7 @@ class HeldFile:
         stored = self.metadata().num_rows if self.recorded_rows is None else self.recorded_rows
         return stored - len(self.deleted)
 
-    @files.patient
+    @files.with_retries
     def metadata(self) -> pq.FileMetaData:
         """Return the Parquet footer.
 

@@ -187,7 +187,7 @@ def _moments(least: int, greatest: int) -> tuple[str, str] | None:
     return low, high
 
 
-@files.patient
+@files.with_retries
 def _metadata(uri: str) -> pq.FileMetaData:
     import pyarrow.parquet as pq
 

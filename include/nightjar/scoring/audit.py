@@ -104,7 +104,7 @@ class _FileStatistics:
     total: float
 
 
-@files.patient
+@files.with_retries
 def _read_statistics(use_case: UseCase, lake: str, file: DataFile) -> _FileStatistics:
     import pyarrow.compute as pc
 
@@ -123,7 +123,7 @@ def _read_statistics(use_case: UseCase, lake: str, file: DataFile) -> _FileStati
     return _FileStatistics(rows=metadata.num_rows, nulls=nulls, inside=inside, total=math.fsum(totals))
 
 
-@files.patient
+@files.with_retries
 def _count_duplicate_keys(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) -> int:
     """Number of rows that repeat the key of an earlier row of their night."""
     by_night: dict[str, list[DataFile]] = {}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@files.patient  # a failed attempt removes the files that it has written
+@files.with_retries  # a failed attempt removes the files that it has written
 def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     """Read the unit, predict every row, and write scores, rejected rows and the shadow's scores in the same pass.
 

@@ -12,10 +12,10 @@ from datetime import date
 import numpy as np
 
 from nightjar.declaration.use_case import Source
-from nightjar.validation.comparison import mean_shares, of_column, total_variation, usual_of, value_of
+from nightjar.validation.comparison import expected_range_of, mean_shares, of_column, total_variation, value_of
+from nightjar.validation.expected_range import MIN_NIGHTS, ExpectedRange, expected_range
 from nightjar.validation.figures import LISTED_CATEGORIES, Figures
 from nightjar.validation.judged import REJECTED, TABLE, Judged, NightFigures, anomaly, judged, named
-from nightjar.validation.usual import MIN_NIGHTS, Usual, usual
 
 REPEATED, NEW_CATEGORY = "repeats", "new_category"
 NOTICED_SHARE = 0.01
@@ -52,9 +52,9 @@ def _unusual(
 ) -> Iterator[Judged]:
     for figure in monitored:
         observed = value_of(tonight[column], figure)
-        ordinary = None if observed is None else usual_of(figure, column, night, tonight, history)
-        if observed is not None and ordinary is not None and not ordinary.low <= observed <= ordinary.high:
-            yield anomaly(source, column, night, figure, observed, ordinary)
+        limits = None if observed is None else expected_range_of(figure, column, night, tonight, history)
+        if observed is not None and limits is not None and not limits.low <= observed <= limits.high:
+            yield anomaly(source, column, night, figure, observed, limits)
 
 
 def _categories(
@@ -65,16 +65,16 @@ def _categories(
         return
     shares = mean_shares(history)
     distances = {day: total_variation(figures.categories, shares) for day, figures in history.items()}
-    ordinary = usual(list(distances.values()), list(distances), night, noise=0.01)
+    limits = expected_range(list(distances.values()), list(distances), night, noise=0.01)
     observed = total_variation(tonight.categories, shares)
-    if ordinary is not None and observed > ordinary.high:
-        yield anomaly(source, column, night, "distance", observed, Usual(ordinary.center, 0.0, ordinary.high))
+    if limits is not None and observed > limits.high:
+        yield anomaly(source, column, night, "distance", observed, ExpectedRange(limits.center, 0.0, limits.high))
     new = {name: share for name, share in tonight.categories.items() if name not in shares and share >= NOTICED_SHARE}
     if new:
         listed = ", ".join(repr(name) for name in list(new)[:5])
         observed = sum(new.values())
         what = f"{named(source, column)}: {listed} in {observed:.1%} of the rows, in none of the last nights"
-        yield judged(source, column, night, NEW_CATEGORY, observed, Usual(0.0, 0.0, NOTICED_SHARE), what)
+        yield judged(source, column, night, NEW_CATEGORY, observed, ExpectedRange(0.0, 0.0, NOTICED_SHARE), what)
 
 
 def _repeated(
@@ -85,7 +85,7 @@ def _repeated(
     for day, earlier in reversed(list(history.items())):
         if varying and all(_same(tonight[column], earlier.get(column)) for column in varying):
             what = f"{source.table.name}: the night repeats that of {day} in {', '.join(varying)}"
-            yield judged(source, TABLE, night, REPEATED, float(len(varying)), Usual(0.0, 0.0, 0.0), what)
+            yield judged(source, TABLE, night, REPEATED, float(len(varying)), ExpectedRange(0.0, 0.0, 0.0), what)
             return
 
 

@@ -8,25 +8,25 @@ from datetime import date
 
 import numpy as np
 
+from nightjar.validation.expected_range import MIN_NIGHTS, ExpectedRange, expected_range
 from nightjar.validation.figures import QUANTILES, Figures
 from nightjar.validation.judged import REJECTED, NightFigures
-from nightjar.validation.usual import MIN_NIGHTS, Usual, usual
 
 NEVER_NEGATIVE = {"rows", "distinct", "null_share", REJECTED, "std"}
 
 
-def usual_of(
+def expected_range_of(
     figure: str, column: str, night: date, tonight: NightFigures, history: Mapping[date, NightFigures]
-) -> Usual | None:
+) -> ExpectedRange | None:
     """Return the expected range of a figure tonight; None with too few nights."""
     earlier = of_column(history, column)
     values = {day: value for day, figures in earlier.items() if (value := value_of(figures, figure)) is not None}
     center = float(np.median(list(values.values()))) if values else 0.0
     noise = _noise(figure, center, tonight[column], earlier)
-    ordinary = usual(list(values.values()), list(values), night, noise=noise)
-    if ordinary is None or figure not in NEVER_NEGATIVE:
-        return ordinary
-    return replace(ordinary, low=max(0.0, ordinary.low))
+    limits = expected_range(list(values.values()), list(values), night, noise=noise)
+    if limits is None or figure not in NEVER_NEGATIVE:
+        return limits
+    return replace(limits, low=max(0.0, limits.low))
 
 
 def value_of(figures: Figures, figure: str) -> float | None:

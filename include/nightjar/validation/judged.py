@@ -8,8 +8,8 @@ from datetime import date
 
 from nightjar.declaration.rules import NightSeverity, Rule
 from nightjar.declaration.use_case import Source
+from nightjar.validation.expected_range import ExpectedRange
 from nightjar.validation.figures import Figures
-from nightjar.validation.usual import Usual
 
 TABLE = ""
 """Key of the table's own figures: rows landed, with rejected rows as ``nulls``."""
@@ -54,16 +54,16 @@ class Judged:
     what: str
 
 
-def anomaly(source: Source, column: str, night: date, figure: str, observed: float, ordinary: Usual) -> Judged:
+def anomaly(source: Source, column: str, night: date, figure: str, observed: float, limits: ExpectedRange) -> Judged:
     what = (
         f"{named(source, column)}: {words_for(figure)} {number(observed)}, "
-        f"{expected(ordinary.low, ordinary.high, ordinary.center)}"
+        f"{expected(limits.low, limits.high, limits.center)}"
     )
-    return judged(source, column, night, figure, observed, ordinary, what)
+    return judged(source, column, night, figure, observed, limits, what)
 
 
 def judged(
-    source: Source, column: str, night: date, figure: str, observed: float, ordinary: Usual, what: str
+    source: Source, column: str, night: date, figure: str, observed: float, limits: ExpectedRange, what: str
 ) -> Judged:
     return Judged(
         table=source.table.name,
@@ -74,9 +74,9 @@ def judged(
         severity="warn",
         kept=False,
         observed=observed,
-        low=ordinary.low,
-        high=ordinary.high,
-        usual=ordinary.center,
+        low=limits.low,
+        high=limits.high,
+        usual=limits.center,
         what=what,
     )
 
@@ -84,13 +84,13 @@ def judged(
 def unknown_column(source: Source, night: date, column: str) -> Judged:
     """Return the warning that a file has an undeclared column."""
     what = f"{named(source, column)}: undeclared column; it was not read"
-    return judged(source, column, night, UNKNOWN_COLUMN, 1.0, Usual(0.0, 0.0, 0.0), what)
+    return judged(source, column, night, UNKNOWN_COLUMN, 1.0, ExpectedRange(0.0, 0.0, 0.0), what)
 
 
 def broken_rows(source: Source, night: date, rule: Rule, rows: int) -> Judged:
     """Return the warning that rows broke a rule of severity ``warn``."""
     what = f"{source.table.name}: {rows} rows break {rule.name} ({rule.reason})"
-    finding = judged(source, TABLE, night, rule.name, float(rows), Usual(0.0, 0.0, 0.0), what)
+    finding = judged(source, TABLE, night, rule.name, float(rows), ExpectedRange(0.0, 0.0, 0.0), what)
     return replace(finding, rule=rule.name)
 
 

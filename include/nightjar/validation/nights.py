@@ -12,9 +12,9 @@ from nightjar.declaration.rules import NightRule
 from nightjar.declaration.use_case import Source
 from nightjar.protocol.nights import Nights
 from nightjar.validation.anomalies import anomalies
-from nightjar.validation.comparison import distance_from, of_column, usual_of
+from nightjar.validation.comparison import distance_from, expected_range_of, of_column
+from nightjar.validation.expected_range import MIN_NIGHTS
 from nightjar.validation.judged import Judged, NightFigures, expected, named, number, words_for
-from nightjar.validation.usual import MIN_NIGHTS
 
 
 def judge(
@@ -70,10 +70,10 @@ def _declared(
     else:
         observed = figures.value(rule.figure)
         if rule.of_usual:
-            ordinary = usual_of(rule.figure, rule.column, night, tonight, history)
-            if ordinary is None:
+            limits = expected_range_of(rule.figure, rule.column, night, tonight, history)
+            if limits is None:
                 return None
-            center = ordinary.center
+            center = limits.center
             low, high = (None if bound is None else bound * center for bound in (rule.low, rule.high))
     if observed is None:
         return None

@@ -5,7 +5,7 @@ fields. A line that breaks this is rejected, and reading resumes outside quotes 
 number of quotes cannot continue a record when read from outside quotes, so no line is read more than three times.
 
 A stray quote can make rows look like the inside of one field. When the bytes are ambiguous, all lines concerned are
-rejected: see :mod:`nightjar.validation.doubt`.
+rejected: see :mod:`nightjar.validation.odd_quotes`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nightjar.validation.doubt import Doubt
 from nightjar.validation.lines import BELOW, BLANK, GOOD, PROBLEMS, Lines
+from nightjar.validation.odd_quotes import OddQuotes
 from nightjar.validation.quoting import Layout
 
 MAX_RECORD_BYTES = 4 << 20
@@ -79,7 +79,7 @@ class _Splitter:
         lines = Lines(data, self._layout, final=final)
         if not len(lines.starts):
             return Piece(b"", 0, []), 0
-        decided = Doubt(lines, self._layout, MAX_RECORD_BYTES, final=final).decide()
+        decided = OddQuotes(lines, self._layout, MAX_RECORD_BYTES, final=final).decide()
         whole = decided == len(lines.starts)
         passed = (int(lines.numbers[-1]) + 1) if whole else int(lines.numbers[decided])
         used = int(lines.nexts[-1]) if whole else int(lines.starts[decided])

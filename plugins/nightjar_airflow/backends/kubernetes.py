@@ -10,8 +10,8 @@ from typing import Any
 from nightjar.protocol.errors import LostRankError, NightjarError, TrainingError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.training.distributed.launch import report_failure
-from nightjar_airflow.apart import Apart
 from nightjar_airflow.backends.result import required_result, result_of, spec_uri
+from nightjar_airflow.background import BackgroundCoroutine
 from nightjar_airflow.cluster import cancellations
 from nightjar_airflow.cluster.manifests import TrainingJob
 from nightjar_airflow.cluster.outcome import Outcome
@@ -38,7 +38,7 @@ class KubernetesBackend:
         self._namespace = namespace
         self._extra = extra
         self._job_name = ""
-        self._making: Apart | None = None
+        self._submission: BackgroundCoroutine | None = None
         self._stopped = False
 
     def submit(self, training: TrainingJob) -> str:
@@ -53,8 +53,8 @@ class KubernetesBackend:
             await cancellations.collect(cluster)
             return await cluster.attach_or_submit(training, lambda: _forget_failure(training.spec))
 
-        self._making = self._apart(attach_or_submit)
-        self._job_name = self._making.result()
+        self._submission = self._run_on_cluster(attach_or_submit)
+        self._job_name = self._submission.result()
         if self._stopped:
             raise TrainingError(
                 "the training was stopped", where=f"Job {self._job_name}", fix="clear the task to start again"
@@ -91,30 +91,30 @@ class KubernetesBackend:
     def stop(self) -> None:
         """Cancel the Job with its pods and its Service. Safe at any time, also from a signal handler."""
         self._stopped = True
-        if self._making is not None:
+        if self._submission is not None:
             try:
-                self._job_name = self._making.result(STOP_SECONDS)
+                self._job_name = self._submission.result(STOP_SECONDS)
             except (NightjarError, TimeoutError) as error:
                 log.warning("the Job %s was not made when the task was stopped: %s", self._job_name, error)
         if self._job_name:
             try:
-                self._apart(lambda cluster: cancellations.cancel(cluster, self._job_name)).result(STOP_SECONDS)
+                self._run_on_cluster(lambda cluster: cancellations.cancel(cluster, self._job_name)).result(STOP_SECONDS)
             except (NightjarError, TimeoutError) as error:
                 log.error("the Job %s is not cancelled yet; the next run does it: %s", self._job_name, error)
 
     def _cancel(self, because: NightjarError) -> None:
         """Cancel the Job unless it has ended; if that fails, the task still fails with ``because``."""
         try:
-            self._apart(lambda cluster: cancellations.cancel(cluster, self._job_name)).result()
+            self._run_on_cluster(lambda cluster: cancellations.cancel(cluster, self._job_name)).result()
         except NightjarError as error:
             log.error("the Job %s is not cancelled yet; the next run does it (%s): %s", self._job_name, error, because)
 
-    def _apart(self, work: Callable[[TrainingClusterHook], Awaitable[Any]]) -> Apart:
+    def _run_on_cluster(self, work: Callable[[TrainingClusterHook], Awaitable[Any]]) -> BackgroundCoroutine:
         async def opened() -> Any:
             async with TrainingClusterHook(self._conn_id, self._namespace, self._extra) as cluster:
                 return await work(cluster)
 
-        return Apart(opened())
+        return BackgroundCoroutine(opened())
 
 
 def _forget_failure(spec: JobSpec) -> None:

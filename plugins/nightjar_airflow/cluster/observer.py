@@ -56,8 +56,8 @@ class Observer:
 
     async def run(self) -> Outcome:
         """Wait until the Job has ended, cannot succeed, or could not be observed for too long."""
-        pods = Mirror(self._cluster.api, self._cluster.pods, self._of_pods, self._take_pods)
-        jobs = Mirror(self._cluster.api, self._cluster.jobs, self._of_job, self._take_jobs)
+        pods = Mirror(self._cluster.api, self._cluster.pods, self._pod_query, self._take_pods)
+        jobs = Mirror(self._cluster.api, self._cluster.jobs, self._job_query, self._take_jobs)
         mirrors = [asyncio.create_task(mirror.run()) for mirror in (pods, jobs)]
         events = asyncio.create_task(self._keep_warnings())
         try:
@@ -68,14 +68,14 @@ class Observer:
             reason = error.unwatched(f"watch the Job {self._job_name}", self._cluster.namespace)
             return Outcome.of(reason, ending="refused" if error.refuses_access else "unreachable")
         finally:
-            await _cancelled([*mirrors, events, *self._logs.values()])
+            await _cancel_all([*mirrors, events, *self._logs.values()])
 
     @property
-    def _of_job(self) -> Json:
+    def _job_query(self) -> Json:
         return {"fieldSelector": f"metadata.name={self._job_name}"}
 
     @property
-    def _of_pods(self) -> Json:
+    def _pod_query(self) -> Json:
         return {"labelSelector": f"{JOB_LABEL}={self._job_name}"}
 
     async def _watch(self, mirrors: list[asyncio.Task[None]]) -> Outcome:
@@ -83,7 +83,7 @@ class Observer:
             self._changed.clear()
             news = asyncio.create_task(self._changed.wait())
             done, _ = await asyncio.wait([news, *mirrors], timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            await _cancelled([news])
+            await _cancel_all([news])
             for mirror in mirrors:
                 if mirror in done:
                     mirror.result()
@@ -106,7 +106,7 @@ class Observer:
         When they cannot be listed now, the mirrors decide how long that is tolerated.
         """
         try:
-            listed = (await self._cluster.api.json("GET", self._cluster.pods, self._of_pods))["items"]
+            listed = (await self._cluster.api.json("GET", self._cluster.pods, self._pod_query))["items"]
         except ApiError as error:
             if not error.passing:
                 raise
@@ -201,7 +201,7 @@ class Observer:
             return []
 
 
-async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+async def _cancel_all(tasks: list[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait for their end; a cancellation of the caller is still raised."""
     for task in tasks:
         task.cancel()

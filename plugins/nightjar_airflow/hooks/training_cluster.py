@@ -136,7 +136,7 @@ class TrainingClusterHook(BaseHook):
             if ended(job) or "deletionTimestamp" in job["metadata"]:
                 continue
             name = job["metadata"]["name"]
-            if attached is None and does(job, training):
+            if attached is None and has_same_work(job, training):
                 self.log.info("attached to the Job %s, which does this work already", name)
                 attached = job
             else:
@@ -169,7 +169,7 @@ class TrainingClusterHook(BaseHook):
             if error.reason != "AlreadyExists":
                 raise error.explained(f"make the Job {training.name}", self.namespace) from error
         job = await self._or_none("GET", f"{self.jobs}/{training.name}", doing=f"read the Job {training.name}")
-        if job is None or "deletionTimestamp" in job["metadata"] or not does(job, training):
+        if job is None or "deletionTimestamp" in job["metadata"] or not has_same_work(job, training):
             raise DisruptionError(
                 f"the Job {training.name} of this attempt is still being deleted",
                 where=f"Kubernetes, namespace {self.namespace}",
@@ -202,7 +202,7 @@ class TrainingClusterHook(BaseHook):
             raise error.explained(doing, self.namespace) from error
 
 
-def does(job: Json, training: TrainingJob) -> bool:
+def has_same_work(job: Json, training: TrainingJob) -> bool:
     """Return whether a Job was made for the spec of ``training``, and the task has not been cleared since.
 
     A cleared task may restart before the trigger of its earlier attempt has cancelled that attempt's Job.

@@ -11,9 +11,9 @@ from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
 from nightjar.monitoring.nightly_rows import naming_stored_row, read_stored_rows, replace_rows
 from nightjar.protocol.documents import parse_object
+from nightjar.validation.expected_range import HISTORY_NIGHTS
 from nightjar.validation.figures import QUANTILES, Figures
 from nightjar.validation.judged import UNKNOWN_COLUMN, Judged, NightFigures
-from nightjar.validation.usual import HISTORY_NIGHTS
 
 RUNBOOK = "docs/runbooks/data.md"
 _COLUMN = "Its column; empty for the table as a whole."

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-class Apart:
+class BackgroundCoroutine:
     """A coroutine in an event loop of its own thread, so that a signal handler can run another one meanwhile.
 
     Args:

@@ -8,7 +8,7 @@ from nightjar.validation.lines import AMBIGUOUS, BLANK, GOOD, LINE_END, QUOTING,
 from nightjar.validation.quoting import Layout, closing_quote, ends_with_line_end, width_of
 
 
-class Doubt:
+class OddQuotes:
     """Decides the lines of a buffer with an odd number of quotes ("odd lines"), in order.
 
     Two odd lines form a record of several lines when the text between is quoted by RFC 4180 and the bytes allow no
@@ -52,11 +52,11 @@ class Doubt:
             if end < 0:
                 return 0
             if end > at + 1:
-                self._doubt_opening_of(first)
+                self._reject_lost_opening(first)
                 self._mark_ambiguous(first, self._odd[end])
                 return end + 1 - at
         if any(self._is_row(line) for line in range(first + 1, last)):
-            self._doubt_opening_of(first)
+            self._reject_lost_opening(first)
             self._mark_ambiguous(first, last)
             return 2
         code = GOOD if width == self._layout.columns else WIDTH
@@ -68,7 +68,7 @@ class Doubt:
 
     def _reject(self, line: int) -> int:
         """Leave the odd ``line`` rejected, and check whether it closes a quoted field whose opening quote is lost."""
-        self._doubt_opening_of(line)
+        self._reject_lost_opening(line)
         return 1
 
     def _end_of_chain(self, at: int) -> int:
@@ -101,7 +101,7 @@ class Doubt:
         codes[codes != BLANK] = AMBIGUOUS
         self._lines.begins[first : last + 1] = True
 
-    def _doubt_opening_of(self, stray: int) -> None:
+    def _reject_lost_opening(self, stray: int) -> None:
         """When ``stray`` closes a quoted field whose opening quote is lost, reject the row that lost it.
 
         That row still has the right number of fields, but its last field is truncated. Nothing is rejected when a line

@@ -26,7 +26,7 @@ _CENTRAL_90_TO_STD = 3.29
 
 
 @dataclass(frozen=True)
-class Usual:
+class ExpectedRange:
     """Usual value of a figure, and its expected range."""
 
     center: float
@@ -34,7 +34,9 @@ class Usual:
     high: float
 
 
-def usual(history: Sequence[float], nights: Sequence[date], tonight: date, *, noise: float) -> Usual | None:
+def expected_range(
+    history: Sequence[float], nights: Sequence[date], tonight: date, *, noise: float
+) -> ExpectedRange | None:
     """Return the expected range of a figure tonight; None with fewer than :data:`MIN_NIGHTS` nights.
 
     The center is the median, shifted by the median residual of tonight's weekday. The spread is the largest of the MAD
@@ -59,7 +61,7 @@ def usual(history: Sequence[float], nights: Sequence[date], tonight: date, *, no
     margin = BEYOND_RANGE * float(values.max() - values.min())
     low = min(center - SPREADS * spread, float(values.min()) - margin)
     high = max(center + SPREADS * spread, float(values.max()) + margin)
-    return Usual(center, low, high)
+    return ExpectedRange(center, low, high)
 
 
 def _shift(residuals: NDArray[np.float64]) -> float:
