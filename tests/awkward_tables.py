@@ -1,4 +1,4 @@
-"""Delta tables as other people make them: drawn at random, written by Spark, delta-rs or Polars."""
+"""Random Delta tables like those of other tools, written by Spark, delta-rs or Polars."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 NIGHTS = (date(2026, 1, 2), date(2026, 1, 3))
 PLACES = ("plain", "a b", "c/d=e%", "ü 日本", "%41", "x#y?z", "[b]{c,d}*", None)
 TABLES = int(os.environ.get("NIGHTJAR_TABLES", "4"))
-"""How many tables a run draws."""
+"""Number of tables per run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Awkward:
-    """What is peculiar about a table.
+    """Peculiarities of a table.
 
     Attributes:
         writer: ``spark``, ``delta-rs`` or ``polars``.
@@ -60,7 +60,7 @@ class Awkward:
 
     @property
     def schema(self) -> TableSchema:
-        """How the project would declare it."""
+        """Return its declaration."""
         columns = [
             DS,
             *([Column("place", "string", "Place.")] if self.places else []),

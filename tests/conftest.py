@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STARTS_AIRFLOW = ("tests/e2e/", "tests/nightjar/local/test_servers.py", "tests/nightjar_airflow/")
-"""Tests that choose the servers' usual ports, or the pods' usual addresses: two at a time would choose the same."""
+"""Tests that use the servers' usual ports or the pods' usual addresses, and must not run in parallel."""
 SHARES_A_TRAINING = "tests/nightjar_jobs/"
-"""Tests that share a trained model and an MLflow server, which take a minute to make."""
+"""Tests that share a trained model and an MLflow server, which take a minute to create."""
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
-    # PySpark takes a main module without a file for a doctest, and ends the process.
+    # PySpark treats a main module without a file as a doctest, and ends the process.
     sys.modules["__main__"].__file__ = pytest.__file__
 
 
@@ -52,14 +52,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the two long units first: what is left then is short, and both workers end at about the same time."""
+    """Run the two long units first, so that both workers end at about the same time."""
     first = ("airflow", SHARES_A_TRAINING)
     items.sort(key=lambda item: first.index(unit) if (unit := _unit_of(item.nodeid)) in first else len(first))
 
 
 @pytest.fixture(autouse=True)
 def _loggers_are_left_as_found() -> Iterator[None]:
-    """A logger that one test silences hides what a later one, on the same worker, expects to read."""
+    """Restore loggers, as one silenced by a test would hide messages from later tests on the same worker."""
 
     def state() -> dict[str, tuple[int, bool, bool]]:
         loggers = [
@@ -95,7 +95,7 @@ def spark(jars: str) -> Iterator[SparkSession]:
     session = build_session("tests")
     yield session
     session.stop()
-    logging.getLogger("py4j").disabled = True  # it would tell a closed stream of every object that Java has forgotten
+    logging.getLogger("py4j").disabled = True  # it logs every garbage-collected Java object, to a closed stream
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def lake(tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Makes a lake in an S3 server of its own, behind a proxy that fails as asked; the environment names both.
+    """Create lakes in their own S3 server, behind a proxy with configurable failures; the environment names both.
 
     The seed is printed, and ``STORE_SEED`` gives one.
     """

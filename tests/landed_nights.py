@@ -1,4 +1,4 @@
-"""A small use case and its landed nights, for tests of what lands, is ingested and is validated."""
+"""A small use case and its landed nights, for tests of landing, ingestion and validation."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def land_night(landing: Path, night: date, lines: Mapping[str, Sequence[str]] | 
 
 
 def write_manifest(folder: Path) -> None:
-    """Write the manifest that fits the files as they are: a source system that means what it sent."""
+    """Write the manifest that matches the current files."""
     manifest = {}
     for file in sorted(folder.glob("*.csv")):
         data = file.read_bytes()

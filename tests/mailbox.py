@@ -1,4 +1,4 @@
-"""A mail server on this machine: plain SMTP, as RFC 5321 has it, that remembers what it is sent."""
+"""A local mail server (plain SMTP, RFC 5321) that stores received mails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import cast
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    """One connection: greets, takes one mail or several, says goodbye."""
+    """Handle one connection with one or more mails."""
 
     server: _Server
 
@@ -51,7 +51,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def mailbox(refuse: int = 0) -> Iterator[tuple[int, list[EmailMessage]]]:
-    """Its port, and the mails taken so far; the first ``refuse`` are put off with a 451."""
+    """Yield its port and the mails received so far; the first ``refuse`` get a 451."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.mails, server.refuse = [], refuse
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A real disk of a few hundred kilobytes, to be filled."""
+"""A real disk of a few hundred kilobytes, for tests of a full disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """Mount a disk of this size at ``folder``; the test is skipped where it has not the right to."""
+    """Mount a disk of this size at ``folder``; skip the test without permission."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -25,7 +25,7 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Take all the space there is; return the file that holds it."""
+    """Fill the disk, and return the file that fills it."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:

@@ -1,4 +1,4 @@
-"""A description of rows for tests that hold their rows themselves."""
+"""Descriptions of training sets for tests with rows in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole Nightjar for the tests: real Airflow, real MLflow, real Spark, state in a folder of its own."""
+"""A complete deployment for tests: real Airflow, MLflow and Spark, with its own state folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def processes_of(paths: Paths) -> list[str]:
 
 @dataclass(frozen=True)
 class FirstRun:
-    """``make run EXIT=1``, as a newcomer sees it."""
+    """Run ``make run EXIT=1`` like a new user."""
 
     output: str
     paths: Paths
@@ -67,7 +67,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Servers that stay up on the state that the first run has left."""
+    """Servers on the state of the first run."""
 
     session: Session
     paths: Paths
@@ -77,11 +77,11 @@ class Deployment:
         return str(self.paths.lake)
 
     def run(self, request: Request) -> None:
-        """Run to success, again when it has run before."""
+        """Run a night to success; rerun it when it has run before."""
         self.session.follower.ensure(request, again=True)
 
     def fail(self, dag: str, run_id: str, conf: dict[str, Any]) -> str:
-        """Run to failure; return what the UI shows as the reason."""
+        """Run a night to failure, and return the reason shown in the UI."""
         request = Request(title=run_id, dag_id=f"{USE_CASE.name}_{dag}", run_id=run_id, conf=conf)
         with pytest.raises(RunFailedError) as failure:
             self.session.follower.ensure(request)

@@ -1,4 +1,4 @@
-"""What a newcomer gets from ``make run EXIT=1``."""
+"""The result of ``make run EXIT=1`` for a new user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nights through the real Airflow: reruns, backfill, and bad input that leaves the last good tables as they were."""
+"""Nights in the real Airflow: reruns, backfill, and bad input that leaves the last good tables unchanged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def scores_of(lake: str, night: date) -> pa.Table:
 
 
 def bearer(deployment: Deployment) -> dict[str, str]:
-    """The header of somebody who is logged in."""
+    """Return the header of a logged-in user."""
     login = {"username": USER, "password": admin_password(deployment.paths.airflow_home)}
     answer = requests.post(f"{deployment.session.ports.airflow_url}/auth/token", json=login, timeout=30)
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
@@ -52,7 +52,7 @@ def bearer(deployment: Deployment) -> dict[str, str]:
 
 @contextmanager
 def landed(deployment: Deployment, night: date) -> Iterator[Path]:
-    """The night's landed files, for a test to damage; put away afterwards."""
+    """The night's landed files, for a test to damage; restored afterwards."""
     land(Nights(first=night, last=night, timezone=USE_CASE.timezone), f"{deployment.lake}/landing")
     folder = Path(deployment.lake) / "landing" / USE_CASE.name / str(night)
     yield folder

@@ -1,4 +1,4 @@
-"""What people see in a browser: the login, the form of a trigger, the assets, and the report behind its button."""
+"""Pages in a browser: login, trigger form, assets, and the report behind its button."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 60_000.0
 
 @pytest.fixture(scope="module")
 def page(deployment: Deployment) -> Iterator[Page]:
-    """A page of a person who has logged in."""
+    """A browser page of a logged-in user."""
     if BROWSER is None:
         pytest.skip("needs Chromium: `apt install chromium`")
     quiet = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")

@@ -103,7 +103,7 @@ def test_a_champion_that_was_altered_is_stood_in_for_in_plain_sight_until_it_is_
     assert (len(mine), len(others), set(mine) & set(others)) == (1, 1, set()), "no night shares with another"
     assert drivers(deployment) == [], "the application is ended also when the night fails"
 
-    deployment.run(night)  # mended, cleared
+    deployment.run(night)  # fixed, then cleared
     assert set(states(deployment, night).values()) == {"success"}
     (over,) = [text for text in alerts if text.startswith(f"RESOLVED {NIGHTLY}, task confirm_champion")]
     assert f"run: {night.run_id}" in over

@@ -1,4 +1,4 @@
-"""A Kubernetes cluster for tests: the real HTTP protocol, and pods whose commands are processes of this machine."""
+"""A Kubernetes cluster double: the real HTTP protocol, with pods as processes of this machine."""
 
 from kubernetes_double.cluster import Cluster
 from kubernetes_double.waiting import eventually

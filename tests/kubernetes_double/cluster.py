@@ -1,4 +1,4 @@
-"""The cluster as a whole: admission, the Job controller, the scheduler, and what a test does to it."""
+"""The cluster double: admission, Job controller, scheduler, and disturbances by tests."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Cluster:
         }
 
     def create(self, kind: str, namespace: str, thing: Json) -> Json:
-        """Admit an object: the namespace is there, and the manifest is what the OpenAPI schema says."""
+        """Admit an object when its namespace exists and its manifest matches the OpenAPI schema."""
         if namespace not in self.namespaces:
             raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')
         try:
@@ -108,7 +108,7 @@ class Cluster:
         self._disrupt(rank, "PreemptionByScheduler", "node-1: preempting to accommodate a higher priority pod", "")
 
     def lose_node(self, rank: int) -> None:
-        """The node stops answering: its pod is declared failed, and its log is nowhere to be had."""
+        """Let the node stop answering: its pod is marked failed, and its log is unavailable."""
         self._disrupt(rank, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", "")
 
     def out_of_memory(self, rank: int) -> None:
@@ -117,13 +117,13 @@ class Cluster:
         self.kubelet.end(pod)
 
     def vanish(self, rank: int) -> None:
-        """The pod's object is gone without an end, as after a forced deletion."""
+        """Remove the pod's object without a final status, as after a forced deletion."""
         (pod,) = self.pods(rank)
         self.store.remove("pods", "ml", pod["metadata"]["name"])
         self.kubelet.end(pod)
 
     def delete_pod(self, rank: int) -> None:
-        """As ``kubectl delete pod``."""
+        """Delete a pod like ``kubectl delete pod``."""
         (pod,) = self.pods(rank)
         self.delete("pods", "ml", pod["metadata"]["name"])
 
@@ -139,7 +139,7 @@ class Cluster:
     # What nodes report
 
     def resolve(self, host: str, pod: Json) -> str:
-        """The cluster's name service: a pod's host name under the headless Service that selects it."""
+        """Resolve a pod's host name under the headless Service that selects it."""
         hostname, service, namespace, *_ = [*host.split("."), "", ""]
         if _index(pod) in self.cut_off:
             return "no-such-host.invalid"
@@ -237,7 +237,7 @@ class Cluster:
         return None
 
     def _failure(self, job: Json, pods: list[Json]) -> tuple[str, str] | None:
-        """Why the Job fails now, by its policies."""
+        """Return why the Job fails now, by its policies."""
         spec = job["spec"]
         started = time.strptime(job["status"]["startTime"], "%Y-%m-%dT%H:%M:%SZ")
         if time.mktime(time.gmtime()) - time.mktime(started) > spec["activeDeadlineSeconds"]:
@@ -371,7 +371,7 @@ class Cluster:
 
 
 def restricted_problems(spec: Json) -> list[str]:
-    """What of a pod breaks the "restricted" Pod Security Standard."""
+    """Return the violations of the "restricted" Pod Security Standard."""
     problems = []
     if spec.get("securityContext", {}).get("seccompProfile", {}).get("type") != "RuntimeDefault":
         problems.append("seccompProfile")

@@ -1,4 +1,4 @@
-"""Who may ask: tokens that last or run out, and roles that are not loaded yet."""
+"""Credentials: valid or expired tokens, and roles that are not loaded yet."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Credentials:
         self._unloaded: dict[str, float] = {}
 
     def issue(self) -> str:
-        """A token that runs out."""
+        """Return a token that expires."""
         self.issued += 1
         token = f"token-{self.issued}"
         self._ends[token] = monotonic() + self.token_seconds

@@ -44,7 +44,7 @@ class Kubelet:
         return next(self._addresses)
 
     def sync(self, pod: Json) -> None:
-        """What a node does again and again until a pod runs: volumes, network, image, container."""
+        """Retry the steps of a node until a pod runs: volumes, network, image, container."""
         cluster, image = self._cluster, pod["spec"]["containers"][0]["image"]
         secrets = [
             (volume["name"], source["secret"]["name"])

@@ -1,4 +1,4 @@
-"""The API server's HTTP: lists, watches as chunked JSON lines, logs that are followed, and faults on demand."""
+"""HTTP of the API server: lists, watches as chunked JSON lines, followed logs, and faults on demand."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def go_away(self, seconds: float) -> None:
-        """Answer nothing for a while, and break what is being read."""
+        """Stop answering for a while, and break open streams."""
         self.back_at = monotonic() + seconds
         self.cut_streams()
 
     def cut_streams(self) -> None:
-        """Break every watch and log that is being read."""
+        """Break every open watch and log stream."""
         self.streams_cut += 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Suppress request logs."""
 
     def do_GET(self) -> None:
         self._answer(self._get)
@@ -165,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
         yield json.dumps({"type": "BOOKMARK", "object": bookmark}).encode() + b"\n"
 
     def _stream(self, pieces: Iterator[bytes | None]) -> None:
-        """Chunked; None is a moment without news, at which a cut is noticed."""
+        """Send chunks; None marks an idle interval, at which a broken connection is noticed."""
         cut = self.server.streams_cut
         first = next(pieces, b"")
         self.send_response(200)

@@ -1,4 +1,4 @@
-"""Objects with resource versions, and the history that watches read."""
+"""Objects with resource versions, and their history for watches."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Store:
             return copy.deepcopy(found)
 
     def forget_history(self) -> None:
-        """Other objects have changed, and the history is compacted: a watch from before gets 410 Gone."""
+        """Compact the history, so that an older watch gets 410 Gone."""
         with self.changed:
             self._version = self._oldest = next(self._versions)
             self._history.clear()

@@ -1,4 +1,4 @@
-"""Wait for what another process does."""
+"""Wait for another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster double, an environment as a deployment sets it, and tasks as Airflow runs them."""
+"""A cluster double, a deployment's environment, and tasks run like in Airflow."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def until(name):
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A cluster; whatever runs in it ends with the test."""
+    """A cluster whose pods end with the test."""
     cluster = Cluster()
     yield cluster
     cluster.close()
@@ -68,7 +68,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses made for real clusters, shortened; what is waited for stays the same."""
+    """Shorten the pauses that are meant for real clusters."""
     if "cluster" in request.fixturenames:
         monkeypatch.setattr(api, "FIRST_PAUSE_SECONDS", 0.01)
         monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.02)
@@ -80,7 +80,7 @@ def _short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 
 class Deployment:
-    """An environment: its lake, its training connection, and tasks that run in it."""
+    """A deployment: its lake, its training connection, and its tasks."""
 
     def __init__(self, cluster: Cluster, lake: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.cluster = cluster
@@ -97,7 +97,7 @@ class Deployment:
         self.connect()
 
     def connect(self, **settings: Any) -> None:
-        """Write the training connection, with these settings over those there are."""
+        """Write the training connection; these settings override the existing ones."""
         self.settings.update(settings)
         kube_config = self.cluster.kube_config(plugin=self.plugin)
         extra = {"namespace": "ml", "kube_config": kube_config, "training": self.settings}
@@ -112,7 +112,7 @@ class Deployment:
         self.connect(env={**self.settings["env"], "PYTHONPATH": f"{self._package.parent}:{IMAGE_PATH}"})
 
     def signal(self, name: str) -> None:
-        """Let programs go on that wait ``until`` this."""
+        """Let programs continue that wait for this signal."""
         (self.signals / name).touch()
 
     def all_run(self, ranks: int = 2) -> None:
@@ -142,7 +142,7 @@ async def first_event(trigger: TrainingJobTrigger) -> dict[str, Any]:
 
 
 class Task:
-    """One try of one task, run as Airflow runs it: execute, trigger, resume, each from what was serialised."""
+    """One attempt of one task, run like in Airflow: execute, trigger, resume, each from serialised state."""
 
     def __init__(
         self,
@@ -169,19 +169,19 @@ class Task:
         self.deferred: TaskDeferred | None = None
 
     def run(self) -> dict[str, Any]:
-        """From the start to the end."""
+        """Run the task from start to end."""
         self.defer()
         return self.resume(self.wait())
 
     def defer(self) -> TaskDeferred:
-        """Up to where the worker is given back."""
+        """Run the task until it defers."""
         with pytest.raises(TaskDeferred) as raised:
             self.operator.execute(self.context)
         self.deferred = raised.value
         return self.deferred
 
     def trigger(self) -> TrainingJobTrigger:
-        """The trigger as a triggerer makes it."""
+        """Return the trigger, recreated as in a triggerer."""
         assert self.deferred is not None
         classpath, arguments = self.deferred.trigger.serialize()
         assert classpath == "nightjar_airflow.triggers.training_job.TrainingJobTrigger"
@@ -208,7 +208,7 @@ class Task:
         return asyncio.run(watched())
 
     def resume(self, event: dict[str, Any]) -> dict[str, Any]:
-        """On a worker again, with the event."""
+        """Resume the task on a worker with the event."""
         assert self.deferred is not None
         arguments = {**(self.deferred.kwargs or {}), "event": event}
         outcome: dict[str, Any] = self.operator.resume_execution(self.deferred.method_name, arguments, self.context)

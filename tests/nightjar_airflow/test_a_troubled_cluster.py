@@ -33,7 +33,7 @@ WEBHOOK = 'Internal error occurred: failed calling webhook "v.x": failed to call
 
 
 def _is_kept(deployment: Any) -> bool:
-    """Whether the one Job there is runs on undisturbed."""
+    """Return whether the only Job still runs."""
     (job,) = deployment.cluster.jobs()
     return "deletionTimestamp" not in job["metadata"] and deployment.cluster.running_processes() == 2
 

@@ -1,4 +1,4 @@
-"""A person stands between the gate and the promotion, where the use case asks for it."""
+"""Approval by a person between gate and promotion."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ANSWERED = datetime(2013, 4, 2, 9, 30, tzinfo=UTC)
 
 
 def judge(lake: str, run_id: str, *, verdict: str = "promote", champion: str | None = "4") -> JobSpec:
-    """Leave what ``gate`` of a run leaves."""
+    """Write the result of a run's ``gate``."""
     spec = JobSpec(
         program="gate",
         use_case="flight_delay",

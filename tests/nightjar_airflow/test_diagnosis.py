@@ -1,4 +1,4 @@
-"""Verdicts on states of a cluster that are hard to bring about."""
+"""Verdicts on cluster states that are hard to reproduce."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ SWEPT = {"deletionTimestamp": "2026-04-01T11:30:31Z", "deletionGracePeriodSecond
 
 
 def swept(rank: int, end: dict[str, Any] | None, **metadata: Any) -> dict[str, Any]:
-    """A pod that was removed, as the Job removes all others after a failure."""
+    """Return a deleted pod, as the Job deletes all others after a failure."""
     removed = pod(rank, "Failed" if end else "Running", end)
     removed["metadata"].update({**SWEPT, **metadata})
     return removed

@@ -1,4 +1,4 @@
-"""What fails on Airflow's side is one line in the task's log, and an event in the ledger."""
+"""A failure on Airflow's side is one line in the task's log and one event in the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a file, an answer or a connection holds that Airflow's side reads, it is named or does as documented."""
+"""Any content of files, answers and connections read by Airflow is reported by name or handled as documented."""
 
 from __future__ import annotations
 

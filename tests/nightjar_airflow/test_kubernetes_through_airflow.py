@@ -1,4 +1,4 @@
-"""A real scheduler, worker and triggerer around the Kubernetes path: kill, clear, and a restart of all of Airflow."""
+"""A real scheduler, worker and triggerer on the Kubernetes path: kill, clear, and a restart of Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of the lake the server shows; who may see them is tested against the real Airflow."""
+"""Files of the lake that the server shows; access is tested against the real Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Job and the Service, as files that a person can read; each is what Kubernetes' own schema asks for."""
+"""Job and Service as golden files; each is valid by Kubernetes' own schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics as they arrive: at a StatsD server's UDP socket, and at an OpenTelemetry collector's HTTP port."""
+"""Metrics as received by a StatsD server (UDP) and an OpenTelemetry collector (HTTP)."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ class _Receive(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Quiet."""
+        """Suppress request logs."""
 
 
 EMITS = """

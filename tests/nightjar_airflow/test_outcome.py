@@ -1,4 +1,4 @@
-"""What an asset event says, and that there is none when nothing changed."""
+"""Content of asset events, and no event when nothing changed."""
 
 from __future__ import annotations
 

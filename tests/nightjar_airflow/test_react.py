@@ -36,7 +36,7 @@ DATA = Notification(
 
 
 class Nights:
-    """Runs the task; the program that it would run in Spark is tested on its own, and answers what the test says."""
+    """Runs the task with a fake Spark program, which is tested on its own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, lake: str) -> None:
         self.monkeypatch, self.lake = monkeypatch, lake

@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 
 @pytest.fixture
 def environment(lake: str, jars: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The settings that a deployment makes."""
+    """The settings of a deployment."""
     monkeypatch.setenv("NIGHTJAR_LAKE", lake)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("NIGHTJAR_JARS", str(Path(jars.split(",")[0]).parent))

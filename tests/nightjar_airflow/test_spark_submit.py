@@ -1,4 +1,4 @@
-"""What Spark gets from the connection: everything, and through a private file."""
+"""Spark gets the whole connection, through a private file."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def context(start: datetime | None, conf: dict[str, Any] | None = None, map_index: int = -1, **params: Any) -> Any:
-    """What Airflow hands to a task, as far as a spec is concerned."""
+    """Airflow's context, as far as a spec needs it."""
     run = SimpleNamespace(
         dag_id="flight_delay_nightly", run_id="r 1", data_interval_start=start, run_after=MADE, conf=conf
     )

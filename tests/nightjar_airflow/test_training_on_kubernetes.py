@@ -1,4 +1,4 @@
-"""A training task on a cluster, from the operator over the trigger to the result, and all that can go wrong."""
+"""A training task on a cluster, from operator and trigger to the result, with all failures."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ if rank == 0:
 sys.exit(3 if rank == 0 else 1)
 """
 NOTICES = """
-# As the ranks of a real training: the first one notices that another is gone, and reports it.
+# Like the ranks of a real training: the first one notices that another has died, and reports it.
 import socket
 if rank == 1:
     listener = socket.create_server((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]) + 1))
@@ -299,7 +299,7 @@ class TestCancelling:
 
     @staticmethod
     def _deferred(deployment: Any, monkeypatch: pytest.MonkeyPatch, *, state: str | None) -> Any:
-        """A trigger whose task Airflow says to be in ``state``."""
+        """Return a trigger whose task is in ``state``."""
         deployment.image(WAITS)
         task = deployment.task()
         task.defer()

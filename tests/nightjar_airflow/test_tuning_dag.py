@@ -1,4 +1,4 @@
-"""The training DAG of a use case that selects and tunes: its shape, and its mapped task run by a real Airflow."""
+"""The training DAG with selection and tuning: its shape, and its mapped task in a real Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program holds, from its connection and its declaration."""
+"""Usage of a program, from its connection and its declaration."""
 
 from __future__ import annotations
 

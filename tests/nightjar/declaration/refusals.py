@@ -1,4 +1,4 @@
-"""How a wrong declaration is refused, for tests of tables of them."""
+"""Helpers for table-driven tests of wrong declarations."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from nightjar.protocol.errors import ConfigurationError
 
 Declare = Callable[[], Any]
 Wrong = tuple[Declare, str, str, str]
-"""What declares, and parts of what is said: what is wrong, where, and what may be there."""
+"""A declaration, and parts of its error: what, where, fix."""
 
 
 def shop(**changed: Any) -> Declare:
-    """Declare the small use case with other values."""
+    """Return a function that declares the small use case with other values."""
     return lambda: replace(SHOP, **changed)
 
 
 def cases(wrong: Mapping[str, Sequence[Wrong]]) -> list[Any]:
-    """Parameters of a test for all of a table's declarations."""
+    """Return the parameters of a test for all declarations of a table."""
     return [pytest.param(*case, id=f"{kind}-{i}") for kind, listed in wrong.items() for i, case in enumerate(listed)]
 
 
 def assert_refused(declare: Declare, what: str, where: str, allowed: str) -> None:
-    """Declare, and compare the refusal; it must name the file of the declaration, too."""
+    """Declare, and compare the error, which must also name the file of the declaration."""
     with pytest.raises(ConfigurationError) as caught:
         declare()
     assert what in caught.value.what

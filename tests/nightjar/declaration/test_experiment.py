@@ -1,4 +1,4 @@
-"""What an experiment may declare."""
+"""Valid and invalid experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lists of names that declarations are checked against are those of the tools that read them."""
+"""The lists of known names equal those of the tools that read them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOT_DECLARED = {
     "debug_synchronize", "fail_on_invalid_gpu_id", "multi_strategy", "num_trees", "process_type", "refresh_leaf",
     "sparse_threshold", "updater", "updater_seq", "validate_parameters",
 }  # fmt: skip
-"""Parameters of XGBoost that are of use to its developers alone, or have one value that works here."""
+"""XGBoost parameters for its developers, or with a single value that works here."""
 VALUES: dict[str, Any] = {
     "objective": "binary:logistic", "booster": "gbtree", "tree_method": "hist", "eval_metric": "auc",
     "sampling_method": "uniform", "grow_policy": "lossguide", "max_bin": 256, "monotone_constraints": "(1,0)",
@@ -34,7 +34,7 @@ VALUES: dict[str, Any] = {
 
 
 def booster(**params: Any) -> Any:
-    """A booster of a few rows; it has read its parameters."""
+    """Return a booster trained on a few rows, which has read its parameters."""
     xgb = import_xgboost()
     rows = np.random.default_rng(1).random((50, 2))
     return xgb.train(params, xgb.QuantileDMatrix(rows, (rows[:, 0] > 0.5).astype(float)), 1)

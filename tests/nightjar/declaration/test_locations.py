@@ -1,4 +1,4 @@
-"""A folder that a library takes for something else is refused at start; any other holds a lake."""
+"""A folder that a library would misread is rejected at start; any other can hold a lake."""
 
 from __future__ import annotations
 

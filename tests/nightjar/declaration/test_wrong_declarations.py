@@ -1,4 +1,4 @@
-"""What cannot work is refused where it is declared: with what is wrong, where, and what may be there."""
+"""Invalid declarations are rejected immediately, with what is wrong, where, and the allowed values."""
 
 from __future__ import annotations
 
@@ -330,7 +330,7 @@ def test_a_refusal_names_the_file_and_line_of_the_declaration() -> None:
 
 
 def test_every_dataclass_that_an_author_writes_checks_itself() -> None:
-    """All dataclasses of these packages are declarations but those that programs make themselves."""
+    """All dataclasses of these packages are declarations, except those that programs create."""
     made_by_programs = {
         "JobSpec", "JobResult", "Metric", "Nights", "ApplicationFolder", "StartFolder",
         "Settings", "View", "QualityMetric", "Bounds", "Heartbeat", "Start", "_Field",

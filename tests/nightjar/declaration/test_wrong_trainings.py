@@ -1,4 +1,4 @@
-"""Trainings that cannot work are refused where they are declared: with what is wrong, where, and what may be there."""
+"""Invalid trainings are rejected at declaration, with what is wrong, where, and the allowed values."""
 
 from __future__ import annotations
 

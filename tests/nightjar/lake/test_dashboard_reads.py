@@ -1,4 +1,4 @@
-"""A dashboard's query over many nights reads the nights and the columns that it asks for, and nothing else."""
+"""A dashboard query over many nights reads only its nights and columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ask(lake: str) -> list[tuple[date, str, float]]:
 
 
 def spoil_other_columns(path: Path, kept: set[str]) -> int:
-    """Overwrite the data of all columns but ``kept``; return how many were."""
+    """Overwrite the data of all columns except ``kept``, and return their number."""
     with pq.ParquetFile(path) as file:
         group = file.metadata.row_group(0)
         columns = [group.column(i) for i in range(group.num_columns)]

@@ -1,4 +1,4 @@
-"""A commit leaves a table's metadata alone, and a table that is not as declared is left as it is."""
+"""A commit does not change a table's metadata, nor a table that is not as declared."""
 
 from __future__ import annotations
 

@@ -192,7 +192,9 @@ def test_readers_that_trust_the_bounds_find_every_row(lake: str) -> None:
     dataset = table.to_pyarrow_dataset()
     assert dataset.to_table(filter=pc.field("at") >= moment)["id"].to_pylist() == [1]
     assert dataset.to_table(filter=pc.field("value") > 0.75)["id"].to_pylist() == [2, 3]
-    assert table.to_pandas(filters=[("value", ">", 1.0)])["id"].tolist() == [3]  # delta-rs takes no bound for no row
+    assert table.to_pandas(filters=[("value", ">", 1.0)])["id"].tolist() == [
+        3
+    ]  # delta-rs does not treat missing bounds as no rows
     assert len(list(dataset.get_fragments(filter=pc.field("value") > 0.75))) == 1
 
 
@@ -237,7 +239,7 @@ def test_of_two_that_replace_a_night_at_the_same_time_one_is_refused(
     delta.ensure_table(lake, TABLE)
     open_before, theirs = delta.ensure_table(lake, TABLE), write(lake, [thing(FIRST, 2)])
     delta.commit(lake, TABLE, write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
-    monkeypatch.setattr(delta, "ensure_table", lambda *_: open_before)  # this one looked before the other committed
+    monkeypatch.setattr(delta, "ensure_table", lambda *_: open_before)  # opened before the other commit
     with pytest.raises(ConflictError, match="another run replaced the same nights of raw/things"):
         delta.commit(lake, TABLE, theirs, [FIRST], run_id="b")
     monkeypatch.undo()

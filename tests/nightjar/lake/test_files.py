@@ -89,7 +89,7 @@ def test_a_path_that_leads_out_of_its_folder_is_refused(tmp_path: Path, relative
 
 def test_a_path_below_its_folder_is_joined(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
-    (tmp_path / "table").symlink_to(tmp_path / "real")  # the folder itself may be a link, as a mount often is
+    (tmp_path / "table").symlink_to(tmp_path / "real")  # the folder itself may be a link, like many mounts
     for root in (f"{tmp_path}/table", "s3://bucket/table"):
         path = "ds=2013-04-01/country=Côte d%27Ivoire/part-0.parquet"
         assert files.contained(root, path) == f"{root}/{path}"

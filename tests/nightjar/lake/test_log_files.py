@@ -1,4 +1,4 @@
-"""The log is shortened behind a checkpoint that opens, and behind no other, whatever its name."""
+"""The log is shortened only before a checkpoint that opens, whatever its name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LATEST, OLD = 4, 3
 
 
 class OldTable:
-    """A table whose versions 0 to 3 are older than the retention, with a checkpoint of version 3 kept aside."""
+    """A table whose versions 0 to 3 are older than the retention, with a saved checkpoint of version 3."""
 
     def __init__(self, lake: str) -> None:
         self.lake, self.uri = lake, delta.table_uri(lake, TABLE.name)
@@ -182,7 +182,7 @@ def test_the_log_goes_up_to_the_last_checkpoint_that_opens(table: OldTable) -> N
     later.write_bytes(kept[: len(kept) // 2])
     assert shorten_log(table.uri, 30) == 0
     later.write_bytes(kept)
-    assert shorten_log(table.uri, 30) == 2  # what the earlier checkpoint says is what this one is compared with
+    assert shorten_log(table.uri, 30) == 2  # compared with the earlier checkpoint
 
 
 def test_a_commit_that_is_missing_keeps_the_log(table: OldTable) -> None:

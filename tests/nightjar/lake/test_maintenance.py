@@ -1,4 +1,4 @@
-"""What maintenance removes, and what it must not."""
+"""What maintenance removes and keeps."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_only_unpublished_files_that_are_old_go(lake: str) -> None:
     assert (done.removed, done.put_together, done.files) == (1, 0, 1)
     assert not forgotten.exists()
     assert ids(lake) == [1, 2]
-    delta.commit(lake, TABLE, in_flight, [NEXT], run_id="r", attempt=1)  # the night goes on, and is whole
+    delta.commit(lake, TABLE, in_flight, [NEXT], run_id="r", attempt=1)  # the running night can still commit its files
     assert ids(lake) == [1, 2, 3]
     again = maintain(lake, TABLE)
     assert again is not None
@@ -144,7 +144,7 @@ def test_an_old_version_that_was_the_latest_within_the_retention_is_kept_with_it
     past, versions = Past(lake), [publish(lake, 1, 2), publish(lake, 3), publish(lake, 4)]
     for version, days in zip((0, *versions), (101, 100, 10, 9), strict=True):
         past.date_back(version, days)
-    past.checkpoint()  # by default it forgets what was replaced more than 7 days ago
+    past.checkpoint()  # by default it drops files replaced more than 7 days ago
     for number in range(2):
         publish(lake, 5 + number)
         past.checkpoint()

@@ -1,4 +1,4 @@
-"""A lake in S3: what a failing store does to small files, commits and the ledger is nothing."""
+"""A lake in S3: a failing store does not affect small files, commits and the ledger."""
 
 from __future__ import annotations
 

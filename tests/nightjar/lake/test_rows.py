@@ -1,4 +1,4 @@
-"""A table's rows are the same whichever way they are asked for, and what cannot be read is named."""
+"""A table's rows are equal for every way of reading, and unreadable files are named."""
 
 from __future__ import annotations
 

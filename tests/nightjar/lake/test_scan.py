@@ -1,4 +1,4 @@
-"""Planning and reading a table's version: whatever its files are like, each row is read once, in order."""
+"""Scans of a table's version read each row once, in order, for any layout of files."""
 
 from __future__ import annotations
 

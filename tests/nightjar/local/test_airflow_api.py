@@ -1,4 +1,4 @@
-"""The REST client and the follower against a small real HTTP server that answers as Airflow does."""
+"""The REST client and the follower against a small HTTP server that answers like Airflow."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NIGHT = Request(
 
 
 class FakeAirflow:
-    """State of the server: what it answers, and what it was asked."""
+    """State of the server: its answers, and the requests received."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []

@@ -1,4 +1,4 @@
-"""Which run is which night's, and which backfill is taken up."""
+"""Runs of nights, and resumed backfills."""
 
 from __future__ import annotations
 

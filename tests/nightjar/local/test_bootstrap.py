@@ -1,4 +1,4 @@
-"""Set-up's checks: what is missing is one clear line; what is there is not done again."""
+"""Set-up: a missing requirement is one clear line; finished steps are skipped."""
 
 from __future__ import annotations
 

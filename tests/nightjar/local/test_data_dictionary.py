@@ -1,4 +1,4 @@
-"""The data dictionary is what is declared, and the tables say the same of themselves."""
+"""The data dictionary equals the declarations and the tables' own comments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real PostgreSQL: from a deep folder, after a kill, of another version."""
+"""The real PostgreSQL: in a deep folder, after a kill, with another version."""
 
 from __future__ import annotations
 

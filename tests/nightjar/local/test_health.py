@@ -20,7 +20,7 @@ ENVIRON = {
 
 
 class Clock:
-    """Time as the test says."""
+    """A clock set by the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def looks(clock: Clock, seconds_and_unhealthy: list[tuple[float, list[str]]]) -> tuple[list[str], list[str]]:
-    """What is printed and what is notified, when the health is as given at these seconds."""
+    """Return printed and notified texts for the health at given seconds."""
     printed: list[str] = []
     notified: list[str] = []
     unhealthy: list[str] = []

@@ -1,4 +1,4 @@
-"""Locks and what is derived from them: no hosts, the same versions everywhere, everything the images need."""
+"""Locks and derived files: no hosts, equal versions everywhere, everything that the images need."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ HOSTILE = (
 
 @pytest.fixture
 def stubbed(tmp_path: Path) -> Path:
-    """The Makefile beside programs that write down their environment instead of doing anything."""
+    """The Makefile with fake programs that only record their environment."""
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     stub = tmp_path / ".venv" / "bin" / "python"
     stub.parent.mkdir(parents=True)
@@ -77,7 +77,7 @@ def stubbed(tmp_path: Path) -> Path:
 
 
 def environment_of(target: str, values: dict[str, str], stubbed: Path, *, from_environment: bool) -> dict[str, str]:
-    """What a command's program finds in its environment."""
+    """Return the environment of a command's program."""
     environ = {"PATH": os.environ["PATH"], "PYTHON": str(stubbed / ".venv" / "bin" / "python")}
     command = ["make", target, *([] if from_environment else [f"{name}={value}" for name, value in values.items()])]
     environ |= values if from_environment else {}

@@ -1,4 +1,4 @@
-"""Commands that write state keep it for its owner; those that write files of the repository do not."""
+"""Files of state are private to their owner; files of the repository are not."""
 
 from __future__ import annotations
 

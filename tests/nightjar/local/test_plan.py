@@ -1,4 +1,4 @@
-"""Run ids and intervals of what the commands ask for."""
+"""Run ids and intervals of the commands' requests."""
 
 from __future__ import annotations
 

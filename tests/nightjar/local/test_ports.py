@@ -1,4 +1,4 @@
-"""Ports: the usual one when it is free, else the next; held from choice to end."""
+"""Ports: the usual one or the next free one, held from start to end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL over the lake's tables, as an analyst asks it."""
+"""SQL over the lake's tables."""
 
 from __future__ import annotations
 

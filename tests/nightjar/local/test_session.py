@@ -1,4 +1,4 @@
-"""A command that comes while a run starts waits for its servers instead of failing."""
+"""A command that is run while a run starts waits for its servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nightjar.protocol.errors import UnreachableError
 
 
 class Healthy(BaseHTTPRequestHandler):
-    """Answers as Airflow and MLflow do when they are up."""
+    """Answers like running Airflow and MLflow."""
 
     def do_GET(self) -> None:
         parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")

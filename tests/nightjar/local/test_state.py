@@ -1,4 +1,4 @@
-"""One run at a time, and a killed run does not count as one."""
+"""One run at a time; a killed run does not count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes: whatever happens to the parent, nothing of a server is left."""
+"""Real processes: no process of a server is left, whatever happens to the parent."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_server_that_ends_takes_its_children_along_and_its_status_is_passed_on
 
 
 def supervised(*options: str, program: str, **more: Any) -> subprocess.Popen[bytes]:
-    """A supervisor that keeps a Python program."""
+    """Start a supervisor of a Python program."""
     command = [sys.executable, "-P", supervise.__file__, *options, sys.executable, "-c", program]
     return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **more)
 

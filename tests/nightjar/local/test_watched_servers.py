@@ -1,4 +1,4 @@
-"""Servers under a real PostgreSQL: one that dies starts again, one that cannot ends the run by its name."""
+"""Servers with a real PostgreSQL: a killed one is restarted; one that keeps failing ends the run by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nightjar.protocol.errors import UnreachableError
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs_that_wait() -> Iterator[None]:
-    """MLflow and Airflow are programs that wait."""
+    """Replace MLflow and Airflow with programs that wait."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(servers, "mlflow_command", lambda *_: ["sleep", "300"])
         patch.setattr(servers, "migrate_command", lambda _: ["true"])
@@ -34,7 +34,7 @@ def _programs_that_wait() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Running:
-    """Servers that are up, and what they have printed."""
+    """Running servers, and their output."""
 
     servers: Servers
     paths: Paths
@@ -50,7 +50,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    """A state of its own."""
+    """A state folder for one test."""
     return Paths(Paths.here().root, tmp_path / "var")
 
 

@@ -1,4 +1,4 @@
-"""Prices as a deployment declares them."""
+"""Declared prices of a deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials are in no error, log, result, ledger event or alert."""
+"""No error, log, result, ledger event or alert holds credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random clean files as a source system writes them, and one pollution of each: what the property test reads."""
+"""Random clean files of a source system, and one pollution of each, for a property test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files with one pollution each, against Python's own ``csv``: the same rows, or rejected lines; never another row."""
+"""Files with one pollution each, compared with Python's ``csv``: equal rows or rejected lines, never another row."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _fails(row: dict[str, Any], columns: Sequence[Column]) -> bool:
 
 
 def held(rows: Sequence[Sequence[str]]) -> list[Row]:
-    """Rows as the contract means them: ``NA`` and empty are null."""
+    """Return rows with ``NA`` and empty fields as null."""
     return [tuple(None if value in ("", "NA") else value for value in row) for row in rows]
 
 

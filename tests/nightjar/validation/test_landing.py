@@ -17,7 +17,7 @@ BOTH = Nights(first=NIGHTS[0], last=NIGHTS[1], timezone="UTC")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Both nights landed whole; the folder of the first."""
+    """Land both nights, and return the folder of the first."""
     land_night(tmp_path, NIGHTS[1])
     return land_night(tmp_path, NIGHTS[0])
 

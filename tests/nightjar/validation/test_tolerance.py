@@ -16,7 +16,7 @@ SITE = tempfile.mkdtemp(prefix="data_docs_")
 
 
 def check(orders: list[NightCount], prices: list[NightCount] | None = None) -> None:
-    """Ask Great Expectations, as ingest does."""
+    """Validate with Great Expectations, like ingest."""
     checks = [
         TableCheck(
             table=source.table.name,
