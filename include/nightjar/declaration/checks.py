@@ -155,7 +155,7 @@ def _check_time(use_case: UseCase, where: str) -> None:
         refuse(
             f"last_night {use_case.last_night} is before first_night {use_case.first_night}",
             where=f"{where}.last_night",
-            fix="give a later night, or None where the sources go on",
+            fix="give a later night, or None for sources that continue",
         )
     training = use_case.training
     needed = training.holdout_days + training.validation_days + 2  # a day to train on, and the last night's label

@@ -340,15 +340,15 @@ class Training(Declaration):
             return
         if self.selection:
             refuse(
-                "warm_start goes on from a version with the same features, and selection may choose others each time",
+                "warm_start continues from a version with the same features, and selection may choose others each time",
                 where="Training.warm_start",
                 fix="leave warm_start or selection out",
             )
         if "distilled" in self.compression and self.warm_start.version is None:
             refuse(
-                "warm_start goes on from the champion, which may be a distilled version without these engines",
+                "warm_start continues from the champion, which may be a distilled version without these engines",
                 where="Training.warm_start",
-                fix="leave distilled out of compression, or name the version to go on from: WarmStart(version='7')",
+                fix="leave distilled out of compression, or name the version to continue from: WarmStart(version='7')",
             )
         layers = max((len(engine.hidden) for engine in self.engines if isinstance(engine, Network)), default=0)
         if self.warm_start.frozen_layers > layers:

@@ -50,7 +50,7 @@ class _Log:
 def shorten_log(table_uri: str, retention_days: int) -> int:
     """Remove the log files before the checkpoint needed for the oldest version within the retention.
 
-    The oldest version is the one that was the latest when the retention began, however old its commit. Files are
+    The oldest version was the latest when the retention began, however old its commit. Files are
     removed oldest first, so that the log stays valid when the process is killed.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Retry of writes that delta-rs rejects: repeated after a conflict, an error at once for a lasting cause.
+"""Retry of writes that delta-rs rejects: repeated after a conflict, an immediate error for a lasting cause.
 
 delta-rs raises one exception for both; the table tells them apart. After a conflict with another writer there is a
 newer version. Without one, the table itself was the cause, and the write would fail every time.

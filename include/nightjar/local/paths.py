@@ -12,7 +12,7 @@ from nightjar.protocol.names import check_location
 
 @dataclass(frozen=True)
 class Paths:
-    """Folders of a checkout. Set-up creates all but the checkout itself; git ignores them.
+    """Folders of a checkout. Set-up creates all except the checkout itself; git ignores them.
 
     Attributes:
         root: The checkout.

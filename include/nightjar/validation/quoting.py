@@ -37,7 +37,7 @@ class Layout:
     def is_row(self, record: bytes, *, sure: bool = False) -> bool:
         """Return whether ``record`` has the right number of fields, each null or in its declared format.
 
-        ``sure`` requires at least one non-null value of a typed column, as text alone cannot be told from other text.
+        ``sure`` requires at least one non-null value of a typed column, as text columns alone accept any text.
         """
         if width_of(record) != self.columns:
             return False
@@ -109,7 +109,7 @@ def closing_quote(line: bytes) -> int | None:
 def rows_between_returns(line: bytes, columns: int) -> list[int]:
     """Return the start of each part of ``line`` between carriage returns when all parts are rows; otherwise empty.
 
-    A text in a single column is never split: its parts could not be told from rows.
+    A text in a single column is never split: its parts would look like rows.
     """
     parts = line.split(b"\r")
     if columns == 1 or len(parts) == 1 or any(width_of(part) != columns for part in parts):

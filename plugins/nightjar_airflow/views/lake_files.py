@@ -29,11 +29,11 @@ def show(path: str, user: Annotated[BaseUser, Depends(get_user)]) -> Response:
     """Serve one file of these folders; Airflow's own dependency rejects anonymous requests."""
     parts = PurePosixPath(path).parts
     if not parts or parts[0] not in SHOWN or any(part in {"..", "."} or set(part) & {"\\", "\0"} for part in parts):
-        raise HTTPException(404, "there is no such page")
+        raise HTTPException(404, "page not found")
     try:
         data = read_inside(f"{Settings.from_environment().lake}/{parts[0]}", "/".join(parts[1:]))
     except FileNotFoundError as error:
-        raise HTTPException(404, "there is no such page") from error
+        raise HTTPException(404, "page not found") from error
     kind = mimetypes.guess_type(parts[-1])[0] or "application/octet-stream"
     return Response(
         data,

@@ -35,8 +35,8 @@ def test_a_day_has_23_24_or_25_hours(night: date, hours: int) -> None:
 
 
 def test_prediction_moment_is_local_midnight_in_utc() -> None:
-    one = nights(date(2013, 4, 1), date(2013, 4, 1))
-    assert one.prediction_moment(date(2013, 4, 1)) == datetime(2013, 4, 2, 4, tzinfo=UTC)
+    night = nights(date(2013, 4, 1), date(2013, 4, 1))
+    assert night.prediction_moment(date(2013, 4, 1)) == datetime(2013, 4, 2, 4, tzinfo=UTC)
 
 
 @given(DAYS)

@@ -51,7 +51,7 @@ def clean_file(chance: random.Random, *, lines_in_fields: bool) -> CleanFile:
         kinds.append("string")
     columns = tuple(Column(f"c{i}", kind, "Anything.") for i, kind in enumerate(kinds))  # type: ignore[arg-type]
     texts = TEXTS + LINES_OF_TEXT * 3 if lines_in_fields else TEXTS
-    if len(kinds) == 1:  # another kind of line end cannot be told from text
+    if len(kinds) == 1:  # another kind of line end looks like text
         texts = tuple(text for text in texts if len(text.splitlines()) < 2)
     rows = [
         tuple(chance.choice(texts if kind == "string" else TYPED[kind]) for kind in kinds)

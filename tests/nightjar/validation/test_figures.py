@@ -62,12 +62,12 @@ def test_a_large_night_is_judged_by_a_sample_that_does_not_depend_on_where_the_r
     values = np.random.default_rng(2).gamma(2, 30, rows)
     whole = table(values.tolist(), ["UA"] * rows)
     shuffled = whole.take(np.random.default_rng(3).permutation(rows))
-    one = figures_of(part_of(whole))["delay"]
+    single = figures_of(part_of(whole))["delay"]
     halves = part_of(shuffled.slice(0, rows // 3)).merge(part_of(shuffled.slice(rows // 3)))
-    other = figures_of(halves)["delay"]
-    assert one.quantiles == other.quantiles
-    assert one.mean == pytest.approx(values.mean())  # moments are of all rows
-    ranks = {name: float((values < value).mean()) for name, value in one.quantiles.items()}
+    merged = figures_of(halves)["delay"]
+    assert single.quantiles == merged.quantiles
+    assert single.mean == pytest.approx(values.mean())  # moments are of all rows
+    ranks = {name: float((values < value).mean()) for name, value in single.quantiles.items()}
     assert ranks == pytest.approx({"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}, abs=0.02)
 
 

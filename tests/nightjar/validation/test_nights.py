@@ -45,7 +45,9 @@ def broken(
     source: Source = replace(ORDERS, night_rules=rules, expected_to_vary=expected_to_vary)
     earlier = {night: HISTORY[night] for night in sorted(HISTORY)[-history:]} if history else {}
     found = judge(source, TONIGHT, tonight, earlier, timezone="UTC")
-    return {f"{one.rule or one.figure} {one.column}".strip(): one for one in found if not one.kept}
+    return {
+        f"{verdict.rule or verdict.figure} {verdict.column}".strip(): verdict for verdict in found if not verdict.kept
+    }
 
 
 def test_an_ordinary_night_is_left_alone() -> None:
@@ -67,8 +69,10 @@ def test_an_ordinary_night_is_left_alone() -> None:
 def test_undeclared_anomalies_warn_with_the_expected_range(tonight: NightFigures, found: set[str]) -> None:
     warned = broken(tonight)
     assert found - {"distinct shop"} <= warned.keys() <= found | {"distance shop"}
-    assert {one.severity for one in warned.values()} == {"warn"}
-    assert all("expected" in one.what or "none of the last nights" in one.what for one in warned.values())
+    assert {anomaly.severity for anomaly in warned.values()} == {"warn"}
+    assert all(
+        "expected" in text or "none of the last nights" in text for text in (item.what for item in warned.values())
+    )
 
 
 def test_column_expected_to_vary_is_checked_for_missing_values_only() -> None:
