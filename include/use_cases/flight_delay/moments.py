@@ -31,8 +31,8 @@ def with_arrival(flights: DataFrame, airports: DataFrame) -> DataFrame:
     """Add ``arrived_at``, the UTC time of the actual arrival; null for flights that never arrived.
 
     It is the scheduled arrival plus the delay. The record's clock time (``arr_time``) has no date but agrees: of the
-    327,346 flights that landed in 2013, its minute equals the derived one with one exception. That flight landed at 3:03 in
-    the night of 2013-03-10, when the record's clock had not been put forward.
+    327,346 flights that landed in 2013, its minute equals the derived one with one exception. That flight landed at
+    3:03 in the night of 2013-03-10, when the record's clock had not been put forward.
     """
     return with_schedule(flights, airports).withColumn(
         "arrived_at", later(F.col("scheduled_arrival"), F.col("arr_delay"))
