@@ -4,5 +4,5 @@ import os
 import signal
 
 if os.getpid() == 1:
-    # Process 1 of a container ignores SIGTERM unless it handles it; the programs do so when all is imported.
+    # Process 1 of a container ignores SIGTERM unless it handles it; programs install their handler after imports.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))

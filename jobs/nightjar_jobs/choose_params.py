@@ -16,24 +16,24 @@ log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Write the training set once more, its engines with the parameters of their best completed trial.
+    """Write the training set with the parameters of each engine's best completed trial.
 
     Returns:
-        ``metrics``, each for each engine: ``<engine>_best_auc``, ``<engine>_declared_auc`` (of what the use case
-        declares, where that trial was completed), ``<engine>_trials_completed``, ``_pruned`` and ``_failed``.
+        ``metrics`` of each engine: ``<engine>_best_auc``, ``<engine>_declared_auc`` (of the declared parameters, if
+        that trial was completed), ``<engine>_trials_completed``, ``_pruned`` and ``_failed``.
         ``values``: ``training_set`` (URI), ``training_set_sha256``, ``params`` by engine. ``links``: ``mlflow_run``.
 
     Raises:
         TrainingError: when an engine has no completed trial, or the run was frozen without tuning.
-        ConfigurationError: when there is no place for a study.
+        ConfigurationError: when no storage for a study is configured.
         UnreachableError: when the study's database does not answer.
     """
-    before = TrainingSet.before(spec, CHOOSE_TASK)
-    recipe = replace(before.recipe, tuning=None)  # it is done
+    source = TrainingSet.before(spec, CHOOSE_TASK)
+    recipe = replace(source.recipe, tuning=None)  # tuning is finished
     chosen: dict[str, dict[str, object]] = {}
     metrics: dict[str, float] = {}
-    for engine in searched(before.recipe):
-        study = EngineStudy(spec, before, engine)
+    for engine in searched(source.recipe):
+        study = EngineStudy(spec, source, engine)
         best, declared = study.best(), study.declared_auc()
         chosen[engine.kind] = dict(best.params)
         recipe = recipe.with_engine(engine.with_params(best.params))
@@ -42,12 +42,12 @@ def run(spec: JobSpec) -> JobResult:
             metrics[f"{engine.kind}_declared_auc"] = declared
         metrics |= {f"{engine.kind}_trials_{name}": float(number) for name, number in study.counts().items()}
         log.info("%s: trial %d is the best of %s: %s", engine.kind, best.number, study.counts(), best.params)
-        log.info("%s: AUC %.4f, with what is declared %s", engine.kind, best.values[0], declared)
-    training_set = replace(before, recipe=recipe)
+        log.info("%s: AUC %.4f, with the declared parameters %s", engine.kind, best.values[0], declared)
+    training_set = replace(source, recipe=recipe)
     uri = training_set_uri(spec, CHOOSE_TASK)
     files.write_text(uri, training_set.to_json())
-    told = {f"{kind}.{name}": value for kind, params in chosen.items() for name, value in params.items()}
-    page = TrialRuns.of_run(spec, study_digest(spec, before)).close(told, metrics)
+    params = {f"{kind}.{name}": value for kind, best_params in chosen.items() for name, value in best_params.items()}
+    page = TrialRuns.of_run(spec, study_digest(spec, source)).close(params, metrics)
     return JobResult(
         status="succeeded",
         inputs=training_set.tables,

@@ -1,4 +1,4 @@
-"""Measure challengers and champion on the same holdout: ``python -m nightjar_jobs.evaluate --spec <uri>``."""
+"""Evaluate challengers and champion on the same holdout: ``python -m nightjar_jobs.evaluate --spec <uri>``."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 JUDGED_AGAINST = "judged_against.json"
-"""Which champion the run was measured against; it outlives the result, which a cleared task writes anew."""
+"""File with the champion that the run was compared with; it outlives the result, which a cleared task replaces."""
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Measure the run's models, the champion where there is one, and the baseline, on the frozen holdout, read once.
+    """Evaluate the run's models, the champion if any, and the baseline on the frozen holdout, which is read once.
 
     Returns:
         ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>``, ``baseline_holdout_<metric>`` and, of each
-        smaller model, ``<name>_holdout_<metric>``; see :mod:`nightjar.evaluation.metrics` for which. ``values``:
+        compressed model, ``<name>_holdout_<metric>``; see :mod:`nightjar.evaluation.metrics`. ``values``:
         ``sha256`` (each of the run's models by name), ``champion_version`` (or null), ``champion_sha256`` and
-        ``champion_note`` (what limits the comparison with it; empty when nothing does).
+        ``champion_note`` (limits of the comparison with it, or empty).
 
     Raises:
         ModelError: when a model cannot be loaded, or the champion does not fit the feature table.
-        GateError: when the holdout cannot be measured.
+        GateError: when metrics cannot be computed on the holdout.
     """
     started = time.monotonic()
     trained = earlier_result(spec, "train").values
@@ -82,7 +82,7 @@ def run(spec: JobSpec) -> JobResult:
 def _measure(
     labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost | None, threshold: float | None
 ) -> dict[str, float]:
-    """All metrics; those of decisions at the model's own threshold, or at that of ``cost`` where it has none."""
+    """Return all metrics; decisions use the model's threshold, or that of ``cost`` if it has none."""
     measured = all_metrics(labels, predictions)
     if cost is None:
         return measured
@@ -90,23 +90,23 @@ def _measure(
 
 
 def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion | None:
-    """The champion to measure: that of now, or, when this run has been promoted since, the one that it replaced.
+    """Return the champion to compare with: the current one, or the one that this run has replaced.
 
-    A run that is cleared after its promotion is thus judged as it was, not against itself.
+    A run that is cleared after its promotion is therefore not compared with itself.
     """
-    memory = f"{spec.output}/{JUDGED_AGAINST}"
+    record = f"{spec.output}/{JUDGED_AGAINST}"
     champion = models.champion(spec.use_case)
     if champion and champion.sha256 in own_sha256 and champion.tags.get(models.RUN_TAG) == spec.run_id:
-        fix = "see who changed the file; clear evaluate of a new run"
-        with reading("the version that this run was judged against", where=memory, fix=fix, error=GateError):
-            replaced = parse_object(files.read_bytes(memory))["champion_version"]
+        fix = "find out who changed the file; clear evaluate of a new run"
+        with reading("the version that this run was judged against", where=record, fix=fix, error=GateError):
+            replaced = parse_object(files.read_bytes(record))["champion_version"]
         return models.resolve(spec.use_case, replaced) if replaced else None
-    files.write_text(memory, json.dumps({"champion_version": champion.version if champion else None}))
+    files.write_text(record, json.dumps({"champion_version": champion.version if champion else None}))
     return champion
 
 
 def _note(champion: models.ModelVersion, model: TabularModel, training_set: TrainingSet) -> str:
-    """Whether the champion was trained on days that judge it here."""
+    """Return the note on a champion that was trained on days of the holdout, or an empty string."""
     held_out = training_set.holdout.days
     seen = len(days_seen(model.card.seen, held_out)) if model.card.seen else None
     return note_on_champion(champion.version, seen=seen, held_out=len(held_out))
@@ -115,7 +115,7 @@ def _note(champion: models.ModelVersion, model: TabularModel, training_set: Trai
 def _predict(
     spec: JobSpec, training_set: TrainingSet, contenders: Mapping[str, TabularModel]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Labels of the holdout, and each contender's predictions on it, a day at a time."""
+    """Return the labels of the holdout and each contender's predictions, read day by day."""
     import numpy as np
 
     columns = sorted({feature.name for model in contenders.values() for feature in model.card.features})

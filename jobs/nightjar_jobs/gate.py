@@ -1,7 +1,7 @@
 """Judge the challengers and choose one: ``python -m nightjar_jobs.gate --spec <uri>``.
 
-Verdicts: ``promote`` (it becomes champion), ``keep`` (the champion stays; green, with the reason), ``refused`` (it
-misses a floor or ceiling and there is no champion to keep; red, with the figures), ``passed_over`` (good enough, but
+Verdicts: ``promote`` (becomes champion), ``keep`` (the champion stays; the task succeeds with the reason), ``refused``
+(misses a floor or ceiling and no champion exists; the task fails with the figures), ``passed_over`` (good enough, but
 another model of the same training is chosen).
 """
 
@@ -24,16 +24,17 @@ log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Judge the run's registered versions by what ``evaluate`` measured, and choose; to the ledger and MLflow's tags.
+    """Judge the run's registered versions by the metrics of ``evaluate``, and record the verdicts.
 
-    The first smaller model that is good enough and loses little is chosen, else the full one.
+    Verdicts go to the ledger and to MLflow's tags. The first compressed model that is good enough is chosen, else the
+    full model.
 
     Returns:
         ``values``: ``verdict`` (``promote`` or ``keep``), ``reasons`` and ``model_version`` of the chosen model,
         ``variant`` (its name), ``candidates`` (version, verdict and reasons of each by name), ``champion_version``.
 
     Raises:
-        GateError: when it could not look, or when the challenger is refused and there is no champion.
+        GateError: when models cannot be compared, or the challenger is refused without a champion.
     """
     use_case = load_use_case(spec.use_case)
     evaluated, registered = earlier_result(spec, "evaluate"), earlier_result(spec, "register")
@@ -42,7 +43,7 @@ def run(spec: JobSpec) -> JobResult:
     versions = {name: models.resolve(spec.use_case, registered.values["versions"][name]) for name in names}
     champion = models.champion(spec.use_case)
     if champion is not None and champion.version in {version.version for version in versions.values()}:
-        champion = None  # a rerun after promotion: judged as it was, against the champion of the evaluation
+        champion = None  # a rerun after promotion is judged against the champion of the evaluation
     _check_same(evaluated, versions, champion)
     judged_against = evaluated.values["champion_version"]
     if note := evaluated.values["champion_note"]:
@@ -59,7 +60,7 @@ def run(spec: JobSpec) -> JobResult:
         for reason in (*verdict.reasons, f"verdict on version {versions[name].version} ({name}): {verdict.decision}"):
             log.info(reason)
     challenger, verdict = versions[choice.name], choice.verdict
-    said = _record(spec, versions, choice, evaluated)
+    outcomes = _record(spec, versions, choice, evaluated)
     if verdict.decision == "refused":
         raise GateError(
             f"version {challenger.version} is refused: {'; '.join(verdict.reasons)}",
@@ -75,7 +76,7 @@ def run(spec: JobSpec) -> JobResult:
             "reasons": list(verdict.reasons),
             "model_version": challenger.version,
             "variant": choice.name,
-            "candidates": said,
+            "candidates": outcomes,
             "champion_version": judged_against,
             "champion_note": note,
         },
@@ -86,7 +87,7 @@ def run(spec: JobSpec) -> JobResult:
 def _check_same(
     evaluated: JobResult, versions: Mapping[str, models.ModelVersion], champion: models.ModelVersion | None
 ) -> None:
-    """What was measured must be what is judged, against the champion of now."""
+    """Check that ``evaluate`` has measured these versions and the current champion."""
     for name, version in versions.items():
         if evaluated.values["sha256"].get(name) != version.sha256:
             raise GateError(
@@ -105,12 +106,12 @@ def _check_same(
 def _record(
     spec: JobSpec, versions: Mapping[str, models.ModelVersion], choice: Choice, evaluated: JobResult
 ) -> dict[str, dict[str, object]]:
-    """Tag each version with its verdict, and write one event; returns what is said of each."""
-    said: dict[str, dict[str, object]] = {}
+    """Tag each version with its verdict, record one event, and return version, verdict and reasons by name."""
+    outcomes: dict[str, dict[str, object]] = {}
     for name, verdict in choice.verdicts.items():
         reasons = "; ".join(verdict.reasons)
         models.set_tags(versions[name], {"nightjar.verdict": verdict.decision, "nightjar.verdict_reasons": reasons})
-        said[name] = {
+        outcomes[name] = {
             "version": versions[name].version,
             "verdict": verdict.decision,
             "reasons": list(verdict.reasons),
@@ -126,12 +127,12 @@ def _record(
             details={
                 "verdict": choice.verdict.decision,
                 "variant": choice.name,
-                "candidates": said,
+                "candidates": outcomes,
                 "metrics": dict(evaluated.metrics),
             },
         ),
     )
-    return said
+    return outcomes
 
 
 if __name__ == "__main__":

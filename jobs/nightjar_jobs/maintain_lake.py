@@ -1,4 +1,4 @@
-"""Tend a use case's tables and those that all share: ``python -m nightjar_jobs.maintain_lake --spec <uri>``."""
+"""Maintain a use case's tables and the shared tables: ``python -m nightjar_jobs.maintain_lake --spec <uri>``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Remove what is older than each table's retention, put the ledger's small files together, and record both in it.
+    """Remove files older than each table's retention, compact the ledger's small files, and record both in the ledger.
 
-    A table that cannot be maintained keeps none of the others from it.
+    A failure of one table does not affect the others.
 
     Returns:
-        ``values``: table name to what was done (:class:`nightjar.lake.maintenance.Maintained`).
+        ``values``: table name to its maintenance (:class:`nightjar.lake.maintenance.Maintained`).
 
     Raises:
-        NightjarError: after all others are maintained, when a table could not be; names each.
+        NightjarError: naming the tables that could not be maintained, after all others are done.
     """
     done: dict[str, dict[str, Any]] = {}
     failed: dict[str, NightjarError] = {}
@@ -40,7 +40,7 @@ def run(spec: JobSpec) -> JobResult:
                 done[schema.name] = maintained.to_dict()
     removed = sum(table["removed"] for table in done.values())
     put_together = sum(table["put_together"] for table in done.values())
-    reason = f"{len(done)} tables: {removed} files removed, {put_together} put together"
+    reason = f"{len(done)} tables: {removed} files removed, {put_together} compacted"
     if failed:
         reason += f"; not maintained: {', '.join(failed)}"
     ledger.record(spec.lake, ledger.Event.of(spec, "maintenance", reason=reason, details=done))

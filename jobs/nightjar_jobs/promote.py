@@ -1,4 +1,4 @@
-"""Make the challenger champion, when the gate said so: ``python -m nightjar_jobs.promote --spec <uri>``."""
+"""Promote the challenger if the gate's verdict is ``promote``: ``python -m nightjar_jobs.promote --spec <uri>``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Move the alias ``champion`` to the run's version; a run moves it at most once.
+    """Give the alias ``champion`` to the run's version, at most once for each run.
 
     Returns:
-        ``values``: ``promoted`` (whether the version is champion by this run), ``model_version``, ``reason``.
+        ``values``: ``promoted`` (whether this run has made the version champion), ``model_version``, ``reason``.
 
     Raises:
-        GateError: when another version became champion since the gate looked, or when the use case wants a person's
-            word and the ledger holds none for this version and run.
+        GateError: when another version became champion after the gate, or when the use case requires an approval and
+            the ledger has none for this version and run.
     """
     verdict = earlier_result(spec, "gate").values
     challenger = models.resolve(spec.use_case, verdict["model_version"])
@@ -60,7 +60,7 @@ def run(spec: JobSpec) -> JobResult:
 
 
 def _check_approved(spec: JobSpec, challenger: models.ModelVersion) -> None:
-    """The ledger's word, and not that of the order of tasks, which a person can get round."""
+    """Check the approval in the ledger, because the order of tasks can be circumvented by hand."""
     answers = ledger.read_details(
         spec.lake, event="approval", dag_id=spec.dag_id, run_id=spec.run_id, model_version=challenger.version
     )

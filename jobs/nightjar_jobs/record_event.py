@@ -1,6 +1,6 @@
-"""Write to the ledger what happened on Airflow's side: ``python -m nightjar_jobs.record_event``.
+"""Record an event of Airflow in the ledger: ``python -m nightjar_jobs.record_event``.
 
-Standard input holds one JSON document: ``lake``, ``ds``, and the fields of :class:`nightjar.lake.ledger.Event`.
+Standard input is one JSON document: ``lake``, ``ds``, and the fields of :class:`nightjar.lake.ledger.Event`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nightjar.protocol.errors import NightjarError
 
 
 def main() -> None:
-    """Record the event; the last line of the output says why it could not."""
+    """Record the event; on failure the last line of the output is the error."""
     try:
         with reading("the event", where="standard input", fix="give the JSON that nightjar_airflow.ledger writes"):
             document = parse_object(sys.stdin.buffer.read())
@@ -24,7 +24,7 @@ def main() -> None:
         ledger.record(lake, event)
     except NightjarError as error:
         sys.exit(str(error))
-    os._exit(0)  # as in the runner: the exit code must not depend on libraries' threads
+    os._exit(0)  # as in the runner: threads of libraries must not change the exit code
 
 
 if __name__ == "__main__":

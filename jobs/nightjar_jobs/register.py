@@ -1,4 +1,4 @@
-"""Write a training to MLflow and register its models: ``python -m nightjar_jobs.register --spec <uri>``."""
+"""Log a training to MLflow and register its models: ``python -m nightjar_jobs.register --spec <uri>``."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 def run(spec: JobSpec) -> JobResult:
     """Log the run's training and evaluation, and register its models as versions of the model ``spec.use_case``.
 
-    Each smaller model is a version with an MLflow run of its own. The same training (model SHA-256 and spec) is
-    registered once, however often this runs.
+    Each compressed model is a version with its own MLflow run. The same training (model SHA-256 and spec) is
+    registered only once.
 
     Returns:
         ``values``: ``model_name``, ``model_version``, ``model_sha256``, ``model_uri``, ``mlflow_run_id`` of the full
@@ -44,7 +44,7 @@ def run(spec: JobSpec) -> JobResult:
     version = tracking.register(of_full)
     versions = {FULL: version.version}
     for candidate in smaller:
-        versions[candidate.name] = tracking.register(_smaller(spec, candidate, of_full)).version
+        versions[candidate.name] = tracking.register(_record_compressed(spec, candidate, of_full)).version
     for name, number in versions.items():
         log.info("version %s of %s: the %s model", number, version.name, name)
     return JobResult(
@@ -63,7 +63,7 @@ def run(spec: JobSpec) -> JobResult:
 
 
 def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
-    """Everything that the run's earlier tasks have left, as MLflow is told it."""
+    """Return the record of the full model, from the results of the run's earlier tasks."""
     use_case = load_use_case(spec.use_case)
     trained, evaluated = earlier_result(spec, "train"), earlier_result(spec, "evaluate")
     training_set = TrainingSet.of_run(spec)
@@ -94,15 +94,17 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
 
 
 def _history(uri: str) -> dict[str, list[float]]:
-    """Engine to its validation AUC after each round."""
-    fix = "see who changed the file; clear train of this run"
+    """Return the validation AUC of each engine after each round."""
+    fix = "find out who changed the file; clear train of this run"
     with reading("the history of the training", where=uri, fix=fix, error=TrainingError):
         history = parse_object(files.read_bytes(uri))
         return {engine: [float(auc) for auc in rounds] for engine, rounds in history.items()}
 
 
-def _smaller(spec: JobSpec, candidate: Candidate, of_full: tracking.TrainingRecord) -> tracking.TrainingRecord:
-    """The same of a smaller model: its own figures, and what it loses against the full one."""
+def _record_compressed(
+    spec: JobSpec, candidate: Candidate, of_full: tracking.TrainingRecord
+) -> tracking.TrainingRecord:
+    """Return the record of a compressed model, with its figures and its loss against the full model."""
     model = candidate.load()
     metric = load_use_case(spec.use_case).gate.decisive_metric
     worse = worse_by(metric, of_full.metrics[prefix_of(candidate.name) + metric], of_full.metrics[CHALLENGER + metric])
@@ -126,21 +128,21 @@ def _smaller(spec: JobSpec, candidate: Candidate, of_full: tracking.TrainingReco
             **{f"nightjar.{name}": f"{value:.6g}" for name, value in figures.items()},
         },
         texts={**of_full.texts, PROFILE_FILE: model.profile},
-        description=f"{of_full.description} Made smaller: {candidate.name}.",
+        description=f"{of_full.description} Compression: {candidate.name}.",
     )
 
 
 def _holdout_metrics(metrics: Mapping[str, float], name: str) -> dict[str, float]:
-    """A smaller model's figures under the names that every version's have, with those that they are judged against."""
-    mine = prefix_of(name)
-    others = {key: value for key, value in metrics.items() if key.startswith((BASELINE, CHAMPION))}
+    """Return a model's holdout metrics under their common names, with those of champion and baseline."""
+    own_prefix = prefix_of(name)
+    references = {key: value for key, value in metrics.items() if key.startswith((BASELINE, CHAMPION))}
     return {
-        CHALLENGER + key.removeprefix(mine): value for key, value in metrics.items() if key.startswith(mine)
-    } | others
+        CHALLENGER + key.removeprefix(own_prefix): value for key, value in metrics.items() if key.startswith(own_prefix)
+    } | references
 
 
 def _params_of_run(training_set: TrainingSet, git_commit: str) -> dict[str, Any]:
-    """What all models of a training share: the tables and days that it has read, and its code."""
+    """Return the params that all models of a training share: table versions, days and commit."""
     splits = {"train": training_set.train, "validation": training_set.validation, "holdout": training_set.holdout}
     return {
         **{f"version of {table}": version for table, version in training_set.tables.items()},
@@ -150,10 +152,10 @@ def _params_of_run(training_set: TrainingSet, git_commit: str) -> dict[str, Any]
 
 
 def _params_of_model(card: ModelCard) -> dict[str, Any]:
-    """A model's own parameters: those of its members, ``<kind>.<name>`` where there is more than one, and its own."""
-    several = len(card.members) > 1
+    """Return a model's own params and those of its members, as ``<kind>.<name>`` for several members."""
+    has_several = len(card.members) > 1
     of_members = {
-        f"{member.kind}.{name}" if several else name: value
+        f"{member.kind}.{name}" if has_several else name: value
         for member in card.members
         for name, value in {
             **member.params,

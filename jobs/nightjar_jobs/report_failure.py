@@ -24,7 +24,7 @@ def main() -> None:
         raise error_of_kind(arguments.kind, arguments.what, where=arguments.where, fix=arguments.fix)
 
     run_program(fail, read_spec(arguments.spec))
-    os._exit(0)  # as in the runner: the exit code must not depend on libraries' threads
+    os._exit(0)  # as in the runner: threads of libraries must not change the exit code
 
 
 if __name__ == "__main__":

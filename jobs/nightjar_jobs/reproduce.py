@@ -1,4 +1,4 @@
-"""Train a registered version again from what its MLflow run logged, in fresh processes, and compare hashes.
+"""Reproduce a registered version: train it again from the files of its MLflow run and compare checksums.
 
 ``make reproduce VERSION=n``, or ``python -m nightjar_jobs.reproduce --use-case flight_delay --version n``.
 """
@@ -30,16 +30,16 @@ from nightjar.training.model import TabularModel, read_sums
 log = logging.getLogger(__name__)
 
 DAG_ID = "reproduce"
-"""Stands for a DAG in the run's folder and in the ledger."""
+"""DAG id in the run's folder and in the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """A version and its second training.
+    """A version and its reproduction.
 
     Attributes:
-        version: What was registered.
-        sha256: File of the model folder to its SHA-256 as registered, and as trained again.
+        version: The registered version.
+        sha256: File of the model folder to its SHA-256 in the registered model and in the reproduction.
     """
 
     version: models.ModelVersion
@@ -47,21 +47,21 @@ class Reproduction:
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """Files that are not the same."""
-        return tuple(name for name, (registered, again) in self.sha256.items() if registered != again)
+        """Files with different checksums."""
+        return tuple(name for name, (registered, reproduced) in self.sha256.items() if registered != reproduced)
 
 
 def reproduce(use_case: str, version: str) -> Reproduction:
-    """Train ``version`` of ``use_case`` again, on as many ranks, and compare.
+    """Train ``version`` of ``use_case`` again on the same number of ranks and compare.
 
     Raises:
-        ModelError: when there is no such version, or its run lacks what it was trained on.
-        TrainingError: when it cannot be trained again (a vacuumed Delta version), or what the engines made differs.
+        ModelError: when the version does not exist, or its run lacks the training set.
+        TrainingError: when it cannot be trained again (a vacuumed Delta version), or the engines' files differ.
         UnreachableError: when MLflow or the lake does not answer.
     """
     registered = models.resolve(use_case, version)
     model = models.fetch(registered)
-    # a network's weights depend on the number of threads, and its card has it; trees do not
+    # a network's weights depend on the number of threads in its card; trees do not
     threads = [member.params["threads"] for member in model.card.members if "threads" in member.params]
     training_set = _training_set(registered)
     spec = JobSpec(
@@ -79,19 +79,20 @@ def reproduce(use_case: str, version: str) -> Reproduction:
     )
     _train(spec, training_set, model.profile)
     variant = registered.tags.get(models.VARIANT_TAG, FULL)
-    again = next(candidate.uri for candidate in candidates_of_run(spec) if candidate.name == variant)
-    sums = [read_sums(uri) for uri in (str(models.cached(registered)), again)]
+    reproduced = next(candidate.uri for candidate in candidates_of_run(spec) if candidate.name == variant)
+    sums = [read_sums(uri) for uri in (str(models.cached(registered)), reproduced)]
     reproduction = Reproduction(version=registered, sha256={name: (sums[0][name], sums[1][name]) for name in sums[0]})
     engines = {BOOSTER_FILE: "trees", WEIGHTS_FILE: "network's weights"}
-    if wrong := [name for name in engines if name in reproduction.differing]:
-        there, here = reproduction.sha256[wrong[0]]
-        then, now = registered.tags.get("nightjar.git_commit"), Settings.from_environment().git_commit
+    if differing := [name for name in engines if name in reproduction.differing]:
+        expected, actual = reproduction.sha256[differing[0]]
+        old_commit, new_commit = registered.tags.get("nightjar.git_commit"), Settings.from_environment().git_commit
         raise TrainingError(
-            f"the {engines[wrong[0]]} are not those of version {registered.version}: SHA-256 {here}, not {there}",
-            where=again,
+            f"the {engines[differing[0]]} are not those of version {registered.version}: "
+            f"SHA-256 {actual}, not {expected}",
+            where=reproduced,
             how_many=len(reproduction.differing),
-            fix=f"compare what trained: {model.card.engine} at commit {then} then, "
-            f"{TabularModel.load(again).card.engine} at commit {now} now",
+            fix=f"compare the releases: {model.card.engine} at commit {old_commit} then, "
+            f"{TabularModel.load(reproduced).card.engine} at commit {new_commit} now",
         )
     return reproduction
 
@@ -103,7 +104,7 @@ def _training_set(version: models.ModelVersion) -> TrainingSet:
 
 
 def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:
-    """Train in processes of their own."""
+    """Train in separate processes."""
     uri = training_set_uri(spec)
     files.write_text(uri, training_set.to_json())
     files.write_text(f"{uri.rsplit('/', 1)[0]}/{PROFILE_FILE}", profile)
@@ -114,7 +115,7 @@ def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:
         world_size=spec.world_size,
         threads_per_rank=spec.threads_per_rank,
         on_line=log.info,
-        # MLflow is not told: this is no new training
+        # nothing is logged to MLflow: this is not a new training
         environ={name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
     )
     ranks.start()
@@ -122,12 +123,12 @@ def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:
     result = read_result(f"{spec.output}/result.json")
     if result.status == "failed":
         raise TrainingError(
-            f"it could not be trained again: {result.error}", where=spec.output, fix="see the error of the training"
+            f"it could not be trained again: {result.error}", where=spec.output, fix="read the error of the training"
         )
 
 
 def main() -> int:
-    """Print file by file whether it is the same; return 0 when what the engines made is."""
+    """Print for each file whether it is the same; return 0 when the engines' files are."""
     log_to_stdout(PLAIN)
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("use-case", "version"):
@@ -138,8 +139,12 @@ def main() -> int:
     except NightjarError as error:
         log.error("ERROR %s", error)
         return 1
-    for name, (registered, again) in reproduction.sha256.items():
-        log.info("%-14s %s", name, f"same    {again}" if registered == again else f"DIFFERS {registered} {again}")
+    for name, (registered, reproduced) in reproduction.sha256.items():
+        log.info(
+            "%-14s %s",
+            name,
+            f"same    {reproduced}" if registered == reproduced else f"DIFFERS {registered} {reproduced}",
+        )
     log.info("version %s of %s is reproduced", reproduction.version.version, reproduction.version.name)
     return 0
 

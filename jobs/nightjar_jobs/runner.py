@@ -1,4 +1,4 @@
-"""The main of every training program: ``--spec`` in, ``result.json`` out, one line of error last."""
+"""Entry point of every training program: reads ``--spec``, writes ``result.json``, prints errors in one last line."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Program = Callable[[JobSpec], JobResult]
 
 
 def main(program: Program) -> NoReturn:
-    """Run ``program`` for the spec of the command line, and leave the process.
+    """Run ``program`` for the spec of the command line and exit.
 
-    Exit codes: 0 done, 1 failed, 3 failed and reported by rank 0, 143 told to end by SIGTERM.
+    Exit codes: 0 succeeded, 1 failed, 3 failed and reported by rank 0, 143 terminated by SIGTERM.
 
-    Rank 0 writes the result; other ranks only say what happened to them. The process is left without the interpreter's
-    clean-up: after a failed collective, freeing the engine's tracker would crash and hide the message.
+    Rank 0 writes the result; other ranks only log their errors. The process exits without the interpreter's clean-up:
+    after a failed collective, freeing the engine's tracker would crash and hide the message.
     """
     log_to_stdout(PLAIN)
     termination.handle_sigterm()
@@ -52,7 +52,7 @@ def main(program: Program) -> NoReturn:
 def run_rank(program: Program, spec: JobSpec, *, rank: int) -> int:
     """Run ``program`` as ``rank``; return the exit code.
 
-    A rank that was told to end writes no failure: it has none of its own.
+    A terminated rank records no failure.
     """
     if rank == 0:
         result = run_program(program, spec, before_failure=termination.exit_if_terminating)
@@ -73,13 +73,13 @@ def run_rank(program: Program, spec: JobSpec, *, rank: int) -> int:
 
 
 def hold_lifeline(environ: Mapping[str, str]) -> None:
-    """End this process group when the launcher is gone, however it went: its end of our standard input closes."""
+    """Kill this process group when standard input closes, which means that the launcher has died."""
     if environ.get(LIFELINE) != "stdin":
         return
 
-    def wait_for_the_end() -> None:
+    def kill_at_end_of_input() -> None:
         while os.read(0, 4096):
             pass
         os.killpg(os.getpgrp(), 9)
 
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    threading.Thread(target=kill_at_end_of_input, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Leave out features that help less than random numbers: ``python -m nightjar_jobs.select_features --spec <uri>``."""
+"""Drop features that help less than random numbers: ``python -m nightjar_jobs.select_features --spec <uri>``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Write the training set once more, with the features that beat random columns on the training days.
+    """Write the training set with only the features that beat random columns on the training days.
 
     Returns:
         ``metrics``: ``features_kept``, ``features_dropped``. ``values``: ``training_set`` (URI),
@@ -26,42 +26,44 @@ def run(spec: JobSpec) -> JobResult:
 
     Raises:
         TrainingError: when no feature helps, there are too few days, or the run was frozen without selection.
-        ConfigurationError: when the engine's parameters cannot follow the columns.
+        ConfigurationError: when the engine's parameters cannot be adapted to the remaining columns.
         StorageFullError: when the scratch disk is full.
     """
-    before = TrainingSet.before(spec, SELECT_TASK)
-    selection = before.recipe.selection
+    source = TrainingSet.before(spec, SELECT_TASK)
+    selection = source.recipe.selection
     if selection is None:
         raise ConfigurationError(
-            "the recipe asks for no selection",
+            "the recipe declares no selection",
             where=spec.output,
             fix="declare training.selection, and freeze with force",
         )
     where = training_set_uri(spec)
     seconds: dict[str, float] = {}
     with timed(seconds, "read"):
-        train, judge = split_rows(spec.lake, before, where=where)
+        train, judge = split_rows(spec.lake, source, where=where)
     group = Group(LaunchContract.from_environment(os.environ), spec.fingerprint, timeout_seconds=60)
     measured = []
     with timed(seconds, "measure"):
         for repeat in range(selection.repeats):
             threads = spec.threads_per_rank
-            one = measure(train, judge, before, selection, repeat, group=group, threads=threads)
-            measured.append(one)
-            better = sum(one.helps(name) for name in one.features)
-            said = (repeat + 1, selection.repeats, better, len(one.features))
-            log.info("training %d of %d: %d of %d features beat the best random column", *said)
+            importances = measure(train, judge, source, selection, repeat, group=group, threads=threads)
+            measured.append(importances)
+            better = sum(importances.helps(name) for name in importances.features)
+            log.info(
+                "training %d of %d: %d of %d features beat the best random column",
+                repeat + 1, selection.repeats, better, len(importances.features),
+            )  # fmt: skip
     reasons = dropped(measured, selection, where=where)
     for name, reason in reasons.items():
         log.info("dropped %s: %s", name, reason)
-    training_set = without(before, list(reasons))
+    training_set = without(source, list(reasons))
     uri = training_set_uri(spec, SELECT_TASK)
     files.write_text(uri, training_set.to_json())
     return JobResult(
         status="succeeded",
-        rows_in=before.train.rows,
-        rows_out=before.train.rows,
-        inputs=before.tables,
+        rows_in=source.train.rows,
+        rows_out=source.train.rows,
+        inputs=source.tables,
         metrics={"features_kept": float(len(training_set.features)), "features_dropped": float(len(reasons))},
         values={"training_set": uri, "training_set_sha256": training_set.sha256, "dropped": reasons},
         seconds=seconds,

@@ -1,4 +1,4 @@
-"""Train one model on all ranks: ``python -m nightjar_jobs.train --spec <uri>``, started by a launcher."""
+"""Train a model on all ranks: ``python -m nightjar_jobs.train --spec <uri>``, started by a launcher."""
 
 from __future__ import annotations
 
@@ -54,47 +54,46 @@ BASELINE = "baseline"
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Train the model of ``spec.use_case`` on the run's frozen training set; this process is one rank of it.
+    """Train the model of ``spec.use_case`` on the run's frozen training set, as one of its ranks.
 
-    Writes ``<output>/model/``, ``<output>/baseline/`` and ``<output>/history.json`` (validation AUC by round). With the
-    same training set, recipe, seed and number of ranks the files of boosted trees are the same to the byte, whatever
-    the number of threads, and also when a killed training went on from a checkpoint.
-
-    A network's files are the same only on the CPU and with the same number of threads.
+    Writes ``<output>/model/``, ``<output>/baseline/`` and ``<output>/history.json`` (validation AUC by round). The same
+    training set, recipe, seed and number of ranks give identical files of boosted trees, for any number of threads and
+    also after resuming from a checkpoint. A network's files are identical only on the CPU with the same number of
+    threads.
 
     Returns:
-        On rank 0 the result. ``values``: ``model`` (URI), ``model_sha256``, ``baseline`` (folder), ``baseline_sha256``,
-        ``training_set_sha256``; ``compressed``: name of each smaller model, written to ``<output>/model-<name>/``, to
-        its ``model`` (URI), ``model_sha256``, ``bytes`` of its members' files, ``rows_per_second`` on one thread,
-        ``full_bytes`` and ``full_rows_per_second`` of the whole model, and ``validation_auc``.
+        The result, on rank 0. ``values``: ``model`` (URI), ``model_sha256``, ``baseline`` (URI), ``baseline_sha256``,
+        ``training_set_sha256``; ``compressed``: name of each compressed model, in ``<output>/model-<name>/``, to its
+        ``model`` (URI), ``model_sha256``, ``bytes`` of its members' files, ``rows_per_second`` on one thread,
+        ``full_bytes`` and ``full_rows_per_second`` of the full model, and ``validation_auc``.
 
     Raises:
-        TrainingError: when a rank is missing, fails, has nothing to train on, or runs out of memory.
-        RowCountError: when the rows read are not those that were frozen.
+        TrainingError: when a rank is missing, fails, has no rows, or runs out of memory.
+        RowCountError: when the rows differ from the frozen ones.
     """
     contract = LaunchContract.from_environment(os.environ)
     use_case = load_use_case(spec.use_case)
     training_set = TrainingSet.of_run(spec)
     earlier = finished_result(spec)
     if earlier and earlier.values.get("training_set_sha256") == training_set.sha256:
-        log.info("trained already by this run: %s", earlier.values["model"])
+        log.info("this run has trained already: %s", earlier.values["model"])
         return earlier
-    with reading("the time that ranks wait", where="NIGHTJAR_RENDEZVOUS_SECONDS", fix="give seconds, e.g. 300"):
+    with reading("the ranks' timeout", where="NIGHTJAR_RENDEZVOUS_SECONDS", fix="give seconds, e.g. 300"):
         timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
     group = Group(contract, spec.fingerprint, timeout_seconds=timeout)
-    with _followed(spec, contract.rank) as report:
-        trained = _fit_together(spec, training_set, group, report)
+    with _log_to_mlflow(spec, contract.rank) as report:
+        trained = _fit_or_report(spec, training_set, group, report)
         if contract.rank != 0:
             return JobResult(status="succeeded")
-        result = _keep(spec, use_case, training_set, trained)
+        result = _save_result(spec, use_case, training_set, trained)
         for engine in training_set.recipe.engines:
             _checkpoints(spec, training_set, engine).clear()
     return result
 
 
 @contextmanager
-def _followed(spec: JobSpec, rank: int) -> Iterator[Report]:
-    """Whom to tell of each round: MLflow, by rank 0 and where one is configured."""
+def _log_to_mlflow(spec: JobSpec, rank: int) -> Iterator[Report]:
+    """Yield the receiver of each round's metrics: MLflow, on rank 0 and if configured."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
     if rank != 0 or not uri:
         yield silent
@@ -110,17 +109,17 @@ def _followed(spec: JobSpec, rank: int) -> Iterator[Report]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Trained:
-    """What the ranks have made together; the same on each of them.
+    """The trained models; the same on each rank.
 
     Attributes:
-        engines: What each engine has trained.
-        ensemble: How they answer together.
-        predictions: How their probabilities are distributed on the validation days.
-        smaller: Smaller models made of them, each with how its probabilities are distributed.
-        simple: What they must beat.
-        simple_auc: Its AUC on the validation days.
-        rows_per_second: Training rows times rounds by seconds, of each engine.
-        seen_by_base: Intervals of days that the version gone on from has seen.
+        engines: Trained member of each engine.
+        ensemble: Weights and calibration of the members.
+        predictions: Profile of the probabilities on the validation days.
+        smaller: Compressed models, each with the profile of its probabilities.
+        simple: The baseline.
+        simple_auc: Validation AUC of the baseline.
+        rows_per_second: Training rows times rounds per second, of each engine.
+        seen_by_base: Intervals of days that the base was trained and validated on.
         peaks: Largest resident size of each rank so far, in bytes.
         seconds: Phase to wall-clock seconds.
     """
@@ -137,8 +136,8 @@ class _Trained:
     seconds: dict[str, float]
 
 
-def _fit_together(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report) -> _Trained:
-    """All that the ranks do together; whatever fails on one is told to the others, and named by them."""
+def _fit_or_report(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report) -> _Trained:
+    """Train with the other ranks; send a failure of this rank to the others."""
     try:
         _check_same_data(group, training_set, where=training_set_uri(spec))
         trained = _fit(spec, training_set, group, report)
@@ -154,7 +153,7 @@ def _fit_together(spec: JobSpec, training_set: TrainingSet, group: Group, report
 
 
 def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report) -> _Trained:
-    """Read this rank's shards, and train the engines and the baseline on them together with the other ranks."""
+    """Read this rank's shards and train the engines and the baseline with the other ranks."""
     rank, world_size, threads = group.contract.rank, group.contract.world_size, spec.threads_per_rank
     seconds: dict[str, float] = {}
     rows_per_second: dict[str, float] = {}
@@ -212,17 +211,19 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
     )
 
 
-def _keep(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: _Trained) -> JobResult:
-    """Rank 0 saves what all have made."""
+def _save_result(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: _Trained) -> JobResult:
+    """Save the trained models on rank 0 and return the result."""
     seconds = dict(trained.seconds)
     with timed(seconds, "save"):
         saved, simple = _save(spec, use_case, training_set, trained)
-        compressed = {small.name: _save_smaller(spec, saved, small, profile) for small, profile in trained.smaller}
+        compressed = {small.name: _save_compressed(spec, saved, small, profile) for small, profile in trained.smaller}
     for fitted in trained.engines:
         card = fitted.card
-        said = (card.kind, card.validation_auc, card.rounds, len(fitted.history))
-        log.info("%s: validation AUC %.4f at round %d of %d", *said)
-    _to_ledger(spec, training_set, saved)
+        log.info(
+            "%s: validation AUC %.4f at round %d of %d",
+            card.kind, card.validation_auc, card.rounds, len(fitted.history),
+        )  # fmt: skip
+    _record_training(spec, training_set, saved)
     rows = training_set.train.rows + training_set.validation.rows
     return JobResult(
         status="succeeded",
@@ -254,12 +255,12 @@ def _keep(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: 
 
 
 def _checkpoints(spec: JobSpec, training_set: TrainingSet, engine: Engine) -> Checkpoints:
-    """Where an engine's checkpoints are, and what decides its bytes; threads do not matter."""
+    """Return an engine's checkpoints; the number of threads is not part of their identity."""
     identity = {"spec": spec.fingerprint, "training_set": training_set.sha256, "world_size": spec.world_size}
     return Checkpoints.of(spec, engine.kind, {**identity, "engine": engine_version(engine)})
 
 
-def _to_ledger(spec: JobSpec, training_set: TrainingSet, saved: model.TabularModel) -> None:
+def _record_training(spec: JobSpec, training_set: TrainingSet, saved: model.TabularModel) -> None:
     rounds = ", ".join(f"{member.rounds} rounds of {member.kind}" for member in saved.card.members)
     reason = f"validation AUC {saved.card.validation_auc:.4f} after {rounds} on {spec.world_size} ranks"
     details = {"model_sha256": saved.sha256, "training_set_sha256": training_set.sha256}
@@ -268,22 +269,22 @@ def _to_ledger(spec: JobSpec, training_set: TrainingSet, saved: model.TabularMod
 
 
 def _check_same_data(group: Group, training_set: TrainingSet, *, where: str) -> None:
-    """Every rank has read the same description of the data; all ranks come to the same verdict."""
-    first, *others = group.exchange({"sha256": training_set.sha256, **training_set.tables})
-    for rank, theirs in enumerate(others, start=1):
+    """Check that all ranks have read the same training set; raises on all ranks."""
+    first, *rest = group.exchange({"sha256": training_set.sha256, **training_set.tables})
+    for rank, theirs in enumerate(rest, start=1):
         if differing := [
-            f"{name} {theirs.get(name)}, not {mine}" for name, mine in first.items() if theirs.get(name) != mine
+            f"{name} {theirs.get(name)}, not {value}" for name, value in first.items() if theirs.get(name) != value
         ]:
             raise TrainingError(
                 f"rank {rank} has read another training set than rank 0: {', '.join(differing)}",
                 where=where,
-                how_many=sum(other != first for other in others),
-                fix="let no other run write this folder; clear freeze_training_set of this run, then train",
+                how_many=sum(values != first for values in rest),
+                fix="make sure that no other run writes this folder; clear freeze_training_set of this run, then train",
             )
 
 
 def _check_shards(group: Group, training_set: TrainingSet, train: Shard, validation: Shard, *, where: str) -> None:
-    """Every rank has something to do, and together they have what was frozen; all ranks come to the same verdict."""
+    """Check that every rank has rows and that all together have the frozen ones; raises on all ranks."""
     counts = group.exchange([[train.rows, train.positives], [validation.rows, validation.positives]])
     for name, split, position in (("train", training_set.train, 0), ("validation", training_set.validation, 1)):
         empty = [rank for rank, count in enumerate(counts) if not count[position][0]]
@@ -299,21 +300,21 @@ def _check_shards(group: Group, training_set: TrainingSet, train: Shard, validat
 
 
 def _prediction_profile(group: Group, predictions: NDArray[np.float64]) -> Profile:
-    """How the model's probabilities are distributed on the validation days, over all ranks, in rank 0's bins."""
+    """Return the profile of the probabilities on the validation days of all ranks, in rank 0's bins."""
     columns = [ProfiledColumn(PREDICTION, "numeric")]
     data = {PREDICTION: predictions}
-    of_first = profile_arrays(data, columns).to_json() if group.contract.rank == 0 else ""
-    reference = Profile.from_json(group.exchange(of_first)[0])
-    mine = profile_arrays(data, columns, reference)
-    return merge_all([Profile.from_json(text) for text in group.exchange(mine.to_json())])
+    first_profile = profile_arrays(data, columns).to_json() if group.contract.rank == 0 else ""
+    reference = Profile.from_json(group.exchange(first_profile)[0])
+    own_profile = profile_arrays(data, columns, reference)
+    return merge_all([Profile.from_json(text) for text in group.exchange(own_profile.to_json())])
 
 
 def _save(
     spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: _Trained
 ) -> tuple[model.TabularModel, model.TabularModel]:
-    """Write the model, the baseline, and the engines' histories."""
+    """Write the model, the baseline and the engines' histories."""
     uri = f"{spec.run_dir}/{FREEZE_TASK}/{PROFILE_FILE}"
-    fix = f"see who changed the file; clear {FREEZE_TASK} of this run with force"
+    fix = f"find out who changed the file; clear {FREEZE_TASK} of this run with force"
     with reading("the profile of the training rows", where=uri, fix=fix, error=TrainingError):
         profile = Profile.from_json(files.read_bytes(uri))
     profile = profile.with_column(PREDICTION, trained.predictions.columns[PREDICTION])
@@ -351,10 +352,10 @@ def _save(
     )
 
 
-def _save_smaller(
+def _save_compressed(
     spec: JobSpec, full: model.TabularModel, small: CompressedModel, predictions: Profile
 ) -> dict[str, Any]:
-    """Write a smaller model beside the whole one; what the result says of it."""
+    """Write a compressed model and return its values for the result."""
     card = replace(
         full.card,
         members=small.cards,
@@ -362,11 +363,13 @@ def _save_smaller(
         validation_auc=small.ensemble.validation_auc,
     )
     profile = Profile.from_json(full.profile).with_column(PREDICTION, predictions.columns[PREDICTION])
-    members = tuple(one.member for one in small.members)
+    members = tuple(fitted.member for fitted in small.members)
     saved = model.save(f"{spec.output}/{MODEL}-{small.name}", card, members, profile.to_json())
     bytes_of, full_bytes = (sum(sizes(of).values()) for of in (members, full.members))
-    said = (small.name, card.validation_auc, bytes_of, full_bytes, small.rows_per_second, small.full_rows_per_second)
-    log.info("%s: validation AUC %.4f, %d bytes instead of %d, %.0f rows/s instead of %.0f", *said)
+    log.info(
+        "%s: validation AUC %.4f, %d bytes instead of %d, %.0f rows/s instead of %.0f",
+        small.name, card.validation_auc, bytes_of, full_bytes, small.rows_per_second, small.full_rows_per_second,
+    )  # fmt: skip
     return {
         "model": f"{spec.output}/{MODEL}-{small.name}",
         "model_sha256": saved.sha256,

@@ -1,4 +1,4 @@
-"""Try parameters, beside other workers of the same study: ``python -m nightjar_jobs.tune --spec <uri>``."""
+"""Run tuning trials as one worker of a shared study: ``python -m nightjar_jobs.tune --spec <uri>``."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> JobResult:
-    """Try parameters of each engine that declares a space, until the budget of trials or of minutes is used up.
+    """Run trials of each engine that declares a search space, until the budget of trials or minutes is used up.
 
-    Any number of these work on the same studies at once; ``spec.map_index`` says which this is. One that was killed
-    gives up the trial that it was in and tries its parameters again.
+    Several workers can share the studies; ``spec.map_index`` is this worker's number. A worker that was killed fails
+    its unfinished trial and queues the parameters again.
 
     Returns:
-        ``metrics``: ``trials`` of this worker and try, and ``<engine>_best_auc`` of all workers so far.
+        ``metrics``: ``trials`` of this worker and attempt, and ``<engine>_best_auc`` of all workers so far.
 
     Raises:
-        TrainingError: when the training days do not give the folds, or the run was frozen without tuning.
-        ConfigurationError: when there is no place for a study.
+        TrainingError: when there are too few training days, or the run was frozen without tuning.
+        ConfigurationError: when no storage for a study is configured.
         UnreachableError: when the study's database does not answer.
     """
     started = time.monotonic()
     training_set = TrainingSet.before(spec, CHOOSE_TASK)
     studies = [EngineStudy(spec, training_set, engine) for engine in searched(training_set.recipe)]
     for study in studies:
-        if left := study.take_up():
-            log.info("%s: %d trial of an earlier try was cut off, and is tried again", study.engine.kind, left)
+        if unfinished := study.take_up():
+            log.info("%s: %d unfinished trial of an earlier attempt is retried", study.engine.kind, unfinished)
     rows, trials = 0, 0
     if not all(study.taken for study in studies):
         worker = _Worker.of(spec, training_set, studies[0])
@@ -67,14 +67,14 @@ def run(spec: JobSpec) -> JobResult:
 
 @dataclass(kw_only=True)
 class _Worker:
-    """What one worker needs for any trial.
+    """The inputs of a worker's trials.
 
     Attributes:
-        training_set: What is trained.
-        folds: Its rows.
-        group: Of this one rank.
-        threads: Of this rank.
-        number: The worker's.
+        training_set: The training set.
+        folds: Rows of each fold.
+        group: A group of this single rank.
+        threads: Threads of this rank.
+        number: Number of the worker.
         runs: MLflow runs of the trials.
     """
 
@@ -97,18 +97,18 @@ class _Worker:
         )
 
     def work(self, study: EngineStudy, until: float) -> int:
-        """Try until nothing is left, or ``until`` (monotonic seconds) is over; the number of trials."""
+        """Run trials until none is left or until ``until`` (monotonic seconds); return their number."""
         seconds: list[float] = []
         while time.monotonic() < until and (trial := study.claim()) is not None:
             began = time.monotonic()
-            tried = self._try(study, trial)
+            finished = self._run_trial(study, trial)
             seconds.append(time.monotonic() - began)
-            _say(study, trial.number, tried, seconds, until)
-            self.runs.record(tried)
+            _log_trial(study, trial.number, finished, seconds, until)
+            self.runs.record(finished)
         return len(seconds)
 
-    def _try(self, study: EngineStudy, trial: Trial) -> FinishedTrial:
-        """One trial, from its parameters to its end. Parameters that cannot be trained fail this trial alone."""
+    def _run_trial(self, study: EngineStudy, trial: Trial) -> FinishedTrial:
+        """Run one trial; parameters that cannot be trained fail only this trial."""
         started, params = time.time(), study.params(trial)
         engine, aucs = study.engine.with_params(params), []
         state: State = "FINISHED"
@@ -132,23 +132,25 @@ class _Worker:
         return FinishedTrial(name=name, state=state, params=params, aucs=aucs, worker=self.number, started=started)
 
 
-def _say(study: EngineStudy, number: int, tried: FinishedTrial, seconds: Sequence[float], until: float) -> None:
-    """One line for a trial that is over."""
+def _log_trial(
+    study: EngineStudy, number: int, finished: FinishedTrial, seconds: Sequence[float], until: float
+) -> None:
+    """Log one line for a finished trial."""
     tuning, best = study.tuning, study.best_auc()
-    over = sum(study.counts().values())
-    each_has = math.ceil((tuning.trials - over) / tuning.workers)
+    finished_count = sum(study.counts().values())
+    each_has = math.ceil((tuning.trials - finished_count) / tuning.workers)
     left = max(0.0, min(until - time.monotonic(), fmean(seconds) * each_has))
     log.info(
-        "%s: trial %d %s after %d of %d folds | %s | AUC %s | best %s | %d of %d trials over | at most %.0f s left",
+        "%s: trial %d %s after %d of %d folds | %s | AUC %s | best %s | %d of %d trials finished | at most %.0f s left",
         study.engine.kind,
         number,
-        tried.state.lower(),
-        len(tried.aucs),
+        finished.state.lower(),
+        len(finished.aucs),
         tuning.folds,
-        _format_params(tried.params),
-        f"{fmean(tried.aucs):.4f}" if tried.aucs else "none",
+        _format_params(finished.params),
+        f"{fmean(finished.aucs):.4f}" if finished.aucs else "none",
         "none" if best is None else f"{best:.4f}",
-        over,
+        finished_count,
         tuning.trials,
         left,
     )

@@ -49,7 +49,7 @@ def test_two_ranks_train_as_pods_the_very_model_that_they_train_as_processes(
 
     retry = deployment.task(try_number=2)
     retry.run()
-    assert "trained already by this run" in capsys.readouterr().out, "nothing is trained twice"
+    assert "this run has trained already" in capsys.readouterr().out, "nothing is trained twice"
     assert deployment.result().values == result.values
 
 

@@ -96,7 +96,7 @@ def test_a_finished_training_is_not_done_again_unless_forced(new_run: MakeRun) -
     written = os.stat(f"{run.spec('train').output}/model/boosting.ubj").st_mtime_ns
     launched = run.launch("train")
     launched.ranks.wait()
-    assert any("trained already by this run" in line for line in launched.lines)
+    assert any("this run has trained already" in line for line in launched.lines)
     assert run.result("train").status == "succeeded"
     assert os.stat(f"{run.spec('train').output}/model/boosting.ubj").st_mtime_ns == written
     assert len(run.events("training")) == 1
