@@ -1,8 +1,8 @@
-"""The night's one Spark application: it takes specs from its folder, one at a time, and leaves results in the lake.
+"""The Spark application of a DAG run: executes the specs in its folder one at a time and writes results to the lake.
 
-``spark-submit application.py --folder <run folder>/_spark --start <id>``. A session, the JVM's warm code and the heavy
-imports are paid once a night instead of once a task. It ends when told to, when nobody asks for anything for long, or
-when another one serves the run.
+``spark-submit application.py --folder <run folder>/_spark --start <id>``. Session start, JVM warm-up and heavy
+imports happen once a night instead of once a task. It ends on request, after a time without requests, or when another
+application serves the run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ POLL_SECONDS = 0.1
 
 
 class Application:
-    """Serves one DAG run, until another start serves it."""
+    """Serve one DAG run, until another start replaces this one."""
 
     def __init__(self, spark: SparkSession, run: ApplicationFolder, start: str) -> None:
         self._spark = spark
@@ -46,12 +46,12 @@ class Application:
         self._start = start
         self._folder = run.of_start(start)
         self._running = ""
-        self._over = threading.Event()
+        self._stopped = threading.Event()
 
     def serve(self) -> None:
-        """Run what arrives in the inbox until told to stop or idle for too long."""
+        """Run the requests in the inbox until a stop request or the idle timeout."""
         files.write_text(f"{self._run_folder.applications}/{self._spark.sparkContext.applicationId}", "")
-        self._beat(0)  # before the state: whoever sees the state looks for the heartbeat next
+        self._beat(0)  # before the state: a client that sees the state then reads the heartbeat
         files.write_text(
             self._folder.state,
             json.dumps({"application_id": self._spark.sparkContext.applicationId, **asdict(Process.of(os.getpid()))}),
@@ -62,7 +62,7 @@ class Application:
         idle_since = time.monotonic()
         while time.monotonic() - idle_since < IDLE_SECONDS:
             if files.exists(self._folder.stop):
-                log.info("told to stop")
+                log.info("stop requested")
                 break
             waiting = [name for name in files.list_files(self._folder.inbox) if name.endswith(".json")]
             if not waiting:
@@ -72,7 +72,7 @@ class Application:
             idle_since = time.monotonic()
         else:
             log.info("idle for %.0f s: ending", IDLE_SECONDS)
-        self._over.set()
+        self._stopped.set()
         watcher.join()
         files.delete_file(self._folder.heartbeat)
 
@@ -80,7 +80,7 @@ class Application:
         try:
             spec = read_spec(request)
         except NightjarError as error:
-            log.error("a request is not taken: %s", error)
+            log.error("a request is invalid: %s", error)
             files.delete_file(request)
             return
         self._running = spec.task_id
@@ -88,7 +88,7 @@ class Application:
         files.delete_file(request)
         with JobLog(f"{spec.output}/job.log") as job_log:
             log.info("%s %s, nights %s to %s", spec.use_case, spec.program, spec.first_night, spec.last_night)
-            # whoever sees the result finds the whole log
+            # the log is complete before the result is visible
             run_program(self._program, spec, before_result=job_log.write)
         self._running = ""
 
@@ -105,23 +105,23 @@ class Application:
         return result
 
     def _watch(self) -> None:
-        """Say that the application lives; end it at once when its reason to live is gone or a cancelled job goes on."""
+        """Write heartbeats; exit when the JVM is gone, the run has another application, or a cancelled job does not end."""
         jvm = os.getppid()
         count, cancel_asked = 0, 0.0
-        while not self._over.wait(HEARTBEAT_SECONDS):
+        while not self._stopped.wait(HEARTBEAT_SECONDS):
             count += 1
             if os.getppid() != jvm:
-                os._exit(1)  # the JVM is gone, and all work with it
+                os._exit(1)  # the JVM has exited
             try:
                 if not self._serves():
-                    log.error("another application serves this run, or none is to: ending")
+                    log.error("this application no longer serves the run: ending")
                     os._exit(1)
                 self._beat(count)
                 if self._running and files.exists(f"{self._folder.cancelled}/{self._running}"):
                     cancel_asked = cancel_asked or time.monotonic()
                     self._spark.sparkContext.cancelAllJobs()
                     if time.monotonic() - cancel_asked > CANCEL_GRACE_SECONDS:
-                        log.error("%s was cancelled and does not end: the application gives up", self._running)
+                        log.error("%s was cancelled and does not end: the application exits", self._running)
                         os._exit(1)
                 else:
                     cancel_asked = 0.0
@@ -129,7 +129,7 @@ class Application:
                 log.exception("heartbeat failed; trying again")
 
     def _serves(self) -> bool:
-        """Whether this application is still the one that tasks talk to."""
+        """Whether this application still serves the run."""
         try:
             with reading("the start that serves the run", where=self._run_folder.current, fix="clear the task"):
                 current = Start.from_document(parse_object(files.read_bytes(self._run_folder.current)))

@@ -1,4 +1,4 @@
-"""Predicates on values that Spark cannot compute them on (ANSI mode): a division by zero, a day of no calendar."""
+"""Predicates that treat ANSI errors as broken: a division by zero, an invalid date."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _RESULT = "result"
 
 
 def holds_or_fails(predicate: Column, given: Column) -> Column:
-    """Whether ``predicate`` is true, or raises an error, on a row; null where it is null.
+    """Return whether ``predicate`` is true or fails on a row; null where it is null.
 
-    Catalyst's ``TryEval``, of which ``try_divide`` and ``try_cast`` are made, is null where its child fails. The child
-    keeps the optimizer from moving parts of the predicate out of the attempt: a struct, which is never null by itself,
-    of a branch of a ``CASE``, which Spark may not compute before it knows the condition.
+    Catalyst's ``TryEval``, on which ``try_divide`` and ``try_cast`` are based, is null where its child fails. The child
+    prevents the optimizer from moving parts of the predicate out of ``TryEval``: it is a struct, which is never null
+    itself, of a ``CASE`` branch, which Spark does not evaluate before the condition.
 
     Args:
         predicate: A Boolean column.
-        given: A condition that every row meets and that Spark does not know to be true.
+        given: A condition that is true for every row but that Spark cannot simplify.
     """
     catalyst = SparkSession.active()._jvm.org.apache.spark.sql  # type: ignore[union-attr]
     expression = catalyst.classic.ExpressionUtils.expression(F.struct(F.when(given, predicate).alias(_RESULT))._jc)

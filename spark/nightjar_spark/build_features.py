@@ -1,7 +1,7 @@
-"""Build features and labels: raw tables to ``features/<use_case>`` and ``labels/<use_case>``, for whole nights.
+"""Build ``features/<use_case>`` and ``labels/<use_case>`` from the raw tables, for whole nights.
 
-The computation is the use case's own (module ``features`` of its folder). This program pins what it reads, holds the
-rows to account, and replaces exactly the nights asked for.
+The use case's module ``features`` defines the computation. This program pins the versions that it reads, checks row
+counts, and replaces exactly the requested nights.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MAX_MISSING_SHARE = 0.1
-"""A source that lost a night for ever must not stop the month after it; a table that begins yesterday must."""
+"""Allowed share of missing history: a lost night must not stop the following month; an almost empty history must."""
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Build the features and labels of the spec's nights.
 
     Raises:
-        SourceError: when a night has no entities to predict, or no rows that labels are made of, or when more nights
-            are missing from the history before it than :data:`MAX_MISSING_SHARE`.
-        RowCountError: when a table does not hold one row for each row that it is made from.
-        LakeError: when a raw table is not there.
+        SourceError: when a night has no entities or no rows for labels, or when more than
+            :data:`MAX_MISSING_SHARE` of its history is missing.
+        RowCountError: when a table does not have one row for each row of its source.
+        LakeError: when a raw table does not exist.
     """
     return build(spark, spec, load_use_case(spec.use_case))
 
 
 def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
-    """:func:`run` for a given use case."""
+    """Run :func:`run` for a given use case."""
     nights = spec.nights(use_case.timezone)
     module: Any = import_module(f"use_cases.{use_case.name}.features")
     phases = _Phases()
@@ -64,7 +64,7 @@ def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     label_files = write_unpublished(module.build_labels(tables, nights), spec.lake, labels)
     _check_rows(labels, label_files, expected[use_case.labels_from], nights)
     phases.end("labels")
-    outputs = {  # only now: a table that does not add up leaves both at their last version
+    outputs = {  # after both checks: a wrong row count leaves both tables unchanged
         features.name: delta.commit(spec.lake, features, feature_files, nights, run_id=spec.run_id),
         labels.name: delta.commit(spec.lake, labels, label_files, nights, run_id=spec.run_id),
     }
@@ -81,7 +81,7 @@ def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
 
 
 class _Phases:
-    """Wall-clock seconds of one phase after another."""
+    """Wall-clock seconds of consecutive phases."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -94,7 +94,7 @@ class _Phases:
 
 
 def _rows(source: str, table: DeltaTable, nights: Nights) -> int:
-    """Rows of a source in the nights; every night must have some."""
+    """Count a source's rows in the nights; every night must have some."""
     rows = delta.rows_by_night(table, nights)
     if empty := [night for night, count in rows.items() if not count]:
         raise SourceError(
@@ -107,21 +107,21 @@ def _rows(source: str, table: DeltaTable, nights: Nights) -> int:
 
 
 def _missing_history(labels: DeltaTable, use_case: UseCase, nights: Nights) -> list[date]:
-    """Nights that the features look back on and that were never ingested; few are said, more stop the run."""
+    """Return the missing nights of the features' history: few are logged, more raise an error."""
     first = max(use_case.first_night, nights.first - timedelta(days=use_case.history_nights))
-    looked_at = [first + timedelta(days=i) for i in range((nights.first - first).days)]
-    missing = [night for night, count in delta.rows_by_night(labels, looked_at).items() if not count]
-    if len(missing) > MAX_MISSING_SHARE * len(looked_at):
+    history = [first + timedelta(days=i) for i in range((nights.first - first).days)]
+    missing = [night for night, count in delta.rows_by_night(labels, history).items() if not count]
+    if len(missing) > MAX_MISSING_SHARE * len(history):
         raise SourceError(
-            f"{len(missing)} of the {len(looked_at)} nights that the features of {nights.first} look back on are "
-            f"missing: {first_few(missing)}",
+            f"{len(missing)} of the {len(history)} nights in the history of {nights.first} are missing: "
+            f"{first_few(missing)}",
             where=f"raw/{use_case.labels_from}",
             how_many=len(missing),
             fix=f"run the nights before first (a backfill, or {use_case.name}_history from {missing[0]}), "
             "then clear build_features",
         )
     if missing:
-        log.warning("the history lacks %d of %d nights: %s", len(missing), len(looked_at), first_few(missing))
+        log.warning("the history lacks %d of %d nights: %s", len(missing), len(history), first_few(missing))
     return missing
 
 
@@ -129,10 +129,10 @@ def _check_rows(schema: TableSchema, written: Sequence[DataFile], expected: int,
     rows = sum(file.rows for file in written)
     if rows != expected:
         raise RowCountError(
-            f"{schema.name} would get {rows} rows, made from {expected}",
+            f"{schema.name} would have {rows} rows, its source has {expected}",
             where=f"{schema.name} {nights}",
             how_many=abs(rows - expected),
-            fix="look for duplicate keys in the raw tables of these nights; nothing was published",
+            fix="check the raw tables of these nights for duplicate keys; nothing was published",
         )
 
 

@@ -1,4 +1,4 @@
-"""Run the same small Spark query for several tables at a time."""
+"""Run small Spark queries concurrently."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TypeVar
 from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
-_AT_A_TIME = 3
+_MAX_CONCURRENT = 3
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
 def run_concurrently(spark: SparkSession, work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
     """Return ``work`` of every item, in order; planning one query overlaps running another."""
-    with ThreadPoolExecutor(max_workers=_AT_A_TIME, thread_name_prefix="nightjar") as pool:
+    with ThreadPoolExecutor(max_workers=_MAX_CONCURRENT, thread_name_prefix="nightjar") as pool:
         return list(pool.map(inheritable_thread_target(spark)(work), items))

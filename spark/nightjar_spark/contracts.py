@@ -1,4 +1,4 @@
-"""A table's rules over a DataFrame: mark each row with the rules that it broke, and count them."""
+"""Evaluate a table's rules on a DataFrame: annotate each row with the broken rules, and count them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ REJECTING = frozenset({"reject_row", "stop_night"})
 
 
 def annotate(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule]) -> DataFrame:
-    """Add ``ROWS_OF_KEY`` and ``BROKEN_RULES`` (names of the rules that the row breaks, in their order).
+    """Add ``ROWS_OF_KEY`` and ``BROKEN_RULES`` (names of the broken rules, in the order of ``rules``).
 
-    One pass over the rows, with one shuffle for the key's uniqueness. Rows whose key has a null are not counted as
-    each other's duplicates: the null is the rule that they break. A row breaks a rule that cannot be computed on it
-    (a division by zero, a day that no calendar has); the other rules and rows are not affected.
+    One pass over the rows, with one shuffle for duplicate keys. Rows with a null in the key are not duplicates of each
+    other: they break the rule for nulls. A row breaks a rule that cannot be computed on it (a division by zero, an
+    invalid date); other rules and rows are not affected.
 
     Args:
         frame: Rows with the columns of ``schema`` that the rules name, and ``ds``.
@@ -33,11 +33,11 @@ def annotate(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule]) -> Da
     """
     if schema.key:
         key = [F.col(name) for name in schema.key]
-        whole = F.forall(F.array(*(k.isNotNull() for k in key)), lambda there: there)
+        is_complete = F.forall(F.array(*(k.isNotNull() for k in key)), lambda is_present: is_present)
         same_key = Window.partitionBy(F.col("ds"), *key)
-        frame = frame.withColumn(ROWS_OF_KEY, F.when(whole, F.count(F.lit(1)).over(same_key)).otherwise(F.lit(1)))
-    # Spark evaluates what an array is compacted from as it is written, and hoists no shared part of two rules out of
-    # its attempt
+        frame = frame.withColumn(ROWS_OF_KEY, F.when(is_complete, F.count(F.lit(1)).over(same_key)).otherwise(F.lit(1)))
+    # Spark evaluates the elements of array_compact as written, and does not move a common part of two rules out of
+    # their attempts
     in_night = F.col("ds").isNotNull()
     broken = [F.when(holds_or_fails(F.expr(rule.broken_when), in_night), F.lit(rule.name)) for rule in rules]
     names = F.array_compact(F.array(*broken)) if broken else F.array().cast("array<string>")
@@ -45,7 +45,7 @@ def annotate(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule]) -> Da
 
 
 def is_rejected(rules: Sequence[Rule]) -> SparkColumn:
-    """Whether an annotated row goes to quarantine: it breaks a rule that is more than a warning."""
+    """Whether an annotated row goes to quarantine, because it breaks a rule that is not a warning."""
     warnings = [rule.name for rule in rules if rule.severity not in REJECTING]
     broken = F.col(BROKEN_RULES)
     if warnings:
@@ -54,9 +54,9 @@ def is_rejected(rules: Sequence[Rule]) -> SparkColumn:
 
 
 def count_by_night(frame: DataFrame, rules: Sequence[Rule]) -> list[NightCount]:
-    """Count annotated rows by night and rule; one Spark job, grouped by the combinations of broken rules that occur.
+    """Count annotated rows by night and rule; one Spark job, grouped by the combinations of broken rules.
 
-    Few combinations occur, and so plain a query compiles in a tenth of the time of one aggregate a rule.
+    Few combinations occur, and this query compiles in a tenth of the time of one with an aggregate for each rule.
     """
     order = {rule.name: (index, rule.severity in REJECTING) for index, rule in enumerate(rules)}
     counts: dict[date, NightCount] = {}

@@ -1,4 +1,4 @@
-"""What a night holds, for `report_drift`: features, predictions and landed labels in the bins of the reference."""
+"""Profiles of a night for `report_drift`: features, predictions and landed labels in the reference's bins."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _IDENTITY = ("model_name", "model_version", "model_sha256")
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """A night.
+    """A night's profile and scoring model.
 
     Attributes:
-        profile: Its features, and its predictions and labels where the reference holds some to compare with.
-        sample: Some of its rows; None when the reference has none to tell them from.
-        model_name: The registered model that spoke.
+        profile: Its features, and its predictions and labels if the reference has them.
+        sample: A sample of its rows; None when the reference has none to compare with.
+        model_name: Registered name of the scoring model.
         model_version: Its version.
         model_sha256: SHA-256 of its files.
     """
@@ -52,18 +52,18 @@ def count_nights(
     versions: Mapping[str, int],
     reference: Profile,
 ) -> dict[date, Counted]:
-    """Count each of the nights, in one pass over each table.
+    """Profile each night, in one pass over each table.
 
     Args:
-        spark: Does the work.
+        spark: The session.
         lake: The lake's root.
-        use_case: Whose nights.
-        nights: Which.
-        versions: Table to the version that is read; labels only where they are named.
-        reference: Profile whose bins to count in.
+        use_case: The use case.
+        nights: The nights.
+        versions: Table to the version to read; labels only if they are named.
+        reference: Profile that gives the bins.
 
     Raises:
-        GateError: when a night has no features or no scores, or those of several models.
+        GateError: when a night has no features or no scores, or scores of several models.
     """
     scored = _scored(spark, lake, use_case, nights, versions, reference)
     features, samples = _features(spark, lake, use_case, nights, versions, reference)
@@ -71,9 +71,9 @@ def count_nights(
     counted = {}
     for night in nights:
         profile = features[night]
-        for name, found in ((PREDICTION, scored[night]), (LABEL, labels.get(night))):
-            if found and name in found.columns:
-                profile = profile.with_column(name, found.columns[name])
+        for name, source in ((PREDICTION, scored[night]), (LABEL, labels.get(night))):
+            if source and name in source.columns:
+                profile = profile.with_column(name, source.columns[name])
         identity = {name: scored[night].columns[name].unlisted[0] for name in _IDENTITY}
         counted[night] = Counted(profile=profile, sample=samples.get(night), **identity)
     return counted
@@ -87,7 +87,7 @@ def _scored(
     versions: Mapping[str, int],
     reference: Profile,
 ) -> Mapping[date, Profile]:
-    """Which model scored each night, and its predictions in the reference's bins."""
+    """Return the scoring model of each night and its predictions in the reference's bins."""
     table = use_case.score_table.name
     columns = [ProfiledColumn(name, "categorical") for name in _IDENTITY]
     bins = Profile(rows=0, columns={name: count_categories({}, ()) for name in _IDENTITY})
@@ -100,16 +100,16 @@ def _scored(
         profiles = profile_nights(frame, columns, bins)
     else:
         profiles = profile_table(spark, lake, table, columns, bins, nights=nights, version=versions[table])
-    wrong = [
+    invalid = [
         str(night)
         for night in nights
         if night not in profiles or any(len(profiles[night].columns[name].unlisted) != 1 for name in _IDENTITY)
     ]
-    if wrong:
+    if invalid:
         raise GateError(
             "no published scores, or scores of several models",
-            where=f"{table}, {', '.join(wrong)}",
-            how_many=len(wrong),
+            where=f"{table}, {', '.join(invalid)}",
+            how_many=len(invalid),
             fix="clear the tasks score to publish_scores of these nights",
         )
     return profiles
@@ -123,7 +123,7 @@ def _features(
     versions: Mapping[str, int],
     reference: Profile,
 ) -> tuple[Mapping[date, Profile], Mapping[date, Sample]]:
-    """Each night's features in the reference's bins, and some of its rows."""
+    """Return each night's features in the reference's bins and a sample of its rows."""
     table = use_case.feature_table.name
     columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
     rows = dict.fromkeys(nights, NIGHT_ROWS if reference.sample else 0)
@@ -132,7 +132,7 @@ def _features(
     )
     if empty := [str(night) for night in nights if night not in profiles]:
         raise GateError(
-            "there are no feature rows to look at",
+            "nights have no feature rows",
             where=f"{table}, {', '.join(empty)}",
             how_many=len(empty),
             fix="clear the task build_features of these nights",
@@ -148,13 +148,13 @@ def _labels(
     versions: Mapping[str, int],
     reference: Profile,
 ) -> Mapping[date, Profile]:
-    """The labels that landed with each night, those without a value left out as they are in training."""
+    """Return the labels that landed with each night, without nulls, as in training."""
     table = use_case.label_table.name
     if table not in versions or LABEL not in reference.columns:
         return {}
     columns, landed = [ProfiledColumn(LABEL, "numeric")], {}
-    found = profile_table(spark, lake, table, columns, reference, nights=nights, version=versions[table])
-    for night, profile in found.items():
+    profiles = profile_table(spark, lake, table, columns, reference, nights=nights, version=versions[table])
+    for night, profile in profiles.items():
         column = profile.columns[LABEL]
         if column.values:
             known = replace(column, rows=column.values, nulls=0)

@@ -1,7 +1,7 @@
-"""Freeze the training set: decide which rows, at which table versions, split how. Nothing is copied.
+"""Freeze the training set: table versions, rows and splits. No rows are copied.
 
-A label of day D+1 belongs to the features of night D. The last days are the holdout, those before validate, the rest
-trains; vocabularies and the profile that drift is measured against come from the training days alone.
+A label of day D+1 belongs to the features of night D. The last days are the holdout, the days before are validation,
+the rest is for training. Vocabularies and the reference profile for drift come from the training days only.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FROZEN_FILE = "frozen.json"
-"""The result once more; it outlives ``result.json``, so that a cleared task freezes the same set."""
+"""Copy of the result; it outlives ``result.json``, so that a cleared task freezes the same set."""
 _DAY = helper("label_day")
 _MATCHED = helper("has_features")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Day:
-    """One label day as counted: labelled rows, those with features, their positives, and the categories they hold."""
+    """Counts of one label day: labelled rows, rows with features, positives, and categories."""
 
     labelled: int
     count: DayCount
@@ -64,8 +64,8 @@ class _Day:
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Write ``training_set.json`` and ``profile.json`` to ``spec.output``.
 
-    An interval that a person gave is taken as it is: nothing that was not known on its last night is used. Without one,
-    as the schedule asks, all nights there are. A rerun keeps what the run froze, unless forced.
+    Uses the given interval, and only what was known on its last night. Without an interval, as in scheduled runs, uses
+    all nights. A rerun keeps the frozen set unless forced.
 
     Returns:
         ``rows_in``: labelled rows; ``rows_rejected``: those without features. ``metrics``: rows and share of positives
@@ -80,10 +80,10 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 
 def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
-    """:func:`run` for a given use case."""
+    """Run :func:`run` for a given use case."""
     started = time.monotonic()
     if earlier := finished_result(spec, FROZEN_FILE):
-        log.info("frozen already by this run, at %s", dict(earlier.inputs))
+        log.info("this run has a frozen training set already, at %s", dict(earlier.inputs))
         return earlier
     versions = {
         table.name: int(delta.open_table(spec.lake, table.name).version())
@@ -95,7 +95,10 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     _check_unique(spec, use_case, versions[use_case.label_table.name], days)
     counted = time.monotonic()
     splits = split_days(
-        [day.count for day in days], use_case.training, use_case.gate, where=f"labels/{use_case.name} of {_asked(spec)}"
+        [day.count for day in days],
+        use_case.training,
+        use_case.gate,
+        where=f"labels/{use_case.name} of {_interval(spec)}",
     )
     training_days = set(splits["train"].days)
     base, of_base = _base(spec, use_case, splits["holdout"])
@@ -140,17 +143,17 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
 
 
 def _labels_profile(days: Sequence[DayCount]) -> Profile:
-    """The labels of these days, and how much days vary."""
+    """Return the profile of these days' labels, with their variation between days."""
     profiles = [Profile(rows=d.rows, columns={LABEL: count_labels(d.rows, d.positives)}) for d in days]
     return with_variation(merge_all(profiles), profiles)
 
 
-def _asked(spec: JobSpec) -> str:
+def _interval(spec: JobSpec) -> str:
     return f"nights {spec.first_night} to {spec.last_night}" if spec.params.get("interval_given") else "all nights"
 
 
 def _within(labels: DataFrame, spec: JobSpec) -> DataFrame:
-    """Labels of the interval: the features of its first night belong to the labels of the night after."""
+    """Return the labels of the interval, starting at the night after its first night."""
     if not spec.params.get("interval_given"):
         return labels
     return labels.where(
@@ -159,9 +162,9 @@ def _within(labels: DataFrame, spec: JobSpec) -> DataFrame:
 
 
 def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_Day]:
-    """Everything that has to be known of each label day, in one pass over both tables.
+    """Count each label day, in one pass over both tables.
 
-    Days whose night has no features at all (the first of a history) are not counted.
+    Days without any features (the first of a history) are left out.
     """
     key = list(use_case.key)
     categorical = [feature.name for feature in use_case.features if feature.kind == "categorical"]
@@ -179,7 +182,7 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
             F.count(F.lit(1)).alias("joined"),
             F.count(_MATCHED).alias("rows"),
             F.sum(F.when(F.col(_MATCHED).isNotNull(), F.col("label"))).alias("positives"),
-            F.sum((~F.col("label").isin(0.0, 1.0)).cast("int")).alias("strange"),
+            F.sum((~F.col("label").isin(0.0, 1.0)).cast("int")).alias("invalid"),
             *(F.collect_set(helper(f"category_{name}")).alias(helper(f"category_{name}")) for name in categorical),
         )
         .where("rows > 0")
@@ -198,18 +201,18 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
 
 
 def _check_labels(rows: Sequence[Any], use_case: UseCase) -> None:
-    strange = {row[_DAY]: row["strange"] for row in rows if row["strange"]}
-    if strange:
+    invalid = {row[_DAY]: row["invalid"] for row in rows if row["invalid"]}
+    if invalid:
         raise ContractError(
             "labels are neither 0, 1 nor null",
-            where=f"labels/{use_case.name}, first on {min(strange)}",
-            how_many=sum(strange.values()),
+            where=f"labels/{use_case.name}, first on {min(invalid)}",
+            how_many=sum(invalid.values()),
             fix="correct the label's definition and build the features of those nights again",
         )
 
 
 def _check_unique(spec: JobSpec, use_case: UseCase, version: int, days: Sequence[_Day]) -> None:
-    """A left join on unique keys gives back the labelled rows, no more."""
+    """Check that keys are unique: the left join with the features must keep the number of labelled rows."""
     labels = delta.read_nights(
         spec.lake, use_case.label_table.name, [day.count.day for day in days], ["label"], version
     )["label"]
@@ -224,40 +227,40 @@ def _check_unique(spec: JobSpec, use_case: UseCase, version: int, days: Sequence
 
 
 def _base(spec: JobSpec, use_case: UseCase, holdout: Split) -> tuple[Base | None, Mapping[str, Sequence[str]]]:
-    """The version that training goes on from, put into the lake, and its vocabularies; none where it begins anew."""
+    """Return the base of a warm start, copied to the lake, and its vocabularies; None and empty without one."""
     declared = use_case.training.warm_start
     if declared is None:
         return None, {}
     version = models.resolve(use_case.name, declared.version) if declared.version else models.champion(use_case.name)
     if version is None:
-        log.warning("WARNING %s has no champion to go on from: this training begins anew", use_case.name)
+        log.warning("WARNING %s has no champion for a warm start: this training starts without a base", use_case.name)
         return None, {}
     version = full_model(version)
     model, uri = models.ship(version, spec.lake)
     if not model.card.seen:
         log.warning(
-            "WARNING the days that version %s was trained on are not known, and may be held out", version.version
+            "WARNING the training days of version %s are not known; they may include the holdout", version.version
         )
     check_held_out(model.card.seen, holdout, version=version.version, use_case=use_case.name)
-    log.info("training goes on from version %s, at %s", version.version, uri)
+    log.info("warm start from version %s, at %s", version.version, uri)
     base = Base(version=version.version, sha256=version.sha256, frozen_layers=declared.frozen_layers)
     return base, model.card.categories
 
 
 def full_model(version: models.ModelVersion) -> models.ModelVersion:
-    """The version itself, or the full model that it was made from where it was made smaller.
+    """Return the version, or the full model of its training if it is a compressed model.
 
     Raises:
-        ModelError: when the full model is not registered any more.
+        ModelError: when the full model is not registered.
     """
     variant = version.tags.get(models.VARIANT_TAG, FULL)
     if variant == FULL:
         return version
-    same = {tag: version.tags.get(tag, "") for tag in (models.RUN_TAG, models.FINGERPRINT_TAG)}
-    full = models.find(version.name, {**same, models.VARIANT_TAG: FULL})
+    training_tags = {tag: version.tags.get(tag, "") for tag in (models.RUN_TAG, models.FINGERPRINT_TAG)}
+    full = models.find(version.name, {**training_tags, models.VARIANT_TAG: FULL})
     if full is None:
         raise ModelError(
-            f"version {version.version} of {version.name} was made smaller ({variant}), and the full model of its "
+            f"version {version.version} of {version.name} is compressed ({variant}), and the full model of its "
             "training is not registered",
             where="training.warm_start of the use case",
             fix="name a version of a full model (WarmStart.version), or leave training.warm_start out",
@@ -269,14 +272,14 @@ def full_model(version: models.ModelVersion) -> models.ModelVersion:
 def _vocabularies(
     days: Sequence[_Day], use_case: UseCase, of_base: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[str, ...]]:
-    """The values of each category, sorted; those that training's base knows come first, in its order."""
-    found = {}
+    """Return the sorted values of each category; values of the base come first, in its order."""
+    vocabularies = {}
     for feature in use_case.features:
         if feature.kind == "categorical":
             known = of_base.get(feature.name, ())
             new = {value for day in days for value in day.categories[feature.name]}.difference(known)
-            found[feature.name] = (*known, *sorted(new))
-    return found
+            vocabularies[feature.name] = (*known, *sorted(new))
+    return vocabularies
 
 
 if __name__ == "__main__":

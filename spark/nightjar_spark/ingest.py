@@ -1,8 +1,8 @@
-"""Ingest: landed files to ``raw/<source>``, and the rows that break their contract to ``quarantine/<use_case>``.
+"""Ingest landed files into ``raw/<source>``, and rows that break their contract into ``quarantine/<use_case>``.
 
-Everything is checked and written before anything is published: a night that is missing, broken or beyond its tolerance
-leaves every raw table at the version it had. The quarantine, the warnings and the Data Docs are published either way,
-so that people see what is wrong.
+All rows are checked and written before raw tables are published: a night that is missing, invalid or beyond its
+tolerance leaves every raw table unchanged. Quarantine, warnings and Data Docs are published in any case, to show the
+problem.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ log = logging.getLogger(__name__)
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Ingest the nights of ``spec`` from the landing that the environment names.
+    """Ingest the nights of ``spec`` from the environment's landing.
 
     Raises:
         ConfigurationError: for nights in the future.
         SourceError: for files that are missing, empty, truncated, without rows or of another schema.
         ContractError: for a source that rejects more of a night than it tolerates or breaks a rule that stops the
             night, and for a contract that breaks its readers.
-        RowCountError: when rows got lost or doubled on the way.
-        StorageFullError: when the lake takes no more bytes.
+        RowCountError: when rows were lost or duplicated.
+        StorageFullError: when the lake is full.
     """
     landing = Settings.from_environment().landing
     return ingest(spark, spec, load_use_case(spec.use_case), landing)
 
 
 def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) -> JobResult:
-    """:func:`run` for a given use case and landing area."""
+    """Run :func:`run` for a given use case and landing."""
     nights = spec.nights(use_case.timezone)
     nights.check_past(datetime.now(UTC))
     seconds: dict[str, float] = {}
@@ -70,7 +70,7 @@ def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) 
 def _ingest_landed(
     spark: SparkSession, spec: JobSpec, use_case: UseCase, landed: Sequence[LandedFile], seconds: dict[str, float]
 ) -> JobResult:
-    """Read, check and write everything; then publish."""
+    """Read, check and write all rows, then publish."""
     nights = spec.nights(use_case.timezone)
     try:
         with timed(seconds, "read_and_check"):
@@ -80,7 +80,7 @@ def _ingest_landed(
         check_rows_read(landed, {item.source.name: item.counts for item in annotated})
         with timed(seconds, "judge"):
             judged = judge_landed(annotated, spec, use_case, nights, landed)
-            broken = [one for one in judged if not one.kept]
+            broken = [check for check in judged if not check.kept]
             write_warnings(spec.lake, use_case.name, broken, nights, run_id=spec.run_id)
         with timed(seconds, "great_expectations"):
             page = validate_landed(annotated, judged, spec, use_case, nights)
@@ -93,16 +93,16 @@ def _ingest_landed(
                 table = item.source.table
                 outputs[table.name] = delta.commit(spec.lake, table, written, nights, run_id=spec.run_id)
     finally:
-        spark.catalog.clearCache()  # of sources that were read before another one failed, too
+        spark.catalog.clearCache()  # also of sources that were read before another one failed
     return _result(annotated, broken, page, outputs, seconds)
 
 
 def _quarantine(annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase) -> int:
-    """Publish the rejected rows of all sources, in place of those of an earlier run of these nights."""
+    """Publish the rejected rows of all sources; they replace those of an earlier run of these nights."""
     table = use_case.quarantine_table
     rejected = [_rejected_rows(item, spec) for item in annotated if item.rejected]
     written = write_unpublished(reduce(DataFrame.unionByName, rejected), spec.lake, table) if rejected else []
-    _same_count("quarantined", table.name, _rows(written), sum(item.rejected for item in annotated))
+    _check_count("quarantined", table.name, _rows(written), sum(item.rejected for item in annotated))
     return delta.commit(
         spec.lake,
         table,
@@ -114,7 +114,7 @@ def _quarantine(annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase
 
 
 def _rejected_rows(item: Annotated, spec: JobSpec) -> DataFrame:
-    """Rejected rows as the quarantine holds them: the text as it landed, so that nothing is lost to a failed parse."""
+    """Return rejected rows for the quarantine, with the text as it landed, so that nothing is lost in parsing."""
     as_landed = F.when(F.col(MALFORMED).isNotNull(), F.to_json(MALFORMED)).otherwise(
         F.to_json(TEXT, {"ignoreNullFields": "false"})
     )
@@ -130,7 +130,7 @@ def _rejected_rows(item: Annotated, spec: JobSpec) -> DataFrame:
 def _write_accepted(item: Annotated, spec: JobSpec) -> list[DataFile]:
     table = item.source.table
     written = write_unpublished(item.rows.where(~is_rejected(item.rules)), spec.lake, table)
-    _same_count("written", table.name, _rows(written), item.accepted)
+    _check_count("written", table.name, _rows(written), item.accepted)
     return written
 
 
@@ -138,13 +138,13 @@ def _rows(files: Sequence[DataFile]) -> int:
     return sum(file.rows for file in files)
 
 
-def _same_count(done: str, table: str, rows: int, expected: int) -> None:
+def _check_count(done: str, table: str, rows: int, expected: int) -> None:
     if rows != expected:
         raise RowCountError(
-            f"{rows} rows were {done} of {expected}",
+            f"{rows} of {expected} rows were {done}",
             where=table,
             how_many=abs(rows - expected),
-            fix="nothing of this source was published; clear the task, and report it when it comes back",
+            fix="nothing of this source was published; clear the task, and report a bug if it happens again",
         )
 
 
@@ -172,7 +172,7 @@ def _result(
         rows_out=accepted,
         rows_rejected=rejected,
         outputs=outputs,
-        values={"sources": by_source, "warnings": [f"{one.night}: {one.what}" for one in broken]},
+        values={"sources": by_source, "warnings": [f"{check.night}: {check.what}" for check in broken]},
         links={"data_docs": page},
         seconds=seconds,
     )

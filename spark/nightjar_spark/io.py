@@ -1,4 +1,4 @@
-"""Read Delta tables into Spark, and replace whole nights of one in a single commit."""
+"""Read Delta tables into Spark, and replace whole nights of a table in a single commit."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from nightjar.protocol.documents import parse_object
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What :func:`replace_nights` committed."""
+    """Version and rows that :func:`replace_nights` has committed."""
 
     version: int
     rows: int
 
 
 def spark_uri(uri: str) -> str:
-    """The same place as Spark spells it: ``s3://`` becomes ``s3a://``."""
+    """Return the URI in Spark's form: ``s3://`` becomes ``s3a://``."""
     return "s3a://" + uri.removeprefix("s3://") if uri.startswith("s3://") else uri
 
 
@@ -41,24 +41,24 @@ def read_table(
     nights: Iterable[date] | None = None,
     version: int | None = None,
 ) -> DataFrame:
-    """Read a Delta table, whole or some nights of it, at its latest version or a pinned one.
+    """Read a Delta table or some of its nights, at its latest version or a given one.
 
-    A plain table (reader version 1: no deletion vectors, no column mapping; each night's files in a folder of its own)
-    is its list of Parquet files, which the driver takes from the log; Spark's own snapshot of a small table costs
-    several jobs. Any other is left to Delta.
+    A simple table (reader version 1: no deletion vectors, no column mapping; each night in its own folder) is read as
+    the Parquet files in the log, because Delta's snapshot of a small table costs several Spark jobs. Delta reads all
+    other tables.
 
     Raises:
-        LakeError: when there is no such table or version, or the table has features that are not read.
+        LakeError: when the table or version does not exist, or has unsupported features.
     """
     table = delta.open_table(lake, name, version)
     uri = spark_uri(table_uri(lake, name))
-    wanted = None if nights is None else list(nights)
+    selected = None if nights is None else list(nights)
     partitions = table.metadata().partition_columns
-    partition = {} if wanted is None or partitions != ["ds"] else {"ds": [str(night) for night in wanted]}
+    partition = {} if selected is None or partitions != ["ds"] else {"ds": [str(night) for night in selected]}
     held = held_files(table, partition)
-    if table.protocol().min_reader_version > 1 or partitions != ["ds"] or not all(map(_in_its_folder, held)):
+    if table.protocol().min_reader_version > 1 or partitions != ["ds"] or not all(map(_is_in_own_folder, held)):
         frame = spark.read.format("delta").option("versionAsOf", table.version()).load(uri)
-        return frame if wanted is None else frame.where(F.col("ds").isin(wanted))
+        return frame if selected is None else frame.where(F.col("ds").isin(selected))
     schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
     return (
         spark.read.schema(schema).option("basePath", uri).parquet(*(f"{uri}/{file.path}" for file in held))
@@ -67,20 +67,20 @@ def read_table(
     )
 
 
-def _in_its_folder(file: HeldFile) -> bool:
-    """Whether Spark finds the file's night in its path."""
+def _is_in_own_folder(file: HeldFile) -> bool:
+    """Whether the file's path contains its night, from which Spark reads it."""
     return file.path.startswith(f"ds={file.partition['ds']}/")
 
 
 def conform(frame: DataFrame, schema: TableSchema) -> DataFrame:
-    """Select and cast the columns of ``schema``, in its order; a missing one is Spark's own error, which names it."""
+    """Select and cast the columns of ``schema`` in its order; Spark's own error names a missing column."""
     return frame.select(*(F.col(column.name).cast(column.type).alias(column.name) for column in schema.columns))
 
 
 def write_unpublished(frame: DataFrame, lake: str, schema: TableSchema) -> list[DataFile]:
-    """Write ``frame`` as files of the table that no reader sees until they are committed; one Spark job.
+    """Write ``frame`` as uncommitted files of the table, in one Spark job.
 
-    Rows of a night go together and are sorted by the key, so that the same rows give the same files' content.
+    Rows are grouped by night and sorted by key, so that the same rows give the same files.
     """
     uri, target, partition_by = table_uri(lake, schema.name), arrow_schema(schema), schema.partition_by
 
@@ -88,8 +88,8 @@ def write_unpublished(frame: DataFrame, lake: str, schema: TableSchema) -> list[
         written = write_files(batches, uri, target, partition_by)
         yield pa.RecordBatch.from_pydict({"file": [json.dumps(file.to_dict()) for file in written]})
 
-    together = conform(frame, schema).hint("rebalance", *(F.col(column) for column in partition_by))
-    ordered = together.sortWithinPartitions(*partition_by, *schema.key)
+    grouped = conform(frame, schema).hint("rebalance", *(F.col(column) for column in partition_by))
+    ordered = grouped.sortWithinPartitions(*partition_by, *schema.key)
     rows = ordered.mapInArrow(write, "file string").collect()
     return [DataFile.from_dict(parse_object(row["file"])) for row in rows]
 
@@ -103,14 +103,14 @@ def replace_nights(
     run_id: str,
     within: Mapping[str, Sequence[str]] | None = None,
 ) -> Written:
-    """Make ``frame`` the content of exactly ``nights`` of a table, in one atomic commit.
+    """Replace exactly ``nights`` of a table by ``frame``, in one atomic commit.
 
     Args:
-        frame: Rows with at least the schema's columns; ``ds`` must lie in ``nights``.
+        frame: Rows with at least the schema's columns; ``ds`` must be one of ``nights``.
         lake: The lake's root.
-        schema: The declared table; it is created on the first write.
-        nights: The nights replaced; one without rows becomes empty.
-        run_id: Airflow run, stamped on the commit.
+        schema: The declared table; created on the first write.
+        nights: The nights to replace; a night without rows becomes empty.
+        run_id: Airflow run, recorded in the commit.
         within: For a table with a second partition column: values replaced, e.g. ``{"table_name": ["raw/flights"]}``.
     """
     written = write_unpublished(frame, lake, schema)

@@ -1,4 +1,4 @@
-"""A job's own log in the lake, readable while the job runs."""
+"""A job's log in the lake, readable while the job runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FLUSH_SECONDS = 0.5
 
 
 class JobLog(logging.Handler):
-    """Within ``with``, everything logged goes to a file of the lake too, written whole twice a second.
+    """Copy all log lines within a ``with`` block to a file of the lake, rewritten twice a second.
 
-    Whole, because an object store cannot append; a job logs little.
+    The whole file is rewritten because object stores cannot append; job logs are small.
     """
 
     def __init__(self, uri: str) -> None:
@@ -27,11 +27,11 @@ class JobLog(logging.Handler):
         self._lines: list[str] = []
         self._written = -1
         self._writing = threading.Lock()
-        self._over = threading.Event()
-        self._flusher = threading.Thread(target=self._flush_until_over, name="job-log", daemon=True)
+        self._closed = threading.Event()
+        self._flusher = threading.Thread(target=self._flush_until_closed, name="job-log", daemon=True)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record's line."""
+        """Add the record's line."""
         self._lines.append(self.format(record))
 
     def __enter__(self) -> JobLog:
@@ -43,12 +43,12 @@ class JobLog(logging.Handler):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         logging.getLogger().removeHandler(self)
-        self._over.set()
+        self._closed.set()
         self._flusher.join()
         self.write()
 
     def write(self) -> None:
-        """Bring the file up to date. A log that cannot be written stops no job."""
+        """Write new lines to the file; an error does not stop the job."""
         with self._writing:
             count = len(self._lines)
             if count == self._written:
@@ -59,6 +59,6 @@ class JobLog(logging.Handler):
             except NightjarError as error:
                 sys.stderr.write(f"the log {self._uri} cannot be written: {error}\n")
 
-    def _flush_until_over(self) -> None:
-        while not self._over.wait(FLUSH_SECONDS):
+    def _flush_until_closed(self) -> None:
+        while not self._closed.wait(FLUSH_SECONDS):
             self.write()

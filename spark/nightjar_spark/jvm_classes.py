@@ -1,4 +1,4 @@
-"""The few classes that Spark asks for in Java, compiled by the compiler that Spark itself brings (Janino)."""
+"""Compile the few Java classes that Spark needs, with the compiler that Spark includes (Janino)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SOURCES = Path(__file__).parent / "java"
 def compile_into(jvm: Any, folder: Path) -> None:
     """Compile ``java/*.java`` into ``folder``, which must be on the JVM's class path.
 
-    A folder, and not a class loader of the compiler's: Hive and Spark find classes by name, from threads of their own.
+    A folder, not the compiler's class loader: Hive and Spark look classes up by name in their own threads.
     """
     for source in sorted(SOURCES.glob("*.java")):
         compiler = jvm.org.codehaus.janino.SimpleCompiler()

@@ -1,4 +1,4 @@
-"""Which numbers of a column are known, as :mod:`nightjar.lake.numbers` has it for arrays."""
+"""Known numbers of a Spark column; :mod:`nightjar.lake.numbers` does the same for arrays."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from nightjar.lake.numbers import LARGEST
 
 
 def known(value: Column) -> Column:
-    """Return a number's column with null for what is missing to a model; NaN is above all numbers in Spark's order."""
+    """Return the column with null for numbers that are missing for a model; Spark orders NaN above all numbers."""
     return F.when(F.abs(value) <= F.lit(LARGEST), value)

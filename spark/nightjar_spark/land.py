@@ -1,4 +1,4 @@
-"""Land the nights of a recorded history, as if their files had just arrived."""
+"""Land the nights of a recorded history as if their files had just arrived."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Let the use case's ``landing`` module write the nights that have no folder yet; a folder there is left alone.
+    """Write the nights without a landing folder by the use case's ``landing`` module; existing folders are unchanged.
 
     Raises:
         ConfigurationError: for nights in the future.
-        SourceError: for nights that the record does not hold.
+        SourceError: for nights that the record does not have.
     """
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)

@@ -1,4 +1,4 @@
-"""Read a source's landed CSV files of many nights as one DataFrame: typed, with the text they held."""
+"""Read a source's landed CSV files of several nights as one DataFrame, with typed values and original text."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from nightjar.protocol.names import MALFORMED, TEXT
 from nightjar.validation.landed_rows import read_rows, rows_schema
 from nightjar.validation.landing import LandedFile
 
-_TASKS_A_CORE = 4
+_TASKS_PER_CORE = 4
 
 
 def read_landed(spark: SparkSession, source: Source, landed: Sequence[LandedFile]) -> DataFrame:
     """Return the rows of ``landed`` (all files of ``source``), with every field parsed to its declared type.
 
-    Columns: those of ``source.table``; :data:`TEXT`, the fields as they stood in the file; and :data:`MALFORMED`, the
-    line where it is not one record. Nothing is dropped and nothing fails here: what does not parse is null beside its
-    text. Files are read in parallel, each by one task.
+    Columns: those of ``source.table``; :data:`TEXT`, the original text of the fields; and :data:`MALFORMED`, the line
+    if it is not a single record. No row is dropped and no row fails: a field that does not parse is null. Files are
+    read in parallel, each by one task.
     """
     columns = source.file_columns
     work = [(file.night, file.uri) for file in landed]
@@ -36,7 +36,7 @@ def read_landed(spark: SparkSession, source: Source, landed: Sequence[LandedFile
                 for rows in read_rows(uri, columns):
                     yield rows.add_column(0, schema.field("ds"), _repeated(night, rows.num_rows))
 
-    tasks = min(len(work), _TASKS_A_CORE * spark.sparkContext.defaultParallelism)
+    tasks = min(len(work), _TASKS_PER_CORE * spark.sparkContext.defaultParallelism)
     rows = spark.range(0, len(work), 1, tasks).mapInArrow(read, from_arrow_schema(schema))
     return rows.select(
         "ds",
@@ -57,6 +57,6 @@ def _use_case_folder(landed: Sequence[LandedFile]) -> str:
 
 
 def _landed_at(landed: Sequence[LandedFile]) -> Column:
-    """A literal map from night to landing moment; one expression, so that hundreds of nights cost one call."""
+    """Return a map from night to landing time as one expression, so that hundreds of nights need one call."""
     pairs = ", ".join(f"DATE'{file.night}', TIMESTAMP'{file.landed_at.isoformat()}'" for file in landed)
     return F.expr(f"map({pairs})[ds]")

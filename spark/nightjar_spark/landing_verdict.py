@@ -1,4 +1,4 @@
-"""What landed, against its contract: rows annotated and counted, nights judged, Great Expectations asked."""
+"""Check landed rows against their contract: annotate and count rows, judge nights, run Great Expectations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Annotated:
-    """A source's rows of the interval, cached, each with the rules that it broke; their counts and figures by night."""
+    """A source's cached rows with the rules that they break, and their counts and figures by night."""
 
     source: Source
     rules: Sequence[Rule]
@@ -50,17 +50,17 @@ class Annotated:
 
     @property
     def broken(self) -> dict[str, int]:
-        """Rule name to rows of the interval that break it, for the rules that some row breaks."""
+        """Number of rows that break each rule, without rules that no row breaks."""
         names = [rule.name for rule in self.rules]
         totals = {name: sum(count.broken.get(name, 0) for count in self.counts) for name in names}
         return {name: total for name, total in totals.items() if total}
 
 
 def annotate_source(spark: SparkSession, source: Source, landed: Sequence[LandedFile]) -> Annotated:
-    """Read a source's files once, into the cache; count by night, and take the figures of what is accepted, there."""
+    """Read a source's files into the cache; count rows by night and compute figures of the accepted rows."""
     rules = source_rules(source)
-    mine = [file for file in landed if file.source == source.name]
-    rows = annotate(read_landed(spark, source, mine), source.table, rules).cache()
+    own_files = [file for file in landed if file.source == source.name]
+    rows = annotate(read_landed(spark, source, own_files), source.table, rules).cache()
     counts = count_by_night(rows, rules)
     figures: dict[date, dict[str, Figures]] = {
         count.night: {TABLE: Figures(rows=count.rows, nulls=count.rejected)} for count in counts
@@ -76,7 +76,7 @@ def annotate_source(spark: SparkSession, source: Source, landed: Sequence[Landed
 def judge_landed(
     annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase, nights: Nights, landed: Sequence[LandedFile]
 ) -> list[Judged]:
-    """Every rule of whole nights, kept or not, and what warns: each night against those before it."""
+    """Judge each night against earlier nights; return all checks of rules and anomalies, passed or not."""
     recorded = read_figures(spec.lake, use_case.name, nights.first)
     judged: list[Judged] = []
     for item in annotated:
@@ -93,21 +93,21 @@ def judge_landed(
             for rule in warned
             if rule.name in count.broken
         ]
-        mine = (file for file in landed if file.source == item.source.name)
-        judged += [unknown_column(item.source, file.night, name) for file in mine for name in file.unknown]
-    for one in judged:
-        if not one.kept:
-            log.warning("night %s: %s", one.night, one.what)
+        own_files = (file for file in landed if file.source == item.source.name)
+        judged += [unknown_column(item.source, file.night, name) for file in own_files for name in file.unknown]
+    for check in judged:
+        if not check.kept:
+            log.warning("night %s: %s", check.night, check.what)
     return judged
 
 
 def validate_landed(
     annotated: Sequence[Annotated], judged: Sequence[Judged], spec: JobSpec, use_case: UseCase, nights: Nights
 ) -> str:
-    """The verdict of Great Expectations on all that landed; return its first page.
+    """Validate all landed rows with Great Expectations; return the first page of the Data Docs.
 
     Raises:
-        ContractError: when a source is refused.
+        ContractError: when a source breaks its contract.
     """
     checks = [
         TableCheck(
@@ -116,7 +116,7 @@ def validate_landed(
             counts=item.counts,
             nights=list(nights),
             max_rejected_share=item.source.max_rejected_share,
-            judged=[one for one in judged if one.table == item.source.table.name],
+            judged=[check for check in judged if check.table == item.source.table.name],
         )
         for item in annotated
     ]

@@ -1,4 +1,4 @@
-"""The small main of every Spark program: ``spark-submit <program>.py --spec <uri of a JobSpec>``."""
+"""Entry point of every Spark program: ``spark-submit <program>.py --spec <uri of a JobSpec>``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nightjar_spark.worker_errors import from_workers
 
 
 def main(run: Callable[[SparkSession, JobSpec], JobResult]) -> None:
-    """Run one program in a session of its own; the exit status says whether it succeeded."""
+    """Run one program in its own session; the exit status is 0 when it succeeds."""
     parser = argparse.ArgumentParser(description=run.__doc__)
     parser.add_argument("--spec", required=True, help="URI of the JobSpec's JSON")
     spec = read_spec(parser.parse_args().spec)
@@ -26,9 +26,9 @@ def main(run: Callable[[SparkSession, JobSpec], JobResult]) -> None:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     spark = build_session(f"nightjar {spec.use_case} {spec.program}")
 
-    def program(given: JobSpec) -> JobResult:
+    def program(job: JobSpec) -> JobResult:
         with from_workers():
-            return run(spark, given)
+            return run(spark, job)
 
     try:
         result = run_program(program, spec)

@@ -27,9 +27,9 @@ log = logging.getLogger(__name__)
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Commit the files that passed `validate_scores`, and no others; then the shadow's, which may fail.
+    """Commit exactly the files that passed `validate_scores`, then the shadow's, whose failure is ignored.
 
-    Published again (a cleared task), the same attempt is in the table already: nothing is committed.
+    A cleared task commits nothing if the table already has this attempt.
 
     Raises:
         GateError: when a later attempt has been published.
@@ -42,9 +42,9 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     files = [file for part in parts.values() for file in part.files]
     attempt = int(audited.values["attempt"])
     table = delta.ensure_table(spec.lake, schema)
-    before = int(table.version())
+    previous = int(table.version())
     if _is_published(table, nights, attempt):
-        version = before
+        version = previous
     else:
         version = delta.commit(spec.lake, schema, files, nights, run_id=spec.run_id, attempt=attempt)
     pins.keep(
@@ -56,7 +56,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
             published=True,
         ),
     )
-    log.info("%s@%d %s nights %s", schema.name, version, "now holds" if version > before else "already holds", nights)
+    log.info("%s@%d %s nights %s", schema.name, version, "now holds" if version > previous else "already holds", nights)
     outputs = {schema.name: version}
     shadow_error = _publish_shadow(spec, use_case, audited, outputs)
     _record(spec, use_case, audited, parts, outputs, shadow_error)
@@ -67,7 +67,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         inputs=audited.inputs,
         outputs=outputs,
         values={
-            "committed": version > before,
+            "committed": version > previous,
             "scoring_models": {variant: part.scoring_model.to_dict() for variant, part in parts.items()},
             "shadow_error": shadow_error,
         },
@@ -76,9 +76,9 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 
 def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: JobResult, outputs: dict[str, int]) -> str:
-    """Commit the shadow's scores beside the night's; return why there are none, if one was to speak.
+    """Commit the shadow's scores; return why a declared shadow has none, else an empty string.
 
-    Whatever is wrong with it must not fail the night: it is said in the log, the result and the ledger.
+    Errors never fail the night: they are in the log, the result and the ledger.
     """
     error = str(audited.values["shadow_error"])
     schema, nights = use_case.shadow_table, spec.nights(use_case.timezone)
@@ -107,7 +107,7 @@ def _record(
     outputs: Mapping[str, int],
     shadow_error: str,
 ) -> None:
-    """To the ledger, once for each attempt, also when an earlier try died between the commit and here."""
+    """Record the publication in the ledger once for each attempt, also by a retry after a crash."""
     attempt = int(audited.values["attempt"])
     earlier = ledger.read_details(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)
     if any(details.get("attempt") == attempt for details in earlier):
@@ -132,7 +132,7 @@ def _record(
 
 
 def _split(use_case: UseCase, parts: Mapping[str, Part]) -> dict[str, Any]:
-    """Who spoke for which variant, and for how many rows; empty where nothing was split."""
+    """Return the scoring model and rows of each variant; empty without an experiment."""
     experiment = use_case.scoring.experiment
     if experiment is None or len(parts) == 1:
         return {}
@@ -141,21 +141,21 @@ def _split(use_case: UseCase, parts: Mapping[str, Part]) -> dict[str, Any]:
 
 
 def _is_published(table: DeltaTable, nights: Nights, attempt: int) -> bool:
-    """Whether this attempt is what the nights hold.
+    """Whether the table has this attempt's scores of the nights.
 
-    Files that a later attempt has replaced must not come back: a Delta log that adds a path again after removing it
-    is read differently by different readers.
+    Files that a later attempt has replaced must not be committed again: readers differ on a Delta log that adds a path
+    after removing it.
     """
-    last = [delta.last_attempt(table, night) for night in nights]
-    later = sum(seen is not None and seen > attempt for seen in last)
+    attempts = [delta.last_attempt(table, night) for night in nights]
+    later = sum(last is not None and last > attempt for last in attempts)
     if later:
         raise GateError(
-            "a later run has published these nights since they were scored here",
+            "a later attempt has published these nights",
             where=table.table_uri,
             how_many=later,
-            fix="keep what is published, or clear `score` of this run to score again",
+            fix="leave the published scores, or clear `score` of this run to score again",
         )
-    return all(seen == attempt for seen in last)
+    return all(last == attempt for last in attempts)
 
 
 if __name__ == "__main__":

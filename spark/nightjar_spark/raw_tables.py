@@ -1,4 +1,4 @@
-"""The raw rows that features and labels of nights are made from: those nights, and the history before them."""
+"""Raw rows from which features and labels are built: those of the nights and of their history."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from nightjar_spark.io import read_table
 
 
 def with_history(use_case: UseCase, nights: Nights) -> list[date]:
-    """The nights, and those before them that their features look at."""
+    """Return the nights and the nights of their features' history."""
     return list(replace(nights, first=nights.first - timedelta(days=use_case.history_nights)))
 
 
 def read_raw(
     spark: SparkSession, lake: str, use_case: UseCase, nights: Nights, versions: Mapping[str, int]
 ) -> dict[str, DataFrame]:
-    """Source name to its rows of the nights and of their history.
+    """Return each source's rows of the nights and of their history.
 
     Args:
-        spark: Reads.
+        spark: The session.
         lake: URI of the lake.
-        use_case: Whose sources.
-        nights: What is to be built.
-        versions: Name of each raw table to the version of it that is read.
+        use_case: Declares the sources.
+        nights: The nights to build.
+        versions: Raw table name to the version to read.
     """
-    wanted = with_history(use_case, nights)
+    history = with_history(use_case, nights)
     return {
-        source.name: read_table(spark, lake, source.table.name, nights=wanted, version=versions[source.table.name])
+        source.name: read_table(spark, lake, source.table.name, nights=history, version=versions[source.table.name])
         for source in use_case.sources
     }

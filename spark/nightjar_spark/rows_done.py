@@ -1,4 +1,4 @@
-"""Say now and then how far a long Spark job over rows has come."""
+"""Log the progress of a long Spark job over rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ EVERY_SECONDS = 10.0
 
 
 class RowsDone:
-    """While entered, logs rows done, rows a second and seconds left every ten seconds.
+    """Log finished rows, rows per second and seconds left every ten seconds within a ``with`` block.
 
     Args:
-        context: Whose tasks count.
-        total: Rows to do.
+        context: Creates the accumulator.
+        total: Number of rows.
 
     Attributes:
-        counter: Accumulator to which tasks add rows; the driver learns of them when a task is over.
+        counter: Accumulator to which tasks add rows; Spark updates it when a task has finished.
     """
 
     def __init__(self, context: SparkContext, *, total: int) -> None:
@@ -41,5 +41,5 @@ class RowsDone:
         began = time.monotonic()
         while not self._over.wait(EVERY_SECONDS):
             speed = self.counter.value / (time.monotonic() - began)
-            left = f"{(self._total - self.counter.value) / speed:.0f} s left" if speed else "no task is over yet"
+            left = f"{(self._total - self.counter.value) / speed:.0f} s left" if speed else "no task has finished yet"
             log.info("%d of %d rows, %.0f rows/s, %s", self.counter.value, self._total, speed, left)

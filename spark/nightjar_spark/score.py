@@ -1,7 +1,7 @@
-"""Score the nights' features with the champion and its challengers, into files that no reader sees yet.
+"""Score the nights' features with the champion and its challengers into unpublished files.
 
-Spark's tasks get file names and give file names back: rows are read, predicted and written by pyarrow and the model's
-engine, and none crosses into the JVM.
+Spark tasks receive and return file names: pyarrow and the model's engine read, predict and write the rows, which never
+cross into the JVM.
 """
 
 from __future__ import annotations
@@ -36,45 +36,45 @@ from nightjar_spark.rows_done import RowsDone
 
 log = logging.getLogger(__name__)
 TASKS_PER_CORE = 4
-"""So that cores which are done early find more to do; a unit's files do not depend on which task writes them."""
+"""Tasks per core, to balance load; a unit's files do not depend on the task that writes them."""
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Score the spec's nights with ``params.model_version``, or the champion (see :mod:`nightjar.scoring.choice`).
 
-    Every attempt of a run takes the models and the features of the first one, whoever is champion and whatever has
-    become of the features by now, unless this run has built them again itself; ``params.force`` chooses anew.
+    Every attempt of a run uses the models and features of its first attempt, unless the run itself has rebuilt the
+    features; ``params.force`` selects again.
 
     Raises:
-        ModelError: when neither the champion nor another version can score.
+        ModelError: when neither the champion nor a fallback can score.
         SourceError: when a night has no features.
     """
     use_case = load_use_case(spec.use_case)
-    before = pins.pinned(spec)
-    features = open_features(spec, use_case, before)
+    pinned = pins.pinned(spec)
+    features = open_features(spec, use_case, pinned)
     with pins.dropped_on_refusal(spec):
-        scoring_models = choice.select_scoring_models(spec, use_case, features.schema, before)
+        scoring_models = choice.select_scoring_models(spec, use_case, features.schema, pinned)
         versions = pins.versions_of(scoring_models)
         chosen = pins.Pins(
             versions=versions,
             features_version=features.version,
             feature_files=features.files,
-            published=before is not None and before.published and before.versions == versions,
+            published=pinned is not None and pinned.published and pinned.versions == versions,
         )
-        if chosen != before:
+        if chosen != pinned:
             pins.keep(spec, chosen)
         return score_nights(spark, spec, use_case, features, scoring_models)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What is read.
+    """The features of the nights.
 
     Attributes:
-        table: The feature table, at the version that is read.
-        version: The one that the rows name: the table moves on with every later night, and while a run's nights have
-            the same files, so do its attempts name the same version.
-        files: The nights' files, by their paths in the log.
+        table: The feature table at the version to read.
+        version: The version written to the rows. It stays that of the first attempt while the nights have the same
+            files, although later nights advance the table.
+        files: The nights' files, as paths in the log.
     """
 
     table: DeltaTable
@@ -86,57 +86,57 @@ class Features:
         return pa.schema(self.table.schema().to_arrow())
 
 
-def open_features(spec: JobSpec, use_case: UseCase, before: pins.Pins | None) -> Features:
-    """The features as the run's first attempt has read them, or as they are now.
+def open_features(spec: JobSpec, use_case: UseCase, pinned: pins.Pins | None) -> Features:
+    """Open the features that the run's first attempt has read, or the current ones.
 
     Args:
         spec: Names the nights.
         use_case: Names the table.
-        before: What the run has chosen before.
+        pinned: Selection of the run's first attempt; None at the first attempt.
 
     Raises:
-        SourceError: naming the nights that have no features, or when those chosen before are gone.
+        SourceError: naming nights without features, or when the pinned features no longer exist.
     """
     name, nights = use_case.feature_table.name, list(spec.nights(use_case.timezone))
-    now = delta.open_table(spec.lake, name)
-    held = held_files(now, {"ds": [night.isoformat() for night in nights]})
+    current = delta.open_table(spec.lake, name)
+    held = held_files(current, {"ds": [night.isoformat() for night in nights]})
     paths = tuple(sorted(file.path for file in held))
-    if before and paths == before.feature_files and not any(len(file.deleted) for file in held):
-        return Features(table=now, version=before.features_version, files=paths)
-    if before and _built_by_this_run(spec, name) <= before.features_version:
-        log.info("%s has other features of these nights by now; read is version %d", name, before.features_version)
-        return _as_of(spec, name, before)
-    there = {file.partition["ds"] for file in held}
-    if empty := [night for night in nights if night.isoformat() not in there]:
+    if pinned and paths == pinned.feature_files and not any(len(file.deleted) for file in held):
+        return Features(table=current, version=pinned.features_version, files=paths)
+    if pinned and _built_by_this_run(spec, name) <= pinned.features_version:
+        log.info("%s has newer features of these nights; version %d is read", name, pinned.features_version)
+        return _as_of(spec, name, pinned)
+    present = {file.partition["ds"] for file in held}
+    if empty := [night for night in nights if night.isoformat() not in present]:
         raise SourceError(
             f"there are no features of {first_few(empty)}",
             where=name,
             how_many=len(empty),
-            fix="clear `ingest` of these nights, or check what landed",
+            fix="clear `ingest` of these nights, or check the landed files",
         )
-    return Features(table=now, version=int(now.version()), files=paths)
+    return Features(table=current, version=int(current.version()), files=paths)
 
 
-def _as_of(spec: JobSpec, name: str, before: pins.Pins) -> Features:
-    """The features as the first attempt has read them."""
+def _as_of(spec: JobSpec, name: str, pinned: pins.Pins) -> Features:
+    """Open the features of the first attempt."""
     uri = table_uri(spec.lake, name)
-    lost = [path for path in before.feature_files if not files.exists(files.contained(uri, path))]
+    lost = [path for path in pinned.feature_files if not files.exists(files.contained(uri, path))]
     try:
         if not lost:
-            table = delta.open_table(spec.lake, name, before.features_version)
-            return Features(table=table, version=before.features_version, files=before.feature_files)
+            table = delta.open_table(spec.lake, name, pinned.features_version)
+            return Features(table=table, version=pinned.features_version, files=pinned.feature_files)
     except LakeError as error:
         log.warning("%s", error)
     raise SourceError(
-        f"the features that the run's first attempt has read (version {before.features_version}) are gone",
+        f"the features that the run's first attempt has read (version {pinned.features_version}) no longer exist",
         where=name,
         how_many=len(lost),
-        fix="clear `build_features` of this run to make them again, or run the nights anew with the param force",
+        fix="clear `build_features` of this run to build them again, or rerun the nights with the param force",
     )
 
 
 def _built_by_this_run(spec: JobSpec, name: str) -> int:
-    """The version of the feature table that this run's own `build_features` has left; -1 when it has left none."""
+    """Return the feature table's version after this run's own `build_features`; -1 when it has not run."""
     try:
         return int(earlier_result(spec, "build_features").outputs[name])
     except GateError:
@@ -150,17 +150,17 @@ def score_nights(
     features: Features,
     scoring_models: Mapping[str, ScoringModel],
 ) -> JobResult:
-    """Let ``scoring_models`` score the nights; the result names the unpublished files.
+    """Score the nights with ``scoring_models``; the result names the unpublished files.
 
     Args:
-        spark: Does the work.
+        spark: The session.
         spec: Names the nights.
-        use_case: What is predicted.
-        features: What is read.
-        scoring_models: By variant; without an experiment, the champion's alone.
+        use_case: The use case.
+        features: The features of the nights.
+        scoring_models: Variant to scoring model; only the champion's without an experiment.
 
     Raises:
-        RowCountError: when rows have come or gone.
+        RowCountError: when rows were lost or added.
     """
     began = time.monotonic()
     nights = list(spec.nights(use_case.timezone))
@@ -185,8 +185,8 @@ def score_nights(
         first_night=spec.first_night,
         last_night=spec.last_night,
     )
-    wanted = {"ds": [night.isoformat() for night in nights]}
-    planned = scan(features.table, table_uri(spec.lake, use_case.feature_table.name), wanted)
+    partitions = {"ds": [night.isoformat() for night in nights]}
+    planned = scan(features.table, table_uri(spec.lake, use_case.feature_table.name), partitions)
     resolved = time.monotonic()
     scored = _score(spark, planned, task)
     seconds = {"resolve": resolved - began, "score": time.monotonic() - resolved}
@@ -216,28 +216,28 @@ def score_nights(
 
 
 def _score(spark: SparkSession, planned: Scan, task: ScoringTask) -> Scored:
-    """One Spark job: every unit is read, predicted and written by a Python worker."""
+    """Run one Spark job in which Python workers read, predict and write every unit."""
     context = spark.sparkContext
     slices = min(len(planned.units), TASKS_PER_CORE * context.defaultParallelism)
     work = partial(score_unit, reader=planned.reader, task=task)
     with RowsDone(context, total=planned.rows) as done:
         count = done.counter
 
-        def scored_and_counted(units: Iterable[Any]) -> Iterable[Scored]:
+        def score_and_count(units: Iterable[Any]) -> Iterable[Scored]:
             for unit in units:
                 scored = work(unit)
                 count.add(scored.rows_in)
                 yield scored
 
-        parts = context.parallelize(planned.units, max(1, slices)).mapPartitions(scored_and_counted).collect()
+        parts = context.parallelize(planned.units, max(1, slices)).mapPartitions(score_and_count).collect()
     return Scored.merge(parts)
 
 
 def _check_counts(expected: int, scored: Scored, use_case: UseCase) -> None:
-    """Rows held by the files = rows read = rows scored + rows rejected."""
+    """Check that rows in the files = rows read = rows scored + rows rejected."""
     if not expected == scored.rows_in == scored.rows_out + scored.rows_rejected:
         raise RowCountError(
-            f"the features hold {expected} rows, {scored.rows_in} were read, {scored.rows_out} scored and "
+            f"the features have {expected} rows, {scored.rows_in} were read, {scored.rows_out} scored and "
             f"{scored.rows_rejected} rejected",
             where=use_case.score_table.name,
             how_many=max(abs(expected - scored.rows_in), abs(scored.rows_in - scored.rows_out - scored.rows_rejected)),
@@ -246,11 +246,13 @@ def _check_counts(expected: int, scored: Scored, use_case: UseCase) -> None:
 
 
 def _quarantine(spec: JobSpec, use_case: UseCase, nights: Sequence[date], scored: Scored) -> dict[str, int]:
-    """Replace the nights' rows rejected by scoring; nothing is written when there are none, and were none before."""
+    """Replace the nights' rows in quarantine; commit nothing when there are neither old nor new ones."""
     schema, within = use_case.quarantine_table, {"table_name": [use_case.feature_table.name]}
     held = {"ds": list(map(str, nights)), **within}
-    before = delta.table_exists(spec.lake, schema.name) and held_files(delta.open_table(spec.lake, schema.name), held)
-    if not before and not scored.quarantined:
+    has_old_rows = delta.table_exists(spec.lake, schema.name) and held_files(
+        delta.open_table(spec.lake, schema.name), held
+    )
+    if not has_old_rows and not scored.quarantined:
         return {}
     version = delta.commit(spec.lake, schema, scored.quarantined, nights, run_id=spec.run_id, within=within)
     return {schema.name: version}

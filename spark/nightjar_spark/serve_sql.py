@@ -1,7 +1,7 @@
-"""Spark's Thrift server over a lake in a folder: what `make bi` starts, for clients of JDBC and ODBC.
+"""Spark's Thrift server over a lake in a folder, started by `make bi` for JDBC and ODBC clients.
 
-``spark-submit serve_sql.py --lake <folder> --login <file> --classes <folder>``. Each Delta table is a view; new nights
-are there at once, new tables and columns within some seconds. Who knows the login may read; nobody may write.
+``spark-submit serve_sql.py --lake <folder> --login <file> --classes <folder>``. Each Delta table is a view; new
+nights are visible immediately, new tables and columns within seconds. Access needs the login and is read-only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ USUAL_PORT = 10000
 
 
 class Catalog:
-    """The views of a lake in Spark's own catalog. What cannot be a view is named in the log, once for each reason."""
+    """The views of a lake in Spark's catalog. Tables that cannot be views are logged, once for each reason."""
 
     def __init__(self, spark: SparkSession, lake: Path) -> None:
         self._spark, self._lake = spark, lake
@@ -41,7 +41,7 @@ class Catalog:
         self._left_out: frozenset[LeftOut] = frozenset()
 
     def refresh(self) -> None:
-        """Make the views of tables that are new or have other columns than before; drop those of tables that are gone.
+        """Create views of new tables and of tables with changed columns; drop views of removed tables.
 
         Raises:
             ConfigurationError: when the lake has no table.
@@ -51,19 +51,21 @@ class Catalog:
         for table in tables:
             try:
                 self._offer_table(table)
-            except Exception as error:  # a table may hold whatever another program has written
+            except Exception as error:  # other programs may have written anything into a table
                 left_out.append(LeftOut.because(table.path, error))
             else:
                 offered.append(table)
         views, no_views = find_views(offered)
-        there = {_key(table.schema, table.name) for table in tables} | {_key(view.schema, view.name) for view in views}
+        current = {_key(table.schema, table.name) for table in tables} | {
+            _key(view.schema, view.name) for view in views
+        }
         for view in views:
             try:
                 _, columns = self._made[_key(view.schema, view.table)]
                 self._offer((view.schema, view.name), view.comment, view.sql(quote_spark), columns)
             except Exception as error:
                 no_views.append(LeftOut.because(f"{view.schema}/{view.name}", error))
-        for name in self._made.keys() - there:
+        for name in self._made.keys() - names:
             self._spark.sql(f"DROP VIEW IF EXISTS {name}")
             del self._made[name]
         self._report(frozenset([*left_out, *no_views]))
@@ -74,13 +76,13 @@ class Catalog:
         self._offer((table.schema, table.name), opened.metadata().description or "", query, opened.schema().to_json())
 
     def _offer(self, name: tuple[str, str], comment: str, query: str, columns: str) -> None:
-        """Make the view, unless it is there with these columns."""
+        """Create the view, unless it exists with these columns."""
         key = _key(*name)
         if self._made.get(key) == (query, columns):
             return
         if not all(re.fullmatch(r"\w+", part, re.ASCII) for part in name):
             raise LakeError(
-                "Spark takes only letters, digits and _ in a name",
+                "Spark accepts only letters, digits and _ in a name",
                 where="/".join(name),
                 fix="read it with `make query`, or rename its folder",
             )
@@ -93,22 +95,22 @@ class Catalog:
         log.info("view %s.%s", *name)
 
     def _report(self, left_out: frozenset[LeftOut]) -> None:
-        for one in sorted(left_out - self._left_out, key=str):
-            log.warning("%s", one)
+        for reason in sorted(left_out - self._left_out, key=str):
+            log.warning("%s", reason)
         self._left_out = left_out
 
 
 def _key(schema: str, name: str) -> str:
-    """Return the name as Spark compares it."""
+    """Return the name in the form in which Spark compares names."""
     return quote_spark(schema.lower(), name.lower())
 
 
 def _start(spark: SparkSession, login: Path, classes: Path) -> int:
-    """Start the Thrift server, whose sessions need the login and only read; return its port."""
+    """Start the read-only Thrift server with the login; return its port."""
     jvm: Any = spark._jvm
     compile_into(jvm, classes)
     scratch = login.parent / "scratch"
-    with listen(USUAL_PORT) as listener:  # given back here: Java's server opens the port itself
+    with listen(USUAL_PORT) as listener:  # released here: the Java server opens the port itself
         port = port_of(listener)
     for name, value in {
         "derby.stream.error.file": str(scratch / "derby.log"),
@@ -122,7 +124,7 @@ def _start(spark: SparkSession, login: Path, classes: Path) -> int:
         "hive.server2.custom.authentication.class": "nightjar.Login",
     }.items():
         jvm.java.lang.System.setProperty(name, value)
-    # This very session has its rules already and goes on making views; those of clients come later, and get this one.
+    # These rules apply to sessions created later, those of clients; this session must still create views.
     extensions = spark._jsparkSession.extensions()
     extensions.injectCheckRule(jvm.nightjar.ReadOnly())
     extensions.injectPostHocResolutionRule(jvm.nightjar.NameFirst())
@@ -132,7 +134,7 @@ def _start(spark: SparkSession, login: Path, classes: Path) -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is terminated."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lake", required=True, type=Path, help="the lake's root")
     parser.add_argument("--login", required=True, type=Path, help="file that holds <user>:<password>")
@@ -149,7 +151,7 @@ def main(arguments: list[str]) -> None:
         try:
             catalog.refresh()
         except Exception:
-            log.exception("the views could not be refreshed; trying again")
+            log.exception("the views could not be refreshed; retrying")
 
 
 if __name__ == "__main__":

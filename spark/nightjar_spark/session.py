@@ -1,6 +1,6 @@
-"""The Spark session, wherever it runs: Delta, UTC, Arrow.
+"""The Spark session of all programs: Delta, UTC, Arrow.
 
-Master, memory, JARs and the number of partitions come from ``spark-submit``: from the Airflow connection.
+The Airflow connection sets master, memory, JARs and partitions through ``spark-submit``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 
 def build_session(name: str) -> SparkSession:
-    """Return the session that every program runs in."""
+    """Return the session of a program."""
     spark = (
         SparkSession.builder.appName(name)
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")

@@ -1,7 +1,7 @@
-"""Validate features: the interval's feature table, and the raw tables under it, against their contracts.
+"""Validate the interval's feature table and its raw tables against their contracts.
 
-Great Expectations gives the verdict and writes the Data Docs. A broken contract stops the night before anything is
-scored. The Data Docs of a failed validation are there all the same.
+Great Expectations gives the verdict and writes the Data Docs, also when validation fails. A broken contract stops the
+night before scoring.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Validate the nights of ``spec``.
 
     Raises:
-        ContractError: when a table breaks its contract or has no rows, or features have not the rows of their source.
-        LakeError: when a table is not there.
+        ContractError: when a table breaks its contract or has no rows, or the features have other row counts than their
+            source.
+        LakeError: when a table does not exist.
     """
     return validate_features(spark, spec, load_use_case(spec.use_case))
 
 
 def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
-    """:func:`run` for a given use case."""
+    """Run :func:`run` for a given use case."""
     seconds: dict[str, float] = {}
     nights = spec.nights(use_case.timezone)
     features = use_case.feature_table
@@ -69,24 +70,24 @@ def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
         first = [checks.pop(features.name)]
         verdict = validate([*first, *checks.values()], site=site, run_name=path_segment(spec.run_id))
     for table in verdict.tables:
-        log.info("%s: %d rows, %s", table.check.table, table.check.rows, "; ".join(table.failed) or "kept its contract")
+        log.info("%s: %d rows, %s", table.check.table, table.check.rows, "; ".join(table.failed) or "contract met")
     _stop_if_broken(verdict, nights, docs)
     return _result(verdict, versions, docs, seconds)
 
 
 def _sources(use_case: UseCase) -> list[Source]:
-    """The sources of entities and labels, and all that tell what happened when.
+    """Return the sources of entities and labels, and all sources with timestamps.
 
-    Registers (planes, airports) were checked as they came in.
+    Reference data (planes, airports) was checked by `ingest`.
     """
     named = {use_case.features_from, use_case.labels_from}
     return [s for s in use_case.sources if s.name in named or any(c.type == "timestamp" for c in s.file_columns)]
 
 
 def _check(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule], nights: Nights) -> TableCheck:
-    """Count by night; a declared column that is not there is null to the rules, and missing to the verdict.
+    """Count rows by night and rule. A missing declared column is null for the rules and reported in the verdict.
 
-    A number that is missing to a model is null to the rules.
+    Numbers that are missing for a model are null for the rules.
     """
     missing = [column for column in schema.columns if column.name not in frame.columns]
     if missing:
@@ -122,7 +123,7 @@ def _result(verdict: Verdict, versions: dict[str, int], docs: str, seconds: dict
 
 
 def _stop_if_broken(verdict: Verdict, nights: Nights, docs: str) -> None:
-    """Raise one error for all tables that failed, features before what lies under them."""
+    """Raise one error for all failed tables, features first."""
     failed = [table for table in verdict.tables if not table.success]
     if not failed:
         return
@@ -130,13 +131,13 @@ def _stop_if_broken(verdict: Verdict, nights: Nights, docs: str) -> None:
         f"nights {nights}: " + "; ".join(_describe(table) for table in failed),
         where=f"{docs}/{failed[0].page}",
         how_many=sum(sum(table.check.broken.values()) for table in failed) or len(failed),
-        fix="open that Data Docs page, correct the cause (land a source again, or mend features.py), "
+        fix="open that Data Docs page, correct the cause (land a source again, or correct features.py), "
         "then clear ingest and what follows it (docs/runbooks/contract.md)",
     )
 
 
 def _describe(table: TableVerdict) -> str:
-    """What is wrong with one table, worst first, in the words of its nights and rules."""
+    """Describe the most severe problem of one table."""
     check = table.check
     if check.missing_columns:
         return f"{check.table} lacks the columns {', '.join(check.missing_columns)}"
@@ -144,19 +145,19 @@ def _describe(table: TableVerdict) -> str:
     if empty := [night for night in check.nights if not rows.get(night)]:
         return f"{check.table} has no rows in {len(empty)} of {len(check.nights)} nights, first {empty[0]}"
     expected = check.expected_rows or rows
-    if other := [night for night in check.nights if rows[night] != expected.get(night, 0)]:
-        night = other[0]
+    if differing := [night for night in check.nights if rows[night] != expected.get(night, 0)]:
+        night = differing[0]
         return (
             f"{check.table} has {rows[night]} rows for {expected.get(night, 0)} expected in night {night} "
-            f"({len(other)} such nights)"
+            f"({len(differing)} such nights)"
         )
     broken = [rule for rule in check.rules if rule.severity != "warn" and rule.name in check.broken]
     if not broken:
         return f"{check.table} could not be judged ({'; '.join(table.failed) or 'an expectation has no result'})"
     worst = max(broken, key=lambda rule: check.broken[rule.name])
-    more = f", and {len(broken) - 1} more rules" if len(broken) > 1 else ""
+    rest = f", and {len(broken) - 1} more rules" if len(broken) > 1 else ""
     return (
-        f"{check.table} breaks {worst.name} in {check.broken[worst.name]} of {check.rows} rows ({worst.reason}){more}"
+        f"{check.table} breaks {worst.name} in {check.broken[worst.name]} of {check.rows} rows ({worst.reason}){rest}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Audit the scores that `score` has written and nobody reads yet; where they fail, let another version score."""
+"""Audit the unpublished scores of `score`; if they fail, score with a fallback."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Check rejected rows, row count, keys, nulls, range, and the shift against the last published night, by variant.
+    """Audit each variant: rejected rows, row count, keys, nulls, range, and shift against the last published night.
 
-    The result names the files that passed. Where the champion's scores fail, another version stands in; where a
-    challenger's do, the champion. Nothing stands in for a version that a person asked for.
+    The result names the files that passed. If the champion's scores fail, its fallback scores; if a challenger's fail,
+    the champion. A requested version has no fallback.
 
     Raises:
-        ContractError: when the scores must not be published, nor those of any version that could stand in.
-        GateError: when there is nothing to look at.
+        ContractError: when neither the scores nor those of a fallback pass.
+        GateError: when there are no scores to audit.
     """
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
@@ -41,7 +41,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     with pins.dropped_on_refusal(spec):
         audits, refused = _audit(use_case, spec, scored)
         if refused:
-            scored = _by_others(spark, spec, use_case, scored, refused)
+            scored = _score_with_fallbacks(spark, spec, use_case, scored, refused)
             audits, refused = _audit(use_case, spec, scored)
         if refused:
             raise next(iter(refused.values()))
@@ -57,15 +57,15 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
         rows_out=rows,
         rows_rejected=0,
         outputs={},
-        metrics={"mean_prediction": math.fsum(one.mean_prediction * one.rows for one in audits.values()) / rows},
+        metrics={"mean_prediction": math.fsum(audit.mean_prediction * audit.rows for audit in audits.values()) / rows},
         seconds={"audit": time.monotonic() - began},
     )
 
 
 def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[str, Audit], dict[str, ContractError]]:
-    """What each variant's audit has found, or why it was refused; a challenger without a row is not looked at.
+    """Return the audits of variants that passed, and the errors of those that failed.
 
-    A night without any score is the champion's fault.
+    A challenger without rows is not audited. A night without scores counts as a failure of the champion.
     """
     parts = parts_of(scored.values)
     nights = {
@@ -82,27 +82,27 @@ def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[st
     return audits, refused
 
 
-def _by_others(
+def _score_with_fallbacks(
     spark: SparkSession, spec: JobSpec, use_case: UseCase, scored: JobResult, refused: Mapping[str, ContractError]
 ) -> JobResult:
-    """The nights as scored by whoever is left: the stand-in for the champion, the champion for a challenger.
+    """Score again with fallbacks: another version for the champion, the champion for a challenger.
 
     Raises:
-        ContractError: the champion's, when nobody may or can stand in for it.
+        ContractError: the champion's error, when it has no fallback.
     """
-    before = pins.pinned(spec)
+    pinned = pins.pinned(spec)
     pins.drop_unpublished(spec)
-    features = open_features(spec, use_case, before)
+    features = open_features(spec, use_case, pinned)
     scoring_models = {variant: part.scoring_model for variant, part in parts_of(scored.values).items()}
     models = {scoring_models[variant].sha256 for variant in refused}
     if scoring_models[CHAMPION].sha256 in models:
         scoring_models[CHAMPION] = _select_fallback(
-            spec, use_case, features, scoring_models[CHAMPION], before, models, refused
+            spec, use_case, features, scoring_models[CHAMPION], pinned, models, refused
         )
     for variant, scoring_model in scoring_models.items():
         if variant != CHAMPION and scoring_model.sha256 in models:
-            why = refused[variant].what if variant in refused else f"version {scoring_model.version} is refused"
-            scoring_models[variant] = choice.replace_challenger(variant, scoring_models[CHAMPION], why)
+            reason = refused[variant].what if variant in refused else f"version {scoring_model.version} is refused"
+            scoring_models[variant] = choice.replace_challenger(variant, scoring_models[CHAMPION], reason)
     return score_nights(spark, spec, use_case, features, scoring_models)
 
 
@@ -111,17 +111,17 @@ def _select_fallback(
     use_case: UseCase,
     features: Features,
     champion: ScoringModel,
-    before: pins.Pins | None,
+    pinned: pins.Pins | None,
     models: Collection[str],
     refused: Mapping[str, ContractError],
 ) -> ScoringModel:
     error = refused.get(CHAMPION) or next(iter(refused.values()))
     log.warning("version %s: %s", champion.version, error.what)
-    if champion.fallback_reason is None and choice.allows_fallback(spec, before):
+    if champion.fallback_reason is None and choice.allows_fallback(spec, pinned):
         reason = f"version {champion.version}: {error.what}"
-        found = choice.select_fallback(spec.lake, use_case, features.schema, reason=reason, without=models)
-        if found is not None:
-            return found
+        fallback = choice.select_fallback(spec.lake, use_case, features.schema, reason=reason, without=models)
+        if fallback is not None:
+            return fallback
     raise error
 
 

@@ -1,4 +1,4 @@
-"""A little of everything that a night asks of Spark, on a thousand rows: what it loads goes into the class archive."""
+"""Run typical Spark operations of a night on a thousand rows, to record the loaded classes in the class archive."""
 
 from __future__ import annotations
 

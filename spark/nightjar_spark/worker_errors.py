@@ -1,4 +1,4 @@
-"""Bring an error that was raised inside a Spark task back to the driver as what it was."""
+"""Convert errors of Spark tasks on the driver into the errors that the tasks raised."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from nightjar.protocol.errors import ContractError, NightjarError, StorageFullEr
 _DATA_EXCEPTION = re.compile(r"SQLSTATE: 22\w{3}\b")
 _SQL = re.compile(r"^== SQL .*\n(?P<sql>.*)$", re.MULTILINE)
 _RAISED = re.compile(
-    r"nightjar\.contracts\.errors\.(?P<name>\w+): (?P<what>.*) \| where: (?P<where>.*) "
+    rf"{re.escape(errors.__name__)}\.(?P<name>\w+): (?P<what>.*) \| where: (?P<where>.*) "
     r"\| how many: (?P<how_many>\d{1,18}) \| do: (?P<fix>.*)"
 )
 
 
 @contextmanager
 def from_workers() -> Iterator[None]:
-    """Raise the :class:`NightjarError` of a failed Spark task, and others of Spark's errors as one.
+    """Raise the :class:`NightjarError` of a failed Spark task, and convert two of Spark's own errors into one.
 
-    They are a full scratch disk, and a value that an expression cannot be computed on (SQLSTATE class 22), which is
-    the same at every attempt. Spark itself reports all of them as a page of its own stack traces.
+    These are a full scratch disk, and a value for which an expression cannot be computed (SQLSTATE class 22), which a
+    retry does not solve. Spark reports them as a page of stack traces.
     """
     try:
         yield
@@ -54,6 +54,6 @@ def _cannot_compute(error: Exception, text: str) -> ContractError:
     return ContractError(
         message + (f" in the SQL {sql['sql'].strip()!r}" if sql else ""),
         where=place_of(error),
-        fix="make the value null there with the try_ function that fits (try_divide, try_cast, try_to_date), or reject "
-        "its row by a rule of the source, then clear the task",
+        fix="make the value null with a try_ function (try_divide, try_cast, try_to_date), or reject its row with a "
+        "rule of the source, then clear the task",
     )

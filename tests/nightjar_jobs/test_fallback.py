@@ -70,7 +70,10 @@ def test_the_last_version_that_published_stands_in_and_everybody_can_see_it(
 
     confirmed = nights.run("confirm_champion", night=NEXT, run_id="b")
     assert (confirmed.status, confirmed.error_kind, confirmed.retryable) == ("failed", "model", False)
-    assert f"FALLBACK, scores are published: version {versions[0]} stood in on nights 2013-04-02" in confirmed.error
+    assert (
+        f"FALLBACK, scores are published: version {versions[0]} was the fallback on nights 2013-04-02"
+        in confirmed.error
+    )
     assert "docs/runbooks/fallback.md" in confirmed.error
     nights.run("confirm_champion", night=NEXT, run_id="b")  # cleared alone: the same fallback
     (event,) = ledger.read(nights.lake, event="fallback").to_pylist()

@@ -348,7 +348,7 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert fetched.card.members[0].rounds == 155
     # a training that goes on from this champion goes on from the full model that it was made from
     assert full_model(champion).version == full_model(full_model(champion)).version == registered["full"]
-    with pytest.raises(ModelError, match=r"was made smaller \(int8\), and the full model of its training is not"):
+    with pytest.raises(ModelError, match=r"is compressed \(int8\), and the full model of its training is not"):
         full_model(replace(champion, tags={**champion.tags, models.RUN_TAG: "gone"}))
 
 

@@ -328,7 +328,7 @@ def test_a_client_of_jdbc_cannot_write(published: Paths, jdbc: Jdbc, tmp_path: P
         f"INSERT OVERWRITE DIRECTORY '{tmp_path}/out' USING csv SELECT 1": "InsertIntoDataSourceDirCommand",
         "ADD JAR '/none.jar'": "AddJarsCommand",
     }  # fmt: skip
-    wanted = {sql: f"only reads, and refuses {command}" for sql, command in refused.items()}
+    wanted = {sql: f"is read-only and rejects {command}" for sql, command in refused.items()}
     assert [sql for sql, words in wanted.items() if words not in jdbc.refusal(sql)] == []
     assert delta.open_table(str(published.lake), TABLE.name).version() == before
     assert not (tmp_path / "out").exists()

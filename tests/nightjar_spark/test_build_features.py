@@ -116,9 +116,7 @@ def test_a_night_without_the_history_before_it_is_refused(spark: SparkSession, b
 
     lake, _ = built
     at = versions(lake)
-    message = (
-        r"30 of the 30 nights that the features of 2013-03-09 look back on are missing: 2013-02-07, .* do: run the"
-    )
+    message = r"30 of the 30 nights in the history of 2013-03-09 are missing: 2013-02-07, .* do: run the"
     with pytest.raises(SourceError, match=message):
         build(spark, spec(lake, "build_features", FIRST, FIRST), USE_CASE)
     assert versions(lake) == at
@@ -143,7 +141,7 @@ def test_a_night_that_is_lost_for_ever_is_said_and_two_of_ten_stop(lake: str, ca
     assert _missing_history(keep(all_days), use_case, night) == []
     assert _missing_history(keep(all_days[1:]), use_case, night) == [FIRST]
     assert "the history lacks 1 of 10 nights: 2013-03-09" in caplog.text
-    with pytest.raises(SourceError, match=r"2 of the 10 nights that the features of 2013-03-19 look back on"):
+    with pytest.raises(SourceError, match=r"2 of the 10 nights in the history of 2013-03-19 are missing"):
         _missing_history(keep(all_days[2:]), use_case, night)
 
 

@@ -214,5 +214,5 @@ def test_a_warm_start_without_a_champion_begins_anew_with_a_warning(
     monkeypatch.setattr(models, "champion", lambda name: None)
     warm = replace(USE_CASE, training=replace(USE_CASE.training, warm_start=WarmStart()))
     freeze(spark, _spec(filled), warm)
-    assert "has no champion to go on from" in caplog.text
+    assert "has no champion for a warm start" in caplog.text
     assert TrainingSet.of_run(_spec(filled)).recipe.base is None

@@ -94,7 +94,7 @@ def test_a_later_attempt_replaces_and_the_older_does_not_come_back(lake: str) ->
     publish(older)
     publish(later)
     assert published(lake) == [0.75]
-    with pytest.raises(GateError, match="a later run has published these nights"):
+    with pytest.raises(GateError, match="a later attempt has published these nights"):
         publish(older)
     assert published(lake) == [0.75]
 

@@ -8,17 +8,17 @@ import java.security.MessageDigest;
 import javax.security.sasl.AuthenticationException;
 import org.apache.hive.service.auth.PasswdAuthenticationProvider;
 
-/** Lets in who knows the login that the file nightjar.bi.login holds, as "user:password". */
+/** Authenticates clients by the login "user:password" in the file that nightjar.bi.login names. */
 public final class Login implements PasswdAuthenticationProvider {
   public void Authenticate(String user, String password) throws AuthenticationException {
-    byte[] kept;
+    byte[] expected;
     try {
-      kept = Files.readAllBytes(Paths.get(System.getProperty("nightjar.bi.login"), new String[0]));
+      expected = Files.readAllBytes(Paths.get(System.getProperty("nightjar.bi.login"), new String[0]));
     } catch (IOException error) {
-      throw new AuthenticationException("the file of the login cannot be read", error);
+      throw new AuthenticationException("the login file cannot be read", error);
     }
     byte[] given = (user + ":" + password).getBytes(StandardCharsets.UTF_8);
-    if (!MessageDigest.isEqual(kept, given)) {
+    if (!MessageDigest.isEqual(expected, given)) {
       throw new AuthenticationException("user or password is wrong");
     }
   }

@@ -12,8 +12,8 @@ import scala.collection.immutable.Nil$;
 import scala.collection.immutable.Seq;
 import scala.runtime.AbstractFunction1;
 
-/** Gives each session a rule by which SHOW TABLES and SHOW VIEWS answer with the name in the first column, as Hive
- * does: clients of Hive (PyHive, and so Superset) take that column, where Spark has the schema. */
+/** Adds a rule to each session: SHOW TABLES and SHOW VIEWS return the name in the first column, as in Hive. Hive clients
+ * (PyHive, and so Superset) read that column, which is the schema in Spark. */
 public final class NameFirst extends AbstractFunction1 {
   private static final Set LISTINGS = new HashSet(Arrays.asList(new Object[] {
     "ShowTables", "ShowTablesCommand", "ShowViews", "ShowViewsCommand"
@@ -29,7 +29,7 @@ public final class NameFirst extends AbstractFunction1 {
         return plan;
       }
       Seq columns = ((LogicalPlan) plan).output();
-      if (columns.size() != 3) { // SHOW TABLE EXTENDED, which Hive answers in another form anyway
+      if (columns.size() != 3) { // SHOW TABLE EXTENDED, whose result differs in Hive anyway
         return plan;
       }
       List reordered = Nil$.MODULE$.$colon$colon(columns.apply(2)).$colon$colon(columns.apply(0));

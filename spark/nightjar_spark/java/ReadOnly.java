@@ -7,9 +7,9 @@ import org.apache.spark.sql.catalyst.plans.logical.Command;
 import scala.runtime.AbstractFunction1;
 import scala.runtime.BoxedUnit;
 
-/** Gives each session a check that refuses every command but those that only tell something. */
+/** Adds a check to each session that rejects all commands except read-only ones. */
 public final class ReadOnly extends AbstractFunction1 {
-  private static final Set TELLING = new HashSet(Arrays.asList(new Object[] {
+  private static final Set READ_ONLY = new HashSet(Arrays.asList(new Object[] {
     "DescribeColumn", "DescribeDeltaDetailCommand", "DescribeDeltaHistoryCommand", "DescribeFunction",
     "DescribeFunctionCommand", "DescribeNamespace", "DescribeQueryCommand", "DescribeRelation",
     "DescribeTableCommand", "ExplainCommand", "SetCatalogAndNamespace", "SetCommand", "SetNamespaceCommand",
@@ -26,8 +26,8 @@ public final class ReadOnly extends AbstractFunction1 {
   public static final class Check extends AbstractFunction1 {
     public Object apply(Object plan) {
       String name = plan.getClass().getSimpleName();
-      if (plan instanceof Command && !TELLING.contains(name)) {
-        throw new UnsupportedOperationException("this server only reads, and refuses " + name);
+      if (plan instanceof Command && !READ_ONLY.contains(name)) {
+        throw new UnsupportedOperationException("this server is read-only and rejects " + name);
       }
       return BoxedUnit.UNIT;
     }
