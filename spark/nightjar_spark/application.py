@@ -105,7 +105,7 @@ class Application:
         return result
 
     def _watch(self) -> None:
-        """Write heartbeats; exit when the JVM is gone, the run has another application, or a cancelled job does not end."""
+        """Write heartbeats; exit with the JVM, for another application, or when a cancelled job hangs."""
         jvm = os.getppid()
         count, cancel_asked = 0, 0.0
         while not self._stopped.wait(HEARTBEAT_SECONDS):

@@ -56,9 +56,7 @@ class Catalog:
             else:
                 offered.append(table)
         views, no_views = find_views(offered)
-        current = {_key(table.schema, table.name) for table in tables} | {
-            _key(view.schema, view.name) for view in views
-        }
+        names = {_key(table.schema, table.name) for table in tables} | {_key(view.schema, view.name) for view in views}
         for view in views:
             try:
                 _, columns = self._made[_key(view.schema, view.table)]
