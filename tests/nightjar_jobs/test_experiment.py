@@ -77,9 +77,7 @@ def test_every_attempt_of_a_run_takes_the_challenger_of_the_first_one(nights: Ni
     assert nights.scores() == before
 
 
-def test_nobody_is_split_before_the_first_night_nor_where_a_person_says_who_speaks(
-    nights: Nights, versions: list[str]
-) -> None:
+def test_nights_before_the_first_one_and_requested_versions_are_not_split(nights: Nights, versions: list[str]) -> None:
     challenge(versions[1])
     early = EXPERIMENT.first_night - timedelta(days=1)
     nights.features(early)
@@ -91,7 +89,7 @@ def test_nobody_is_split_before_the_first_night_nor_where_a_person_says_who_spea
 
 
 @pytest.mark.parametrize("trouble", ["no alias", "no model"])
-def test_a_challenger_that_cannot_speak_is_spoken_for_by_the_champion(
+def test_champion_is_the_fallback_of_a_challenger_that_cannot_score(
     nights: Nights, versions: list[str], tmp_path: Path, trouble: str
 ) -> None:
     if trouble == "no model":
@@ -112,7 +110,7 @@ def test_a_challenger_that_cannot_speak_is_spoken_for_by_the_champion(
     assert f"how many: {of_challenger} |" in confirmed.error
 
 
-def test_a_challenger_whose_scores_are_refused_is_spoken_for_by_the_champion(
+def test_champion_is_the_fallback_of_a_challenger_whose_scores_are_refused(
     nights: Nights, versions: list[str], tmp_path: Path
 ) -> None:
     challenge(versions[1])
@@ -132,7 +130,7 @@ def test_a_challenger_whose_scores_are_refused_is_spoken_for_by_the_champion(
     assert {row["model_version"] for row in nights.scores(NEXT)} == {versions[0]}
 
 
-def test_a_champion_whose_scores_are_refused_does_not_silence_the_challenger(
+def test_refused_scores_of_the_champion_keep_the_challenger(
     nights: Nights, versions: list[str], tmp_path: Path
 ) -> None:
     challenge(versions[1])
@@ -142,8 +140,8 @@ def test_a_champion_whose_scores_are_refused_does_not_silence_the_challenger(
     assert champion_of(nights.run("score", night=NEXT, run_id="b")).version == odd
     assert nights.run("validate_scores", "publish_scores", night=NEXT, run_id="b").status == "succeeded"
     rows = nights.scores(NEXT)
-    spoke = {(row["variant"], row["model_version"], row["fallback_reason"] is None) for row in rows}
-    assert spoke == {("champion", versions[0], False), ("challenger", versions[1], True)}
+    models = {(row["variant"], row["model_version"], row["fallback_reason"] is None) for row in rows}
+    assert models == {("champion", versions[0], False), ("challenger", versions[1], True)}
     assert delta.open_table(nights.lake, SCORES.name).to_pyarrow_dataset().count_rows() == 400
 
 

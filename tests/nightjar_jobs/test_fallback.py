@@ -1,4 +1,4 @@
-"""When the champion cannot speak: who stands in, what readers see of it, and when nobody does."""
+"""Fallbacks when the champion cannot score: which version, what readers see, and when there is none."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def promote_with_another_sum(version: str, sha256: str = "0" * 64) -> None:
     models.set_champion(models.resolve(USE_CASE.name, version))
 
 
-def test_the_last_version_that_published_stands_in_and_everybody_can_see_it(
-    nights: Nights, versions: list[str]
-) -> None:
+def test_last_published_version_is_the_visible_fallback(nights: Nights, versions: list[str]) -> None:
     assert nights.whole().status == "succeeded"
     nights.features(NEXT)
     right_sum = models.resolve(USE_CASE.name, versions[1]).sha256
@@ -98,7 +96,7 @@ def broken(tmp_path: Path) -> models.ModelVersion:
     return register(replace(whole, sha256=sha256), str(uri))
 
 
-def test_a_champion_that_is_whole_and_no_model_does_not_speak(
+def test_champion_with_a_valid_checksum_but_no_model_has_a_fallback(
     nights: Nights, versions: list[str], tmp_path: Path
 ) -> None:
     nights.whole()
@@ -135,9 +133,7 @@ def test_an_mlflow_that_is_away_does_not_keep_the_night_from_being_scored(
     }
 
 
-def test_a_champion_that_wants_other_features_does_not_speak(
-    nights: Nights, versions: list[str], tmp_path: Path
-) -> None:
+def test_champion_with_other_features_has_a_fallback(nights: Nights, versions: list[str], tmp_path: Path) -> None:
     nights.whole()
     nights.features(NEXT)
     mine = models.fetch(models.resolve(USE_CASE.name)).card.features
@@ -167,7 +163,7 @@ def test_scores_that_fail_their_audit_are_given_by_another_version_and_never_pub
     assert {row["model_version"] for row in nights.scores(NEXT)} == {versions[0]}
 
 
-def test_nobody_stands_in_for_a_version_that_a_person_asked_for(nights: Nights, versions: list[str]) -> None:
+def test_requested_version_has_no_fallback(nights: Nights, versions: list[str]) -> None:
     nights.whole()
     nights.features(NEXT)
     promote_with_another_sum(versions[1])
@@ -176,7 +172,7 @@ def test_nobody_stands_in_for_a_version_that_a_person_asked_for(nights: Nights, 
     assert delta.read_nights(nights.lake, SCORES.name, [NEXT]).num_rows == 0
 
 
-def test_the_declared_default_speaks_where_nothing_has_published(
+def test_declared_default_is_the_fallback_before_any_publication(
     nights: Nights, versions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote_with_another_sum(versions[1])
@@ -201,6 +197,6 @@ def test_a_backfill_may_be_scored_by_who_was_champion_then(nights: Nights, versi
         ledger.record(nights.lake, promotion)
     assert champion_of(nights.run("score")).version == versions[0]
     assert champion_of(nights.run("score", run_id="b", model_policy="champion_then")).version == versions[1]
-    nights.run("validate_scores", "publish_scores")  # from now on somebody could stand in
+    nights.run("validate_scores", "publish_scores")  # from now on a fallback exists
     early = nights.run("score", night=date(2013, 2, 1), run_id="early", model_policy="champion_then")
-    assert (early.status, early.error_kind) == ("failed", "model"), "nobody stands in for a champion that was none"
+    assert (early.status, early.error_kind) == ("failed", "model"), "a night without a champion has no fallback"

@@ -1,4 +1,4 @@
-"""MLflow follows a training while it runs, and may go away meanwhile."""
+"""Live metrics in MLflow, which may be unreachable meanwhile."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_mlflow_may_go_away_in_the_middle_and_the_model_registers_later(
     assert sorted(_steps(door.uri, run_of_training, "boosting_validation_auc_by_round")) == list(range(1, ROUNDS + 1))
 
 
-def test_what_mlflow_misses_is_told_when_it_is_back_and_a_second_try_goes_on_with_the_run(
+def test_missing_metrics_are_sent_when_mlflow_is_back_and_a_retry_continues_the_run(
     door: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
     door.is_open = False

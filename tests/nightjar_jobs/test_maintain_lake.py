@@ -22,7 +22,7 @@ def spec_of(lake: str) -> JobSpec:
     )  # fmt: skip
 
 
-def test_each_table_is_tended_and_the_ledger_says_so(lake: str) -> None:
+def test_each_table_is_maintained_and_recorded_in_the_ledger(lake: str) -> None:
     delta.ensure_table(lake, USE_CASE.score_table)
     for _ in range(3):
         ledger.record(lake, ledger.Event(event="publish", use_case=USE_CASE.name, ds=date(2026, 1, 2)))

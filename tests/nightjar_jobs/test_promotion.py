@@ -310,7 +310,7 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     measured = _do(run, "evaluate").metrics
     assert measured["pruned_holdout_rows"] == measured["int8_holdout_rows"] == measured["holdout_rows"] == 2030
     assert measured["pruned_holdout_log_loss"] > measured["int8_holdout_log_loss"]
-    # the margin is the use case's; these are what the gate is told
+    # the margin is the use case's; these are the metrics of the gate
     run.change("evaluate", pruned_holdout_log_loss=measured["holdout_log_loss"] + 0.003, pruned_holdout_auc=0.59)
     run.change("evaluate", int8_holdout_log_loss=measured["holdout_log_loss"] + 0.001)
     registered = _do(run, "register").values["versions"]
@@ -441,18 +441,18 @@ def test_a_fetched_model_is_cached_and_every_tampering_is_noticed(
     fetched = models.fetch(champion, str(cache))
     assert fetched.sha256 == champion.sha256 == run.result("train").values["model_sha256"]
     booster = cache / champion.sha256 / "boosting.ubj"
-    spoilt = bytearray(booster.read_bytes())
-    spoilt[100] ^= 1
-    booster.write_bytes(spoilt)
+    corrupt = bytearray(booster.read_bytes())
+    corrupt[100] ^= 1
+    booster.write_bytes(corrupt)
     assert models.fetch(champion, str(cache)).sha256 == champion.sha256  # downloaded again
-    assert booster.read_bytes() != spoilt
-    monkeypatch.setattr("nightjar.registry.tracking.download", lambda uri, folder: _spoilt_copy(cache, folder))
-    booster.write_bytes(spoilt)
+    assert booster.read_bytes() != corrupt
+    monkeypatch.setattr("nightjar.registry.tracking.download", lambda uri, folder: _corrupt_copy(cache, folder))
+    booster.write_bytes(corrupt)
     with pytest.raises(ModelError, match="SHA-256 differs"):
         models.fetch(champion, str(cache))
 
 
-def _spoilt_copy(cache: Path, folder: str) -> Path:
+def _corrupt_copy(cache: Path, folder: str) -> Path:
     """What an artifact store that was tampered with gives."""
     (model,) = (path for path in cache.iterdir() if len(path.name) == 64)
     return Path(shutil.copytree(model, Path(folder) / "model"))

@@ -75,7 +75,7 @@ def test_a_vacuumed_version_is_refused_clearly(
     assert "features/flight_delay version 33" in str(caught.value)
 
 
-def test_a_version_that_is_not_there_is_said(registry: str) -> None:
+def test_missing_version_is_reported(registry: str) -> None:
     with pytest.raises(ModelError, match="flight_delay has no version 7"):
         reproduce("flight_delay", "7")
 

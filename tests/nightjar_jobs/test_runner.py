@@ -47,7 +47,9 @@ def test_a_success_is_written_with_its_fingerprint(spec: JobSpec) -> None:
     assert finished_result(spec) == _result(spec)
 
 
-def test_a_failure_is_written_told_last_and_kept_in_the_ledger(spec: JobSpec, caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_is_written_logged_last_and_recorded_in_the_ledger(
+    spec: JobSpec, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         assert run_rank(_fail, spec, rank=0) == EXIT_REPORTED
     line = "no champion | where: registry | how many: 1 | do: train"

@@ -1,4 +1,4 @@
-"""Scoring with models of a real MLflow server: which model speaks, what a rerun gives, and what is refused."""
+"""Scoring with models of a real MLflow server: selected model, reruns, and refused scores."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_night_without_features_is_named(nights: Nights, versions: list[str]) 
     assert "there are no features of 2013-04-02 | where: features/flight_delay | how many: 1" in result.error
 
 
-def test_every_row_says_who_spoke_and_which_features_were_read(nights: Nights, versions: list[str]) -> None:
+def test_every_row_names_its_scoring_model_and_features(nights: Nights, versions: list[str]) -> None:
     published = nights.whole()
     assert published.status == "succeeded", published.error
     rows = nights.scores()
@@ -73,7 +73,7 @@ def test_a_cleared_run_gives_the_same_rows_after_a_later_night_and_a_promotion(
     assert {row["model_version"] for row in nights.scores()} == {versions[1]}
 
 
-def test_every_attempt_of_a_run_takes_the_model_of_the_first_one_unless_told_to_choose_anew(
+def test_every_attempt_of_a_run_uses_the_model_of_the_first_one_unless_forced(
     nights: Nights, versions: list[str]
 ) -> None:
     assert champion_of(nights.run("score")).version == versions[0]
@@ -84,7 +84,7 @@ def test_every_attempt_of_a_run_takes_the_model_of_the_first_one_unless_told_to_
 
 
 def refuses_odd_row(nights: Nights, folder: Path, rows: int) -> str:
-    """Write features whose first row is odd, and make champion a version that has no number for it."""
+    """Write features whose first row is odd, and promote a version whose prediction for it is NaN."""
     nights.features(NIGHT, rows=rows, **ODD)
     mine = models.fetch(models.resolve(USE_CASE.name))
     table = delta.read_nights(nights.lake, FEATURES.name, [NIGHT]).sort_by("flight")
@@ -101,13 +101,11 @@ def trees_without_an_answer_for_the_first(matrix: NDArray[np.float32]) -> xgb.Bo
     assert set(leaves[1:]) == {3 - leaves[0]}
     (tree,) = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
     leaf = struct.pack(">f", tree["split_conditions"][leaves[0]])
-    spoilt = bytes(booster.save_raw("ubj")).replace(leaf, struct.pack(">f", float("nan")))
-    return xgb.Booster(model_file=bytearray(spoilt))
+    corrupt = bytes(booster.save_raw("ubj")).replace(leaf, struct.pack(">f", float("nan")))
+    return xgb.Booster(model_file=bytearray(corrupt))
 
 
-def test_a_run_whose_scores_were_refused_takes_the_champion_of_now(
-    nights: Nights, versions: list[str], tmp_path: Path
-) -> None:
+def test_run_with_refused_scores_uses_the_current_champion(nights: Nights, versions: list[str], tmp_path: Path) -> None:
     refusing = refuses_odd_row(nights, tmp_path, rows=20)
     assert champion_of(nights.run("score")).version == refusing
     assert nights.run("validate_scores").error_kind == "contract"
@@ -148,7 +146,7 @@ def test_features_of_the_first_attempt_that_are_gone_are_asked_for_by_name(night
     assert champion_of(nights.run("score", force=True)).version == versions[0]
 
 
-def test_a_row_that_the_model_cannot_take_goes_to_quarantine_and_leaves_it_when_mended(
+def test_row_without_prediction_goes_to_quarantine_and_leaves_it_when_corrected(
     nights: Nights, versions: list[str], tmp_path: Path
 ) -> None:
     refuses_odd_row(nights, tmp_path, rows=200)
@@ -163,9 +161,7 @@ def test_a_row_that_the_model_cannot_take_goes_to_quarantine_and_leaves_it_when_
     assert nights.quarantined() == []
 
 
-def test_too_many_rows_that_the_model_cannot_take_stop_the_night(
-    nights: Nights, versions: list[str], tmp_path: Path
-) -> None:
+def test_too_many_rows_without_prediction_stop_the_night(nights: Nights, versions: list[str], tmp_path: Path) -> None:
     nights.whole()
     before = nights.scores()
     refusing = refuses_odd_row(nights, tmp_path, rows=20)
@@ -180,26 +176,24 @@ def test_a_model_that_was_altered_in_the_lake_is_put_right_from_the_registry(
     nights: Nights, versions: list[str]
 ) -> None:
     folder = Path(champion_of(nights.run("score")).folder)
-    (folder / "boosting.ubj").write_bytes(b"spoilt")
+    (folder / "boosting.ubj").write_bytes(b"corrupt")
     assert nights.run("score").status == "succeeded"
 
 
-def test_a_copy_that_was_spoilt_on_this_machine_is_fetched_again_and_nothing_falls_back(
-    nights: Nights, versions: list[str]
-) -> None:
+def test_corrupt_local_copy_is_downloaded_again_without_fallback(nights: Nights, versions: list[str]) -> None:
     cache = models.cached(models.resolve(USE_CASE.name))
     nights.run("score")
-    for spoil in (
-        lambda: (cache / "boosting.ubj").write_bytes(b"spoilt"),
+    for corrupt_copy in (
+        lambda: (cache / "boosting.ubj").write_bytes(b"corrupt"),
         lambda: (cache / "SHA256SUMS").unlink(),
         lambda: (cache / "model.json").unlink() or (cache / "model.json").mkdir(),
         lambda: shutil.rmtree(cache) or cache.write_text("a file"),
         lambda: shutil.rmtree(cache) or cache.symlink_to("/nowhere"),
     ):
-        spoil()
+        corrupt_copy()
         assert nights.run("score", force=True).status == "succeeded"
         assert champion_of(nights.run("score", force=True)).fallback_reason is None
-        assert (cache / "boosting.ubj").read_bytes() != b"spoilt"
+        assert (cache / "boosting.ubj").read_bytes() != b"corrupt"
 
 
 @pytest.mark.parametrize("tag", ["../../x", "../victim", "", "A" * 64, "0" * 64 + "/.."])

@@ -47,7 +47,7 @@ def test_nights_in_a_store_that_fails_a_tenth_of_its_calls_give_the_same_rows_on
         assert rows(failing, night) == rows(nights, night)
         assert len(rows(failing, night)) == 200
     history = delta.open_table(failing.lake, SCORES.name).history()
-    assert sorted(one["nights"] for one in history if "nights" in one) == [str(NIGHT), str(NEXT)]
+    assert sorted(entry["nights"] for entry in history if "nights" in entry) == [str(NIGHT), str(NEXT)]
     local, there = (len(ledger.read(place.lake, event="publish")) for place in (nights, failing))
     assert there == local
 
@@ -76,5 +76,5 @@ def test_a_night_killed_on_a_store_that_fails_is_published_once_with_the_rows_of
     same = [name for name in rows[0] if name not in OWN]
     assert [[row[name] for name in same] for row in rows] == [[row[name] for name in same] for row in undisturbed]
     history = delta.open_table(failing.lake, SCORES.name).history()
-    assert [one["nights"] for one in history if "nights" in one] == [str(NIGHT)]
+    assert [entry["nights"] for entry in history if "nights" in entry] == [str(NIGHT)]
     assert len(ledger.read(failing.lake, event="publish")) == 1

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.spark]
 TEN = [NIGHT + timedelta(days=i) for i in range(10)]
 
 
-def test_each_night_is_there_once_and_whole_whoever_else_is_at_work(nights: Nights, versions: list[str]) -> None:
+def test_concurrent_runs_publish_each_night_once_and_completely(nights: Nights, versions: list[str]) -> None:
     for night in TEN:
         nights.features(night, rows=50)
     runs = [(night, "a") for night in TEN] + [(NIGHT, "b")]

@@ -1,4 +1,4 @@
-"""SIGTERM ends a rank soon, after its next checkpoint where one is near, and it writes no failure of its own."""
+"""SIGTERM ends a rank soon, after a near checkpoint, without recording a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training by real processes: two ranks, one model, one fate."""
+"""Training by real processes: two ranks, one model."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_training_killed_at_ten_points_ends_with_the_bytes_of_an_undisturbed_o
     assert files.list_files(f"{run.spec('train').output}/checkpoint/boosting") == []
 
 
-def test_a_checkpoint_that_was_cut_is_said_and_the_model_is_the_same(trained: Any, new_run: MakeRun) -> None:
+def test_truncated_checkpoint_is_logged_and_the_model_is_the_same(trained: Any, new_run: MakeRun) -> None:
     run = new_run("cut")
     run.freeze()
     launched = run.launch("train")
@@ -220,7 +220,7 @@ def test_a_full_disk_at_a_checkpoint_fails_clearly_on_all_ranks(new_run: MakeRun
     assert result.error.startswith("no space left")
 
 
-def test_a_rank_that_never_comes_is_named_by_rank_0(new_run: MakeRun) -> None:
+def test_missing_rank_is_named_by_rank_0(new_run: MakeRun) -> None:
     """Rank 0 alone, as when a pod stays pending."""
     run = new_run("alone")
     run.freeze()
@@ -249,7 +249,7 @@ def test_without_a_frozen_training_set_the_error_says_which_task(new_run: MakeRu
 
 
 def _on_ranks(world_size: int, check: Callable[[Group, int], None]) -> list[Exception | None]:
-    """What ``check`` raises on each of so many ranks."""
+    """Return the errors of ``check`` on each rank."""
     port = free_port()
     errors: list[Exception | None] = [None] * world_size
 
@@ -289,7 +289,7 @@ def test_ranks_that_disagree_on_the_data_are_the_same_clear_error_on_every_rank(
     assert "features/flight_delay 7, not 33" in str(errors[0])
 
 
-def test_out_of_memory_is_said_by_the_rank_that_it_happens_to(new_run: MakeRun) -> None:
+def test_out_of_memory_is_reported_by_the_affected_rank(new_run: MakeRun) -> None:
     run = new_run("little-memory", world_size=1)
     run.freeze()
     # the limit comes when all is imported, so that it is the training which does not fit
@@ -352,7 +352,7 @@ def test_one_rank_trains_alone(new_run: MakeRun) -> None:
     assert run.result("train").values["world_size"] == 1
 
 
-def test_what_fails_after_the_ranks_have_parted_is_said_as_it_is(
+def test_failure_after_the_ranks_have_closed_is_reported_unchanged(
     trained: Any, training_lake: Path, tmp_path: Path
 ) -> None:
     lake = tmp_path / "lake"

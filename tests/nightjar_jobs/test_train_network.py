@@ -138,7 +138,7 @@ def test_a_training_killed_while_the_network_learns_ends_with_the_same_bytes(bot
     assert files.list_files(f"{run.spec('train').output}/checkpoint/network") == []
 
 
-def test_a_loss_that_is_no_number_is_the_same_error_on_all_ranks(new_run: MakeRun) -> None:
+def test_loss_that_is_not_finite_is_the_same_error_on_all_ranks(new_run: MakeRun) -> None:
     run = new_run("network-diverges")
     freeze(run, (replace(ENGINES[1], learning_rate=1e38, weight_decay=1e3),))  # type: ignore[arg-type]
     launched = run.launch("train")
@@ -149,7 +149,7 @@ def test_a_loss_that_is_no_number_is_the_same_error_on_all_ranks(new_run: MakeRu
     assert any("is not finite in epoch" in line for line in launched.ranks.tail(1))
 
 
-def test_two_ranks_go_on_from_a_version_of_the_lake(both: Any, new_run: MakeRun) -> None:
+def test_two_ranks_start_from_a_version_in_the_lake(both: Any, new_run: MakeRun) -> None:
     run = new_run("warm")
     base = both.result("train").values
     frozen = freeze(run, base=Base(version="1", sha256=base["model_sha256"], frozen_layers=1))

@@ -1,4 +1,4 @@
-"""Tuning by real worker processes on one study: killed, taken up again, and trained with what they found."""
+"""Tuning by real worker processes on one study: killed, resumed, and trained with the best parameters."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_database_holds_the_study_where_one_is_given_and_mlflow_may_be_away(
     assert study_of(run, training_set).counts()["completed"] == 3
 
 
-def test_a_database_that_is_away_is_said_without_its_password(
+def test_unreachable_database_is_reported_without_its_password(
     new_run: MakeRun, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = new_run("away")
@@ -197,7 +197,7 @@ def test_without_a_completed_trial_nothing_is_chosen_or_trained(new_run: MakeRun
     assert "clear the task choose_params" in caught.value.fix
 
 
-def test_too_few_days_are_said_by_their_number(new_run: MakeRun) -> None:
+def test_too_few_days_are_reported_with_their_number(new_run: MakeRun) -> None:
     run = new_run("few-days")
     frozen(run, replace(TUNING, folds=13))
     result = run_program(tune.run, run.spec("tune", 0))

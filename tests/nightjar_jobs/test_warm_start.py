@@ -1,4 +1,4 @@
-"""A training that goes on from the champion of a real registry: frozen by Spark, trained by two ranks."""
+"""A warm start from the champion of a real registry: frozen by Spark, trained by two ranks."""
 
 from __future__ import annotations
 

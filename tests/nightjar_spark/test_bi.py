@@ -297,7 +297,7 @@ def test_the_latest_night_can_be_asked_for(jdbc: Jdbc) -> None:
     assert jdbc.ask(question) == [{"ds": "2013-05-02"}]
 
 
-def test_who_does_not_know_the_password_is_refused(published: Paths, spark: SparkSession, port: int) -> None:
+def test_wrong_password_is_refused(published: Paths, spark: SparkSession, port: int) -> None:
     with pytest.raises(Py4JJavaError, match="Error validating the login"):
         Jdbc(spark, port, "guessed")
     login = published.var / "bi" / "login"

@@ -98,7 +98,7 @@ def test_a_night_alone_is_to_the_byte_the_night_that_a_range_built(spark: SparkS
     rerun = build(spark, spec(lake, "build_features", SECOND, SECOND), RECORD)
     assert rerun.outputs == versions(lake) == at  # the same bytes: no commit to make
     after = {(name, night): content(lake, name, night) for name, night in before}
-    assert repr(after) == repr(before)  # by repr, as a missing value is no number and equals nothing
+    assert repr(after) == repr(before)  # by repr, as NaN is not equal to itself
 
 
 def test_a_night_that_was_not_ingested_is_refused(spark: SparkSession, built: tuple[str, Any]) -> None:
@@ -122,7 +122,7 @@ def test_a_night_without_the_history_before_it_is_refused(spark: SparkSession, b
     assert versions(lake) == at
 
 
-def test_a_night_that_is_lost_for_ever_is_said_and_two_of_ten_stop(lake: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_lost_night_is_logged_and_two_of_ten_stop(lake: str, caplog: pytest.LogCaptureFixture) -> None:
     from nightjar_spark.build_features import _missing_history
 
     schema = TableSchema(name="raw/flights", comment="f", columns=(DS, Column("k", "int", "Key.")), key=("k",))

@@ -47,7 +47,7 @@ def test_a_draft_is_a_contract_that_the_table_keeps(lake: str, spark: SparkSessi
     written: dict[str, Any] = {}
     exec(write_draft(lake, f"raw/{name}", tmp_path).read_text(), written)  # the draft is Python
     source: Source = written[name.upper()]
-    declared = next(one for one in USE_CASE.sources if one.name == name)
+    declared = next(source for source in USE_CASE.sources if source.name == name)
     assert {c.name: c.type for c in source.table.columns} == {c.name: c.type for c in declared.table.columns}
     assert 0 < len(source.table.key) <= len(declared.table.key)
     assert any(rule.name == "volume" for rule in source.night_rules)

@@ -89,7 +89,7 @@ def _fill(lake: str) -> str:
 
 @pytest.fixture
 def filled(lake: str) -> str:
-    """A lake of one's own to spoil."""
+    """A separate lake to modify."""
     return _fill(lake)
 
 
@@ -129,9 +129,7 @@ def test_a_rerun_keeps_what_was_frozen(spark: SparkSession, frozen: JobSpec) -> 
     assert files.read_text(f"{frozen.output}/training_set.json") == before
 
 
-def test_a_forced_run_freezes_anew_and_an_interval_knows_nothing_after_its_last_night(
-    spark: SparkSession, frozen: JobSpec
-) -> None:
+def test_forced_run_freezes_again_and_an_interval_ends_at_its_last_night(spark: SparkSession, frozen: JobSpec) -> None:
     _write(frozen.lake, "labels", [{"ds": date(2013, 3, 9), "flight": 0, "label": 1.0}])
     first, last = FIRST + timedelta(days=1), FIRST + timedelta(days=5)
     forced = replace(frozen, params={"force": True, "interval_given": True}, first_night=first, last_night=last)
@@ -208,7 +206,7 @@ def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
     assert model.TabularModel.load(f"{filled}/models/tiny/{saved.sha256}", sha256=saved.sha256).card == card
 
 
-def test_a_warm_start_without_a_champion_begins_anew_with_a_warning(
+def test_warm_start_without_a_champion_warns_and_has_no_base(
     spark: SparkSession, filled: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(models, "champion", lambda name: None)

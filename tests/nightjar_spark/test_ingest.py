@@ -400,7 +400,7 @@ def test_figures_of_what_landed_are_kept_for_the_next_nights(shop: Shop) -> None
 
 
 def history(shop: Shop, nights: int = 20) -> date:
-    """Land and ingest so many ordinary nights; return the one after them."""
+    """Land and ingest a number of ordinary nights; return the next night."""
     after = FIRST + timedelta(days=nights)
     for night in (FIRST + timedelta(days=i) for i in range(nights)):
         lines = [f"{'NS'[i % 2]},{i},{10 + i + night.day % 3 / 10},{night}T{i:02d}:30:00Z" for i in range(20)]
@@ -429,7 +429,7 @@ def test_a_rule_of_nights_stops_the_night_and_leaves_its_warning_and_page(shop: 
     assert figures(shop, night) == {}  # a refused night says nothing of what is usual
 
 
-def test_what_nobody_declared_warns_and_the_night_goes_on(shop: Shop) -> None:
+def test_undeclared_columns_and_anomalies_warn_and_the_night_continues(shop: Shop) -> None:
     night = history(shop)
     lines = [f"{'NS'[i % 2]},{i},{500 + i},{night}T{i:02d}:30:00Z" for i in range(20)]
     folder = shop.land(night, {"orders.csv": lines})

@@ -1,4 +1,4 @@
-"""Many writers, maintenance and readers at once, by Spark and by delta-rs: nobody sees half a night."""
+"""Concurrent writers, maintenance and readers, by Spark and by delta-rs: no reader sees a partial night."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TABLE = TableSchema(
 WRITERS, TURNS, SPARK_WRITERS = 20, 10, 2
 LONG_AGO = time.time() - 31 * 86_400
 ROWS_A_TURN = 3
-"""Turn k writes 3 * (k + 1) rows, so that a night of two turns, or of half a one, is told by its count."""
+"""Turn k writes 3 * (k + 1) rows, so that the count shows a night of two turns or of half a turn."""
 
 
 def night_of(writer: int) -> date:
@@ -65,7 +65,7 @@ class Crowd:
         self._over = threading.Event()
 
     def run(self) -> None:
-        """All at once, until every writer has had its turns."""
+        """Run all concurrently until every writer has had its turns."""
         until_over = (self._read_by_delta_rs, self._read_by_spark, self._tend, self._optimize)
         others = [self._thread(self._again_and_again, work) for work in until_over]
         for thread in [self._thread(self._write, writer) for writer in range(WRITERS)]:
@@ -127,7 +127,7 @@ class Crowd:
         self.spark.sql(f"OPTIMIZE delta.`{self.uri}`")
 
 
-def test_two_hundred_commits_at_once_lose_and_double_nothing(spark: SparkSession, lake: str) -> None:
+def test_two_hundred_concurrent_commits_neither_lose_nor_duplicate_rows(spark: SparkSession, lake: str) -> None:
     crowd = Crowd(spark, lake)
     crowd.run()
     assert not crowd.errors, crowd.errors

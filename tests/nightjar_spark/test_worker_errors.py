@@ -1,4 +1,4 @@
-"""An error of a Spark task comes back as what it was, and a full scratch disk as one."""
+"""Errors of Spark tasks and a full scratch disk become Nightjar errors on the driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_each_of_our_errors_survives_the_way_back(spark: SparkSession, kind: type[NightjarError]) -> None:
+def test_each_nightjar_error_is_raised_again_on_the_driver(spark: SparkSession, kind: type[NightjarError]) -> None:
     def fail(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         raise kind("what | is wrong", where="s3://a/b c", how_many=3, fix="do this: that")
         yield from batches
@@ -32,7 +32,7 @@ def test_each_of_our_errors_survives_the_way_back(spark: SparkSession, kind: typ
     assert (error.what, error.where, error.how_many, error.fix) == ("what | is wrong", "s3://a/b c", 3, "do this: that")
 
 
-def test_a_full_scratch_disk_is_said(spark: SparkSession) -> None:
+def test_full_scratch_disk_is_reported(spark: SparkSession) -> None:
     def fail(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         raise OSError("No space left on device")
         yield from batches

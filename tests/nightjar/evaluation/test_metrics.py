@@ -31,7 +31,7 @@ def test_all_metrics_agree_with_scikit_learn(ties: bool) -> None:
     assert (found["rows"], found["positives"]) == (4000, labels.sum())
 
 
-def test_figures_by_hand() -> None:
+def test_metrics_match_values_computed_by_hand() -> None:
     labels, predictions = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.9])
     # pairs (positive, negative): .4>.1, .4=.4, .9>.1, .9>.4: 3.5 of 4
     assert metrics.auc(labels, predictions) == 3.5 / 4
@@ -43,7 +43,7 @@ def test_figures_by_hand() -> None:
 COST = Cost(missed=50, false_alarm=10)
 
 
-def test_what_decisions_cost_by_hand() -> None:
+def test_decision_costs_match_values_computed_by_hand() -> None:
     labels, predictions = np.array([0.0, 1.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.9, 0.2])
     found = metrics.decision_metrics(labels, predictions, COST, 0.4)
     # announced: .4 (an event), .4 (none), .9; missed: .2
@@ -63,7 +63,7 @@ def test_no_threshold_costs_less_than_that_of_the_costs_where_predictions_are_tr
     seed: int, missed: float, false_alarm: float
 ) -> None:
     cost = Cost(missed=missed, false_alarm=false_alarm)
-    share = np.arange(11) / 10  # of ten rows each that are predicted alike, exactly so many are events
+    share = np.arange(11) / 10  # of ten rows each with the same prediction, exactly that share is positive
     predictions = np.repeat(share, 10)
     labels = np.concatenate([np.arange(10) < round(10 * p) for p in share]).astype(float)
     mine = metrics.decision_metrics(labels, predictions, cost, cost.threshold)
@@ -71,7 +71,7 @@ def test_no_threshold_costs_less_than_that_of_the_costs_where_predictions_are_tr
     assert mine["expected_cost"] <= min(other["expected_cost"], mine["never_cost"], mine["always_cost"]) + 1e-9
 
 
-def test_the_calibration_error_by_hand() -> None:
+def test_calibration_error_matches_a_value_computed_by_hand() -> None:
     labels = np.array([0.0] * 8 + [1.0] * 2 + [1.0] * 10)
     predictions = np.array([0.2] * 10 + [0.7] * 10)
     assert metrics.calibration_error(labels, predictions) == pytest.approx(0.15)
@@ -104,12 +104,12 @@ def test_a_constant_prediction_has_auc_one_half() -> None:
 
 
 @pytest.mark.parametrize("labels", [[], [0.0, 0.0], [1.0]])
-def test_nothing_to_measure_is_an_error(labels: list[float]) -> None:
+def test_single_class_or_no_rows_is_an_error(labels: list[float]) -> None:
     with pytest.raises(GateError, match="metrics need both classes"):
         metrics.all_metrics(np.array(labels), np.full(len(labels), 0.5))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), 1.5, -0.1])
-def test_a_prediction_that_is_no_probability_is_an_error(bad: float) -> None:
+def test_prediction_outside_0_to_1_is_an_error(bad: float) -> None:
     with pytest.raises(GateError, match="not probabilities"):
         metrics.all_metrics(np.array([0.0, 1.0]), np.array([0.5, bad]))

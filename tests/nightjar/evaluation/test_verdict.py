@@ -1,4 +1,4 @@
-"""The gate promotes what it has seen to be better, and fails where it could not look."""
+"""The gate promotes a better model, and fails when metrics are missing or not comparable."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_missed_bound_refuses_without_champion_and_keeps_with_one(auc: float, 
     assert judge(GATE, _metrics(auc, log_loss, champion=0.5), champion="3").decision == "keep"
 
 
-def test_a_figure_at_its_bound_keeps_it() -> None:
+def test_metric_at_its_bound_meets_it() -> None:
     assert judge(GATE, _metrics(0.68, 0.6), champion=None).decision == "promote"
 
 
@@ -86,7 +86,9 @@ def test_a_tie_does_not_promote_when_no_improvement_is_asked() -> None:
         (_metrics(baseline_holdout_auc=float("nan")), None, "baseline_holdout_auc is nan"),
     ],
 )
-def test_a_gate_that_cannot_look_fails(metrics: dict[str, float], champion: str | None, message: str) -> None:
+def test_gate_with_missing_or_incomparable_metrics_fails(
+    metrics: dict[str, float], champion: str | None, message: str
+) -> None:
     with pytest.raises(GateError, match=message):
         judge(GATE, metrics, champion=champion)
 
@@ -155,12 +157,12 @@ def test_the_first_smaller_model_that_passes_and_loses_little_is_chosen(
     assert choice.verdict == choice.verdicts[chosen]
 
 
-def test_without_smaller_models_the_full_one_is_judged_as_ever() -> None:
+def test_without_compressed_models_the_full_one_is_judged() -> None:
     choice = choose(GATE, _metrics(), {}, champion=None, max_loss=0.002)
     assert (choice.name, choice.verdict) == ("full", judge(GATE, _metrics(), champion=None))
 
 
-def test_what_a_smaller_model_loses_is_said() -> None:
+def test_loss_of_a_compressed_model_is_in_the_reasons() -> None:
     metrics = _metrics() | _smaller("int8", 0.695)
     choice = choose(GATE, metrics, {"int8": SMALL}, champion=None, max_loss=0.002)
     assert choice.verdicts["int8"].reasons[-3:] == (

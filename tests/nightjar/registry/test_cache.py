@@ -1,4 +1,4 @@
-"""Copies of models: made once, whole or not at all, again where they are spoilt, and nothing else is touched."""
+"""Local copies of models: downloaded once, complete or not at all, again when corrupt."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def replace_file_by_folder(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
-        lambda copy: (copy / "model.json").write_bytes(b"spoilt"),
+        lambda copy: (copy / "model.json").write_bytes(b"corrupt"),
         lambda copy: (copy / "profile.json").unlink(),
         lambda copy: (copy / SUMS_FILE).unlink(),
         lambda copy: (copy / SUMS_FILE).write_bytes(b"\xff"),
@@ -73,14 +73,14 @@ def replace_file_by_folder(copy: Path) -> None:
         lambda copy: shutil.rmtree(copy),
     ],
 )
-def test_a_spoilt_copy_is_fetched_again_and_what_a_link_points_to_is_left_alone(
-    source: Path, sha256: str, tmp_path: Path, spoil: Callable[[Path], object]
+def test_corrupt_copy_is_downloaded_again_and_link_targets_stay(
+    source: Path, sha256: str, tmp_path: Path, corrupt: Callable[[Path], object]
 ) -> None:
     cache, fetch = tmp_path / "cache", Fetch(source)
     assert load_cached(sha256, fetch, str(cache)).sha256 == sha256
     assert load_cached(sha256, fetch, str(cache)).sha256 == sha256
     assert fetch.times == 1
-    spoil(cache / sha256)
+    corrupt(cache / sha256)
     assert load_cached(sha256, fetch, str(cache)).sha256 == sha256
     assert fetch.times == 2
     assert load_cached(sha256, fetch, str(cache)).sha256 == sha256
@@ -90,7 +90,7 @@ def test_a_spoilt_copy_is_fetched_again_and_what_a_link_points_to_is_left_alone(
         assert (tmp_path / "victim" / "model.json").read_text() == "mine"
 
 
-def test_what_was_fetched_and_is_another_model_is_refused_and_leaves_the_copy(
+def test_downloaded_model_with_another_checksum_is_refused_and_the_copy_stays(
     source: Path, sha256: str, tmp_path: Path
 ) -> None:
     cache, fetch = tmp_path / "cache", Fetch(source)
@@ -100,7 +100,7 @@ def test_what_was_fetched_and_is_another_model_is_refused_and_leaves_the_copy(
     assert list(cache.iterdir()) == []
 
 
-def test_many_at_once_find_one_whole_copy(source: Path, sha256: str, tmp_path: Path) -> None:
+def test_concurrent_loads_share_one_complete_copy(source: Path, sha256: str, tmp_path: Path) -> None:
     cache, fetch = tmp_path / "cache", Fetch(source)
     with ThreadPoolExecutor(8) as pool:
         loaded = list(pool.map(lambda _: load_cached(sha256, fetch, str(cache)).sha256, range(40)))
@@ -109,7 +109,7 @@ def test_many_at_once_find_one_whole_copy(source: Path, sha256: str, tmp_path: P
 
 
 @pytest.mark.parametrize("value", ["", "..", "../x", "/tmp/x", "0" * 63 + "/"])
-def test_what_is_no_checksum_is_no_folder(value: str, tmp_path: Path) -> None:
+def test_invalid_checksum_is_not_a_folder_name(value: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not 64 digits"):
         cache_folder(value, str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""A registry that is away is noticed within seconds, and says so."""
+"""An unreachable registry is an error within seconds."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rest, "PAUSES_SECONDS", (0.01, 0.01))
 
 
-def test_a_question_that_was_not_answered_once_is_asked_again_and_a_change_is_not(server: str) -> None:
+def test_get_is_retried_and_post_is_not(server: str) -> None:
     assert rest.call(server, "GET", "shaky", {}) == {"a": 2}
     before = _Handler.asked["/api/2.0/mlflow/broken"]
     with pytest.raises(UnreachableError):
@@ -68,7 +68,7 @@ def test_a_question_that_was_not_answered_once_is_asked_again_and_a_change_is_no
     assert _Handler.asked["/api/2.0/mlflow/broken"] == before + 3
 
 
-def test_an_answer_is_returned_and_an_absent_thing_is_none(server: str) -> None:
+def test_answer_is_returned_and_missing_resource_is_none(server: str) -> None:
     assert rest.call(server, "GET", "ok", {"x": "y"}) == {"a": 1}
     assert rest.call(server, "GET", "absent", {}) is None
 
@@ -117,6 +117,6 @@ def test_a_silent_server_is_unreachable_in_seconds(monkeypatch: pytest.MonkeyPat
             rest.call(f"http://127.0.0.1:{silent.getsockname()[1]}", "GET", "ok", {})
 
 
-def test_an_address_that_is_no_server_is_refused() -> None:
+def test_invalid_server_address_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is not the address of an MLflow server"):
         rest.call("file:///etc", "GET", "passwd", {})

@@ -69,7 +69,7 @@ def test_good_scores_pass_and_are_compared_with_the_last_published_night(lake: s
     assert (audit.last_night, audit.last_mean) == (FIRST, 0.2)
 
 
-def test_the_first_night_has_none_to_be_compared_with(lake: str) -> None:
+def test_first_night_has_no_comparison(lake: str) -> None:
     audit = audited(lake, write(lake, [score(FIRST, 1)]), FIRST)
     assert (audit.last_night, audit.last_mean) == (None, None)
 
@@ -99,14 +99,14 @@ def test_bad_scores_are_refused(lake: str, rows: list[dict[str, Any]], message: 
     assert not delta.table_exists(lake, SCORES.name)
 
 
-def test_files_that_hold_fewer_rows_than_were_scored_are_refused(lake: str) -> None:
+def test_fewer_rows_in_files_than_scored_are_refused(lake: str) -> None:
     (file,) = write(lake, [score(FIRST, 1)])
     with pytest.raises(ContractError, match="1 rows were written, but 3 were scored") as failure:
         audited(lake, [replace(file, rows=3)], FIRST)
     assert failure.value.how_many == 2
 
 
-def test_a_model_that_cannot_take_too_many_rows_is_refused(lake: str) -> None:
+def test_too_many_rejected_rows_are_refused(lake: str) -> None:
     rows = [score(FIRST, flight) for flight in range(98)]
     with pytest.raises(ContractError, match=r"the model cannot take 2 of 100 rows \(allowed share 0.01") as failure:
         audited(lake, write(lake, rows), FIRST, rows_in=100)
@@ -122,7 +122,7 @@ def test_a_shift_against_the_last_night_is_refused(lake: str) -> None:
         audited(lake, write(lake, [score(SECOND, 1, 0.9)]), SECOND)
 
 
-def test_an_audit_that_cannot_look_does_not_pass(lake: str) -> None:
+def test_audit_without_readable_scores_fails(lake: str) -> None:
     with pytest.raises(GateError, match="no scores to audit"):
         audited(lake, [], FIRST)
     written = write(lake, [score(FIRST, 1)])

@@ -81,7 +81,7 @@ def scored(lake: str, saved: TabularModel, rows: pa.RecordBatch, use_case: UseCa
 
 
 @pytest.mark.parametrize("threshold", [0.3, None])
-def test_a_row_is_announced_from_the_threshold_on(lake: str, threshold: float | None) -> None:
+def test_decision_is_true_at_or_above_the_threshold(lake: str, threshold: float | None) -> None:
     rows = batch()
     said = scored(lake, model(f"{lake}/models/x", rows, threshold), rows)
     written = said.scores.to_pylist()
@@ -93,7 +93,7 @@ def test_a_row_is_announced_from_the_threshold_on(lake: str, threshold: float | 
     assert {row["decision"] for row in written} == {True, False}
 
 
-def test_rows_keep_their_order_and_say_who_spoke(lake: str) -> None:
+def test_rows_keep_their_order_and_name_the_scoring_model(lake: str) -> None:
     rows = batch()
     saved = model(f"{lake}/models/x", rows, None)
     scores = scored(lake, saved, rows).scores
@@ -105,7 +105,7 @@ def test_rows_keep_their_order_and_say_who_spoke(lake: str) -> None:
 
 
 def refuses_from(answer: float) -> Calibrator:
-    """A calibration that gives no number to what the members give at least ``answer``."""
+    """A calibration that is NaN for predictions of at least ``answer``."""
     return Calibrator(method="isotonic", answers=(0.0, answer, 1.0), probabilities=(0.1, 0.2, float("nan")))
 
 
@@ -134,11 +134,11 @@ def test_a_number_that_float32_does_not_hold_is_scored_as_missing(lake: str, val
     rows = batch()
     saved = model(f"{lake}/models/x", rows, None)
     place = rows.schema.get_field_index("distance")
-    spoilt, missing = (
+    unknown, missing = (
         rows.set_column(place, rows.schema.field("distance"), pa.array([given, *rows["distance"].to_pylist()[1:]]))
         for given in (value, None)
     )
-    said = scored(lake, saved, spoilt)
+    said = scored(lake, saved, unknown)
     assert said.rejected is None
     assert said.scores["prediction"].equals(scored(lake, saved, missing).scores["prediction"])
 

@@ -1,4 +1,4 @@
-"""How a worker comes by a model that lies in a store: one copy a machine, one load a worker, checked."""
+"""Models in a store: one checked copy for each machine, loaded once for each worker."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def test_workers_of_one_machine_share_a_copy_and_each_loads_it_once(shipped: tup
     assert load_model(*shipped) is load_model(*shipped)
 
 
-def test_a_copy_that_was_spoilt_is_made_again(shipped: tuple[str, str], tmp_path: Path) -> None:
+def test_corrupt_copy_is_downloaded_again(shipped: tuple[str, str], tmp_path: Path) -> None:
     load_model(*shipped)
     load_model.cache_clear()
     copy = tmp_path / "cache" / shipped[1]
-    (copy / "boosting.ubj").write_bytes(b"spoilt")
+    (copy / "boosting.ubj").write_bytes(b"corrupt")
     assert isinstance(load_model(*shipped), TabularModel)
-    assert (copy / "boosting.ubj").read_bytes() != b"spoilt"
+    assert (copy / "boosting.ubj").read_bytes() != b"corrupt"
 
 
-def test_a_model_that_is_another_than_the_one_chosen_does_not_speak(shipped: tuple[str, str], tmp_path: Path) -> None:
+def test_model_with_another_checksum_is_refused(shipped: tuple[str, str], tmp_path: Path) -> None:
     uri, sha256 = shipped
-    files.write_text(f"{uri}/boosting.ubj", "spoilt")
+    files.write_text(f"{uri}/boosting.ubj", "corrupt")
     with pytest.raises(ModelError, match="SHA-256 differs"):
         load_model(uri, sha256)
     with pytest.raises(ModelError):

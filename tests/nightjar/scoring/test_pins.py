@@ -1,4 +1,4 @@
-"""What a run has chosen is read back, or refused with what to do."""
+"""Pins of a run are read back, or refused with a fix."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_pins_are_read_back(lake: str) -> None:
 
 
 @pytest.mark.parametrize("text", SPOILT)
-def test_pins_that_were_spoilt_are_refused_until_the_run_chooses_anew(lake: str, text: str) -> None:
+def test_corrupt_pins_are_refused_until_the_run_is_forced(lake: str, text: str) -> None:
     files.write_text(f"{spec(lake).run_dir}/pins.json", text)
     with pytest.raises(ModelError, match="cannot be read") as caught:
         pins.pinned(spec(lake))
@@ -40,7 +40,7 @@ def test_pins_that_were_spoilt_are_refused_until_the_run_chooses_anew(lake: str,
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", "[" * 100_000, '{"rows_in": 3}'])
-def test_a_result_that_was_spoilt_fails_with_its_task(lake: str, text: str) -> None:
+def test_corrupt_result_names_its_task(lake: str, text: str) -> None:
     files.write_text(f"{spec(lake).run_dir}/train/result.json", text)
     with pytest.raises(GateError, match="the result cannot be read") as caught:
         earlier_result(spec(lake), "train")

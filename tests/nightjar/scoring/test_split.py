@@ -1,4 +1,4 @@
-"""Who is in which variant: the same for ever, as declared, and for anybody who asks in SQL."""
+"""Assignment to variants: stable, with the declared shares, and equal in SQL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def flights(count: int, day: date = NIGHT, first: int = 0) -> pa.RecordBatch:
 ALWAYS = [0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0]
 
 
-def test_the_assignment_of_known_flights_is_what_it_has_always_been() -> None:
+def test_assignment_of_known_flights_does_not_change() -> None:
     batch = flights(20)
     assert assign(batch, EXPERIMENT, KEY).tolist() == ALWAYS
     assert assign(batch, replace(EXPERIMENT, name="another"), KEY).tolist() != ALWAYS

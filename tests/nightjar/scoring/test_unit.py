@@ -1,4 +1,4 @@
-"""Scoring a unit: files of scores, of rejected rows and of the shadow in one pass; the shadow harms nobody."""
+"""Scoring a unit writes scores, rejected rows and shadow scores in one pass; errors of the shadow are contained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FEATURES = USE_CASE.feature_table
 
 
 def score(lake: str, shadow: str = "", refused: int = 0) -> Scored:
-    """Score one unit of ``ROWS`` rows, ``refused`` of which get no number; ``shadow`` is a model folder."""
+    """Score one unit of ``ROWS`` rows, ``refused`` of which have the prediction NaN; ``shadow`` is a model folder."""
     rows = batch()
     folder = f"{lake}/models/x"
     saved = model(folder, rows, None)
@@ -94,7 +94,7 @@ def test_a_shadow_that_fails_half_way_leaves_no_file(lake: str, monkeypatch: pyt
     assert files_in(lake, USE_CASE.shadow_table.name) == []
 
 
-def test_what_one_part_lacks_the_night_s_shadow_lacks() -> None:
+def test_shadow_that_failed_in_one_unit_has_no_files() -> None:
     broken = Scored(parts={}, shadow_error="gone")
     assert Scored.merge([Scored(parts={}), broken]).shadow_error == "gone"
 

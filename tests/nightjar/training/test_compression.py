@@ -1,4 +1,4 @@
-"""Smaller models: really smaller, still right, and valid parts of a model folder."""
+"""Compressed models are smaller, predict nearly the same, and are valid members of a model folder."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def auc_of(member: Member) -> float:
     return auc(labels.astype(np.float64), answers)
 
 
-def test_eight_bits_are_a_third_and_answer_nearly_the_same(full: network.Network) -> None:
+def test_int8_network_is_a_third_of_the_size_and_predicts_nearly_the_same(full: network.Network) -> None:
     small = int8(full)
     matrix = rows(1000, 5)
     assert np.abs(small.predict(matrix, threads=1) - full.predict(matrix, threads=1)).max() < 0.05
@@ -67,7 +67,7 @@ def test_eight_bits_are_a_third_and_answer_nearly_the_same(full: network.Network
     assert max(np.abs(restored[name] - weights[name]).max() for name in weights) < 0.03
 
 
-def test_half_the_units_are_gone_and_the_rest_still_knows(full: network.Network) -> None:
+def test_pruned_network_has_half_the_units_and_still_predicts(full: network.Network) -> None:
     small = pruned(full, 0.5)
     assert small.architecture.hidden == (32, 16)
     assert len(small.weights) < 0.5 * len(full.weights)
@@ -90,7 +90,7 @@ def test_a_smaller_network_is_a_member_like_any_other(full: network.Network, mak
     assert (alone == whole[:40]).all()
 
 
-def test_what_the_recipe_names_is_made_and_judged(fitted: tuple[Fitted, ...]) -> None:
+def test_each_compression_of_the_recipe_is_made_and_evaluated(fitted: tuple[Fitted, ...]) -> None:
     student = Boosting(params={"max_depth": 3, "eta": 0.3}, num_rounds=40, early_stopping_rounds=None)
     recipe = replace(
         TRAINING_SET.recipe,
@@ -110,9 +110,9 @@ def test_what_the_recipe_names_is_made_and_judged(fitted: tuple[Fitted, ...]) ->
     )
     found = compress(fitted, ensemble, rank)
     assert [small.name for small in found] == ["int8", "pruned", "distilled"]
-    whole = sum(sizes(tuple(one.member for one in fitted)).values())
+    whole = sum(sizes(tuple(trained.member for trained in fitted)).values())
     for small in found:
-        assert sum(sizes(tuple(one.member for one in small.members)).values()) < whole
+        assert sum(sizes(tuple(trained.member for trained in small.members)).values()) < whole
         assert small.ensemble.validation_auc > ensemble.validation_auc - 0.06
         assert small.rows_per_second > 0 < small.full_rows_per_second
         assert small.cards[-1].params["compression"] == small.name
@@ -122,7 +122,7 @@ def test_what_the_recipe_names_is_made_and_judged(fitted: tuple[Fitted, ...]) ->
     assert (taught.cards[0].params["max_depth"], taught.cards[0].params["eta"]) == (3, 0.3)
     matrix = rows(1000, 5)
     answers = taught.members[0].member.predict(matrix, threads=1)
-    teacher = np.mean([one.member.predict(matrix, threads=1) for one in fitted], axis=0)
+    teacher = np.mean([trained.member.predict(matrix, threads=1) for trained in fitted], axis=0)
     assert np.corrcoef(answers, teacher)[0, 1] > 0.9
     tuned = cut.members[1].member
     assert isinstance(tuned, network.Network)

@@ -62,7 +62,7 @@ def test_a_loaded_model_predicts_the_same_to_the_bit(model: TabularModel, tmp_pa
     assert (loaded.predict(rows) == model.predict(rows)).all()
 
 
-def test_a_row_is_scored_alike_in_any_company_and_with_any_threads(model: TabularModel, rows: pa.Table) -> None:
+def test_prediction_of_a_row_is_independent_of_other_rows_and_threads(model: TabularModel, rows: pa.Table) -> None:
     whole = model.predict(rows)
     assert whole.dtype == np.float64
     assert ((whole > 0) & (whole < 1)).all()

@@ -1,4 +1,4 @@
-"""Files of a model that somebody else made: refused with one error, before an engine is given them."""
+"""Malicious or corrupt model files are refused with one error before an engine reads them."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def length(count: int) -> bytes:
         (lambda data: b"{}", "files cannot be loaded"),
     ],
 )
-def test_trees_that_are_not_whole_are_refused(forge: Callable[[bytes], bytes], message: str, tmp_path: Path) -> None:
+def test_incomplete_trees_are_refused(forge: Callable[[bytes], bytes], message: str, tmp_path: Path) -> None:
     data = trees()
     whole = BoostedTrees(import_xgboost().Booster(model_file=bytearray(data)))
     save(f"{tmp_path}/m", CARD, [whole], "{}")
@@ -192,7 +192,7 @@ def card_with(**changes: Any) -> bytes:
         (card_with(categories={}), None),
     ],
 )
-def test_a_card_that_is_none_is_a_model_error(card: bytes, message: str | None, tmp_path: Path) -> None:
+def test_invalid_card_is_a_model_error(card: bytes, message: str | None, tmp_path: Path) -> None:
     import pyarrow as pa
 
     save(f"{tmp_path}/m", CARD, [BoostedTrees(import_xgboost().Booster(model_file=bytearray(trees())))], "{}")
@@ -209,7 +209,7 @@ def test_a_card_that_is_none_is_a_model_error(card: bytes, message: str | None, 
         "{digest}  a\\b", "{digest}  a\x00b", "{digest}  \x1b[2J", f"{{digest}}  {SUMS_FILE}", "{digest} model.json",
     ],
 )  # fmt: skip
-def test_sums_that_name_no_file_of_the_folder_are_refused(line: str, tmp_path: Path) -> None:
+def test_sums_with_an_invalid_file_name_are_refused(line: str, tmp_path: Path) -> None:
     save(f"{tmp_path}/m", CARD, [BoostedTrees(import_xgboost().Booster(model_file=bytearray(trees())))], "{}")
     sums = (tmp_path / "m" / SUMS_FILE).read_text()
     (tmp_path / "m" / SUMS_FILE).write_text(sums + line.format(digest="0" * 64) + "\n")

@@ -1,4 +1,4 @@
-"""Going on from a registered version: what is kept, what is frozen, and what is refused."""
+"""Warm start from a registered version: reused, frozen and incompatible parts."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_network_begins_with_the_base_s_weights_and_leaves_the_frozen_ones(bas
     assert fitted.history[0] > trained(NET, TRAINING_SET).history[0]
 
 
-def test_nothing_is_frozen_unless_it_is_asked_for(base: TabularModel, lake: str) -> None:
+def test_nothing_is_frozen_by_default(base: TabularModel, lake: str) -> None:
     found = going_on(base)
     fitted = trained(NET, found, load_base(lake, found))
     assert isinstance(fitted.member, network.Network)
@@ -132,7 +132,7 @@ def smaller(base: TabularModel, lake: str, member: network.Network) -> TrainingS
     return going_on(replace(base, sha256=sha256))
 
 
-def test_a_network_in_eight_bits_can_be_gone_on_from(base: TabularModel, lake: str) -> None:
+def test_int8_network_can_be_the_base(base: TabularModel, lake: str) -> None:
     assert isinstance(base.members[1], network.Network)
     found = smaller(base, lake, int8(base.members[1]))
     assert max(trained(NET, found, load_base(lake, found)).history) > 0.7
@@ -171,7 +171,7 @@ def test_a_base_that_has_seen_days_of_the_holdout_is_refused(
         load_base(lake, found)
 
 
-def test_without_a_base_training_begins_anew(lake: str) -> None:
+def test_without_a_base_load_base_returns_none(lake: str) -> None:
     assert load_base(lake, TRAINING_SET) is None
 
 

@@ -1,4 +1,4 @@
-"""Folds look ahead only: whatever the days, nothing trains on or after what it is judged by."""
+"""Folds are ordered in time: no fold trains on or after its validation days."""
 
 from __future__ import annotations
 

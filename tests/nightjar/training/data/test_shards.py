@@ -1,4 +1,4 @@
-"""Rows of whole days at frozen versions, joined by key, in an order that files do not decide."""
+"""Rows of whole days at frozen versions, joined by key, in an order independent of the files."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_later_versions_are_not_read_and_file_layout_does_not_matter(filled: str
         check_counts("train", SPLIT, scattered.rows, scattered.positives, where="here")
 
 
-def test_days_are_dealt_like_cards() -> None:
+def test_days_are_distributed_round_robin() -> None:
     days = [date(2013, 1, d) for d in range(1, 6)]
     dealt = [days_of_rank(days, rank, 2) for rank in (0, 1)]
     assert [len(part) for part in dealt] == [3, 2]
@@ -127,7 +127,7 @@ def test_a_feature_that_is_missing_or_of_another_type_is_named_with_its_table(fi
         assert "freeze_training_set" in caught.value.fix
 
 
-def test_a_full_scratch_disk_is_said() -> None:
+def test_full_scratch_disk_is_reported() -> None:
     full = Shard(columns=1, _file=open("/dev/full", "wb"))  # noqa: SIM115
     with pytest.raises(StorageFullError, match="no space left") as caught:
         full.append(np.zeros((2, 1), dtype=np.float32), np.zeros(2, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""Days are cut by the calendar, and a training set that cannot train is refused."""
+"""Days are split by the calendar, and splits that cannot train are refused."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_missing_day_does_not_shift_the_calendar() -> None:
         (_days(6) + _days(9, positives=0)[6:], "holdout split has one class only: 0 of 30"),
     ],
 )
-def test_what_cannot_train_is_refused(days: list[DayCount], message: str) -> None:
+def test_splits_that_cannot_train_are_refused(days: list[DayCount], message: str) -> None:
     with pytest.raises(TrainingError, match=message) as caught:
         split_days(days, TRAINING, GATE, where="labels/x")
     assert "labels/x" in caught.value.where

@@ -1,4 +1,4 @@
-"""A checkpoint is taken whole, by its own training, or not at all; whatever is wrong with it is said."""
+"""A checkpoint is used only by its own training and only when complete; problems are logged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _spec(lake: str) -> JobSpec:
     )
 
 
-def test_the_last_one_saved_is_loaded_and_earlier_ones_are_gone(checkpoints: Checkpoints) -> None:
+def test_last_checkpoint_is_loaded_and_earlier_ones_are_removed(checkpoints: Checkpoints) -> None:
     assert checkpoints.load() is None
     checkpoints.save(Checkpoint(history=(0.5,), state=b"one"))
     last = Checkpoint(history=(0.5, 0.6), state=b"two")
@@ -60,7 +60,7 @@ def test_the_place_is_the_tasks_folder_or_what_the_environment_names(
     assert Checkpoints.of(spec, "boosting", TRAINING).place == f"{tmp_path}/fast/_runs/d/r/train/checkpoint/boosting"
 
 
-def test_one_of_another_training_is_not_taken_and_what_differs_is_said(
+def test_checkpoint_of_another_training_is_not_used_and_differences_are_logged(
     checkpoints: Checkpoints, lake: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints.save(Checkpoint(history=(0.5,), state=b"one"))
@@ -82,7 +82,7 @@ def test_one_of_another_training_is_not_taken_and_what_differs_is_said(
         (STATE_FILE, LEADS_OUT, "is not a file below this folder"),
     ],
 )
-def test_one_that_is_cut_altered_or_not_whole_is_not_taken(
+def test_truncated_altered_or_incomplete_checkpoint_is_not_used(
     checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture, name: str, content: bytes | None, said: str
 ) -> None:
     checkpoints.save(Checkpoint(history=(0.5,), state=b"one"))
@@ -129,7 +129,7 @@ def _agree(places: list[Path]) -> list[Checkpoint | NightjarError | None]:
     return found
 
 
-def test_all_ranks_go_on_from_the_checkpoint_of_rank_0_or_say_that_they_cannot(tmp_path: Path) -> None:
+def test_all_ranks_resume_from_the_checkpoint_of_rank_0_or_fail(tmp_path: Path) -> None:
     checkpoint = Checkpoint(history=(0.5,), state=b"one")
     assert _agree([tmp_path, tmp_path]) == [None, None]
     Checkpoints(place=str(tmp_path), training={}).save(checkpoint)

@@ -1,4 +1,4 @@
-"""Ranks share one fate: none outlives a failure, a stop, or the launcher."""
+"""No rank outlives a failure, a stop, or the launcher."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_ranks_get_the_launch_contract_and_share_one_group(environ: dict[str, st
     assert not Path(environ["REPORT"]).exists()
 
 
-def test_one_failure_ends_all_and_is_reported_with_its_last_words(
+def test_one_failure_ends_all_ranks_and_is_reported_with_its_last_line(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nightjar.training.distributed.launch.GRACE_SECONDS", 0.3)
@@ -129,7 +129,7 @@ def test_a_failure_that_rank_0_reported_is_not_reported_again(environ: dict[str,
     assert not Path(environ["REPORT"]).exists()
 
 
-def test_a_killed_rank_takes_all_with_it(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_rank_ends_all_ranks(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nightjar.training.distributed.launch.GRACE_SECONDS", 0.3)
     ranks = LocalRanks(program="sleep", spec_uri="/spec", world_size=2, on_line=lambda _: None, environ=environ)
     ranks.start()

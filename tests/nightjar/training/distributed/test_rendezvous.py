@@ -1,4 +1,4 @@
-"""Ranks meet, exchange, and name who is missing, failed or dead."""
+"""Ranks connect, exchange values, and name missing, failed or dead ranks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _contract(rank: int, world_size: int, port: int) -> LaunchContract:
 
 
 def _together(world_size: int, work: Callable[[Group], Any], timeout: float = 10.0) -> list[Any]:
-    """Run ``work`` on every rank at once, each in a thread; an exception is the rank's answer."""
+    """Run ``work`` on every rank concurrently, each in a thread; an exception is the rank's result."""
     port = free_port()
 
     def one(rank: int) -> Any:
@@ -164,7 +164,7 @@ def test_an_incomplete_contract_is_refused(change: dict[str, str | None], messag
         LaunchContract.from_environment({k: v for k, v in environ.items() if v is not None})
 
 
-def test_a_first_rank_whose_name_never_comes_to_be_known_says_so() -> None:
+def test_unresolvable_name_of_rank_0_is_an_error() -> None:
     contract = LaunchContract(rank=0, world_size=2, master_addr="no-such-host.invalid", master_port=free_port())
     with pytest.raises(TrainingError, match=r"rank 0's name no-such-host.invalid cannot be resolved after 0.5 s"):
         Group(contract, "job", timeout_seconds=0.5)
@@ -187,8 +187,8 @@ def _two_ranks(port: int, stranger: Callable[[int], Any]) -> tuple[list[Any], fl
         groups = [first.result(), second.result()]
         seconds = time.monotonic() - started
         answers = list(pool.map(lambda group: group.exchange(group.contract.rank), groups))
-    for one in [*groups, *held]:
-        one.close()
+    for connection in [*groups, *held]:
+        connection.close()
     return answers, seconds
 
 
@@ -255,7 +255,7 @@ def _says(line: bytes) -> Callable[[int], list[socket.socket]]:
     ids=["silent", "many", "a byte now and then", "no end", "nested", "null", "no UTF-8", "no proof", "empty proof",
          "no ASCII", "other types", "HTTP"],
 )  # fmt: skip
-def test_a_stranger_at_the_port_holds_up_nobody(stranger: Callable[[int], list[socket.socket]]) -> None:
+def test_unauthenticated_connection_does_not_delay_ranks(stranger: Callable[[int], list[socket.socket]]) -> None:
     answers, seconds = _two_ranks(free_port(), stranger)
     assert answers == [[0, 1], [0, 1]]
     assert seconds < 4

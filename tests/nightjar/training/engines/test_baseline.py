@@ -1,4 +1,4 @@
-"""The baseline is the logistic regression that scikit-learn finds, on any number of ranks."""
+"""The baseline equals scikit-learn's logistic regression, on any number of ranks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fitted(table: pa.Table, labels: np.ndarray) -> Baseline:
     return baseline.fit(shard, FEATURES, CATEGORIES, len(labels))
 
 
-def test_it_is_the_regression_that_scikit_learn_finds() -> None:
+def test_weights_match_scikit_learn() -> None:
     from sklearn.linear_model import LogisticRegression
 
     table, labels = rows()
@@ -58,7 +58,7 @@ def test_it_is_the_regression_that_scikit_learn_finds() -> None:
     assert model.means[0] == pytest.approx(np.nanmean(matrix[:, 0]), rel=1e-6)
 
 
-def test_it_is_read_back_as_it_was() -> None:
+def test_baseline_survives_a_round_trip() -> None:
     table, labels = rows(500)
     model = fitted(table, labels)
     matrix = encode(table, FEATURES, CATEGORIES)
@@ -66,7 +66,7 @@ def test_it_is_read_back_as_it_was() -> None:
     np.testing.assert_array_equal(again.predict(matrix, threads=1), model.predict(matrix, threads=1))
 
 
-def test_a_row_is_scored_alike_in_any_company() -> None:
+def test_prediction_of_a_row_is_independent_of_other_rows() -> None:
     table, labels = rows(2000)
     model = fitted(table, labels)
     matrix = encode(table, FEATURES, CATEGORIES)
@@ -75,7 +75,7 @@ def test_a_row_is_scored_alike_in_any_company() -> None:
         np.testing.assert_array_equal(model.predict(matrix[start:stop], threads=1), whole[start:stop])
 
 
-def test_labels_that_a_line_separates_do_not_keep_it_from_ending() -> None:
+def test_separable_labels_converge() -> None:
     table, _ = rows(600)
     distance = np.nan_to_num(encode(table, FEATURES, CATEGORIES)[:, 0], nan=800.0)
     predicted = fitted(table, (distance > 800).astype(np.float32)).predict(

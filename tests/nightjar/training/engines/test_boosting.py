@@ -118,7 +118,7 @@ def test_early_stopping_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (resumed.history, model_bytes(resumed)) == (undisturbed.history, model_bytes(undisturbed))
 
 
-def test_a_loss_that_diverges_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diverging_loss_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = boosting.engine_params  # a declaration refuses such an eta
     monkeypatch.setattr(boosting, "engine_params", lambda engine, seed: {**declared(engine, seed), "eta": 1e38})
     with pytest.raises(TrainingError, match="265 predictions are not finite after round 3") as caught:

@@ -1,4 +1,4 @@
-"""One rank's network: what it learns, keeps and resumes, and that scoring answers as torch does."""
+"""Networks of one rank: training, best epoch, resuming, and equal predictions in torch and ONNX."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def member(fitted: Fitted) -> network.Network:
     return fitted.member
 
 
-def test_it_learns_what_no_straight_line_fits_and_keeps_its_best_epoch(fitted: Fitted) -> None:
+def test_network_learns_a_nonlinear_function_and_keeps_its_best_epoch(fitted: Fitted) -> None:
     assert fitted.card.validation_auc == max(fitted.history) > 0.7
     assert fitted.card.rounds == int(np.argmax(fitted.history)) + 1
     from nightjar.evaluation.metrics import auc
@@ -117,12 +117,12 @@ def test_it_learns_what_no_straight_line_fits_and_keeps_its_best_epoch(fitted: F
     assert found == pytest.approx(fitted.card.validation_auc, abs=1e-4)
 
 
-def test_it_stops_after_its_patience(tmp_path: Path) -> None:
+def test_training_stops_after_its_patience(tmp_path: Path) -> None:
     stopped = trained(tmp_path, replace(SMALL, epochs=60, learning_rate=0.05, early_stopping_epochs=3))
     assert len(stopped.history) == stopped.card.rounds + 3 < 60
 
 
-def test_scoring_answers_as_torch_does(fitted: Fitted) -> None:
+def test_onnx_graph_predicts_like_torch(fitted: Fitted) -> None:
     of_graph = member(fitted)
     module = build_module(of_graph.architecture, dropout=0.1)
     put_weights(module, weights_of(of_graph))
@@ -135,7 +135,7 @@ def test_scoring_answers_as_torch_does(fitted: Fitted) -> None:
     assert expected.std() > 0.05
 
 
-def test_a_row_is_scored_alike_in_any_company_and_with_any_threads(fitted: Fitted) -> None:
+def test_prediction_of_a_row_is_independent_of_other_rows_and_threads(fitted: Fitted) -> None:
     matrix = rows(3 * network.BLOCK + 17, 6)
     whole = fitted.member.predict(matrix, threads=1)
     assert whole.dtype == np.float64
@@ -147,7 +147,7 @@ def test_a_row_is_scored_alike_in_any_company_and_with_any_threads(fitted: Fitte
     assert fitted.member.predict(matrix[:0], threads=1).shape == (0,)
 
 
-def test_a_member_of_its_files_answers_the_same_and_the_graph_is_made_anew_to_the_byte(fitted: Fitted) -> None:
+def test_loaded_member_predicts_the_same_and_its_graph_is_rebuilt_byte_for_byte(fitted: Fitted) -> None:
     content = fitted.member.content()
     loaded = network.load(content)
     matrix = rows(100, 7)
@@ -187,7 +187,7 @@ def test_another_seed_gives_another_network(fitted: Fitted, tmp_path: Path, monk
     assert trained(tmp_path).member.content() != fitted.member.content()
 
 
-def test_a_loss_that_is_no_number_is_said_with_rank_and_epoch(tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_is_reported_with_rank_and_epoch(tmp_path: Path) -> None:
     with pytest.raises(
         TrainingError, match=r"the loss of rank 0 is not finite in epoch \d, from step \d+ of 18"
     ) as said:
@@ -196,12 +196,12 @@ def test_a_loss_that_is_no_number_is_said_with_rank_and_epoch(tmp_path: Path) ->
 
 
 def test_an_infinite_value_does_not_pass_for_a_moment(tmp_path: Path) -> None:
-    spoilt = shard(300, 1)
+    with_infinity = shard(300, 1)
     matrix = rows(100, 3)
     matrix[5, 1] = np.inf
-    spoilt.append(matrix, np.zeros(100, np.float32))
+    with_infinity.append(matrix, np.zeros(100, np.float32))
     with pytest.raises(TrainingError, match=r"the loss of rank 0 is not finite in epoch 1"):
-        trained(tmp_path, train=spoilt)
+        trained(tmp_path, train=with_infinity)
 
 
 def test_a_checkpoint_that_cannot_be_kept_ends_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ def test_a_checkpoint_that_cannot_be_kept_ends_the_training(tmp_path: Path, monk
         trained(tmp_path)
 
 
-def test_a_gpu_that_is_too_small_is_said_with_what_helps() -> None:
+def test_gpu_out_of_memory_is_reported_with_a_fix() -> None:
     training_error = TrainingError("the network's training failed", where="here", fix="read the log")
     training_error.__cause__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     said = out_of_memory(training_error, 3)
@@ -224,7 +224,7 @@ def test_a_gpu_that_is_too_small_is_said_with_what_helps() -> None:
     assert "lower batch_size" in said.fix
 
 
-def test_balanced_classes_raise_what_is_answered_by_both_engines(tmp_path: Path) -> None:
+def test_balanced_classes_raise_predictions_of_both_engines(tmp_path: Path) -> None:
     few = shard(1200, 1, positives=-2.0)
     weight = (few.rows - few.positives) / few.positives
     plain, balanced = (trained(tmp_path / str(balance), train=few, balance=balance) for balance in (False, True))

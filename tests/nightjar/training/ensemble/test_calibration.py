@@ -1,4 +1,4 @@
-"""Calibration keeps the order of rows, stays within (0, 1), means what it says, and is the same after JSON."""
+"""Calibration keeps the order of rows, stays within (0, 1), matches the labels, and survives JSON."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_steps_are_those_that_scikit_learn_finds() -> None:
     np.testing.assert_allclose(np.repeat(steps[1] / steps[0], steps[0].astype(int)), theirs, atol=1e-12)
 
 
-def test_platt_finds_what_was_done_to_the_answers() -> None:
+def test_platt_recovers_a_known_distortion() -> None:
     labels, answers = sample(200_000, slope=2.0, shift=0.8)
     found = fit_method("platt", counts_of(labels, answers))
     assert found.slope == pytest.approx(0.5, abs=0.02)
@@ -97,14 +97,14 @@ def test_the_auc_stays_and_the_mean_becomes_that_of_the_labels(method: calibrati
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
-def test_answers_that_say_the_contrary_keep_their_order(method: calibration.Method) -> None:
+def test_inverse_predictions_keep_their_order(method: calibration.Method) -> None:
     labels, answers = sample()
     calibrated = fit_method(method, counts_of(1 - labels, answers)).apply(np.sort(answers))
     assert (np.diff(calibrated) >= 0).all()
     assert calibrated.mean() == pytest.approx(1 - labels.mean(), abs=0.02)
 
 
-def test_no_number_stays_no_number() -> None:
+def test_nan_is_preserved() -> None:
     for method in calibration.METHODS:
         calibrated = fit_method(method, counts_of(*sample(100))).apply(np.array([0.2, np.nan]))
         assert np.isnan(calibrated).tolist() == [False, True]
@@ -125,9 +125,7 @@ def _bent(seed: int) -> Rows:
     ],
     ids=["tilted", "bent", "true"],
 )
-def test_best_is_what_later_days_bear_out_and_no_calibration_where_that_gains_little(
-    rows: object, expected: str
-) -> None:
+def test_best_is_selected_on_later_days_and_none_when_the_gain_is_small(rows: object, expected: str) -> None:
     earlier, later = (counts_of(*rows(seed)) for seed in (1, 2))  # type: ignore[operator]
     calibrator, losses = fit("best", earlier, later)
     assert calibrator.method == expected
@@ -137,7 +135,7 @@ def test_best_is_what_later_days_bear_out_and_no_calibration_where_that_gains_li
     assert calibrator == fit_method(calibrator.method, earlier + later)
 
 
-def test_what_was_asked_for_is_fitted_and_a_single_day_is_not_judged_on_itself() -> None:
+def test_declared_method_is_fitted_and_a_single_day_is_not_compared() -> None:
     counts = counts_of(*sample(1000))
     nothing = np.zeros_like(counts)
     assert fit("isotonic", counts, counts)[0].method == "isotonic"

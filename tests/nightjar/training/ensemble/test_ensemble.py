@@ -1,4 +1,4 @@
-"""Weights that a mixture was made with are found again, on any number of ranks; no mean is worse than its best."""
+"""Fitted weights recover those of a known mixture on any number of ranks; no ensemble is worse than its best member."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_weights_of_a_known_mixture_are_found(weights: tuple[float, ...]) ->
     np.testing.assert_allclose(found, weights, atol=0.03)
 
 
-def test_a_useless_member_gets_nothing() -> None:
+def test_useless_member_gets_weight_0() -> None:
     labels, (good, _) = mixture((1.0, 0.0))
     noise = np.random.default_rng(3).random(len(labels))
     assert fit_weights(labels, [noise, good]) == (0.0, 1.0)
@@ -90,7 +90,7 @@ def test_a_small_share_that_matters_is_kept() -> None:
     assert log_loss(labels, blend([bold, np.full(len(good), 0.5)], weights)) < log_loss(labels, bold) - 0.002
 
 
-def test_one_member_needs_no_work() -> None:
+def test_single_member_has_weight_1() -> None:
     assert fit_weights(np.empty(0, np.float32), [np.empty(0)]) == (1.0,)
 
 
@@ -145,7 +145,7 @@ group.close()
 
 
 def _on_ranks(world_size: int) -> list[dict[str, Any]]:
-    """What each of so many real ranks comes to."""
+    """Return the results of real rank processes."""
     port = str(free_port())
     ranks = [
         subprocess.Popen(

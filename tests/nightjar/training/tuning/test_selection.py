@@ -1,4 +1,4 @@
-"""Columns of noise go, columns with a signal stay, and what is said of columns goes with them."""
+"""Noise columns are dropped, columns with signal stay, and constraints follow their columns."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_noise_is_dropped_with_its_figures_and_signal_stays(
     assert all("of the best random column" in reason for reason in reasons.values())
 
 
-def test_what_is_said_of_columns_goes_with_them() -> None:
+def test_constraints_follow_their_columns() -> None:
     left = without(TRAINING_SET, ["noise_0", "weak", "noise_category"])
     assert [feature.name for feature in left.features] == ["strong", "noise_1", "category", "noise_2"]
     assert set(left.categories) == {"category"}

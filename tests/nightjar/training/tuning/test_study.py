@@ -1,4 +1,4 @@
-"""The budget of a study that many processes share is exact, whoever dies in between."""
+"""The budget of a shared study is exact, also when workers are killed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def work(lake: str, worker: int) -> None:
             mine.complete(trial, 1 - eta)
 
 
-def test_workers_that_die_and_come_again_try_exactly_as_many_as_declared(lake: str) -> None:
+def test_killed_and_restarted_workers_run_exactly_the_declared_trials(lake: str) -> None:
     def start(worker: int) -> Any:
         process = multiprocessing.get_context("fork").Process(target=work, args=(lake, worker))
         process.start()
