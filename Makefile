@@ -15,7 +15,7 @@ override SETUP := "$$PYTHON" include/nightjar/local/bootstrap.py
 override NIGHTJAR := .venv/bin/python -m nightjar.local
 override IN := $(NIGHTJAR) env
 
-.PHONY: help run up test test-fast test-gpu lint format setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix lock clean
+.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -47,6 +47,10 @@ lint: setup-dev ## | Ruff, mypy --strict and the import rules
 format: setup-dev ## | Format the code
 	@$(IN) ruff check --fix .
 	@$(IN) ruff format .
+
+docs: setup-dev ## | Build the documentation site into var/docs/html; warnings are errors
+	@$(IN) sphinx-build -W --keep-going -q -b html -d var/docs/doctrees docs var/docs/html
+	@echo "[docs] var/docs/html/index.html"
 
 setup: ## | Set up what `make run` needs: locked environment, Java, Delta JARs
 	@$(SETUP) run

@@ -11,11 +11,9 @@ from nightjar.validation.quoting import Layout, closing_quote, ends_with_line_en
 class OddQuotes:
     """Decides the lines of a buffer with an odd number of quotes ("odd lines"), in order.
 
-    Two odd lines form a record of several lines when the text between is quoted by RFC 4180 and the bytes allow no
-    other
+    Two odd lines form a record of several lines if the text between is quoted by RFC 4180 and the bytes allow only this
     reading: no line inside is a row by itself, and no record could begin at the last line. Otherwise all these lines
-        are
-    ambiguous.
+    are ambiguous.
     """
 
     def __init__(self, lines: Lines, layout: Layout, max_bytes: int, *, final: bool) -> None:
