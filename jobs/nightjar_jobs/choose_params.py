@@ -28,7 +28,7 @@ def run(spec: JobSpec) -> JobResult:
         ConfigurationError: when no storage for a study is configured.
         UnreachableError: when the study's database does not answer.
     """
-    source = TrainingSet.before(spec, CHOOSE_TASK)
+    source = TrainingSet.input_of(spec, CHOOSE_TASK)
     recipe = replace(source.recipe, tuning=None)  # tuning is finished
     chosen: dict[str, dict[str, object]] = {}
     metrics: dict[str, float] = {}

@@ -29,7 +29,7 @@ def run(spec: JobSpec) -> JobResult:
         ConfigurationError: when the engine's parameters cannot be adapted to the remaining columns.
         StorageFullError: when the scratch disk is full.
     """
-    source = TrainingSet.before(spec, SELECT_TASK)
+    source = TrainingSet.input_of(spec, SELECT_TASK)
     selection = source.recipe.selection
     if selection is None:
         raise ConfigurationError(

@@ -42,7 +42,7 @@ def run(spec: JobSpec) -> JobResult:
         UnreachableError: when the study's database does not answer.
     """
     started = time.monotonic()
-    training_set = TrainingSet.before(spec, CHOOSE_TASK)
+    training_set = TrainingSet.input_of(spec, CHOOSE_TASK)
     studies = [EngineStudy(spec, training_set, engine) for engine in searched(training_set.recipe)]
     for study in studies:
         if unfinished := study.take_up():

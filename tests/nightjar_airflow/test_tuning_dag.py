@@ -130,7 +130,7 @@ def test_features_are_selected_and_trials_shared_in_airflow(
     results = [_result(run_dir, f"tune~{index}") for index in range(2)]
     assert [result.spec_fingerprint for result in results] == [spec.fingerprint for spec in specs]
     assert sum(result.metrics["trials"] for result in results) == TUNING.trials
-    training_set = TrainingSet.before(specs[0], CHOOSE_TASK)
+    training_set = TrainingSet.input_of(specs[0], CHOOSE_TASK)
     assert sum(EngineStudy(specs[0], training_set, ENGINE).counts().values()) == TUNING.trials
     chosen = _result(run_dir, CHOOSE_TASK)
     assert chosen.metrics["boosting_best_auc"] >= chosen.metrics["boosting_declared_auc"]

@@ -40,7 +40,7 @@ def test_the_selected_and_tuned_set_is_what_is_trained_registered_and_reproduced
 
     selected = run("select_features")
     assert selected.status == "succeeded", selected.error
-    kept = TrainingSet.before(run.spec("tune"), CHOOSE_TASK)
+    kept = TrainingSet.input_of(run.spec("tune"), CHOOSE_TASK)
     signal = next(feature.name for feature in frozen.features if feature.kind == "numeric")
     assert signal in [feature.name for feature in kept.features], "the one column that labels follow"
     assert {feature.name for feature in kept.features} | set(selected.values["dropped"]) == set(names)

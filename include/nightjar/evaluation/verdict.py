@@ -165,24 +165,24 @@ def judge(
     Raises:
         GateError: when a metric is missing or not finite, or the holdout is too small or differs between models.
     """
-    mine = prefix_of(name)
-    rows = _figure(metrics, f"{mine}rows")
+    prefix = prefix_of(name)
+    rows = _figure(metrics, f"{prefix}rows")
     if rows < gate.min_holdout_rows:
         raise GateError(
             f"the holdout has {rows:.0f} rows, fewer than {gate.min_holdout_rows}",
-            where=f"{mine}rows",
+            where=f"{prefix}rows",
             how_many=int(rows),
             fix="train on an interval with more nights, or lower min_holdout_rows of the use case's gate",
         )
-    checks = [_bound(metrics, mine, metric, bound, floor=True) for metric, bound in sorted(gate.floors.items())]
-    checks += [_bound(metrics, mine, metric, bound, floor=False) for metric, bound in sorted(gate.ceilings.items())]
-    checks.append(_beats(gate, metrics, mine, BASELINE, "the baseline", by_more_than=0.0))
+    checks = [_bound(metrics, prefix, metric, bound, floor=True) for metric, bound in sorted(gate.floors.items())]
+    checks += [_bound(metrics, prefix, metric, bound, floor=False) for metric, bound in sorted(gate.ceilings.items())]
+    checks.append(_beats(gate, metrics, prefix, BASELINE, "the baseline", by_more_than=0.0))
     good_enough = all(passed for passed, _ in checks)
     if champion is None:
         reasons = (*(reason for _, reason in checks), "no champion to compare with")
         return Verdict(decision="promote" if good_enough else "refused", reasons=reasons)
     of_champion = f"champion version {champion}"
-    better, reason = _beats(gate, metrics, mine, CHAMPION, of_champion, by_more_than=gate.min_improvement)
+    better, reason = _beats(gate, metrics, prefix, CHAMPION, of_champion, by_more_than=gate.min_improvement)
     reasons = (*(text for _, text in checks), reason, *((note,) if note else ()))
     return Verdict(decision="promote" if good_enough and better else "keep", reasons=reasons)
 
@@ -217,8 +217,8 @@ def _beats(
                 fix="clear evaluate of this run",
             )
     metric = gate.decisive_metric
-    mine, theirs = _figure(metrics, prefix + metric), _figure(metrics, reference + metric)
-    better = worse_by(metric, theirs, mine) > by_more_than
-    compared = f"{metric} {mine:.6f} against {theirs:.6f} of {name}"
+    value, reference_value = _figure(metrics, prefix + metric), _figure(metrics, reference + metric)
+    better = worse_by(metric, reference_value, value) > by_more_than
+    compared = f"{metric} {value:.6f} against {reference_value:.6f} of {name}"
     margin = f"by more than {by_more_than:g}"
     return better, f"{compared}: {'better' if better else 'not better'} {margin}"

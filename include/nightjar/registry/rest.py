@@ -82,15 +82,15 @@ def experiment_id(uri: str, name: str) -> str:
         UnreachableError, ModelError: as :func:`call`.
     """
     with reading("MLflow's answer", where=uri, fix="check MLFLOW_TRACKING_URI", error=UnreachableError):
-        if found := call(uri, "GET", "experiments/get-by-name", {"experiment_name": name}):
-            return str(found["experiment"]["experiment_id"])
+        if answer := call(uri, "GET", "experiments/get-by-name", {"experiment_name": name}):
+            return str(answer["experiment"]["experiment_id"])
         try:
             return str((call(uri, "POST", "experiments/create", {"name": name}) or {})["experiment_id"])
         except ModelError:
-            found = call(uri, "GET", "experiments/get-by-name", {"experiment_name": name})
-            if not found:
+            answer = call(uri, "GET", "experiments/get-by-name", {"experiment_name": name})
+            if not answer:
                 raise
-            return str(found["experiment"]["experiment_id"])
+            return str(answer["experiment"]["experiment_id"])
 
 
 def _check_refusal(address: str, error: urllib.error.HTTPError) -> None:

@@ -129,7 +129,7 @@ class TrainingSet:
         return _left(spec, frozen, _stages(frozen.recipe)[-1])
 
     @classmethod
-    def before(cls, spec: JobSpec, stage: str) -> TrainingSet:
+    def input_of(cls, spec: JobSpec, stage: str) -> TrainingSet:
         """Return the input of ``stage`` (a task), written by the stage before it.
 
         Raises:

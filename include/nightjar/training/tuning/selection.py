@@ -152,17 +152,17 @@ def dropped(measured: Sequence[Measured], selection: Selection, *, where: str) -
 
 def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
     """Return the training set without these features and without the selection in its recipe."""
-    before = [feature.name for feature in training_set.features]
-    kept = tuple(feature for feature in training_set.features if feature.name not in names)
-    after = [feature.name for feature in kept]
+    names_before = [feature.name for feature in training_set.features]
+    features = tuple(feature for feature in training_set.features if feature.name not in names)
+    names_after = [feature.name for feature in features]
     engines: tuple[Engine, ...] = tuple(
-        _constrained(engine, before, after) if isinstance(engine, Boosting) else engine
+        _constrained(engine, names_before, names_after) if isinstance(engine, Boosting) else engine
         for engine in training_set.recipe.engines
     )
     return replace(
         training_set,
-        features=kept,
-        categories={name: values for name, values in training_set.categories.items() if name in after},
+        features=features,
+        categories={name: values for name, values in training_set.categories.items() if name in names_after},
         recipe=replace(training_set.recipe, engines=engines, selection=None),
     )
 
@@ -171,13 +171,13 @@ def _constrained(engine: Boosting, before: Sequence[str], after: Sequence[str]) 
     """Return the engine with its monotone constraints for other columns; added columns (probes) have none."""
     constraints = engine.params.get("monotone_constraints")
     if constraints is None or isinstance(constraints, Mapping):
-        kept: Any = constraints and {name: value for name, value in constraints.items() if name in after}
+        adapted: Any = constraints and {name: value for name, value in constraints.items() if name in after}
     else:
         listed = constraints.strip("()[] ,").split(",") if isinstance(constraints, str) else constraints
         values = [int(value) for value in listed]
         of_column = dict(zip(before, values, strict=True))
-        kept = "(" + ",".join(str(of_column.get(name, 0)) for name in after) + ")"
-    return engine if constraints is None else replace(engine, params={**engine.params, "monotone_constraints": kept})
+        adapted = "(" + ",".join(str(of_column.get(name, 0)) for name in after) + ")"
+    return engine if constraints is None else replace(engine, params={**engine.params, "monotone_constraints": adapted})
 
 
 def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:

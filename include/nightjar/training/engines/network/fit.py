@@ -288,10 +288,10 @@ def _learn(
     for step, (rate, (matrix, labels)) in enumerate(zip(rates, batches, strict=True)):
         for parameters in optimizer.param_groups:
             parameters["lr"] = rate
-        rows, wanted = torch.from_numpy(matrix).to(used), torch.from_numpy(labels).to(used)
+        rows, targets = torch.from_numpy(matrix).to(used), torch.from_numpy(labels).to(used)
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=used != device.CPU):
             logits = over_ranks(rows)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), wanted, pos_weight=of_events)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=of_events)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(over_ranks.parameters(), clip_norm)
