@@ -322,7 +322,7 @@ def test_only_the_rank_that_is_out_of_memory_says_so() -> None:
     theirs = TrainingError("rank 1 failed: rank 1 ran out of memory after 9 MB: out of memory", where="x", fix="y")
     theirs.__cause__ = RuntimeError("Connection reset by peer")
     assert out_of_memory(theirs, 0) is None
-    engine = TrainingError("XGBoost gave up", where="x", fix="y")
+    engine = TrainingError("XGBoost failed", where="x", fix="y")
     engine.__cause__ = RuntimeError("std::bad_alloc")
     mine = out_of_memory(engine, 3)
     assert mine is not None

@@ -84,7 +84,7 @@ def test_two_workers_share_a_study_that_a_kill_does_not_shorten(new_run: MakeRun
 
     again = run.launch("tune", map_index=0)
     assert result_of(again).status == "succeeded"
-    assert any("1 trial of an earlier try was cut off" in line for line in again.lines)
+    assert any("1 unfinished trial of an earlier attempt" in line for line in again.lines)
 
     counts = study.counts()
     assert sum(counts.values()) == counts["completed"] + counts["pruned"] == TUNING.trials
@@ -191,7 +191,7 @@ def test_without_a_completed_trial_nothing_is_chosen_or_trained(new_run: MakeRun
     assert result_of(launched).status == "succeeded"
     assert sum("failed" in line and "WARNING" in line for line in launched.lines) == 2
     chosen = run_program(choose_params.run, run.spec("choose_params"))
-    assert chosen.error.startswith("no trial of boosting was completed; XGBoost gave up")
+    assert chosen.error.startswith("no trial of boosting was completed; XGBoost failed")
     with pytest.raises(TrainingError, match="choose_params has written no training set") as caught:
         TrainingSet.of_run(run.spec("train"))
     assert "clear the task choose_params" in caught.value.fix

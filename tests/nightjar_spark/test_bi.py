@@ -281,10 +281,10 @@ def test_tables_that_cannot_be_views_are_named_in_the_log_and_all_others_are_ser
     assert jdbc.ask("SELECT word FROM raw.ok") == [{"word": "lower"}]
     log = (published.logs / "bi.log").read_text()
     for path, reason in {
-        "raw/orders.bak": "takes only letters, digits and _",
-        "raw/a-dash": "takes only letters, digits and _",
-        "raw/a`tick": "takes only letters, digits and _",
-        "raw-data/words": "takes only letters, digits and _",
+        "raw/orders.bak": "accepts only letters, digits and _",
+        "raw/a-dash": "accepts only letters, digits and _",
+        "raw/a`tick": "accepts only letters, digits and _",
+        "raw-data/words": "accepts only letters, digits and _",
         "raw/OK": "differs from raw/ok by case alone",
         "raw/cut": "cannot be opened",
     }.items():
