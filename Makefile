@@ -15,7 +15,7 @@ override SETUP := "$$PYTHON" include/nightjar/local/bootstrap.py
 override NIGHTJAR := .venv/bin/python -m nightjar.local
 override IN := $(NIGHTJAR) env
 
-.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix lock clean
+.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix awkward-tables lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -117,6 +117,9 @@ simulate: setup ## YEAR=2013 [USE_CASE=churn] [FORCE=1] | Simulate a year of nig
 
 kill-matrix: setup-dev ## | Kill every step of a night at every moment, and see each made whole by its retry
 	@exec env NIGHTJAR_KILLS=all $(IN) pytest -s tests/nightjar_spark/test_kill_matrix.py tests/nightjar_jobs/test_kill_matrix.py
+
+awkward-tables: setup-dev ## | Draw 60 tables that others could have written, and read and change each with every program
+	@exec env NIGHTJAR_TABLES=60 NIGHTJAR_SEED=$$RANDOM $(IN) pytest -s tests/nightjar_spark/test_awkward_tables.py
 
 corruptions: setup-dev ## | Spoil real nights in 80 ways, and see what the contract catches; false alarms on 60 untouched nights
 	@exec $(IN) pytest -s tests/corruptions

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NIGHTS = (date(2026, 1, 2), date(2026, 1, 3))
 PLACES = ("plain", "a b", "c/d=e%", "ü 日本", "%41", "x#y?z", "[b]{c,d}*", None)
-TABLES = int(os.environ.get("NIGHTJAR_TABLES", "4"))
+TABLES = int(os.environ.get("NIGHTJAR_TABLES", "2"))
 """Number of tables per run."""
 
 

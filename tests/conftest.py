@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -83,13 +85,15 @@ def jars() -> str:
 
 @pytest.fixture(scope="session")
 def spark(jars: str) -> Iterator[SparkSession]:
-    """A session on two cores."""
+    """A session on two cores, with the options that users' nights have."""
+    from nightjar.local.server_environment import spark_connection
+
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ["PYSPARK_SUBMIT_ARGS"] = (
-        f"--master local[2] --driver-memory 1g --jars {jars} "
-        "--conf spark.sql.shuffle.partitions=2 --conf spark.databricks.delta.snapshotPartitions=2 "
-        "--conf spark.ui.enabled=false --conf spark.hadoop.fs.permissions.umask-mode=077 pyspark-shell"
-    )
+    archive = next(Path(jars.split(",")[0]).parent.glob("spark-classes-*.jsa"), Path("none"))
+    conf = {**json.loads(spark_connection(2, archive))["extra"]["conf"], "spark.driver.memory": "1g"}
+    options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
+    words = ["--master", "local[2]", "--jars", jars, *options, "pyspark-shell"]
+    os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join(words)
     from nightjar_spark.session import build_session
 
     session = build_session("tests")

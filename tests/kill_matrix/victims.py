@@ -30,7 +30,7 @@ BETWEEN = "between two commits"
 """For those steps that make several: of tables, or of one, or an alias, and the ledger."""
 COMMIT_SEVERAL = ("ingest", "build_features", "publish_scores", "promote")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
-REACH_SECONDS = 180
+REACH_SECONDS = 400
 END_SECONDS = 30
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.spark
 NIGHT = NIGHTS[0]
 TEXTS = ("text", "malformed_line", "problem", "source_table", "table_name", "row_json", "rules", "night", "variable")
 NUMBERS = ("rows_of_key", "broken_rules", "line_number", "value", "bin", "count", "rows", "positives", "joined", "c0",
-           "malformed", "strange", "hash", "line", "column", "landed", "scored", "side", "first", "moved")  # fmt: skip
+           "malformed", "strange", "hash", "line", "landed", "scored", "side", "first", "moved")  # fmt: skip
 
 
 def _columns() -> tuple[Column, ...]:

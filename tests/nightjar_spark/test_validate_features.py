@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -27,12 +28,7 @@ class Validation:
     """The small use case's lake with two ingested nights, and its validation."""
 
     def __init__(self, spark: SparkSession, root: Path) -> None:
-        from nightjar_spark.ingest import ingest
-
         self.spark, self.lake = spark, str(root / "lake")
-        for night in NIGHTS:
-            land_night(root / "landing", night)
-        ingest(spark, self.spec("ingest", FIRST, SECOND), SHOP, str(root / "landing"))
 
     def spec(self, program: str, first: date, last: date) -> JobSpec:
         return JobSpec(
@@ -73,8 +69,21 @@ class Validation:
         return caught.value
 
 
+@pytest.fixture(scope="module")
+def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two nights landed and ingested, for copies of them."""
+    from nightjar_spark.ingest import ingest
+
+    root = tmp_path_factory.mktemp("ingested")
+    for night in NIGHTS:
+        land_night(root / "landing", night)
+    ingest(spark, Validation(spark, root).spec("ingest", FIRST, SECOND), SHOP, str(root / "landing"))
+    return root
+
+
 @pytest.fixture
-def shop(spark: SparkSession, tmp_path: Path) -> Validation:
+def shop(spark: SparkSession, ingested: Path, tmp_path: Path) -> Validation:
+    shutil.copytree(ingested, tmp_path, dirs_exist_ok=True)
     return Validation(spark, tmp_path)
 
 
