@@ -156,7 +156,7 @@ def test_a_notification_that_no_channel_accepted_is_sent_by_the_next_night(
     assert sent[3:] == [
         f"NEW flight_delay drift: much moved{page(1)}", f"NEW flight_delay data: odd{page(1)}",
         f"RESOLVED flight_delay drift: much moved{page(2)}",
-        f"RESOLVED flight_delay data: raw/flights: monitoring knows nothing of it any more{page(2)}",
+        f"RESOLVED flight_delay data: raw/flights: monitoring has no open incident on it any more{page(2)}",
     ]  # fmt: skip
 
 
