@@ -255,7 +255,7 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Gate(floors={}, min_holdout_rows=0), "min_holdout_rows is 0", "Gate.min_holdout_rows", "at least 1"),
         (
             shop(gate=Gate(floors={}, ceilings={"expected_cost": 3.0})),
-            "looks at expected_cost, and no cost", "UseCase.gate", "choose from: auc, pr_auc, log_loss",
+            "checks expected_cost, and no cost", "UseCase.gate", "choose from: auc, pr_auc, log_loss",
         ),
         (lambda: ScoreAudit(max_mean_shift=-1), "max_mean_shift is -1", "ScoreAudit.max_mean_shift", "at least 0"),
         (lambda: ScoreAudit(max_rejected_share=5), "max_rejected_share is 5", "ScoreAudit", "at most 1"),
@@ -273,7 +273,7 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Scoring(shadow="champion"), "shadow is 'champion'", "Scoring.shadow", "another alias"),
         (lambda: Scoring(shadow="a b"), "shadow is 'a b'", "Scoring.shadow", "lower-case letters"),
         (lambda: Scoring(default_version="v1"), "default_version is 'v1'", "Scoring.default_version", "digits"),
-        (shop(scoring=Scoring(experiment=replace(SPLIT, unit=("amount",)))), "no column of the key", "unit", "number"),
+        (shop(scoring=Scoring(experiment=replace(SPLIT, unit=("amount",)))), "unknown column of the key", "unit", "number"),
         (shop(scoring=Scoring(experiment=replace(SPLIT, metric="cost"))), "no cost is declared", "metric", "`cost`"),
         (
             lambda: replace(BOUNDED, scoring=Scoring(experiment=replace(SPLIT, first_night=date(2014, 1, 1)))),
