@@ -245,8 +245,8 @@ def commit(
         data_files: Files in the table's folder that were never part of a version; none for empty nights.
         nights: The partitions to replace.
         run_id: DAG run, recorded with the commit.
-        within: Restricts the replacement to values of further partition columns, e.g. ``{"use_case":
-            ["flight_delay"]}``.
+        within: Restricts the replacement to values of further partition columns,
+            e.g. ``{"use_case": ["flight_delay"]}``.
         attempt: Number that grows with each attempt at these nights, for :func:`last_attempt`; default: the time.
 
     Returns:
