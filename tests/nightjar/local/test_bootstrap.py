@@ -172,7 +172,7 @@ def test_bootstrap_says_what_is_missing_and_ends_with_a_status(tmp_path: Path) -
     (tmp_path / "python3").symlink_to(sys.executable)
     program = ROOT / "include" / "nightjar" / "local" / "bootstrap.py"
     copy = tmp_path / "checkout" / program.relative_to(ROOT)
-    for package in ("local", "contracts"):  # all that it needs: standard library only
+    for package in ("declaration", "local", "protocol", "settings"):  # all that set-up imports
         shutil.copytree(program.parents[1] / package, copy.parents[1] / package)
     (copy.parents[1] / "__init__.py").touch()
     done = subprocess.run(

@@ -56,7 +56,7 @@ def test_every_column_of_every_table_is_on_it_with_its_meaning() -> None:
 def test_every_table_of_monitoring_is_among_those_that_are_tended_and_documented() -> None:
     folder = Paths.here().root / "include" / "nightjar" / "monitoring"
     declared = {
-        name for file in folder.glob("*.py") for name in re.findall(r'name="(monitoring/\w+)"', file.read_text())
+        name for file in folder.rglob("*.py") for name in re.findall(r'name="(monitoring/\w+)"', file.read_text())
     }
     assert declared == {schema.name for schema in MONITORING_TABLES}
 
