@@ -273,7 +273,7 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Scoring(shadow="champion"), "shadow is 'champion'", "Scoring.shadow", "another alias"),
         (lambda: Scoring(shadow="a b"), "shadow is 'a b'", "Scoring.shadow", "lower-case letters"),
         (lambda: Scoring(default_version="v1"), "default_version is 'v1'", "Scoring.default_version", "digits"),
-        (shop(scoring=Scoring(experiment=replace(SPLIT, unit=("amount",)))), "unknown column of the key", "unit", "number"),
+        (shop(scoring=Scoring(experiment=replace(SPLIT, unit=("amount",)))), "unknown column of the", "unit", "number"),
         (shop(scoring=Scoring(experiment=replace(SPLIT, metric="cost"))), "no cost is declared", "metric", "`cost`"),
         (
             lambda: replace(BOUNDED, scoring=Scoring(experiment=replace(SPLIT, first_night=date(2014, 1, 1)))),
