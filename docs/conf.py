@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tomllib
@@ -29,8 +30,11 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-# Airflow reads its configuration and writes files when it is imported.
-autodoc_mock_imports = ["airflow"]
+# Airflow reads its configuration and writes files when it is imported; Great Expectations takes long and logs a lot.
+autodoc_mock_imports = ["airflow", "great_expectations"]
+os.environ["AIRFLOW_HOME"] = str(ROOT / "var" / "docs" / "airflow")
+# Several packages have a class of the same short name (Network, Verdict, Group): Sphinx links the first.
+suppress_warnings = ["ref.python"]
 # Reference pages show what the docstrings of modules, classes and functions say.
 autodoc_default_options = {"members": True}
 napoleon_google_docstring = True

@@ -28,8 +28,7 @@ class ApproveOperator(ApprovalOperator):
 
     When the gate keeps the champion, there is nothing to ask and the run continues. A rejection is a decision, not a
     failure: this task succeeds, ``promote`` is skipped, the run succeeds with the same champion, and no alert is sent.
-        ``promote``
-    stays skipped when it is cleared; clearing this task asks again.
+    ``promote`` stays skipped when it is cleared; clearing this task asks again.
 
     The person, time and comment are recorded in the ledger before anything else happens.
 
