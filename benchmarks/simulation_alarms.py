@@ -1,4 +1,4 @@
-"""What labels say afterwards of a simulated year's alarms: borne out or false."""
+"""Check the alarms of a simulated year against later labels: confirmed or false."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 FAR = 0.05
 """A mean prediction that is off the share of positives by more than this is wrong."""
 NIGHTS_OF_PERFORMANCE = 7
-"""An alarm of performance speaks of so many judged nights."""
+"""Number of judged nights that an alarm of performance covers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """How good scores were, by the labels that came later.
+    """Quality of scores, by later labels.
 
     Attributes:
         auc: Over all rows, with its 95 % interval ``low`` to ``high``.
-        holdout: The AUC of the versions that spoke on their own holdouts, by rows.
+        holdout: AUC of the scoring versions on their holdouts, weighted by rows.
         predicted: Mean prediction.
         positives: Share of positives.
     """
@@ -51,37 +51,39 @@ class Truth:
 
 
 def truth(rows: pd.DataFrame, nights: Sequence[date], trainings: Sequence[Mapping[str, Any]]) -> Truth | None:
-    """The truth of the scores of ``nights``; None where they have no labels of both kinds.
+    """Judge the scores of ``nights`` by labels; None without labels of both classes.
 
     Args:
         rows: Scores with labels, ``prediction``, ``label``, ``ds`` and ``model_version``.
-        nights: Which.
-        trainings: All that were promoted, with ``version`` and ``metrics``.
+        nights: Nights to judge.
+        trainings: Promoted trainings, with ``version`` and ``metrics``.
     """
-    of = rows[rows["ds"].isin(nights)]
-    labels, predictions = (of[name].to_numpy(float) for name in ("label", "prediction"))
+    chosen = rows[rows["ds"].isin(nights)]
+    labels, predictions = (chosen[name].to_numpy(float) for name in ("label", "prediction"))
     negatives, positives = auc_counts(labels, predictions)
     if not negatives.sum() or not positives.sum():
         return None
-    found = delong(negatives, positives, 0.95)
-    holdouts = {one["version"]: one["metrics"]["holdout_auc"] for one in trainings if one["promoted"]}
+    interval = delong(negatives, positives, 0.95)
+    holdouts = {
+        training["version"]: training["metrics"]["holdout_auc"] for training in trainings if training["promoted"]
+    }
     return Truth(
-        auc=found.value,
-        low=found.low,
-        high=found.high,
-        holdout=float(of["model_version"].map(holdouts).mean()),
+        auc=interval.value,
+        low=interval.low,
+        high=interval.high,
+        holdout=float(chosen["model_version"].map(holdouts).mean()),
         predicted=float(predictions.mean()),
         positives=float(labels.mean()),
     )
 
 
-def nights_meant(kind: str, found_on: Sequence[date], use_case: UseCase) -> list[date]:
-    """The nights whose scores an incident speaks of.
+def covered_nights(kind: str, found_on: Sequence[date], use_case: UseCase) -> list[date]:
+    """Return the nights whose scores an incident covers.
 
     Args:
-        kind: Of the incident.
-        found_on: The nights on which it was found.
-        use_case: Says how late labels come.
+        kind: Kind of the incident.
+        found_on: Nights with the finding.
+        use_case: The use case, with the delay of labels.
     """
     if kind != "performance":
         return list(found_on)

@@ -1,9 +1,9 @@
-"""Check skew: whether the features that earlier nights were served are those that training would read of them now.
+"""Check train/score skew: compare the features served on earlier nights with those that training reads now.
 
-What was served is the feature table at the version that the scores name. It is compared with the feature table of now,
-which training reads, and with the features built anew in one range of nights that ends with the spec's: as a first load
-or a long backfill builds them, with all that has happened since lying in the tables. Where a column differs, the night
-is built twice more, alone, to tell why.
+The served features are the feature table at the version that the scores name. They are compared with the current
+feature table, which training reads, and with features rebuilt in one range of nights up to the spec's last night, as in
+a first load or a long backfill. Where a column differs, the night is built twice more, alone, to find the
+cause.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.skew.table import SKEW_TABLE, NightSkew, not_judged_row, skew_rows
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.main import main
-from nightjar_spark.skew_sample import ServedNight, SkewSample, is_held
+from nightjar_spark.skew_sample import ServedNight, SkewSample, is_readable
 
 log = logging.getLogger(__name__)
 
 NIGHTS_BEFORE = (1, 7)
-"""Looked at are the nights so many before the spec's: the youngest that has a future, and one that has a week of it."""
+"""Days before the spec's last night that are checked: the latest night with a later one, and one a week older."""
 NOTHING_SERVED = "No earlier night was scored."
-GONE = "The features that were served are beyond the retention of their table."
+GONE = "The served features are older than the retention of the feature table."
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Check nights that were scored before the spec's last night, and store the verdicts under that night.
 
-    Skew fails no task: it is a finding. Nights that cannot be compared are ``not_judged``, with the reason.
+    Skew does not fail the task: it is a finding. Nights that cannot be compared are ``not_judged``, with the reason.
 
     Raises:
-        LakeError: when the feature table or a raw table is not there.
+        LakeError: when the feature table or a raw table does not exist.
     """
     return check_skew(spark, spec, load_use_case(spec.use_case))
 
@@ -51,18 +51,18 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResu
         name: int(delta.open_table(spec.lake, name).version())
         for name in (features, *(source.table.name for source in use_case.sources))
     }
-    about: dict[str, Any] = {"night": spec.last_night, "use_case": use_case.name, "run_id": spec.run_id}
+    shared: dict[str, Any] = {"night": spec.last_night, "use_case": use_case.name, "run_id": spec.run_id}
     served = _served(spec, use_case)
-    held = [one for one in served if is_held(spec.lake, features, one.features_version, [one.night])]
-    skews = SkewSample(spark, spec, use_case, inputs, held).compare()
+    readable = [night for night in served if is_readable(spec.lake, features, night.features_version, [night.night])]
+    skews = SkewSample(spark, spec, use_case, inputs, readable).compare()
     rows = [
-        not_judged_row(GONE, checked=one.night, version=one.features_version, **about)
-        for one in served
-        if one not in held
+        not_judged_row(GONE, checked=night.night, version=night.features_version, **shared)
+        for night in served
+        if night not in readable
     ]
-    rows += [row for skew in skews for row in skew_rows(skew, **about)]
+    rows += [row for skew in skews for row in skew_rows(skew, **shared)]
     if not served:
-        rows.append(not_judged_row(NOTHING_SERVED, **about))
+        rows.append(not_judged_row(NOTHING_SERVED, **shared))
     for row in rows:
         if row["verdict"] != "same":
             log.info(
@@ -82,27 +82,27 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResu
 
 
 def _served(spec: JobSpec, use_case: UseCase) -> list[ServedNight]:
-    """The nights to look at that were scored, oldest first."""
+    """Return the nights to check that were scored, oldest first."""
     table = use_case.score_table.name
     if not delta.table_exists(spec.lake, table):
         return []
     nights = [spec.last_night - timedelta(days=days) for days in NIGHTS_BEFORE]
     columns = ["ds", "features_version", "dag_run_id"]
-    found = delta.read_nights(spec.lake, table, nights, columns).group_by(columns).aggregate([]).to_pylist()
-    by_night = {  # publishing replaces a night whole, so that all its rows say the same
+    rows = delta.read_nights(spec.lake, table, nights, columns).group_by(columns).aggregate([]).to_pylist()
+    by_night = {  # publishing replaces whole nights, so all rows of a night are equal here
         row["ds"]: ServedNight(night=row["ds"], features_version=row["features_version"], run_id=row["dag_run_id"])
-        for row in found
+        for row in rows
     }
     return [by_night[night] for night in sorted(by_night)]
 
 
 def _values(skews: Sequence[NightSkew]) -> dict[str, Any]:
-    """The verdict on all nights together, and the columns behind it."""
+    """Return the verdict on all nights, and the columns that differ."""
     columns = {
         verdict: sorted({column.name for skew in skews for column in skew.of(verdict)})
         for verdict in ("skew", "history_changed")
     }
-    verdict = next((name for name, found in columns.items() if found), "same" if skews else "not_judged")
+    verdict = next((name for name, names in columns.items() if names), "same" if skews else "not_judged")
     return {
         "verdict": verdict,
         "skewed_columns": columns["skew"],

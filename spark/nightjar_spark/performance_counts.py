@@ -1,7 +1,7 @@
-"""Join scores with the labels that came later, and count them: one job for all nights and slices.
+"""Join scores with later labels and count them, in one Spark job for all nights and slices.
 
-Each task counts its Arrow batches with numpy and hands small summaries to the driver, which adds them up
-(:mod:`nightjar.monitoring.performance.summary`); no row is collected.
+Each task counts its Arrow batches with numpy and sends small summaries to the driver, which merges them
+(:mod:`nightjar.monitoring.performance.summary`); rows are not collected.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 HISTORY_NIGHTS = 28
-"""The constant prediction is the label rate of so many nights, whole weeks, as known when a night was scored."""
+"""Nights (whole weeks) whose label rate, as known when a night was scored, is the baseline prediction."""
 _ROWS_AT_ONCE = 200_000
 _NO_LABEL, _OUTCOMES = 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """What one night's scores have come to.
+    """Counted scores of one night.
 
     Attributes:
-        summaries: By slice and value.
-        versions: Model versions that scored them.
+        summaries: Summary by slice and value.
+        versions: Model versions that scored.
     """
 
     summaries: Mapping[Place, Summary]
@@ -55,17 +55,17 @@ def count_nights(
     judged: Mapping[date, date],
     fresh: Sequence[date],
 ) -> dict[date, Counted]:
-    """The summaries of nights' scores; nights without published scores are left out.
+    """Summarize the scores of nights; nights without published scores are left out.
 
-    Of a night that an experiment splits, the champion's scores are looked at.
+    With an experiment, the champion's scores are counted.
 
     Args:
-        spark: Does the work.
+        spark: Spark session.
         lake: The lake's root.
-        use_case: Says the key and the slices.
-        inputs: Table name to the version that is read.
-        judged: Scored night to the one whose run judges it: labels that landed in between are looked at.
-        fresh: Nights whose scores are looked at without labels.
+        use_case: The use case, with key and slices.
+        inputs: Version of each table to read.
+        judged: Scored night to the night whose run judges it; labels that landed in between are joined.
+        fresh: Nights whose scores are counted without labels.
     """
     without = [night for night in fresh if night not in judged]
     versions = defaultdict(list)
@@ -86,7 +86,7 @@ def count_nights(
 def _published(
     spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
 ) -> DataFrame:
-    """The champion's rows of the scores."""
+    """Read the champion's published scores."""
     table = use_case.score_table.name
     frame = read_table(spark, lake, table, nights=sorted(nights), version=inputs[table])
     return frame.where(F.coalesce("variant", F.lit(CHAMPION)) == CHAMPION) if use_case.scoring.experiment else frame
@@ -95,14 +95,16 @@ def _published(
 def _scores(
     spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
 ) -> DataFrame:
-    """Night, key, prediction, decision and slices of the champion's scores."""
+    """Select night, key, prediction, decision and slices of the champion's scores."""
     wanted = sorted(nights)
     frame = _published(spark, lake, use_case, inputs, wanted)
     slices = use_case.performance.slices
-    if apart := [name for name in slices if name not in use_case.score_table.column_names]:
+    if from_features := [name for name in slices if name not in use_case.score_table.column_names]:
         features = use_case.feature_table.name
-        seen = read_table(spark, lake, features, nights=wanted, version=inputs[features])
-        frame = frame.join(seen.select("ds", *use_case.key, *apart), on=["ds", *use_case.key], how="left")
+        features_read = read_table(spark, lake, features, nights=wanted, version=inputs[features])
+        frame = frame.join(
+            features_read.select("ds", *use_case.key, *from_features), on=["ds", *use_case.key], how="left"
+        )
     decision = F.col("decision").cast("double") if use_case.cost else F.lit(None).cast("double")
     named = (F.coalesce(F.col(name).cast("string"), F.lit(MISSING)) for name in slices)
     return frame.select(
@@ -116,7 +118,7 @@ def _scores(
 def _labels(
     spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], judged: Mapping[date, date]
 ) -> DataFrame:
-    """Scored night, key and label: of each key the first outcome that landed after the night, by its judgement."""
+    """Select scored night, key and label: the first outcome per key that landed after the night, until it is judged."""
     table = use_case.label_table.name
     serves = {
         scored: [scored + timedelta(days=i + 1) for i in range((on - scored).days)] for scored, on in judged.items()
@@ -125,7 +127,7 @@ def _labels(
     pairs = [(scored, night) for scored, nights in serves.items() for night in nights]
     scored_by = F.broadcast(spark.createDataFrame(pairs, "_scored date, ds date"))
     rows = read_table(spark, lake, table, nights=landed, version=inputs[table]).join(scored_by, on="ds")
-    # a whole number keeps the aggregation in Spark's hash tables; a struct of night and label would sort all rows
+    # An integer keeps the aggregation in Spark's hash tables; a struct of night and label would sort all rows.
     outcome = F.coalesce(F.col("label").cast("int"), F.lit(_NO_LABEL))
     first = F.min(F.datediff("ds", "_scored") * _OUTCOMES + outcome) % _OUTCOMES
     return (
@@ -149,21 +151,21 @@ def _count(joined: DataFrame, slices: Sequence[str]) -> dict[date, dict[Place, S
         parts[date.fromisoformat(row["night"]), (row["slice"], row["slice_value"])].append(
             Summary.from_json(row["summary"])
         )
-    found: dict[date, dict[Place, Summary]] = {}
+    by_night: dict[date, dict[Place, Summary]] = {}
     for (night, place), summaries in sorted(parts.items()):
-        found.setdefault(night, {})[place] = merge(summaries)
-    return found
+        by_night.setdefault(night, {})[place] = merge(summaries)
+    return by_night
 
 
 def _counter(slices: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """The function that a Spark task runs over its Arrow batches: one row per night, slice and value out."""
+    """Return the function that a Spark task runs on its Arrow batches: it yields one row per night, slice and value."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         parts: defaultdict[tuple[str, str, str], list[Summary]] = defaultdict(list)
         for table in _gathered(batches):
             for place, summary in _count_table(table, slices).items():
                 parts[place] = [merge([*parts[place], summary])]
-        rows = [(*place, one.to_json()) for place, (one,) in parts.items()]
+        rows = [(*place, summary.to_json()) for place, (summary,) in parts.items()]
         columns = zip(*rows, strict=True) if rows else ((), (), (), ())
         names = ["night", "slice", "slice_value", "summary"]
         yield pa.record_batch([pa.array(column, pa.string()) for column in columns], names)
@@ -172,14 +174,14 @@ def _counter(slices: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], It
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches put together up to :data:`_ROWS_AT_ONCE`: counting many slices costs by the call."""
+    """Combine batches up to :data:`_ROWS_AT_ONCE` rows: counting many slices has a cost per call."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        if sum(one.num_rows for one in held) >= _ROWS_AT_ONCE:
+        if sum(batch.num_rows for batch in held) >= _ROWS_AT_ONCE:
             yield pa.Table.from_batches(held)
             held = []
-    if any(one.num_rows for one in held):
+    if any(batch.num_rows for batch in held):
         yield pa.Table.from_batches(held)
 
 
@@ -191,27 +193,27 @@ def _count_table(table: pa.Table, slices: tuple[str, ...]) -> dict[tuple[str, st
         landed=table["_landed"].fill_null(False).to_numpy(),
         decisions=table["decision"].to_numpy(),
     )
-    found = {(nights[code], *ALL): summary for code, summary in summarize_groups(rows, night_codes).items()}
+    summaries = {(nights[code], *ALL): summary for code, summary in summarize_groups(rows, night_codes).items()}
     for i, name in enumerate(slices):
         values, codes = _encoded(table[f"_s{i}"])
         for code, summary in summarize_groups(rows, night_codes * len(values) + codes).items():
-            found[nights[code // len(values)], name, values[code % len(values)]] = summary
-    return found
+            summaries[nights[code // len(values)], name, values[code % len(values)]] = summary
+    return summaries
 
 
 def _encoded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
-    """The column's values, and each row's place among them."""
+    """Return the distinct values of a column, and each row's index among them."""
     encoded = column.combine_chunks().dictionary_encode()
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
 
 
-def naive_rates(
+def baseline_rates(
     spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Sequence[date]
 ) -> dict[date, float]:
-    """The share of positives among the labels known at each night's prediction moment, of the nights up to it.
+    """Return the share of positives among the labels known when each night is scored.
 
-    A label is known on the first night that has landed it and whose prediction moment does not lie before ``known_at``.
-    Nights without a known label are left out.
+    A label is known from the first night that has landed it and is scored at or after ``known_at``. Nights without
+    known labels are left out.
     """
     table = use_case.label_table.name
     first = min(nights) - timedelta(days=HISTORY_NIGHTS - 1)

@@ -94,7 +94,7 @@ def profile_reference(
         GateError: when the table lacks a column.
     """
     # Only the driver compares nights: scipy, which these import, would keep every task's worker waiting.
-    from nightjar.monitoring.drift.domain import own_nights, row_columns, usual_auc
+    from nightjar.monitoring.drift.domain import compute_usual_auc, own_nights, row_columns
     from nightjar.monitoring.profiles.variation import with_variation
 
     frame = read_table(spark, lake, name, nights=nights, version=version)
@@ -108,7 +108,7 @@ def profile_reference(
     reference = with_variation(merge_all(list(profiles.values())), list(profiles.values()))
     told_by = row_columns(reference, watched)
     sample = merge_samples([one.first(each) for one in samples.values()]).of(told_by)
-    return replace(reference, sample=sample, usual_auc=usual_auc(samples, bins, told_by))
+    return replace(reference, sample=sample, usual_auc=compute_usual_auc(samples, bins, told_by))
 
 
 def profile_nights(

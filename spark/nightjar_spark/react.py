@@ -1,4 +1,4 @@
-"""React: what monitoring has found tonight becomes incidents, of which people are told once, and perhaps a training."""
+"""React to the findings of monitoring: incidents, notifications and, by policy, a request for retraining."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.incidents.lifecycle import Incident, advance_incidents, to_notification
 from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.monitoring.incidents.retraining import Decision, decide
-from nightjar.monitoring.incidents.retraining_evidence import evidence
+from nightjar.monitoring.incidents.retraining_evidence import collect_evidence
 from nightjar.monitoring.incidents.table import INCIDENTS_TABLE, incidents_before, write_incidents
 from nightjar.monitoring.performance.table import performance_findings
 from nightjar.monitoring.skew.table import skew_findings
@@ -31,19 +31,19 @@ from nightjar_spark.main import main
 
 log = logging.getLogger(__name__)
 REQUEST = "retrain_request"
-"""The ledger's event."""
+"""Event in the ledger."""
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Bring the incidents of the nights up to date, one night after the other, and decide on a training.
+    """Update the incidents of the nights, one night after the other, and decide on a retraining.
 
-    What there is to tell (``values["notifications"]``) and to decide is of the last night only: of a range, the rest is
-    history. A night that runs again replaces its incidents; those of nights after it stay as they are until these run
-    again. Of a night that is history (the param ``history``: of a backfill, or older than the last that people were
-    told of) no training is asked for.
+    Notifications (``values["notifications"]``) and the decision are those of the last night only; the other nights of a
+    range are history. A rerun replaces the night's incidents; later nights keep theirs until they are rerun. A night
+    that is history (the param ``history``: in a backfill, or before the last night with notifications) requests no
+    retraining.
 
     Raises:
-        GateError: when the run has no scores that passed their audit.
+        GateError: when the run has no scores that passed validation.
     """
     return react(spec, load_use_case(spec.use_case))
 
@@ -53,7 +53,7 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
     began = time.monotonic()
     version, rows = 0, 0
     for night in spec.nights(use_case.timezone):
-        incidents = incidents_of(spec.lake, use_case, night)
+        incidents = advance_night(spec.lake, use_case, night)
         version = write_incidents(spec.lake, use_case.name, incidents, night, run_id=spec.run_id)
         rows += len(incidents)
     notifications = [to_notification(incident, spec.last_night, use_case=use_case.name) for incident in incidents]
@@ -75,19 +75,19 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
     )
 
 
-def incidents_of(lake: str, use_case: UseCase, night: date) -> list[Incident]:
-    """The night's incidents, from those of the night before and what monitoring has found."""
+def advance_night(lake: str, use_case: UseCase, night: date) -> list[Incident]:
+    """Return the night's incidents, from those of the night before and the night's findings."""
     return advance_incidents(
         incidents_before(lake, use_case.name, night),
-        findings_of(lake, use_case, night),
+        read_findings(lake, use_case, night),
         night,
         use_case=use_case.name,
         checked=checked_kinds(lake, use_case, night),
     )
 
 
-def findings_of(lake: str, use_case: UseCase, night: date) -> list[Finding]:
-    """All that monitoring has found of a night."""
+def read_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
+    """Return all findings of a night."""
     return [
         *data_findings(lake, use_case.name, night),
         *drift_findings(lake, use_case, night),
@@ -103,31 +103,31 @@ def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
     scoring_model = parts_of(earlier_result(spec, "validate_scores").values)[CHAMPION].scoring_model
     if scoring_model.fallback_reason or spec.params.get("model_version"):
         log.info(
-            "version %s spoke in the champion's place: what it got is no reason for a training", scoring_model.version
+            "version %s scored instead of the champion: its results are not a reason to retrain", scoring_model.version
         )
         return Decision()
     champion = scoring_model.version
-    watched, auc = evidence(spec.lake, use_case, policy, night, champion=champion)
+    watched, auc = collect_evidence(spec.lake, use_case, policy, night, champion=champion)
     age_days = model_age_days(spec.lake, use_case.name, champion, night)
-    decision = decide(policy, watched, night, auc=auc, age_days=age_days, asked=_asked(spec))
+    decision = decide(policy, watched, night, auc=auc, age_days=age_days, requested=_requested_nights(spec))
     if decision.request and spec.params.get("history"):
         return replace(decision, request=False, blocked_by="the night is history")
     return decision
 
 
-def _asked(spec: JobSpec) -> list[date]:
-    """Nights of all requests."""
+def _requested_nights(spec: JobSpec) -> list[date]:
+    """Return the nights of all requests."""
     return [event["ds"] for event in ledger.read(spec.lake, event=REQUEST, use_case=spec.use_case).to_pylist()]
 
 
 def _record(spec: JobSpec, decision: Decision) -> None:
-    """What was decided, in the log; a request in the ledger too, once for each night."""
+    """Log the decision, and record a request in the ledger once per night."""
     if decision.blocked_by:
-        log.warning("no training is asked for (%s), though %s", decision.blocked_by, decision.reason)
+        log.warning("no retraining is requested (%s), although %s", decision.blocked_by, decision.reason)
     if not decision.request:
         return
-    log.warning("a training is asked for: %s", decision.reason)
-    if spec.last_night not in _asked(spec):
+    log.warning("a retraining is requested: %s", decision.reason)
+    if spec.last_night not in _requested_nights(spec):
         details: dict[str, Any] = {"night": spec.last_night.isoformat()}
         ledger.record(spec.lake, ledger.Event.of(spec, REQUEST, reason=decision.reason, details=details))
 

@@ -1,8 +1,8 @@
-"""Report drift: each night's features, predictions and labels against the training set of the model that scored it.
+"""Compare each night's features, predictions and labels with the training set of the model that scored it.
 
-Counted in Spark in one pass, stored in ``monitoring/profiles``, ``monitoring/drift`` and ``monitoring/domain``, shown
-on one page per night. A night that cannot be looked at (no rows, no profile, a column missing) fails; it is never
-called stable.
+Spark counts in one pass. The results are stored in ``monitoring/profiles``, ``monitoring/drift`` and
+``monitoring/domain`` and shown on one page per night. The task fails for a night that cannot be compared (no rows, no
+profile, a column missing); such a night is never reported as stable.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.results import earlier_result
-from nightjar.monitoring.data_quality.rejections import rejections
-from nightjar.monitoring.data_quality.table import unusual
-from nightjar.monitoring.data_quality.volumes import volumes
+from nightjar.monitoring.data_quality.rejections import count_rejections
+from nightjar.monitoring.data_quality.table import read_warnings
+from nightjar.monitoring.data_quality.volumes import count_volumes
 from nightjar.monitoring.drift.comparison import NightDrift, compare
 from nightjar.monitoring.drift.domain import Domain, separate_samples
 from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE, domain_row
 from nightjar.monitoring.drift.report import Report, render
-from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, past_nights
+from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, read_past_nights
 from nightjar.monitoring.drift.windows import ColumnWindows, compare_windows, window_nights
 from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION, read_reference
-from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, stored_profiles
+from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, read_profiles
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import parts_of
 from nightjar.settings.environment import Settings
@@ -44,38 +44,38 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HISTORY_NIGHTS = 14
-NO_PREDICTION = "The model's profile holds no predictions, so their drift was not looked at."
+NO_PREDICTION = "The model's profile has no predictions, so their drift was not computed."
 NO_SKETCH = (
-    "The model was trained before profiles held quantiles and rows, so distances in the columns' own units and all "
-    "columns together were not looked at. Train again to have them."
+    "The model's profile has an older format without quantiles and rows, so distances in the columns' units and the "
+    "domain classifier were not computed. Retrain to get them."
 )
 
 NO_ROW_COLUMNS = (
-    "Whole nights share their values in every column, so all columns together, which would tell any night from "
-    "training, were not looked at."
+    "Whole nights share their values in every column, so the domain classifier would separate any night from training "
+    "and was not run."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Night:
-    """All that is found out about one night."""
+    """Results of one night."""
 
     counted: Counted
     drift: NightDrift
-    before: Mapping[str, ColumnWindows]
+    windows: Mapping[str, ColumnWindows]
     domain: Domain | None
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """Compare the nights of ``spec``, whose scores are published.
 
-    The task ``validate_scores`` of the same run says whose scores passed, and which version of the feature table was
-    read (``inputs``). Of a night that an experiment splits, the champion's predictions are looked at. Labels are those
-    that landed with the night, for what was scored before.
+    The task ``validate_scores`` of the same run names the scores that passed and the version of the feature table
+    (``inputs``). With an experiment, the champion's predictions are compared. Labels are those that landed with the
+    night, for earlier scores.
 
     Raises:
-        GateError: when a night has no features or no scores, was scored by several models, or a column is missing.
-        ModelError: when the model's profile is missing, altered, or another than the one that scored.
+        GateError: when a night has no features or no scores, was scored by several models, or lacks a column.
+        ModelError: when the model's profile is missing, altered, or not of the model that scored.
     """
     return report_drift(spark, spec, load_use_case(spec.use_case))
 
@@ -86,18 +86,18 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
     nights = list(spec.nights(use_case.timezone))
     audited = earlier_result(spec, "validate_scores")
     inputs = _input_versions(spec, use_case, audited)
-    found = read_reference(parts_of(audited.values)[CHAMPION].scoring_model.folder)
-    counted = count_nights(spark, spec.lake, use_case, nights, inputs, found.profile)
-    found.check_scored({night.model_sha256 for night in counted.values()}, where=use_case.score_table.name)
+    reference = read_reference(parts_of(audited.values)[CHAMPION].scoring_model.folder)
+    counted = count_nights(spark, spec.lake, use_case, nights, inputs, reference.profile)
+    reference.check_scored({night.model_sha256 for night in counted.values()}, where=use_case.score_table.name)
     counted_at = time.monotonic()
-    compared = _compare(spec, use_case, counted, found.profile)
+    compared = _compare(spec, use_case, counted, reference.profile)
     outputs = _store(spec, use_case, compared)
-    notes = _notes(found.profile)
+    notes = _notes(reference.profile)
     reports = {
-        night: _write_report(spec, use_case, night, one, [*notes, *_label_note(one, found.profile)], inputs)
-        for night, one in compared.items()
+        night: _write_report(spec, use_case, night, results, [*notes, *_label_note(results, reference.profile)], inputs)
+        for night, results in compared.items()
     }
-    drifts = {night: one.drift for night, one in compared.items()}
+    drifts = {night: results.drift for night, results in compared.items()}
     rows = sum(len(drift.columns) for drift in drifts.values())
     return JobResult(
         status="succeeded",
@@ -116,12 +116,12 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
 
 
 def _input_versions(spec: JobSpec, use_case: UseCase, audited: JobResult) -> dict[str, int]:
-    """The feature table as the model saw it, and the scores as published now."""
+    """Return the version of the feature table that was scored, and the current versions of scores and labels."""
     features, scores = use_case.feature_table.name, use_case.score_table.name
     labels = use_case.label_table.name
-    seen = audited.inputs.get(features)
+    scored = audited.inputs.get(features)
     versions = {
-        features: int(delta.open_table(spec.lake, features).version()) if seen is None else seen,
+        features: int(delta.open_table(spec.lake, features).version()) if scored is None else scored,
         scores: int(delta.open_table(spec.lake, scores).version()),
     }
     if delta.table_exists(spec.lake, labels):
@@ -132,42 +132,44 @@ def _input_versions(spec: JobSpec, use_case: UseCase, audited: JobResult) -> dic
 def _compare(
     spec: JobSpec, use_case: UseCase, counted: Mapping[date, Counted], reference: Profile
 ) -> dict[date, _Night]:
-    """Each night against the training set and against the nights before it, those of this run included."""
+    """Compare each night with the training set and with earlier nights, including those of this run."""
     wanted = {day for night in counted for day in window_nights(night, use_case.drift)} - counted.keys()
-    known = stored_profiles(spec.lake, use_case.name, sorted(wanted))
-    known |= {night: one.profile for night, one in counted.items()}
+    profiles = read_profiles(spec.lake, use_case.name, sorted(wanted))
+    profiles |= {night: night_counts.profile for night, night_counts in counted.items()}
     features = [feature.name for feature in use_case.features if feature.drift]
     compared = {}
-    for night, one in counted.items():
-        others = [name for name in (PREDICTION, LABEL) if name in one.profile.columns]
+    for night, night_counts in counted.items():
+        profile = night_counts.profile
+        outcomes = [name for name in (PREDICTION, LABEL) if name in profile.columns]
         domain = None
-        if one.sample and reference.sample:
-            told_by = [name for name in features if name in reference.sample.columns]
-            domain = separate_samples(reference.sample, one.sample, reference, told_by, reference.usual_auc)
+        if night_counts.sample and reference.sample:
+            columns = [name for name in features if name in reference.sample.columns]
+            domain = separate_samples(reference.sample, night_counts.sample, reference, columns, reference.usual_auc)
         compared[night] = _Night(
-            counted=one,
-            drift=compare(one.profile, reference, use_case.drift, watched=[*features, *others]),
-            before=compare_windows(night, one.profile, known, reference, use_case.drift),
+            counted=night_counts,
+            drift=compare(profile, reference, use_case.drift, watched=[*features, *outcomes]),
+            windows=compare_windows(night, profile, profiles, reference, use_case.drift),
             domain=domain,
         )
     return compared
 
 
 def _store(spec: JobSpec, use_case: UseCase, compared: Mapping[date, _Night]) -> dict[str, int]:
-    """Replace the nights' rows of the tables of drift; the versions made."""
+    """Replace the nights' rows of the drift tables and return the new table versions."""
     profiles: list[dict[str, Any]] = []
     drifts: list[dict[str, Any]] = []
     domains: list[dict[str, Any]] = []
-    for night, one in compared.items():
-        told: dict[str, Any] = {
+    for night, results in compared.items():
+        counted = results.counted
+        shared: dict[str, Any] = {
             "night": night,
             "use_case": use_case.name,
-            "model_version": one.counted.model_version,
+            "model_version": counted.model_version,
             "run_id": spec.run_id,
         }
-        profiles += profile_rows(one.counted.profile, model_sha256=one.counted.model_sha256, **told)
-        drifts += drift_rows(one.drift, one.before, **told)
-        domains += [domain_row(one.domain, **told)] if one.domain else []
+        profiles += profile_rows(counted.profile, model_sha256=counted.model_sha256, **shared)
+        drifts += drift_rows(results.drift, results.windows, **shared)
+        domains += [domain_row(results.domain, **shared)] if results.domain else []
     written = {PROFILES_TABLE: profiles, DOMAIN_TABLE: domains, DRIFT_TABLE: drifts}
     return {
         schema.name: replace_rows(spec.lake, schema, rows, list(compared), use_case=use_case.name, run_id=spec.run_id)
@@ -176,21 +178,21 @@ def _store(spec: JobSpec, use_case: UseCase, compared: Mapping[date, _Night]) ->
 
 
 def _notes(reference: Profile) -> list[str]:
-    """What the reference cannot tell."""
+    """Return notes on what the reference does not support."""
     notes = [] if PREDICTION in reference.columns else [NO_PREDICTION]
     if reference.sample is None:
         return [*notes, NO_SKETCH]
     return notes if reference.sample.columns else [*notes, NO_ROW_COLUMNS]
 
 
-def _label_note(one: _Night, reference: Profile) -> list[str]:
-    if LABEL not in reference.columns or LABEL in one.drift.by_name:
+def _label_note(results: _Night, reference: Profile) -> list[str]:
+    if LABEL not in reference.columns or LABEL in results.drift.by_name:
         return []
-    return ["No label landed with this night, so the labels' drift was not looked at."]
+    return ["No labels landed with this night, so their drift was not computed."]
 
 
 def _write_report(
-    spec: JobSpec, use_case: UseCase, night: date, one: _Night, notes: list[str], inputs: Mapping[str, int]
+    spec: JobSpec, use_case: UseCase, night: date, results: _Night, notes: list[str], inputs: Mapping[str, int]
 ) -> str:
     earlier = [night - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
     features = {feature.name: feature.comment for feature in use_case.features}
@@ -198,17 +200,17 @@ def _write_report(
         title=use_case.title,
         use_case=use_case.name,
         night=night,
-        drift=one.drift,
-        before=one.before,
-        domain=one.domain,
+        drift=results.drift,
+        windows=results.windows,
+        domain=results.domain,
         comments={**features, PREDICTION: use_case.prediction, LABEL: use_case.label},
-        model_name=one.counted.model_name,
-        model_version=one.counted.model_version,
-        model_sha256=one.counted.model_sha256,
-        volumes=volumes(spec.lake, use_case, night, earlier),
-        rejections=rejections(spec.lake, use_case, night),
-        unusual=unusual(spec.lake, use_case.name, night),
-        history=past_nights(spec.lake, use_case.name, earlier, model_version=one.counted.model_version),
+        model_name=results.counted.model_name,
+        model_version=results.counted.model_version,
+        model_sha256=results.counted.model_sha256,
+        volumes=count_volumes(spec.lake, use_case, night, earlier),
+        rejections=count_rejections(spec.lake, use_case, night),
+        warnings=read_warnings(spec.lake, use_case.name, night),
+        history=read_past_nights(spec.lake, use_case.name, earlier, model_version=results.counted.model_version),
         notes=notes,
         mlflow_uri=without_credentials(Settings.from_environment().mlflow_uri),
         git_commit=Settings.from_environment().git_commit,
@@ -217,27 +219,27 @@ def _write_report(
     )
     uri = f"{spec.lake}/reports/{use_case.name}/{night}/drift.html"
     files.write_text(uri, render(report))
-    log.info("%s: %s, %s", night, one.drift.verdict, uri)
+    log.info("%s: %s, %s", night, results.drift.verdict, uri)
     return uri
 
 
 def _metrics(compared: Mapping[date, _Night]) -> dict[str, float]:
-    """The worst of the nights."""
-    drifts = [one.drift for one in compared.values()]
+    """Return the metrics of the worst night."""
+    drifts = [results.drift for results in compared.values()]
     metrics = {
         "drifted_share": max(drift.drifted_share for drift in drifts),
         "max_psi": max(column.psi for drift in drifts for column in drift.watched),
     }
     for name in (PREDICTION, LABEL):
-        if found := [drift.by_name[name].psi for drift in drifts if name in drift.by_name]:
-            metrics[f"{name}_psi"] = max(found)
-    if told := [one.domain.auc.value for one in compared.values() if one.domain]:
-        metrics["domain_auc"] = max(told)
+        if psis := [drift.by_name[name].psi for drift in drifts if name in drift.by_name]:
+            metrics[f"{name}_psi"] = max(psis)
+    if aucs := [results.domain.auc.value for results in compared.values() if results.domain]:
+        metrics["domain_auc"] = max(aucs)
     return metrics
 
 
 def _values(drifts: Mapping[date, NightDrift], reports: Mapping[date, str], notes: list[str]) -> dict[str, Any]:
-    """The verdict on all nights together (``drift`` when one drifted), the last report, and each night's own."""
+    """Return the verdict on all nights (``drift`` when one drifted), the last report, and those of each night."""
     by_night = {
         str(night): {
             "verdict": drift.verdict,

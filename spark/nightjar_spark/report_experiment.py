@@ -1,7 +1,7 @@
-"""Report the experiment: what the nights whose labels are in say of each challenger against the champion.
+"""Report the experiment: compare each challenger with the champion on nights with labels.
 
-Counted in Spark, one row a night and variant; judged by :mod:`nightjar.monitoring.experiments.analysis`, stored in
-``monitoring/experiments`` and shown on one page per night.
+Spark counts one row per night and variant. :mod:`nightjar.monitoring.experiments.analysis` analyses them; the results
+are stored in ``monitoring/experiments`` and shown on one page per night.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
-from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, nights_without_new_units
+from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, find_stalled_nights
 from nightjar.monitoring.experiments.report import ExperimentReport, render
 from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE, experiment_rows
 from nightjar.monitoring.nightly_rows import replace_rows
@@ -37,12 +37,12 @@ ONE_NIGHT = timedelta(days=1)
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """Judge the use case's experiment as of the spec's last night: by the scores of its nights that have labels.
+    """Analyse the use case's experiment as of the spec's last night, on its nights with labels.
 
     Raises:
         ConfigurationError: when the use case declares no experiment.
-        ContractError: when units are in several variants, because the split was changed under its name.
-        LakeError: when there is no table of scores or of labels.
+        ContractError: when units are in several variants because the split was changed without a new name.
+        LakeError: when the table of scores or of labels does not exist.
     """
     return report_experiment(spark, spec, load_use_case(spec.use_case))
 
@@ -61,14 +61,14 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     split = read_table(spark, spec.lake, scores, nights=matured, version=inputs[scores]).where(
         F.col("experiment") == experiment.name
     )
-    spoken = _who_spoke(split)
-    fallen = sorted({night for night, _, _, stood_in in spoken if stood_in})
+    scored_by = _scoring_versions(split)
+    excluded = sorted({night for night, _, _, is_fallback in scored_by if is_fallback})
     nights_of_labels = [night + ONE_NIGHT for night in matured]
-    truth = read_table(spark, spec.lake, labels, nights=nights_of_labels, version=inputs[labels])
-    added = _count(split.where(~F.col("ds").isin(fallen)), truth, use_case, experiment)
+    outcomes = read_table(spark, spec.lake, labels, nights=nights_of_labels, version=inputs[labels])
+    added = _count(split.where(~F.col("ds").isin(excluded)), outcomes, use_case, experiment)
     analysis = analyse(experiment, added)
-    running = any(one.verdict == "running" for one in analysis.comparisons)
-    stalled = nights_without_new_units(added, [on for on in matured if on not in fallen]) if running else ()
+    running = any(comparison.verdict == "running" for comparison in analysis.comparisons)
+    stalled = find_stalled_nights(added, [day for day in matured if day not in excluded]) if running else ()
     counted = time.monotonic()
     night = spec.last_night
     rows = experiment_rows(analysis, experiment, night=night, use_case=use_case.name, run_id=spec.run_id)
@@ -79,9 +79,11 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
         experiment=experiment,
         analysis=analysis,
         stalled=stalled,
-        fallen=fallen,
+        excluded=excluded,
         versions={
-            variant: sorted({model for on, of, model, _ in spoken if of == variant and on not in fallen}, key=int)
+            variant: sorted(
+                {version for day, name, version, _ in scored_by if name == variant and day not in excluded}, key=int
+            )
             for variant in experiment.variants
         },
         cost=use_case.cost,
@@ -91,9 +93,9 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     )
     uri = f"{spec.lake}/reports/{use_case.name}/{night}/experiment.html"
     files.write_text(uri, render(report))
-    for one in analysis.comparisons:
-        tell = log.warning if one.verdict == "mismatch" else log.info
-        tell("%s, %s against champion: %s, %s", experiment.name, one.variant, one.verdict, uri)
+    for comparison in analysis.comparisons:
+        level = logging.WARNING if comparison.verdict == "mismatch" else logging.INFO
+        log.log(level, "%s, %s against champion: %s, %s", experiment.name, comparison.variant, comparison.verdict, uri)
     if stalled:
         log.warning("%s: %d nights without new units, from %s on, %s", experiment.name, len(stalled), stalled[0], uri)
     return JobResult(
@@ -104,8 +106,8 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
         outputs={EXPERIMENTS_TABLE.name: version},
         metrics={"units": float(sum(analysis.units.values())), "mismatch_p": analysis.mismatch_p},
         values={
-            "verdicts": {one.variant: one.verdict for one in analysis.comparisons},
-            "nights_without_new_units": [str(on) for on in stalled],
+            "verdicts": {comparison.variant: comparison.verdict for comparison in analysis.comparisons},
+            "nights_without_new_units": [str(day) for day in stalled],
             "report": uri,
         },
         links={"experiment": uri},
@@ -114,7 +116,7 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
 
 
 def _matured(spec: JobSpec, use_case: UseCase, experiment: Experiment, inputs: Mapping[str, int]) -> list[date]:
-    """Nights of the experiment that are scored and whose labels have landed: those of the day after."""
+    """Return the scored nights of the experiment whose labels, of the day after, have landed."""
     scored, labelled = (
         {
             date.fromisoformat(file.partition["ds"])
@@ -127,23 +129,23 @@ def _matured(spec: JobSpec, use_case: UseCase, experiment: Experiment, inputs: M
     )
 
 
-def _who_spoke(split: DataFrame) -> list[tuple[date, str, str, bool]]:
-    """Night, variant, model version, and whether it stood in for the one meant to.
+def _scoring_versions(split: DataFrame) -> list[tuple[date, str, str, bool]]:
+    """Return night, variant, model version, and whether the version was a fallback.
 
-    Whatever a night on which one stood in shows, it is not the variants' difference.
+    A night with a fallback does not show the difference between the variants.
     """
-    groups = split.groupBy("ds", "variant", "model_version", F.col("fallback_reason").isNotNull().alias("stood_in"))
-    return [(row["ds"], row["variant"], row["model_version"], row["stood_in"]) for row in groups.count().collect()]
+    groups = split.groupBy("ds", "variant", "model_version", F.col("fallback_reason").isNotNull().alias("is_fallback"))
+    return [(row["ds"], row["variant"], row["model_version"], row["is_fallback"]) for row in groups.count().collect()]
 
 
-def _count(split: DataFrame, truth: DataFrame, use_case: UseCase, experiment: Experiment) -> list[Night]:
-    """What each night adds: of the units whose first scored night it is, those that have a value.
+def _count(split: DataFrame, outcomes: DataFrame, use_case: UseCase, experiment: Experiment) -> list[Night]:
+    """Count the new units of each night: those first scored on it that have a value.
 
     Raises:
         ContractError: when a unit is in several variants.
     """
     key = list(use_case.key)
-    labels = truth.select(*key, F.date_sub("ds", 1).alias("ds"), "label")
+    labels = outcomes.select(*key, F.date_sub("ds", 1).alias("ds"), "label")
     values = split.join(labels, on=[*key, "ds"], how="left").withColumn("_value", _value(use_case, experiment))
     units = values.groupBy(*(experiment.unit or key)).agg(
         F.min_by(F.struct("ds", "variant", "_value"), F.struct("ds", *key)).alias("_first"),
@@ -165,7 +167,7 @@ def _count(split: DataFrame, truth: DataFrame, use_case: UseCase, experiment: Ex
             f"units are in several variants of the experiment {experiment.name}",
             where=use_case.score_table.name,
             how_many=moved,
-            fix="its shares or its unit were changed on the way: give the changed experiment another name",
+            fix="the shares or the unit were changed: give the changed experiment a new name",
         )
     nights: dict[date, dict[str, Moments]] = defaultdict(dict)
     for row in counted:
@@ -176,7 +178,7 @@ def _count(split: DataFrame, truth: DataFrame, use_case: UseCase, experiment: Ex
 
 
 def _value(use_case: UseCase, experiment: Experiment) -> Column:
-    """What is compared, a row; null without a label or a decision."""
+    """Return the compared value of a row; null without a label or a decision."""
     label = F.col("label")
     if experiment.metric == "label":
         return label
@@ -185,9 +187,9 @@ def _value(use_case: UseCase, experiment: Experiment) -> Column:
     cost = use_case.cost
     if cost is None:
         raise ConfigurationError("no cost is declared", where=f"use case {use_case.name}", fix="declare `cost`")
-    announced = F.when(label == 0, cost.false_alarm).otherwise(0.0)
+    alarm = F.when(label == 0, cost.false_alarm).otherwise(0.0)
     silent = F.when(label == 1, cost.missed).otherwise(0.0)
-    decided = F.when(F.col("decision"), announced).when(~F.col("decision"), silent)
+    decided = F.when(F.col("decision"), alarm).when(~F.col("decision"), silent)
     return F.when(label.isNotNull(), decided)
 
 

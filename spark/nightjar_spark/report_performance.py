@@ -1,7 +1,7 @@
-"""Report performance: nights whose labels have matured are judged, tonight's is estimated from its scores alone.
+"""Judge nights whose labels have matured, and estimate the current night from its scores alone.
 
-Counted in Spark, stored in ``monitoring/performance``, shown on two pages a night: the night judged, and the last seven
-judged nights together. A night that cannot be judged is said to be so; it is never called good.
+Spark counts. The results are stored in ``monitoring/performance`` and shown on two pages per night: the judged night,
+and the last seven judged nights, pooled. A night that cannot be judged is reported as such.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
 from nightjar.monitoring.nightly_rows import replace_rows
-from nightjar.monitoring.performance.holdout import holdout_metrics
+from nightjar.monitoring.performance.holdout import read_holdout_metrics
 from nightjar.monitoring.performance.metrics import tie_error
 from nightjar.monitoring.performance.pages import Pages
 from nightjar.monitoring.performance.report import PerformanceReport, render, render_week
@@ -27,10 +27,10 @@ from nightjar.monitoring.performance.table import (
     PERFORMANCE_TABLE,
     ScoredNight,
     count_rows,
-    estimates,
-    kept_estimates,
+    estimate_metrics,
     performance_rows,
     read_rows,
+    stored_estimates,
 )
 from nightjar.monitoring.performance.wording import headline, verdict
 from nightjar.protocol.errors import GateError
@@ -38,26 +38,25 @@ from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.nights import first_few
 from nightjar.settings.environment import Settings
 from nightjar_spark.main import main
-from nightjar_spark.performance_counts import Counted, count_nights, naive_rates
+from nightjar_spark.performance_counts import Counted, baseline_rates, count_nights
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 log = logging.getLogger(__name__)
 HISTORY_NIGHTS = 90
-"""Nights before a judged one that its pages look back on."""
+"""Earlier nights on the pages of a judged night."""
 
 
 def run(spark: SparkSession, spec: JobSpec) -> JobResult:
-    """For each night N of ``spec``, whose scores are published: judge the night ``matured_after_nights`` before, and
-    estimate N itself.
+    """For each night of ``spec``: judge the night ``matured_after_nights`` earlier, and estimate the night itself.
 
-    A night that was judged already and is scored anew is judged again, with the labels that it was judged by: what the
-    table says of a night always speaks of its published scores.
+    A judged night whose scores are published again is judged again, with the same labels: the table always describes
+    the published scores.
 
     Raises:
         GateError: when a night of ``spec`` has no published scores.
-        LakeError: when there is no table of scores or of labels.
+        LakeError: when the table of scores or of labels does not exist.
     """
     return report_performance(spark, spec, load_use_case(spec.use_case))
 
@@ -71,8 +70,8 @@ def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) ->
     judged = _to_judge(spec, use_case, nights, inputs, stored)
     counted = count_nights(spark, spec.lake, use_case, inputs, judged=judged, fresh=nights)
     _check_scored(use_case, [night for night in nights if night not in counted])
-    known = {*judged, *nights}
-    rates = naive_rates(spark, spec.lake, use_case, inputs, sorted(known))
+    involved = {*judged, *nights}
+    rates = baseline_rates(spark, spec.lake, use_case, inputs, sorted(involved))
     scored = _scored(spec, use_case, nights, judged, counted, rates, stored)
     done = time.monotonic()
     outputs, rows = _replace(spec, use_case, scored)
@@ -113,7 +112,7 @@ def _input_versions(spec: JobSpec, use_case: UseCase) -> dict[str, int]:
 
 
 def _window(nights: Sequence[date], use_case: UseCase) -> list[date]:
-    """The nights of a run, those that they judge, and those that their pages look back on."""
+    """Return the nights of the run, those that they judge, and earlier ones for their pages."""
     first = nights[0] - timedelta(days=use_case.performance.matured_after_nights + HISTORY_NIGHTS)
     return [first + timedelta(days=i) for i in range((nights[-1] - first).days + 1)]
 
@@ -125,13 +124,13 @@ def _to_judge(
     inputs: Mapping[str, int],
     stored: Sequence[Mapping[str, Any]],
 ) -> dict[date, date]:
-    """Scored night to the night whose run judges it: those that mature now, and those of the run judged before.
+    """Return each scored night to judge with the night whose run judges it: newly matured and already judged ones.
 
-    There is nothing to judge before the first night that was ever scored.
+    Nights before the first scored night are left out.
     """
     table = delta.open_table(spec.lake, use_case.score_table.name, inputs[use_case.score_table.name])
-    held = {date.fromisoformat(file.partition["ds"]) for file in held_files(table, {})}
-    first = max(use_case.first_night, min(held, default=date.max))
+    scored = {date.fromisoformat(file.partition["ds"]) for file in held_files(table, {})}
+    first = max(use_case.first_night, min(scored, default=date.max))
     wait = timedelta(days=use_case.performance.matured_after_nights)
     judged = {row["ds"]: row["judged_on"] for row in stored if row["ds"] in nights and row["judged_on"]}
     return {**judged, **{night - wait: night for night in nights if night - wait >= first}}
@@ -146,30 +145,32 @@ def _scored(
     rates: Mapping[date, float],
     stored: Sequence[Mapping[str, Any]],
 ) -> list[ScoredNight]:
-    """All that is known of each night, with what was estimated on it: kept where it is no night of this run."""
-    holdouts, kept = holdout_metrics(spec.lake, use_case.name), kept_estimates(stored)
+    """Return each night's scores with estimates: new ones for nights of this run, stored ones for others."""
+    holdouts, stored_by_night = read_holdout_metrics(spec.lake, use_case.name), stored_estimates(stored)
     scored = []
     for night in sorted({*judged, *nights}):
-        found = counted.get(night, Counted(summaries={}, versions=()))
-        one = ScoredNight(
+        counts = counted.get(night, Counted(summaries={}, versions=()))
+        scored_night = ScoredNight(
             night=night,
-            summaries=found.summaries,
+            summaries=counts.summaries,
             judged_on=judged.get(night),
-            model_version=",".join(found.versions),
-            naive=rates.get(night),
-            holdout=holdouts.get(found.versions[0], {}) if len(found.versions) == 1 else {},
-            kept=kept.get(night, {}),
+            model_version=",".join(counts.versions),
+            baseline_rate=rates.get(night),
+            holdout=holdouts.get(counts.versions[0], {}) if len(counts.versions) == 1 else {},
+            estimates=stored_by_night.get(night, {}),
         )
-        scored.append(replace(one, kept=estimates(one, use_case)) if night in nights else one)
+        if night in nights:
+            scored_night = replace(scored_night, estimates=estimate_metrics(scored_night, use_case))
+        scored.append(scored_night)
     return scored
 
 
 def _replace(spec: JobSpec, use_case: UseCase, scored: Sequence[ScoredNight]) -> tuple[dict[str, int], int]:
-    """Replace the nights in both tables; their versions, and rows written."""
-    nights = [one.night for one in scored]
+    """Replace the nights in both tables; return the new versions and the number of rows."""
+    nights = [scored_night.night for scored_night in scored]
     outputs, total = {}, 0
     for table, rows_of in ((COUNTS_TABLE, count_rows), (PERFORMANCE_TABLE, performance_rows)):
-        rows = [row for one in scored for row in rows_of(one, use_case, run_id=spec.run_id)]
+        rows = [row for scored_night in scored for row in rows_of(scored_night, use_case, run_id=spec.run_id)]
         outputs[table.name] = replace_rows(spec.lake, table, rows, nights, use_case=use_case.name, run_id=spec.run_id)
         total += len(rows)
     return outputs, total
@@ -190,16 +191,16 @@ def _write_pages(
         },
     )
     by_judge = {on: night for night, on in judged.items()}
-    made = {}
+    reports = {}
     for night in nights:
         uri = _uri(spec, night, "performance")
-        made[night] = report = pages.of_night(night, by_judge.get(night), link=uri)
+        reports[night] = report = pages.of_night(night, by_judge.get(night), link=uri)
         files.write_text(uri, render(report))
         week = _uri(spec, night, "performance_week")
         files.write_text(week, render_week(pages.of_week(night, link=week)))
-        tell = log.warning if report.state == "not_judged" or report.findings else log.info
-        tell("%s judges %s. %s: %s %s", night, report.judged_night, verdict(report), headline(report), uri)
-    return made
+        log_page = log.warning if report.state == "not_judged" or report.findings else log.info
+        log_page("%s judges %s. %s: %s %s", night, report.judged_night, verdict(report), headline(report), uri)
+    return reports
 
 
 def _uri(spec: JobSpec, night: date, page: str) -> str:
@@ -207,7 +208,7 @@ def _uri(spec: JobSpec, night: date, page: str) -> str:
 
 
 def _values(report: PerformanceReport) -> dict[str, Any]:
-    """A night's verdict, for whoever reads the result."""
+    """Return a night's verdict for the result."""
     return {
         "verdict": report.state,
         "judged_night": str(report.judged_night) if report.judged_night else None,
@@ -217,19 +218,19 @@ def _values(report: PerformanceReport) -> dict[str, Any]:
 
 
 def _metrics(scored: Sequence[ScoredNight], report: PerformanceReport) -> dict[str, float]:
-    """Of the last night: what it has judged, and what it has estimated."""
-    auc, tonight = report.figures.get("auc"), report.tonight.get("auc")
-    found = {
+    """Return the metrics that the last night judged, and its estimated AUC."""
+    auc, estimated = report.figures.get("auc"), report.estimated.get("auc")
+    metrics = {
         "auc": auc["value"] if auc else None,
         "auc_low": auc["low"] if auc else None,
         "auc_high": auc["high"] if auc else None,
-        "estimated_auc": tonight["estimate"] if tonight else None,
+        "estimated_auc": estimated["estimate"] if estimated else None,
         **{name: report.figures[name]["value"] for name in ("log_loss", "expected_cost") if name in report.figures},
     }
-    for one in scored:
-        if one.night == report.judged_night and one.summary.rows:
-            found |= {"label_share": one.summary.landed_share, "auc_tie_error": tie_error(one.summary)}
-    return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+    for night in scored:
+        if night.night == report.judged_night and night.summary.rows:
+            metrics |= {"label_share": night.summary.landed_share, "auc_tie_error": tie_error(night.summary)}
+    return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def test_the_report_is_one_click_from_its_task_and_draws_its_plots(page: Page) -
     report.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     report.on("requestfailed", lambda request: problems.append(request.url))
     report.goto(address)
-    expect(report.get_by_role("heading", level=1)).to_contain_text("watched columns moved")
+    expect(report.get_by_role("heading", level=1)).to_contain_text("monitored columns moved")
     plots = report.locator("svg[role=img]")
     assert plots.count() > 3
     for index in range(plots.count()):

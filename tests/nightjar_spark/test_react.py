@@ -126,7 +126,7 @@ def test_three_nights_of_drift_are_one_incident_and_one_request(made: Lake) -> N
         asked.append(result.values["retrain"]["request"])
     assert asked == [False, False, True, False, False]
     assert made.requests() == [NIGHT + timedelta(days=2)]
-    assert texts[0].startswith("shop drift: 8 of 10 watched columns moved, 30% are tolerated; worst: c0 (1.00)")
+    assert texts[0].startswith("shop drift: 8 of 10 monitored columns moved, 30% are tolerated; worst: c0 (1.00)")
     assert f"reports/shop/{NIGHT}/drift.html" in texts[0]
     assert "docs/runbooks/drift.md" in texts[0]
     assert "since 2013-04-01, 5 nights" in texts[4]
@@ -152,11 +152,11 @@ def test_what_drifts_on_broken_data_asks_for_no_training(made: Lake) -> None:
         result = made.react(night)
     decision = result.values["retrain"]
     assert decision["request"] is False
-    assert decision["blocked_by"] == "data incident: on 4 of them the data were broken; mend them first"
+    assert decision["blocked_by"] == "data incident: the data of 4 of them were broken; repair them first"
     assert made.requests() == []
     assert made.incidents(NIGHT + timedelta(days=3)) == [("data", "raw/orders", "open")], "drift is told with it"
     (notification,) = result.values["notifications"]
-    assert "raw/orders.amount: mean 90; with it 8 of 10 watched columns moved" in notification["text"]
+    assert "raw/orders.amount: mean 90; with it 8 of 10 monitored columns moved" in notification["text"]
 
 
 def test_a_night_of_broken_data_is_no_breach_though_nobody_reacted_to_it(made: Lake) -> None:
@@ -201,7 +201,7 @@ def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: Lake) -> N
     assert result.values["notifications"] == []
     (resolved,) = made.react(nights[2]).values["notifications"]
     assert resolved["resolved"]
-    assert resolved["text"].startswith("shop drift: features/shop; last: 8 of 10 watched columns moved")
+    assert resolved["text"].startswith("shop drift: features/shop; last: 8 of 10 monitored columns moved")
 
 
 def test_a_backfill_keeps_incidents_and_asks_for_nothing(made: Lake) -> None:

@@ -21,11 +21,11 @@ from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE
 from nightjar.monitoring.drift.table import DRIFT_TABLE
-from nightjar.monitoring.drift.windows import merged
+from nightjar.monitoring.drift.windows import merge_profiles
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.sample import Sample
 from nightjar.monitoring.profiles.summarize import count_labels, profile_arrays
-from nightjar.monitoring.profiles.table import PROFILES_TABLE, stored_profiles
+from nightjar.monitoring.profiles.table import PROFILES_TABLE, read_profiles
 from nightjar.protocol.errors import GateError, ModelError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.report_drift import NO_PREDICTION, NO_ROW_COLUMNS, NO_SKETCH, report_drift
@@ -221,9 +221,9 @@ def test_a_stable_and_a_drifted_night_in_one_run(spark: SparkSession, lake: str)
 
     assert result.links["report"] == result.values["report"] == f"{lake}/reports/shop/2013-04-02/drift.html"
     page = files.read_text(result.values["report"])
-    assert "2 of 3 watched columns moved" in page
+    assert "2 of 3 monitored columns moved" in page
     assert "The last 2 nights" in page
-    assert "none of 3 watched columns moved" in files.read_text(f"{lake}/reports/shop/2013-04-01/drift.html")
+    assert "none of 3 monitored columns moved" in files.read_text(f"{lake}/reports/shop/2013-04-01/drift.html")
 
 
 def test_labels_and_all_columns_together(spark: SparkSession, lake: str) -> None:
@@ -238,11 +238,11 @@ def test_labels_and_all_columns_together(spark: SparkSession, lake: str) -> None
     assert (calm["label"]["night_rows"], calm["label"]["null_share"]) == (300, 0)  # no truth, no label, as in training
     assert moved["label"]["wasserstein"] == pytest.approx(2 / 3 - 1 / 5, abs=0.01)
     assert result.metrics["label_psi"] == moved["label"]["psi"]
-    told = {row["ds"]: row for row in delta.read_nights(lake, DOMAIN_TABLE.name, list(NIGHTS)).to_pylist()}
-    assert [told[night]["verdict"] for night in NIGHTS] == ["stable", "drift"]
-    assert told[NIGHTS[1]]["top_columns"][0] == "amount"
-    assert (told[NIGHTS[1]]["night_rows"], told[NIGHTS[1]]["usual_auc"]) == (ROWS, 0.6)
-    assert result.metrics["domain_auc"] == told[NIGHTS[1]]["auc"] > 0.85
+    domains = {row["ds"]: row for row in delta.read_nights(lake, DOMAIN_TABLE.name, list(NIGHTS)).to_pylist()}
+    assert [domains[night]["verdict"] for night in NIGHTS] == ["stable", "drift"]
+    assert domains[NIGHTS[1]]["top_columns"][0] == "amount"
+    assert (domains[NIGHTS[1]]["night_rows"], domains[NIGHTS[1]]["usual_auc"]) == (ROWS, 0.6)
+    assert result.metrics["domain_auc"] == domains[NIGHTS[1]]["auc"] > 0.85
     assert result.values["notes"] == []
 
 
@@ -287,8 +287,8 @@ def test_nights_are_kept_as_profiles_and_looked_back_on(spark: SparkSession, lak
     assert amounts[-1]["psi"] > 1
     assert amounts[2]["week_psi"] < amounts[-1]["week_psi"]
     assert {row["weekday_nights"] for row in amounts} == {None}
-    kept = stored_profiles(lake, "shop", nights)
-    week = merged([profile.columns["amount"] for profile in kept.values()])
+    kept = read_profiles(lake, "shop", nights)
+    week = merge_profiles([profile.columns["amount"] for profile in kept.values()])
     pooled = [
         value for night in nights for value in features(ROWS, night.day, 20.0 if night.day >= 3 else 0.0)["amount"]
     ]

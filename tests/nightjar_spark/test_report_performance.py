@@ -25,7 +25,7 @@ from nightjar.lake.parquet import write_files
 from nightjar.monitoring.performance.table import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar_spark.performance_counts import naive_rates
+from nightjar_spark.performance_counts import baseline_rates
 from nightjar_spark.report_performance import report_performance
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def test_a_night_is_estimated_first_and_judged_when_its_labels_are_in(spark: Spa
     early = stored(lake, 0)
     assert {row["verdict"] for row in early.values()} == {"estimated"}
     assert early["auc"]["value"] is None
-    assert "Nothing to judge yet" in Path(result.links["performance"]).read_text()
+    assert "Not evaluated yet" in Path(result.links["performance"]).read_text()
     assert result.metrics["estimated_auc"] == early["auc"]["estimate"]
 
     for number in (0, 1):
@@ -161,9 +161,9 @@ def test_a_night_is_estimated_first_and_judged_when_its_labels_are_in(spark: Spa
     assert row["brier"]["value"] == pytest.approx(metrics.brier(labels, predictions), abs=1e-9)
     assert row["expected_cost"]["value"] == pytest.approx(cost_of(labels, decisions))
     assert row["label_rate"]["value"] == pytest.approx(labels.mean())
-    naive = np.mean(list(before.values()))
-    assert row["label_rate"]["baseline"] == pytest.approx(naive)
-    assert row["brier"]["baseline"] == pytest.approx(np.mean((naive - labels) ** 2))
+    rate = np.mean(list(before.values()))
+    assert row["label_rate"]["baseline"] == pytest.approx(rate)
+    assert row["brier"]["baseline"] == pytest.approx(np.mean((rate - labels) ** 2))
     assert row["brier"]["excess"] == pytest.approx(row["brier"]["value"] - row["brier"]["baseline"])
     assert all(one["low"] <= one["value"] <= one["high"] for one in row.values())
     assert (row["auc"]["rows"], row["auc"]["landed_rows"], row["auc"]["labelled_rows"]) == (1200, 1200, 1140)
@@ -184,8 +184,8 @@ def test_a_night_is_estimated_first_and_judged_when_its_labels_are_in(spark: Spa
     }
     page = Path(result.links["performance"]).read_text()
     assert "Too few labels to judge apart: missing." in page
-    assert "The ledger holds no figures of version 1 on its holdout" in page
-    assert "The last 1 judged night together" in Path(result.links["performance_week"]).read_text()
+    assert "The ledger has no holdout metrics of version 1" in page
+    assert "The last 1 judged night, pooled" in Path(result.links["performance_week"]).read_text()
 
 
 def test_a_range_of_nights_is_as_single_ones_and_a_rerun_changes_nothing(
@@ -212,7 +212,7 @@ def test_a_range_of_nights_is_as_single_ones_and_a_rerun_changes_nothing(
     assert everything(str(other)) == singles
     assert Path(whole.links["performance"]).read_text().replace(str(other), lake) == _but_versions(page, whole, last)
     assert "AUC by night" in page
-    assert "The last 4 judged nights together" in week
+    assert "The last 4 judged nights, pooled" in week
     assert [one["verdict"] for one in whole.values["nights"].values()] == ["nothing_yet"] * 2 + ["judged"] * 4
 
 
@@ -253,7 +253,7 @@ def test_nights_that_cannot_be_judged_are_said_to_be_so(spark: SparkSession, lak
     report_performance(spark, shop.spec(1), CASE)
     result = report_performance(spark, shop.spec(3), CASE)
     row = stored(lake, 1)
-    reason = "outcomes of 600 of 1200 scores have landed, fewer than the share of 0.9 asked for"
+    reason = "outcomes of 600 of 1200 scores have landed, below min_label_share 0.9"
     assert {(one["verdict"], one["reason"], one["value"]) for one in row.values()} == {("not_judged", reason, None)}
     assert row["auc"]["estimate"] is not None
     assert (result.values["verdict"], result.metrics["label_share"]) == ("not_judged", 0.5)
@@ -361,5 +361,5 @@ def test_the_constant_is_what_was_known_at_the_prediction_moment(spark: SparkSes
     ]
     Shop(lake)._put(case.label_table, 0, rows)
     Shop(lake)._put(case.label_table, 30, [{"order_id": 9, "label": 1.0, "outcome": "done"}])
-    rates = naive_rates(spark, lake, case, {"labels/shop": 2}, [night(i) for i in (-1, 0, 1, 27, 28, 29, 30)])
+    rates = baseline_rates(spark, lake, case, {"labels/shop": 2}, [night(i) for i in (-1, 0, 1, 27, 28, 29, 30)])
     assert rates == {night(0): 1 / 2, night(1): 1 / 3, night(27): 1 / 3, night(28): 0.0, night(30): 1.0}

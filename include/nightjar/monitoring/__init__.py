@@ -1,1 +1,1 @@
-"""Monitoring: profiles of columns, drift between two of them, and the page that says so."""
+"""Monitoring: data quality, drift, skew, performance, experiments, incidents, and their reports."""

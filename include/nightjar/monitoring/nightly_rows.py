@@ -1,4 +1,4 @@
-"""Rows of monitoring tables, a use case's part of some nights at a time: replaced in one commit, and read."""
+"""Read and replace the rows of one use case and some nights in a monitoring table."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def replace_rows(
     use_case: str,
     run_id: str,
 ) -> int:
-    """Make ``rows`` the use case's part of ``nights`` of a monitoring table, in one commit; return the version made.
+    """Replace the use case's rows of ``nights`` in one commit, and return the new table version.
 
-    A few dozen rows a night: they are written from here, without a Spark job.
+    A night has a few dozen rows, so they are written without a Spark job.
     """
     import pyarrow as pa
 
@@ -38,8 +38,8 @@ def replace_rows(
 
 @contextmanager
 def naming_stored_row(schema: TableSchema) -> Iterator[None]:
-    """Turn what a JSON text in a row of a monitoring table raises into one error that names the table."""
-    fix = "see who wrote the row; run the night again, which replaces it"
+    """Turn an error in the JSON of a row into a LakeError that names the table."""
+    fix = "find out what wrote the row; a rerun of the night replaces it"
     with reading("a row's JSON", where=schema.name, fix=fix, error=LakeError):
         yield
 
@@ -47,14 +47,14 @@ def naming_stored_row(schema: TableSchema) -> Iterator[None]:
 def read_stored_rows(
     lake: str, schema: TableSchema, use_case: str, nights: Iterable[date], columns: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The use case's rows of ``nights`` of a monitoring table; none where nobody has written it yet.
+    """Return the use case's rows of ``nights``; empty when the table does not exist yet.
 
     Args:
         lake: The lake's root.
         schema: The table.
         use_case: Name of the use case.
-        nights: Which.
-        columns: Which columns besides ``use_case``; None for all.
+        nights: Nights to read.
+        columns: Columns to read besides ``use_case``; None for all.
     """
     wanted = list(nights)
     if not wanted or not delta.table_exists(lake, schema.name):

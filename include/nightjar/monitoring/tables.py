@@ -1,4 +1,4 @@
-"""All tables of monitoring: who tends and documents tables finds them here."""
+"""All tables of monitoring, for maintenance and for the data dictionary."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def report(compared: Compared) -> Report:
         use_case="flight_delay",
         night=date(2013, 4, 1),
         drift=drift,
-        before={**dict.fromkeys(drift.by_name, ColumnWindows()), **windows},
+        windows={**dict.fromkeys(drift.by_name, ColumnWindows()), **windows},
         domain=Domain(
             auc=Interval(value=0.83, low=0.81, high=0.85),
             usual_auc=0.74,
@@ -103,7 +103,7 @@ def report(compared: Compared) -> Report:
             Rejection(table="raw/flights", rule="air_time_in_range", reason="minutes in the air, 5 to 1,200", rows=2),
             Rejection(table="raw/flights", rule=f"gone {HOSTILE}", reason="", rows=1),
         ],
-        unusual=[f"raw/weather.temp: mean 12, expected 30 to 70 {HOSTILE}", "raw/flights: rows 912, expected 950"],
+        warnings=[f"raw/weather.temp: mean 12, expected 30 to 70 {HOSTILE}", "raw/flights: rows 912, expected 950"],
         history=[PastNight(night=date(2013, 3, 31), psi={"wind": 0.3}, watched=5, drifted=1)],
         notes=["Read this."],
         mlflow_uri="http://localhost:5000",

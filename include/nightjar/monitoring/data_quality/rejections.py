@@ -1,4 +1,4 @@
-"""Which rules sent how many of a night's rows to quarantine, in the contract's own words."""
+"""Rejected rows of a night by rule, with the contract's own reasons."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Rejection:
     """Rows of one night that broke one rule.
 
     Attributes:
-        table: Table that they were meant for.
+        table: Target table of the rows.
         rule: Name of the rule.
-        reason: What it means; empty for a rule that the contract has no longer.
-        rows: How many; a row that broke two rules counts with both.
+        reason: Meaning of the rule; empty when the contract has dropped it.
+        rows: Number of rows; a row that broke two rules counts for both.
     """
 
     table: str
@@ -31,8 +31,8 @@ class Rejection:
     rows: int
 
 
-def rejections(lake: str, use_case: UseCase, night: date) -> list[Rejection]:
-    """What ``night`` has in quarantine, the rule with the most rows first."""
+def count_rejections(lake: str, use_case: UseCase, night: date) -> list[Rejection]:
+    """Count the quarantined rows of ``night`` by rule, the largest count first."""
     quarantine = use_case.quarantine_table.name
     if not delta.table_exists(lake, quarantine):
         return []
@@ -46,7 +46,7 @@ def rejections(lake: str, use_case: UseCase, night: date) -> list[Rejection]:
     counted = broken.group_by(["table_name", "rule"]).aggregate([([], "count_all")]).to_pylist()
     reasons = {(table, rule.name): rule.reason for table, rules in rules_by_table(use_case).items() for rule in rules}
     reasons |= {(use_case.feature_table.name, rule): reason for rule, reason in SCORING_RULES.items()}
-    found = [
+    rejections = [
         Rejection(
             table=row["table_name"],
             rule=row["rule"],
@@ -55,4 +55,4 @@ def rejections(lake: str, use_case: UseCase, night: date) -> list[Rejection]:
         )
         for row in counted
     ]
-    return sorted(found, key=lambda one: (-one.rows, one.table, one.rule))
+    return sorted(rejections, key=lambda rejection: (-rejection.rows, rejection.table, rejection.rule))

@@ -1,4 +1,4 @@
-"""``monitoring/landing``: figures of what landed, night by night; ``monitoring/warnings``: what was wrong with it."""
+"""``monitoring/landing``: figures of each night's landed data; ``monitoring/warnings``: problems with them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from nightjar.validation.figures import QUANTILES, Figures
 from nightjar.validation.judged import UNKNOWN_COLUMN, Judged, NightFigures
 
 RUNBOOK = "docs/runbooks/data.md"
-_COLUMN = "Its column; empty for the table as a whole."
+_COLUMN = "Column of the table; empty for the table as a whole."
 
 LANDING_TABLE = TableSchema(
     name="monitoring/landing",
-    comment="Figures of every landed column, from which the next nights' expected ranges are made.",
+    comment="Figures of every landed column; the expected ranges of later nights are derived from them.",
     key=("use_case", "table_name", "column_name"),
     partition_by=("ds", "use_case"),
     columns=(
@@ -28,74 +28,74 @@ LANDING_TABLE = TableSchema(
         Column("use_case", "string", "Use case.", nullable=False),
         Column("table_name", "string", "Table that the rows landed for.", nullable=False),
         Column("column_name", "string", _COLUMN, nullable=False),
-        Column("rows", "long", "Rows used; of the table as a whole: rows landed.", nullable=False),
-        Column("nulls", "long", "Of them without a value; of the table as a whole: rejected.", nullable=False),
+        Column("rows", "long", "Rows used; for the table as a whole: rows landed.", nullable=False),
+        Column("nulls", "long", "Rows without a value; for the table as a whole: rejected rows.", nullable=False),
         Column("distinct_values", "long", "Distinct values (of up to 5,000 rows).", nullable=False),
-        Column("mean", "double", "Mean; of timestamps in hours since ds, of dates in days since ds."),
+        Column("mean", "double", "Mean; timestamps in hours since ds, dates in days since ds."),
         Column("std", "double", "Standard deviation."),
-        Column("minimum", "double", "Least value."),
-        Column("maximum", "double", "Greatest value."),
+        Column("minimum", "double", "Smallest value."),
+        Column("maximum", "double", "Largest value."),
         *(Column(name, "double", f"{share:.0%} quantile (of up to 5,000 rows).") for name, share in QUANTILES.items()),
         Column("categories", "string", "Shares of the most frequent values of a text column, as JSON.", nullable=False),
-        Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that checked the night.", nullable=False),
     ),
 )
 WARNINGS_TABLE = TableSchema(
     name="monitoring/warnings",
-    comment="What was wrong with a night's data: rules of nights, warnings of rows, undeclared anomalies.",
+    comment="Problems with a night's data: broken night rules, row warnings, undeclared anomalies.",
     partition_by=("ds", "use_case"),
     columns=(
         DS,
         Column("use_case", "string", "Use case.", nullable=False),
         Column("table_name", "string", "Table that the rows landed for.", nullable=False),
         Column("column_name", "string", _COLUMN, nullable=False),
-        Column("figure", "string", "What was looked at.", nullable=False),
+        Column("figure", "string", "Checked figure, e.g. null_share.", nullable=False),
         Column("rule", "string", "Declared rule; empty for an undeclared anomaly.", nullable=False),
-        Column("severity", "string", "warn, or stop_night for what has stopped it.", nullable=False),
-        Column("observed", "double", "The figure.", nullable=False),
-        Column("low", "double", "Least value expected; null for any."),
-        Column("high", "double", "Greatest value expected; null for any."),
-        Column("usual", "double", "What it usually is; null where the bounds are absolute."),
+        Column("severity", "string", "warn, or stop_night when it stopped the night.", nullable=False),
+        Column("observed", "double", "Observed value of the figure.", nullable=False),
+        Column("low", "double", "Lower bound of the expected range; null for none."),
+        Column("high", "double", "Upper bound of the expected range; null for none."),
+        Column("usual", "double", "Usual value; null where the bounds are absolute."),
         Column("what", "string", "The finding in one sentence.", nullable=False),
-        Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that checked the night.", nullable=False),
     ),
 )
 History = dict[str, dict[date, NightFigures]]
-"""Table to night to column to figures."""
+"""Figures by table, night and column."""
 
 
 def write_figures(lake: str, use_case: str, figures: History, nights: Iterable[date], *, run_id: str) -> int:
-    """Replace the nights' figures; return the version made."""
+    """Replace the nights' figures and return the new table version."""
     rows = [
         {
             "ds": night,
             "use_case": use_case,
             "table_name": table,
             "column_name": column,
-            "rows": one.rows,
-            "nulls": one.nulls,
-            "distinct_values": one.distinct,
-            "mean": one.mean,
-            "std": one.std,
-            "minimum": one.minimum,
-            "maximum": one.maximum,
-            **{name: one.quantiles.get(name) for name in QUANTILES},
-            "categories": json.dumps(dict(one.categories)),
+            "rows": column_figures.rows,
+            "nulls": column_figures.nulls,
+            "distinct_values": column_figures.distinct,
+            "mean": column_figures.mean,
+            "std": column_figures.std,
+            "minimum": column_figures.minimum,
+            "maximum": column_figures.maximum,
+            **{name: column_figures.quantiles.get(name) for name in QUANTILES},
+            "categories": json.dumps(dict(column_figures.categories)),
             "dag_run_id": run_id,
         }
         for table, by_night in figures.items()
         for night, columns in by_night.items()
-        for column, one in columns.items()
+        for column, column_figures in columns.items()
     ]
     return replace_rows(lake, LANDING_TABLE, rows, nights, use_case=use_case, run_id=run_id)
 
 
 def read_figures(lake: str, use_case: str, before: date) -> History:
-    """Figures of the nights before ``before`` that say what is usual."""
-    found: History = {}
+    """Return the figures of the :data:`HISTORY_NIGHTS` nights before ``before``."""
+    history: History = {}
     nights = [before - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
     for row in read_stored_rows(lake, LANDING_TABLE, use_case, nights):
-        columns: Any = found.setdefault(row["table_name"], {}).setdefault(row["ds"], {})
+        columns: Any = history.setdefault(row["table_name"], {}).setdefault(row["ds"], {})
         with naming_stored_row(LANDING_TABLE):
             categories = parse_object(row["categories"])
         columns[row["column_name"]] = Figures(
@@ -104,40 +104,41 @@ def read_figures(lake: str, use_case: str, before: date) -> History:
             quantiles={name: row[name] for name in QUANTILES if row[name] is not None},
             categories=categories,
         )
-    return found
+    return history
 
 
-def write_warnings(lake: str, use_case: str, broken: Sequence[Judged], nights: Iterable[date], *, run_id: str) -> int:
-    """Replace the nights' warnings; return the version made."""
+def write_warnings(lake: str, use_case: str, warnings: Sequence[Judged], nights: Iterable[date], *, run_id: str) -> int:
+    """Replace the nights' warnings and return the new table version."""
+    copied = ("figure", "rule", "severity", "observed", "low", "high", "usual")
     rows = [
         {
-            "ds": one.night,
+            "ds": warning.night,
             "use_case": use_case,
-            "table_name": one.table,
-            "column_name": one.column,
-            **{name: getattr(one, name) for name in ("figure", "rule", "severity", "observed", "low", "high", "usual")},
-            "what": one.what,
+            "table_name": warning.table,
+            "column_name": warning.column,
+            **{name: getattr(warning, name) for name in copied},
+            "what": warning.what,
             "dag_run_id": run_id,
         }
-        for one in broken
+        for warning in warnings
     ]
     return replace_rows(lake, WARNINGS_TABLE, rows, nights, use_case=use_case, run_id=run_id)
 
 
 def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
-    """What was wrong with the night's data: one finding a table, in the words of the worst.
+    """Return the problems with the night's data: one finding per table, described by the worst.
 
-    An undeclared column is one of its own: nothing reads it, and no data are broken.
+    An undeclared column is a finding of its own kind: no program reads it, and no data are broken.
     """
     grouped: dict[tuple[FindingKind, str], list[dict[str, Any]]] = {}
     for row in read_stored_rows(lake, WARNINGS_TABLE, use_case, [night]):
         kind: FindingKind = "contract" if row["figure"] == UNKNOWN_COLUMN else "data"
         grouped.setdefault((kind, row["table_name"]), []).append(row)
-    return [_finding(kind, table, mine, use_case, lake) for (kind, table), mine in sorted(grouped.items())]
+    return [_finding(kind, table, rows, use_case, lake) for (kind, table), rows in sorted(grouped.items())]
 
 
-def unusual(lake: str, use_case: str, night: date) -> list[str] | None:
-    """What was wrong with the night's data, a sentence each, the worst first; None when nobody has looked."""
+def read_warnings(lake: str, use_case: str, night: date) -> list[str] | None:
+    """Return the problems with the night's data, one sentence each, the worst first; None when it was not checked."""
     if not read_stored_rows(lake, LANDING_TABLE, use_case, [night], []):
         return None
     warnings = read_stored_rows(lake, WARNINGS_TABLE, use_case, [night])
@@ -145,13 +146,13 @@ def unusual(lake: str, use_case: str, night: date) -> list[str] | None:
 
 
 def nights_of_broken_data(lake: str, use_case: str, nights: Iterable[date]) -> set[date]:
-    """Those of the nights whose data were broken or unusual, whatever ran after their ingestion."""
+    """Return the nights that have a warning other than an undeclared column."""
     rows = read_stored_rows(lake, WARNINGS_TABLE, use_case, nights, ["ds", "figure"])
     return {row["ds"] for row in rows if row["figure"] != UNKNOWN_COLUMN}
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
-    """The greater, the worse."""
+    """Sort key: the largest is the worst."""
     return row["severity"] == "stop_night", _severity_ratio(row), row["column_name"], row["figure"]
 
 
@@ -171,9 +172,9 @@ def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], u
 
 
 def _severity_ratio(row: Mapping[str, Any]) -> float:
-    """How far from the usual value the figure lies, as a multiple of the distance to the bound that it crossed.
+    """Distance of the figure from the usual value, as a multiple of the distance of the exceeded bound.
 
-    Without a usual value, or where the bound is that value: how many times over the bound it is.
+    Without a usual value, or where the bound equals it: the ratio of the figure and the bound.
     """
     observed, low, high, usual = (row[name] for name in ("observed", "low", "high", "usual"))
     bound = high if high is not None and observed > high else low

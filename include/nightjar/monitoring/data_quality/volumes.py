@@ -1,4 +1,4 @@
-"""How many rows a table holds per night, from its Delta log alone: no data file is opened."""
+"""Rows per table and night, read from the Delta log without opening data files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Volume:
     """Rows of one table on one night.
 
     Attributes:
-        table: Its name.
-        rows: Rows that it holds.
-        rejected: Rows meant for it that went to quarantine.
-        earlier: Rows of the earlier nights that have any, oldest first.
+        table: Name of the table.
+        rows: Number of rows.
+        rejected: Rows for this table that are in quarantine.
+        earlier: Rows of earlier nights that have any, oldest first.
     """
 
     table: str
@@ -30,22 +30,22 @@ class Volume:
 
     @property
     def usual(self) -> float | None:
-        """Median rows of the earlier nights; None when there is none."""
+        """Median rows of the earlier nights; None without earlier nights."""
         return median(self.earlier) if self.earlier else None
 
 
-def volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) -> list[Volume]:
-    """Rows of ``night`` in the use case's raw tables, features and scores; tables not written yet are left out."""
+def count_volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) -> list[Volume]:
+    """Count the rows of ``night`` in the raw tables, features and scores; tables that do not exist are left out."""
     names = [source.table.name for source in use_case.sources]
     names += [use_case.feature_table.name, use_case.score_table.name]
     quarantine = use_case.quarantine_table.name
     rejected = _rows(lake, quarantine) if delta.table_exists(lake, quarantine) else {}
-    found = []
+    volumes = []
     for name in names:
         if not delta.table_exists(lake, name):
             continue
         counts = _rows(lake, name)
-        found.append(
+        volumes.append(
             Volume(
                 table=name,
                 rows=counts.get((night.isoformat(), ""), 0),
@@ -53,11 +53,11 @@ def volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) 
                 earlier=tuple(counts[day.isoformat(), ""] for day in earlier if (day.isoformat(), "") in counts),
             )
         )
-    return found
+    return volumes
 
 
 def _rows(lake: str, name: str) -> dict[tuple[str, str], int]:
-    """Rows per night and, for the quarantine, table; ``""`` for a table partitioned by night alone."""
+    """Count rows per night and, in the quarantine, table; the table is ``""`` where nights are the only partition."""
     counts: dict[tuple[str, str], int] = {}
     for file in held_files(delta.open_table(lake, name), {}):
         key = (file.partition["ds"], file.partition.get("table_name", ""))

@@ -1,1 +1,1 @@
-"""Drift: whether a night looks like the training set, and the report on it."""
+"""Drift of a night against the training set, and its report."""

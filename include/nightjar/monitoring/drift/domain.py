@@ -1,10 +1,9 @@
-"""A domain classifier: can one tell the night's rows from training's, by all columns together, and by which?
+"""Domain classifier: drift in the joint distribution of the columns.
 
-Columns may each look as ever while they go together in another way. A small model is trained to tell reference from
-night; its AUC on rows that it was not trained on says how well one can (Lopez-Paz and Oquab 2017, Revisiting classifier
-two-sample tests). A night's rows share their day: by the weather any night is told from three months for certain, and
-that says nothing. So only columns are looked at that nights do not share, and what the reference's own nights reach is
-the measure.
+Each column may be stable while their correlations change. A small model is trained to separate the reference from the
+night; its AUC on held-out rows measures how different they are (Lopez-Paz and Oquab 2017, Revisiting classifier
+two-sample tests). The rows of a night share their day, so the weather alone separates any night from three months. So
+columns whose values a whole night shares are left out, and the AUC is compared with that of the reference's own nights.
 """
 
 from __future__ import annotations
@@ -27,31 +26,31 @@ ROUNDS = 20
 SEED = 20130401
 CONFIDENCE = 0.95
 MIN_ROWS = 50
-"""With fewer rows on a side nothing is said."""
+"""Minimum number of rows of the night and of the reference."""
 
 SHARED_PSI = 0.1
-"""A column is shared by nights when its ordinary ones reach a larger PSI (Siddiqi's mark of some change) ..."""
+"""A night shares a column's values when ordinary nights exceed this PSI (Siddiqi's threshold of some change) ..."""
 
 SHARED_EFFECT = 2.0
-"""... and a larger design effect, so that it is not only that they have few rows."""
+"""... and this design effect, which excludes a large PSI that is due to few rows."""
 
 OWN_NIGHTS = 12
-"""So many of the reference's own nights are told from the others."""
+"""Number of the reference's own nights for which the usual AUC is computed."""
 
 DomainVerdict = Literal["stable", "drift", "not_judged"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """How well a night is told from the reference.
+    """Result of the domain classifier for one night.
 
     Attributes:
-        auc: Area under the ROC curve on rows that the classifier was not trained on; 0.5 when nothing tells them apart.
-        usual_auc: The largest that one of the reference's own nights reached against the others; None when not known.
-        shares: Column to its share of the classifier's gain, the most telling first.
-        reference_rows: Rows of the reference that were looked at.
-        night_rows: Rows of the night.
-        columns: Columns that were looked at.
+        auc: Area under the ROC curve on held-out rows; 0.5 when the rows cannot be separated.
+        usual_auc: Largest AUC of one of the reference's own nights against the others; None when unknown.
+        shares: Column to its share of the classifier's gain, the largest first.
+        reference_rows: Rows of the reference's sample.
+        night_rows: Rows of the night's sample.
+        columns: Number of columns used.
     """
 
     auc: Interval
@@ -63,7 +62,7 @@ class Domain:
 
     @property
     def verdict(self) -> DomainVerdict:
-        """``drift`` when the whole interval lies above what the reference's own nights reach."""
+        """``drift`` when the whole confidence interval lies above the usual AUC."""
         if self.usual_auc is None:
             return "not_judged"
         return "drift" if self.auc.low > self.usual_auc else "stable"
@@ -72,56 +71,59 @@ class Domain:
 def separate_samples(
     reference: Sample, night: Sample, bins: Profile, names: Sequence[str], usual_auc: float | None
 ) -> Domain | None:
-    """Train the classifier on all folds but one and ask it about that one, in turn; None for no column or too few rows.
+    """Train the classifier with cross-validation; return None without columns or with too few rows.
 
     Args:
-        reference: Rows of the training set.
-        night: Rows of the night.
+        reference: Sample of the training set.
+        night: Sample of the night.
         bins: The training set's profile, which lists categories.
-        names: Columns to look at.
-        usual_auc: What the reference's own nights reach.
+        names: Columns to use.
+        usual_auc: Largest AUC of the reference's own nights; None when unknown.
     """
-    then, now = reference.matrix(names, bins), night.matrix(names, bins)
-    if not names or min(len(then), len(now)) < MIN_ROWS:
+    matrices = reference.matrix(names, bins), night.matrix(names, bins)
+    reference_rows, night_rows = map(len, matrices)
+    if not names or min(reference_rows, night_rows) < MIN_ROWS:
         return None
-    answers, gains = _out_of_fold(np.concatenate([then, now]), np.repeat([0.0, 1.0], [len(then), len(now)]))
-    _, ranks = np.unique(answers, return_inverse=True)
-    negatives, positives = (np.bincount(part, minlength=ranks.max() + 1) for part in np.split(ranks, [len(then)]))
+    predictions, gains = _out_of_fold(np.concatenate(matrices), np.repeat([0.0, 1.0], [reference_rows, night_rows]))
+    _, ranks = np.unique(predictions, return_inverse=True)
+    negatives, positives = (np.bincount(part, minlength=ranks.max() + 1) for part in np.split(ranks, [reference_rows]))
     total = gains.sum()
     order = [int(i) for i in np.argsort(-gains, kind="stable") if gains[i] > 0]
     return Domain(
         auc=delong(negatives, positives, CONFIDENCE),
         usual_auc=usual_auc,
         shares={names[i]: float(gains[i] / total) for i in order},
-        reference_rows=len(then),
-        night_rows=len(now),
+        reference_rows=reference_rows,
+        night_rows=night_rows,
         columns=len(names),
     )
 
 
 def row_columns(reference: Profile, names: Sequence[str]) -> list[str]:
-    """Those of ``names`` whose values the rows of a night do not share: by the others the day alone is told."""
-    varies = {name: reference.variation.get(name, NO_VARIATION) for name in names}
-    return [name for name in names if varies[name].psi <= SHARED_PSI or varies[name].design_effect <= SHARED_EFFECT]
+    """Return the columns whose values the rows of a night do not share; the others would separate any day."""
+    variation = {name: reference.variation.get(name, NO_VARIATION) for name in names}
+    return [
+        name for name in names if variation[name].psi <= SHARED_PSI or variation[name].design_effect <= SHARED_EFFECT
+    ]
 
 
-def usual_auc(nights: Mapping[date, Sample], bins: Profile, names: Sequence[str]) -> float | None:
-    """The largest AUC that one of the reference's own nights reaches against the others; None for too few nights.
+def compute_usual_auc(nights: Mapping[date, Sample], bins: Profile, names: Sequence[str]) -> float | None:
+    """Return the largest AUC of one of the reference's own nights against the others; None with too few nights.
 
     Args:
-        nights: Rows of each night, as many as a night's sample has where it is among :func:`own_nights`.
+        nights: Sample of each night; full size for those of :func:`own_nights`.
         bins: The reference's profile.
-        names: Columns to look at.
+        names: Columns to use.
     """
-    reached = []
+    aucs = []
     for night in own_nights(list(nights)):
-        others = [sample for other, sample in nights.items() if other != night]
+        others = [sample for day, sample in nights.items() if day != night]
         if len(others) < OWN_NIGHTS:
             continue
         rest = merge_samples([sample.first(-(-SAMPLE_ROWS // len(others))) for sample in others])
-        if told := separate_samples(rest, nights[night].first(NIGHT_ROWS), bins, names, None):
-            reached.append(told.auc.value)
-    return max(reached, default=None)
+        if domain := separate_samples(rest, nights[night].first(NIGHT_ROWS), bins, names, None):
+            aucs.append(domain.auc.value)
+    return max(aucs, default=None)
 
 
 def own_nights(nights: Sequence[date]) -> list[date]:
@@ -134,7 +136,7 @@ def own_nights(nights: Sequence[date]) -> list[date]:
 def _out_of_fold(
     matrix: NDArray[np.float32], labels: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each row's answer by the model of the folds without it, as rank within its fold, and gain by column.
+    """Return each row's out-of-fold prediction, as rank within its fold, and the gain by column.
 
     Models of different folds are calibrated differently, so only their order within a fold counts.
     """
@@ -148,15 +150,15 @@ def _out_of_fold(
     }  # fmt: skip
     random = np.random.default_rng(SEED)
     folds = np.empty(len(labels), dtype=np.int64)
-    for label in (0.0, 1.0):  # as many of each side in every fold
+    for label in (0.0, 1.0):  # stratified folds
         (rows,) = np.nonzero(labels == label)
         folds[rows] = random.permutation(np.arange(len(rows)) % FOLDS)
-    answers, gains = np.empty(len(labels)), np.zeros(matrix.shape[1])
+    predictions, gains = np.empty(len(labels)), np.zeros(matrix.shape[1])
     for fold in range(FOLDS):
-        asked = folds == fold
-        booster = xgb.train(params, xgb.DMatrix(matrix[~asked], labels[~asked]), ROUNDS)
-        found = booster.predict(xgb.DMatrix(matrix[asked]))
-        answers[asked] = np.unique(found, return_inverse=True)[1] / len(found)
+        held_out = folds == fold
+        booster = xgb.train(params, xgb.DMatrix(matrix[~held_out], labels[~held_out]), ROUNDS)
+        predicted = booster.predict(xgb.DMatrix(matrix[held_out]))
+        predictions[held_out] = np.unique(predicted, return_inverse=True)[1] / len(predicted)
         for name, gain in booster.get_score(importance_type="total_gain").items():
             gains[int(name.removeprefix("f"))] += float(gain)
-    return answers, gains
+    return predictions, gains

@@ -1,4 +1,4 @@
-"""``monitoring/domain``: how well each night is told from the training set, by all columns together."""
+"""``monitoring/domain``: results of the domain classifier."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ from nightjar.monitoring.drift.domain import Domain
 
 DOMAIN_TABLE = TableSchema(
     name="monitoring/domain",
-    comment="How well each night's rows are told from the training set's, by all columns together.",
+    comment="Domain classifier: how well all columns together separate a night's rows from training's.",
     key=("use_case",),
     partition_by=("ds", "use_case"),
     columns=(
         DS,
         Column("use_case", "string", "Use case.", nullable=False),
-        Column("auc", "double", "AUC of telling the night's rows from training's; 0.5: one cannot.", nullable=False),
+        Column(
+            "auc", "double", "AUC of separating the night's rows from training's; 0.5: not separable.", nullable=False
+        ),
         Column("auc_low", "double", "Lower end of its 95 % confidence interval.", nullable=False),
-        Column("auc_high", "double", "Upper end.", nullable=False),
-        Column("usual_auc", "double", "The most that one of the training set's own nights reached; null if not known."),
+        Column("auc_high", "double", "Upper end of the interval.", nullable=False),
+        Column("usual_auc", "double", "Largest AUC of the training set's own nights; null when unknown."),
         Column("verdict", "string", "stable, drift (auc_low above usual_auc) or not_judged.", nullable=False),
-        Column("top_columns", "array<string>", "Most telling columns, the strongest first.", nullable=False),
-        Column("first_share", "double", "The first one's share of what tells them apart; null when nothing does."),
+        Column(
+            "top_columns",
+            "array<string>",
+            "Columns with the largest share of the gain, the largest first.",
+            nullable=False,
+        ),
+        Column("first_share", "double", "Share of the gain of the first column; null for none."),
         Column("night_rows", "long", "Rows of the night's sample.", nullable=False),
         Column("reference_rows", "long", "Rows of the training set's sample.", nullable=False),
         Column("model_version", "string", "Version of the model whose training set is the reference.", nullable=False),
-        Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that checked the night.", nullable=False),
     ),
 )
 NAMED = 5

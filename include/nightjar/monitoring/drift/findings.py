@@ -1,4 +1,4 @@
-"""What ``monitoring/drift`` says is wrong with a night, in one finding."""
+"""The finding of a night that has drifted, from ``monitoring/drift``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Row = Mapping[str, Any]
 
 
 def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
-    """A breach when more of the watched columns moved than are tolerated; names the worst."""
-    watched = _watched(lake, use_case, [night]).get(night, [])
+    """Return a breach when more than the tolerated share of monitored columns moved; it names the worst."""
+    watched = _read_watched(lake, use_case, [night]).get(night, [])
     if not _has_drifted(watched, use_case):
         return []
     moved = sorted(_moved(watched), key=lambda row: (-row["psi"], row["column_name"]))
@@ -29,7 +29,8 @@ def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
             kind="drift",
             subject=use_case.feature_table.name,
             night=night,
-            what=f"{len(moved)} of {len(watched)} watched columns moved, {tolerated:.0%} are tolerated; worst: {worst}",
+            what=f"{len(moved)} of {len(watched)} monitored columns moved, {tolerated:.0%} are tolerated; "
+            f"worst: {worst}",
             severity="breach",
             severity_ratio=len(moved) / len(watched) / tolerated if tolerated else float(len(moved)),
             link=f"{lake}/reports/{use_case.name}/{night}/drift.html",
@@ -39,23 +40,23 @@ def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
 
 
 def drifted_nights(lake: str, use_case: UseCase, nights: Sequence[date], *, model_version: str) -> set[date]:
-    """Those of ``nights`` whose verdict was drift, against the training set of this version alone."""
-    found = _watched(lake, use_case, nights)
+    """Return the nights with the verdict drift against the training set of ``model_version``."""
+    by_night = _read_watched(lake, use_case, nights)
     return {
         night
-        for night, rows in found.items()
+        for night, rows in by_night.items()
         if all(row["model_version"] == model_version for row in rows) and _has_drifted(rows, use_case)
     }
 
 
-def _watched(lake: str, use_case: UseCase, nights: Sequence[date]) -> dict[date, list[Row]]:
-    """Rows of the columns that count for the verdict, by night."""
+def _read_watched(lake: str, use_case: UseCase, nights: Sequence[date]) -> dict[date, list[Row]]:
+    """Read the rows of the monitored columns, by night."""
     columns = ["ds", "column_name", "psi", "verdict", "model_version"]
-    found: dict[date, list[Row]] = {}
+    by_night: dict[date, list[Row]] = {}
     for row in read_stored_rows(lake, DRIFT_TABLE, use_case.name, nights, columns):
         if row["verdict"] != "not_watched":
-            found.setdefault(row["ds"], []).append(row)
-    return found
+            by_night.setdefault(row["ds"], []).append(row)
+    return by_night
 
 
 def _moved(watched: Sequence[Row]) -> list[Row]:

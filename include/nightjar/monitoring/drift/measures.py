@@ -1,5 +1,7 @@
-"""Measures of drift on binned counts: effects (PSI, Jensen-Shannon, Kolmogorov-Smirnov), test (chi-squared), false
-discovery rate. Pure numpy and scipy."""
+"""Measures of drift on binned counts. Pure numpy and scipy.
+
+Effects (PSI, Jensen-Shannon, Kolmogorov-Smirnov), a test (chi-squared), and the false discovery rate.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,10 @@ PSEUDO_COUNT = 0.5
 """Added to every bin of both samples before PSI (Jeffreys), so that an empty bin has a finite logarithm."""
 
 MIN_EXPECTED = 5.0
-"""Least expected count of a bin in the chi-squared test (Cochran 1954, Biometrics 10:417)."""
+"""Minimum expected count of a bin in the chi-squared test (Cochran 1954, Biometrics 10:417)."""
 
 SIMULATIONS = 200
-"""Pairs of samples from which the PSI of chance alone is averaged."""
+"""Simulated pairs of samples for the PSI expected by chance."""
 
 SEED = 20130401
 
@@ -31,15 +33,15 @@ def bin_counts(column: ColumnProfile) -> NDArray[np.int64]:
 
 
 def missing_counts(column: ColumnProfile) -> NDArray[np.int64]:
-    """Rows with a value and without."""
+    """Rows with and without a value."""
     return np.array([column.values, column.nulls], dtype=np.int64)
 
 
 def psi(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float:
-    """Population stability index, ``sum((a - e) ln(a / e))`` over bins, of shares smoothed by :data:`PSEUDO_COUNT`.
+    """Return the population stability index: ``sum((a - e) ln(a / e))`` over the bins' smoothed shares.
 
-    It is Jeffreys' divergence of the two histograms (Kullback and Leibler 1951; Siddiqi 2006, Credit Risk Scorecards,
-    ch. 8). Bins that are empty in both samples are left out.
+    Shares are smoothed by :data:`PSEUDO_COUNT`. The index is Jeffreys' divergence of the two histograms (Kullback and
+    Leibler 1951; Siddiqi 2006, Credit Risk Scorecards, ch. 8). Bins that are empty in both samples are left out.
 
     Args:
         reference: Rows per bin.
@@ -50,22 +52,22 @@ def psi(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float:
 
 
 def expected_psi(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float:
-    """The mean PSI of two samples of these sizes that are drawn from one distribution, that of both together.
+    """Return the expected PSI of two samples of these sizes from one distribution (the pooled one).
 
     For large samples it is (bins - 1) (1/m + 1/n) (Yurdakul 2018, Statistical Properties of the Population Stability
-    Index, ch. 3). Where bins hold few rows, smoothing makes it another figure, so it is the mean of
-    :data:`SIMULATIONS` drawn pairs, from a fixed seed.
+    Index, ch. 3). With few rows per bin the smoothing changes it, so it is estimated as the mean of
+    :data:`SIMULATIONS` simulated pairs with a fixed seed.
     """
     used = (reference + night) > 0
     m, n = int(reference.sum()), int(night.sum())
     shares = (reference + night)[used] / (m + n)
     random = np.random.default_rng(SEED)
-    then, now = (random.multinomial(size, shares, size=SIMULATIONS) for size in (m, n))
-    return float(bin_divergence(then, now).sum(axis=-1).mean())
+    drawn_reference, drawn_night = (random.multinomial(size, shares, size=SIMULATIONS) for size in (m, n))
+    return float(bin_divergence(drawn_reference, drawn_night).sum(axis=-1).mean())
 
 
 def bin_divergence(reference: NDArray[np.int64], night: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What each bin (last axis) adds to the PSI: ``(a - e) ln(a / e)`` of the smoothed shares."""
+    """Return the contribution of each bin (last axis) to the PSI: ``(a - e) ln(a / e)`` of the smoothed shares."""
     expected, actual = (
         (counts + PSEUDO_COUNT) / (counts + PSEUDO_COUNT).sum(axis=-1, keepdims=True) for counts in (reference, night)
     )
@@ -74,7 +76,7 @@ def bin_divergence(reference: NDArray[np.int64], night: NDArray[np.int64]) -> ND
 
 
 def jensen_shannon(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float:
-    """Jensen-Shannon distance of the shares, from 0 (the same) to 1 (no bin in common).
+    """Return the Jensen-Shannon distance of the shares, from 0 (the same) to 1 (no bin in common).
 
     The square root of the divergence in bits, which is a metric (Endres and Schindelin 2003, IEEE Trans. Inf. Theory
     49:1858).
@@ -83,47 +85,48 @@ def jensen_shannon(reference: NDArray[np.int64], night: NDArray[np.int64]) -> fl
         reference: Rows per bin.
         night: Rows per bin, the same bins.
     """
-    then, now = reference / reference.sum(), night / night.sum()
-    middle = (then + now) / 2
+    reference_shares, night_shares = reference / reference.sum(), night / night.sum()
+    middle = (reference_shares + night_shares) / 2
     divergence = sum(
-        float((shares[shares > 0] * np.log2(shares[shares > 0] / middle[shares > 0])).sum()) for shares in (then, now)
+        float((shares[shares > 0] * np.log2(shares[shares > 0] / middle[shares > 0])).sum())
+        for shares in (reference_shares, night_shares)
     )
     return float(np.sqrt(max(0.0, divergence / 2)))
 
 
 def kolmogorov_smirnov(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float | None:
-    """Largest difference of both distribution functions at the bins' borders, from 0 to 1; None for no values.
+    """Return the largest difference of the distribution functions at the bins' borders; None without values.
 
-    A lower bound of the statistic on the values themselves, since it looks at the borders alone.
+    A lower bound of the statistic on the values themselves, which is not limited to the borders. Between 0 and 1.
 
     Args:
         reference: Values per bin in the order of the bins, without the missing ones.
-        night: The same of the night.
+        night: Values per bin of the night.
     """
     if not reference.sum() or not night.sum():
         return None
-    then, now = np.cumsum(reference) / reference.sum(), np.cumsum(night) / night.sum()
-    return float(np.abs(then - now).max())
+    reference_cdf, night_cdf = np.cumsum(reference) / reference.sum(), np.cumsum(night) / night.sum()
+    return float(np.abs(reference_cdf - night_cdf).max())
 
 
 def two_sample_test(
     reference: NDArray[np.int64], night: NDArray[np.int64], design_effect: float = 1.0
 ) -> tuple[float, int, float]:
-    """Whether both samples come from one distribution: Pearson's chi-squared of homogeneity on the bins.
+    """Test whether both samples come from one distribution: Pearson's chi-squared test of homogeneity on the bins.
 
-    It fits binned data of either kind and takes the missing bin like any other; a Kolmogorov-Smirnov test on bins
-    would be conservative and could not. Bins of which the smaller sample should hold fewer than :data:`MIN_EXPECTED`
-    rows are pooled; should their pool still be too small, an exact test looks at it and the p values are combined
-    (Bonferroni). Pooling looks at both samples' sums only, so it does not bias the tests.
+    The test fits numeric and categorical columns and treats the missing bin like any other; a Kolmogorov-Smirnov test
+    on bins is conservative and needs ordered bins. Bins with an expected count below :data:`MIN_EXPECTED` in the
+    smaller sample are pooled. If the pool is still too small, an exact test is made on it and the p-values are
+    combined (Bonferroni). Pooling depends on the samples' sums only, so it does not bias the tests.
 
     Args:
         reference: Rows per bin.
         night: Rows per bin, the same bins.
-        design_effect: Divides the statistic, since the rows of a night are not independent (Rao and Scott 1981, J. Am.
-            Stat. Assoc. 76:221, first-order correction).
+        design_effect: Divisor of the statistic, since the rows of a night are not independent (Rao and Scott 1981, J.
+            Am. Stat. Assoc. 76:221, first-order correction).
 
     Returns:
-        Chi-squared, its degrees of freedom, and p; (0, 0, 1) when there is only one bin.
+        Chi-squared, its degrees of freedom, and the p-value; (0, 0, 1) with a single bin.
     """
     share = (reference + night) / (reference + night).sum()
     rare = share * min(reference.sum(), night.sum()) < MIN_EXPECTED
@@ -133,7 +136,7 @@ def two_sample_test(
         table, pool = np.column_stack([table, pool]), (0, 0)
     statistic, degrees, p = _chi_squared(table, design_effect)
     if sum(pool):
-        excess = _excess(pool[1], sum(pool), night.sum() / (reference.sum() + night.sum()), design_effect)
+        excess = _rare_excess(pool[1], sum(pool), night.sum() / (reference.sum() + night.sum()), design_effect)
         p = min(1.0, 2 * min(p, excess)) if degrees else excess
     return statistic, degrees, p
 
@@ -148,8 +151,8 @@ def _chi_squared(table: NDArray[np.int64], design_effect: float) -> tuple[float,
     return statistic, degrees, float(chdtrc(degrees, statistic))
 
 
-def _excess(night: int, both: int, night_share: float, design_effect: float) -> float:
-    """P value of so many rare rows in the night, given those in both samples: the upper binomial tail.
+def _rare_excess(night: int, both: int, night_share: float, design_effect: float) -> float:
+    """Return the p-value of the number of rare rows in the night, given both samples: the upper binomial tail.
 
     Conditional test of two Poisson counts (Przyborowski and Wilenski 1940, Biometrika 31:313), on counts divided by the
     design effect.
@@ -159,9 +162,9 @@ def _excess(night: int, both: int, night_share: float, design_effect: float) -> 
 
 
 def benjamini_hochberg(p: Sequence[float]) -> list[float]:
-    """Q values: the least false discovery rate at which each test is a discovery.
+    """Return q-values: the smallest false discovery rate at which each test is a discovery.
 
-    Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57:289, as adjusted p values: the running minimum, from the
+    Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57:289, as adjusted p-values: the running minimum, from the
     largest p down, of p times tests over rank.
     """
     order = np.argsort(p)[::-1]

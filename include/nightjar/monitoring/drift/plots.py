@@ -1,4 +1,4 @@
-"""Small inline SVG plots: a column then (wide, pale) and now (narrow, strong), bin by bin; CSS gives the colours."""
+"""Small inline SVG plots: training as wide pale bars, the night as narrow strong ones; colours come from CSS."""
 
 from __future__ import annotations
 
@@ -16,59 +16,67 @@ from nightjar.monitoring.drift.wording import MISSING, OTHERS, bin_names
 from nightjar.monitoring.reporting.formatting import share
 
 MAX_BARS = 9
-"""Categories drawn one by one."""
-MAX_TOLD = 6
-"""Columns drawn that tell a night from training."""
+"""Maximum number of bars of a categorical column."""
+MAX_SHARES = 6
+"""Maximum number of columns in the plot of the domain classifier."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bin: its name, its share of training and of the night, what it adds to the PSI, and whether that is drift."""
+    """One bin: name, share of training and of the night, contribution to the PSI, and whether that is drift."""
 
     name: str
-    then: float
-    now: float
+    reference: float
+    night: float
     weight: float
     moved: bool
 
 
 def bars(column: ColumnDrift) -> list[Bar]:
-    """The bins of a column that hold a row then or now; a categorical column's weightiest, the rest together."""
-    then, now = bin_counts(column.reference), bin_counts(column.night)
-    weights = bin_divergence(then, now)
-    loud = max(0.02, float(weights.sum()) / 5)
-    found = [
-        Bar(name, a / then.sum(), b / now.sum(), float(weight), column.verdict == "drift" and bool(weight > loud))
-        for name, a, b, weight in zip(bin_names(column.reference), then, now, weights, strict=True)
+    """Return the non-empty bins of a column; of many categories the most important, the rest in one bar."""
+    reference, night = bin_counts(column.reference), bin_counts(column.night)
+    weights = bin_divergence(reference, night)
+    large = max(0.02, float(weights.sum()) / 5)
+    drawn = [
+        Bar(
+            name,
+            a / reference.sum(),
+            b / night.sum(),
+            float(weight),
+            column.verdict == "drift" and bool(weight > large),
+        )
+        for name, a, b, weight in zip(bin_names(column.reference), reference, night, weights, strict=True)
         if a + b > 0
     ]
-    if column.reference.kind == "numeric" or len(found) <= MAX_BARS:
-        return found
-    return _fold(found)
+    if column.reference.kind == "numeric" or len(drawn) <= MAX_BARS:
+        return drawn
+    return _fold(drawn)
 
 
-def _fold(found: Sequence[Bar]) -> list[Bar]:
-    """The bars that moved most or are highest, and what is left in one."""
-    named = [bar for bar in found if bar.name not in {OTHERS, MISSING}]
+def _fold(drawn: Sequence[Bar]) -> list[Bar]:
+    """Keep the bars that moved most or are highest, and merge the rest into one."""
+    named = [bar for bar in drawn if bar.name not in {OTHERS, MISSING}]
     heaviest = max(named, key=lambda bar: bar.weight)
-    ranked = sorted(named, key=lambda b: (b is not heaviest, not b.moved, -max(b.then, b.now), b.name))
-    kept = sorted(ranked[: MAX_BARS - 2], key=lambda b: (-b.then, b.name))
-    others = [bar for bar in found if bar.name == OTHERS]
+    ranked = sorted(named, key=lambda b: (b is not heaviest, not b.moved, -max(b.reference, b.night), b.name))
+    kept = sorted(ranked[: MAX_BARS - 2], key=lambda b: (-b.reference, b.name))
+    others = [bar for bar in drawn if bar.name == OTHERS]
     rest = [*ranked[MAX_BARS - 2 :], *others]
     folded = Bar(
         name=OTHERS,
-        then=sum(bar.then for bar in rest),
-        now=sum(bar.now for bar in rest),
+        reference=sum(bar.reference for bar in rest),
+        night=sum(bar.night for bar in rest),
         weight=sum(bar.weight for bar in rest),
         moved=any(bar.moved for bar in others),
     )
-    return [*kept, folded, *(bar for bar in found if bar.name == MISSING)]
+    return [*kept, folded, *(bar for bar in drawn if bar.name == MISSING)]
 
 
 def plot(column: ColumnDrift) -> Markup:
-    """The column's plot, with its content in words for a screen reader."""
+    """Draw a column, with a text label for screen readers."""
     drawn = bars(column)
-    label = escape(f"{column.name}: " + "; ".join(f"{b.name} {share(b.now)}, training {share(b.then)}" for b in drawn))
+    label = escape(
+        f"{column.name}: " + "; ".join(f"{b.name} {share(b.night)}, training {share(b.reference)}" for b in drawn)
+    )
     body, height = _columns(column, drawn) if column.reference.kind == "numeric" else _rows(drawn)
     return Markup('<svg class="plot" viewBox="0 0 360 {}" role="img" aria-label="{}">{}</svg>').format(
         height, label, body
@@ -76,27 +84,27 @@ def plot(column: ColumnDrift) -> Markup:
 
 
 def _columns(column: ColumnDrift, drawn: Sequence[Bar]) -> tuple[Markup, int]:
-    """Upright bars along the values, the missing bin apart at the right; ticks at the bins' bounds."""
+    """Draw vertical bars in order of the values, the missing bin at the right, with ticks at the bins' bounds."""
     top, floor, gap = 14.0, 132.0, 14.0
     has_missing = drawn[-1].name == MISSING
     width = (352.0 - (gap if has_missing else 0)) / len(drawn)
-    highest = max(max(b.then, b.now) for b in drawn)
+    highest = max(max(b.reference, b.night) for b in drawn)
     parts = [Markup('<line class="axis" x1="0" x2="360" y1="{0}" y2="{0}"/>').format(floor)]
     ticks: list[tuple[float, str]] = []
     for i, bar in enumerate(drawn):
         x = 4 + i * width + (gap if bar.name == MISSING else 0)
         parts.append(_bar(bar, x + width * 0.06, width * 0.88, floor, (floor - top) / highest))
         ticks.append((x + width / 2, bar.name))
-    peak = max(drawn, key=lambda b: (b.moved, max(b.then, b.now)))
+    peak = max(drawn, key=lambda b: (b.moved, max(b.reference, b.night)))
     at = ticks[drawn.index(peak)][0]
-    y = floor - (floor - top) * max(peak.then, peak.now) / highest - 4
-    parts.append(text(min(max(at, 16), 344), y, share(peak.now), "value"))
+    y = floor - (floor - top) * max(peak.reference, peak.night) / highest - 4
+    parts.append(text(min(max(at, 16), 344), y, share(peak.night), "value"))
     parts += [text(x, floor + 15, name, "tick") for x, name in _axis_ticks(drawn, width, gap)]
     return Markup("").join(parts), 154
 
 
 def _axis_ticks(drawn: Sequence[Bar], width: float, gap: float) -> list[tuple[float, str]]:
-    """At most six labels: single values under their bars, bounds of intervals between theirs."""
+    """Return the labels: single values under their bars, bounds of intervals between bars."""
     ticks: list[tuple[float, str]] = []
     for i, bar in enumerate(drawn):
         x = 4 + i * width
@@ -104,10 +112,10 @@ def _axis_ticks(drawn: Sequence[Bar], width: float, gap: float) -> list[tuple[fl
         if bar.name == MISSING:
             ticks.append((x + gap + width / 2, "none" if width < 44 else MISSING))
         elif bar.name.startswith(("above ", "below ")):
-            if bar.now > 0.02:  # a sliver needs no label of its own
+            if bar.night > 0.02:  # a very small bar has no label
                 ticks.append((x + width / 2, bar.name.replace("above ", ">").replace("below ", "<")))
         elif " to " in bar.name:
-            if not ticks or ticks[-1][1] != low:  # a single value before it has that label
+            if not ticks or ticks[-1][1] != low:  # the single value before it has that label
                 ticks.append((x, low))
         else:
             ticks.append((x + width / 2, bar.name))
@@ -115,7 +123,7 @@ def _axis_ticks(drawn: Sequence[Bar], width: float, gap: float) -> list[tuple[fl
 
 
 def _thinned(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
-    """Labels that do not touch: the last one always stays, as it may be the missing bin."""
+    """Drop overlapping labels; the last one always stays, since it may be the missing bin."""
     kept: list[tuple[float, str]] = []
     limit = 360.0
     for x, name in reversed(ticks):
@@ -128,52 +136,56 @@ def _thinned(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
 
 
 def _bar(bar: Bar, x: float, width: float, floor: float, scale: float) -> Markup:
-    then = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5"/>').format(
-        "then gone" if bar.moved and bar.now < bar.then else "then",
+    reference = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5"/>').format(
+        "then gone" if bar.moved and bar.night < bar.reference else "then",
         x,
-        floor - bar.then * scale,
+        floor - bar.reference * scale,
         width,
-        bar.then * scale,
+        bar.reference * scale,
     )
-    now = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
-        "now moved" if bar.moved else "now", x + width * 0.28, floor - bar.now * scale, width * 0.44, bar.now * scale
+    night = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
+        "now moved" if bar.moved else "now",
+        x + width * 0.28,
+        floor - bar.night * scale,
+        width * 0.44,
+        bar.night * scale,
     )
-    return then + now
+    return reference + night
 
 
 def _rows(drawn: Sequence[Bar]) -> tuple[Markup, int]:
-    """Lying bars, one per category."""
+    """Draw horizontal bars, one per category."""
     step, left, right = 20.0, 96.0, 44.0
-    scale = (360 - left - right) / max(max(b.then, b.now) for b in drawn)
+    scale = (360 - left - right) / max(max(b.reference, b.night) for b in drawn)
     parts = []
     for i, bar in enumerate(drawn):
         y = 4 + i * step
         parts.append(text(left - 8, y + 11.5, _short(bar.name), "name"))
         parts.append(
             Markup('<rect class="{}" x="{}" y="{:.1f}" width="{:.1f}" height="15" rx="1.5"/>').format(
-                "then gone" if bar.moved and bar.now < bar.then else "then", left, y, bar.then * scale
+                "then gone" if bar.moved and bar.night < bar.reference else "then", left, y, bar.reference * scale
             )
         )
         parts.append(
             Markup('<rect class="{}" x="{}" y="{:.1f}" width="{:.1f}" height="6" rx="1"/>').format(
-                "now moved" if bar.moved else "now", left, y + 4.5, bar.now * scale
+                "now moved" if bar.moved else "now", left, y + 4.5, bar.night * scale
             )
         )
-        parts.append(text(left + max(bar.then, bar.now) * scale + 6, y + 11.5, share(bar.now), "side"))
+        parts.append(text(left + max(bar.reference, bar.night) * scale + 6, y + 11.5, share(bar.night), "side"))
     return Markup("").join(parts), int(8 + len(drawn) * step)
 
 
 def thumbnail(column: ColumnDrift) -> Markup:
-    """The same in the height of a line, for the table; decoration, as the words stand beside it."""
+    """Draw a column in the height of a table row; decorative, since the text is beside it."""
     drawn = bars(column)
-    highest = max(max(b.then, b.now) for b in drawn)
+    highest = max(max(b.reference, b.night) for b in drawn)
     width = 96 / max(len(drawn), 4)
     marks = [_bar(bar, i * width + 0.5, width - 1, 26, 24 / highest) for i, bar in enumerate(drawn)]
     return Markup('<svg class="thumb" viewBox="0 0 96 26" aria-hidden="true">{}</svg>').format(Markup("").join(marks))
 
 
 def tally(drift: NightDrift) -> Markup:
-    """One square per watched column, worst first, filled where it moved: the verdict at a glance."""
+    """Draw one square per monitored column, worst first, filled if it moved."""
     names = [(column.name, column.verdict == "drift") for column in drift.watched]
     across = max(6, math.ceil(math.sqrt(len(names) * 2)))
     squares = [
@@ -189,7 +201,7 @@ def tally(drift: NightDrift) -> Markup:
 
 
 def history_plot(history: Sequence[PastNight], share_now: float, threshold: float) -> Markup:
-    """Share of columns that drifted, night by night, this night last, with the tolerated share as a line."""
+    """Draw the share of drifted columns of each night, this night last, with the tolerated share as a line."""
     shares = [*(night.drifted / night.watched if night.watched else 0.0 for night in history), share_now]
     highest = max(*shares, threshold) * 1.1
     width = min(16.0, 240 / len(shares))
@@ -208,7 +220,7 @@ def history_plot(history: Sequence[PastNight], share_now: float, threshold: floa
 
 
 def psi_plot(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) -> Markup:
-    """A column's PSI night by night, this night last, with the limit as a line; nothing without earlier nights."""
+    """Draw a column's PSI of each night, this night last, with the limit as a line; empty without earlier nights."""
     values = [*(night.psi[column.name] for night in history if column.name in night.psi), column.psi]
     if len(values) < 3:
         return Markup("")
@@ -233,7 +245,7 @@ def psi_plot(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) 
 
 
 def rows_plot(volume: Volume) -> Markup:
-    """A table's rows night by night, this night last, from zero; nothing without earlier nights."""
+    """Draw a table's rows of each night, this night last, from zero; empty without earlier nights."""
     values = [*volume.earlier, volume.rows]
     if len(values) < 3:
         return Markup("")
@@ -249,15 +261,15 @@ def rows_plot(volume: Volume) -> Markup:
 
 
 def _night(kind: str, x: float, width: float, floor: float, height: float) -> Markup:
-    """One night's bar among those of other nights."""
+    """Draw one night's bar."""
     return Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"/>').format(
         kind, x, floor - height, width, height
     )
 
 
 def shares_plot(shares: Mapping[str, float]) -> Markup:
-    """The columns that tell most, as lying bars of their shares."""
-    drawn = list(shares.items())[:MAX_TOLD]
+    """Draw the columns with the largest shares of the classifier's gain as horizontal bars."""
+    drawn = list(shares.items())[:MAX_SHARES]
     highest = max(share for _, share in drawn)
     parts = []
     for i, (name, value) in enumerate(drawn):
@@ -267,14 +279,14 @@ def shares_plot(shares: Mapping[str, float]) -> Markup:
             Markup('<rect class="now" x="150" y="{:.1f}" width="{:.1f}" height="12" rx="1.5"/>').format(y + 1.5, length)
         )
         parts.append(text(156 + length, y + 11.5, share(value), "side"))
-    label = "What tells them apart: " + "; ".join(f"{name} {share(value)}" for name, value in drawn)
+    label = "Share of the classifier's gain: " + "; ".join(f"{name} {share(value)}" for name, value in drawn)
     return Markup('<svg class="plot" viewBox="0 0 360 {}" role="img" aria-label="{}">{}</svg>').format(
         8 + len(drawn) * 20, label, Markup("").join(parts)
     )
 
 
 def text(x: float, y: float, content: str, kind: str) -> Markup:
-    """Words at a place of a plot; ``kind`` is their class."""
+    """Draw a text; ``kind`` is its CSS class."""
     return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, content)
 
 

@@ -1,4 +1,4 @@
-"""The drift report: one self-contained HTML page per night, the verdict first."""
+"""The drift report: one self-contained HTML page per night."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from jinja2 import Environment
 
 from nightjar.monitoring.data_quality.rejections import Rejection
 from nightjar.monitoring.data_quality.volumes import Volume
-from nightjar.monitoring.drift import onset as since
-from nightjar.monitoring.drift import plots
+from nightjar.monitoring.drift import onset, plots
 from nightjar.monitoring.drift import wording as words
 from nightjar.monitoring.drift.comparison import ColumnDrift, NightDrift
 from nightjar.monitoring.drift.domain import Domain
@@ -25,40 +24,40 @@ from nightjar.monitoring.profiles.reference import LABEL, PREDICTION
 from nightjar.monitoring.reporting import pages
 
 CARDS = 6
-"""Columns shown with a plot of their own; the table holds all."""
+"""Maximum number of columns with a plot of their own; the table has all columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What the page shows.
+    """Contents of the page.
 
     Attributes:
-        title: The use case, for people.
-        use_case: Its name.
-        night: The night compared.
-        drift: The comparison.
-        before: Column to how the night compares with those before it, and its week with training.
-        domain: How well the night is told from training by all columns; None when that was not looked at.
+        title: Title of the use case.
+        use_case: Name of the use case.
+        night: The night.
+        drift: Comparison of the night with the training set.
+        windows: Column to its comparison with earlier nights.
+        domain: Result of the domain classifier; None when it was not run.
         comments: Column to its meaning.
         model_name: Registered model.
-        model_version: Its version.
-        model_sha256: SHA-256 of its files.
+        model_version: Version of the model.
+        model_sha256: SHA-256 of the model files.
         volumes: Rows per table.
-        rejections: What went to quarantine, by rule.
-        unusual: What was wrong with the night's data, a sentence each, the worst first; None when nobody has looked.
-        history: Earlier nights, oldest first.
-        notes: What the reader must know besides.
-        mlflow_uri: Address of the model registry; empty when there is none.
+        rejections: Quarantined rows by rule.
+        warnings: Problems with the night's data, one sentence each, the worst first; None when it was not checked.
+        history: Results of earlier nights, oldest first.
+        notes: Notes at the top of the page.
+        mlflow_uri: Address of the model registry; empty for none.
         git_commit: Commit of the code that ran.
         run_id: Airflow run.
-        table_versions: Tables read, each with its Delta version.
+        table_versions: Delta version of each table that was read.
     """
 
     title: str
     use_case: str
     night: date
     drift: NightDrift
-    before: Mapping[str, ColumnWindows]
+    windows: Mapping[str, ColumnWindows]
     domain: Domain | None = None
     comments: Mapping[str, str] = field(default_factory=dict)
     model_name: str
@@ -66,7 +65,7 @@ class Report:
     model_sha256: str
     volumes: Sequence[Volume] = ()
     rejections: Sequence[Rejection] = ()
-    unusual: Sequence[str] | None = None
+    warnings: Sequence[str] | None = None
     history: Sequence[PastNight] = ()
     notes: Sequence[str] = ()
     mlflow_uri: str = ""
@@ -76,24 +75,24 @@ class Report:
 
     @property
     def prediction(self) -> ColumnDrift | None:
-        """The prediction's comparison; None when the reference holds none."""
+        """Comparison of the prediction; None when the reference has none."""
         return self.drift.by_name.get(PREDICTION)
 
     @property
     def outcomes(self) -> Mapping[str, ColumnDrift]:
-        """Heading to the comparison of what is no feature: the prediction and the labels that landed."""
-        found = {"The prediction": PREDICTION, "The label": LABEL}
-        return {title: self.drift.by_name[name] for title, name in found.items() if name in self.drift.by_name}
+        """Heading to the comparison of the prediction and of the landed labels."""
+        headings = {"The prediction": PREDICTION, "The label": LABEL}
+        return {title: self.drift.by_name[name] for title, name in headings.items() if name in self.drift.by_name}
 
     @property
     def cards(self) -> Sequence[ColumnDrift]:
-        """Features to show with a plot: the worst that moved, or the three nearest to it."""
+        """Features with a plot: the worst that moved, or else the three with the largest PSI."""
         moved = [c for c in self.drift.drifted if c.name not in (PREDICTION, LABEL)]
         return moved[:CARDS] or [c for c in self.drift.watched if c.name not in (PREDICTION, LABEL)][:3]
 
     @property
     def model_link(self) -> str:
-        """The version's page in MLflow."""
+        """Address of the model version in MLflow; empty for none."""
         if not self.mlflow_uri.startswith(("http://", "https://")):
             return ""
         name, version = quote(self.model_name, safe=""), quote(self.model_version, safe="")
@@ -101,7 +100,7 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """The page as HTML; the same report gives the same bytes."""
+    """Render the page as HTML; equal reports give the same bytes."""
     script = pages.read("drift.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
@@ -126,11 +125,11 @@ def _environment() -> Environment:
             "strength": words.strength,
             "changes": words.changes,
             "means": words.means,
-            "moved_by": words.moved_by,
-            "since": since.since,
-            "week": since.week,
-            "week_nights": since.week_nights,
-            "told_apart": since.told_apart,
+            "mean_distance": words.mean_distance,
+            "describe_onset": onset.describe_onset,
+            "week_summary": onset.week_summary,
+            "week_nights": onset.week_nights,
+            "describe_domain": onset.describe_domain,
             "plot": plots.plot,
             "psi_plot": plots.psi_plot,
             "shares_plot": plots.shares_plot,

@@ -1,4 +1,4 @@
-"""``monitoring/drift``: what a comparison leaves for BI, alerts and later nights."""
+"""``monitoring/drift``: results of each night's comparison, for BI, alerts and later nights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DRIFT_TABLE = TableSchema(
     name="monitoring/drift",
     comment="Drift of each night's columns against the training set of the model that scored it.",
     key=("use_case", "column_name"),
-    # The second partition lets each use case replace its own part of a night in one commit, whoever else writes.
+    # Partitioned by use case too: each replaces its part of a night in one commit, independently of other writers.
     partition_by=("ds", "use_case"),
     columns=(
         DS,
@@ -27,54 +27,54 @@ DRIFT_TABLE = TableSchema(
         Column(
             "psi",
             "double",
-            "Population stability index less usual_psi, at least 0; the larger of all bins and of missing alone.",
+            "Population stability index above usual_psi, at least 0; the larger of all bins and missing values alone.",
             nullable=False,
         ),
-        Column("raw_psi", "double", "Population stability index as counted.", nullable=False),
-        Column("usual_psi", "double", "PSI that chance and the training set's own nights account for.", nullable=False),
+        Column("raw_psi", "double", "Population stability index before subtracting usual_psi.", nullable=False),
+        Column("usual_psi", "double", "PSI expected by chance and from the training set's own nights.", nullable=False),
         Column("test", "string", "Name of the two-sample test.", nullable=False),
-        Column("test_statistic", "double", "Its statistic.", nullable=False),
-        Column("degrees_of_freedom", "int", "Its degrees of freedom; 0 with one large bin.", nullable=False),
+        Column("test_statistic", "double", "Statistic of the test.", nullable=False),
+        Column("degrees_of_freedom", "int", "Degrees of freedom of the test; 0 with one large bin.", nullable=False),
         Column(
             "p_value",
             "double",
-            "P value; bins too rare for the test get an exact one, and two looks double it.",
+            "p-value; rare bins have an exact test; doubled when missing values were compared alone too.",
             nullable=False,
         ),
-        Column("q_value", "double", "Benjamini-Hochberg q over the watched columns; null when not watched."),
+        Column("q_value", "double", "q-value (FDR, Benjamini-Hochberg) over the monitored columns; null for others."),
         Column("max_psi", "double", "PSI above which the effect is large.", nullable=False),
-        Column("max_q", "double", "q below which the test is significant.", nullable=False),
+        Column("max_q", "double", "q-value below which the test is significant.", nullable=False),
         Column("verdict", "string", "stable, drift or not_watched.", nullable=False),
         Column("null_share", "double", "Share of the night's rows without a value.", nullable=False),
-        Column("reference_null_share", "double", "The same in the training set.", nullable=False),
+        Column("reference_null_share", "double", "Share of the training set's rows without a value.", nullable=False),
         Column("night_rows", "long", "Rows of the night.", nullable=False),
         Column("reference_rows", "long", "Rows of the reference.", nullable=False),
         Column("model_version", "string", "Version of the model whose training set is the reference.", nullable=False),
-        Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
-        # Rows from before these were measured hold null, so they come last.
+        Column("dag_run_id", "string", "Airflow run that checked the night.", nullable=False),
+        # Keep these last: schema evolution appends columns, and older rows hold null.
         Column("js_distance", "double", "Jensen-Shannon distance over the bins, 0 to 1."),
-        Column("ks", "double", "Kolmogorov-Smirnov statistic at the bins' borders; null for a category."),
-        Column("wasserstein", "double", "Mean distance that values moved, in the column's unit; null for a category."),
-        Column("new_categories", "array<string>", "Up to ten categories that training never saw."),
-        Column("week_nights", "int", "Nights of the week up to this one that are known; null for too few."),
-        Column("week_psi", "double", "PSI of these nights together, as psi."),
-        Column("recent_nights", "int", "Nights before this one that it is compared with; null for too few."),
-        Column("recent_psi", "double", "PSI against these nights instead of training, as psi."),
-        Column("weekday_nights", "int", "Nights before of the same weekday; null for too few."),
-        Column("weekday_psi", "double", "PSI against these nights instead of training, as psi."),
+        Column("ks", "double", "Kolmogorov-Smirnov statistic at the bins' borders; null if categorical."),
+        Column("wasserstein", "double", "Mean distance that values moved, in the column's unit; null if categorical."),
+        Column("new_categories", "array<string>", "Up to ten categories that are not in the training set."),
+        Column("week_nights", "int", "Stored nights of the week that ends with this one; null for too few."),
+        Column("week_psi", "double", "PSI of the week's nights, merged, against training, computed like psi."),
+        Column("recent_nights", "int", "Earlier nights that this one is compared with; null for too few."),
+        Column("recent_psi", "double", "PSI against the recent_nights instead of training, computed like psi."),
+        Column("weekday_nights", "int", "Earlier nights of the same weekday; null for too few."),
+        Column("weekday_psi", "double", "PSI against the weekday_nights instead of training, computed like psi."),
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PastNight:
-    """What an earlier night's comparison found.
+    """Result of an earlier night's comparison.
 
     Attributes:
         night: The night.
-        psi: Column to its PSI; none where the night was compared with another model's training set.
-        watched: Columns that counted for the verdict.
-        drifted: Those of them that drifted.
+        psi: Column to its PSI; empty when the night was compared with another model's training set.
+        watched: Number of monitored columns.
+        drifted: Number of monitored columns that drifted.
     """
 
     night: date
@@ -85,21 +85,21 @@ class PastNight:
 
 def drift_rows(
     drift: NightDrift,
-    before: Mapping[str, ColumnWindows],
+    windows: Mapping[str, ColumnWindows],
     *,
     night: date,
     use_case: str,
     model_version: str,
     run_id: str,
 ) -> list[dict[str, Any]]:
-    """The rows of :data:`DRIFT_TABLE` for one night, one per column.
+    """Return the rows of :data:`DRIFT_TABLE` for one night, one per column.
 
     Args:
         drift: The night against the training set.
-        before: Its columns against the nights before.
+        windows: Its columns against earlier nights.
         night: The night.
         use_case: Name of the use case.
-        model_version: Whose training set.
+        model_version: Version of the model whose training set is the reference.
         run_id: Airflow run.
     """
     return [
@@ -129,42 +129,42 @@ def drift_rows(
             "ks": column.ks,
             "wasserstein": column.wasserstein,
             "new_categories": list(column.new_categories),
-            **_looked_back(before[column.name]),
+            **_window_columns(windows[column.name]),
         }
         for column in sorted(drift.columns, key=lambda c: c.name)
     ]
 
 
-def _looked_back(before: ColumnWindows) -> dict[str, Any]:
-    windows = {"week": before.week, "recent": before.recent, "weekday": before.weekday}
+def _window_columns(windows: ColumnWindows) -> dict[str, Any]:
+    named = {"week": windows.week, "recent": windows.recent, "weekday": windows.weekday}
     return {
         f"{name}_{figure}": getattr(window, figure) if window else None
-        for name, window in windows.items()
+        for name, window in named.items()
         for figure in ("nights", "psi")
     }
 
 
-def past_nights(lake: str, use_case: str, nights: Sequence[date], *, model_version: str) -> list[PastNight]:
-    """What the comparisons of ``nights`` found, oldest first; nights that nobody looked at are left out.
+def read_past_nights(lake: str, use_case: str, nights: Sequence[date], *, model_version: str) -> list[PastNight]:
+    """Read the results of earlier nights, oldest first; nights without a comparison are left out.
 
     Args:
         lake: The lake's root.
         use_case: Name of the use case.
-        nights: Which.
-        model_version: Whose PSI is wanted: that against another version's training set says something else.
+        nights: Nights to read.
+        model_version: Version of the model; PSI against another model's training set is left out.
     """
     columns = ["ds", "column_name", "psi", "verdict", "model_version"]
-    mine = read_stored_rows(lake, DRIFT_TABLE, use_case, nights, columns)
+    rows = read_stored_rows(lake, DRIFT_TABLE, use_case, nights, columns)
     return [
         PastNight(
             night=night,
             psi={
                 row["column_name"]: row["psi"]
-                for row in mine
+                for row in rows
                 if row["ds"] == night and row["model_version"] == model_version
             },
-            watched=sum(row["ds"] == night and row["verdict"] != "not_watched" for row in mine),
-            drifted=sum(row["ds"] == night and row["verdict"] == "drift" for row in mine),
+            watched=sum(row["ds"] == night and row["verdict"] != "not_watched" for row in rows),
+            drifted=sum(row["ds"] == night and row["verdict"] == "drift" for row in rows),
         )
-        for night in sorted({row["ds"] for row in mine})
+        for night in sorted({row["ds"] for row in rows})
     ]

@@ -1,6 +1,6 @@
-"""Since when: a night's columns against the nights before it, and its week against training, from stored profiles.
+"""Compare a night's columns with earlier nights, and its week with training, from stored profiles.
 
-No row is read again: profiles of nights in the same bins add up to those of a week or a month.
+Rows are not read again: profiles of nights in the same bins add up to those of a week or a month.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from nightjar.monitoring.profiles.summarize import grid_in
 
 WEEK_NIGHTS = 7
 MIN_NIGHTS = 3
-"""Fewer nights are no habit, and no week."""
+"""Minimum number of nights for a comparison."""
 MIN_WEEKDAYS = 2
+"""Minimum number of nights of the same weekday."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A column over several nights.
+    """Comparison of a column over several nights.
 
     Attributes:
-        nights: How many were merged.
-        psi: Population stability index, less what chance and the training set's own nights account for, at least 0.
+        nights: Number of merged nights.
+        psi: Population stability index above the usual one, at least 0.
     """
 
     nights: int
@@ -36,12 +37,12 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnWindows:
-    """A column of a night in the light of the nights before; None where too few of them are known.
+    """Comparisons of a night's column with earlier nights; each is None when too few are stored.
 
     Attributes:
         week: The week that ends with the night, against the training set.
-        recent: The night against the nights before it.
-        weekday: The night against the same weekday of the weeks before.
+        recent: The night against the most recent nights before it.
+        weekday: The night against the same weekday of earlier weeks.
     """
 
     week: Window | None = None
@@ -50,69 +51,80 @@ class ColumnWindows:
 
 
 def window_nights(night: date, thresholds: Drift) -> list[date]:
-    """The nights whose profiles :func:`compare_windows` uses, oldest first."""
+    """Return the earlier nights that :func:`compare_windows` uses, oldest first."""
     return sorted(
         {*_last(night, WEEK_NIGHTS - 1), *_last(night, thresholds.recent_nights), *_weekdays(night, thresholds)}
     )
 
 
 def compare_windows(
-    night: date, found: Profile, earlier: Mapping[date, Profile], reference: Profile, thresholds: Drift
+    night: date, profile: Profile, earlier: Mapping[date, Profile], reference: Profile, thresholds: Drift
 ) -> dict[str, ColumnWindows]:
-    """Every column of a night, and of its week, against what was before.
+    """Compare every column of a night with earlier nights, and of its week with the training set.
 
     Args:
         night: The night.
-        found: Its profile, in the reference's bins.
-        earlier: Profiles of nights before it; columns in other bins (another model's) are left out.
-        reference: The training set's profile.
-        thresholds: Says how far to look back.
+        profile: Profile of the night, in the reference's bins.
+        earlier: Profiles of earlier nights; columns in other bins (of another model) are left out.
+        reference: Profile of the training set.
+        thresholds: Numbers of nights to compare with.
     """
-    looked = {}
-    for name, column in found.columns.items():
+    compared = {}
+    for name, column in profile.columns.items():
         known = {
-            day: replace(profile.columns[name], sketch=None)  # PSI needs none, and counts alone add up quickly
-            for day, profile in earlier.items()
-            if name in profile.columns and profile.columns[name].bins == column.bins
+            day: replace(stored.columns[name], sketch=None)  # PSI does not need it, and merging is faster without
+            for day, stored in earlier.items()
+            if name in stored.columns and stored.columns[name].bins == column.bins
         }
-        varies = reference.variation.get(name, NO_VARIATION)
-        week = [*_of(known, _last(night, WEEK_NIGHTS - 1)), column]
-        recent, weekdays = _of(known, _last(night, thresholds.recent_nights)), _of(known, _weekdays(night, thresholds))
-        looked[name] = ColumnWindows(
-            week=_window(len(week), reference.columns[name], merged(week), varies) if len(week) >= MIN_NIGHTS else None,
-            recent=_window(len(recent), merged(recent), column, varies) if len(recent) >= MIN_NIGHTS else None,
-            weekday=_window(len(weekdays), merged(weekdays), column, varies) if len(weekdays) >= MIN_WEEKDAYS else None,
+        variation = reference.variation.get(name, NO_VARIATION)
+        week = [*_select(known, _last(night, WEEK_NIGHTS - 1)), column]
+        recent, weekdays = (
+            _select(known, _last(night, thresholds.recent_nights)),
+            _select(known, _weekdays(night, thresholds)),
         )
-    return looked
+        compared[name] = ColumnWindows(
+            week=_window(len(week), reference.columns[name], merge_profiles(week), variation)
+            if len(week) >= MIN_NIGHTS
+            else None,
+            recent=_window(len(recent), merge_profiles(recent), column, variation)
+            if len(recent) >= MIN_NIGHTS
+            else None,
+            weekday=_window(len(weekdays), merge_profiles(weekdays), column, variation)
+            if len(weekdays) >= MIN_WEEKDAYS
+            else None,
+        )
+    return compared
 
 
-def period(nights: Mapping[date, Profile], reference: Profile) -> Profile:
-    """Several nights together, e.g. a month, to be compared with the reference like a single night.
+def merge_nights(nights: Mapping[date, Profile], reference: Profile) -> Profile:
+    """Merge several nights, e.g. a month, into a profile that is comparable with the reference.
 
     Args:
-        nights: Their profiles, as stored; columns in other bins (another model's) are left out.
-        reference: The training set's profile.
+        nights: Stored profiles; columns in other bins (of another model) are left out.
+        reference: Profile of the training set.
     """
     columns = {}
     for name, known in reference.columns.items():
-        found = [profile.columns[name] for profile in nights.values() if name in profile.columns]
-        # Bins may be the same in two models (0 and 1), and the sketches' grids not.
-        alike = [c if grid_in(c) == grid_in(known) else replace(c, sketch=None) for c in found if c.bins == known.bins]
-        if alike:
-            columns[name] = merged(alike)
+        stored = [profile.columns[name] for profile in nights.values() if name in profile.columns]
+        # Two models may have the same bins (0 and 1) and different grids of the sketches.
+        usable = [
+            c if grid_in(c) == grid_in(known) else replace(c, sketch=None) for c in stored if c.bins == known.bins
+        ]
+        if usable:
+            columns[name] = merge_profiles(usable)
     return Profile(rows=max((column.rows for column in columns.values()), default=0), columns=columns)
 
 
-def merged(columns: Sequence[ColumnProfile]) -> ColumnProfile:
-    """One column's profile over several nights; at least one."""
+def merge_profiles(columns: Sequence[ColumnProfile]) -> ColumnProfile:
+    """Merge one or more profiles of a column."""
     return reduce(merge_columns, columns)
 
 
-def _window(nights: int, then: ColumnProfile, now: ColumnProfile, varies: NightVariation) -> Window:
-    return Window(nights=nights, psi=compare_column(then, now, varies).psi)
+def _window(nights: int, reference: ColumnProfile, night: ColumnProfile, variation: NightVariation) -> Window:
+    return Window(nights=nights, psi=compare_column(reference, night, variation).psi)
 
 
-def _of(known: Mapping[date, ColumnProfile], days: Iterable[date]) -> list[ColumnProfile]:
+def _select(known: Mapping[date, ColumnProfile], days: Iterable[date]) -> list[ColumnProfile]:
     return [known[day] for day in days if day in known and known[day].rows]
 
 

@@ -1,4 +1,4 @@
-"""The report in words: figures, bins and changes as a person would say them. Plain text; escaping is the template's."""
+"""Sentences and names of the drift report. Plain text; the template escapes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANY = "any value"
 
 
 def bin_names(profile: ColumnProfile) -> list[str]:
-    """A name for every bin of :func:`nightjar.monitoring.drift.comparison.bin_counts`, the missing bin last."""
+    """Name every bin of :func:`nightjar.monitoring.drift.measures.bin_counts`, the missing bin last."""
     if profile.kind == "categorical":
         return [*profile.categories, OTHERS, MISSING]
     edges = profile.edges
@@ -30,7 +30,7 @@ def bin_names(profile: ColumnProfile) -> list[str]:
 
 
 def _interval(low: float, high: float, scale: float) -> str:
-    """One value, where the bin holds no other, else its bounds."""
+    """Name a bin by its only value, or else by its bounds."""
     whole_steps = low.is_integer() and high - low == 1 and abs(low) < 1e6
     if whole_steps or high <= np.nextafter(low, np.inf):
         return rounded(low, scale)
@@ -38,35 +38,35 @@ def _interval(low: float, high: float, scale: float) -> str:
 
 
 def means(column: ColumnDrift) -> tuple[str, str]:
-    """The mean in training and in the night; dashes where there is none."""
+    """Return the mean in training and in the night; a dash for None."""
     spread = math.sqrt(column.reference.variance or 0.0)
-    then, now = (
+    reference, night = (
         "\u2013" if mean is None else rounded(mean, spread) for mean in (column.reference.mean, column.night.mean)
     )
-    return then, now
+    return reference, night
 
 
-def moved_by(column: ColumnDrift) -> str:
-    """The mean distance that values moved, in the column's own unit; a dash where it is not known."""
+def mean_distance(column: ColumnDrift) -> str:
+    """Return the mean distance that values moved, in the column's unit; a dash when unknown."""
     if column.wasserstein is None:
         return "\u2013"
     return rounded(column.wasserstein, math.sqrt(column.reference.variance or 0.0))
 
 
 def headline(drift: NightDrift) -> str:
-    """The verdict in one sentence, without the word itself."""
+    """Explain the verdict in one sentence, without naming it."""
     moved, watched = len(drift.drifted), len(drift.watched)
     tolerated = int(drift.thresholds.max_drifted_share * watched)
     columns = "column" if watched == 1 else "columns"
     if not moved:
-        return f"none of {watched} watched {columns} moved."
+        return f"none of {watched} monitored {columns} moved."
     if drift.verdict == "stable":
-        return f"{moved} of {watched} watched {columns} moved; up to {tolerated} are tolerated."
-    return f"{moved} of {watched} watched {columns} moved, more than the {tolerated} tolerated."
+        return f"{moved} of {watched} monitored {columns} moved; up to {tolerated} are tolerated."
+    return f"{moved} of {watched} monitored {columns} moved, more than the {tolerated} tolerated."
 
 
 def contrast(drift: NightDrift) -> str:
-    """Why the largest change counts as steady where its PSI is above the limit; empty where that is not so."""
+    """Explain why the largest change counts as steady although its PSI exceeds the limit; empty otherwise."""
     largest, limits = drift.watched[0], drift.thresholds
     if largest.verdict == "drift" or largest.psi <= limits.max_psi:
         return ""
@@ -84,7 +84,7 @@ def contrast(drift: NightDrift) -> str:
 
 
 def _nights_differ(column: ColumnDrift) -> str:
-    """How much training's own nights differ in the column, beside what chance among rows would make of them."""
+    """Compare how much training's own nights differ in the column with what chance among rows would give."""
     times = column.design_effect
     if times < 1.5:
         return "training’s nights differ in it by no more than chance among rows"
@@ -92,44 +92,46 @@ def _nights_differ(column: ColumnDrift) -> str:
 
 
 def strength(psi: float, max_psi: float) -> str:
-    """What a PSI means; 0.1 is the usual mark below which nobody acts (Siddiqi 2006)."""
+    """Return the meaning of a PSI; below 0.1 no action is usual (Siddiqi 2006)."""
     if psi > max_psi:
         return "a large change"
-    return "some change" if psi > min(0.1, max_psi) else "much the same"
+    return "some change" if psi > min(0.1, max_psi) else "little change"
 
 
 def changes(column: ColumnDrift) -> list[str]:
-    """Up to four sentences on what changed in a column, the weightiest first."""
-    sentences = [_weightiest_bin(column)]
-    then, now = column.reference, column.night
-    if then.mean is not None and now.mean is not None:
-        mean_then, mean_now = means(column)
-        spread = math.sqrt(then.variance or 0.0)
-        distance = abs(now.mean - then.mean) / spread if spread > 0 else 0.0
+    """Describe what changed in a column: up to four sentences, the largest change first."""
+    sentences = [_largest_change(column)]
+    reference, night = column.reference, column.night
+    if reference.mean is not None and night.mean is not None:
+        reference_mean, night_mean = means(column)
+        spread = math.sqrt(reference.variance or 0.0)
+        distance = abs(night.mean - reference.mean) / spread if spread > 0 else 0.0
         away = f", {distance:.1f} standard deviations away" if distance >= 0.05 else ""
-        sentences.append(f"The mean is {mean_now}; in training it was {mean_then}{away}.")
+        sentences.append(f"The mean is {night_mean}; in training it was {reference_mean}{away}.")
     if abs(column.null_delta) >= 0.01 and not sentences[0].startswith("Missing"):
         sentences.append(
-            f"Values are missing in {share(now.null_share)} of the rows; in training in {share(then.null_share)}."
+            f"Values are missing in {share(night.null_share)} of the rows; in training in "
+            f"{share(reference.null_share)}."
         )
     if column.new_categories:
         names = ", ".join(column.new_categories) + (" and more" if len(column.new_categories) == MAX_UNLISTED else "")
-        sentences.append(f"Never seen in training: {names} ({share(now.others / now.rows)} of the rows).")
+        sentences.append(f"Never seen in training: {names} ({share(night.others / night.rows)} of the rows).")
     return sentences
 
 
-def _weightiest_bin(column: ColumnDrift) -> str:
-    then, now = bin_counts(column.reference), bin_counts(column.night)
-    # the PSI's pseudo counts give a bin without a row on either side a share; there is nothing to say of it
-    index = int(np.argmax(np.where(then + now > 0, bin_divergence(then, now), -np.inf)))
+def _largest_change(column: ColumnDrift) -> str:
+    """Describe the bin that contributes most to the PSI."""
+    reference, night = bin_counts(column.reference), bin_counts(column.night)
+    # A bin that is empty in both has a share only by the pseudo counts of the PSI.
+    index = int(np.argmax(np.where(reference + night > 0, bin_divergence(reference, night), -np.inf)))
     subject = _subject(column, bin_names(column.reference)[index])
-    of_night = share(now[index] / now.sum()) if now[index] else "none"
-    of_training = share(then[index] / then.sum()) if then[index] else "none"
+    of_night = share(night[index] / night.sum()) if night[index] else "none"
+    of_training = share(reference[index] / reference.sum()) if reference[index] else "none"
     return f"{subject} {of_night} of the night, {of_training} of training."
 
 
 def _subject(column: ColumnDrift, name: str) -> str:
-    """A bin as the subject of a sentence about its share, with its verb."""
+    """Return a bin's name as subject, with its verb."""
     if name == MISSING:
         return "Missing values are"
     if name == OTHERS:

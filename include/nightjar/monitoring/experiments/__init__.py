@@ -1,1 +1,1 @@
-"""Experiments (A/B): the difference between variants, and the report on it."""
+"""A/B experiments: analysis, table and report."""

@@ -1,7 +1,7 @@
-"""A/B experiments: the difference between variants, when it may be believed, and whether the split is as declared.
+"""A/B experiments: differences between variants, decisions, and a check of the split.
 
-Pure functions on counts and moments, night by night. A unit counts once, by its first scored night, so that units are
-independent of each other, and each night adds new ones.
+Pure functions on counts and moments of each night. A unit counts once, on its first scored night, so that units are
+independent and each night adds new ones.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from nightjar.declaration.experiment import CHAMPION, Experiment, FixedHorizon, 
 Verdict = Literal["no_data", "mismatch", "running", "undecided", "higher", "lower"]
 
 MIN_UNITS = 100
-"""A variant of fewer units has no interval: intervals rest on means being normal."""
+"""Minimum units of a variant for an interval: intervals assume normal means."""
 MIN_NEW_SHARE = 0.01
-"""Nights that together add at most this share of all units add almost none."""
+"""Nights that add at most this share of all units in total are stalled."""
 MIN_STALLED_NIGHTS = 2
+"""Minimum number of stalled nights to report."""
 MAX_MISMATCH_P = 0.001
-"""Below this, the units are not split as declared."""
+"""p-value below which the split differs from the declared one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """Count, mean and sum of squared differences from it, of some units' values.
+    """Count, mean and sum of squared deviations of the values of some units.
 
-    They add up (Chan, Golub and LeVeque, 1983, Algorithms for computing the sample variance).
+    Moments add up (Chan, Golub and LeVeque, 1983, Algorithms for computing the sample variance).
     """
 
     units: int = 0
@@ -42,26 +43,26 @@ class Moments:
         units = self.units + other.units
         if not units:
             return self
-        apart = other.mean - self.mean
+        distance = other.mean - self.mean
         return Moments(
             units=units,
-            mean=self.mean + apart * other.units / units,
-            squares=self.squares + other.squares + apart**2 * self.units * other.units / units,
+            mean=self.mean + distance * other.units / units,
+            squares=self.squares + other.squares + distance**2 * self.units * other.units / units,
         )
 
     @property
     def variance_of_mean(self) -> float:
-        """Of at least two units."""
+        """Variance of the mean; at least two units."""
         return self.squares / (self.units - 1) / self.units
 
 
 @dataclass(frozen=True, kw_only=True)
 class Night:
-    """What a night adds.
+    """New units of a night.
 
     Attributes:
         night: The scored night.
-        moments: Variant to the values of its units that have one.
+        moments: Variant to the moments of its new units with a value.
     """
 
     night: date
@@ -70,13 +71,13 @@ class Night:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A challenger's mean less the champion's, on all nights up to one.
+    """Challenger's mean minus the champion's, over all nights up to one.
 
     Attributes:
-        night: The last of the nights.
-        difference: In the metric's unit.
-        low: Lower end of the confidence interval, that is at the design's level.
-        high: Upper end.
+        night: Last of the nights.
+        difference: Difference in the metric's unit.
+        low: Lower end of the confidence interval, at the level of the design.
+        high: Upper end of the interval.
     """
 
     night: date
@@ -86,21 +87,22 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
+        """Whether 0 lies outside the interval."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A challenger against the champion.
+    """Comparison of a challenger with the champion.
 
     Attributes:
-        variant: The challenger's.
-        verdict: ``higher`` or ``lower`` than the champion's mean; ``undecided`` at a fixed horizon that shows no
-            difference; ``running`` before a decision; ``mismatch`` where the split is wrong, so that no difference is
-            to be believed; ``no_data`` before the first night with labels.
-        champion: The champion's units on the nights that count.
-        challenger: The challenger's.
-        path: The interval after each night, oldest first; before a fixed horizon is reached there is none.
+        variant: Alias of the challenger.
+        verdict: ``higher`` or ``lower`` than the champion's mean; ``undecided`` when a fixed horizon is reached without
+            a difference; ``running`` before a decision; ``mismatch`` when the split is wrong and differences are not
+            valid; ``no_data`` before the first night with labels.
+        champion: Moments of the champion's units.
+        challenger: Moments of the challenger's units.
+        path: Interval after each night, oldest first; empty until a fixed horizon is reached.
         decided_on: First night whose interval excludes 0; None before.
     """
 
@@ -113,7 +115,7 @@ class Comparison:
 
     @property
     def lift(self) -> float | None:
-        """The difference as a share of the champion's mean; None where there is none."""
+        """Difference as a share of the champion's mean; None without units or with a mean of 0."""
         if not self.champion.mean or not self.challenger.units:
             return None
         return self.challenger.mean / self.champion.mean - 1
@@ -121,13 +123,13 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What the nights so far say.
+    """Results of an experiment so far.
 
     Attributes:
-        nights: Nights that count; of a fixed horizon, none after it is reached.
-        units: Variant to its units with a value.
-        mismatch_p: P value of the split; see :func:`mismatch_p`.
-        comparisons: Each challenger's.
+        nights: Nights that count; with a fixed horizon, those until it is reached.
+        units: Variant to its number of units with a value.
+        mismatch_p: p-value of the split; see :func:`mismatch_p`.
+        comparisons: Comparison of each challenger.
     """
 
     nights: tuple[date, ...]
@@ -137,17 +139,17 @@ class Analysis:
 
 
 def analyse(experiment: Experiment, nights: Sequence[Night]) -> Analysis:
-    """Judge the experiment by its nights, oldest first.
+    """Analyse an experiment from its nights, oldest first.
 
-    The same nights give the same answer whenever they are looked at: the first nights that hold the units of a fixed
-    horizon are the only ones that count, and a sequential decision stands from the first night that shows it on.
+    The result depends on the nights alone: with a fixed horizon only the first nights with enough units count, and a
+    sequential decision is final from the first night that shows it.
     """
     counted = _within_horizon(experiment, nights)
     sums = {
         variant: list(accumulate(night.moments.get(variant, Moments()) for night in counted))
         for variant in experiment.variants
     }
-    units = {variant: of_it[-1].units if of_it else 0 for variant, of_it in sums.items()}
+    units = {variant: moments[-1].units if moments else 0 for variant, moments in sums.items()}
     p = mismatch_p(experiment, [{v: sums[v][i].units for v in sums} for i in range(len(counted))])
     dates = tuple(night.night for night in counted)
     return Analysis(
@@ -162,46 +164,46 @@ def analyse(experiment: Experiment, nights: Sequence[Night]) -> Analysis:
 
 
 def mismatch_p(experiment: Experiment, counts: Sequence[Mapping[str, int]]) -> float:
-    """P value of the units being split as declared, valid however often it is looked at.
+    """Return the p-value of the hypothesis that units are split as declared; valid at every night (anytime-valid).
 
-    The least of 1 / Bayes factor of a Dirichlet mixture around the declared shares against these (Lindon and Malek,
-    2022, Anytime-valid inference for multinomial count data).
+    This is the minimum of 1 / Bayes factor of a Dirichlet mixture around the declared shares against these (Lindon and
+    Malek, 2022, Anytime-valid inference for multinomial count data).
 
     Args:
-        experiment: Declares the shares.
-        counts: Variant to its units so far, after each night.
+        experiment: The experiment, with the declared shares.
+        counts: Variant to its cumulative units, after each night.
 
     Returns:
-        At most 1; 1 without a unit.
+        A p-value; 1 without units.
     """
-    least = 0.0
-    for seen in counts:
-        total = sum(seen.values())
+    smallest = 0.0
+    for night_counts in counts:
+        total = sum(night_counts.values())
         log_factor = math.lgamma(_WEIGHT) - math.lgamma(_WEIGHT + total)
         for variant, share in experiment.variants.items():
-            units = seen[variant]
+            units = night_counts[variant]
             log_factor += math.lgamma(_WEIGHT * share + units) - math.lgamma(_WEIGHT * share) - units * math.log(share)
-        least = min(least, -log_factor)
-    return math.exp(least)
+        smallest = min(smallest, -log_factor)
+    return math.exp(smallest)
 
 
 _WEIGHT = 1000.0
-"""Of the mixture's prior, in units: how near to the declared shares a mismatch is expected to be."""
+"""Concentration of the mixture's prior, in units: how close to the declared shares a mismatch is expected."""
 
 
 def half_width(design: FixedHorizon | Sequential, variance: float, challengers: int) -> float:
-    """Half the width of the confidence interval of a difference of means.
+    """Return half the width of the confidence interval of a difference of means.
 
     Fixed horizon: the normal quantile times the standard error (Welch). Sequential: the normal mixture's boundary,
     ``sqrt(2 v (v + t) / t * ln(sqrt((v + t) / v) / alpha))`` with the variance ``v`` of the difference and ``t``, the
-    square of the effect that one would act on, which holds on all nights at once (Johari, Koomen, Pekelis and Walsh,
+    square of the relevant effect, which is valid on all nights simultaneously (Johari, Koomen, Pekelis and Walsh,
     2022, Always valid inference; for estimated variances in the limit, Waudby-Smith, Arbour, Sinha, Kennedy and
     Ramdas, 2024, Time-uniform central limit theory and asymptotic confidence sequences).
 
     Args:
-        design: With the probability of error over all challengers, shared alike (Bonferroni).
-        variance: Of the difference.
-        challengers: How many are compared.
+        design: The design; its error probability is shared equally by all challengers (Bonferroni).
+        variance: Variance of the difference.
+        challengers: Number of challengers.
     """
     alpha = design.alpha / challengers
     if isinstance(design, FixedHorizon):
@@ -214,7 +216,7 @@ def half_width(design: FixedHorizon | Sequential, variance: float, challengers: 
 
 
 def _within_horizon(experiment: Experiment, nights: Sequence[Night]) -> list[Night]:
-    """The nights up to the one that reaches a fixed horizon; all of a sequential design."""
+    """Return the nights until a fixed horizon is reached, or all nights of a sequential design."""
     if isinstance(experiment.design, Sequential):
         return list(nights)
     kept: list[Night] = []
@@ -238,10 +240,10 @@ def _compare(
     p: float,
 ) -> Comparison:
     design = experiment.design
-    intervals = [_interval(experiment, *after) for after in zip(dates, champion, challenger, strict=True)]
+    intervals = [_interval(experiment, *cumulative) for cumulative in zip(dates, champion, challenger, strict=True)]
     reached = isinstance(design, Sequential) or total >= design.units
-    seen = intervals if isinstance(design, Sequential) else intervals[-1:] if reached else []
-    path = tuple(interval for interval in seen if interval is not None)
+    shown = intervals if isinstance(design, Sequential) else intervals[-1:] if reached else []
+    path = tuple(interval for interval in shown if interval is not None)
     first = next((interval for interval in path if interval.excludes_zero), None)
     verdict: Verdict
     if not total:
@@ -265,7 +267,7 @@ def _compare(
 
 
 def _interval(experiment: Experiment, night: date, champion: Moments, challenger: Moments) -> Interval | None:
-    """None while a variant has fewer than :data:`MIN_UNITS`."""
+    """Return the interval; None while a variant has fewer than :data:`MIN_UNITS` units."""
     if min(champion.units, challenger.units) < MIN_UNITS:
         return None
     difference = challenger.mean - champion.mean
@@ -274,28 +276,28 @@ def _interval(experiment: Experiment, night: date, champion: Moments, challenger
         champion.variance_of_mean + challenger.variance_of_mean,
         len(experiment.challengers),
     )
-    # labels and Brier scores lie within 0 and 1
-    most = math.inf if experiment.metric == "cost" else 1.0
-    low, high = max(difference - half, -most), min(difference + half, most)
+    # Labels and Brier scores lie between 0 and 1.
+    limit = math.inf if experiment.metric == "cost" else 1.0
+    low, high = max(difference - half, -limit), min(difference + half, limit)
     return Interval(night=night, difference=difference, low=low, high=high)
 
 
-def nights_without_new_units(nights: Sequence[Night], looked_at: Sequence[date]) -> tuple[date, ...]:
-    """The last nights that together brought almost no new unit; none where there are fewer than two.
+def find_stalled_nights(nights: Sequence[Night], labelled: Sequence[date]) -> tuple[date, ...]:
+    """Return the last nights if they added almost no new units; empty if there are fewer than two.
 
-    A unit counts once: an experiment on the same units every night stays where it is, however long it runs.
+    A unit counts once, so an experiment with the same units every night makes no progress.
 
     Args:
-        nights: What each night adds.
-        looked_at: All scored nights with labels, oldest first; those that added nothing too.
+        nights: New units of each night.
+        labelled: All scored nights with labels, oldest first, including those without new units.
     """
     added = {night.night: sum(moments.units for moments in night.moments.values()) for night in nights}
-    most = MIN_NEW_SHARE * sum(added.values())
-    found: list[date] = []
+    limit = MIN_NEW_SHARE * sum(added.values())
+    stalled: list[date] = []
     new = 0
-    for night in reversed(looked_at):
+    for night in reversed(labelled):
         new += added.get(night, 0)
-        if new > most:
+        if new > limit:
             break
-        found.append(night)
-    return tuple(reversed(found)) if len(found) >= MIN_STALLED_NIGHTS and added else ()
+        stalled.append(night)
+    return tuple(reversed(stalled)) if len(stalled) >= MIN_STALLED_NIGHTS and added else ()

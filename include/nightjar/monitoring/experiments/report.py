@@ -1,4 +1,4 @@
-"""The experiment's report: one self-contained HTML page per night, the verdict first."""
+"""The experiment report: one self-contained HTML page per night."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentReport:
-    """What the page shows.
+    """Contents of the page.
 
     Attributes:
-        title: The use case, for people.
-        night: The night of the look.
-        experiment: What is declared.
-        analysis: What was found.
-        stalled: The last nights, where they brought almost no new unit and nothing is decided.
-        fallen: Nights that do not count, since a version stood in for a variant's.
-        versions: Variant to the model versions that spoke for it.
-        cost: What errors cost; None when nothing is declared.
+        title: Title of the use case.
+        night: Night of the analysis.
+        experiment: The declared experiment.
+        analysis: Its results.
+        stalled: The last nights, if they added almost no new units and nothing is decided.
+        excluded: Nights that do not count because a fallback scored for a variant.
+        versions: Variant to the model versions that scored it.
+        cost: Costs of errors; None when not declared.
         git_commit: Commit of the code that ran.
         run_id: Airflow run.
-        table_versions: Tables read, each with its Delta version.
+        table_versions: Delta version of each table that was read.
     """
 
     title: str
@@ -50,7 +50,7 @@ class ExperimentReport:
     experiment: Experiment
     analysis: Analysis
     stalled: Sequence[date] = ()
-    fallen: Sequence[date] = ()
+    excluded: Sequence[date] = ()
     versions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     cost: Cost | None = None
     git_commit: str = "unknown"
@@ -59,55 +59,56 @@ class ExperimentReport:
 
     @property
     def metric(self) -> str:
-        """The metric with its unit, in words."""
+        """Name of the metric with its unit."""
         named = {"label": "label", "brier": "Brier score", "cost": f"cost in {self.cost.unit}" if self.cost else "cost"}
-        return f"mean {named[self.experiment.metric]} a unit"
+        return f"mean {named[self.experiment.metric]} per unit"
 
     @property
     def design(self) -> str:
-        """The design in words."""
+        """Description of the design."""
         design = self.experiment.design
         if isinstance(design, FixedHorizon):
             return f"judged once, when {design.units:,} units have labels".replace(",", "\u202f")
-        return f"judged every night, sharpest at a difference of {number(design.effect)}"
+        return f"judged every night, most sensitive at a difference of {number(design.effect)}"
 
     @property
     def unit(self) -> str:
+        """Columns of the unit."""
         return ", ".join(self.experiment.unit) or "the whole key"
 
     @property
-    def several(self) -> list[str]:
-        """Variants for which more than one version has spoken."""
+    def variants_with_several_versions(self) -> list[str]:
+        """Variants that more than one model version scored."""
         return [variant for variant, models in self.versions.items() if len(models) > 1]
 
     @property
-    def observed(self) -> Mapping[str, float]:
-        """Variant to its share of the units that have a value."""
+    def observed_shares(self) -> Mapping[str, float]:
+        """Variant to its share of the units with a value."""
         total = sum(self.analysis.units.values())
         return {variant: units / total if total else 0.0 for variant, units in self.analysis.units.items()}
 
-    def sentence(self, one: Comparison) -> str:
-        """A challenger's verdict in one sentence, without the word itself."""
-        if one.verdict == "no_data":
+    def describe(self, comparison: Comparison) -> str:
+        """Explain a challenger's verdict in one sentence, without naming it."""
+        if comparison.verdict == "no_data":
             return "no night of the experiment has labels."
-        if one.verdict == "mismatch":
-            return "units are lost or doubled on the way, so no difference is to be believed."
-        if one.verdict == "undecided":
-            return f"the horizon is reached, and {one.variant} shows no difference from {CHAMPION}."
-        if one.verdict == "running":
-            return f"{one.variant} shows no difference from {CHAMPION} so far."
-        side = "above" if one.verdict == "higher" else "below"
-        return f"{one.variant} is {side} {CHAMPION} in {self.metric}{self._good(one)}."
+        if comparison.verdict == "mismatch":
+            return "units were lost or duplicated, so differences are not valid."
+        if comparison.verdict == "undecided":
+            return f"the horizon is reached, and {comparison.variant} shows no difference from {CHAMPION}."
+        if comparison.verdict == "running":
+            return f"{comparison.variant} shows no difference from {CHAMPION} so far."
+        side = "above" if comparison.verdict == "higher" else "below"
+        return f"{comparison.variant} is {side} {CHAMPION} in {self.metric}{self._is_better(comparison)}."
 
-    def _good(self, one: Comparison) -> str:
-        """Brier score and cost are better when they are lower; of a label only its people know."""
+    def _is_better(self, comparison: Comparison) -> str:
+        """Lower Brier scores and costs are better; for labels this is unknown."""
         if self.experiment.metric == "label":
             return ""
-        return ", which is better" if one.verdict == "lower" else ", which is worse"
+        return ", which is better" if comparison.verdict == "lower" else ", which is worse"
 
 
 def render(report: ExperimentReport) -> str:
-    """The page as HTML; the same report gives the same bytes."""
+    """Render the page as HTML; equal reports give the same bytes."""
     return (
         _environment()
         .get_template("experiment.html.j2")
@@ -123,11 +124,11 @@ def render(report: ExperimentReport) -> str:
     )
 
 
-def path_plot(one: Comparison) -> Markup:
-    """The interval after each night, and the line of no difference; its content in words for a screen reader."""
-    path = one.path
+def path_plot(comparison: Comparison) -> Markup:
+    """Draw the interval after each night and the line of no difference, with a text label for screen readers."""
+    path = comparison.path
     top, floor, left, right = 12.0, 150.0, 8.0, 300.0
-    # The first intervals are as wide as little data makes them: the scale is at most twice that of the later half.
+    # The first intervals are very wide: the scale is at most twice that of the later half.
     later = path[len(path) // 2 :]
     low = max(min(0.0, *(i.low for i in path)), 2 * min(0.0, *(i.low for i in later)))
     high = min(max(0.0, *(i.high for i in path)), 2 * max(0.0, *(i.high for i in later)))
@@ -163,7 +164,7 @@ def path_plot(one: Comparison) -> Markup:
         parts.append(text(x, floor + 18, str(path[place].night), "tick"))
     last = path[-1]
     label = (
-        f"{one.variant} less {CHAMPION} after {len(path)} looks: last {number(last.difference)}, "
+        f"{comparison.variant} minus {CHAMPION} after {len(path)} nights: last {number(last.difference)}, "
         f"interval {number(last.low)} to {number(last.high)}"
     )
     return Markup('<svg class="plot" viewBox="0 0 360 174" role="img" aria-label="{}">{}</svg>').format(

@@ -1,1 +1,1 @@
-"""Incidents: findings from opening to resolution, and when they ask for a training."""
+"""Incidents: lifecycle, notifications, and requests for retraining."""

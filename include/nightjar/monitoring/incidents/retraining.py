@@ -1,4 +1,4 @@
-"""Whether monitoring asks for a training: by a declared policy, and never because of broken data. Pure."""
+"""Decide whether to request a retraining, by a declared policy and not on broken data. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BUDGET_DAYS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class WatchedNight:
-    """What monitoring found on one night.
+    """Results of monitoring on one night.
 
     Attributes:
         night: The night.
-        drifted: Its verdict was drift.
-        below_floor: A night that it judged lies below the floor of performance.
-        broken_data: An incident of its data was found: what drifted, or landed as labels, says nothing of the world.
-        judged_broken_data: The same of the night that it judged.
+        drifted: Whether the verdict was drift.
+        below_floor: Whether the night that it judged is below the performance floor.
+        broken_data: Whether its data were broken, so that drift and labels are not reliable.
+        judged_broken_data: Whether the data of the judged night were broken.
     """
 
     night: date
@@ -32,23 +32,23 @@ class WatchedNight:
 
     @property
     def in_breach(self) -> bool:
-        """It counts."""
+        """Whether the night counts as a breach."""
         return not self.broken_data and (self.drifted or (self.below_floor and not self.judged_broken_data))
 
     @property
     def excused(self) -> bool:
-        """It would count, were it not for the data."""
+        """Whether only broken data keep the night from counting as a breach."""
         return (self.drifted or self.below_floor) and not self.in_breach
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Whether a training is asked for.
+    """Decision on a retraining.
 
     Attributes:
-        request: It is.
-        reason: Why one is wanted; empty when none is.
-        blocked_by: Why a wanted one is not asked for; empty otherwise.
+        request: Whether to request a retraining.
+        reason: Why the policy wants a retraining; empty when it does not.
+        blocked_by: Why a wanted retraining is not requested; empty otherwise.
     """
 
     request: bool = False
@@ -59,45 +59,45 @@ class Decision:
 def decide(
     policy: Retraining,
     watched: Sequence[WatchedNight],
-    tonight: date,
+    night: date,
     *,
     auc: Interval | None,
     age_days: float | None,
-    asked: Sequence[date],
+    requested: Sequence[date],
 ) -> Decision:
-    """Decide on the night ``tonight``.
+    """Decide on a night.
 
-    The same night decides the same again. One that runs after a later night has asked asks for nothing new, so that the
-    cool-down and the budget hold in whatever order nights run.
+    The decision is deterministic. A night that runs after a later night has requested a retraining requests none, so
+    that the cool-down and the budget hold in any order of nights.
 
     Args:
-        policy: The declared one.
-        watched: Nights watched, tonight among them; only those after the last request and among the last
-            ``of_nights`` count.
-        tonight: The night.
-        auc: Over the last judged nights whose data were sound, nights being what is independent; None for too few.
-        age_days: Days since the last day that the champion was trained on; None when unknown.
-        asked: Nights of all requests.
+        policy: The declared policy.
+        watched: Monitored nights, including this one; those after the last request and among the last ``of_nights``
+            count.
+        night: The night.
+        auc: AUC over the last judged nights with sound data, with nights as independent units; None for too few.
+        age_days: Days since the champion's last training day; None when unknown.
+        requested: Nights of all requests.
     """
-    last = max((night for night in asked if night < tonight), default=None)
-    since = max(filter(None, [last, tonight - timedelta(days=policy.of_nights)]))
-    window = [one for one in watched if since < one.night <= tonight]
+    last = max((day for day in requested if day < night), default=None)
+    since = max(filter(None, [last, night - timedelta(days=policy.of_nights)]))
+    window = [watched_night for watched_night in watched if since < watched_night.night <= night]
     reason = _reason(policy, window, auc, age_days)
     if not reason:
-        excused = sum(one.excused for one in window)
-        breaches = excused + sum(one.in_breach for one in window)
+        excused = sum(watched_night.excused for watched_night in window)
+        breaches = excused + sum(watched_night.in_breach for watched_night in window)
         if excused and breaches >= policy.breaches:
             return Decision(
                 reason=f"{breaches} of the last {policy.of_nights} nights were in breach",
-                blocked_by=f"data incident: on {excused} of them the data were broken; mend them first",
+                blocked_by=f"data incident: the data of {excused} of them were broken; repair them first",
             )
         return Decision()
-    blocked_by = _blocked_by(policy, window, tonight, last, asked)
+    blocked_by = _blocked_by(policy, window, night, last, requested)
     return Decision(request=not blocked_by, reason=reason, blocked_by=blocked_by)
 
 
 def _reason(policy: Retraining, window: Sequence[WatchedNight], auc: Interval | None, age_days: float | None) -> str:
-    breaches = [one.night for one in window if one.in_breach]
+    breaches = [watched_night.night for watched_night in window if watched_night.in_breach]
     if len(breaches) >= policy.breaches:
         days = ", ".join(map(str, sorted(breaches)))
         return f"{len(breaches)} of the last {policy.of_nights} nights were in breach ({days})"
@@ -105,20 +105,20 @@ def _reason(policy: Retraining, window: Sequence[WatchedNight], auc: Interval | 
         figures = f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
         return f"over the last judged nights the AUC is {figures}, below the floor of {policy.min_auc:g}"
     if age_days is not None and age_days > policy.max_age_days:
-        return f"the champion knows nothing of the last {age_days:.0f} days (at most {policy.max_age_days})"
+        return f"the champion's training data are {age_days:.0f} days old (at most {policy.max_age_days})"
     return ""
 
 
 def _blocked_by(
-    policy: Retraining, window: Sequence[WatchedNight], tonight: date, last: date | None, asked: Sequence[date]
+    policy: Retraining, window: Sequence[WatchedNight], night: date, last: date | None, requested: Sequence[date]
 ) -> str:
-    if any(one.broken_data for one in window if one.night == tonight):
-        return "data incident: tonight's data are broken, and would be trained on"
-    if tonight not in asked and any(night > tonight for night in asked):
-        return f"one was asked for on {max(asked)}, a later night"
-    if last is not None and (tonight - last).days < policy.cooldown_days:
-        return f"cool-down: one was asked for on {last}"
-    recent = {night for night in asked if 0 < (tonight - night).days < BUDGET_DAYS}
+    if any(watched_night.broken_data for watched_night in window if watched_night.night == night):
+        return "data incident: the data of this night are broken and would be used for training"
+    if night not in requested and any(day > night for day in requested):
+        return f"a later night, {max(requested)}, has requested one"
+    if last is not None and (night - last).days < policy.cooldown_days:
+        return f"cool-down: the last request was on {last}"
+    recent = {day for day in requested if 0 < (night - day).days < BUDGET_DAYS}
     if len(recent) >= policy.max_per_month:
-        return f"budget: {len(recent)} were asked for in {BUDGET_DAYS} days"
+        return f"budget: {len(recent)} requests in {BUDGET_DAYS} days"
     return ""

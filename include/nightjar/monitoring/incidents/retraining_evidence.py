@@ -1,4 +1,4 @@
-"""What the retraining policy goes by, from the tables of monitoring."""
+"""Evidence for the retraining policy, from the monitoring tables."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.table import PERFORMANCE_TABLE, judged_nights, read_rows
 
 
-def evidence(
+def collect_evidence(
     lake: str, use_case: UseCase, policy: Retraining, night: date, *, champion: str
 ) -> tuple[list[WatchedNight], Interval | None]:
-    """The nights that the policy looks at, and the AUC over the last judged ones; all of the champion's own scores.
+    """Return the nights in the policy's window and the AUC over the last judged nights, for the champion's scores only.
 
     Args:
         lake: The lake's root.
         use_case: The use case.
-        policy: Its policy.
-        night: Tonight.
-        champion: Version of the model that scored tonight; what another one got is no reason to replace this one.
+        policy: The use case's policy.
+        night: The night.
+        champion: Version of the model that scored the night; results of other versions do not count against it.
     """
     lag = timedelta(days=use_case.performance.matured_after_nights)
     window = _last(night, policy.of_nights)
-    judged_window = sorted({*(one - lag for one in window), *_last(night - lag, NIGHTS)})
+    judged_window = sorted({*(day - lag for day in window), *_last(night - lag, NIGHTS)})
     broken = nights_of_broken_data(lake, use_case.name, {*window, *judged_window})
     rows = read_rows(lake, PERFORMANCE_TABLE, use_case.name, judged_window)
     judged = {
@@ -41,13 +41,13 @@ def evidence(
     drifted = drifted_nights(lake, use_case, window, model_version=champion)
     watched = [
         WatchedNight(
-            night=one,
-            drifted=one in drifted,
-            below_floor=_below_floor(judged.get(one - lag), policy, one),
-            broken_data=one in broken,
-            judged_broken_data=one - lag in broken,
+            night=day,
+            drifted=day in drifted,
+            below_floor=_below_floor(judged.get(day - lag), policy, day),
+            broken_data=day in broken,
+            judged_broken_data=day - lag in broken,
         )
-        for one in window
+        for day in window
     ]
     sound = [metrics for day, metrics in judged.items() if day not in broken][-NIGHTS:]
     return watched, over_nights(sound, "auc", "value", use_case.performance.confidence)
@@ -58,7 +58,7 @@ def _last(night: date, count: int) -> list[date]:
 
 
 def _below_floor(judged: Mapping[str, Mapping[str, Any]] | None, policy: Retraining, on: date) -> bool:
-    """Whether the whole interval of the AUC that was judged ``on`` this night lies below the floor."""
+    """Whether the whole confidence interval of the AUC that was judged ``on`` this night lies below the floor."""
     if judged is None or policy.min_auc is None or judged["auc"]["judged_on"] != on:
         return False
     high = judged["auc"]["high"]

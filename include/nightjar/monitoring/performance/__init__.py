@@ -1,1 +1,1 @@
-"""Performance: how good scores were once labels are known, what to expect before, and the reports on it."""
+"""Performance of scores: metrics with labels, estimates before, and the reports."""

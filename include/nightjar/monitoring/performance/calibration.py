@@ -1,4 +1,4 @@
-"""Whether predictions mean what they say: predicted and observed shares of rows with like predictions."""
+"""Calibration: predicted and observed shares of rows with similar predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nightjar.monitoring.performance.intervals import Interval, share
 from nightjar.monitoring.performance.summary import NEGATIVE, POSITIVE, Summary, probability_of
 
 GROUPS = 10
-"""Of about as many labelled rows each; equal predictions share one. As in ``evaluation.metrics.calibration_error``."""
+"""Groups of about equally many labelled rows; equal predictions share one, as in ``evaluation.metrics``."""
 DRAWS = 1000
 SEED = 20130401
 _HALVINGS = 20
@@ -18,12 +18,12 @@ _HALVINGS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Rows of like predictions.
+    """Rows with similar predictions.
 
     Attributes:
         rows: Labelled rows.
-        predicted: Their mean prediction.
-        observed: Their share of positives.
+        predicted: Mean prediction.
+        observed: Share of positives.
     """
 
     rows: int
@@ -31,8 +31,8 @@ class Group:
     observed: Interval
 
 
-def groups(summary: Summary, confidence: float) -> list[Group]:
-    """The labelled rows in at most :data:`GROUPS` groups, by rising prediction; none without a label."""
+def group_rows(summary: Summary, confidence: float) -> list[Group]:
+    """Split the labelled rows into at most :data:`GROUPS` groups in ascending order of the prediction."""
     negatives, positives = summary.counts[NEGATIVE], summary.counts[POSITIVE]
     rows = negatives + positives
     total = int(rows.sum())
@@ -48,27 +48,27 @@ def groups(summary: Summary, confidence: float) -> list[Group]:
     ]
 
 
-def calibration_error(found: list[Group], confidence: float) -> Interval:
-    """Mean distance of predicted from observed share over the groups, freed of what chance alone gives.
+def calibration_error(groups: list[Group], confidence: float) -> Interval:
+    """Return the mean distance of predicted from observed shares over the groups, corrected for chance.
 
-    The expected calibration error with bins of equal counts (Naeini, Cooper and Hauskrecht, 2015) is above 0 for
-    perfect probabilities too: with 100 rows a group, by about 0.03. So the distance t is looked for by which all groups
-    would have to be off for the error as counted to be the median of what chance (a normal law in each group) makes of
-    it, and those for which it would be a quantile at either end: a median-unbiased estimate and an interval by
-    inverting the test (Neyman, 1937). One seed, so that the same groups give the same figures.
+    The expected calibration error with equal-count bins (Naeini, Cooper and Hauskrecht, 2015) is above 0 for perfect
+    probabilities too: about 0.03 with 100 rows per group. The estimate is the distance t, equal in all groups, for
+    which the observed error is the median under normal noise in each group; the ends of the interval are the distances
+    for which it is a quantile. This gives a median-unbiased estimate and an interval by test inversion (Neyman, 1937).
+    The seed is fixed, so that equal groups give equal results.
     """
-    rows = np.array([group.rows for group in found], float)
+    rows = np.array([group.rows for group in groups], float)
     weights = rows / rows.sum()
-    observed = np.array([group.observed.value for group in found])
+    observed = np.array([group.observed.value for group in groups])
     smoothed = (observed * rows + 1) / (rows + 2)
-    noise = np.random.default_rng(SEED).standard_normal((DRAWS, len(found)))
+    noise = np.random.default_rng(SEED).standard_normal((DRAWS, len(groups)))
     noise *= np.sqrt(smoothed * (1 - smoothed) / rows)
-    raw = float(np.abs(np.array([group.predicted for group in found]) - observed) @ weights)
+    raw = float(np.abs(np.array([group.predicted for group in groups]) - observed) @ weights)
     tail = (1 - confidence) / 2
 
-    def off_by(level: float) -> float:
-        """The distance at which ``raw`` is this quantile of the error; 0 where it is below it without any."""
-        low, high = 0.0, raw  # chance adds to the error: it cannot have been larger, but for the sake of a tail
+    def distance_at(level: float) -> float:
+        """Return the distance at which ``raw`` is this quantile of the error; 0 if it is lower without distance."""
+        low, high = 0.0, raw  # noise adds to the error, so only a tail quantile needs a larger distance
         while np.quantile(np.abs(high + noise) @ weights, level) < raw:
             high *= 2
         for _ in range(_HALVINGS):
@@ -79,4 +79,4 @@ def calibration_error(found: list[Group], confidence: float) -> Interval:
                 high = middle
         return low
 
-    return Interval(value=off_by(0.5), low=off_by(1 - tail), high=off_by(tail))
+    return Interval(value=distance_at(0.5), low=distance_at(1 - tail), high=distance_at(tail))

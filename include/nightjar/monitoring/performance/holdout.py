@@ -1,6 +1,6 @@
-"""A version's figures on its own holdout, from the ledger: the gate has written there what it judged by.
+"""Metrics of a version on its own holdout, from the gate's event in the ledger.
 
-Read in the lake, so that a night is judged also while MLflow does not answer.
+They are read from the lake, so that nights are judged even when MLflow is down.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from nightjar.lake import ledger
 from nightjar.monitoring.performance.metrics import METRICS
 
 
-def holdout_metrics(lake: str, use_case: str) -> dict[str, dict[str, float]]:
-    """Version to its holdout's figures by metric; of a version that no gate has judged there are none."""
-    found: dict[str, dict[str, float]] = {}
+def read_holdout_metrics(lake: str, use_case: str) -> dict[str, dict[str, float]]:
+    """Return the holdout metrics by version; a version without a gate event has none."""
+    by_version: dict[str, dict[str, float]] = {}
     for details in ledger.read_details(lake, event="gate", use_case=use_case):
         with ledger.reading_details():
-            for name, said in details.get("candidates", {}).items():
+            for name, candidate in details.get("candidates", {}).items():
                 figures = _of_candidate(details.get("metrics", {}), prefix_of(name))
                 if figures:
-                    found[str(said["version"])] = figures  # the last gate that looked has the last word
-    return found
+                    by_version[str(candidate["version"])] = figures  # the latest gate event wins
+    return by_version
 
 
 def _of_candidate(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""Estimates with confidence intervals from counts by bin and from sums. Closed forms, so that a rerun says the same.
+"""Confidence intervals from counts by bin and from sums, in closed form and deterministic.
 
-Rows are taken for independent draws. Those of one night share its weather: an interval says what chance among the rows
-does, and not by how much nights differ.
+Rows count as independent. Rows of one night share its weather, so an interval covers the chance among rows and not the
+differences between nights.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A figure with the ends of its confidence interval."""
+    """A value with its confidence interval."""
 
     value: float
     low: float
     high: float
 
     def shifted(self, by: float) -> Interval:
-        """The same, less ``by``."""
+        """Return the interval minus ``by``."""
         return Interval(value=self.value - by, low=self.low - by, high=self.high - by)
 
     def within(self, low: float, high: float) -> Interval:
-        """The same, where it lies within ``low`` and ``high``."""
+        """Return the interval clipped to ``low`` and ``high``."""
         value, first, last = (min(max(end, low), high) for end in (self.value, self.low, self.high))
         return Interval(value=value, low=first, high=last)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
-    """A figure of ranks, and how each row moves it.
+    """A rank metric with its derivatives.
 
     Attributes:
-        value: The figure.
-        positive: By how much it grows with the weight of a positive row in each bin: the derivative.
-        negative: The same for a negative row.
+        value: Value of the metric.
+        positive: Derivative with respect to the weight of a positive row, for each bin.
+        negative: Derivative with respect to the weight of a negative row, for each bin.
     """
 
     value: float
@@ -53,8 +53,8 @@ class Ranked:
     negative: NDArray[np.float64]
 
 
-def greatest(metric: str, cost: Cost | None) -> float:
-    """The greatest value that the metric can take, which is at least 0 always."""
+def upper_bound(metric: str, cost: Cost | None) -> float:
+    """Return the largest possible value of a metric; the smallest is 0."""
     if metric == "label_rate":
         return 1.0
     if metric == "expected_cost" and cost:
@@ -63,16 +63,16 @@ def greatest(metric: str, cost: Cost | None) -> float:
 
 
 def quantile(confidence: float) -> float:
-    """The standard normal quantile of a two-sided interval."""
+    """Return the standard normal quantile of a two-sided interval."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def auc(negatives: NDArray[np.float64], positives: NDArray[np.float64]) -> Ranked:
-    """Area under the ROC curve of rows by bin, ties counting half, with DeLong's placements as derivatives.
+    """Return the area under the ROC curve of rows by bin, ties counting half, with DeLong's placements as derivatives.
 
     Args:
-        negatives: Rows of each bin, by rising prediction; need not be whole.
-        positives: The same.
+        negatives: Negative rows per bin, in ascending order of the prediction; may be fractional.
+        positives: Positive rows per bin.
     """
     n, m = negatives.sum(), positives.sum()
     below = np.cumsum(negatives) - negatives / 2
@@ -82,56 +82,60 @@ def auc(negatives: NDArray[np.float64], positives: NDArray[np.float64]) -> Ranke
 
 
 def delong(negatives: NDArray[np.int64], positives: NDArray[np.int64], confidence: float) -> Interval:
-    """The AUC with DeLong's variance, in logits so that it stays within 0 and 1.
+    """Return the AUC with DeLong's interval, in logits so that it stays within 0 and 1.
 
     DeLong, DeLong and Clarke-Pearson, 1988, Biometrics 44:837; the logit as in Pepe, 2003, The statistical evaluation
-    of medical tests, ch. 5. Where all pairs are in order that variance is 0; then by the pairs that share no row, as
-    for a share of which none has failed (Clopper and Pearson, 1934).
+    of medical tests, ch. 5. When all pairs are in order this variance is 0; the interval is then that of a share of
+    min(n, m) successes without failure (Clopper and Pearson, 1934).
     """
-    found = auc(negatives.astype(np.float64), positives.astype(np.float64))
+    ranked = auc(negatives.astype(np.float64), positives.astype(np.float64))
     n, m = int(negatives.sum()), int(positives.sum())
     spread = sum(
         float((rows * moves**2).sum()) * total / (total - 1) if total > 1 else math.inf
-        for rows, moves, total in ((positives, found.positive, m), (negatives, found.negative, n))
+        for rows, moves, total in ((positives, ranked.positive, m), (negatives, ranked.negative, n))
     )
-    if found.value in (0.0, 1.0):
+    if ranked.value in (0.0, 1.0):
         edge = ((1 - confidence) / 2) ** (1 / min(n, m))
-        low, high = (edge, 1.0) if found.value == 1 else (0.0, 1 - edge)
-        return Interval(value=found.value, low=low, high=high)
-    return within_unit(found.value, math.sqrt(spread), confidence)
+        low, high = (edge, 1.0) if ranked.value == 1 else (0.0, 1 - edge)
+        return Interval(value=ranked.value, low=low, high=high)
+    return within_unit(ranked.value, math.sqrt(spread), confidence)
 
 
 def average_precision(negatives: NDArray[np.float64], positives: NDArray[np.float64]) -> Ranked:
-    """Area under the precision-recall curve as average precision of rows by bin, with its derivatives.
+    """Return the area under the precision-recall curve as average precision of rows by bin, with its derivatives.
 
-    AP = sum over bins b of (positives in b / P) * T_b / (T_b + F_b), with T_b and F_b the positives and negatives from
-    b on upwards; each bin is a threshold, as equal predictions are.
+    AP = sum over bins b of (positives in b / P) * T_b / (T_b + F_b), with T_b and F_b the positives and negatives in
+    bins from b upwards; each bin is a threshold, like equal predictions.
 
     Args:
-        negatives: Rows of each bin, by rising prediction; need not be whole.
-        positives: The same.
+        negatives: Negative rows per bin, in ascending order of the prediction; may be fractional.
+        positives: Positive rows per bin.
     """
     total = positives.sum()
     true = np.cumsum(positives[::-1])[::-1]
-    announced = true + np.cumsum(negatives[::-1])[::-1]
-    there = announced > 0
-    precision = np.divide(true, announced, out=np.zeros(len(true)), where=there)
+    flagged = true + np.cumsum(negatives[::-1])[::-1]
+    is_used = flagged > 0
+    precision = np.divide(true, flagged, out=np.zeros(len(true)), where=is_used)
     value = float((positives * precision).sum() / total)
-    # a row in bin k is announced at every threshold b <= k, and changes the precision there
-    weight = np.divide(positives, announced**2, out=np.zeros(len(true)), where=there)
-    gained, lost = np.cumsum(weight * (announced - true)), np.cumsum(weight * true)
+    # a row in bin k is flagged at every threshold b <= k, and changes the precision there
+    weight = np.divide(positives, flagged**2, out=np.zeros(len(true)), where=is_used)
+    gained, lost = np.cumsum(weight * (flagged - true)), np.cumsum(weight * true)
     return Ranked(value=value, positive=(precision + gained - value) / total, negative=-lost / total)
 
 
-def jackknife(found: Ranked, negatives: NDArray[np.int64], positives: NDArray[np.int64], confidence: float) -> Interval:
-    """The interval by the infinitesimal jackknife: rows' squared influences added up (Jaeckel, 1972; Efron, 1982,
-    The jackknife, the bootstrap and other resampling plans, ch. 6), in logits."""
-    spread = float((positives * found.positive**2).sum() + (negatives * found.negative**2).sum())
-    return within_unit(found.value, math.sqrt(spread), confidence)
+def jackknife(
+    ranked: Ranked, negatives: NDArray[np.int64], positives: NDArray[np.int64], confidence: float
+) -> Interval:
+    """Return the interval by the infinitesimal jackknife, in logits: the sum of squared influences of rows.
+
+    Jaeckel, 1972; Efron, 1982, The jackknife, the bootstrap and other resampling plans, ch. 6.
+    """
+    spread = float((positives * ranked.positive**2).sum() + (negatives * ranked.negative**2).sum())
+    return within_unit(ranked.value, math.sqrt(spread), confidence)
 
 
 def within_unit(value: float, deviation: float, confidence: float) -> Interval:
-    """A normal interval of the figure's logit, by the delta method; all of [0, 1] where nothing is known."""
+    """Return a normal interval of the value's logit by the delta method; [0, 1] when the deviation is infinite."""
     if not 0 < value < 1:
         return Interval(value=value, low=value, high=value)
     if not math.isfinite(deviation):
@@ -142,7 +146,7 @@ def within_unit(value: float, deviation: float, confidence: float) -> Interval:
 
 
 def mean(total: float, squares: float, rows: int, confidence: float) -> Interval:
-    """The mean of rows by their sum and sum of squares, with a normal interval; the whole line for a single row."""
+    """Return the mean from sum and sum of squares, with a normal interval; infinite for a single row."""
     value = total / rows
     if rows < 2:
         return Interval(value=value, low=-math.inf, high=math.inf)
@@ -152,7 +156,7 @@ def mean(total: float, squares: float, rows: int, confidence: float) -> Interval
 
 
 def share(hits: int, rows: int, confidence: float) -> Interval:
-    """A share with Wilson's interval (1927, Journal of the American Statistical Association 22:209)."""
+    """Return a share with Wilson's interval (1927, Journal of the American Statistical Association 22:209)."""
     z = quantile(confidence)
     value = hits / rows
     centre = (value + z**2 / (2 * rows)) / (1 + z**2 / rows)

@@ -1,4 +1,4 @@
-"""What the pages of a night show, from the tables alone: as it was known on that night, whatever was judged since."""
+"""Contents of a night's pages, from the tables alone and as known on that night."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy as np
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.nightly_rows import naming_stored_row
-from nightjar.monitoring.performance.calibration import groups
-from nightjar.monitoring.performance.findings import findings_of
+from nightjar.monitoring.performance.calibration import group_rows
+from nightjar.monitoring.performance.findings import find_problems
 from nightjar.monitoring.performance.report import PerformanceReport, Point, Row, State, as_of, by_metric
 from nightjar.monitoring.performance.summary import POSITIVE, UNLABELLED, Summary, merge, probability_of
 from nightjar.monitoring.performance.table import (
     ALL,
     COUNTS_TABLE,
-    LOOKED_BACK_NIGHTS,
+    WINDOW_NIGHTS,
     Place,
     ScoredNight,
-    estimates,
+    estimate_metrics,
     judged_nights,
     performance_rows,
 )
@@ -31,19 +31,19 @@ from nightjar.monitoring.performance.table import (
 SHOWN_NIGHTS = 28
 WEEK_NIGHTS, SHOWN_WEEKS = 7, 8
 HISTOGRAM_BARS = 50
-_NO_HOLDOUT = "The ledger holds no figures of version {} on its holdout (event gate), so nothing is compared with them."
+_NO_HOLDOUT = "The ledger has no holdout metrics of version {} (event gate), so nothing is compared with the holdout."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pages:
-    """What the pages of several nights are made from.
+    """Data for the pages of several nights.
 
     Attributes:
-        use_case: What is predicted.
+        use_case: The use case.
         rows: Rows of ``monitoring/performance``.
         counts: Rows of ``monitoring/performance_counts``.
-        shared: What every page says of the run: ``git_commit``, ``run_id``, ``table_versions``.
-        read: From the text of a summary to the summary.
+        shared: Fields of every page: ``git_commit``, ``run_id``, ``table_versions``.
+        read: Parses a summary from JSON.
     """
 
     use_case: UseCase
@@ -53,11 +53,11 @@ class Pages:
     read: Callable[[str], Summary] = field(default_factory=lambda: lru_cache(maxsize=None)(Summary.from_json))
 
     def of_night(self, night: date, judged: date | None, *, link: str) -> PerformanceReport:
-        """The page of ``night``, whose run has judged ``judged``; None where there is nothing to judge yet."""
+        """Return the page of ``night``, whose run judged the night ``judged``; None when there is none yet."""
         first = (judged or night) - timedelta(days=SHOWN_NIGHTS - 1)
         known = [as_of(row, night) for row in self.rows if first <= row["ds"] <= night]
-        mine = [row for row in known if row["ds"] == judged]
-        figures = by_metric([row for row in mine if not row["slice"]])
+        judged_rows = [row for row in known if row["ds"] == judged]
+        figures = by_metric([row for row in judged_rows if not row["slice"]])
         state = self._state(figures)
         summary = self._summary(ALL, [judged] if judged and state == "judged" else [])
         return PerformanceReport(
@@ -66,55 +66,55 @@ class Pages:
             state=state,
             reason=next((row["reason"] for row in figures.values() if row["reason"]), ""),
             figures=figures,
-            slices=[row for row in mine if row["slice"]],
-            tonight=by_metric([row for row in known if row["ds"] == night and not row["slice"]]),
+            slices=[row for row in judged_rows if row["slice"]],
+            estimated=by_metric([row for row in known if row["ds"] == night and not row["slice"]]),
             history=_points(known),
             findings=self._findings([judged] if judged and state == "judged" else [], night, link),
             notes=_notes(figures),
-            **self._told(summary),
+            **self._shared_fields(summary),
         )
 
     def of_week(self, night: date, *, link: str) -> PerformanceReport:
-        """The page of the last judged nights as of ``night``, added up; the weeks before it as a plot."""
+        """Return the page of the last judged nights as of ``night``, pooled, with earlier weeks as a plot."""
         judged = sorted({row["ds"] for row in self.counts if row["judged_on"] <= night and row["ds"] <= night})
         last = len(judged)
         starts = [last - WEEK_NIGHTS * (i + 1) for i in range(SHOWN_WEEKS)]
         weeks = [judged[max(0, start) : start + WEEK_NIGHTS] for start in starts if start + WEEK_NIGHTS > 0]
         weeks = [week for week in weeks if week][::-1]
         if not weeks:
-            return PerformanceReport(night=night, weekly=True, state="nothing_yet", **self._told(Summary()))
+            return PerformanceReport(night=night, weekly=True, state="nothing_yet", **self._shared_fields(Summary()))
         rows = self._pooled(weeks[-1], night, slices=True)
         figures = by_metric([row for row in rows if not row["slice"]])
-        before = [Point(night=week[-1], rows=by_metric(self._pooled(week, night))) for week in weeks[:-1]]
+        earlier = [Point(night=week[-1], rows=by_metric(self._pooled(week, night))) for week in weeks[:-1]]
         return PerformanceReport(
             night=night,
             weekly=True,
             nights=weeks[-1],
             figures=figures,
             slices=[row for row in rows if row["slice"]],
-            history=[*before, Point(night=weeks[-1][-1], rows=figures)],
+            history=[*earlier, Point(night=weeks[-1][-1], rows=figures)],
             findings=self._findings(weeks[-1], night, link, figures),
             notes=_notes(figures),
-            **self._told(self._summary(ALL, weeks[-1])),
+            **self._shared_fields(self._summary(ALL, weeks[-1])),
         )
 
     def _findings(
         self, nights: Sequence[date], night: date, link: str, figures: Mapping[str, Row] | None = None
     ) -> list[Finding]:
-        """What is wrong with the last of ``nights``, by it and by those judged before it; or with all together."""
+        """Return the findings of the last of ``nights``; ``figures`` overrides its rows for pooled nights."""
         if not nights:
             return []
-        first = nights[-1] - timedelta(days=LOOKED_BACK_NIGHTS - 1)
-        looked = judged_nights((row for row in self.rows if first <= row["ds"] <= nights[-1]), night)
-        return findings_of(list(looked.values()), self.use_case, night=night, link=link, judged=figures)
+        first = nights[-1] - timedelta(days=WINDOW_NIGHTS - 1)
+        by_night = judged_nights((row for row in self.rows if first <= row["ds"] <= nights[-1]), night)
+        return find_problems(list(by_night.values()), self.use_case, night=night, link=link, judged=figures)
 
-    def _told(self, summary: Summary) -> dict[str, Any]:
+    def _shared_fields(self, summary: Summary) -> dict[str, Any]:
         use_case = self.use_case
         return {
             "title": use_case.title,
             "use_case": use_case.name,
             "slice_names": use_case.performance.slices,
-            "calibration": groups(summary, use_case.performance.confidence),
+            "calibration": group_rows(summary, use_case.performance.confidence),
             "histogram": histogram(summary),
             "confidence": use_case.performance.confidence,
             "cost": use_case.cost,
@@ -128,16 +128,16 @@ class Pages:
         return "judged" if any(row["verdict"] == "judged" for row in figures.values()) else "not_judged"
 
     def _summary(self, place: Place, nights: Sequence[date]) -> Summary:
-        """The nights' rows of a slice added up."""
-        held = [row for row in self.counts if row["ds"] in nights and (row["slice"], row["slice_value"]) == place]
+        """Merge the nights' summaries of a slice."""
+        rows = [row for row in self.counts if row["ds"] in nights and (row["slice"], row["slice_value"]) == place]
         with naming_stored_row(COUNTS_TABLE):
-            return merge([self.read(row["summary"]) for row in held])
+            return merge([self.read(row["summary"]) for row in rows])
 
     def _pooled(self, nights: Sequence[date], night: date, *, slices: bool = False) -> list[dict[str, Any]]:
-        """Rows as of one night, of all rows of ``nights`` and, where asked, of their slices.
+        """Return rows like those of one night for the pooled rows of ``nights``, optionally with slices.
 
-        The constant is the one that was known when the first of them was scored; the holdout's figures are shown where
-        one version has scored them all.
+        The baseline is the label rate known when the first night was scored. Holdout metrics are included if one
+        version scored all nights.
         """
         held = [row for row in self.counts if row["ds"] in nights]
         places = {(row["slice"], row["slice_value"]) for row in held} if slices else {ALL}
@@ -150,15 +150,15 @@ class Pages:
             summaries={place: self._summary(place, nights) for place in places},
             judged_on=night,
             model_version=",".join(versions),
-            naive=first["baseline"] if first else None,
+            baseline_rate=first["baseline"] if first else None,
             holdout=of_holdout if len(versions) == 1 else {},
         )
-        pooled = replace(pooled, kept=estimates(pooled, self.use_case))
+        pooled = replace(pooled, estimates=estimate_metrics(pooled, self.use_case))
         return performance_rows(pooled, self.use_case, run_id=self.shared["run_id"])
 
 
 def histogram(summary: Summary) -> list[tuple[int, int]]:
-    """Labelled rows, and positives among them, by fiftieths of the prediction."""
+    """Count labelled rows and positives in 50 equal bins of the prediction."""
     place = np.minimum((probability_of(summary.bins) * HISTOGRAM_BARS).astype(int), HISTOGRAM_BARS - 1)
     rows = summary.counts[:UNLABELLED].sum(axis=0)
     counted = (np.bincount(place, values, minlength=HISTOGRAM_BARS) for values in (rows, summary.counts[POSITIVE]))
@@ -174,11 +174,11 @@ def _points(rows: Sequence[Row]) -> list[Point]:
 
 
 def _notes(figures: Mapping[str, Row]) -> list[str]:
-    """What the reader must know of who has scored."""
+    """Return notes on the model versions that scored."""
     row = figures.get("auc")
     if row is None or not row["model_version"]:
         return []
     versions = row["model_version"].split(",")
     if len(versions) > 1:
-        return [f"Versions {', '.join(versions)} have scored these rows, so that no holdout is theirs."]
+        return [f"Versions {', '.join(versions)} scored these rows, so they are not compared with a holdout."]
     return [_NO_HOLDOUT.format(versions[0])] if row["holdout"] is None else []

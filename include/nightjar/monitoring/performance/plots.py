@@ -1,4 +1,4 @@
-"""Inline SVG plots of performance: dots with their intervals; CSS gives the colours, and words say the same."""
+"""Inline SVG plots of performance: dots with intervals and a text label; colours come from CSS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 Scale = Callable[[float], float]
 WIDTH = 360.0
 MAX_SLICES = 20
-"""Values of a slice drawn; the table holds all."""
+"""Maximum number of slice values in the plot; the table has all."""
 
 
 def _svg(height: float, label: str, parts: Sequence[Markup], kind: str = "plot") -> Markup:
@@ -46,7 +46,7 @@ def _rect(kind: str, x: float, y: float, width: float, height: float) -> Markup:
 
 
 def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
-    """Round values from ``low`` to ``high``, about as many as wanted."""
+    """Return about ``wanted`` round values from ``low`` to ``high``."""
     if high <= low:
         return [low]
     rough = (high - low) / wanted
@@ -57,7 +57,7 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
 
 
 def gauge(row: Row, floor: float | None) -> Markup:
-    """The AUC with its interval between chance and 1, the holdout's and the floor as marks."""
+    """Draw the AUC with its interval between chance and 1, with the holdout and the floor as marks."""
     low = min(0.5, math.floor(row["low"] * 20) / 20)
     left, right, y = 8.0, WIDTH - 8, 44.0
 
@@ -83,13 +83,13 @@ def gauge(row: Row, floor: float | None) -> Markup:
 def nights_plot(
     points: Sequence[Point], metric: str, *, unit: str = "", floor: float | None = None, weekly: bool = False
 ) -> Markup:
-    """A metric over nights: dots with intervals where judged, hollow where estimated, the constant's as short bars."""
+    """Draw a metric over nights: judged as dots, estimated as hollow dots, with intervals; baselines as bars."""
     drawn = [(point.night, point.rows[metric]) for point in points if _shown(point.rows.get(metric))]
     if not drawn:
         return Markup("")
     last = [row for _, row in drawn if row["value"] is not None][-1:]
     holdout = last[0]["holdout"] if last and metric == "auc" else None
-    scale, marks = _upright(drawn, [floor, holdout], metric)
+    scale, marks = _vertical_scale(drawn, [floor, holdout], metric)
     left, right, foot = 44.0, WIDTH - 6, 160.0
     parts = [_line("grid", left, scale(tick), right, scale(tick)) for tick in marks]
     parts += [text(left - 7, scale(tick) + 4, _axis(metric, tick), "name quiet-name") for tick in marks]
@@ -104,19 +104,19 @@ def nights_plot(
 
     width = min(5.0, (right - left) / len(drawn) * 0.42)
     parts += [part for night, row in drawn for part in _night_marks(row, x(night), scale, width)]
-    parts += [text(place, foot + 17, said, "tick") for place, said in _dates([night for night, _ in drawn], x)]
-    said = "; ".join(f"{night}: {_describe(metric, row, unit)}" for night, row in drawn)
-    return _svg(foot + 22, f"{NAMES[metric]} by {'week' if weekly else 'night'}: {said}", parts)
+    parts += [text(place, foot + 17, label, "tick") for place, label in _dates([night for night, _ in drawn], x)]
+    values = "; ".join(f"{night}: {_describe(metric, row, unit)}" for night, row in drawn)
+    return _svg(foot + 22, f"{NAMES[metric]} by {'week' if weekly else 'night'}: {values}", parts)
 
 
 def _shown(row: Row | None) -> bool:
     return row is not None and (row["value"] is not None or row["estimate"] is not None)
 
 
-def _upright(
+def _vertical_scale(
     drawn: Sequence[tuple[date, Row]], lines: Sequence[float | None], metric: str
 ) -> tuple[Scale, list[float]]:
-    """From values to heights, with round marks; a single night's very wide interval does not flatten the others."""
+    """Return the scale from values to heights and its marks; one very wide interval does not flatten the others."""
     values = [v for _, row in drawn for v in (row["value"], row["estimate"]) if v is not None]
     values += [line for line in lines if line is not None]
     values += [row["baseline"] for _, row in drawn if metric != "auc" and row["baseline"] is not None]
@@ -160,7 +160,7 @@ def _night_marks(row: Row, x: float, scale: Scale, width: float) -> list[Markup]
 
 
 def _dates(nights: Sequence[date], x: Callable[[date], float]) -> list[tuple[float, str]]:
-    """A handful of dates under the nights, the last always among them."""
+    """Return about five dates for the axis, always including the last."""
     step = max(1, math.ceil(len(nights) / 5))
     chosen = list(nights[::-1][::step])[::-1]
     placed: list[tuple[float, str]] = []
@@ -178,14 +178,14 @@ def _axis(metric: str, value: float) -> str:
 def _describe(metric: str, row: Row, unit: str) -> str:
     if row["value"] is None:
         return f"estimated {figure(metric, row['estimate'], unit)}"
-    constant = (
-        "" if metric == "auc" or row["baseline"] is None else f", constant {figure(metric, row['baseline'], unit)}"
+    baseline = (
+        "" if metric == "auc" or row["baseline"] is None else f", baseline {figure(metric, row['baseline'], unit)}"
     )
-    return f"{figure(metric, row['value'], unit)} ({span(metric, row['low'], row['high'])}){constant}"
+    return f"{figure(metric, row['value'], unit)} ({span(metric, row['low'], row['high'])}){baseline}"
 
 
 def slices_plot(values: Sequence[Mapping[str, Row]], whole: Row) -> Markup:
-    """The AUC of each value of a slice with its interval, largest first; all rows as a line."""
+    """Draw the AUC of each value of a slice with its interval; all rows as a line."""
     drawn = [rows["auc"] for rows in values if rows.get("auc") and rows["auc"]["value"] is not None][:MAX_SLICES]
     if not drawn or whole["value"] is None:
         return Markup("")
@@ -218,7 +218,7 @@ def slices_plot(values: Sequence[Mapping[str, Row]], whole: Row) -> Markup:
 
 
 def calibration_plot(groups: Sequence[Group], histogram: Sequence[tuple[int, int]]) -> Markup:
-    """Observed against predicted share of groups of like predictions, and below how many rows each prediction has."""
+    """Draw observed against predicted shares of the groups, and below a histogram of the predictions."""
     reach = max([0.1, *(max(group.predicted, group.observed.high) for group in groups)])
     reach = min(1.0, ticks(0, reach * 1.25, 4)[-1])
     left, right, top, foot = 44.0, WIDTH - 10, 8.0, 236.0
@@ -250,7 +250,7 @@ def calibration_plot(groups: Sequence[Group], histogram: Sequence[tuple[int, int
 
 
 def _strip(histogram: Sequence[tuple[int, int]], x: Scale, floor: float, height: float, reach: float) -> list[Markup]:
-    """Rows by fiftieths of the prediction, their positives in the strong colour."""
+    """Draw the histogram: rows pale, positives strong."""
     bars = [(i / len(histogram), rows, hits) for i, (rows, hits) in enumerate(histogram) if i / len(histogram) < reach]
     tallest = max([1, *(rows for _, rows, _ in bars)])
     width = x(1 / len(histogram)) - x(0)

@@ -1,4 +1,4 @@
-"""The pages on performance: one of the night just judged, one of the last judged nights together."""
+"""The performance pages: one for the night just judged, one for the last judged nights, pooled."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ State = Literal["judged", "not_judged", "nothing_yet"]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One night, or one week, of a plot.
+    """One night or week of a plot.
 
     Attributes:
-        night: The night; of a week, its last.
-        rows: Metric to its row of ``monitoring/performance``, of all rows.
+        night: The night, or the last night of the week.
+        rows: Rows of ``monitoring/performance`` by metric, without slices.
     """
 
     night: date
@@ -40,32 +40,31 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class PerformanceReport:
-    """What a page shows.
+    """Contents of a page.
 
     Attributes:
-        title: The use case, for people.
-        use_case: Its name.
-        night: The night whose run has judged.
-        weekly: Whether it shows several nights together.
-        nights: The scored nights that are judged together, rising; one on the nightly page, none where there is nothing
-            to judge yet.
-        state: Whether they could be judged.
-        reason: Why not.
-        figures: Metric to its row, of all rows.
+        title: Title of the use case.
+        use_case: Name of the use case.
+        night: Night whose run judged.
+        weekly: Whether the page pools several nights.
+        nights: Judged nights, ascending; one on the nightly page, none when there are no mature labels yet.
+        state: Whether the nights could be judged.
+        reason: Why they were not judged.
+        figures: Rows by metric, without slices.
         slices: Rows of ``monitoring/performance`` of slices.
         slice_names: The declared slices.
-        calibration: Groups of like predictions.
-        histogram: Labelled rows and positives by fiftieths of the prediction.
-        tonight: Metric to its row, of the scores that are estimated only.
-        history: Earlier nights or weeks and these, oldest first.
-        findings: What is wrong.
-        notes: What the reader must know besides.
-        confidence: Of all intervals.
-        cost: What errors cost; None where none is declared.
-        floor: The AUC below which a training is asked for; None for none.
+        calibration: Groups of rows with similar predictions.
+        histogram: Labelled rows and positives in 50 bins of the prediction.
+        estimated: Rows by metric of the night that is only estimated.
+        history: Earlier nights or weeks and the current one, oldest first.
+        findings: Findings of the judged nights.
+        notes: Notes at the top of the page.
+        confidence: Confidence level of all intervals.
+        cost: Costs of errors; None when not declared.
+        floor: AUC below which a retraining is requested; None for none.
         git_commit: Commit of the code that ran.
         run_id: Airflow run.
-        table_versions: Tables read, each with its Delta version.
+        table_versions: Delta version of each table that was read.
     """
 
     title: str
@@ -80,7 +79,7 @@ class PerformanceReport:
     slice_names: Sequence[str] = ()
     calibration: Sequence[Group] = ()
     histogram: Sequence[tuple[int, int]] = ()
-    tonight: Mapping[str, Row] = field(default_factory=dict)
+    estimated: Mapping[str, Row] = field(default_factory=dict)
     history: Sequence[Point] = ()
     findings: Sequence[Finding] = ()
     notes: Sequence[str] = ()
@@ -97,44 +96,44 @@ class PerformanceReport:
         return self.nights[-1] if self.nights else None
 
     @property
-    def ranked(self) -> bool:
-        """Whether there is an AUC to judge by."""
+    def has_auc(self) -> bool:
+        """Whether there is an AUC."""
         return self.state == "judged" and self.figures["auc"]["value"] is not None
 
     @property
     def metrics(self) -> list[str]:
-        """Those that have a row, in the order in which they are shown."""
+        """Metrics that have a row, in display order."""
         return [metric for metric in METRICS if metric in self.figures]
 
     @property
-    def look(self) -> str:
-        """The page's class: calm, ``drift`` where something is wrong, ``unknown`` where nobody could look."""
+    def css_class(self) -> str:
+        """CSS class of the page: ``stable``, ``drift`` with findings, ``unknown`` when not judged."""
         if self.findings:
             return "drift"
-        return "stable" if self.ranked else "unknown"
+        return "stable" if self.has_auc else "unknown"
 
     def of_slice(self, name: str) -> list[Mapping[str, Row]]:
-        """Each value of a slice that was judged: metric to its row; numbers in their order, else the largest first."""
+        """Return rows by metric of each judged value of a slice; numbers ascending, other values by size."""
         values: dict[str, dict[str, Row]] = {}
         for row in self.slices:
             if row["slice"] == name:
                 values.setdefault(row["slice_value"], {})[row["metric"]] = row
         judged = [rows for rows in values.values() if any(row["verdict"] == "judged" for row in rows.values())]
         if any(_NUMBER.fullmatch(value) for value in values):
-            return sorted(judged, key=lambda rows: in_order(_any(rows)["slice_value"]))
+            return sorted(judged, key=lambda rows: slice_sort_key(_any(rows)["slice_value"]))
         return sorted(judged, key=lambda rows: (-_any(rows)["labelled_rows"], _any(rows)["slice_value"]))
 
     def too_small(self, name: str) -> list[str]:
-        """Values of a slice that have too few labelled rows to be judged."""
+        """Return the values of a slice that have too few labelled rows."""
         judged = {_any(rows)["slice_value"] for rows in self.of_slice(name)}
-        return sorted({row["slice_value"] for row in self.slices if row["slice"] == name} - judged, key=in_order)
+        return sorted({row["slice_value"] for row in self.slices if row["slice"] == name} - judged, key=slice_sort_key)
 
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE]-?\d+)?")
 
 
-def in_order(value: str) -> tuple[bool, float, str]:
-    """Sort key of a slice's value: numbers by their size, and texts behind them by their letters."""
+def slice_sort_key(value: str) -> tuple[bool, float, str]:
+    """Sort key of a slice's value: numbers first, by size, then texts alphabetically."""
     is_number = _NUMBER.fullmatch(value) is not None
     return not is_number, float(value) if is_number else 0.0, value
 
@@ -144,12 +143,12 @@ def _any(rows: Mapping[str, Row]) -> Row:
 
 
 def by_metric(rows: Sequence[Row]) -> dict[str, Row]:
-    """Rows of one night and slice by their metric."""
+    """Index the rows of one night and slice by metric."""
     return {row["metric"]: row for row in rows}
 
 
 def as_of(row: Row, night: date) -> Row:
-    """A row as it was known on ``night``: what was judged later is an estimate still."""
+    """Return a row as it was on ``night``: judged later means only estimated then."""
     if row["judged_on"] is None or row["judged_on"] <= night:
         return row
     unknown = ("value", "low", "high", "estimate_error", "baseline", "excess", "excess_low", "excess_high", "judged_on")
@@ -157,12 +156,12 @@ def as_of(row: Row, night: date) -> Row:
 
 
 def render(report: PerformanceReport) -> str:
-    """The page of a night; the same report gives the same bytes."""
+    """Render the page of a night; equal reports give the same bytes."""
     return _render("performance.html.j2", report)
 
 
 def render_week(report: PerformanceReport) -> str:
-    """The page of the last judged nights together; the same report gives the same bytes."""
+    """Render the page of the last judged nights; equal reports give the same bytes."""
     return _render("performance_week.html.j2", report)
 
 
@@ -176,19 +175,19 @@ def _render(template: str, report: PerformanceReport) -> str:
 def _environment() -> Environment:
     return pages.environment(
         {
-            "called": performance_words.called,
+            "metric_name": performance_words.metric_name,
             "meaning": performance_words.meaning,
             "figure": performance_words.figure,
             "span": performance_words.span,
             "day": performance_words.day,
             "verdict": performance_words.verdict,
             "headline": performance_words.headline,
-            "wrong": performance_words.wrong,
+            "describe_finding": performance_words.describe_finding,
             "changes": performance_words.changes,
-            "since": performance_words.since,
-            "where": performance_words.where,
-            "expectations": performance_words.expectations,
-            "calibrated": performance_words.calibrated,
+            "describe_onset": performance_words.describe_onset,
+            "describe_slices": performance_words.describe_slices,
+            "list_estimates": performance_words.list_estimates,
+            "describe_calibration": performance_words.describe_calibration,
             "gauge": performance_plots.gauge,
             "nights_plot": performance_plots.nights_plot,
             "slices_plot": performance_plots.slices_plot,

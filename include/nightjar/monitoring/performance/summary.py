@@ -1,15 +1,15 @@
-"""What a night's scores and labels come down to: small, exact, and added up in any order.
+"""Summaries of scored rows: small, exact, and additive in any order.
 
-All metrics of a night, a slice or a week are computed from a :class:`Summary`, never from rows: a task of Spark makes
-one of the rows that it holds, the driver adds them up, and a week is its nights added up. It holds two things.
+All metrics of a night, a slice or a week are computed from a :class:`Summary`, not from rows: each Spark task
+summarizes its rows, the driver merges the summaries, and a week is merged from its nights. A summary has two parts.
 
-- Rows by bin of the prediction and label. :data:`BINS` bins of equal width in log-odds: fine where predictions are
+- Rows by prediction bin and label. :data:`BINS` bins of equal width in log-odds: fine where predictions are
   rare (0.05 % of the probability) and in the middle (1e-4). Rows of one bin count as tied, which moves the AUC by at
-  most half the share of (positive, negative) pairs that lie in one bin; ``performance.tie_error`` says how much that
-  is. Sorting every row of every slice would cost a shuffle for each, and could not be added up.
-- Sums for whatever is a mean of rows (log loss, Brier score, cost, and what the scores alone lead to expect of them),
-  with those of squares for their intervals. They are whole numbers of 2^-32, so that they come out the same to the bit
-  in whatever order Spark adds rows; a row's rounding is at most 1.2e-10.
+  most half the share of (positive, negative) pairs that lie in one bin; ``performance.metrics.tie_error``
+  computes this bound. Sorting all rows of each slice would need a shuffle for each, and would not be additive.
+- Sums for metrics that are means of rows (log loss, Brier score, cost, and their expected values from the scores
+  alone), with sums of squares for the intervals. They are multiples of 2^-32, so that they are equal to the bit in any
+  order of rows; the rounding of a row is at most 1.2e-10.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 1 << 16
-"""Bins of the prediction, of equal width in log-odds from -:data:`REACH` to :data:`REACH`; what lies beyond is in the
-outermost ones."""
+"""Bins of the prediction, of equal width in log-odds from -:data:`REACH` to :data:`REACH`; values beyond are in the
+outermost bins."""
 REACH = 16.0
 SCALE = 1 << 32
-"""One, in the fixed-point sums."""
+"""Value of 1 in the fixed-point sums."""
 _EPSILON = 2.220446049250313e-16  # keeps log(0) out; as in nightjar.evaluation.metrics
 
 NEGATIVE, POSITIVE, UNLABELLED = 0, 1, 2
 COUNTS = ("rows", "landed", "alarm_0", "alarm_1", "silent_0", "silent_1", "alarms", "silents")
-"""Whole numbers: rows scored, rows whose label row has landed (without a label too), labelled rows with and without an
-announcement by label, and all rows with and without one."""
+"""Counts: scored rows, rows whose outcome has landed (with or without a label), labelled rows with a positive (alarm)
+and a negative (silent) decision by label, and all rows with each decision."""
 SUMS = (
     *(f"{name}_{label}" for label in (0, 1) for name in ("loss", "loss_squares", "error", "error_squares")),
     *("prediction", "entropy", "entropy_spread", "brier", "brier_spread"),
     *(f"{decided}_{name}" for decided in ("alarm", "silent") for name in ("prediction", "spread")),
 )
 """Fixed-point sums. By label: log loss (nats) and squared error of the rows, and their squares. Over all scored rows,
-what a calibrated p leads to expect: p; the log loss -p ln p - q ln q, with its variance p q ln(p/q)^2; the Brier score
-p q, with its variance p q (1 - 2p)^2; and of rows with and without an announcement p and p q."""
+expected values for calibrated p: p; the log loss -p ln p - q ln q, with its variance p q ln(p/q)^2; the Brier score
+p q, with its variance p q (1 - 2p)^2; and for rows with each decision p and p q."""
 TERMS = (*COUNTS, *SUMS)
 
 
 def bin_of(predictions: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The bin of each prediction, from 0 by rising prediction."""
+    """Return the bin of each prediction; bin 0 has the smallest predictions."""
     places = (_logit(predictions) + REACH) * (BINS / (2 * REACH))
     bins: NDArray[np.int64] = np.clip(places, 0, BINS - 1).astype(np.int64)
     return bins
 
 
 def probability_of(bins: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The prediction in the middle of each bin."""
+    """Return the prediction in the middle of each bin."""
     middles = (bins + 0.5) * (2 * REACH / BINS) - REACH
     probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-middles))
     return probabilities
@@ -66,12 +66,12 @@ def probability_of(bins: NDArray[np.int64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Rows of a night, a slice or a week.
+    """Summary of the rows of a night, a slice or a week.
 
     Attributes:
-        bins: The bins that hold a row, rising.
-        counts: Rows of each: negatives, positives and rows without a label (3 x bins).
-        sums: Name in :data:`TERMS` to its sum.
+        bins: Non-empty bins, ascending.
+        counts: Rows per bin: negatives, positives and rows without a label (3 x bins).
+        sums: Sum of each of :data:`TERMS`.
     """
 
     bins: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64), repr=False)
@@ -90,10 +90,12 @@ class Summary:
 
     @property
     def negatives(self) -> int:
+        """Rows with the label 0."""
         return int(self.counts[NEGATIVE].sum())
 
     @property
     def positives(self) -> int:
+        """Rows with the label 1."""
         return int(self.counts[POSITIVE].sum())
 
     @property
@@ -107,7 +109,7 @@ class Summary:
         return self.landed / self.rows if self.rows else 0.0
 
     def sum(self, name: str) -> float:
-        """A sum as a number: of :data:`SUMS` in its unit, of :data:`COUNTS` as counted."""
+        """Return a sum of :data:`SUMS` in its unit, or a count of :data:`COUNTS`."""
         return self.sums[name] / (1 if name in COUNTS else SCALE)
 
     def __eq__(self, other: object) -> bool:
@@ -117,28 +119,28 @@ class Summary:
         return same and dict(self.sums) == dict(other.sums)
 
     def to_json(self) -> str:
-        """Compact, with the bins as steps from one to the next."""
+        """Return compact JSON; bins are stored as differences."""
         steps = np.diff(self.bins, prepend=0)
         document = {"bins": steps.tolist(), "counts": self.counts.tolist(), "sums": dict(self.sums)}
         return json.dumps(document, separators=(",", ":"), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Summary:
-        """Read what :meth:`to_json` wrote."""
+        """Invert :meth:`to_json`."""
         document = parse_object(text)
         bins = np.cumsum(np.array(document["bins"], np.int64))
         return cls(bins=bins, counts=np.array(document["counts"], np.int64).reshape(3, -1), sums=document["sums"])
 
 
 def merge(summaries: Sequence[Summary]) -> Summary:
-    """All rows together; of none, the empty summary. The order does not matter, to the bit."""
+    """Merge summaries; exact in any order. Without summaries the result is empty."""
     if not summaries:
         return Summary()
-    bins, place = np.unique(np.concatenate([one.bins for one in summaries]), return_inverse=True)
+    bins, place = np.unique(np.concatenate([summary.bins for summary in summaries]), return_inverse=True)
     counts = np.zeros((3, len(bins)), np.int64)
-    for total, added in zip(counts, np.concatenate([one.counts for one in summaries], axis=1), strict=True):
+    for total, added in zip(counts, np.concatenate([summary.counts for summary in summaries], axis=1), strict=True):
         np.add.at(total, place, added)
-    return Summary(bins=bins, counts=counts, sums={t: sum(one.sums[t] for one in summaries) for t in TERMS})
+    return Summary(bins=bins, counts=counts, sums={t: sum(summary.sums[t] for summary in summaries) for t in TERMS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +148,10 @@ class Rows:
     """Scored rows, as arrays of one length.
 
     Attributes:
-        predictions: In [0, 1].
-        labels: 0, 1, or NaN where there is none.
+        predictions: Probabilities in [0, 1].
+        labels: 0, 1, or NaN without a label.
         landed: Whether the row's outcome has landed.
-        decisions: 1 announced, 0 not, NaN where the model decides nothing.
+        decisions: 1 (alarm), 0 (silent), or NaN without a decision.
     """
 
     predictions: NDArray[np.float64]
@@ -159,16 +161,16 @@ class Rows:
 
 
 def summarize(rows: Rows) -> Summary:
-    """The summary of all rows."""
+    """Summarize all rows."""
     return summarize_groups(rows, np.zeros(len(rows.predictions), np.int64)).get(0, Summary())
 
 
 def summarize_groups(rows: Rows, groups: NDArray[np.int64]) -> dict[int, Summary]:
-    """A summary for each group of rows, one pass over them whatever the number of groups.
+    """Summarize each group of rows in one pass.
 
     Args:
-        rows: At most a few hundred thousand, as the sums of one call are of 64 bits.
-        groups: A whole number from 0 for each row.
+        rows: At most a few hundred thousand rows, since the sums of one call have 64 bits.
+        groups: Group of each row, a whole number of at least 0.
     """
     if not len(groups):
         return {}
@@ -188,7 +190,7 @@ def summarize_groups(rows: Rows, groups: NDArray[np.int64]) -> dict[int, Summary
 
 
 def _histograms(rows: Rows, codes: NDArray[np.int64], groups: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Bins that hold a row, and rows by label in each, for each group."""
+    """Return the non-empty bins and their rows by label, for each group."""
     kind = np.where(np.isnan(rows.labels), UNLABELLED, rows.labels).astype(np.int64)
     places, inverse = np.unique(codes * BINS + bin_of(rows.predictions), return_inverse=True)
     counts = np.bincount(inverse * 3 + kind, minlength=3 * len(places)).reshape(-1, 3).T
@@ -200,23 +202,23 @@ def _histograms(rows: Rows, codes: NDArray[np.int64], groups: int) -> list[tuple
 
 
 def _terms(rows: Rows) -> NDArray[np.int64]:
-    """Each row's addition to each of :data:`TERMS` (rows x terms)."""
+    """Return each row's contribution to each of :data:`TERMS` (rows x terms)."""
     p = np.clip(rows.predictions, _EPSILON, 1 - _EPSILON)
     q, plain = 1 - p, rows.predictions
     log_p, log_q = np.log(p), np.log1p(-p)
-    announced, silent = rows.decisions == 1, rows.decisions == 0
-    truth = (rows.labels == 0, rows.labels == 1)
+    alarm, silent = rows.decisions == 1, rows.decisions == 0
+    is_label = (rows.labels == 0, rows.labels == 1)
     whole = [
-        np.ones(len(p), bool), rows.landed, announced & truth[0], announced & truth[1],
-        silent & truth[0], silent & truth[1], announced, silent,
+        np.ones(len(p), bool), rows.landed, alarm & is_label[0], alarm & is_label[1],
+        silent & is_label[0], silent & is_label[1], alarm, silent,
     ]  # fmt: skip
     real = []
-    for label, has, log in ((0, truth[0], log_q), (1, truth[1], log_p)):
+    for label, has, log in ((0, is_label[0], log_q), (1, is_label[1], log_p)):
         loss, error = np.where(has, -log, 0.0), np.where(has, (plain - label) ** 2, 0.0)
         real += [loss, loss**2, error, error**2]
     spread = p * q
     real += [plain, -p * log_p - q * log_q, spread * (log_p - log_q) ** 2, spread, spread * (1 - 2 * p) ** 2]
-    for decided in (announced, silent):
+    for decided in (alarm, silent):
         real += [np.where(decided, plain, 0.0), np.where(decided, spread, 0.0)]
     fixed = np.rint(np.stack(real, axis=1) * SCALE).astype(np.int64)
     return np.concatenate([np.stack(whole, axis=1).astype(np.int64), fixed], axis=1)

@@ -1,4 +1,4 @@
-"""The pages on performance in words: verdict, changes, where and since when. Plain text; escaping is the template's."""
+"""Sentences of the performance pages. Plain text; the template escapes it."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ NAMES = {
     "log_loss": "Log loss",
     "brier": "Brier score",
     "calibration_error": "Calibration error",
-    "expected_cost": "Cost a row",
+    "expected_cost": "Cost per row",
     "label_rate": "Share of positives",
 }
 MEANINGS = {
-    "auc": "share of pairs of unlike labels in the right order; 0.5 is chance",
+    "auc": "share of (positive, negative) pairs in the right order; 0.5 is chance",
     "pr_auc": "mean precision over all thresholds; chance is the share of positives",
-    "log_loss": "nats a row; less is better",
-    "brier": "mean squared error of the probabilities; less is better",
-    "calibration_error": "mean distance of predicted from observed shares, freed of chance; less is better",
-    "expected_cost": "what wrong decisions cost a decided row; less is better",
-    "label_rate": "observed, and expected by the scores",
+    "log_loss": "nats per row; lower is better",
+    "brier": "mean squared error of the probabilities; lower is better",
+    "calibration_error": "mean distance of predicted from observed shares, corrected for chance; lower is better",
+    "expected_cost": "cost of wrong decisions per decided row; lower is better",
+    "label_rate": "observed, and expected from the scores",
 }
 LESS_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "expected_cost"})
 _SHARES = frozenset({"label_rate", "calibration_error"})
 DASH = "\u2013"
 
 
-def called(metric: str) -> str:
-    """A metric's name for people."""
+def metric_name(metric: str) -> str:
+    """Return the display name of a metric."""
     return NAMES[metric]
 
 
 def meaning(metric: str) -> str:
-    """What a metric says."""
+    """Return the meaning of a metric."""
     return MEANINGS[metric]
 
 
 def figure(metric: str, value: float | None, unit: str = "") -> str:
-    """A metric's value: three decimals, a share as percent, money with its unit; a dash for none."""
+    """Format a metric: three decimals, a share as percent, a cost with its unit; a dash for None."""
     if value is None:
         return DASH
     if metric in _SHARES:
@@ -59,50 +59,52 @@ def figure(metric: str, value: float | None, unit: str = "") -> str:
 
 
 def span(metric: str, low: float | None, high: float | None) -> str:
-    """The interval in words; a dash for none."""
+    """Format an interval; a dash for None."""
     if low is None or high is None:
         return DASH
     return f"{figure(metric, low)} to {figure(metric, high)}"
 
 
 def day(night: date) -> str:
-    """A night as a person says it, without the year."""
+    """Format a night as weekday and day, without the year."""
     return night.strftime("%A, %-d %B")
 
 
 def verdict(report: PerformanceReport) -> str:
-    """The verdict in a word or three."""
+    """Return the verdict in one to three words."""
     if report.state == "nothing_yet":
-        return "Nothing to judge yet"
+        return "Not evaluated yet"
     if report.state == "not_judged":
         return "Not judged"
     if any(finding.severity == "breach" for finding in report.findings):
         return "Below the floor"
     if report.findings:
         return "Worse"
-    return "Holds" if report.ranked else "Judged in part"
+    return "Holds" if report.has_auc else "Judged in part"
 
 
 def headline(report: PerformanceReport) -> str:
-    """The verdict in one sentence, without the word itself."""
+    """Explain the verdict in one sentence, without naming it."""
     if report.state == "nothing_yet":
-        return "no night has labels that had time to come."
+        return "no night has mature labels."
     if report.state == "not_judged":
         return f"{report.reason}."
     row = report.figures["auc"]
     if row["value"] is None:
         return f"{row['reason']}."
     auc = f"the AUC is {figure('auc', row['value'])}"
-    wrong = [finding.subject for finding in report.findings]
-    if any(subject.endswith("below the floor") for subject in wrong):
-        return f"{auc}, and all of its interval lies below the floor of {report.floor:g}."
-    if any(subject.endswith("below the holdout") for subject in wrong):
-        return f"{auc}, and for days it has been clearly below the {figure('auc', row['holdout'])} of the holdout."
-    if wrong:
-        beaten = [NAMES[metric].lower() for metric in NAMES if any(f" {metric} above" in subject for subject in wrong)]
-        return f"for days a constant prediction would have had the better {' and '.join(beaten)}."
+    subjects = [finding.subject for finding in report.findings]
+    if any(subject.endswith("below the floor") for subject in subjects):
+        return f"{auc}, and its whole interval lies below the floor of {report.floor:g}."
+    if any(subject.endswith("below the holdout") for subject in subjects):
+        return f"{auc}; over several nights it is clearly below the {figure('auc', row['holdout'])} of the holdout."
+    if subjects:
+        worse = [
+            NAMES[metric].lower() for metric in NAMES if any(f" {metric} above" in subject for subject in subjects)
+        ]
+        return f"over several nights the baseline has the better {' and '.join(worse)}."
     if row["holdout"] is None:
-        return f"{auc}, clear of chance." if row["low"] > 0.5 else f"{auc}, not to be told from chance."
+        return f"{auc}, better than chance." if row["low"] > 0.5 else f"{auc}, not significantly better than chance."
     return f"{auc}, {_against(report, row)}."
 
 
@@ -115,40 +117,40 @@ def _against(report: PerformanceReport, row: Row) -> str:
     return f"below {holdout}" if report.weekly else f"below {holdout}, as a single night may be"
 
 
-def wrong(finding: Finding) -> str:
-    """What a finding says, without the night, which the page has said already."""
+def describe_finding(finding: Finding) -> str:
+    """Describe a finding without the night, which the page already shows."""
     what = finding.what.partition(": ")[2]
     return f"{what[0].upper()}{what[1:]}."
 
 
 def changes(report: PerformanceReport) -> list[str]:
-    """What is unlike training, unlike a constant, and unlike what the scores led to expect; the weightiest first."""
+    """Describe differences from the expected rate, the baseline, the estimates and earlier nights."""
     rows, unit = report.figures, report.cost.unit if report.cost else ""
-    found = [
+    sentences = [
         _rate(rows),
-        _beside_constant(rows, unit),
+        _against_baseline(rows, unit),
         _calibration(rows),
         _estimate_error(rows, unit),
-        _before(report),
+        _against_history(report),
     ]
-    return [sentence for sentence in found if sentence]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _rate(rows: Mapping[str, Row]) -> str:
     row = rows.get("label_rate")
     if row is None or row["value"] is None:
         return ""
-    seen = f"{share(row['value'])} of the labels are positive"
+    observed = f"{share(row['value'])} of the labels are positive"
     if row["estimate"] is None:
-        return f"{seen}." if row["baseline"] is None else f"{seen}; {share(row['baseline'])} were before."
+        return f"{observed}." if row["baseline"] is None else f"{observed}; {share(row['baseline'])} were earlier."
     if row["estimate_low"] <= row["value"] <= row["estimate_high"]:
-        return f"{seen}, as the scores led to expect ({share(row['estimate'])})."
+        return f"{observed}, as expected from the scores ({share(row['estimate'])})."
     more = "more" if row["value"] > row["estimate"] else "fewer"
-    return f"{seen}, {more} than the {share(row['estimate'])} that the scores led to expect."
+    return f"{observed}, {more} than the {share(row['estimate'])} expected from the scores."
 
 
-def _beside_constant(rows: Mapping[str, Row], unit: str) -> str:
-    """Log loss and cost against those of the constant prediction."""
+def _against_baseline(rows: Mapping[str, Row], unit: str) -> str:
+    """Compare log loss and cost with the baseline."""
     parts = []
     for metric in ("log_loss", "expected_cost"):
         row = rows.get(metric)
@@ -159,7 +161,7 @@ def _beside_constant(rows: Mapping[str, Row], unit: str) -> str:
             doubt = ", which may be chance" if unsure else ""
             parts.append(
                 f"{NAMES[metric].lower()} {figure(metric, row['value'], unit)} is {share(abs(less))} {side} "
-                f"a constant\u2019s {figure(metric, row['baseline'], unit)}{doubt}"
+                f"the baseline\u2019s {figure(metric, row['baseline'], unit)}{doubt}"
             )
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
@@ -170,9 +172,9 @@ def _calibration(rows: Mapping[str, Row]) -> str:
     if row is None or row["value"] is None:
         return ""
     if row["low"] == 0:
-        return "The probabilities are as good as chance lets one see: no calibration error shows."
+        return "The probabilities show no calibration error beyond chance."
     limits = f"{share(row['low'])} to {share(row['high'])}"
-    return f"Probabilities are off by {share(row['value'])} on average ({limits}), beyond what chance gives."
+    return f"Probabilities are off by {share(row['value'])} on average ({limits}), corrected for chance."
 
 
 def _estimate_error(rows: Mapping[str, Row], unit: str) -> str:
@@ -183,20 +185,20 @@ def _estimate_error(rows: Mapping[str, Row], unit: str) -> str:
             side = "too high" if row["estimate_error"] < 0 else "too low"
             off = figure(metric, abs(row["estimate_error"]), unit)
             parts.append(f"{NAMES[metric]} {figure(metric, row['estimate'], unit)} ({off} {side})")
-    return f"Estimated before the labels came: {', '.join(parts)}." if parts else ""
+    return f"Estimated before the labels landed: {', '.join(parts)}." if parts else ""
 
 
-def _before(report: PerformanceReport) -> str:
-    """This AUC among those before."""
+def _against_history(report: PerformanceReport) -> str:
+    """Compare the AUC with earlier nights or weeks."""
     row = report.figures.get("auc")
     values = _judged(report.history[:-1], "auc")
     if row is None or row["value"] is None or len(values) < 3:
         return ""
-    lower = sum(one["value"] < row["value"] for one in values)
-    what = "weeks" if report.weekly else "nights"
+    lower = sum(earlier["value"] < row["value"] for earlier in values)
+    period = "weeks" if report.weekly else "nights"
     if lower in (0, len(values)):
-        return f"Its AUC is {'above' if lower else 'below'} that of all {len(values)} {what} before."
-    return f"Its AUC is above that of {lower} of the {len(values)} {what} before."
+        return f"Its AUC is {'above' if lower else 'below'} that of all {len(values)} {period} before."
+    return f"Its AUC is above that of {lower} of the {len(values)} {period} before."
 
 
 def _judged(points: Sequence[Point], metric: str) -> list[Row]:
@@ -204,8 +206,8 @@ def _judged(points: Sequence[Point], metric: str) -> list[Row]:
     return [row for row in rows if row["value"] is not None]
 
 
-def since(report: PerformanceReport) -> str:
-    """Since when the AUC lies below the floor or the holdout, by its whole interval."""
+def describe_onset(report: PerformanceReport) -> str:
+    """Describe since when the AUC's whole interval lies below the floor or the holdout."""
     rows = _judged(report.history, "auc")
     if not rows:
         return ""
@@ -214,27 +216,26 @@ def since(report: PerformanceReport) -> str:
         return ""
     limit = max(limits)
     below = [row["high"] < limit for row in rows]
-    what = "week" if report.weekly else "night"
+    period = "week" if report.weekly else "night"
     if not below[-1]:
         named = f"{'the floor' if limit == report.floor else 'the holdout’s AUC'} of {figure('auc', limit)}"
         if not any(below):
-            return f"None of the {len(rows)} judged {what}s shown has its whole interval below {named}."
-        lie = f"{sum(below)} of the {len(rows)} judged {what}s shown lie below {named}"
-        return f"{lie} by the whole interval; the last does not."
+            return f"None of the {len(rows)} judged {period}s shown has its whole interval below {named}."
+        lie = f"{sum(below)} of the {len(rows)} judged {period}s shown lie below {named}"
+        return f"{lie} with the whole interval; the last one does not."
     first = len(below) - 1
     while first and below[first - 1]:
         first -= 1
     nights = len(below) - first
-    streak = f"the last {nights} judged {what}s" if nights > 1 else f"this {what} alone"
+    streak = f"the last {nights} judged {period}s" if nights > 1 else f"only this {period}"
     began = f"{'the week to ' if report.weekly else ''}{rows[first]['ds']:%-d %B}"
     return f"Below {figure('auc', limit)} since {began}: {streak}."
 
 
-def where(report: PerformanceReport, name: str) -> list[str]:
-    """Values of a slice whose AUC interval lies wholly below that of all rows, or that surprised the scores
-    by more than all rows did."""
+def describe_slices(report: PerformanceReport, name: str) -> list[str]:
+    """Describe values of a slice with an AUC clearly below that of all rows, or an unexpected share of positives."""
     whole, all_rates = report.figures.get("auc"), report.figures.get("label_rate")
-    moved = (
+    shift = (
         (all_rates["value"] - all_rates["estimate"]) if all_rates and all_rates["estimate_error"] is not None else 0.0
     )
     sentences = []
@@ -246,34 +247,34 @@ def where(report: PerformanceReport, name: str) -> list[str]:
                 f"{value}: AUC {figure('auc', auc['value'])} ({span('auc', auc['low'], auc['high'])}), "
                 "clearly below all rows."
             )
-        elif rate and rate["estimate"] is not None and _surprised(rate, moved):
+        elif rate and rate["estimate"] is not None and _is_unexpected(rate, shift):
             sentences.append(f"{value}: {share(rate['value'])} positive, {share(rate['estimate'])} expected.")
     return sentences
 
 
-def _surprised(rate: Row, moved: float) -> bool:
-    """Whether the observed share and the expected one have intervals that do not meet, beyond what moved all rows."""
-    return bool(rate["low"] > rate["estimate_high"] + moved or rate["high"] < rate["estimate_low"] + moved)
+def _is_unexpected(rate: Row, shift: float) -> bool:
+    """Whether the intervals of the observed and the expected share are disjoint after the shift of all rows."""
+    return bool(rate["low"] > rate["estimate_high"] + shift or rate["high"] < rate["estimate_low"] + shift)
 
 
-def expectations(report: PerformanceReport) -> list[tuple[str, str, str]]:
-    """What is estimated of tonight: name, figure, and what calibrated scores would show."""
+def list_estimates(report: PerformanceReport) -> list[tuple[str, str, str]]:
+    """Return name, value and interval of each estimated metric."""
     unit = report.cost.unit if report.cost else ""
     return [
         (NAMES[metric], figure(metric, row["estimate"], unit), span(metric, row["estimate_low"], row["estimate_high"]))
-        for metric, row in report.tonight.items()
+        for metric, row in report.estimated.items()
         if row["estimate"] is not None
     ]
 
 
-def calibrated(groups: Sequence[Group]) -> list[str]:
-    """The groups of like predictions whose observed share lies farthest from the predicted one, in words."""
+def describe_calibration(groups: Sequence[Group]) -> list[str]:
+    """Describe the groups whose observed share differs most from the predicted one."""
     off = [group for group in groups if not group.observed.low <= group.predicted <= group.observed.high]
     agree = len(groups) - len(off)
     sentences = [
-        f"In {agree} of {len(groups)} groups of like predictions the observed share agrees with the predicted one."
+        f"In {agree} of {len(groups)} groups of similar predictions the observed share agrees with the predicted one."
     ]
-    for group in sorted(off, key=lambda one: -abs(one.predicted - one.observed.value))[:2]:
+    for group in sorted(off, key=lambda group: -abs(group.predicted - group.observed.value))[:2]:
         sentences.append(
             f"Where {share(group.predicted)} was predicted, {share(group.observed.value)} was observed "
             f"({count(group.rows)} rows)."

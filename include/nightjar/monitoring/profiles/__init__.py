@@ -1,1 +1,1 @@
-"""Profiles of columns: what a table's columns looked like, in numbers of fixed size."""
+"""Profiles of columns: histograms, moments and quantile sketches of fixed size."""

@@ -1,8 +1,8 @@
-"""Profiles: what a column looked like, in numbers of fixed size. Standard library and numpy only.
+"""Profiles of columns: histograms, moments and quantile sketches. Standard library and numpy only.
 
-A profile is a histogram per column in bins that the reference (the training set) fixed once, and a quantile sketch of
-each numeric one, so that every night is counted in the same bins, partial profiles add up, and memory does not grow
-with rows. Missing values (null, NaN, infinite) are a bin of their own.
+The reference (the training set) fixes the bins of each column and the grid of each sketch. All nights are counted in
+these bins, partial profiles add up, and memory does not grow with rows. Missing values (null, NaN, infinite) have a bin
+of their own.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from nightjar.monitoring.profiles.sketch import Grid, Sketch, merge_sketches
 from nightjar.protocol.documents import parse_object
 
 MAX_UNLISTED = 10
-"""Names of categories outside the reference that a profile keeps as examples."""
+"""Maximum number of unlisted categories that a profile names."""
 
 FORMAT = 2
-"""Format 1, of models trained before, has no sketches; it is read, and measures that need them are left out."""
+"""Format 1, of older models, has no sketches; measures that need them are left out."""
 
 ColumnKind = Literal["numeric", "categorical"]
 
 
 @dataclass(frozen=True)
 class ProfiledColumn:
-    """A column to profile, and how it is counted."""
+    """A column to profile."""
 
     name: str
     kind: ColumnKind
@@ -46,11 +46,11 @@ class ColumnProfile:
         edges: Cut points of a numeric column, ascending; bin i holds ``edges[i-1] <= value < edges[i]``, the outer
             bins are open.
         categories: The listed categories, most frequent first.
-        unlisted: Up to :data:`MAX_UNLISTED` categories that were counted as others, the first by name.
-        mean: Mean of the values; None when there is none.
+        unlisted: Up to :data:`MAX_UNLISTED` categories that were counted as others, in order of name.
+        mean: Mean of the values; None without values.
         variance: Population variance of the values.
-        minimum: Least value.
-        maximum: Greatest value.
+        minimum: Smallest value.
+        maximum: Largest value.
         sketch: Quantiles of a numeric column; None in profiles of format 1.
     """
 
@@ -75,7 +75,7 @@ class ColumnProfile:
 
     @property
     def bins(self) -> tuple[float, ...] | tuple[str, ...]:
-        """What delimits the bins: edges or categories. Two profiles compare and merge when these are equal."""
+        """Edges or categories. Two profiles can be compared and merged when these are equal."""
         return self.edges if self.kind == "numeric" else self.categories
 
     @property
@@ -90,22 +90,21 @@ class ColumnProfile:
 
     @property
     def null_share(self) -> float:
-        """Share of rows without a value, 0 for no rows."""
+        """Share of rows without a value; 0 without rows."""
         return self.nulls / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class NightVariation:
-    """How far single nights of the reference lie from all of it, without any drift.
+    """Distance of single nights from the whole reference, without drift.
 
-    Rows of a night share its weather and its recent past, so that one night never looks like three months.
+    The rows of a night share its weather and its recent past, so a single night always differs from three months.
 
     Attributes:
-        psi: PSI that 19 of 20 of the reference's own nights stay below.
-        design_effect: Mean chi-squared per degree of freedom of these 19 of 20, at least 1; 1 for independent rows.
-        missing_psi: As ``psi``, of having a value or none alone; None where that is not known (of a training set frozen
-            before it was looked at).
-        missing_design_effect: As ``design_effect``, of the same.
+        psi: 95th percentile of the PSI of the reference's own nights.
+        design_effect: Mean chi-squared per degree of freedom of the nights below it; at least 1 (independent rows).
+        missing_psi: Like ``psi``, for missing against present values; None when unknown (an older training set).
+        missing_design_effect: Like ``design_effect``, for missing against present values.
     """
 
     psi: float
@@ -121,10 +120,9 @@ class Profile:
     Attributes:
         rows: Rows seen.
         columns: Column to its profile.
-        variation: Column to how much its nights vary; only a reference taken from nights knows it.
-        sample: Rows of a reference, of the columns that the domain classifier looks at; None in a night, and in
-            profiles of format 1.
-        usual_auc: How well that tells one of the reference's own nights from the others; None when not known.
+        variation: Column to the variation of its nights; only for a reference that consists of nights.
+        sample: Rows of a reference, with the columns of the domain classifier; None for a night and in format 1.
+        usual_auc: AUC of the domain classifier for the reference's own nights; None when unknown.
     """
 
     rows: int
@@ -133,15 +131,15 @@ class Profile:
     sample: Sample | None = field(default=None, repr=False)
     usual_auc: float | None = None
 
-    def with_column(self, name: str, column: ColumnProfile, varies: NightVariation | None = None) -> Profile:
-        """This profile with one more column, e.g. the model's predictions (on rows of their own), and how it varies."""
-        variation = {**self.variation, name: varies} if varies else self.variation
+    def with_column(self, name: str, column: ColumnProfile, night_variation: NightVariation | None = None) -> Profile:
+        """Return this profile with one more column, e.g. the predictions (on rows of their own), and its variation."""
+        variation = {**self.variation, name: night_variation} if night_variation else self.variation
         return replace(self, columns={**self.columns, name: column}, variation=variation)
 
     def to_json(self) -> str:
-        """Canonical JSON: the same profile gives the same bytes."""
+        """Return canonical JSON: equal profiles give the same bytes."""
         columns = {name: _compact(column) for name, column in self.columns.items()}
-        variation = {name: asdict(varies) for name, varies in self.variation.items()}
+        variation = {name: asdict(values) for name, values in self.variation.items()}
         document = {"format": FORMAT, "rows": self.rows, "columns": columns, "variation": variation}
         if self.sample:
             document |= {"sample": dict(self.sample.columns), "usual_auc": self.usual_auc}
@@ -149,16 +147,16 @@ class Profile:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Profile:
-        """Read what :meth:`to_json` wrote.
+        """Invert :meth:`to_json`.
 
         Raises:
-            ValueError: when the text is no profile.
+            ValueError: when the text is not a profile.
         """
         document = parse_object(text)
         if document.get("format") not in (1, FORMAT):
             raise ValueError(f"not a profile of format 1 or {FORMAT}")
         columns = {name: _expanded(column) for name, column in document["columns"].items()}
-        variation = {name: NightVariation(**varies) for name, varies in document["variation"].items()}
+        variation = {name: NightVariation(**values) for name, values in document["variation"].items()}
         return cls(
             rows=document["rows"],
             columns=columns,
@@ -169,16 +167,18 @@ class Profile:
 
 
 def merge(a: Profile, b: Profile) -> Profile:
-    """The profile of the rows of ``a`` and ``b`` together: a month from its nights.
+    """Return the profile of all rows of ``a`` and ``b``, e.g. of a month from its nights.
 
-    Associative and commutative: counts and sketches exactly, moments up to floating point. How nights vary does not
-    add up, and is left out like samples.
+    Associative and commutative: exact for counts and sketches, up to floating point for moments. Variation and samples
+    do not add up and are left out.
 
     Raises:
         ValueError: when the columns or their bins differ.
     """
     if a.columns.keys() != b.columns.keys():
-        raise ValueError(f"profiles of other columns do not merge: {sorted(a.columns.keys() ^ b.columns.keys())}")
+        raise ValueError(
+            f"profiles with different columns cannot be merged: {sorted(a.columns.keys() ^ b.columns.keys())}"
+        )
     columns = {name: merge_columns(a.columns[name], b.columns[name]) for name in a.columns}
     return Profile(rows=a.rows + b.rows, columns=columns)
 
@@ -189,13 +189,13 @@ def merge_all(profiles: Sequence[Profile]) -> Profile:
 
 
 def merge_columns(a: ColumnProfile, b: ColumnProfile) -> ColumnProfile:
-    """Add two profiles of one column in the same bins.
+    """Merge two profiles of one column in the same bins.
 
     Raises:
         ValueError: when kinds or bins differ.
     """
     if (a.kind, a.bins) != (b.kind, b.bins):
-        raise ValueError("profiles in other bins do not merge; count both in the same reference's bins")
+        raise ValueError("profiles with different bins cannot be merged; count both in the bins of one reference")
     mean, variance = _merged_moments(a, b)
     return ColumnProfile(
         kind=a.kind,
@@ -214,7 +214,7 @@ def merge_columns(a: ColumnProfile, b: ColumnProfile) -> ColumnProfile:
 
 
 def _merged_moments(a: ColumnProfile, b: ColumnProfile) -> tuple[float | None, float | None]:
-    """Mean and population variance of both; Chan, Golub and LeVeque (1979), STAN-CS-79-773, eq. 2.1."""
+    """Return the merged mean and population variance; Chan, Golub and LeVeque (1979), STAN-CS-79-773, eq. 2.1."""
     if a.mean is None or a.variance is None:
         return b.mean, b.variance
     if b.mean is None or b.variance is None:
@@ -227,17 +227,17 @@ def _merged_moments(a: ColumnProfile, b: ColumnProfile) -> tuple[float | None, f
 
 
 def column_to_json(column: ColumnProfile) -> str:
-    """One column's profile as canonical JSON."""
+    """Return one column's profile as canonical JSON."""
     return json.dumps(_compact(column), sort_keys=True, allow_nan=False)
 
 
 def column_from_json(text: str) -> ColumnProfile:
-    """Read what :func:`column_to_json` wrote."""
+    """Invert :func:`column_to_json`."""
     return _expanded(parse_object(text))
 
 
 def _compact(column: ColumnProfile) -> dict[str, object]:
-    """Fields that say something; the defaults are left out."""
+    """Fields without those that have their default."""
     compact: dict[str, object] = {
         name: value
         for name, value in ((field.name, getattr(column, field.name)) for field in fields(column))
@@ -249,7 +249,7 @@ def _compact(column: ColumnProfile) -> dict[str, object]:
 
 
 def _expanded(compact: Mapping[str, Any]) -> ColumnProfile:
-    """The inverse of :func:`_compact`; JSON's lists are tuples."""
+    """Invert :func:`_compact`; lists become tuples."""
     values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in compact.items()}
     if sketch := values.get("sketch"):
         values["sketch"] = Sketch(Grid(**sketch["grid"]), tuple(sketch["keys"]), tuple(sketch["counts"]))

@@ -1,4 +1,4 @@
-"""The drift reference: the profile that a model brings with it."""
+"""The drift reference: the profile stored with a model."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from nightjar.protocol.documents import reading
 from nightjar.protocol.errors import ModelError
 
 PREDICTION = "prediction"
-"""The profile's column of the model's own predictions on rows that it was not fitted to."""
+"""Column of the model's predictions on rows that it was not fitted on."""
 
 LABEL = "label"
-"""The profile's column of the labels that the model was fitted to."""
+"""Column of the labels that the model was fitted on."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A model's profile, and the SHA-256 of the model folder that it belongs to."""
+    """A model's profile and the SHA-256 of its model folder."""
 
     profile: Profile
     sha256: str
 
     def check_scored(self, sha256: set[str], *, where: str) -> None:
-        """Refuse to compare scores with the reference of a model that did not make them.
+        """Check that the scores come from this reference's model.
 
         Args:
-            sha256: ``model_sha256`` of the scores concerned.
-            where: The table of scores.
+            sha256: All ``model_sha256`` of the scores.
+            where: Score table.
 
         Raises:
-            ModelError: when another model made any of them.
+            ModelError: when another model made some of them.
         """
         if others := sha256 - {self.sha256}:
             raise ModelError(
                 f"the scores come from another model ({', '.join(sorted(others))}) than this run's ({self.sha256})",
                 where=where,
                 how_many=len(others),
-                fix="clear the task score of this run, and what follows it",
+                fix="clear the task score of this run and its downstream tasks",
             )
 
 
 def read_reference(folder: str) -> Reference:
-    """The profile in a model folder, checked against the folder's sums.
+    """Read the profile of a model folder and verify its checksum.
 
     Raises:
         ModelError: when a file is missing or altered.

@@ -1,4 +1,4 @@
-"""Samples of rows for the domain classifier: the same rows give the same sample, however they lie in files."""
+"""Samples of rows for the domain classifier: they depend on the rows alone, not on their order or files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from nightjar.monitoring.profiles.profile import Profile
 
 SAMPLE_ROWS = 4_000
-"""Rows of the reference's sample."""
+"""Rows of a reference's sample."""
 
 NIGHT_ROWS = 1_000
-"""Rows of a night's: the reference's own nights must be as large, and some of them are kept too."""
+"""Rows of a night's sample, and of the samples of the reference's own nights."""
 
 _MOST = 2**64 - 1
 
@@ -32,25 +32,26 @@ class Sample:
     """Rows of some columns.
 
     Attributes:
-        columns: Column to its values: numbers of six digits, or categories; None for missing.
+        columns: Column to its values: numbers with six significant digits, or categories; None for missing.
     """
 
     columns: Mapping[str, Sequence[float | str | None]]
 
     @property
     def rows(self) -> int:
+        """Number of rows."""
         return len(next(iter(self.columns.values()), ()))
 
     def first(self, rows: int) -> Sample:
-        """Its first rows."""
+        """Return the first ``rows`` rows."""
         return Sample({name: values[:rows] for name, values in self.columns.items()})
 
     def of(self, names: Sequence[str]) -> Sample:
-        """These columns of it alone."""
+        """Return the columns ``names`` only."""
         return Sample({name: self.columns[name] for name in names})
 
     def matrix(self, names: Sequence[str], bins: Profile) -> NDArray[np.float32]:
-        """Rows x columns; a category is its place in the reference's list (the most frequent first), missing is NaN."""
+        """Return a rows x columns matrix; a category becomes its index in the reference's list, a missing value NaN."""
         matrix = np.empty((self.rows, len(names)), dtype=np.float32)
         for position, name in enumerate(names):
             known, values = bins.columns[name], self.columns[name]
@@ -62,31 +63,31 @@ class Sample:
 
 
 def merge_samples(samples: Sequence[Sample]) -> Sample:
-    """The rows of all, in their order; at least one."""
+    """Concatenate one or more samples, in their order."""
     names = samples[0].columns
     return Sample({name: [value for sample in samples for value in sample.columns[name]] for name in names})
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Rows that are candidates for a sample, each with the hash of its key."""
+    """Candidate rows for a sample, each with the hash of its key."""
 
     hashes: NDArray[np.uint64]
     sample: Sample
 
 
 def least_hashes(rows: int, of_rows: int) -> int:
-    """A hash that ``rows`` of ``of_rows`` rows lie at or below, and hardly ever fewer: six deviations are added."""
+    """Return a hash limit that at least ``rows`` of ``of_rows`` rows are within (six standard deviations added)."""
     share = (rows + 6 * math.sqrt(rows)) / max(1, of_rows)
     return min(_MOST, int(share * _MOST))
 
 
 def draw(keys: Sequence[pa.Array], values: Mapping[str, pa.Array], limit: int) -> Draw:
-    """The rows of a batch whose keys' hashes are at most ``limit``.
+    """Select the rows of a batch whose key hash is at most ``limit``.
 
     Args:
         keys: The key's columns.
-        values: Column to its values, numbers as doubles; of which those that float32 does not hold are missing.
+        values: Column to its values, numbers as doubles; values beyond float32 count as missing.
         limit: See :func:`least_hashes`.
     """
     import pyarrow as pa
@@ -98,23 +99,23 @@ def draw(keys: Sequence[pa.Array], values: Mapping[str, pa.Array], limit: int) -
 
 
 def least(draws: Sequence[Draw], rows: int) -> Sample:
-    """The ``rows`` rows with the least hashes, by rising hash."""
-    order = np.argsort(np.concatenate([one.hashes for one in draws]), kind="stable")[:rows].tolist()
-    all_rows = merge_samples([one.sample for one in draws])
+    """Return the ``rows`` rows with the smallest hashes, in ascending order of the hash."""
+    order = np.argsort(np.concatenate([draw.hashes for draw in draws]), kind="stable")[:rows].tolist()
+    all_rows = merge_samples([draw.sample for draw in draws])
     return Sample({name: [values[i] for i in order] for name, values in all_rows.columns.items()})
 
 
 def _short(value: float | str | None) -> float | str | None:
-    """Six digits are enough to tell rows apart by, and a sample is stored with each model."""
+    """Round to six significant digits, which are enough for the classifier and keep the stored sample small."""
     if isinstance(value, float):
         return float(f"{value:.6g}") if abs(value) <= LARGEST else None
     return value
 
 
 def row_hashes(keys: Sequence[pa.Array]) -> NDArray[np.uint64]:
-    """A number for each row, as if drawn at random, from its key alone.
+    """Hash the key of each row to a uniform 64-bit number.
 
-    Numbers are mixed by SplitMix64 (Steele, Lea and Flood 2014, OOPSLA, fig. 16); a text's number is its BLAKE2b.
+    Numbers are mixed by SplitMix64 (Steele, Lea and Flood 2014, OOPSLA, fig. 16); texts are hashed by BLAKE2b.
 
     Args:
         keys: The key's columns, of one length.

@@ -1,8 +1,8 @@
-"""A mergeable, deterministic quantile sketch of a numeric column. Standard library and numpy only.
+"""Mergeable, deterministic quantile sketch of a numeric column. Standard library and numpy only.
 
-It is a DDSketch (Masson, Rim and Lee 2019, PVLDB 12:2195) with their linearly interpolated mapping, taken about the
-reference's median instead of zero, so that a pressure of 1013 hPa is told from one of 1014 as well as a delay of 1 from
-one of 2 minutes. Sketches of the same grid add up exactly, in any order.
+This is a DDSketch (Masson, Rim and Lee 2019, PVLDB 12:2195) with their linearly interpolated mapping, centred on the
+reference's median instead of zero: pressures of 1013 and 1014 hPa differ as clearly as delays of 1 and 2 minutes.
+Sketches of the same grid add up exactly, in any order.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from numpy.typing import ArrayLike, NDArray
 from nightjar.lake.numbers import is_known
 
 RELATIVE_ACCURACY = 1 / 128
-"""A value is known to this share of its distance from the centre, the spread added."""
+"""Error of a value, relative to its distance from the centre plus the spread."""
 
 _STEPS = 64
-"""Buckets between two powers of two."""
+"""Number of buckets between two powers of two."""
 
 MAX_KEY = 40 * _STEPS
-"""Values farther than 2^40 spreads from the centre are counted as that far."""
+"""Outermost bucket: values farther than 2^40 spreads from the centre are counted there."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where buckets lie: dense about the centre, ever wider away from it. Fixed by the reference.
+    """Bucket borders: dense around the centre, wider away from it. Fixed by the reference.
 
     Bucket k holds the distances d from the centre with ``size(|k|) <= 1 + |d| / spread < size(|k| + 1)``, where size
     doubles every 64 buckets and is linear between: the leading bits of a floating-point number.
 
     Attributes:
-        centre: About the reference's median, in the column's unit.
-        spread: About its standard deviation, above 0, in the same unit.
+        centre: Approximate median of the reference, in the column's unit.
+        spread: Approximate standard deviation, above 0, in the same unit.
     """
 
     centre: float
     spread: float
 
     def values(self, keys: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The middle of each bucket, in the column's unit."""
+        """Return the middle of each bucket, in the column's unit."""
         sizes = (_size(np.abs(keys)) + _size(np.abs(keys) + 1)) / 2 - 1
         # Bucket 0 lies on both sides of the centre, which is its middle.
         middles: NDArray[np.float64] = self.centre + self.spread * np.where(keys == 0, 0.0, np.sign(keys) * sizes)
         return middles
 
     def counted(self, ordered: NDArray[np.float64]) -> Sketch:
-        """The sketch of finite values in ascending order."""
+        """Return the sketch of finite values in ascending order."""
         if ordered.size == 0:
             return Sketch(self)
         borders = _borders(self)
@@ -66,19 +66,19 @@ def _size(keys: NDArray[np.int64]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=1024)
 def _borders(grid: Grid) -> NDArray[np.float64]:
-    """Between each bucket and the next, ascending: ``borders[i] <= value`` puts it above key ``i - MAX_KEY``."""
+    """Return the borders between buckets, ascending: ``borders[i] <= value`` means above key ``i - MAX_KEY``."""
     positive = grid.spread * (_size(np.arange(1, MAX_KEY + 1)) - 1)
     return np.concatenate([grid.centre - positive[::-1], grid.centre + positive])
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """How many values lie in each bucket of a grid that holds any.
+    """Number of values in each non-empty bucket of a grid.
 
     Attributes:
-        grid: Where buckets lie.
-        keys: Buckets that hold values, ascending; so are the values in them.
-        counts: Values in each.
+        grid: Bucket borders.
+        keys: Non-empty buckets, in ascending order of their values.
+        counts: Number of values in each.
     """
 
     grid: Grid
@@ -87,11 +87,11 @@ class Sketch:
 
     @property
     def middles(self) -> NDArray[np.float64]:
-        """A value for each bucket."""
+        """Middle of each non-empty bucket."""
         return self.grid.values(np.array(self.keys, dtype=np.int64))
 
     def quantile(self, share: float) -> float | None:
-        """The value that ``share`` of the values lie at or below, to :data:`RELATIVE_ACCURACY`; None for no value."""
+        """Return the quantile ``share`` of the values, to :data:`RELATIVE_ACCURACY`; None without values."""
         if not self.keys:
             return None
         cumulated = np.cumsum(self.counts)
@@ -100,13 +100,13 @@ class Sketch:
 
 
 def merge_sketches(a: Sketch, b: Sketch) -> Sketch:
-    """The sketch of the values of both, exactly as if they had been counted together.
+    """Return the sketch of the values of both; exact.
 
     Raises:
-        ValueError: when they are of different grids.
+        ValueError: when their grids differ.
     """
     if a.grid != b.grid:
-        raise ValueError("sketches of other grids do not merge; count both in the same reference's grid")
+        raise ValueError("sketches with different grids cannot be merged; count both in the grid of one reference")
     keys, places = np.unique(np.array([*a.keys, *b.keys], dtype=np.int64), return_inverse=True)
     counts = np.zeros(keys.size, dtype=np.int64)
     np.add.at(counts, places, np.array([*a.counts, *b.counts], dtype=np.int64))
@@ -114,10 +114,10 @@ def merge_sketches(a: Sketch, b: Sketch) -> Sketch:
 
 
 def grid_of(values: ArrayLike) -> Grid:
-    """A grid for a reference's values, or equally spaced quantiles of them.
+    """Choose the grid for a reference's values, or equally spaced quantiles of them.
 
-    The spread leaves out the outer hundredths, so that one outlier does not blur all the rest; where that leaves
-    nothing, it does not. A constant is measured by its own size.
+    The spread is the standard deviation without the outer 1 % on each side, so that one outlier does not blur the rest;
+    when that is 0, the standard deviation of all values, and for a constant its absolute value.
     """
     array = np.sort(np.asarray(values, dtype=np.float64))
     array = array[is_known(array)]
@@ -131,9 +131,9 @@ def grid_of(values: ArrayLike) -> Grid:
 
 
 def wasserstein(reference: Sketch, night: Sketch) -> float | None:
-    """Wasserstein-1 (earth mover's) distance of both, in the column's own unit; None when one of them is empty.
+    """Return the Wasserstein-1 (earth mover's) distance, in the column's unit; None when a sketch is empty.
 
-    The mean distance that values have to move to make one distribution of the other: the area between the two
+    This is the mean distance that values have to move to turn one distribution into the other: the area between the two
     distribution functions (Ramdas, García Trillos and Cuturi 2017, Entropy 19:47, eq. 7).
     """
     if not reference.keys or not night.keys:

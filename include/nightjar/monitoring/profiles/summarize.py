@@ -1,7 +1,7 @@
-"""From values to profiles: fixing the bins once, and counting in them. Standard library and numpy only.
+"""Build profiles from values: choose the bins, then count in them. Standard library and numpy only.
 
-Training programs call :func:`profile_arrays` (the model's predictions on the holdout), Spark programs call the parts
-of it on each Arrow batch (``nightjar_spark.profiling``); both count with the same few lines.
+Training programs call :func:`profile_arrays` (for predictions on the holdout); Spark programs call its parts on each
+Arrow batch (``nightjar_spark.profiling``).
 """
 
 from __future__ import annotations
@@ -17,26 +17,25 @@ from nightjar.monitoring.profiles.profile import MAX_UNLISTED, ColumnProfile, Pr
 from nightjar.monitoring.profiles.sketch import Grid, grid_of
 
 NUMERIC_BINS = 10
-"""Quantile bins of a numeric column: deciles, on which the usual PSI thresholds of 0.1 and 0.25 were set."""
+"""Quantile bins of a numeric column: deciles, for which the usual PSI thresholds of 0.1 and 0.25 were set."""
 
 MAX_CATEGORIES = 50
-"""Categories listed one by one; the rest is counted together."""
+"""Maximum number of listed categories; the rest is counted as others."""
 
 
 def numeric_edges(values: ArrayLike, bins: int = NUMERIC_BINS) -> tuple[float, ...]:
-    """Cut points for a numeric column.
+    """Choose the cut points of a numeric column.
 
     A column of at most ``bins`` distinct values gets a bin per value (a constant: below, equal, above). Any other
     gets ``bins`` bins: one for each value that alone holds a bin's share of the rows, quantiles of the rest. The outer
-    bins lie beyond the least and the greatest value, empty in the reference: values never seen before show.
+    bins lie beyond the smallest and the largest value and are empty in the reference, so that new values show.
 
     Args:
-        values: All values, or equally spaced quantiles of them including both ends; what float32 does not hold is
-            left out.
+        values: All values, or equally spaced quantiles including both ends; values beyond float32 are left out.
         bins: Number of quantile bins.
 
     Returns:
-        Ascending cut points, empty when there is no value.
+        Ascending cut points; empty without values.
     """
     array = np.asarray(values, dtype=np.float64)
     array = array[is_known(array)]
@@ -54,41 +53,41 @@ def numeric_edges(values: ArrayLike, bins: int = NUMERIC_BINS) -> tuple[float, .
 
 
 def _just_above(value: float) -> float:
-    """The next double: as a cut point it gives ``value`` a bin of its own."""
+    """Return the next double: as a cut point it gives ``value`` a bin of its own."""
     return float(np.nextafter(value, np.inf))
 
 
 def count_numeric(values: ArrayLike, edges: Sequence[float], grid: Grid | None = None) -> ColumnProfile:
-    """Profile of numeric values in the bins of ``edges``; those that float32 does not hold count as missing.
+    """Profile numeric values in the bins of ``edges``; values beyond float32 count as missing.
 
-    The values are sorted once: bins and buckets are then found by bisection, several times as fast as each value's.
+    The values are sorted once, and bins and buckets found by bisection: several times as fast as one by one.
 
     Args:
         values: The values.
         edges: Cut points, ascending.
-        grid: Of the sketch; without one there is none.
+        grid: Grid of the sketch; None for no sketch.
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     known = slice(np.searchsorted(ordered, -LARGEST, side="left"), np.searchsorted(ordered, LARGEST, side="right"))
     kept: NDArray[np.float64] = ordered[known]
     below = np.searchsorted(kept, np.asarray(edges, dtype=np.float64), side="left")
-    some = kept.size > 0
+    has_values = kept.size > 0
     return ColumnProfile(
         kind="numeric",
         rows=int(ordered.size),
         nulls=int(ordered.size - kept.size),
         counts=tuple(np.diff(below, prepend=0, append=kept.size).tolist()),
         edges=tuple(edges),
-        mean=float(kept.mean()) if some else None,
-        variance=float(kept.var()) if some else None,
-        minimum=float(kept[0]) if some else None,
-        maximum=float(kept[-1]) if some else None,
+        mean=float(kept.mean()) if has_values else None,
+        variance=float(kept.var()) if has_values else None,
+        minimum=float(kept[0]) if has_values else None,
+        maximum=float(kept[-1]) if has_values else None,
         sketch=grid.counted(kept) if grid else None,
     )
 
 
 def count_labels(rows: int, positives: int) -> ColumnProfile:
-    """Profile of so many labels, ``positives`` of them 1 and the others 0, in bins that fit any labels."""
+    """Profile ``rows`` labels, ``positives`` of them 1 and the others 0, in the bins of any binary labels."""
     edges, share = (0.0, _just_above(0.0), 1.0, _just_above(1.0)), positives / rows if rows else None
     sketch = Grid(0.0, 1.0).counted(np.repeat([0.0, 1.0], [rows - positives, positives]))
     return ColumnProfile(
@@ -106,18 +105,18 @@ def count_labels(rows: int, positives: int) -> ColumnProfile:
 
 
 def grid_in(column: ColumnProfile) -> Grid | None:
-    """The grid to sketch a column in so that it compares with this profile of it."""
+    """Return the grid of a column's sketch; None without a sketch."""
     return column.sketch.grid if column.sketch else None
 
 
 def top_categories(counts: Mapping[str | None, int], limit: int = MAX_CATEGORIES) -> tuple[str, ...]:
-    """The ``limit`` most frequent categories, ties by name; null is none."""
+    """Return the ``limit`` most frequent categories, ties by name; null is not a category."""
     named = [(-count, name) for name, count in counts.items() if name is not None]
     return tuple(name for _, name in sorted(named)[:limit])
 
 
 def count_categories(counts: Mapping[str | None, int], categories: Sequence[str]) -> ColumnProfile:
-    """Profile of a categorical column from its value counts (key None: missing), in the bins of ``categories``."""
+    """Profile a categorical column from its value counts (key None: missing), in the bins of ``categories``."""
     listed = set(categories)
     nulls = counts.get(None, 0)
     unlisted = {name: count for name, count in counts.items() if name is not None and name not in listed}
@@ -134,12 +133,12 @@ def count_categories(counts: Mapping[str | None, int], categories: Sequence[str]
 def profile_arrays(
     data: Mapping[str, ArrayLike], columns: Sequence[ProfiledColumn], reference: Profile | None = None
 ) -> Profile:
-    """Profile of in-memory columns of equal length.
+    """Profile in-memory columns of equal length.
 
     Args:
         data: Column name to values; None or NaN is missing.
-        columns: What to profile.
-        reference: Profile whose bins to count in; without one the bins are fixed from the data.
+        columns: Columns to profile.
+        reference: Profile whose bins are used; None to choose the bins from the data.
     """
     profiles = {}
     for column in columns:

@@ -1,4 +1,4 @@
-"""``monitoring/profiles``: what each night's columns looked like, for comparisons that need no row again."""
+"""``monitoring/profiles``: profile of each night's columns, for comparisons without reading rows again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, column_
 
 PROFILES_TABLE = TableSchema(
     name="monitoring/profiles",
-    comment="Profile of each night's columns, in the bins of the model that scored it; those in the same bins add up.",
+    comment="Profile of each night's columns, in the bins of the model that scored it; equal bins add up.",
     key=("use_case", "column_name"),
     partition_by=("ds", "use_case"),
     columns=(
@@ -22,11 +22,11 @@ PROFILES_TABLE = TableSchema(
         Column("kind", "string", "numeric or categorical.", nullable=False),
         Column("rows", "long", "Rows of the night.", nullable=False),
         Column("nulls", "long", "Rows without a value.", nullable=False),
-        Column("mean", "double", "Mean of the values; null for a category."),
+        Column("mean", "double", "Mean of the values; null for a categorical column."),
         Column("profile", "string", "Counts per bin, moments and quantile sketch, as JSON.", nullable=False),
         Column("model_sha256", "string", "SHA-256 of the model whose training set fixed the bins.", nullable=False),
-        Column("model_version", "string", "Its version.", nullable=False),
-        Column("dag_run_id", "string", "Airflow run that counted.", nullable=False),
+        Column("model_version", "string", "Version of that model.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that counted the night.", nullable=False),
     ),
 )
 
@@ -34,7 +34,7 @@ PROFILES_TABLE = TableSchema(
 def profile_rows(
     profile: Profile, *, night: date, use_case: str, model_sha256: str, model_version: str, run_id: str
 ) -> list[dict[str, Any]]:
-    """The rows of :data:`PROFILES_TABLE` for one night, one a column."""
+    """Return the rows of :data:`PROFILES_TABLE` for one night, one per column."""
     return [
         {
             "ds": night,
@@ -53,13 +53,13 @@ def profile_rows(
     ]
 
 
-def stored_profiles(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, Profile]:
-    """The profiles of ``nights``, oldest first; nights that nobody counted are left out."""
-    found: dict[date, dict[str, ColumnProfile]] = {}
+def read_profiles(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, Profile]:
+    """Return the profiles of ``nights``, oldest first; nights without a profile are left out."""
+    columns: dict[date, dict[str, ColumnProfile]] = {}
     for row in read_stored_rows(lake, PROFILES_TABLE, use_case, nights, ["ds", "column_name", "profile"]):
         with naming_stored_row(PROFILES_TABLE):
-            found.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
+            columns.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
     return {
-        night: Profile(rows=max(column.rows for column in found[night].values()), columns=found[night])
-        for night in sorted(found)
+        night: Profile(rows=max(column.rows for column in columns[night].values()), columns=columns[night])
+        for night in sorted(columns)
     }

@@ -1,1 +1,1 @@
-"""What all reports share."""
+"""Templates and formatting shared by all reports."""

@@ -1,4 +1,4 @@
-"""Figures and names as reports show them. Plain text; escaping is the template's."""
+"""Format numbers and names for reports. Plain text; the template escapes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands with thin spaces, a true minus sign."""
+    """Format a number: three significant digits, thousands with thin spaces, a true minus sign."""
     if value == 0:
         return "0"
     size = abs(value)
@@ -23,28 +23,28 @@ def number(value: float) -> str:
 
 
 def rounded(value: float, scale: float) -> str:
-    """A number with the decimals that matter where things differ by ``scale`` (a spread, in the number's unit)."""
+    """Format a number with the decimals that are significant at ``scale`` (a spread, in the number's unit)."""
     decimals = 2 - math.floor(math.log10(scale)) if scale > 0 else 15
     return number(round(value, min(max(decimals, 0), 15)))
 
 
 def psi(value: float) -> str:
-    """A PSI: two decimals, as its thresholds have."""
+    """Format a PSI with two decimals, like its thresholds."""
     return f"{value:.2f}"
 
 
 def count(value: int) -> str:
-    """A whole number with thin spaces between thousands."""
+    """Format a whole number with thin spaces between thousands."""
     return f"{value:,}".replace(",", "\u202f")
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken over lines after ``_`` and ``/``, and only there."""
+    """Allow line breaks in a name after ``_`` and ``/`` only."""
     return Markup("<wbr>").join(re.split(r"(?<=[_/])", name))
 
 
 def share(value: float) -> str:
-    """A share as percent: one decimal below ten, none above, and never a rounded 0 or 100."""
+    """Format a share as percent: one decimal below ten, none above, and never a rounded 0 or 100."""
     percent = 100 * value
     if 0 < percent < 0.1:
         return "<0.1\u202f%"
@@ -54,13 +54,13 @@ def share(value: float) -> str:
 
 
 def signed_share(value: float) -> str:
-    """A change as percent, with its sign."""
+    """Format a change as percent, with its sign."""
     sign = "\u2212" if value < 0 else "+"
     return f"{sign}{share(abs(value))}"
 
 
 def probability(value: float | None) -> str:
-    """A p or q value; a dash for none."""
+    """Format a p-value or q-value; a dash for None."""
     if value is None:
         return "\u2013"
     return "<0.0001" if value < 1e-4 else f"{value:.2g}"

@@ -1,4 +1,4 @@
-"""What the reports share: templates beside this module, and figures in formatting."""
+"""Jinja environment of the reports."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nightjar.monitoring.reporting import formatting
 
 
 def read(name: str) -> str:
-    """A file of ``templates/``."""
+    """Return the text of a file of ``templates/``."""
     return resources.files("nightjar.monitoring.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def environment(functions: dict[str, Callable[..., Any]]) -> Environment:
-    """Templates that escape what they are given, and may call ``functions``."""
-    made = Environment(
+    """Return an environment with autoescaping, in which templates can call ``functions``."""
+    jinja = Environment(
         loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters.update(
+    jinja.filters.update(
         number=formatting.number,
         count=formatting.count,
         share=formatting.share,
@@ -30,5 +30,5 @@ def environment(functions: dict[str, Callable[..., Any]]) -> Environment:
         psi=formatting.psi,
         breakable=formatting.breakable,
     )
-    made.globals.update(functions)
-    return made
+    jinja.globals.update(functions)
+    return jinja

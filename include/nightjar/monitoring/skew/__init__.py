@@ -1,1 +1,1 @@
-"""Training-serving skew: whether the features that were served are those that would be trained on."""
+"""Training-serving skew: differences between served features and those that training reads."""

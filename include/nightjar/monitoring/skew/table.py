@@ -1,4 +1,4 @@
-"""``monitoring/skew``: whether what a model was served on a night is what it would be trained on.
+"""``monitoring/skew``: differences between the features served on a night and those that training reads.
 
 Values are compared exactly. A missing value equals a missing value and NaN equals NaN, but not each other.
 """
@@ -18,9 +18,9 @@ from nightjar.monitoring.nightly_rows import read_stored_rows
 
 RUNBOOK = "docs/runbooks/skew.md"
 ROWS = ""
-"""As the name of a column: the rows themselves, those that one side alone has."""
-MOST_NAMED = 5
-"""So many columns are named in a sentence; the table has them all."""
+"""Name of a column that stands for the rows themselves: rows that only one side has."""
+MAX_NAMED = 5
+"""Maximum number of columns named in a sentence; the table has all."""
 
 Verdict = Literal["same", "skew", "history_changed", "not_judged"]
 Row = Mapping[str, Any]
@@ -28,35 +28,33 @@ Key = tuple[Any, ...]
 
 SKEW_TABLE = TableSchema(
     name="monitoring/skew",
-    comment="A sample of the features served on earlier nights, against what training would read of those nights now.",
+    comment="Sample of the features served on earlier nights, compared with what training reads of those nights now.",
     key=("use_case", "checked_night", "column_name"),
     partition_by=("ds", "use_case"),
     columns=(
         DS,
         Column("use_case", "string", "Use case.", nullable=False),
-        Column("checked_night", "date", "Night whose served features were looked at; null when there was none."),
+        Column("checked_night", "date", "Night whose served features were compared; null for none."),
         Column("column_name", "string", "Column of the feature table; empty for the rows themselves.", nullable=False),
         Column("rows", "long", "Rows of the sample.", nullable=False),
-        Column("differing_rows", "long", "Rows in which training would read anything else.", nullable=False),
-        Column(
-            "stored_differing_rows", "long", "Of them, those that differ in the feature table already.", nullable=False
-        ),
-        Column("max_abs_difference", "double", "Greatest absolute difference; null where none is between numbers."),
+        Column("differing_rows", "long", "Rows in which training reads another value.", nullable=False),
+        Column("stored_differing_rows", "long", "Rows that differ in the stored feature table.", nullable=False),
+        Column("max_abs_difference", "double", "Largest absolute difference of numbers; null for none."),
         Column("features_version", "long", "Delta version of the feature table that was served; null for none."),
-        Column("cause", "string", "Why it differs, or was not judged; empty when it is the same.", nullable=False),
+        Column("cause", "string", "Why it differs or was not judged; empty if the same.", nullable=False),
         Column("verdict", "string", "same, skew, history_changed or not_judged.", nullable=False),
-        Column("dag_run_id", "string", "Airflow run that looked.", nullable=False),
+        Column("dag_run_id", "string", "Airflow run that checked the night.", nullable=False),
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What two tables of the same rows do not agree on, in one column.
+    """Differences between two tables of the same rows in one column.
 
     Attributes:
-        keys: Keys of the rows that differ; of :data:`ROWS`, those that one side alone has, or has twice.
-        max_abs: Greatest absolute difference between two numbers; None where none is.
+        keys: Keys of the rows that differ; for :data:`ROWS`, those that only one side has, or that a side has twice.
+        max_abs: Largest absolute difference of numbers; None for none.
     """
 
     keys: frozenset[Key] = frozenset()
@@ -72,14 +70,14 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnSkew:
-    """The answer for one column of one night.
+    """Result for one column of one night.
 
     Attributes:
         name: The column, or :data:`ROWS`.
-        differing: Where training would read something else, from the feature table or built anew.
-        stored: Where the feature table says something else already.
-        cause: Why, for a person; empty when it is the same.
-        verdict: ``same``, ``skew``, or ``history_changed`` when the raw tables have landed again since.
+        differing: Rows in which training reads another value, from the feature table or rebuilt.
+        stored: Rows in which the stored feature table has another value.
+        cause: Why they differ; empty if the same.
+        verdict: ``same``, ``skew``, or ``history_changed`` when raw tables have landed again since.
     """
 
     name: str
@@ -91,13 +89,13 @@ class ColumnSkew:
 
 @dataclass(frozen=True, kw_only=True)
 class NightSkew:
-    """The answer for one night.
+    """Result for one night.
 
     Attributes:
         night: The night that was served.
         features_version: Delta version of the feature table that was served.
         rows: Rows of the sample.
-        columns: The rows themselves first, then each column.
+        columns: Result for the rows themselves, then for each column.
     """
 
     night: date
@@ -106,30 +104,30 @@ class NightSkew:
     columns: tuple[ColumnSkew, ...]
 
     def of(self, verdict: Verdict) -> list[ColumnSkew]:
-        """Columns with this verdict."""
+        """Return the columns with this verdict."""
         return [column for column in self.columns if column.verdict == verdict]
 
 
-def differences(
-    served: Iterable[Row], other: Iterable[Row], *, key: Sequence[str], columns: Sequence[str]
+def find_differences(
+    served: Iterable[Row], compared: Iterable[Row], *, key: Sequence[str], columns: Sequence[str]
 ) -> dict[str, Difference]:
     """Compare rows of one night, by their key, in each of ``columns``; :data:`ROWS` comes first.
 
     Args:
         served: Rows as they were served.
-        other: The same rows from elsewhere.
-        key: Columns that tell rows apart.
-        columns: Columns to compare; both sides have them.
+        compared: The same rows from another source.
+        key: Columns that identify a row.
+        columns: Columns to compare, present on both sides.
     """
-    left, right = _by_key(served, key), _by_key(other, key)
+    left, right = _by_key(served, key), _by_key(compared, key)
     unpaired = {k for k in left.rows.keys() | right.rows.keys() if left.count[k] != 1 or right.count[k] != 1}
-    found = {ROWS: Difference(keys=frozenset(unpaired))}
+    differences = {ROWS: Difference(keys=frozenset(unpaired))}
     paired = [(k, left.rows[k], right.rows[k]) for k in left.rows if k not in unpaired]
     for column in columns:
         pairs = [(k, a[column], b[column]) for k, a, b in paired if not _same(a[column], b[column])]
         sizes = [abs(a - b) for _, a, b in pairs if _is_number(a) and _is_number(b)]
-        found[column] = Difference(keys=frozenset(k for k, _, _ in pairs), max_abs=max(sizes, default=None))
-    return found
+        differences[column] = Difference(keys=frozenset(k for k, _, _ in pairs), max_abs=max(sizes, default=None))
+    return differences
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def _is_number(value: Any) -> bool:
 
 
 def skew_rows(skew: NightSkew, *, night: date, use_case: str, run_id: str) -> list[dict[str, Any]]:
-    """The rows of :data:`SKEW_TABLE` for one served night, one a column."""
+    """Return the rows of :data:`SKEW_TABLE` for one served night, one per column."""
     return [
         {
             "ds": night,
@@ -177,9 +175,9 @@ def skew_rows(skew: NightSkew, *, night: date, use_case: str, run_id: str) -> li
 
 
 def not_judged_row(
-    why: str, *, night: date, use_case: str, run_id: str, checked: date | None = None, version: int | None = None
+    reason: str, *, night: date, use_case: str, run_id: str, checked: date | None = None, version: int | None = None
 ) -> dict[str, Any]:
-    """The row that says that nothing was compared, and why; of one served night, or of all."""
+    """Return the row for one served night, or for all, that was not compared."""
     return {
         "ds": night,
         "use_case": use_case,
@@ -190,33 +188,33 @@ def not_judged_row(
         "stored_differing_rows": 0,
         "max_abs_difference": None,
         "features_version": version,
-        "cause": why,
+        "cause": reason,
         "verdict": "not_judged",
         "dag_run_id": run_id,
     }
 
 
 def skew_findings(lake: str, use_case: str, night: date) -> list[Finding]:
-    """What the look of ``night`` has found: a breach for skew, a warning where the history has changed since."""
+    """Return the findings of ``night``: a breach for skew, a warning when history has changed since serving."""
     rows = read_stored_rows(lake, SKEW_TABLE, use_case, [night])
     rows.sort(key=lambda row: (row["checked_night"] or night, row["column_name"]))
-    found = []
+    findings = []
     for verdict in ("skew", "history_changed"):
         if wrong := [row for row in rows if row["verdict"] == verdict]:
-            found.append(_finding(verdict, wrong, use_case, night))
-    return found
+            findings.append(_finding(verdict, wrong, use_case, night))
+    return findings
 
 
 def _finding(verdict: str, wrong: Sequence[Row], use_case: str, night: date) -> Finding:
     worst = max(row["differing_rows"] / max(row["rows"], 1) for row in wrong)
-    named = "; ".join(map(_in_words, wrong[:MOST_NAMED])) + ("; …" if len(wrong) > MOST_NAMED else "")
+    named = "; ".join(map(_in_words, wrong[:MAX_NAMED])) + ("; …" if len(wrong) > MAX_NAMED else "")
     causes = list(dict.fromkeys(row["cause"] for row in wrong))
     subject = {"skew": "train/score skew", "history_changed": "history changed since it was served"}[verdict]
     return Finding(
         kind="skew",
         subject=f"features/{use_case} {subject}",
         night=night,
-        what=f"Training would read other features than were served: {named}. {' '.join(causes)}",
+        what=f"Training reads other features than were served: {named}. {' '.join(causes)}",
         severity="breach" if verdict == "skew" else "warn",
         severity_ratio=1 + worst,
         link=SKEW_TABLE.name,

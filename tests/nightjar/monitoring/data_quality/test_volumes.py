@@ -9,7 +9,7 @@ from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
-from nightjar.monitoring.data_quality.volumes import Volume, volumes
+from nightjar.monitoring.data_quality.volumes import Volume, count_volumes
 
 RAW = TableSchema(name="raw/orders", comment="Orders.", key=("k",), columns=(DS, Column("k", "int", "Key."), *LANDED))
 LANDED_FROM = {"source_file": "orders.csv", "landed_at": datetime(2013, 4, 4, tzinfo=UTC)}
@@ -46,12 +46,12 @@ def test_rows_rejected_and_usual_come_from_the_delta_log(lake: str) -> None:
         put(lake, RAW, [{"k": i, **LANDED_FROM} for i in range(count)], night)
     rejected = {"table_name": "raw/orders", "rules": ["k_not_null"], "row_json": "{}", "dag_run_id": "r"}
     put(lake, SHOP.quarantine_table, [rejected, rejected, {**rejected, "table_name": "features/shop"}], nights[2])
-    assert volumes(lake, SHOP, nights[2], nights[:2]) == [
+    assert count_volumes(lake, SHOP, nights[2], nights[:2]) == [
         Volume(table="raw/orders", rows=9, rejected=2, earlier=(4, 6))
     ]
-    assert volumes(lake, SHOP, nights[0], []) == [Volume(table="raw/orders", rows=4, rejected=0)]
+    assert count_volumes(lake, SHOP, nights[0], []) == [Volume(table="raw/orders", rows=4, rejected=0)]
 
 
 def test_a_night_without_rows_is_zero_not_missing(lake: str) -> None:
     put(lake, RAW, [{"k": 1, **LANDED_FROM}], date(2013, 4, 1))
-    assert volumes(lake, SHOP, date(2013, 4, 2), [date(2013, 4, 1)])[0].rows == 0
+    assert count_volumes(lake, SHOP, date(2013, 4, 2), [date(2013, 4, 1)])[0].rows == 0

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from nightjar.monitoring.drift.domain import OWN_NIGHTS, own_nights, row_columns, separate_samples, usual_auc
+from nightjar.monitoring.drift.domain import OWN_NIGHTS, compute_usual_auc, own_nights, row_columns, separate_samples
 from nightjar.monitoring.profiles.profile import NightVariation, Profile, ProfiledColumn
 from nightjar.monitoring.profiles.sample import Sample
 from nightjar.monitoring.profiles.summarize import profile_arrays
@@ -15,11 +15,11 @@ NAMES = ["a", "b", "c", "d"]
 COLUMNS = [*(ProfiledColumn(name, "numeric") for name in "abc"), ProfiledColumn("d", "categorical")]
 
 
-def rows(count: int, seed: int, *, together: float = 0.0, weather: float = 0.0) -> Sample:
-    """Standard normal columns, two of which go together, and a category."""
+def rows(count: int, seed: int, *, correlation: float = 0.0, weather: float = 0.0) -> Sample:
+    """Standard normal columns, two of which go correlation, and a category."""
     random = np.random.default_rng(seed)
     a, b, c = random.normal(size=(3, count))
-    b = together * a + np.sqrt(1 - together**2) * b
+    b = correlation * a + np.sqrt(1 - correlation**2) * b
     return Sample(
         {"a": a.tolist(), "b": b.tolist(), "c": (c + weather).tolist(), "d": random.choice(["x", "y"], count)}
     )
@@ -31,28 +31,28 @@ def bins() -> Profile:
 
 
 def test_the_same_distribution_is_not_told_apart(bins: Profile) -> None:
-    told = [separate_samples(rows(4000, 1), rows(1000, seed), bins, NAMES, usual_auc=0.55) for seed in range(2, 8)]
-    assert [one.verdict for one in told if one] == ["stable"] * 6
-    assert all(one.auc.low < 0.53 for one in told if one)
+    domain = [separate_samples(rows(4000, 1), rows(1000, seed), bins, NAMES, usual_auc=0.55) for seed in range(2, 8)]
+    assert [one.verdict for one in domain if one] == ["stable"] * 6
+    assert all(one.auc.low < 0.53 for one in domain if one)
 
 
 def test_columns_that_go_together_in_another_way_are_found_and_named(bins: Profile) -> None:
     """Each column alone is as it was."""
-    told = separate_samples(rows(4000, 1), rows(1000, 2, together=0.9), bins, NAMES, usual_auc=0.6)
-    assert told is not None
-    assert told.verdict == "drift"
-    assert told.auc.low > 0.65
-    assert set(list(told.shares)[:2]) == {"a", "b"}
-    assert sum(told.shares.values()) == pytest.approx(1)
-    assert separate_samples(rows(4000, 1), rows(1000, 2, together=0.9), bins, NAMES, usual_auc=0.6) == told
+    domain = separate_samples(rows(4000, 1), rows(1000, 2, correlation=0.9), bins, NAMES, usual_auc=0.6)
+    assert domain is not None
+    assert domain.verdict == "drift"
+    assert domain.auc.low > 0.65
+    assert set(list(domain.shares)[:2]) == {"a", "b"}
+    assert sum(domain.shares.values()) == pytest.approx(1)
+    assert separate_samples(rows(4000, 1), rows(1000, 2, correlation=0.9), bins, NAMES, usual_auc=0.6) == domain
 
 
 def test_a_new_category_and_missing_values_tell(bins: Profile) -> None:
     night = rows(1000, 2)
     changed = {**night.columns, "d": ["new"] * 1000, "a": [None] * 500 + list(night.columns["a"][500:])}
-    told = separate_samples(rows(4000, 1), Sample(changed), bins, NAMES, usual_auc=None)
-    assert told is not None
-    assert (told.auc.value, told.verdict, next(iter(told.shares))) == (1.0, "not_judged", "d")
+    domain = separate_samples(rows(4000, 1), Sample(changed), bins, NAMES, usual_auc=None)
+    assert domain is not None
+    assert (domain.auc.value, domain.verdict, next(iter(domain.shares))) == (1.0, "not_judged", "d")
 
 
 def test_few_rows_say_nothing(bins: Profile) -> None:
@@ -60,17 +60,17 @@ def test_few_rows_say_nothing(bins: Profile) -> None:
 
 
 def test_a_night_is_judged_against_the_reference_s_own_nights(bins: Profile) -> None:
-    """Nights that differ by their weather are told from each other: so is tonight, and that is no drift."""
+    """Nights with different weather are separable; so is this night, and that is not drift."""
     random = np.random.default_rng(3)
     nights = {date(2013, 1, 1) + timedelta(days=i): rows(300, i, weather=float(random.normal(0, 2))) for i in range(14)}
-    usual = usual_auc(nights, bins, NAMES)
+    usual = compute_usual_auc(nights, bins, NAMES)
     assert usual is not None
-    assert usual > 0.8 > (usual_auc(nights, bins, ["a", "b", "d"]) or 1.0)
+    assert usual > 0.8 > (compute_usual_auc(nights, bins, ["a", "b", "d"]) or 1.0)
     reference = Sample({name: [v for s in nights.values() for v in s.columns[name]] for name in NAMES})
     tonight = separate_samples(reference, rows(300, 99, weather=1.0), bins, NAMES, usual)
     assert tonight is not None
     assert tonight.verdict == "stable"
-    assert usual_auc(dict(list(nights.items())[:OWN_NIGHTS]), bins, NAMES) is None
+    assert compute_usual_auc(dict(list(nights.items())[:OWN_NIGHTS]), bins, NAMES) is None
 
 
 def test_columns_that_whole_nights_share_are_not_asked(bins: Profile) -> None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nightjar.monitoring.drift.comparison import ColumnDrift
-from nightjar.monitoring.drift.onset import since, told_apart, week
+from nightjar.monitoring.drift.onset import describe_domain, describe_onset, week_summary
 from nightjar.monitoring.drift.plots import psi_plot
 from nightjar.monitoring.drift.report import Report
 from nightjar.monitoring.drift.table import PastNight
@@ -49,61 +49,69 @@ def window(psi: float) -> Window:
     ],
 )
 def test_the_nights_in_a_row(wind: ColumnDrift, psis: tuple[float, ...], expected: list[str]) -> None:
-    assert since(wind, ColumnWindows(), history(*psis), NIGHT, 0.25) == expected
+    assert describe_onset(wind, ColumnWindows(), history(*psis), NIGHT, 0.25) == expected
 
 
 def test_nights_that_nobody_looked_at_are_not_said_to_have_drifted(wind: ColumnDrift) -> None:
     old, gap = history(0.1, 0.4, 0.3, 0.3), history(0.1, 0.4)
-    assert since(wind, ColumnWindows(), [*old[:2], old[3]], NIGHT, 0.25) == ["Since 2 April: all 3 nights looked at."]
-    assert since(wind, ColumnWindows(), gap[:1], NIGHT, 0.25) == [
-        "New tonight: PSI was below the limit on 3 April, the last night looked at before."
+    assert describe_onset(wind, ColumnWindows(), [*old[:2], old[3]], NIGHT, 0.25) == [
+        "Since 2 April: all 3 compared nights."
+    ]
+    assert describe_onset(wind, ColumnWindows(), gap[:1], NIGHT, 0.25) == [
+        "New tonight: PSI was below the limit on 3 April, the last compared night."
     ]
 
 
 def test_nights_against_another_models_training_set_say_nothing(wind: ColumnDrift) -> None:
-    other = [replace(night, psi={}) for night in history(0.4, 0.4, 0.4)[:2]]
-    assert since(wind, ColumnWindows(), other, NIGHT, 0.25) == []
-    assert since(wind, ColumnWindows(), [*other, *history(0.4)], NIGHT, 0.25) == [
+    earlier = [replace(night, psi={}) for night in history(0.4, 0.4, 0.4)[:2]]
+    assert describe_onset(wind, ColumnWindows(), earlier, NIGHT, 0.25) == []
+    assert describe_onset(wind, ColumnWindows(), [*earlier, *history(0.4)], NIGHT, 0.25) == [
         "Since at least 4 April: 2 nights in a row."
     ]
 
 
 def test_a_change_that_crept_over_the_limit_is_not_called_new_and_old_at_once(wind: ColumnDrift) -> None:
-    said = since(wind, ColumnWindows(recent=window(0.02)), history(0.2, 0.2), NIGHT, 0.25)
-    assert said[1] == "It looks like the 4 nights before: it was near the limit already."
-    said = since(wind, ColumnWindows(recent=window(0.02)), history(0.9, 0.2), NIGHT, 0.25)
-    assert said[1] == "It looks like the 4 nights before: the change is not new."
+    sentences = describe_onset(wind, ColumnWindows(recent=window(0.02)), history(0.2, 0.2), NIGHT, 0.25)
+    assert sentences[1] == "It looks like the 4 nights before: it was near the limit already."
+    sentences = describe_onset(wind, ColumnWindows(recent=window(0.02)), history(0.9, 0.2), NIGHT, 0.25)
+    assert sentences[1] == "It looks like the 4 nights before: the change is not new."
 
 
 def test_a_column_that_has_not_moved_says_when_it_had(wind: ColumnDrift) -> None:
     still = replace(wind, psi=0.05)
-    before = ColumnWindows(recent=window(0.6))
-    assert since(still, before, history(0.4, 0.1), NIGHT, 0.25) == ["PSI was above 0.25 on 1 of the 2 nights before."]
-    assert since(still, before, history(0.1, 0.1), NIGHT, 0.25) == []
+    windows = ColumnWindows(recent=window(0.6))
+    assert describe_onset(still, windows, history(0.4, 0.1), NIGHT, 0.25) == [
+        "PSI was above 0.25 on 1 of the 2 nights before."
+    ]
+    assert describe_onset(still, windows, history(0.1, 0.1), NIGHT, 0.25) == []
 
 
 def test_the_nights_before(wind: ColumnDrift) -> None:
-    def said(**windows: Window) -> str:
-        return " ".join(since(wind, ColumnWindows(**windows), [], NIGHT, 0.25))
+    def describe(**windows: Window) -> str:
+        return " ".join(describe_onset(wind, ColumnWindows(**windows), [], NIGHT, 0.25))
 
-    assert said(recent=window(0.02)) == "It looks like the 4 nights before: the change is not new."
-    assert said(recent=window(0.6)) == "It is unlike the 4 nights before too (PSI 0.60 against them)."
-    assert said(recent=window(0.6), weekday=window(0.03)).endswith("It looks like the last 4 Fridays.")
-    assert said(weekday=window(0.03)) == ""
+    assert describe(recent=window(0.02)) == "It looks like the 4 nights before: the change is not new."
+    assert describe(recent=window(0.6)) == "It is unlike the 4 nights before too (PSI 0.60 against them)."
+    assert describe(recent=window(0.6), weekday=window(0.03)).endswith("It looks like the last 4 Fridays.")
+    assert describe(weekday=window(0.03)) == ""
 
 
 def test_the_week_counts_watched_columns(report: Report) -> None:
-    assert week(report.before, report.drift) == "1 of 1"
-    assert week(dict.fromkeys(report.drift.by_name, ColumnWindows()), report.drift) == ""
+    assert week_summary(report.windows, report.drift) == "1 of 1"
+    assert week_summary(dict.fromkeys(report.drift.by_name, ColumnWindows()), report.drift) == ""
 
 
 def test_what_the_classifier_found(report: Report) -> None:
     domain = report.domain
     assert domain is not None
-    assert "mostly told" in told_apart(domain)
-    assert "any of training\u2019s own nights that were tried (AUC 0.74)" in told_apart(domain)
-    assert "no more than for training\u2019s own nights (AUC up to 0.90)" in told_apart(replace(domain, usual_auc=0.9))
-    assert told_apart(replace(domain, usual_auc=None)).startswith("A night\u2019s row is mostly told")
+    assert "columns together mostly separate" in describe_domain(domain)
+    assert "any tested night of training (AUC 0.74)" in describe_domain(domain)
+    assert "not more often than for training\u2019s own nights (AUC up to 0.90)" in describe_domain(
+        replace(domain, usual_auc=0.9)
+    )
+    assert describe_domain(replace(domain, usual_auc=None)).startswith(
+        "All columns together mostly separate a night\u2019s row"
+    )
 
 
 def test_psi_over_time_ends_with_this_night_and_has_the_limit(wind: ColumnDrift) -> None:

@@ -47,7 +47,7 @@ class Page(HTMLParser):
 
 def test_the_page_is_well_formed_and_says_the_verdict_first(report: Report) -> None:
     page = Page(render(report))
-    assert "Drift: 4 of 5 watched columns moved, more than the 1 tolerated." in " ".join(page.text.split())
+    assert "Drift: 4 of 5 monitored columns moved, more than the 1 tolerated." in " ".join(page.text.split())
     headings = [name for name, _ in page.elements if re.fullmatch("h[1-6]", name)]
     assert headings[0] == "h1"
     assert headings.count("h1") == 1
@@ -110,9 +110,9 @@ def test_the_same_report_gives_the_same_bytes(report: Report) -> None:
 
 
 def test_a_quiet_night_shows_what_came_closest(report: Report, compared: Any) -> None:
-    quiet = replace(report, drift=compared.night(), history=(), volumes=(), rejections=(), unusual=(), notes=())
+    quiet = replace(report, drift=compared.night(), history=(), volumes=(), rejections=(), warnings=(), notes=())
     text = " ".join(Page(render(quiet)).text.split())
-    assert "Stable: none of 5 watched columns moved." in text
+    assert "Stable: none of 5 monitored columns moved." in text
     assert "Nothing moved; these came closest" in text
     assert "Nothing unusual: rows, missing values" in text
     assert len(quiet.cards) == 3
@@ -122,13 +122,13 @@ def test_what_is_wrong_with_the_data_is_said_at_the_top_and_in_full_below(report
     text = " ".join(Page(render(report)).text.split())
     assert text.index("The data are unusual. raw/weather.temp: mean 12") < text.index("What moved")
     assert "; and 1 more. Look there first" in text
-    below = text[text.index("The datawhat landed") :]
+    below = text[text.index("The datalanded rows") :]
     for expected in ("raw/flights: rows 912, expected 950", "air_time_in_range", "minutes in the air, 5 to 1,200",
-                     "a rule that the contract has no longer"):  # fmt: skip
+                     "a rule that is not in the contract any more"):  # fmt: skip
         assert expected in below
     assert "Rows of raw/flights, the last 4 nights: 903, 880, 921, 912" in render(report)
-    unseen = Page(render(replace(report, unusual=None))).text
-    assert "Nobody has looked whether they are unusual" in unseen
+    unseen = Page(render(replace(report, warnings=None))).text
+    assert "The data were not checked" in unseen
     assert "The data are unusual" not in unseen
 
 
@@ -136,7 +136,7 @@ def test_without_predictions_the_page_says_so(report: Report, compared: Any) -> 
     drift = compared.night()
     drift = replace(drift, columns=tuple(c for c in drift.columns if c.name != "prediction"))
     text = Page(render(replace(report, drift=drift))).text
-    assert "not looked at" in text
+    assert "not compared" in text
     assert "The prediction" not in text
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from nightjar.lake import delta
-from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, past_nights
+from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, read_past_nights
 from nightjar.monitoring.drift.windows import ColumnWindows, Window
 from nightjar.monitoring.nightly_rows import replace_rows
 
@@ -14,8 +14,8 @@ NIGHT = date(2013, 4, 1)
 
 def write(lake: str, compared: Any, use_case: str, night: date = NIGHT, moved: int = 0) -> list[dict[str, Any]]:
     drift = compared.night(moved=moved)
-    before = dict.fromkeys(drift.by_name, ColumnWindows(recent=Window(nights=14, psi=0.02)))
-    rows = drift_rows(drift, before, night=night, use_case=use_case, model_version="3", run_id="r1")
+    windows = dict.fromkeys(drift.by_name, ColumnWindows(recent=Window(nights=14, psi=0.02)))
+    rows = drift_rows(drift, windows, night=night, use_case=use_case, model_version="3", run_id="r1")
     replace_rows(lake, DRIFT_TABLE, rows, [night], use_case=use_case, run_id="r1")
     return rows
 
@@ -67,14 +67,14 @@ def test_a_rerun_replaces_its_own_part_of_its_night_only(lake: str, compared: An
     assert stored(lake, date(2013, 3, 31)) == earlier
 
 
-def test_past_nights_are_summed_up_oldest_first(lake: str, compared: Any) -> None:
+def test_read_past_nights_are_summed_up_oldest_first(lake: str, compared: Any) -> None:
     asked = [date(2013, 3, 30), date(2013, 3, 31), NIGHT]
-    assert past_nights(lake, "flight_delay", asked, model_version="3") == []
+    assert read_past_nights(lake, "flight_delay", asked, model_version="3") == []
     write(lake, compared, "flight_delay", moved=2)
     write(lake, compared, "flight_delay", night=date(2013, 3, 30))
     write(lake, compared, "churn", night=date(2013, 3, 31))
-    found = past_nights(lake, "flight_delay", asked, model_version="3")
+    found = read_past_nights(lake, "flight_delay", asked, model_version="3")
     assert [(night.night.day, night.watched, night.drifted) for night in found] == [(30, 5, 0), (1, 5, 2)]
     assert found[1].psi["wind"] > 0.25
-    other = past_nights(lake, "flight_delay", asked, model_version="4")
+    other = read_past_nights(lake, "flight_delay", asked, model_version="4")
     assert [(night.watched, night.drifted, night.psi) for night in other] == [(5, 0, {}), (5, 2, {})]

@@ -7,7 +7,7 @@ import pytest
 
 from nightjar.declaration.monitoring import Drift
 from nightjar.monitoring.drift.comparison import compare
-from nightjar.monitoring.drift.windows import compare_windows, period, window_nights
+from nightjar.monitoring.drift.windows import compare_windows, merge_nights, window_nights
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
 
@@ -76,7 +76,7 @@ def test_a_month_is_its_nights(reference: Profile) -> None:
     drawn = {NIGHT - timedelta(days=d): np.random.default_rng(d).normal(0.3 if d < 15 else 0, 1, 900) for d in days}
     known = {day: profile_arrays({"x": values}, COLUMNS, reference) for day, values in drawn.items()}
     other = profile_arrays({"x": np.random.default_rng(9).normal(5, 1, 900)}, COLUMNS)
-    month = period({**known, date(2013, 5, 1): other, date(2013, 5, 2): Profile(rows=0)}, reference)
+    month = merge_nights({**known, date(2013, 5, 1): other, date(2013, 5, 2): Profile(rows=0)}, reference)
     whole = profile_arrays({"x": np.concatenate(list(drawn.values()))}, COLUMNS, reference)
     found, expected = month.columns["x"], whole.columns["x"]
     assert (found.counts, found.sketch, found.rows) == (expected.counts, expected.sketch, month.rows)
@@ -88,7 +88,7 @@ def test_a_month_is_its_nights(reference: Profile) -> None:
 def test_a_period_of_the_same_bins_on_other_grids_has_no_sketch(reference: Profile) -> None:
     """0 and 1 have the same bins in any model, and not the same centre and spread."""
     flags = [profile_arrays({"x": np.arange(1000) % steps == 0}, COLUMNS) for steps in (2, 20)]
-    merged = period({NIGHT: flags[0], NIGHT - timedelta(days=1): flags[1]}, flags[0]).columns["x"]
+    merged = merge_nights({NIGHT: flags[0], NIGHT - timedelta(days=1): flags[1]}, flags[0]).columns["x"]
     assert (merged.rows, merged.counts, merged.sketch) == (2000, (0, 1450, 550, 0), None)
 
 

@@ -57,9 +57,9 @@ def test_bins_have_names() -> None:
 
 
 def test_headlines(compared: Any) -> None:
-    assert words.headline(compared.night()) == "none of 5 watched columns moved."
-    assert words.headline(compared.night(moved=1)) == "1 of 5 watched columns moved; up to 1 are tolerated."
-    assert words.headline(compared.night(moved=4)) == "4 of 5 watched columns moved, more than the 1 tolerated."
+    assert words.headline(compared.night()) == "none of 5 monitored columns moved."
+    assert words.headline(compared.night(moved=1)) == "1 of 5 monitored columns moved; up to 1 are tolerated."
+    assert words.headline(compared.night(moved=4)) == "4 of 5 monitored columns moved, more than the 1 tolerated."
 
 
 def test_changes_say_what_moved(compared: Any) -> None:
@@ -69,8 +69,8 @@ def test_changes_say_what_moved(compared: Any) -> None:
     assert "of the night, 10\u202f% of training." in wind[0]
     assert wind[1].startswith("The mean is 16.")
     assert "standard deviations away" in wind[1]
-    assert 5 < float(words.moved_by(drift.by_name["wind"])) < 8
-    assert words.moved_by(drift.by_name["carrier"]) == "\u2013"
+    assert 5 < float(words.mean_distance(drift.by_name["wind"])) < 8
+    assert words.mean_distance(drift.by_name["carrier"]) == "\u2013"
     assert words.changes(drift.by_name["seats"])[0].startswith("Missing values are")
     carrier = words.changes(drift.by_name["carrier"])
     assert carrier[0].startswith("New categories are")
@@ -78,7 +78,7 @@ def test_changes_say_what_moved(compared: Any) -> None:
 
 
 def test_strength() -> None:
-    assert [words.strength(psi, 0.25) for psi in (0.05, 0.2, 0.3)] == ["much the same", "some change", "a large change"]
+    assert [words.strength(psi, 0.25) for psi in (0.05, 0.2, 0.3)] == ["little change", "some change", "a large change"]
 
 
 def test_long_names_break_after_underscores_and_stay_escaped() -> None:

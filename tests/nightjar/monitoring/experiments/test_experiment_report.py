@@ -32,16 +32,16 @@ FIXED = replace(HALVES, design=FixedHorizon(units=10_000))
 @pytest.mark.parametrize(
     ("html", "headline"),
     [
-        (page(SEQUENTIAL, challenger=0.1), "challenger is below champion in mean Brier score a unit, which is better."),
+        (page(SEQUENTIAL, challenger=0.1), "challenger is below champion in mean Brier score per unit, which is"),
         (page(SEQUENTIAL), "challenger shows no difference from champion so far."),
         (page(FIXED), "the horizon is reached, and challenger shows no difference from champion."),
-        (page(SEQUENTIAL, challenger=0.1, kept=0.8), "units are lost or doubled on the way"),
+        (page(SEQUENTIAL, challenger=0.1, kept=0.8), "units were lost or duplicated"),
         (page(SEQUENTIAL, nights=0), "no night of the experiment has labels."),
         (
             page(replace(SEQUENTIAL, metric="cost"), challenger=0.3, cost=Cost(missed=1, false_alarm=1)),
-            "challenger is above champion in mean cost in USD a unit, which is worse.",
+            "challenger is above champion in mean cost in USD per unit, which is worse.",
         ),
-        (page(replace(SEQUENTIAL, metric="label"), challenger=0.3), "is above champion in mean label a unit."),
+        (page(replace(SEQUENTIAL, metric="label"), challenger=0.3), "is above champion in mean label per unit."),
     ],
 )  # fmt: skip
 def test_the_verdict_comes_first_and_in_words(html: str, headline: str) -> None:
@@ -49,11 +49,11 @@ def test_the_verdict_comes_first_and_in_words(html: str, headline: str) -> None:
 
 
 def test_nights_that_do_not_count_and_versions_that_changed_are_said() -> None:
-    fallen, versions = [date(2013, 4, 3), date(2013, 4, 5)], {"champion": ["3", "5"], "challenger": ["4"]}
-    html = render(replace(_report(), fallen=fallen, versions=versions))
+    excluded, versions = [date(2013, 4, 3), date(2013, 4, 5)], {"champion": ["3", "5"], "challenger": ["4"]}
+    html = render(replace(_report(), excluded=excluded, versions=versions))
     assert "2 nights do not" in html
     assert "2013-04-03, 2013-04-05" in html
-    assert "Versions 3, 5 have spoken for champion" in html
+    assert "Versions 3, 5 scored champion" in html
 
 
 def _report() -> ExperimentReport:

@@ -17,9 +17,9 @@ from nightjar.monitoring.experiments.analysis import (
     Moments,
     Night,
     analyse,
+    find_stalled_nights,
     half_width,
     mismatch_p,
-    nights_without_new_units,
 )
 
 FIRST = date(2013, 4, 1)
@@ -194,13 +194,13 @@ def test_the_sequential_interval_is_the_one_of_the_mixture_likelihood_ratio() ->
     ],
 )
 def test_nights_on_the_same_units_are_found(units: list[int], stalled: int) -> None:
-    looked_at = [date(2013, 4, 1) + timedelta(days=i) for i in range(len(units))]
+    labelled = [date(2013, 4, 1) + timedelta(days=i) for i in range(len(units))]
     added = [
         Night(night=night, moments={"champion": Moments(units=count)})
-        for night, count in zip(looked_at, units, strict=True)
+        for night, count in zip(labelled, units, strict=True)
         if count
     ]
-    assert list(nights_without_new_units(added, looked_at)) == looked_at[len(looked_at) - stalled :]
+    assert list(find_stalled_nights(added, labelled)) == labelled[len(labelled) - stalled :]
 
 
 def test_a_difference_of_shares_is_within_1_and_that_of_costs_may_be_any() -> None:

@@ -33,7 +33,7 @@ def nights(text: str, last: date = TONIGHT) -> list[WatchedNight]:
 
 def on(text: str, *, auc: Interval | None = None, age_days: float | None = 10, asked: tuple[int, ...] = ()) -> Decision:
     days = [TONIGHT - timedelta(days=days) for days in asked]
-    return decide(POLICY, nights(text), TONIGHT, auc=auc, age_days=age_days, asked=days)
+    return decide(POLICY, nights(text), TONIGHT, auc=auc, age_days=age_days, requested=days)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_broken_data_is_no_reason_whatever_drifts_or_falls(text: str) -> None:
 @pytest.mark.parametrize(("auc", "age_days"), [(GOOD, 10), (LOW, 10), (GOOD, 99)])
 def test_on_a_night_of_broken_data_nothing_is_asked_for(auc: Interval, age_days: float) -> None:
     decision = on("dddbbbx", auc=auc, age_days=age_days)
-    assert decision.blocked_by == "data incident: tonight's data are broken, and would be trained on"
+    assert decision.blocked_by == "data incident: the data of this night are broken and would be used for training"
 
 
 def test_an_auc_below_the_floor_over_the_last_judged_nights_asks_for_one() -> None:
@@ -73,29 +73,29 @@ def test_an_auc_below_the_floor_over_the_last_judged_nights_asks_for_one() -> No
     for auc in (GOOD, Interval(value=0.55, low=0.45, high=0.65), None):
         assert on(".......", auc=auc) == Decision()
     floorless = replace(POLICY, min_auc=None)
-    assert decide(floorless, nights("."), TONIGHT, auc=LOW, age_days=1, asked=[]) == Decision()
+    assert decide(floorless, nights("."), TONIGHT, auc=LOW, age_days=1, requested=[]) == Decision()
 
 
 def test_age_alone_asks_for_one() -> None:
     assert on(".......", age_days=60.0) == Decision()
-    assert on(".......", age_days=61.0).reason == "the champion knows nothing of the last 61 days (at most 60)"
+    assert on(".......", age_days=61.0).reason == "the champion's training data are 61 days old (at most 60)"
     assert on(".......", age_days=None) == Decision()
 
 
 def test_nights_before_the_last_request_do_not_count_again() -> None:
-    assert not on("ddd....", asked=(4,)).reason
-    assert on("....ddd", asked=(4,)).blocked_by == "cool-down: one was asked for on 2013-05-28"
+    assert not on("ddd....", requested=(4,)).reason
+    assert on("....ddd", requested=(4,)).blocked_by == "cool-down: the last request was on 2013-05-28"
 
 
 def test_the_budget_holds() -> None:
-    assert on("ddddddd", asked=(11, 29)).blocked_by == "budget: 2 were asked for in 30 days"
-    assert on("ddddddd", asked=(11, 31)).request
+    assert on("ddddddd", requested=(11, 29)).blocked_by == "budget: 2 requests in 30 days"
+    assert on("ddddddd", requested=(11, 31)).request
 
 
 def test_a_night_before_one_that_has_asked_asks_for_nothing_new() -> None:
-    later = on("ddd....", asked=(-5,))
-    assert later.blocked_by == f"one was asked for on {TONIGHT + timedelta(days=5)}, a later night"
-    assert on("....ddd", asked=(0, -20)).request, "the night that asked says the same when it runs again"
+    later = on("ddd....", requested=(-5,))
+    assert later.blocked_by == f"a later night, {TONIGHT + timedelta(days=5)}, has requested one"
+    assert on("....ddd", requested=(0, -20)).request, "a rerun of the requesting night decides the same"
 
 
 NIGHT_KINDS = st.tuples(st.sampled_from(".dfbxy"), st.booleans(), st.booleans())
@@ -111,12 +111,12 @@ def play(history: list[tuple[str, bool, bool]], order: list[int]) -> list[date]:
         night = first + timedelta(days=number)
         seen = [one for one in watched if one.night <= night]
         given = {"auc": LOW if low else GOOD, "age_days": 90 if old else 10}
-        decision = decide(POLICY, seen, night, **given, asked=asked)  # type: ignore[arg-type]
+        decision = decide(POLICY, seen, night, **given, requested=asked)  # type: ignore[arg-type]
         if decision.request:
             assert letter not in "bx"
             if night not in asked:
                 asked.append(night)
-            assert decide(POLICY, seen, night, **given, asked=asked) == decision  # type: ignore[arg-type]
+            assert decide(POLICY, seen, night, **given, requested=asked) == decision  # type: ignore[arg-type]
     return asked
 
 

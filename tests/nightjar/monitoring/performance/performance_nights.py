@@ -21,7 +21,7 @@ from nightjar.monitoring.performance.table import (
     Place,
     ScoredNight,
     count_rows,
-    estimates,
+    estimate_metrics,
     performance_rows,
 )
 
@@ -71,14 +71,14 @@ class Nights:
     counts: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, night: date, summaries: dict[Place, Summary], *, judged: bool = True, **changed: Any) -> None:
-        one = ScoredNight(
-            night=night, summaries=summaries, model_version="3", naive=0.22, holdout=HOLDOUT,
+        scored = ScoredNight(
+            night=night, summaries=summaries, model_version="3", baseline_rate=0.22, holdout=HOLDOUT,
             judged_on=night + timedelta(days=3) if judged else None,
         )  # fmt: skip
-        one = replace(one, kept=estimates(one, self.use_case))
-        one = replace(one, **changed)
-        self.rows += performance_rows(one, self.use_case, run_id="r")
-        self.counts += count_rows(one, self.use_case, run_id="r")
+        scored = replace(scored, estimates=estimate_metrics(scored, self.use_case))
+        scored = replace(scored, **changed)
+        self.rows += performance_rows(scored, self.use_case, run_id="r")
+        self.counts += count_rows(scored, self.use_case, run_id="r")
 
     def pages(self) -> Pages:
         shared = {
@@ -92,7 +92,7 @@ class Nights:
 def summaries(
     random: np.random.Generator, count: int, *, shift: float = 0.0, skill: float = 1.0, bad: str = ""
 ) -> dict[Place, Summary]:
-    """A night's summaries by origin and carrier; at the origin ``bad`` the model knows nothing."""
+    """A night's summaries by origin and carrier; at the origin ``bad`` labels are random."""
     rows = draw(random, count, shift=shift, skill=skill)
     origins = random.choice(3, count)
     carriers = random.choice(len(CARRIERS), count, p=SHARES / SHARES.sum())
@@ -101,7 +101,7 @@ def summaries(
         rows = replace(rows, labels=labels)
     lost = random.random(count) < 0.02
     rows = replace(rows, labels=np.where(lost, np.nan, rows.labels))
-    found: dict[Place, Summary] = {ALL: summarize(rows)}
+    by_place: dict[Place, Summary] = {ALL: summarize(rows)}
     for name, values, codes in (("origin", ORIGINS, origins), ("carrier", CARRIERS, carriers)):
-        found |= {(name, values[code]): one for code, one in summarize_groups(rows, codes).items()}
-    return found
+        by_place |= {(name, values[code]): summary for code, summary in summarize_groups(rows, codes).items()}
+    return by_place

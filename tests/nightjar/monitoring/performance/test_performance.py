@@ -15,7 +15,7 @@ from tests.nightjar.monitoring.performance.performance_nights import COST, draw,
 from nightjar.declaration.training import Cost
 from nightjar.evaluation import metrics
 from nightjar.monitoring.performance import intervals
-from nightjar.monitoring.performance.calibration import GROUPS, calibration_error, groups
+from nightjar.monitoring.performance.calibration import GROUPS, calibration_error, group_rows
 from nightjar.monitoring.performance.estimate import ESTIMATED, estimate
 from nightjar.monitoring.performance.metrics import METRICS, NO_DECISION, NO_LABELS, ONE_CLASS, measure, tie_error
 from nightjar.monitoring.performance.summary import (
@@ -132,12 +132,12 @@ def test_influences_are_derivatives(metric: str) -> None:
 
 def test_figures_are_those_of_the_rows() -> None:
     rows = draw(np.random.default_rng(3), 5000)
-    found = measure(summarize(rows), confidence=0.95, cost=COST, naive=0.22)
+    found = measure(summarize(rows), confidence=0.95, cost=COST, baseline_rate=0.22)
     exact = metrics.all_metrics(rows.labels, rows.predictions)
     exact |= metrics.decision_metrics(rows.labels, rows.predictions, COST, COST.threshold)
     within = {"auc": tie_error(summarize(rows)), "pr_auc": 1e-3, "log_loss": 1e-9, "brier": 1e-9, "expected_cost": 1e-9}
     for metric, error in within.items():
-        interval = found[metric].found
+        interval = found[metric].interval
         assert interval is not None
         assert interval.value == pytest.approx(exact[metric], abs=error)
     assert tie_error(summarize(rows)) < 1e-4
@@ -147,7 +147,7 @@ def test_figures_are_those_of_the_rows() -> None:
 def test_a_constant_is_beaten_row_by_row() -> None:
     """The difference's interval is that of the rows' differences, not of two independent figures."""
     rows = draw(np.random.default_rng(4), 800)
-    found = measure(summarize(rows), confidence=0.95, cost=COST, naive=0.22)
+    found = measure(summarize(rows), confidence=0.95, cost=COST, baseline_rate=0.22)
     for metric, mine, its in (
         ("brier", (rows.predictions - rows.labels) ** 2, (0.22 - rows.labels) ** 2),
         ("log_loss", _losses(rows.predictions, rows.labels), _losses(np.full(800, 0.22), rows.labels)),
@@ -160,7 +160,7 @@ def test_a_constant_is_beaten_row_by_row() -> None:
             (less.mean(), less.mean() - half, less.mean() + half), abs=1e-6
         )
         assert found[metric].baseline == pytest.approx(its.mean())
-    always = measure(summarize(rows), confidence=0.95, cost=COST, naive=0.5)["expected_cost"]
+    always = measure(summarize(rows), confidence=0.95, cost=COST, baseline_rate=0.5)["expected_cost"]
     assert always.baseline == pytest.approx(_costs(np.ones(800), rows.labels).mean())
 
 
@@ -173,13 +173,13 @@ def _costs(decisions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def test_what_cannot_be_measured_says_why() -> None:
-    alike = measure(summarize(rows_of([0.1, 0.2, 0.3], [0, 0, 0])), confidence=0.95, cost=None, naive=None)
-    assert {metric: one.reason for metric, one in alike.items() if one.found is None} == dict.fromkeys(
+    alike = measure(summarize(rows_of([0.1, 0.2, 0.3], [0, 0, 0])), confidence=0.95, cost=None, baseline_rate=None)
+    assert {metric: one.reason for metric, one in alike.items() if one.interval is None} == dict.fromkeys(
         ("auc", "pr_auc"), ONE_CLASS
     )
     assert all(one.excess is None for one in alike.values())
     assert alike["log_loss"].baseline is None
-    none = measure(summarize(rows_of([0.1], [math.nan])), confidence=0.95, cost=COST, naive=0.2)
+    none = measure(summarize(rows_of([0.1], [math.nan])), confidence=0.95, cost=COST, baseline_rate=0.2)
     assert {one.reason for one in none.values()} == {NO_LABELS}
     undecided = Rows(
         predictions=np.array([0.1, 0.9]),
@@ -187,7 +187,10 @@ def test_what_cannot_be_measured_says_why() -> None:
         landed=np.ones(2, bool),
         decisions=np.full(2, np.nan),
     )
-    assert measure(summarize(undecided), confidence=0.95, cost=COST, naive=0.2)["expected_cost"].reason == NO_DECISION
+    assert (
+        measure(summarize(undecided), confidence=0.95, cost=COST, baseline_rate=0.2)["expected_cost"].reason
+        == NO_DECISION
+    )
     assert "expected_cost" not in estimate(summarize(undecided), confidence=0.95, cost=COST)
     assert estimate(Summary(), confidence=0.95, cost=COST) == {}
     assert "auc" not in estimate(summarize(rows_of([0.3] * 5, [0] * 5)), confidence=0.95, cost=COST)
@@ -195,11 +198,13 @@ def test_what_cannot_be_measured_says_why() -> None:
 
 def test_perfect_order_of_few_rows_proves_little() -> None:
     few = summarize(rows_of([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]))
-    found = measure(few, confidence=0.95, cost=None, naive=0.5)["auc"].found
+    found = measure(few, confidence=0.95, cost=None, baseline_rate=0.5)["auc"].interval
     assert found is not None
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low == pytest.approx(0.025**0.5)
-    wrong = measure(summarize(rows_of([0.1, 0.2, 0.8], [1, 0, 0])), confidence=0.95, cost=None, naive=0.5)["auc"].found
+    wrong = measure(summarize(rows_of([0.1, 0.2, 0.8], [1, 0, 0])), confidence=0.95, cost=None, baseline_rate=0.5)[
+        "auc"
+    ].interval
     assert wrong is not None
     assert (wrong.value, wrong.low) == (0.0, 0.0)
     assert wrong.high > 0.9
@@ -214,12 +219,12 @@ def test_intervals_hold_the_truth_about_as_often_as_declared(rows: int, shift: f
     scores is at its least, 0, so that only one end can miss."""
     random = np.random.default_rng(rows)
     parts = [summarize(draw(random, 200_000, shift=shift)) for _ in range(5)]
-    truth = measure(merge(parts), confidence=0.95, cost=COST, naive=0.22)
+    truth = measure(merge(parts), confidence=0.95, cost=COST, baseline_rate=0.22)
     hits = dict.fromkeys(METRICS, 0)
     for _ in range(RUNS):
-        measured = measure(summarize(draw(random, rows, shift=shift)), confidence=0.95, cost=COST, naive=0.22)
+        measured = measure(summarize(draw(random, rows, shift=shift)), confidence=0.95, cost=COST, baseline_rate=0.22)
         for metric in METRICS:
-            one, true = measured[metric].found, truth[metric].found
+            one, true = measured[metric].interval, truth[metric].interval
             assert one is not None
             assert true is not None
             hits[metric] += one.low <= true.value <= one.high
@@ -235,9 +240,9 @@ def test_estimates_foretell_nights_of_calibrated_scores_and_are_off_where_the_wo
         for _ in range(RUNS):
             summary = summarize(draw(random, 900, shift=shift))
             told = estimate(summary, confidence=0.95, cost=COST)
-            came = measure(summary, confidence=0.95, cost=COST, naive=None)
+            came = measure(summary, confidence=0.95, cost=COST, baseline_rate=None)
             for metric in ESTIMATED:
-                found = came[metric].found
+                found = came[metric].interval
                 assert found is not None
                 counted[metric] += told[metric].low <= found.value <= told[metric].high
     print({shift: {metric: count / RUNS for metric, count in counted.items()} for shift, counted in hits.items()})
@@ -248,23 +253,23 @@ def test_estimates_foretell_nights_of_calibrated_scores_and_are_off_where_the_wo
 
 def test_groups_hold_all_labelled_rows_in_order() -> None:
     rows = draw(np.random.default_rng(7), 1003)
-    found = groups(summarize(rows), 0.95)
+    found = group_rows(summarize(rows), 0.95)
     assert len(found) == GROUPS
     assert sum(group.rows for group in found) == 1003
     assert max(group.rows for group in found) - min(group.rows for group in found) <= 2
     assert [group.predicted for group in found] == sorted(group.predicted for group in found)
     assert sum(g.rows * g.predicted for g in found) / 1003 == pytest.approx(rows.predictions.mean(), abs=1e-4)
-    assert len(groups(summarize(rows_of([0.2] * 50 + [0.7] * 50, [0, 1] * 50)), 0.95)) == 2
-    assert groups(Summary(), 0.95) == []
+    assert len(group_rows(summarize(rows_of([0.2] * 50 + [0.7] * 50, [0, 1] * 50)), 0.95)) == 2
+    assert group_rows(Summary(), 0.95) == []
 
 
 def test_a_calibration_error_is_what_is_left_beyond_chance() -> None:
-    calibrated = calibration_error(groups(summarize(draw(np.random.default_rng(8), 900)), 0.95), 0.95)
+    calibrated = calibration_error(group_rows(summarize(draw(np.random.default_rng(8), 900)), 0.95), 0.95)
     raw = metrics.calibration_error(*_of(draw(np.random.default_rng(8), 900)))
     assert calibrated.low == 0.0
     assert calibrated.value < raw - 0.01
     many = draw(np.random.default_rng(9), 150_000, shift=0.7)
-    shifted = calibration_error(groups(summarize(many), 0.95), 0.95)
+    shifted = calibration_error(group_rows(summarize(many), 0.95), 0.95)
     assert shifted.value == pytest.approx(metrics.calibration_error(*_of(many)), abs=2e-3)
     assert shifted.low > 0.08
     assert shifted.low < shifted.value < shifted.high
@@ -280,10 +285,13 @@ def _of(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 def test_no_interval_holds_what_its_metric_cannot_be(predictions: list[float], labels: list[float]) -> None:
     cost = Cost(missed=10, false_alarm=2)
     summary = summarize(rows_of(predictions, labels))
-    measured = measure(summary, confidence=0.95, cost=cost, naive=0.3)
+    measured = measure(summary, confidence=0.95, cost=cost, baseline_rate=0.3)
     most = {"log_loss": np.inf, "expected_cost": 10.0}
     estimated = estimate(summary, confidence=0.95, cost=cost)
-    for metric, found in [*((name, one.found) for name, one in measured.items() if one.found), *estimated.items()]:
+    for metric, found in [
+        *((name, one.interval) for name, one in measured.items() if one.interval),
+        *estimated.items(),
+    ]:
         assert 0 <= found.low <= found.value <= found.high <= most.get(metric, 1.0), metric
     for metric, one in measured.items():
         if one.excess:

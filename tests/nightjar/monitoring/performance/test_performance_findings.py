@@ -14,7 +14,7 @@ from tests.nightjar.monitoring.performance.performance_nights import FIRST, HOLD
 from nightjar.declaration.monitoring import Retraining
 from nightjar.lake import delta
 from nightjar.monitoring.nightly_rows import replace_rows
-from nightjar.monitoring.performance.findings import LEAST_NIGHTS, NIGHTS, findings_of
+from nightjar.monitoring.performance.findings import MIN_NIGHTS, NIGHTS, find_problems
 from nightjar.monitoring.performance.summary import summarize
 from nightjar.monitoring.performance.table import (
     ALL,
@@ -41,7 +41,7 @@ def nights_of(figures: Sequence[dict[str, Any]], **changed: Any) -> list[dict[st
 
 
 def subjects(nights: Sequence[Any], use_case: Any = JUDGED, **more: Any) -> list[str]:
-    found = findings_of(nights, use_case, night=FIRST, link="page", **more)
+    found = find_problems(nights, use_case, night=FIRST, link="page", **more)
     return [f"{one.severity} {one.subject.removeprefix('shop ')}" for one in found]
 
 
@@ -51,7 +51,7 @@ def test_single_nights_are_no_warning_and_several_that_agree_are() -> None:
     low = [0.62, 0.66, 0.6, 0.65, 0.63, 0.64, 0.66]
     assert subjects(nights_of([{"auc": value} for value in low])) == ["warn auc below the holdout"]
     assert subjects(nights_of([{"auc": value} for value in [*low, 0.70]])) == [], "the last night is well again"
-    assert subjects(nights_of([{"auc": value} for value in low[-LEAST_NIGHTS + 1 :]])) == [], "too few"
+    assert subjects(nights_of([{"auc": value} for value in low[-MIN_NIGHTS + 1 :]])) == [], "too few"
 
 
 def test_a_constant_that_is_better_for_days_is_a_warning() -> None:
@@ -72,7 +72,7 @@ def test_a_constant_that_is_better_for_days_is_a_warning() -> None:
     for night in unknown[:3]:
         for metric in ("log_loss", "brier", "expected_cost"):
             night[metric]["excess"] = night[metric]["baseline"] = None
-    assert subjects(unknown) == [], "nights without a constant do not count"
+    assert subjects(unknown) == [], "nights without a baseline do not count"
 
 
 def test_another_version_s_nights_are_not_held_against_this_one() -> None:
@@ -85,7 +85,7 @@ def test_the_floor_is_that_of_the_whole_interval_of_one_night() -> None:
     assert subjects(nights_of([{"auc": 0.57}])) == [], "its interval reaches the floor of 0.6"
     assert subjects(nights_of([{"auc": 0.55}]), replace(JUDGED, retraining=None)) == []
     assert subjects(nights_of([{"auc": 0.55}]), replace(JUDGED, retraining=Retraining())) == []
-    (found,) = findings_of(nights_of([{"auc": 0.5}]), JUDGED, night=date(2013, 4, 4), link="page")
+    (found,) = find_problems(nights_of([{"auc": 0.5}]), JUDGED, night=date(2013, 4, 4), link="page")
     assert found.severity_ratio == pytest.approx(0.5 / 0.4)
     assert found.what == "scores of 2013-04-01: the AUC is 0.500 (0.460 to 0.540), below the floor of 0.6"
     assert (found.kind, found.link, found.runbook) == ("performance", "page", "docs/runbooks/performance.md")
@@ -112,7 +112,7 @@ def test_findings_are_of_the_night_that_was_judged_and_as_the_table_says(lake: s
     found = performance_findings(lake, JUDGED, last)
     looked = judged_nights(read_rows(lake, PERFORMANCE_TABLE, "shop", written), last)
     assert list(looked) == written
-    assert found == findings_of(
+    assert found == find_problems(
         list(looked.values()), JUDGED, night=last, link=f"{lake}/reports/shop/{last}/performance.html"
     )
     assert [one.subject for one in found][:2] == ["shop auc below the floor", "shop auc below the holdout"]

@@ -20,7 +20,7 @@ from nightjar.monitoring.performance.pages import Pages, histogram
 from nightjar.monitoring.performance.plots import ticks
 from nightjar.monitoring.performance.report import PerformanceReport, render, render_week
 from nightjar.monitoring.performance.summary import Summary, merge, summarize
-from nightjar.monitoring.performance.wording import changes, since, where
+from nightjar.monitoring.performance.wording import changes, describe_onset, describe_slices
 
 LAST = FIRST + timedelta(days=24)
 JUDGED_NIGHT = LAST - timedelta(days=3)
@@ -139,7 +139,7 @@ def test_a_broken_model_is_said_to_be_so_where_and_since_when(broken: Pages) -> 
     assert "Below the floor: the AUC is" in words
     assert "clearly below the 0.722 of the holdout" in words
     assert "What to do: docs/runbooks/performance.md" in words
-    assert re.search(r"Below 0\.722 since 1[56] April: the last [78] judged nights\.", since(report))
+    assert re.search(r"Below 0\.722 since 1[56] April: the last [78] judged nights\.", describe_onset(report))
     assert any("too low" in sentence or "too high" in sentence for sentence in changes(report))
     week = text(render_week(of_week(broken)))
     assert "Below the floor" in week
@@ -148,16 +148,19 @@ def test_a_broken_model_is_said_to_be_so_where_and_since_when(broken: Pages) -> 
 
 def test_a_slice_that_the_model_knows_nothing_of_stands_out() -> None:
     report = of_week(pages(bad="EWR", seed=2))
-    assert any(re.match(r"EWR: AUC 0\.\d{3} \(.*\), clearly below all rows\.", one) for one in where(report, "origin"))
-    assert not any(one.startswith(("JFK", "LGA")) for one in where(report, "origin"))
+    assert any(
+        re.match(r"EWR: AUC 0\.\d{3} \(.*\), clearly below all rows\.", one)
+        for one in describe_slices(report, "origin")
+    )
+    assert not any(one.startswith(("JFK", "LGA")) for one in describe_slices(report, "origin"))
     assert 'class="below"' in render_week(report)
 
 
 def test_tonight_is_an_estimate_and_marked_as_one(good: Pages) -> None:
     html = render(of_night(good))
     words = text(html)
-    assert re.search(r"Tonight, Thursday, 25 April\s*estimate\s*AUC\s*0\.", words)
-    assert "no label is known yet" in words
+    assert re.search(r"Scores of Thursday, 25 April\s*estimate\s*AUC\s*0\.", words)
+    assert "there are no labels yet" in words
     assert html.count('class="badge"') == 1
     history = re.search(r'aria-label="(AUC by night: [^"]*)"', html)
     assert history is not None
@@ -187,16 +190,16 @@ def test_the_week_is_the_rows_of_its_nights_together(good: Pages) -> None:
     assert list(report.nights) == nights
     held = [row for row in good.counts if row["ds"] in nights and not row["slice"]]
     pooled = merge([Summary.from_json(row["summary"]) for row in held])
-    expected = measure(pooled, confidence=0.95, cost=JUDGED.cost, naive=0.22)
+    expected = measure(pooled, confidence=0.95, cost=JUDGED.cost, baseline_rate=0.22)
     for metric, measured in expected.items():
-        assert measured.found is not None
-        assert report.figures[metric]["value"] == measured.found.value
+        assert measured.interval is not None
+        assert report.figures[metric]["value"] == measured.interval.value
     assert report.figures["auc"]["labelled_rows"] == pooled.labelled
     judged = {rows["auc"]["slice_value"] for rows in report.of_slice("carrier")}
     assert len(judged) > len(of_night(good).of_slice("carrier")), "a week has the rows for smaller slices"
     assert judged | set(report.too_small("carrier")) <= set(CARRIERS)
     assert [point.night for point in report.history] == [LAST - timedelta(days=3 + 7 * i) for i in (3, 2, 1, 0)]
-    assert "The last 7 judged nights together" in text(render_week(report))
+    assert "The last 7 judged nights, pooled" in text(render_week(report))
 
 
 def test_nothing_to_judge_yet_and_not_judged_are_no_good_news() -> None:
@@ -204,11 +207,11 @@ def test_nothing_to_judge_yet_and_not_judged_are_no_good_news() -> None:
     made.add(FIRST, summaries(np.random.default_rng(1), 900), judged=False)
     report = made.pages().of_night(FIRST, None, link="page")
     html = render(report)
-    assert "Nothing to judge yet: no night has labels that had time to come." in text(html)
+    assert "Not evaluated yet: no night has mature labels." in text(html)
     assert '<body class="unknown">' in html
-    assert "Tonight, Monday, 1 April" in text(html)
+    assert "Scores of Monday, 1 April" in text(html)
     week = render_week(made.pages().of_week(FIRST, link="page"))
-    assert "Nothing to judge yet:" in text(week)
+    assert "Not evaluated yet:" in text(week)
     late = Nights()
     late.add(FIRST, {}, judged=True)
     html = render(late.pages().of_night(FIRST + timedelta(days=3), FIRST, link="page"))
@@ -219,15 +222,21 @@ def test_nothing_to_judge_yet_and_not_judged_are_no_good_news() -> None:
 def test_versions_and_missing_figures_are_noted() -> None:
     random, made = np.random.default_rng(1), Nights()
     made.add(FIRST, {("", ""): summarize(draw(random, 900))}, model_version="3,4", holdout={})
-    made.add(FIRST + timedelta(days=1), {("", ""): summarize(draw(random, 900))}, holdout={}, naive=None, kept={})
+    made.add(
+        FIRST + timedelta(days=1),
+        {("", ""): summarize(draw(random, 900))},
+        holdout={},
+        baseline_rate=None,
+        estimates={},
+    )
     notes = [of_night(made.pages(), FIRST + timedelta(days=i)).notes for i in (3, 4)]
-    assert notes[0] == ["Versions 3, 4 have scored these rows, so that no holdout is theirs."]
-    assert notes[1][0].startswith("The ledger holds no figures of version 3 on its holdout")
+    assert notes[0] == ["Versions 3, 4 scored these rows, so they are not compared with a holdout."]
+    assert notes[1][0].startswith("The ledger has no holdout metrics of version 3")
     words = text(render(of_night(made.pages(), FIRST + timedelta(days=4))))
-    assert "clear of chance" in words
-    assert "constant’s" not in words.split("What changed")[1].split("Since when")[0].split("Calibration")[0]
+    assert "better than chance" in words
+    assert "baseline" not in words.split("What changed")[1].split("Since when")[0].split("Calibration")[0]
     assert of_week(made.pages(), FIRST + timedelta(days=4)).notes == [
-        "Versions 3, 4 have scored these rows, so that no holdout is theirs."
+        "Versions 3, 4 scored these rows, so they are not compared with a holdout."
     ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.summarize import profile_arrays
-from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, stored_profiles
+from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, read_profiles
 
 FIRST = date(2013, 4, 1)
 COLUMNS = [ProfiledColumn("x", "numeric"), ProfiledColumn("c", "categorical")]
@@ -37,7 +37,7 @@ def test_stored_nights_add_up_to_all_their_rows(nights: list[list[tuple[float, s
     with TemporaryDirectory() as lake:
         for day, of_night in zip(days, nights, strict=True):
             store(lake, day, profile(of_night))
-        week = merge_all(list(stored_profiles(lake, "shop", days).values()))
+        week = merge_all(list(read_profiles(lake, "shop", days).values()))
     whole = profile([row for of_night in nights for row in of_night])
     assert week.rows == whole.rows
     for name, column in whole.columns.items():
@@ -51,10 +51,10 @@ def test_stored_nights_add_up_to_all_their_rows(nights: list[list[tuple[float, s
 
 def test_another_use_case_and_other_nights_are_left_alone(lake: str) -> None:
     one, other = profile([(1.0, "a")]), profile([(2.0, "b")])
-    assert stored_profiles(lake, "shop", [FIRST]) == {}
+    assert read_profiles(lake, "shop", [FIRST]) == {}
     store(lake, FIRST, one)
     store(lake, FIRST, other, use_case="churn")
     store(lake, FIRST + timedelta(days=1), one)
     store(lake, FIRST + timedelta(days=1), other)
-    found = stored_profiles(lake, "shop", [FIRST, FIRST + timedelta(days=1), FIRST + timedelta(days=2)])
+    found = read_profiles(lake, "shop", [FIRST, FIRST + timedelta(days=1), FIRST + timedelta(days=2)])
     assert found == {FIRST: one, FIRST + timedelta(days=1): other}

@@ -13,13 +13,13 @@ from tests.conftest import REPOSITORY
 
 from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.skew.table import (
-    MOST_NAMED,
+    MAX_NAMED,
     ROWS,
     SKEW_TABLE,
     ColumnSkew,
     Difference,
     NightSkew,
-    differences,
+    find_differences,
     not_judged_row,
     skew_findings,
     skew_rows,
@@ -42,7 +42,7 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
 
 
 def compared(left: Table, right: Table) -> dict[str, Difference]:
-    return differences(rows_of(left), rows_of(right), key=["k"], columns=["x", "y"])
+    return find_differences(rows_of(left), rows_of(right), key=["k"], columns=["x", "y"])
 
 
 @given(TABLES, st.randoms(use_true_random=False))
@@ -77,7 +77,7 @@ def test_a_lost_row_is_a_row_that_differs_on_either_side(table: Table, data: st.
 
 def test_a_row_that_is_there_twice_is_a_row_that_differs() -> None:
     rows = rows_of({1: (1.0, 1.0), 2: (2.0, 2.0)})
-    found = differences(rows, [*rows, rows[0]], key=["k"], columns=["x"])
+    found = find_differences(rows, [*rows, rows[0]], key=["k"], columns=["x"])
     assert found[ROWS].keys == {(1,)}
 
 
@@ -128,7 +128,7 @@ def test_skew_is_a_breach_and_a_changed_history_a_warning_each_once(lake: str) -
     breach, warning = skew_findings(lake, "shop", NIGHT)
     assert (breach.severity, breach.kind, breach.night, breach.severity_ratio) == ("breach", "skew", NIGHT, 2.0)
     assert breach.what == (
-        "Training would read other features than were served: a in 3 of 10 rows of 2013-04-07, by up to 0.5; "
+        "Training reads other features than were served: a in 3 of 10 rows of 2013-04-07, by up to 0.5; "
         "b in 10 of 10 rows of 2013-04-07, by up to 0.5. It peeks."
     )
     assert (warning.severity, warning.severity_ratio) == ("warn", 1.1)
@@ -137,7 +137,7 @@ def test_skew_is_a_breach_and_a_changed_history_a_warning_each_once(lake: str) -
 
 
 def test_of_many_columns_a_few_are_named(lake: str) -> None:
-    keep(lake, *(column(f"c{i}", "skew", 1) for i in range(MOST_NAMED + 1)))
+    keep(lake, *(column(f"c{i}", "skew", 1) for i in range(MAX_NAMED + 1)))
     (finding,) = skew_findings(lake, "shop", NIGHT)
     assert "c4 in" in finding.what
     assert "c5 in" not in finding.what

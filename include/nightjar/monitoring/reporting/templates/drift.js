@@ -1,4 +1,4 @@
-// Sorting, where scripts run: each heading becomes a button. Without them the table stands worst first.
+// Make the table sortable: each heading becomes a button. Without JavaScript the table stays sorted worst first.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
