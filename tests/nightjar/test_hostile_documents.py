@@ -18,7 +18,7 @@ from nightjar.lake import ledger, results
 from nightjar.local.airflow_login import PASSWORDS_FILE, admin_password
 from nightjar.local.ports import Ports
 from nightjar.local.state import RunLock, RunState, read_state
-from nightjar.monitoring.performance.holdout import holdout_metrics
+from nightjar.monitoring.performance.holdout import read_holdout_metrics
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import read_reference
 from nightjar.monitoring.profiles.summarize import count_numeric
@@ -195,7 +195,7 @@ def test_scores_that_a_result_does_not_name_are_an_error_of_the_lake(values: dic
 def test_an_event_of_another_shape_is_named(lake: str, details: dict[str, Any]) -> None:
     ledger.record(lake, ledger.Event(event="gate", use_case="shop", details={"candidates": {"": {}}, **details}))
     with pytest.raises(LakeError, match="the details of an event cannot be read") as caught:
-        holdout_metrics(lake, "shop")
+        read_holdout_metrics(lake, "shop")
     assert caught.value.where == "ledger/events"
 
 
