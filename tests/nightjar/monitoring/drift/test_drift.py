@@ -156,7 +156,7 @@ def test_a_reference_without_sketches_has_no_wasserstein() -> None:
 @pytest.mark.parametrize(
     ("night", "watched", "message"),
     [
-        (Profile(rows=0, columns={"x": count_numeric([], (1.0,))}), ["x"], "no row to compare in x"),
+        (Profile(rows=0, columns={"x": count_numeric([], (1.0,))}), ["x"], "no rows to compare in x"),
         (Profile(rows=1, columns={"x": count_numeric([1.0], (2.0,))}), ["x"], "other bins"),
         (Profile(rows=1, columns={"y": count_numeric([1.0], (1.0,))}), ["y"], "cannot compare y"),
         (Profile(rows=1, columns={"x": count_numeric([1.0], (1.0,))}), ["x", "z"], "cannot compare z"),

@@ -16,8 +16,8 @@ from nightjar.monitoring.profiles.summarize import profile_arrays
 def test_bars_add_up_to_all_rows(compared: Any, moved: int) -> None:
     for column in compared.night(moved=moved).columns:
         drawn = bars(column)
-        assert sum(bar.then for bar in drawn) == pytest.approx(1)
-        assert sum(bar.now for bar in drawn) == pytest.approx(1)
+        assert sum(bar.reference for bar in drawn) == pytest.approx(1)
+        assert sum(bar.night for bar in drawn) == pytest.approx(1)
         assert any(bar.moved for bar in drawn) == (column.verdict == "drift")
 
 
@@ -29,7 +29,7 @@ def test_many_categories_are_folded_but_the_heaviest_change_is_shown() -> None:
     drawn = bars(compare(night, reference, Drift(), watched=["c"]).columns[0])
     assert len(drawn) <= MAX_BARS
     assert "k33" in [bar.name for bar in drawn if bar.moved]
-    assert sum(bar.now for bar in drawn) == pytest.approx(1)
+    assert sum(bar.night for bar in drawn) == pytest.approx(1)
 
 
 def test_the_plots_label_holds_every_bar(compared: Any) -> None:

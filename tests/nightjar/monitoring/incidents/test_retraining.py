@@ -31,8 +31,10 @@ def nights(text: str, last: date = TONIGHT) -> list[WatchedNight]:
     ]  # fmt: skip
 
 
-def on(text: str, *, auc: Interval | None = None, age_days: float | None = 10, asked: tuple[int, ...] = ()) -> Decision:
-    days = [TONIGHT - timedelta(days=days) for days in asked]
+def on(
+    text: str, *, auc: Interval | None = None, age_days: float | None = 10, requested: tuple[int, ...] = ()
+) -> Decision:
+    days = [TONIGHT - timedelta(days=days) for days in requested]
     return decide(POLICY, nights(text), TONIGHT, auc=auc, age_days=age_days, requested=days)
 
 
@@ -55,7 +57,7 @@ def test_the_reason_names_the_nights() -> None:
 def test_broken_data_is_no_reason_whatever_drifts_or_falls(text: str) -> None:
     blocked = on(text)
     assert not blocked.request
-    assert blocked.blocked_by.startswith(f"data incident: on {text.count('x') + text.count('y')} of them")
+    assert blocked.blocked_by.startswith(f"data incident: the data of {text.count('x') + text.count('y')} of them")
     assert on("bbbbbbb") == Decision()
     assert on("b....d.") == Decision(), "no breach was excused"
 
@@ -105,25 +107,25 @@ def play(history: list[tuple[str, bool, bool]], order: list[int]) -> list[date]:
     """The requests, when nights are decided in the given order."""
     first = TONIGHT - timedelta(days=len(history) - 1)
     watched = nights("".join(letter for letter, _, _ in history))
-    asked: list[date] = []
+    requested: list[date] = []
     for number in order:
         letter, old, low = history[number]
         night = first + timedelta(days=number)
         seen = [one for one in watched if one.night <= night]
         given = {"auc": LOW if low else GOOD, "age_days": 90 if old else 10}
-        decision = decide(POLICY, seen, night, **given, requested=asked)  # type: ignore[arg-type]
+        decision = decide(POLICY, seen, night, **given, requested=requested)  # type: ignore[arg-type]
         if decision.request:
             assert letter not in "bx"
-            if night not in asked:
-                asked.append(night)
-            assert decide(POLICY, seen, night, **given, requested=asked) == decision  # type: ignore[arg-type]
-    return asked
+            if night not in requested:
+                requested.append(night)
+            assert decide(POLICY, seen, night, **given, requested=requested) == decision  # type: ignore[arg-type]
+    return requested
 
 
-def check(asked: list[date]) -> None:
-    assert all((after - before).days >= POLICY.cooldown_days for before, after in pairwise(sorted(asked)))
-    for night in asked:
-        assert sum(0 <= (night - other).days < BUDGET_DAYS for other in asked) <= POLICY.max_per_month
+def check(requested: list[date]) -> None:
+    assert all((after - before).days >= POLICY.cooldown_days for before, after in pairwise(sorted(requested)))
+    for night in requested:
+        assert sum(0 <= (night - other).days < BUDGET_DAYS for other in requested) <= POLICY.max_per_month
 
 
 @given(st.lists(NIGHT_KINDS, min_size=1, max_size=150))

@@ -83,13 +83,13 @@ def test_merging_keeps_the_first_unlisted_names() -> None:
 def test_other_bins_do_not_merge() -> None:
     one = Profile(rows=1, columns={"x": count_numeric([1.0], (0.0,))})
     other = Profile(rows=1, columns={"x": count_numeric([1.0], (0.5,))})
-    with pytest.raises(ValueError, match="other bins"):
+    with pytest.raises(ValueError, match="different bins"):
         merge(one, other)
 
 
 def test_other_grids_do_not_merge() -> None:
     one, other = (Profile(rows=1, columns={"x": count_numeric([1.0], (0.0,), Grid(0.0, s))}) for s in (1.0, 2.0))
-    with pytest.raises(ValueError, match="other grids"):
+    with pytest.raises(ValueError, match="different grids"):
         merge(one, other)
 
 
