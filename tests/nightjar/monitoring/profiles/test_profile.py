@@ -116,8 +116,8 @@ def test_a_profile_that_does_not_add_up_is_refused() -> None:
 
 
 def test_text_that_is_no_profile_is_refused() -> None:
-    for text in ("[]", '{"format": 3}'):
-        with pytest.raises(ValueError, match="format 1 or 2"):
+    for text, message in (("[]", "a JSON object is expected"), ('{"format": 3}', "format 1 or 2")):
+        with pytest.raises(ValueError, match=message):
             Profile.from_json(text)
 
 
