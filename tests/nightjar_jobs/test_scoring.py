@@ -196,18 +196,18 @@ def test_corrupt_local_copy_is_downloaded_again_without_fallback(nights: Nights,
         assert (cache / "boosting.ubj").read_bytes() != b"corrupt"
 
 
-@pytest.mark.parametrize("tag", ["../../x", "../victim", "", "A" * 64, "0" * 64 + "/.."])
 def test_a_checksum_that_is_a_path_is_refused_and_nothing_is_written_or_removed(
-    nights: Nights, versions: list[str], tag: str, tmp_path: Path
+    nights: Nights, versions: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim" / "SHA256SUMS").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
-    promote_with_another_sum(versions[1], tag)
-    result = nights.run("score")
-    assert (result.status, result.error_kind) == ("failed", "model")
-    assert "not 64 digits" in result.error
-    assert "nightjar.model_sha256" in result.error
-    touched = {path.relative_to(tmp_path).parts[0] for path in {*tmp_path.rglob("*")} ^ {*before}}
-    assert touched <= {"lake"}, "the run's own folder in the lake alone"
-    assert (tmp_path / "victim" / "SHA256SUMS").read_text() == "mine"
+    for tag in ("../../x", "../victim", "", "A" * 64, "0" * 64 + "/.."):
+        promote_with_another_sum(versions[1], tag)
+        result = nights.run("score", force=True)
+        assert (result.status, result.error_kind) == ("failed", "model"), tag
+        assert "not 64 digits" in result.error
+        assert "nightjar.model_sha256" in result.error
+        touched = {path.relative_to(tmp_path).parts[0] for path in {*tmp_path.rglob("*")} ^ {*before}}
+        assert touched <= {"lake"}, "the run's own folder in the lake alone"
+        assert (tmp_path / "victim" / "SHA256SUMS").read_text() == "mine"
