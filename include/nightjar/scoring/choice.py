@@ -193,7 +193,7 @@ def _candidates(lake: str, use_case: UseCase) -> Iterator[ScoringModel]:
     """Yield the published versions, latest first and each once; then the declared default."""
     seen = set()
     for details in reversed(ledger.read_details(lake, event="publish", use_case=use_case.name)):
-        document = details.get("scoring_model", details.get("speaker"))  # the key of releases up to 0.2.0
+        document = details.get("scoring_model")
         if document is None:
             continue
         try:
