@@ -36,7 +36,7 @@ from nightjar.local.steps import SetupError, run_logged
 HERE = Path(__file__).parent
 SIZES = "300000,3000000,30000000"
 PASSES = 3
-"""Of ours on a size that Evidently gets too: it is the noisier, being short."""
+"""Passes of ours at a size that Evidently also runs at; more of them, because a short pass is noisier."""
 MOST_EVIDENTLY_ROWS = 3_000_000
 EVIDENTLY = ("evidently==0.7.23", "pandas==2.3.3", "pyarrow")
 PACKAGES = ("pyspark", "pyarrow", "deltalake", "numpy")
@@ -107,7 +107,7 @@ def measure(rows: int, folder: str, evidently: Path | None) -> dict[str, Any]:
     run(f"{rows} rows", [*program, "make", given])
     passes = [run(f"{rows} ours", ours(given)) for _ in range(PASSES if rows <= MOST_EVIDENTLY_ROWS else 1)]
     difference = run(f"{rows} numpy", [*program, "check", given]).said["max_abs_difference"]
-    seconds = statistics.median(one.seconds for one in passes)
+    seconds = statistics.median(timing.seconds for timing in passes)
     theirs = None
     if evidently and rows <= MOST_EVIDENTLY_ROWS:
         theirs = run(f"{rows} evidently", [evidently, HERE / "drift_evidently.py", work.reference, work.night])
@@ -118,9 +118,9 @@ def measure(rows: int, folder: str, evidently: Path | None) -> dict[str, Any]:
         "max_abs_difference_numpy": difference,
         "ours": {
             "seconds": round(seconds, 1),
-            "passes": [{"process": round(one.seconds, 1), **one.said["seconds"]} for one in passes],
+            "passes": [{"process": round(timing.seconds, 1), **timing.said["seconds"]} for timing in passes],
             "rows_per_second": round(rows / seconds),
-            "peak_mb": max(one.peak_bytes for one in passes) >> 20,
+            "peak_mb": max(timing.peak_bytes for timing in passes) >> 20,
         },
         "evidently": {
             "seconds": round(theirs.seconds, 1),
@@ -140,7 +140,7 @@ def summary(measured: Mapping[int, Mapping[str, Any]], no_evidently: str | None)
         "benchmark": "drift",
         "vs_evidently_3m": middle["vs_evidently"] if middle else None,
         "rss_30m_over_3m": round(large["ours"]["peak_mb"] / middle["ours"]["peak_mb"], 2) if large and middle else None,
-        "max_abs_difference_numpy": max(one["max_abs_difference_numpy"] for one in measured.values()),
+        "max_abs_difference_numpy": max(timing["max_abs_difference_numpy"] for timing in measured.values()),
         "columns": 20,
         "sizes": list(measured.values()),
         "no_evidently": no_evidently,

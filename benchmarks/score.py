@@ -30,7 +30,7 @@ from deltalake import DeltaTable
 
 HERE = Path(__file__).parent
 PROJECT = HERE / "project"
-sys.path.insert(0, str(PROJECT))  # its use cases stand in for the project's
+sys.path.insert(0, str(PROJECT))  # its use cases replace the project's
 
 from nightjar.lake import delta  # noqa: E402
 from nightjar.lake.delta import DataFile  # noqa: E402

@@ -3,7 +3,7 @@
 ``make simulate YEAR=2013``: the programs of nights and trainings themselves, in one Spark session and without Airflow,
 on a lake of their own below ``var/simulation/<year>/``. Three months are history and train the first model. The other
 nights are scored twice: by that model alone, and by the champion of the day, watched night by night, with a training
-wherever monitoring asks for one. Killed, it goes on where it was; ``FORCE=1`` begins anew.
+wherever monitoring asks for one. Killed, it resumes where it was; ``FORCE=1`` starts over.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def recorded_year(use_case: UseCase, year: str) -> int:
         )
     if year and not (year.isdecimal() and first.year <= int(year) <= last.year):
         raise ConfigurationError(
-            f"{year!r} is no year of the record of {use_case.name}",
+            f"{year!r} is not a year of the record of {use_case.name}",
             where="YEAR",
             fix=f"choose {first.year} to {last.year}",
         )

@@ -20,9 +20,9 @@ from nightjar.lake import delta, files
 from nightjar.local.progress import Progress
 
 HISTORY_MONTHS = 3
-"""The first model is trained on so many months; nights are simulated from then on."""
+"""Months that the first model is trained on; nights are simulated from then on."""
 CHUNK_NIGHTS = 7
-"""Nights that are scored at once; where a training is promoted within them, those after it are scored again."""
+"""Nights that are scored in one run; where a training is promoted within them, those after it are scored again."""
 DATA = ("land", "ingest", "build_features")
 SCORE = ("score", "validate_scores", "publish_scores")
 WATCH = ("report_drift", "report_performance", "check_skew")
@@ -146,7 +146,7 @@ class Year:
 
 
 def weekly(lake: str, use_case: UseCase, first: date, last: date) -> list[dict[str, Any]]:
-    """Week by week from ``first``: AUC of the published scores, flights with a label, versions that spoke."""
+    """Week by week from ``first``: AUC of the published scores, flights with a label, and model versions."""
     from nightjar.evaluation.metrics import auc
 
     weeks = []

@@ -26,7 +26,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 PROJECT = Path(__file__).with_name("project")
-sys.path.insert(0, str(PROJECT))  # its use case stands in for the project's, here and in the ranks
+sys.path.insert(0, str(PROJECT))  # its use case replaces the project's, here and in the ranks
 
 from nightjar.lake import delta, files  # noqa: E402
 from nightjar.monitoring.profiles.profile import ProfiledColumn  # noqa: E402

@@ -64,7 +64,10 @@ def _summarize(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _written(part: Part) -> dict[str, list[bytes]]:
     moments = pa.table(
         {"name": list(part.moments), "rows": [part.rows] * len(part.moments)}
-        | {field: [getattr(one, field) for one in part.moments.values()] for field in Moments.__dataclass_fields__}
+        | {
+            field: [getattr(values, field) for values in part.moments.values()]
+            for field in Moments.__dataclass_fields__
+        }
     )
     return {"moments": [_bytes(moments)], "sample": [_bytes(part.sample)]}
 

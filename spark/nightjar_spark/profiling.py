@@ -2,7 +2,7 @@
 
 Each task counts its Arrow batches with numpy and hands small JSON to the driver, which merges them: one job, no
 shuffle. A table's nights are read by the tasks themselves (:func:`profile_table`): no row crosses the JVM. For a
-reference, one aggregation more fixes the bins of all columns at once.
+reference, one more aggregation fixes the bins of all columns.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def profile_reference(
         return bins
     reference = with_variation(merge_all(list(profiles.values())), list(profiles.values()))
     told_by = row_columns(reference, watched)
-    sample = merge_samples([one.first(each) for one in samples.values()]).of(told_by)
+    sample = merge_samples([night_sample.first(each) for night_sample in samples.values()]).of(told_by)
     return replace(reference, sample=sample, usual_auc=compute_usual_auc(samples, bins, told_by))
 
 

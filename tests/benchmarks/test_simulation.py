@@ -72,7 +72,7 @@ def test_it_ends_the_same_wherever_it_is_killed(tmp_path: Path, monkeypatch: pyt
     whole = World()
     state = simulate(whole, tmp_path / "whole", monkeypatch)
     asked = [date(2013, 3, 31), *ASKED_FOR_ON]
-    assert [one["night"] for one in state.trainings] == [night.isoformat() for night in asked]
+    assert [training["night"] for training in state.trainings] == [night.isoformat() for night in asked]
     assert [whole.scored[night] for night in (ASKED_FOR_ON[0], ASKED_FOR_ON[0] + timedelta(days=1))] == [1, 2]
     assert whole.scored[date(2013, 4, 20)] == 2, "the third model was not promoted"
     assert whole.moment > 100

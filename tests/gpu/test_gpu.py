@@ -19,8 +19,8 @@ pytestmark = [
 ]
 
 TOLERANCE = 0.01
-"""Of the validation AUC. Sums on a GPU come in another order, and its network learns in bfloat16: on 20,000 rows the
-AUC's own standard error is 0.004."""
+"""Tolerance of the validation AUC. Sums on a GPU come in another order, and its network learns in bfloat16: on
+20,000 rows the AUC's own standard error is 0.004."""
 
 
 def _trained(visible: dict[str, str]) -> dict[str, dict[str, Any]]:

@@ -133,9 +133,9 @@ def test_one_application_serves_many_tasks_dies_and_is_replaced(hook: SparkAppli
 
     hook.ensure()
     assert pid_of(lake) == first, "a second task attaches"
-    result, _ = wait(hook, spec_of(lake, "ingest", "nobody"))
+    result, _ = wait(hook, spec_of(lake, "ingest", "unheard_of"))
     assert (result.status, result.error_kind) == ("failed", "configuration")
-    assert "unknown use case 'nobody'" in result.error
+    assert "unknown use case 'unheard_of'" in result.error
     result, _ = wait(hook, spec_of(lake, "no_such_program"))
     assert "unknown Spark program 'no_such_program'" in result.error
 

@@ -187,7 +187,7 @@ def shops(spark: SparkSession, lake: str, monkeypatch: pytest.MonkeyPatch) -> Sh
 
 
 def verdicts(found: Mapping[tuple[int, str], Mapping[str, Any]]) -> dict[tuple[int, str], str]:
-    """Of all that is not the same."""
+    """Rows of the table that are not the same."""
     return {where: row["verdict"] for where, row in found.items() if row["verdict"] != "same"}
 
 

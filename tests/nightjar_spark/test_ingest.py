@@ -142,7 +142,7 @@ def test_warnings_are_reported_and_keep_their_rows(shop: Shop) -> None:
 
 
 def test_rows_out_of_contract_go_to_quarantine_as_they_landed(shop: Shop) -> None:
-    """Of each line: the rules that it breaks, and fields as they stood in it."""
+    """Each case: a line, the rules that it breaks, and some of its fields as they landed."""
     cases: list[tuple[str, list[str], dict[str, Any]]] = [
         ("N,,20,2013-04-01T01:00:00Z", ["number_not_null"], {"number": None}),
         ("NA,20,20,2013-04-01T01:00:00Z", ["shop_not_null"], {"shop": None}),

@@ -150,9 +150,9 @@ def test_counting_is_one_job(spark: SparkSession, frame: DataFrame) -> None:
 
 
 def test_no_rows_is_no_profile(frame: DataFrame) -> None:
-    nobody = frame.where("false")
-    assert fix_bins(nobody, COLUMNS).columns["amount"].edges == ()
-    assert profile_nights(nobody, COLUMNS, fix_bins(frame, COLUMNS)) == {}
+    no_rows = frame.where("false")
+    assert fix_bins(no_rows, COLUMNS).columns["amount"].edges == ()
+    assert profile_nights(no_rows, COLUMNS, fix_bins(frame, COLUMNS)) == {}
 
 
 def test_a_missing_column_is_an_error(frame: DataFrame) -> None:
@@ -239,7 +239,7 @@ def test_a_table_that_lacks_a_column_is_an_error(spark: SparkSession, lake: str,
 
 
 def test_a_reference_knows_how_its_nights_vary_and_keeps_rows_of_them(spark: SparkSession, lake: str) -> None:
-    """Weather is one figure a night: any night is told from the others by it, so it is not asked."""
+    """Weather has one value per night, which identifies the night: the classifier does not read it."""
     nights = [date(2013, 4, day) for day in range(1, 16)]
     table = replace(TABLE, columns=(DS, *(Column(name, "double", "One of many.") for name in ("id", "weather", "own"))))
     schema = delta.arrow_schema(table)

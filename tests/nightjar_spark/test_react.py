@@ -42,7 +42,7 @@ class Lake:
         self.root = root
 
     def drift(self, night: date, *, drifted: int = 8, watched: int = 10, version: str = "1") -> None:
-        """The night was looked at; so many columns moved."""
+        """Record a checked night on which ``drifted`` columns moved."""
         rows = rows_of(
             DRIFT_TABLE,
             night,
@@ -122,7 +122,7 @@ def test_three_nights_of_drift_are_one_incident_and_one_request(made: Lake) -> N
     for night in (NIGHT + timedelta(days=i) for i in range(5)):
         made.drift(night)
         result = made.react(night)
-        texts += [one["text"] for one in result.values["notifications"]]
+        texts += [entry["text"] for entry in result.values["notifications"]]
         asked.append(result.values["retrain"]["request"])
     assert asked == [False, False, True, False, False]
     assert made.requests() == [NIGHT + timedelta(days=2)]
@@ -154,7 +154,7 @@ def test_what_drifts_on_broken_data_asks_for_no_training(made: Lake) -> None:
     assert decision["request"] is False
     assert decision["blocked_by"] == "data incident: the data of 4 of them were broken; repair them first"
     assert made.requests() == []
-    assert made.incidents(NIGHT + timedelta(days=3)) == [("data", "raw/orders", "open")], "drift is told with it"
+    assert made.incidents(NIGHT + timedelta(days=3)) == [("data", "raw/orders", "open")], "drift is reported with it"
     (notification,) = result.values["notifications"]
     assert "raw/orders.amount: mean 90; with it 8 of 10 monitored columns moved" in notification["text"]
 
@@ -262,7 +262,7 @@ def test_an_auc_that_only_all_judged_nights_together_show_below_the_floor_asks_f
         decision = made.react(night).values["retrain"]
         assert decision["request"] is (i == 3 + broken)
     assert decision["reason"].startswith("over the last judged nights the AUC is 0.550 (")
-    assert not [one for one in made.incidents(night) if one[0] == "performance"], "no night alone is below it"
+    assert not [entry for entry in made.incidents(night) if entry[0] == "performance"], "no night alone is below it"
 
 
 def test_labels_that_are_late_do_not_end_an_incident(made: Lake) -> None:

@@ -272,7 +272,7 @@ def test_a_night_is_shown_beside_nights_of_the_same_model_only(spark: SparkSessi
 
 
 def test_nights_are_kept_as_profiles_and_looked_back_on(spark: SparkSession, lake: str) -> None:
-    """The amount moves for good on the third night: a week later that is no news."""
+    """The amount moves for good on the third night: a week later that is not new."""
     shop = Shop(lake)
     nights = [date(2013, 4, day) for day in range(1, 9)]
     shifts = {night: 20.0 if night.day >= 3 else 0.0 for night in nights}

@@ -139,7 +139,7 @@ def test_units_count_once_by_their_first_night_with_a_label_and_no_night_on_whic
     assert "2013-04-03" in page
 
     again = report_experiment(spark, spec(lake, 4), nights.use_case)
-    assert again.outputs == result.outputs, "the same rows are no new version"
+    assert again.outputs == result.outputs, "the same rows do not make a new version"
     assert Path(result.links["experiment"]).read_text() == page
 
 
@@ -154,7 +154,9 @@ def test_labels_and_costs_are_compared_too(spark: SparkSession, lake: str, metri
     report_experiment(spark, spec(lake, 2), nights.use_case)
     row = stored(lake, 2)
     for column, variant in (("champion_mean", "champion"), ("mean", "challenger")):
-        rows = [of_row(one) for one in nights.rows if one["variant"] == variant and one["label"] is not None]
+        rows = [
+            of_row(scored) for scored in nights.rows if scored["variant"] == variant and scored["label"] is not None
+        ]
         assert row[column] == pytest.approx(np.mean(rows))
     assert row["verdict"] == "running"
 

@@ -78,7 +78,7 @@ class Shop:
             self._put(schema, number, made)
 
     def label(self, number: int, *, landed: float = 1.0, cancelled: int = 20, only: float | None = None) -> None:
-        """The truth about the scores of night ``number``; every so many-th order comes to nothing."""
+        """Land the labels of the scores of night ``number``; every ``cancelled``-th order has none."""
         known = []
         for row in self.rows[number][: int(len(self.rows[number]) * landed)]:
             nothing = row["order_id"] % cancelled == 0
@@ -165,7 +165,7 @@ def test_a_night_is_estimated_first_and_judged_when_its_labels_are_in(spark: Spa
     assert row["label_rate"]["baseline"] == pytest.approx(rate)
     assert row["brier"]["baseline"] == pytest.approx(np.mean((rate - labels) ** 2))
     assert row["brier"]["excess"] == pytest.approx(row["brier"]["value"] - row["brier"]["baseline"])
-    assert all(one["low"] <= one["value"] <= one["high"] for one in row.values())
+    assert all(entry["low"] <= entry["value"] <= entry["high"] for entry in row.values())
     assert (row["auc"]["rows"], row["auc"]["landed_rows"], row["auc"]["labelled_rows"]) == (1200, 1200, 1140)
     assert (row["auc"]["judged_on"], row["auc"]["model_version"], row["auc"]["holdout"]) == (night(2), "1", None)
     assert row["auc"]["estimate"] == early["auc"]["estimate"], "what was estimated then is kept"
@@ -179,7 +179,7 @@ def test_a_night_is_estimated_first_and_judged_when_its_labels_are_in(spark: Spa
         metrics.auc(labels, predictions), abs=1e-4
     )
     small = stored(lake, 0, ("channel", "missing"))
-    assert {(one["verdict"], one["reason"]) for one in small.values()} == {
+    assert {(entry["verdict"], entry["reason"]) for entry in small.values()} == {
         ("not_judged", "fewer labelled rows than min_slice_rows")
     }
     page = Path(result.links["performance"]).read_text()
@@ -198,7 +198,7 @@ def test_a_range_of_nights_is_as_single_ones_and_a_rerun_changes_nothing(
     singles, page = everything(lake), Path(last.links["performance"]).read_text()
     week = Path(last.links["performance_week"]).read_text()
     again = report_performance(spark, shop.spec(3), CASE)
-    assert again.outputs == last.outputs, "the same rows are no new version"
+    assert again.outputs == last.outputs, "the same rows do not make a new version"
     assert everything(lake) == singles
 
     other = tmp_path / "other"
@@ -213,7 +213,7 @@ def test_a_range_of_nights_is_as_single_ones_and_a_rerun_changes_nothing(
     assert Path(whole.links["performance"]).read_text().replace(str(other), lake) == _but_versions(page, whole, last)
     assert "AUC by night" in page
     assert "The last 4 judged nights, pooled" in week
-    assert [one["verdict"] for one in whole.values["nights"].values()] == ["nothing_yet"] * 2 + ["judged"] * 4
+    assert [entry["verdict"] for entry in whole.values["nights"].values()] == ["nothing_yet"] * 2 + ["judged"] * 4
 
 
 def _but_versions(page: str, whole: JobResult, last: JobResult) -> str:
@@ -254,7 +254,7 @@ def test_nights_that_cannot_be_judged_are_said_to_be_so(spark: SparkSession, lak
     result = report_performance(spark, shop.spec(3), CASE)
     row = stored(lake, 1)
     reason = "outcomes of 600 of 1200 scores have landed, below min_label_share 0.9"
-    assert {(one["verdict"], one["reason"], one["value"]) for one in row.values()} == {("not_judged", reason, None)}
+    assert {(e["verdict"], e["reason"], e["value"]) for e in row.values()} == {("not_judged", reason, None)}
     assert row["auc"]["estimate"] is not None
     assert (result.values["verdict"], result.metrics["label_share"]) == ("not_judged", 0.5)
     assert "auc" not in result.metrics
@@ -302,7 +302,7 @@ def test_a_model_that_has_gone_bad_is_found_by_floor_holdout_and_baseline(spark:
     row = stored(lake, 4)
     assert (row["auc"]["holdout"], row["label_rate"]["holdout"], row["brier"]["holdout"]) == (0.74, 0.25, None)
     found = performance_findings(lake, CASE, night(6))
-    assert [(one.subject, one.severity) for one in found] == [
+    assert [(entry.subject, entry.severity) for entry in found] == [
         ("shop auc below the floor", "breach"),
         ("shop auc below the holdout", "warn"),
         ("shop log_loss above the baseline", "warn"),
@@ -310,12 +310,13 @@ def test_a_model_that_has_gone_bad_is_found_by_floor_holdout_and_baseline(spark:
         ("shop expected_cost above the baseline", "warn"),
     ]  # fmt: skip
     assert all(
-        one.severity_ratio > 1 and one.night == night(6) and one.link == result.links["performance"] for one in found
+        entry.severity_ratio > 1 and entry.night == night(6) and entry.link == result.links["performance"]
+        for entry in found
     )
     assert found[0].what.startswith("scores of 2013-04-05: the AUC is ")
-    assert result.values["findings"] == [one.subject for one in found]
+    assert result.values["findings"] == [entry.subject for entry in found]
     assert "Below the floor:" in Path(result.links["performance"]).read_text()
-    assert [one.subject for one in performance_findings(lake, CASE, night(3))] == ["shop auc below the floor"], (
+    assert [entry.subject for entry in performance_findings(lake, CASE, night(3))] == ["shop auc below the floor"], (
         "two nights are too few for a warning"
     )
     assert performance_findings(lake, CASE, night(1)) == []
@@ -351,7 +352,7 @@ def test_several_versions_are_named_and_have_no_holdout(spark: SparkSession, lak
 
 
 def test_the_constant_is_what_was_known_at_the_prediction_moment(spark: SparkSession, lake: str) -> None:
-    """A label counts from the local midnight after it came to be known, and no longer than four weeks."""
+    """A label counts from the local midnight after it is known, for at most four weeks."""
     case = replace(CASE, timezone="America/New_York")
     midnight = datetime(2013, 4, 2, 4, tzinfo=UTC)  # that ends the first of April in New York
     moments = [midnight - timedelta(minutes=1), midnight + timedelta(minutes=1), None, None]

@@ -32,8 +32,8 @@ def bins() -> Profile:
 
 def test_the_same_distribution_is_not_told_apart(bins: Profile) -> None:
     domain = [separate_samples(rows(4000, 1), rows(1000, seed), bins, NAMES, usual_auc=0.55) for seed in range(2, 8)]
-    assert [one.verdict for one in domain if one] == ["stable"] * 6
-    assert all(one.auc.low < 0.53 for one in domain if one)
+    assert [night_domain.verdict for night_domain in domain if night_domain] == ["stable"] * 6
+    assert all(night_domain.auc.low < 0.53 for night_domain in domain if night_domain)
 
 
 def test_columns_that_go_together_in_another_way_are_found_and_named(bins: Profile) -> None:

@@ -21,7 +21,7 @@ def reference() -> Profile:
 
 
 def nights(reference: Profile, shifts: dict[int, float]) -> dict[date, Profile]:
-    """Nights so many days before NIGHT, each shifted."""
+    """Nights the given days before NIGHT, each shifted."""
     return {
         NIGHT - timedelta(days=days): profile_arrays(
             {"x": np.random.default_rng(days).normal(shift, 1, 900)}, COLUMNS, reference

@@ -130,15 +130,15 @@ def test_a_sequential_decision_stands(seed: int) -> None:
     sequential = replace(HALVES, design=Sequential(effect=0.05))
     nights = simulate(seed, nights=12, units=400, champion=late(0.2), challenger=late(0.28))
     found = [analyse(sequential, nights[: i + 1]).comparisons[0] for i in range(12)]
-    decided = [one.decided_on for one in found if one.decided_on]
+    decided = [result.decided_on for result in found if result.decided_on]
     assert len(set(decided)) <= 1
     assert found[-1].path[: len(found[5].path)] == found[5].path
 
 
 def test_before_the_horizon_nothing_is_shown() -> None:
     fixed = replace(HALVES, design=FixedHorizon(units=10_000))
-    (one,) = analyse(fixed, simulate(1, nights=5, units=1000, champion=late(0.1), challenger=late(0.9))).comparisons
-    assert (one.verdict, one.path, one.decided_on) == ("running", (), None)
+    (result,) = analyse(fixed, simulate(1, nights=5, units=1000, champion=late(0.1), challenger=late(0.9))).comparisons
+    assert (result.verdict, result.path, result.decided_on) == ("running", (), None)
     (none,) = analyse(fixed, []).comparisons
     assert none.verdict == "no_data"
 
@@ -146,8 +146,8 @@ def test_before_the_horizon_nothing_is_shown() -> None:
 def test_small_variants_have_no_interval() -> None:
     sequential = replace(EXPERIMENT, variants={"champion": 0.9, "challenger": 0.1}, design=Sequential(effect=0.1))
     nights = simulate(1, nights=3, units=200, share=0.1, champion=late(0.0), challenger=late(1.0))
-    (one,) = analyse(sequential, nights).comparisons
-    assert (one.verdict, one.path) == ("running", ())
+    (result,) = analyse(sequential, nights).comparisons
+    assert (result.verdict, result.path) == ("running", ())
 
 
 def test_a_split_as_declared_is_seldom_called_a_mismatch_however_often_it_is_looked_at() -> None:
@@ -166,8 +166,8 @@ def test_a_variant_that_loses_units_is_a_mismatch_whatever_it_seems_to_show() ->
 
 def test_several_challengers_share_the_probability_of_error() -> None:
     for design in (FixedHorizon(units=100, alpha=0.05), Sequential(effect=0.1, alpha=0.05)):
-        one = replace(design, alpha=0.025)
-        assert half_width(design, 0.01, challengers=2) == pytest.approx(half_width(one, 0.01, challengers=1))
+        result = replace(design, alpha=0.025)
+        assert half_width(design, 0.01, challengers=2) == pytest.approx(half_width(result, 0.01, challengers=1))
 
 
 def test_the_sequential_interval_is_the_one_of_the_mixture_likelihood_ratio() -> None:

@@ -111,7 +111,7 @@ def play(history: list[tuple[str, bool, bool]], order: list[int]) -> list[date]:
     for number in order:
         letter, old, low = history[number]
         night = first + timedelta(days=number)
-        seen = [one for one in watched if one.night <= night]
+        seen = [evidence_night for evidence_night in watched if evidence_night.night <= night]
         given = {"auc": LOW if low else GOOD, "age_days": 90 if old else 10}
         decision = decide(POLICY, seen, night, **given, requested=requested)  # type: ignore[arg-type]
         if decision.request:

@@ -174,13 +174,13 @@ def _costs(decisions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def test_what_cannot_be_measured_says_why() -> None:
     alike = measure(summarize(rows_of([0.1, 0.2, 0.3], [0, 0, 0])), confidence=0.95, cost=None, baseline_rate=None)
-    assert {metric: one.reason for metric, one in alike.items() if one.interval is None} == dict.fromkeys(
-        ("auc", "pr_auc"), ONE_CLASS
-    )
-    assert all(one.excess is None for one in alike.values())
+    assert {
+        metric: estimated.reason for metric, estimated in alike.items() if estimated.interval is None
+    } == dict.fromkeys(("auc", "pr_auc"), ONE_CLASS)
+    assert all(estimated.excess is None for estimated in alike.values())
     assert alike["log_loss"].baseline is None
     none = measure(summarize(rows_of([0.1], [math.nan])), confidence=0.95, cost=COST, baseline_rate=0.2)
-    assert {one.reason for one in none.values()} == {NO_LABELS}
+    assert {estimated.reason for estimated in none.values()} == {NO_LABELS}
     undecided = Rows(
         predictions=np.array([0.1, 0.9]),
         labels=np.array([0.0, 1]),
@@ -224,10 +224,10 @@ def test_intervals_hold_the_truth_about_as_often_as_declared(rows: int, shift: f
     for _ in range(RUNS):
         measured = measure(summarize(draw(random, rows, shift=shift)), confidence=0.95, cost=COST, baseline_rate=0.22)
         for metric in METRICS:
-            one, true = measured[metric].interval, truth[metric].interval
-            assert one is not None
+            estimated, true = measured[metric].interval, truth[metric].interval
+            assert estimated is not None
             assert true is not None
-            hits[metric] += one.low <= true.value <= one.high
+            hits[metric] += estimated.low <= true.value <= estimated.high
     coverage = {metric: count / RUNS for metric, count in hits.items()}
     print(rows, shift, coverage)
     assert all(0.915 <= share <= 0.99 for share in coverage.values()), coverage
@@ -289,10 +289,12 @@ def test_no_interval_holds_what_its_metric_cannot_be(predictions: list[float], l
     most = {"log_loss": np.inf, "expected_cost": 10.0}
     estimated = estimate(summary, confidence=0.95, cost=cost)
     for metric, found in [
-        *((name, one.interval) for name, one in measured.items() if one.interval),
+        *((name, estimated.interval) for name, estimated in measured.items() if estimated.interval),
         *estimated.items(),
     ]:
         assert 0 <= found.low <= found.value <= found.high <= most.get(metric, 1.0), metric
-    for metric, one in measured.items():
-        if one.excess:
-            assert -most.get(metric, 1.0) <= one.excess.low <= one.excess.high <= most.get(metric, 1.0), metric
+    for metric, estimated in measured.items():
+        if estimated.excess:
+            assert -most.get(metric, 1.0) <= estimated.excess.low <= estimated.excess.high <= most.get(metric, 1.0), (
+                metric
+            )

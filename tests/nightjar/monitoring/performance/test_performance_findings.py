@@ -29,9 +29,9 @@ from nightjar.monitoring.performance.table import (
 def nights_of(figures: Sequence[dict[str, Any]], **changed: Any) -> list[dict[str, dict[str, Any]]]:
     """Nights with these AUCs and excesses; intervals of a half width of 0.04."""
     made = []
-    for i, one in enumerate(figures):
-        auc, excess = one.get("auc", 0.7), one.get("excess", -0.05)
-        common = {"ds": FIRST + timedelta(days=i), "model_version": one.get("version", "3"), "holdout": None}
+    for i, entry in enumerate(figures):
+        auc, excess = entry.get("auc", 0.7), entry.get("excess", -0.05)
+        common = {"ds": FIRST + timedelta(days=i), "model_version": entry.get("version", "3"), "holdout": None}
         made.append({
             "auc": {**common, "value": auc, "low": auc - 0.04, "high": auc + 0.04, "holdout": HOLDOUT["auc"]},
             **{m: {**common, "value": 0.5 + excess, "baseline": 0.5, "excess": excess}
@@ -42,7 +42,7 @@ def nights_of(figures: Sequence[dict[str, Any]], **changed: Any) -> list[dict[st
 
 def subjects(nights: Sequence[Any], use_case: Any = JUDGED, **more: Any) -> list[str]:
     found = find_problems(nights, use_case, night=FIRST, link="page", **more)
-    return [f"{one.severity} {one.subject.removeprefix('shop ')}" for one in found]
+    return [f"{entry.severity} {entry.subject.removeprefix('shop ')}" for entry in found]
 
 
 def test_single_nights_are_no_warning_and_several_that_agree_are() -> None:
@@ -115,10 +115,10 @@ def test_findings_are_of_the_night_that_was_judged_and_as_the_table_says(lake: s
     assert found == find_problems(
         list(looked.values()), JUDGED, night=last, link=f"{lake}/reports/shop/{last}/performance.html"
     )
-    assert [one.subject for one in found][:2] == ["shop auc below the floor", "shop auc below the holdout"]
+    assert [entry.subject for entry in found][:2] == ["shop auc below the floor", "shop auc below the holdout"]
     assert performance_findings(lake, JUDGED, last + timedelta(days=1)) == []
     early = performance_findings(lake, JUDGED, FIRST + timedelta(days=4))
-    assert [one.severity for one in early] == ["breach"], "as it was known then: two nights"
+    assert [entry.severity for entry in early] == ["breach"], "as it was known then: two nights"
     assert performance_findings(lake, replace(JUDGED, name="other"), last) == []
     assert delta.table_exists(lake, PERFORMANCE_TABLE.name)
 

@@ -149,10 +149,10 @@ def test_a_broken_model_is_said_to_be_so_where_and_since_when(broken: Pages) -> 
 def test_a_slice_that_the_model_knows_nothing_of_stands_out() -> None:
     report = of_week(pages(bad="EWR", seed=2))
     assert any(
-        re.match(r"EWR: AUC 0\.\d{3} \(.*\), clearly below all rows\.", one)
-        for one in describe_slices(report, "origin")
+        re.match(r"EWR: AUC 0\.\d{3} \(.*\), clearly below all rows\.", slice_sentence)
+        for slice_sentence in describe_slices(report, "origin")
     )
-    assert not any(one.startswith(("JFK", "LGA")) for one in describe_slices(report, "origin"))
+    assert not any(slice_sentence.startswith(("JFK", "LGA")) for slice_sentence in describe_slices(report, "origin"))
     assert 'class="below"' in render_week(report)
 
 

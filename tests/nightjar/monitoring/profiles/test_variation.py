@@ -60,7 +60,7 @@ def test_a_column_with_rows_of_their_own_keeps_its_sensitivity() -> None:
 
 
 def without_weather(data: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-    """The night with so many rows' weather gone."""
+    """The night without the weather of the first ``rows`` rows."""
     return {**data, "weather": np.where(np.arange(900) < rows, np.nan, data["weather"])}
 
 
