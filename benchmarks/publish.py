@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.lake.parquet import write_files
 
 FILES = 16

@@ -33,7 +33,7 @@ PROJECT = HERE / "project"
 sys.path.insert(0, str(PROJECT))  # its use cases replace the project's
 
 from nightjar.lake import delta  # noqa: E402
-from nightjar.lake.delta import DataFile  # noqa: E402
+from nightjar.lake.data_file import DataFile  # noqa: E402
 from use_cases.floats.use_case import USE_CASE as FLOATS  # noqa: E402
 
 WARM = 3

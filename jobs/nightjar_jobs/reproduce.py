@@ -18,7 +18,7 @@ from nightjar.logs import PLAIN, log_to_stdout
 from nightjar.protocol.documents import reading
 from nightjar.protocol.errors import ModelError, NightjarError, TrainingError
 from nightjar.protocol.job import JobSpec
-from nightjar.registry import models, tracking
+from nightjar.registry import artifacts, models
 from nightjar.settings.environment import Settings
 from nightjar.training.candidates import candidates_of_run
 from nightjar.training.data.training_set import FILE, PROFILE_FILE, TrainingSet, night_of, training_set_uri
@@ -100,7 +100,7 @@ def reproduce(use_case: str, version: str) -> Reproduction:
 def _training_set(version: models.ModelVersion) -> TrainingSet:
     fix = "reproduce with the release that trained it (tag nightjar.git_commit)"
     with reading(f"{FILE} of the version's run", where=version.uri, fix=fix, error=ModelError):
-        return TrainingSet.from_json(tracking.read_text(version.run_id, FILE))
+        return TrainingSet.from_json(artifacts.read_text(version.run_id, FILE))
 
 
 def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:

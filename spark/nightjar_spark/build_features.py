@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.protocol.errors import RowCountError, SourceError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.nights import Nights, first_few

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from nightjar.declaration.rules import Rule
 from nightjar.declaration.tables import TableSchema
 from nightjar.protocol.names import BROKEN_RULES, ROWS_OF_KEY
-from nightjar.validation.tolerance import NightCount
+from nightjar.validation.night_count import NightCount
 from nightjar_spark.attempt import holds_or_fails
 
 REJECTING = frozenset({"reject_row", "stop_night"})

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.monitoring.data_quality.table import History, write_figures, write_warnings
 from nightjar.protocol.errors import RowCountError
 from nightjar.protocol.job import JobResult, JobSpec

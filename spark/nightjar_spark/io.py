@@ -14,7 +14,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta
-from nightjar.lake.delta import DataFile, arrow_schema, table_uri
+from nightjar.lake.data_file import DataFile
+from nightjar.lake.delta import arrow_schema, table_uri
 from nightjar.lake.held_files import HeldFile, held_files
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.documents import parse_object

@@ -20,9 +20,10 @@ from nightjar.validation.expectations import TableCheck, validate
 from nightjar.validation.figures import Figures
 from nightjar.validation.judged import TABLE, Judged, NightFigures, broken_rows, unknown_column
 from nightjar.validation.landing import LandedFile
+from nightjar.validation.night_count import NightCount
 from nightjar.validation.nights import judge, not_yet
 from nightjar.validation.table_rules import source_rules
-from nightjar.validation.tolerance import NightCount, stop_if_refused
+from nightjar.validation.tolerance import stop_if_refused
 from nightjar_spark.contracts import annotate, count_by_night, is_rejected
 from nightjar_spark.figures import figures_by_night
 from nightjar_spark.landed import read_landed

@@ -21,7 +21,8 @@ from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.performance.holdout import read_holdout_metrics
 from nightjar.monitoring.performance.metrics import tie_error
 from nightjar.monitoring.performance.pages import Pages
-from nightjar.monitoring.performance.report import PerformanceReport, render, render_week
+from nightjar.monitoring.performance.report import render, render_week
+from nightjar.monitoring.performance.report_data import PerformanceReport
 from nightjar.monitoring.performance.table import (
     COUNTS_TABLE,
     PERFORMANCE_TABLE,

@@ -446,7 +446,7 @@ def test_a_fetched_model_is_cached_and_every_tampering_is_noticed(
     booster.write_bytes(corrupt)
     assert models.fetch(champion, str(cache)).sha256 == champion.sha256  # downloaded again
     assert booster.read_bytes() != corrupt
-    monkeypatch.setattr("nightjar.registry.tracking.download", lambda uri, folder: _corrupt_copy(cache, folder))
+    monkeypatch.setattr("nightjar.registry.artifacts.download", lambda uri, folder: _corrupt_copy(cache, folder))
     booster.write_bytes(corrupt)
     with pytest.raises(ModelError, match="SHA-256 differs"):
         models.fetch(champion, str(cache))
@@ -462,7 +462,7 @@ def test_a_cached_model_needs_no_download(start: Callable[[str], Any], monkeypat
     _champion(start)
     champion = models.resolve("flight_delay")
     models.fetch(champion)
-    monkeypatch.setattr("nightjar.registry.tracking.download", lambda *_: pytest.fail("downloaded again"))
+    monkeypatch.setattr("nightjar.registry.artifacts.download", lambda *_: pytest.fail("downloaded again"))
     assert isinstance(models.fetch(champion), TabularModel)
 
 

@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from nightjar.lake import files
 from nightjar.protocol.errors import ModelError, TrainingError
-from nightjar.registry import models, tracking
+from nightjar.registry import artifacts, models
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
 from nightjar.training.engines.boosting.model import FILE
@@ -43,13 +43,13 @@ def test_a_version_is_the_same_to_the_byte_when_trained_again(version: str) -> N
 
 
 def test_other_trees_are_an_error_with_both_hashes(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    logged = tracking.read_text
+    logged = artifacts.read_text
 
     def another_seed(run_id: str, name: str) -> str:
         training_set = TrainingSet.from_json(logged(run_id, name))
         return replace(training_set, recipe=replace(training_set.recipe, seed=1)).to_json()
 
-    monkeypatch.setattr(tracking, "read_text", another_seed)
+    monkeypatch.setattr(artifacts, "read_text", another_seed)
     with pytest.raises(
         TrainingError, match=r"the trees are not those of version 1: SHA-256 \w{64}, not \w{64}"
     ) as caught:

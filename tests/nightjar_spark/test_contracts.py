@@ -8,8 +8,8 @@ from tests.landed_nights import NIGHTS, ORDERS, SHOP
 
 from nightjar.declaration.rules import Rule, matches
 from nightjar.protocol.names import BROKEN_RULES
+from nightjar.validation.night_count import NightCount
 from nightjar.validation.table_rules import table_rules
-from nightjar.validation.tolerance import NightCount
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -12,7 +12,7 @@ import pytest
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.lake import delta, files, ledger
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec

@@ -11,18 +11,17 @@ import itertools
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.declaration.tables import ColumnType, TableSchema
 from nightjar.lake import files
+from nightjar.lake.data_file import DataFile
 from nightjar.lake.declared import check_declared
 from nightjar.lake.held_files import check_readable, held_files, is_within
 from nightjar.lake.retries import Retry, writing_errors
 from nightjar.lake.rows import read_rows
 from nightjar.lake.sameness import same_bytes
-from nightjar.protocol.documents import PARSER_ERRORS, check_fields, parse_object
 from nightjar.protocol.errors import ConflictError, LakeError, UnreachableError
 from nightjar.protocol.names import check_location
 
@@ -31,42 +30,6 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable, Schema
 
 ENGINE = "nightjar"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataFile:
-    """A Parquet file in a table's folder that no version references yet.
-
-    Attributes:
-        path: Relative to the table's folder, e.g. ``ds=2013-04-01/part-….parquet``.
-        partition: Partition column to value, e.g. ``{"ds": "2013-04-01"}``.
-        size: Bytes.
-        rows: Number of rows.
-        stats: Delta statistics as JSON (``numRecords``, ``minValues``, ``maxValues``, ``nullCount``).
-    """
-
-    path: str
-    partition: Mapping[str, str]
-    size: int
-    rows: int
-    stats: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> DataFile:
-        """Build it from the result of :meth:`to_dict`; call it within :func:`nightjar.protocol.documents.reading`."""
-        file = cls(**document)
-        check_fields(file)
-        return file
-
-    def counted_rows(self) -> int | None:
-        """Return the row count of the statistics; None for invalid statistics."""
-        try:
-            return int(parse_object(self.stats)["numRecords"])
-        except PARSER_ERRORS:
-            return None
 
 
 def table_uri(lake: str, name: str) -> str:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nightjar.lake import files
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.lake.held_files import partition_value
 
 if TYPE_CHECKING:

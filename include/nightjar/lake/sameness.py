@@ -9,7 +9,7 @@ from nightjar.lake import files
 from nightjar.lake.held_files import data_file_uri
 
 if TYPE_CHECKING:
-    from nightjar.lake.delta import DataFile
+    from nightjar.lake.data_file import DataFile
     from nightjar.lake.held_files import HeldFile
 
 

@@ -139,9 +139,9 @@ def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
     check_sha256(model.sha256, of=f"version {model.version} of {model.name} (tag {SHA256_TAG})", where=_page(model))
 
     def download(temporary: Path) -> Path:
-        from nightjar.registry import tracking
+        from nightjar.registry import artifacts
 
-        return tracking.download(model.uri, str(temporary))
+        return artifacts.download(model.uri, str(temporary))
 
     return load_cached(model.sha256, download, folder)
 

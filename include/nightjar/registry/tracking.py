@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.use_case import Feature
-from nightjar.protocol.errors import ModelError, UnreachableError, first_line
-from nightjar.registry import models, rest
+from nightjar.protocol.errors import UnreachableError, first_line
+from nightjar.registry import models
+from nightjar.registry.artifacts import MODEL_DATA, load_mlflow
 from nightjar.settings.environment import Settings
 from nightjar.training.distributed.progress import auc_by_round
 from nightjar.training.model import download as download_folder
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 REQUIREMENTS = ("numpy", "onnxruntime", "pandas", "pyarrow", "xgboost")
 """Requirements of a loaded model; listed because MLflow needs 20 s to infer them."""
-_DATA = "nightjar_model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ def register(record: TrainingRecord) -> models.ModelVersion:
     """
     if existing := models.find(record.use_case, _identity(record)):
         return existing
-    mlflow = _mlflow()
+    mlflow = load_mlflow()
     from mlflow.exceptions import MlflowException
 
     client = mlflow.MlflowClient()
@@ -81,69 +80,8 @@ def register(record: TrainingRecord) -> models.ModelVersion:
         ) from error
 
 
-def download(uri: str, folder: str) -> Path:
-    """Download a model version's artifacts into ``folder``; return the model folder among them.
-
-    Raises:
-        UnreachableError: when MLflow or its artifact store does not answer.
-    """
-    mlflow = _mlflow()
-    try:
-        path = mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/data/{_DATA}", dst_path=folder)
-    except Exception as error:  # the store's own errors: S3, HTTP, file
-        raise UnreachableError(
-            f"the model's files cannot be downloaded ({first_line(error)})",
-            where=uri,
-            fix="check the MLflow server's artifact store, then clear the task",
-        ) from error
-    if not Path(path).resolve().is_relative_to(Path(folder).resolve()):
-        raise ModelError(
-            "MLflow downloaded files outside of the target folder",
-            where=f"{uri}: {path}",
-            fix="find out who changed the version's source; promote one that the use case's DAG registered",
-        )
-    return Path(path)
-
-
-def read_text(run_id: str, name: str) -> str:
-    """Return the text artifact ``name`` of a run.
-
-    Raises:
-        ModelError: when the run has no artifact of this name.
-        UnreachableError: when MLflow does not answer.
-    """
-    mlflow = _mlflow()
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
-        except Exception as error:  # the store's own errors: S3, HTTP, file
-            raise ModelError(
-                f"{name} of the run cannot be read ({first_line(error)})",
-                where=f"MLflow run {run_id}",
-                fix="check that the run was logged by `register`, and MLflow's artifact store",
-            ) from error
-        return Path(path).read_text()
-
-
 def _identity(record: TrainingRecord) -> dict[str, str]:
     return {tag: record.tags[tag] for tag in (models.SHA256_TAG, models.FINGERPRINT_TAG)}
-
-
-def _mlflow() -> ModuleType:
-    """Import MLflow once the server has answered, configured to fail within seconds instead of minutes."""
-    uri = Settings.from_environment().mlflow_uri
-    rest.call(uri, "GET", "registered-models/search", {"max_results": 1})
-    defaults = {
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-    mlflow = import_module("mlflow")
-    mlflow.set_tracking_uri(uri)
-    return mlflow
 
 
 def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
@@ -195,7 +133,7 @@ def _log_model(mlflow: ModuleType, run_id: str, record: TrainingRecord) -> str:
         outputs=Schema([ColSpec(DataType.double, "prediction")]),
     )
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / _DATA
+        folder = Path(temporary) / MODEL_DATA
         download_folder(record.model_uri, folder)
         with mlflow.start_run(run_id=run_id):  # ends the run: finished, or failed when logging the model fails
             info = mlflow.pyfunc.log_model(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
-from nightjar.lake.delta import DataFile, table_uri
+from nightjar.lake.data_file import DataFile
+from nightjar.lake.delta import table_uri
 from nightjar.lake.held_files import held_files
 from nightjar.protocol.errors import ContractError, GateError
 from nightjar.scoring.keys import count_duplicate_keys

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.protocol.documents import check_fields, reading
 from nightjar.protocol.errors import LakeError
 from nightjar.protocol.nights import Nights

@@ -13,7 +13,8 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
-from nightjar.lake.delta import DataFile, arrow_schema, table_uri
+from nightjar.lake.data_file import DataFile
+from nightjar.lake.delta import arrow_schema, table_uri
 from nightjar.lake.parquet import TableFileWriter
 from nightjar.lake.scan import Reader, Unit
 from nightjar.registry.cache import load_from_lake

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.rules import Rule
 from nightjar.validation.judged import Judged
-from nightjar.validation.tolerance import NightCount
+from nightjar.validation.night_count import NightCount
 
 if TYPE_CHECKING:
     import pandas as pd

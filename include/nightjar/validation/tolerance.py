@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
 from nightjar.declaration.use_case import Source
 from nightjar.protocol.errors import ContractError, RowCountError
 from nightjar.validation.landing import LandedFile
+from nightjar.validation.night_count import NightCount
 
 if TYPE_CHECKING:
     from nightjar.validation.expectations import TableCheck, Verdict
 
 _NAMED = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class NightCount:
-    """Row counts of one source on one night.
-
-    Attributes:
-        night: The night.
-        rows: Rows read.
-        rejected: Rows that break at least one rule above severity ``warn``.
-        broken: Rule name to the number of rows that break it; rules without broken rows are left out.
-    """
-
-    night: date
-    rows: int
-    rejected: int
-    broken: Mapping[str, int]
-
-    @property
-    def accepted(self) -> int:
-        return self.rows - self.rejected
 
 
 def check_rows_read(landed: Sequence[LandedFile], counts: Mapping[str, Sequence[NightCount]]) -> None:

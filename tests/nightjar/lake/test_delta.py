@@ -13,7 +13,7 @@ from tests.small_disk import small_disk
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files
 from nightjar.lake.append import append
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.lake.held_files import held_files
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ConflictError, LakeError, StorageFullError

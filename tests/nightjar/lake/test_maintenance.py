@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, ledger
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.lake.held_files import held_files
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files

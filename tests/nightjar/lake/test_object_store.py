@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files, ledger
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import UnreachableError
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from nightjar.lake import delta
-from nightjar.lake.delta import DataFile
+from nightjar.lake.data_file import DataFile
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ContractError, GateError
 from nightjar.scoring.audit import Audit, audit_scores

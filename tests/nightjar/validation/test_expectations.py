@@ -9,8 +9,8 @@ from tests.landed_nights import NIGHTS, SHOP
 from nightjar.declaration.rules import Rule
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import TableCheck, Verdict, counts_frame, validate
+from nightjar.validation.night_count import NightCount
 from nightjar.validation.table_rules import table_rules
-from nightjar.validation.tolerance import NightCount
 
 FIRST, SECOND = NIGHTS
 ODD = Rule(name="odd", broken_when="number % 2 = 1", reason="number is odd (costs $1)", severity="warn")

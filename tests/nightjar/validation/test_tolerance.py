@@ -9,8 +9,9 @@ from tests.landed_nights import NIGHTS, ORDERS, PRICES
 from nightjar.protocol.errors import ContractError, RowCountError
 from nightjar.validation.expectations import TableCheck, validate
 from nightjar.validation.landing import LandedFile
+from nightjar.validation.night_count import NightCount
 from nightjar.validation.table_rules import source_rules
-from nightjar.validation.tolerance import NightCount, check_rows_read, stop_if_refused
+from nightjar.validation.tolerance import check_rows_read, stop_if_refused
 
 SITE = tempfile.mkdtemp(prefix="data_docs_")
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nightjar.lake.numbers import to_float32
 from nightjar.monitoring.drift.comparison import NO_VARIATION
 from nightjar.monitoring.performance.intervals import Interval, delong
 from nightjar.monitoring.profiles.profile import Profile
@@ -68,6 +69,27 @@ class Domain:
         return "drift" if self.auc.low > self.usual_auc else "stable"
 
 
+def to_matrix(sample: Sample, names: Sequence[str], bins: Profile) -> NDArray[np.float32]:
+    """Return a sample's columns as a matrix.
+
+    Args:
+        sample: Rows of at least the columns ``names``.
+        names: The matrix's columns.
+        bins: Reference profile; a category becomes its index in the profile's list, an unlisted one the next index.
+
+    Returns:
+        A rows x columns matrix; missing values are NaN.
+    """
+    matrix = np.empty((sample.rows, len(names)), dtype=np.float32)
+    for position, name in enumerate(names):
+        known, values = bins.columns[name], sample.columns[name]
+        if known.kind == "categorical":
+            codes: dict[Any, float] = {category: float(i) for i, category in enumerate(known.categories)}
+            values = [None if value is None else codes.get(value, float(len(codes))) for value in values]
+        matrix[:, position] = to_float32([np.nan if value is None else value for value in values])
+    return matrix
+
+
 def separate_samples(
     reference: Sample, night: Sample, bins: Profile, names: Sequence[str], usual_auc: float | None
 ) -> Domain | None:
@@ -80,7 +102,7 @@ def separate_samples(
         names: Columns to use.
         usual_auc: Largest AUC of the reference's own nights; None when unknown.
     """
-    matrices = reference.matrix(names, bins), night.matrix(names, bins)
+    matrices = to_matrix(reference, names, bins), to_matrix(night, names, bins)
     reference_rows, night_rows = map(len, matrices)
     if not names or min(reference_rows, night_rows) < MIN_ROWS:
         return None

@@ -15,7 +15,7 @@ from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.nightly_rows import naming_stored_row
 from nightjar.monitoring.performance.calibration import group_rows
 from nightjar.monitoring.performance.findings import find_problems
-from nightjar.monitoring.performance.report import PerformanceReport, Point, Row, State, as_of, by_metric
+from nightjar.monitoring.performance.report_data import PerformanceReport, Point, Row, State, as_of, by_metric
 from nightjar.monitoring.performance.summary import POSITIVE, UNLABELLED, Summary, merge, probability_of
 from nightjar.monitoring.performance.table import (
     ALL,

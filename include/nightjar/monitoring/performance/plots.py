@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from nightjar.monitoring.performance.calibration import Group
-    from nightjar.monitoring.performance.report import Point
+    from nightjar.monitoring.performance.report_data import Point
 
 Row = Mapping[str, Any]
 Scale = Callable[[float], float]

@@ -11,7 +11,7 @@ from nightjar.monitoring.reporting.formatting import count, number, share
 if TYPE_CHECKING:
     from nightjar.monitoring.incidents.findings import Finding
     from nightjar.monitoring.performance.calibration import Group
-    from nightjar.monitoring.performance.report import PerformanceReport, Point
+    from nightjar.monitoring.performance.report_data import PerformanceReport, Point
 
 Row = Mapping[str, Any]
 NAMES = {

@@ -6,17 +6,15 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nightjar.lake.numbers import LARGEST, to_float32
+from nightjar.lake.numbers import LARGEST
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from nightjar.monitoring.profiles.profile import Profile
 
 SAMPLE_ROWS = 4_000
 """Rows of a reference's sample."""
@@ -49,17 +47,6 @@ class Sample:
     def of(self, names: Sequence[str]) -> Sample:
         """Return the columns ``names`` only."""
         return Sample({name: self.columns[name] for name in names})
-
-    def matrix(self, names: Sequence[str], bins: Profile) -> NDArray[np.float32]:
-        """Return a rows x columns matrix; a category becomes its index in the reference's list, a missing value NaN."""
-        matrix = np.empty((self.rows, len(names)), dtype=np.float32)
-        for position, name in enumerate(names):
-            known, values = bins.columns[name], self.columns[name]
-            if known.kind == "categorical":
-                codes: dict[Any, float] = {category: float(i) for i, category in enumerate(known.categories)}
-                values = [None if value is None else codes.get(value, float(len(codes))) for value in values]
-            matrix[:, position] = to_float32([np.nan if value is None else value for value in values])
-        return matrix
 
 
 def merge_samples(samples: Sequence[Sample]) -> Sample:

@@ -18,7 +18,8 @@ from tests.nightjar.monitoring.performance.performance_nights import CARRIERS, F
 from nightjar.monitoring.performance.metrics import measure
 from nightjar.monitoring.performance.pages import Pages, histogram
 from nightjar.monitoring.performance.plots import ticks
-from nightjar.monitoring.performance.report import PerformanceReport, render, render_week
+from nightjar.monitoring.performance.report import render, render_week
+from nightjar.monitoring.performance.report_data import PerformanceReport
 from nightjar.monitoring.performance.summary import Summary, merge, summarize
 from nightjar.monitoring.performance.wording import changes, describe_onset, describe_slices
 

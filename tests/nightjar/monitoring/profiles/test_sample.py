@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from nightjar.monitoring.drift.domain import to_matrix
 from nightjar.monitoring.profiles.profile import ProfiledColumn
 from nightjar.monitoring.profiles.sample import Sample, draw, least, least_hashes, row_hashes
 from nightjar.monitoring.profiles.summarize import profile_arrays
@@ -57,7 +58,7 @@ def test_values_are_short_and_missing_is_none() -> None:
 def test_a_category_is_its_place_in_the_references_list() -> None:
     columns = [ProfiledColumn("c", "categorical"), ProfiledColumn("x", "numeric")]
     bins = profile_arrays({"c": ["b", "b", "a"], "x": [1.0, 2.0, 3.0]}, columns)
-    matrix = Sample({"c": ["a", "b", "new", None], "x": [1.5, None, 0.0, 2.0]}).matrix(["c", "x"], bins)
+    matrix = to_matrix(Sample({"c": ["a", "b", "new", None], "x": [1.5, None, 0.0, 2.0]}), ["c", "x"], bins)
     assert np.array_equal(matrix, np.array([[1, 1.5], [0, np.nan], [2, 0], [np.nan, 2]], np.float32), equal_nan=True)
 
 
@@ -67,5 +68,5 @@ def test_a_number_that_float32_does_not_hold_is_missing_wherever_it_comes_from()
     assert drawn.columns["x"] == [1.5, None, None, None, 3e38, None]
     bins = profile_arrays({"x": [1.0, 2.0]}, [ProfiledColumn("x", "numeric")])
     for sample in (drawn, Sample({"x": numbers})):  # the second as a model of an earlier release has stored it
-        matrix = sample.matrix(["x"], bins)[:, 0]
+        matrix = to_matrix(sample, ["x"], bins)[:, 0]
         np.testing.assert_array_equal(matrix, np.array([1.5, *[np.nan] * 3, 3e38, np.nan], dtype=np.float32))

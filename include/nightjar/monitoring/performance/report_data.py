@@ -1,0 +1,147 @@
+"""Contents of the performance pages: nights, slices, estimates and findings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from nightjar.declaration.training import Cost
+from nightjar.monitoring.incidents.findings import Finding
+from nightjar.monitoring.performance.calibration import Group
+from nightjar.monitoring.performance.metrics import METRICS
+
+Row = Mapping[str, Any]
+State = Literal["judged", "not_judged", "nothing_yet"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One night or week of a plot.
+
+    Attributes:
+        night: The night, or the last night of the week.
+        rows: Rows of ``monitoring/performance`` by metric, without slices.
+    """
+
+    night: date
+    rows: Mapping[str, Row]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerformanceReport:
+    """Contents of a page.
+
+    Attributes:
+        title: Title of the use case.
+        use_case: Name of the use case.
+        night: Night whose run judged.
+        weekly: Whether the page pools several nights.
+        nights: Judged nights, ascending; one on the nightly page, none when there are no mature labels yet.
+        state: Whether the nights could be judged.
+        reason: Why they were not judged.
+        figures: Rows by metric, without slices.
+        slices: Rows of ``monitoring/performance`` of slices.
+        slice_names: The declared slices.
+        calibration: Groups of rows with similar predictions.
+        histogram: Labelled rows and positives in 50 bins of the prediction.
+        estimated: Rows by metric of the night that is only estimated.
+        history: Earlier nights or weeks and the current one, oldest first.
+        findings: Findings of the judged nights.
+        notes: Notes at the top of the page.
+        confidence: Confidence level of all intervals.
+        cost: Costs of errors; None when not declared.
+        floor: AUC below which a retraining is requested; None for none.
+        git_commit: Commit of the code that ran.
+        run_id: Airflow run.
+        table_versions: Delta version of each table that was read.
+    """
+
+    title: str
+    use_case: str
+    night: date
+    weekly: bool = False
+    nights: Sequence[date] = ()
+    state: State = "judged"
+    reason: str = ""
+    figures: Mapping[str, Row] = field(default_factory=dict)
+    slices: Sequence[Row] = ()
+    slice_names: Sequence[str] = ()
+    calibration: Sequence[Group] = ()
+    histogram: Sequence[tuple[int, int]] = ()
+    estimated: Mapping[str, Row] = field(default_factory=dict)
+    history: Sequence[Point] = ()
+    findings: Sequence[Finding] = ()
+    notes: Sequence[str] = ()
+    confidence: float = 0.95
+    cost: Cost | None = None
+    floor: float | None = None
+    git_commit: str = "unknown"
+    run_id: str
+    table_versions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def judged_night(self) -> date | None:
+        """The last of :attr:`nights`."""
+        return self.nights[-1] if self.nights else None
+
+    @property
+    def has_auc(self) -> bool:
+        """Whether there is an AUC."""
+        return self.state == "judged" and self.figures["auc"]["value"] is not None
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics that have a row, in display order."""
+        return [metric for metric in METRICS if metric in self.figures]
+
+    @property
+    def css_class(self) -> str:
+        """CSS class of the page: ``stable``, ``drift`` with findings, ``unknown`` when not judged."""
+        if self.findings:
+            return "drift"
+        return "stable" if self.has_auc else "unknown"
+
+    def of_slice(self, name: str) -> list[Mapping[str, Row]]:
+        """Return rows by metric of each judged value of a slice; numbers ascending, other values by size."""
+        values: dict[str, dict[str, Row]] = {}
+        for row in self.slices:
+            if row["slice"] == name:
+                values.setdefault(row["slice_value"], {})[row["metric"]] = row
+        judged = [rows for rows in values.values() if any(row["verdict"] == "judged" for row in rows.values())]
+        if any(_NUMBER.fullmatch(value) for value in values):
+            return sorted(judged, key=lambda rows: slice_sort_key(_any(rows)["slice_value"]))
+        return sorted(judged, key=lambda rows: (-_any(rows)["labelled_rows"], _any(rows)["slice_value"]))
+
+    def too_small(self, name: str) -> list[str]:
+        """Return the values of a slice that have too few labelled rows."""
+        judged = {_any(rows)["slice_value"] for rows in self.of_slice(name)}
+        return sorted({row["slice_value"] for row in self.slices if row["slice"] == name} - judged, key=slice_sort_key)
+
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE]-?\d+)?")
+
+
+def slice_sort_key(value: str) -> tuple[bool, float, str]:
+    """Sort key of a slice's value: numbers first, by size, then texts alphabetically."""
+    is_number = _NUMBER.fullmatch(value) is not None
+    return not is_number, float(value) if is_number else 0.0, value
+
+
+def _any(rows: Mapping[str, Row]) -> Row:
+    return next(iter(rows.values()))
+
+
+def by_metric(rows: Sequence[Row]) -> dict[str, Row]:
+    """Index the rows of one night and slice by metric."""
+    return {row["metric"]: row for row in rows}
+
+
+def as_of(row: Row, night: date) -> Row:
+    """Return a row as it was on ``night``: judged later means only estimated then."""
+    if row["judged_on"] is None or row["judged_on"] <= night:
+        return row
+    unknown = ("value", "low", "high", "estimate_error", "baseline", "excess", "excess_low", "excess_high", "judged_on")
+    return {**row, **dict.fromkeys(unknown), "verdict": "estimated", "reason": None}
