@@ -30,7 +30,7 @@ def test_the_first_model_is_promoted_on_its_floors() -> None:
     assert verdict.decision == "promote"
     assert verdict.reasons == (
         "auc 0.7000 meets the floor 0.68",
-        "log_loss 0.5000 keeps the ceiling 0.6",
+        "log_loss 0.5000 meets the ceiling 0.6",
         "auc 0.700000 against 0.600000 of the baseline: better by more than 0",
         "no champion to compare with",
     )
