@@ -28,7 +28,7 @@ from nightjar.training.data.shards import Shard, read_shard
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.memory import out_of_memory
-from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.distributed.rendezvous import SECRET, Group, LaunchContract
 from nightjar.training.model import TabularModel
 from nightjar_jobs import train
 
@@ -198,7 +198,7 @@ def test_truncated_checkpoint_is_logged_and_the_model_is_the_same(trained: Any, 
     path.write_bytes(path.read_bytes()[:1000])
     launched = run.launch("train")
     launched.ranks.wait()
-    assert any("WARNING checkpoint not used: round-000050.bin was cut" in line for line in launched.lines)
+    assert any("WARNING checkpoint not used: round-000050.bin is truncated" in line for line in launched.lines)
     assert run.result("train").status == "succeeded"
     assert _model_bytes(run) == _model_bytes(trained)
 
@@ -226,7 +226,13 @@ def test_missing_rank_is_named_by_rank_0(new_run: MakeRun) -> None:
     run.freeze()
     spec = run.spec("train")
     files.write_text(f"{spec.output}/spec.json", spec.to_json())
-    contract = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    contract = {
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        SECRET: "s" * 32,
+    }
     done = subprocess.run(
         [sys.executable, "-m", "nightjar_jobs.train", "--spec", f"{spec.output}/spec.json"],
         env={**os.environ, **contract, "NIGHTJAR_RENDEZVOUS_SECONDS": "1.5"},
@@ -311,7 +317,13 @@ def append(shard, matrix, labels):
 shards.Shard.append = append
 sys.exit(run_rank(train.run, JobSpec.from_json({run.spec("train").to_json()!r}), rank=0))
 """
-    contract = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    contract = {
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        SECRET: "s" * 32,
+    }
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **contract}, check=False)
     assert done.returncode == 3
     assert run.result("train").error.startswith("rank 0 ran out of memory after ")
@@ -363,4 +375,4 @@ def test_failure_after_the_ranks_have_closed_is_reported_unchanged(
     run.freeze()
     result = run("train")
     assert result.status == "failed"
-    assert "ledger/events has other columns" in result.error
+    assert "ledger/events is not as declared: other columns" in result.error
