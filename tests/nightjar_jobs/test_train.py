@@ -317,13 +317,7 @@ def append(shard, matrix, labels):
 shards.Shard.append = append
 sys.exit(run_rank(train.run, JobSpec.from_json({run.spec("train").to_json()!r}), rank=0))
 """
-    contract = {
-        "RANK": "0",
-        "WORLD_SIZE": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        SECRET: "s" * 32,
-    }
+    contract = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **contract}, check=False)
     assert done.returncode == 3
     assert run.result("train").error.startswith("rank 0 ran out of memory after ")
