@@ -20,10 +20,14 @@ from nightjar_airflow.links.result_links import (
 
 
 def _fastapi_apps() -> list[dict[str, Any]]:
-    """Return the view in the API server only, so that other processes need not import FastAPI's security."""
+    """Return the view in the API server only, so that other processes need not import FastAPI's security.
+
+    ``airflow api-server`` and an ASGI server that is given ``airflow.api_fastapi.main:app`` both are one.
+    """
     import sys
 
-    if not any(argument.endswith(("api-server", "api_server")) for argument in sys.argv):
+    by_airflow = any(argument.endswith(("api-server", "api_server")) for argument in sys.argv)
+    if not by_airflow and "airflow.api_fastapi.main" not in sys.modules:
         return []
     from nightjar_airflow.views.lake_files import app
 

@@ -150,6 +150,7 @@ def test_tasks_link_to_what_they_made(
     if address.startswith("/"):
         page = requests.get(f"{deployment.session.ports.airflow_url}{address}", headers=bearer(deployment), timeout=30)
         assert page.status_code == 200
+        assert "<title>Airflow</title>" not in page.text, "Airflow answers an unknown address with its own page"
 
 
 def test_a_missing_file_stops_the_night_and_leaves_the_tables(deployment: Deployment) -> None:

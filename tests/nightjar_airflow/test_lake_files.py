@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,22 @@ def client(lake: str, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     (Path(lake) / "raw" / "secret").write_text("x")
     monkeypatch.setitem(app.dependency_overrides, get_user, lambda: "somebody")
     return TestClient(app)
+
+
+@pytest.mark.parametrize(
+    ("argument", "module", "views"),
+    [("scheduler", "nightjar_test", 0), ("api-server", "nightjar_test", 1), ("main:app", "airflow.api_fastapi.main", 1)],
+)
+def test_every_api_server_serves_the_view_and_no_other_process(argument: str, module: str, views: int) -> None:
+    program = f"""
+import sys, types
+sys.argv = ["airflow", {argument!r}]
+sys.modules.setdefault({module!r}, types.ModuleType({module!r}))
+from nightjar_plugin import NightjarPlugin
+print(len(NightjarPlugin.fastapi_apps))
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == str(views)
 
 
 def test_a_report_is_shown(client: TestClient) -> None:
