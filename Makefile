@@ -122,7 +122,7 @@ awkward-tables: setup-dev ## | Draw 60 tables that others could have written, an
 	@exec env NIGHTJAR_TABLES=60 NIGHTJAR_SEED=$$RANDOM $(IN) pytest -s tests/nightjar_spark/test_awkward_tables.py
 
 corruptions: setup-dev ## | Spoil real nights in 80 ways, and see what the contract catches; false alarms on 60 untouched nights
-	@exec $(IN) pytest -s tests/corruptions
+	@exec env NIGHTJAR_KINDS=all $(IN) pytest -s tests/corruptions
 
 lock: setup-dev ## | Resolve the dependencies of pyproject.toml anew into requirements/
 	@exec $(NIGHTJAR) lock

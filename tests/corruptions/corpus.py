@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 from pyspark.sql import SparkSession
-from tests.corruptions.kinds import KINDS, Kind
+from tests.corruptions.kinds import Kind
 from tests.corruptions.landed import Landed
 
 from nightjar.lake import delta
@@ -65,10 +65,10 @@ class Corpus:
             found.setdefault(row["ds"], []).append(row["what"])
         return found
 
-    def run(self) -> Iterator[Outcome]:
+    def run(self, kinds: Sequence[Kind]) -> Iterator[Outcome]:
         """Yield the outcome of each kind, applied to one of the nights."""
         for i, night in enumerate(CORRUPTED):
-            for kind in KINDS[i :: len(CORRUPTED)]:
+            for kind in kinds[i :: len(CORRUPTED)]:
                 yield self._corrupt(kind, night)
 
     def _corrupt(self, kind: Kind, night: date) -> Outcome:
@@ -91,9 +91,9 @@ class Corpus:
         return ingest(self.spark, spec, USE_CASE, str(landing))
 
 
-def timed(corpus: Corpus) -> Iterator[tuple[Outcome, float]]:
-    """Outcomes with the seconds that each took."""
+def timed(corpus: Corpus, kinds: Sequence[Kind]) -> Iterator[tuple[Outcome, float]]:
+    """Yield outcomes with the seconds that each took."""
     began = time.monotonic()
-    for outcome in corpus.run():
+    for outcome in corpus.run(kinds):
         yield outcome, time.monotonic() - began
         began = time.monotonic()
