@@ -30,7 +30,7 @@ def client(lake: str, monkeypatch: pytest.MonkeyPatch) -> TestClient:
 
 @pytest.mark.parametrize(
     ("argument", "module", "views"),
-    [("scheduler", "nightjar_test", 0), ("api-server", "nightjar_test", 1), ("main:app", "airflow.api_fastapi.main", 1)],
+    [("scheduler", "other", 0), ("api-server", "other", 1), ("main:app", "airflow.api_fastapi.main", 1)],
 )
 def test_every_api_server_serves_the_view_and_no_other_process(argument: str, module: str, views: int) -> None:
     program = f"""
