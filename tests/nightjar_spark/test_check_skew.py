@@ -325,7 +325,7 @@ def test_features_beyond_their_retention_are_not_judged(shops: Shops) -> None:
     result = shops.check(3)
     (row,) = shops.found(3).values()
     assert (row["verdict"], row["checked_night"]) == ("not_judged", night(2))
-    assert "beyond the retention" in row["cause"]
+    assert "older than the retention" in row["cause"]
     assert result.values["verdict"] == "not_judged"
 
 
