@@ -179,7 +179,7 @@ def test_line_with_another_number_of_fields_is_kept_whole(shop: Shop, line: str)
     shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), line]})
     shop.ingest()
     ((_, rules, row),) = shop.rejected(FIRST)
-    assert rules[0] == "line_parses"
+    assert rules[0] == "well_formed_line"
     assert (row["line"], row["line_number"]) == (line, 10)
     assert row["problem"] == "the line has another number of fields than the header"
 
@@ -289,7 +289,7 @@ def test_every_line_is_held_to_the_file_s_own_header_and_to_its_quoting(shop: Sh
     result = shop.ingest()
     assert {row["item"]: row["price"] for row in shop.rows("raw/prices", FIRST)} == {"A": 1, "E, F": 5, 'G "g"': 7}
     rejected = [(row["line_number"], row["line"], rules[0]) for _, rules, row in shop.rejected(FIRST)]
-    assert sorted(rejected) == [(number, line, "line_parses") for number, line in bad.items()]
+    assert sorted(rejected) == [(number, line, "well_formed_line") for number, line in bad.items()]
     assert result.rows_in == result.rows_out + result.rows_rejected
     assert any("note: undeclared column" in warning for warning in result.values["warnings"])
 

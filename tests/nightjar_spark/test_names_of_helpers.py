@@ -95,7 +95,7 @@ def test_such_columns_are_ingested_rejected_and_validated_under_their_names(spar
         (("count_parses",), "text 7"),
         (("key_unique",), "text 3"),
         (("key_unique",), "text 3"),
-        (("line_parses",), None),
+        (("well_formed_line",), None),
     ]
 
     schema = delta.arrow_schema(NAMED.feature_table)

@@ -247,7 +247,7 @@ def test_nights_that_were_judged_below_the_floor_on_broken_data_do_not(made: Lak
     for night in nights:
         replace_rows(made.root, WARNINGS_TABLE, [], [night], use_case="shop", run_id="r")
         decision = made.react(night).values["retrain"]
-    assert decision["blocked_by"].startswith("data incident: on 3 of them")
+    assert decision["blocked_by"].startswith("data incident: the data of 3 of them were broken")
     assert made.requests() == []
 
 

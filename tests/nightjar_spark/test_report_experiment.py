@@ -134,7 +134,7 @@ def test_units_count_once_by_their_first_night_with_a_label_and_no_night_on_whic
     assert row["mismatch_p"] > 0.01
     assert result.values["verdicts"] == {"challenger": "higher"}
     page = Path(result.links["experiment"]).read_text()
-    assert "challenger is above champion in mean Brier score a unit, which is worse." in page
+    assert "challenger is above champion in mean Brier score per unit, which is worse." in page
     assert "1 night does not\n    count" in page
     assert "2013-04-03" in page
 
@@ -187,7 +187,7 @@ def test_an_experiment_on_the_same_units_every_night_is_said_to_stand_still(
     assert stalled.values["nights_without_new_units"] == ["2013-04-03", "2013-04-04"]
     assert "2 nights without new units, from 2013-04-03 on" in caplog.text
     page = Path(stalled.links["experiment"]).read_text()
-    assert "<strong>No new units.</strong> The 2 nights from 2013-04-03 to 2013-04-04 brought" in page
+    assert "<strong>No new units.</strong> The 2 nights from 2013-04-03 to 2013-04-04 added" in page
 
 
 def test_a_night_without_labels_yet_is_no_data(spark: SparkSession, lake: str) -> None:

@@ -183,7 +183,7 @@ def test_a_night_is_estimated_first_and_judged_when_its_labels_are_in(spark: Spa
         ("not_judged", "fewer labelled rows than min_slice_rows")
     }
     page = Path(result.links["performance"]).read_text()
-    assert "Too few labels to judge apart: missing." in page
+    assert "Too few labels to judge: missing." in page
     assert "The ledger has no holdout metrics of version 1" in page
     assert "The last 1 judged night, pooled" in Path(result.links["performance_week"]).read_text()
 
@@ -280,11 +280,11 @@ def test_outcomes_without_a_label_have_landed_and_labels_all_alike_leave_ranks_u
     row = stored(lake, 0)
     assert (row["auc"]["verdict"], row["auc"]["reason"]) == (
         "not_judged",
-        "all labels are alike, and ranks cannot be judged",
+        "all labels are equal, so ranks cannot be judged",
     )
     assert (row["brier"]["verdict"], row["brier"]["labelled_rows"]) == ("judged", 800)
     assert result.values["verdict"] == "judged"
-    assert "Judged in part:</span> all labels are alike" in Path(result.links["performance"]).read_text()
+    assert "Judged in part:</span> all labels are equal" in Path(result.links["performance"]).read_text()
     shop.label(0, cancelled=1)
     result = report_performance(spark, shop.spec(2), CASE)
     assert (result.values["verdict"], stored(lake, 0)["brier"]["reason"]) == ("not_judged", "no row has a label")

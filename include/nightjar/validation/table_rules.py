@@ -17,7 +17,8 @@ from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.names import MALFORMED, ROWS_OF_KEY, TEXT
 
 KEY_UNIQUE = "key_unique"
-LINE_PARSES = "line_parses"
+WELL_FORMED_LINE = "well_formed_line"
+"""Neither ends like the rules of a column (``<column>_parses``), so that a column may have any name."""
 _ADDED = frozenset({"ds", "source_file", "landed_at"})
 
 
@@ -36,7 +37,7 @@ def source_rules(source: Source) -> tuple[Rule, ...]:
     Raises:
         ConfigurationError: for a repeated name.
     """
-    parses = (_line_parses(), *(_parses(c) for c in source.file_columns if c.type != "string"))
+    parses = (_well_formed_line(), *(_parses(c) for c in source.file_columns if c.type != "string"))
     rules = table_rules(source.table, source.rules)
     return _distinct(source.table.name, (*parses, *rules))
 
@@ -47,9 +48,9 @@ def rules_by_table(use_case: UseCase) -> dict[str, tuple[Rule, ...]]:
     return {**rules, use_case.feature_table.name: table_rules(use_case.feature_table, use_case.rules)}
 
 
-def _line_parses() -> Rule:
+def _well_formed_line() -> Rule:
     return Rule(
-        name=LINE_PARSES,
+        name=WELL_FORMED_LINE,
         broken_when=f"{MALFORMED} IS NOT NULL",
         reason="the line is not one record with the header's number of fields",
     )

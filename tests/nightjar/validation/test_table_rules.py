@@ -12,7 +12,7 @@ from nightjar.validation.table_rules import source_rules, table_rules
 
 def test_source_contract_has_parsing_key_and_declared_rules() -> None:
     assert [rule.name for rule in source_rules(ORDERS)] == [
-        "line_parses",
+        "well_formed_line",
         "number_parses",
         "amount_parses",
         "placed_at_parses",

@@ -14,7 +14,7 @@ def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
     row = {"table_name": "raw/orders", "row_json": "{}", "dag_run_id": "r"}
     rows = [
         {**row, "rules": ["k_parses"]},
-        {**row, "rules": ["k_parses", "line_parses"]},
+        {**row, "rules": ["k_parses", "well_formed_line"]},
         {**row, "rules": ["of_a_contract_of_old"]},
         {**row, "table_name": "features/shop", "rules": ["prediction_is_finite"]},
     ]
@@ -30,7 +30,7 @@ def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
         ),
         Rejection(
             table="raw/orders",
-            rule="line_parses",
+            rule="well_formed_line",
             reason="the line is not one record with the header's number of fields",
             rows=1,
         ),
