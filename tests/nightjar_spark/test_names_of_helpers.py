@@ -95,7 +95,7 @@ def test_such_columns_are_ingested_rejected_and_validated_under_their_names(spar
         (("count_parses",), "text 7"),
         (("key_unique",), "text 3"),
         (("key_unique",), "text 3"),
-        (("well_formed_line",), None),
+        (("well_formed_line", "text_not_null", "rows_of_key_not_null", "malformed_line_not_null"), None),
     ]
 
     schema = delta.arrow_schema(NAMED.feature_table)
