@@ -80,7 +80,10 @@ def test_a_training_is_in_the_ledger_with_its_versions(trained: Any) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_same_inputs_give_the_same_bytes(trained: Any, new_run: MakeRun, threads: int) -> None:
+def test_the_same_inputs_give_the_same_bytes(
+    trained: Any, new_run: MakeRun, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # four threads that spin on two cores take minutes
     again = new_run(f"again-{threads}", threads=threads)
     again.freeze()
     result = again("train")
