@@ -76,7 +76,7 @@ def test_missing_ranks_are_named_in_time_also_to_those_who_came() -> None:
 
 
 def test_a_missing_rank_0_is_named_too() -> None:
-    with pytest.raises(TrainingError, match="rank 0 of 2 did not come"):
+    with pytest.raises(TrainingError, match="rank 0 of 2 did not connect"):
         Group(_contract(1, 2, free_port()), "job", timeout_seconds=0.5)
 
 
@@ -89,7 +89,7 @@ def test_a_rank_of_another_job_does_not_count() -> None:
 
     thread = threading.Thread(target=stranger)
     thread.start()
-    with pytest.raises(TrainingError, match="rank 1 of 2 did not come"):
+    with pytest.raises(TrainingError, match="rank 1 of 2 did not connect"):
         Group(_contract(0, 2, port), "job", timeout_seconds=1.0)
     thread.join()
 
@@ -265,12 +265,12 @@ def test_ranks_without_the_secret_of_the_job_do_not_count() -> None:
     port = free_port()
 
     def stranger() -> None:
-        with pytest.raises(TrainingError, match="rank 0 of 2 did not come"):
+        with pytest.raises(TrainingError, match="rank 0 of 2 did not connect"):
             Group(_secret(1, 2, port, "6" * 64), "job", timeout_seconds=1.0)
 
     thread = threading.Thread(target=stranger)
     thread.start()
-    with pytest.raises(TrainingError, match="rank 1 of 2 did not come"):
+    with pytest.raises(TrainingError, match="rank 1 of 2 did not connect"):
         Group(_secret(0, 2, port), "job", timeout_seconds=1.0)
     thread.join()
 
@@ -285,7 +285,7 @@ def test_a_first_rank_without_the_secret_is_not_believed() -> None:
                     connection.sendall(b'{"challenge": "00"}\n{"proof": "00", "welcome": true}\n')
 
         threading.Thread(target=pretend, daemon=True).start()
-        with pytest.raises(TrainingError, match="rank 0 of 2 did not come"):
+        with pytest.raises(TrainingError, match="rank 0 of 2 did not connect"):
             Group(_secret(1, 2, listener.getsockname()[1]), "job", timeout_seconds=1.0)
 
 
