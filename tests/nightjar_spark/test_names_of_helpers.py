@@ -102,9 +102,8 @@ def test_such_columns_are_ingested_rejected_and_validated_under_their_names(spar
     features = [{**row, "ds": NIGHT} for row in rows]
     uri = delta.table_uri(lake, NAMED.feature_table.name)
     table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in features], schema=schema)
-    delta.commit(
-        lake, NAMED.feature_table.name, write_files(iter(table.to_batches()), uri, schema, ("ds",)), [NIGHT], run_id="r"
-    )
+    written = write_files(iter(table.to_batches()), uri, schema, ("ds",))
+    delta.commit(lake, NAMED.feature_table, written, [NIGHT], run_id="r")
     assert validate_features(spark, spec("validate_features", lake), NAMED).rows_out == 4
 
 
