@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, Protocol, Union, get_args,
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.names import IDENTIFIER_FORM, is_identifier
 
-_OWN_PACKAGE = "nightjar.declaration"
+_OWN_PACKAGES = ("nightjar.declaration", "nightjar.protocol", "nightjar.settings")
 
 
 class Declaration:
@@ -249,4 +249,4 @@ def _declared_at() -> str:
 
 
 def _is_machinery(module: str, file: str) -> bool:
-    return module.startswith(_OWN_PACKAGE) or module == "dataclasses" or file.startswith("<string>")
+    return module.startswith(_OWN_PACKAGES) or module == "dataclasses" or file.startswith("<string>")
