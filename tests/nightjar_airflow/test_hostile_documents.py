@@ -53,7 +53,7 @@ def test_what_people_know_of_failures_of_any_content_is_read_or_said_once_more(l
         "dag_run": SimpleNamespace(dag_id="d", run_type="scheduled"),
         "ti": SimpleNamespace(task_id="ingest"),
     }
-    began = alert.Failing(cause="x", first_run="r", last_run="r", last_due="2013-04-01", told_due="2013-04-01")
+    began = alert.Failing(cause="x", first_run="r", last_run="r", last_due="2013-04-01", notified_due="2013-04-01")
     file = Path(lake, "monitoring/_failures/d/ingest.json")
     file.parent.mkdir(parents=True)
     for name, content in hostile(asdict(began)):

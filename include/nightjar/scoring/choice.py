@@ -151,7 +151,7 @@ def shadow(
         if version.sha256 == scoring_model.sha256:
             return None, f"version {version.version} has the alias {alias}, and scores the night itself"
         return _ready(version, spec.lake, features), ""
-    except Exception as error:  # a challenger never fails the night
+    except Exception as error:  # a shadow never fails the night
         return None, f"{type(error).__name__}: {error}"
 
 

@@ -39,7 +39,7 @@ class Failing:
         first_run: First failed run.
         last_run: Latest failed run.
         last_due: Day on which the latest failed run was due (YYYY-MM-DD).
-        told_due: Day on which the last notified run was due.
+        notified_due: Day on which the last notified run was due.
         runs: Number of failed runs.
         map_indexes: Failing instances of a mapped task; (None,) for a task that is not mapped.
     """
@@ -48,7 +48,7 @@ class Failing:
     first_run: str
     last_run: str
     last_due: str
-    told_due: str
+    notified_due: str
     runs: int = 1
     map_indexes: tuple[int | None, ...] = ()
 
@@ -57,7 +57,7 @@ class Failing:
         """Build it from the JSON of :func:`dataclasses.asdict`."""
         failing = cls(**{**document, "map_indexes": tuple(document["map_indexes"])})
         check_fields(failing)
-        for day in (failing.last_due, failing.told_due):
+        for day in (failing.last_due, failing.notified_due):
             date.fromisoformat(day)
         return failing
 
@@ -86,7 +86,7 @@ class Failing:
 
     def needs_reminder(self, due: date) -> bool:
         """Return whether the last notification is old enough for a reminder."""
-        return due - date.fromisoformat(self.told_due) >= timedelta(days=REMIND_NIGHTS)
+        return due - date.fromisoformat(self.notified_due) >= timedelta(days=REMIND_NIGHTS)
 
 
 class _TaskNotifier(BaseNotifier):
@@ -120,7 +120,7 @@ class AlertNotifier(_TaskNotifier):
         if earlier is None:
             day = due.isoformat()
             opened = Failing(
-                cause=cause, first_run=run_id, last_run=run_id, last_due=day, told_due=day, map_indexes=(index,)
+                cause=cause, first_run=run_id, last_run=run_id, last_due=day, notified_due=day, map_indexes=(index,)
             )
             if send_alerts([f"NEW {_text(context, why)}"], context):
                 _keep(context, [*others, opened])
@@ -130,7 +130,7 @@ class AlertNotifier(_TaskNotifier):
         if not failing.needs_reminder(due):
             log.warning("%s; already notified", since)
         elif send_alerts([f"STILL OPEN {_text(context, why)} | {since}"], context):
-            failing = replace(failing, told_due=due.isoformat())
+            failing = replace(failing, notified_due=due.isoformat())
         _keep(context, [*others, failing])
 
 
