@@ -13,6 +13,7 @@ from nightjar.declaration.rules import Rule, between, not_null, one_of
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
 from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
+from nightjar.protocol.job import JobSpec
 
 NIGHTS = (date(2013, 4, 1), date(2013, 4, 2))
 ORDERS = Source(
@@ -107,6 +108,14 @@ def write_manifest(folder: Path) -> None:
 def days(first: date, last: date) -> list[date]:
     """All days from ``first`` to ``last``."""
     return [first + timedelta(days=i) for i in range((last - first).days + 1)]
+
+
+def shop_spec(program: str, lake: str, first: date, last: date) -> JobSpec:
+    """Return the job of a program on nights of the use case."""
+    return JobSpec(
+        program=program, use_case=SHOP.name, first_night=first, last_night=last, dag_id="shop_nightly",
+        run_id="manual__1", task_id=program, lake=lake,
+    )  # fmt: skip
 
 
 def tolerant(share: float) -> UseCase:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.landed_nights import NIGHTS, ORDERS, PRICES, SHOP, land_night, orders_of, tolerant, write_manifest
+from tests.landed_nights import NIGHTS, ORDERS, PRICES, SHOP, land_night, orders_of, shop_spec, tolerant, write_manifest
 from tests.small_disk import fill, small_disk
 
 from nightjar.declaration.rules import Rule, volume
@@ -48,16 +48,7 @@ class Shop:
     def ingest(self, first: date = FIRST, last: date | None = None, *, use_case: UseCase = SHOP) -> JobResult:
         from nightjar_spark.ingest import ingest
 
-        spec = JobSpec(
-            program="ingest",
-            use_case="shop",
-            first_night=first,
-            last_night=last or first,
-            dag_id="shop_nightly",
-            run_id="manual__1",
-            task_id="ingest",
-            lake=self.lake,
-        )
+        spec = shop_spec("ingest", self.lake, first, last or first)
         return ingest(self.spark, spec, use_case, str(self.landing))
 
     def land(self, night: date = FIRST, lines: Mapping[str, Sequence[str]] | None = None) -> Path:
@@ -75,21 +66,10 @@ class Shop:
         return [(row["table_name"], row["rules"], json.loads(row["row_json"])) for row in rows]
 
 
-@pytest.fixture(scope="module")
-def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both nights landed and ingested, for copies of it."""
-    root = tmp_path_factory.mktemp("ingested")
-    shop = Shop(spark, root)
-    for night in NIGHTS:
-        shop.land(night)
-    shop.ingest(FIRST, SECOND)
-    return root
-
-
 @pytest.fixture
-def shop(spark: SparkSession, ingested: Path, tmp_path: Path) -> Shop:
+def shop(spark: SparkSession, ingested_shop: Path, tmp_path: Path) -> Shop:
     """Both nights landed and ingested: the last good tables."""
-    shutil.copytree(ingested, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(ingested_shop, tmp_path, dirs_exist_ok=True)
     return Shop(spark, tmp_path)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from tests.landed_nights import NIGHTS, ORDERS, SHOP, land_night, write_manifest
+from tests.landed_nights import NIGHTS, ORDERS, SHOP, land_night, shop_spec, write_manifest
 
 from nightjar.declaration.rules import between, not_null
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
@@ -17,7 +17,6 @@ from nightjar.declaration.use_case import Feature, Source, UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.profiles.profile import ProfiledColumn
-from nightjar.protocol.job import JobSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -57,13 +56,6 @@ NAMED: UseCase = replace(
 )
 
 
-def spec(program: str, lake: str) -> JobSpec:
-    return JobSpec(
-        program=program, use_case="shop", first_night=NIGHT, last_night=NIGHT, dag_id="shop_nightly",
-        run_id="manual__1", task_id=program, lake=lake,
-    )  # fmt: skip
-
-
 def fields(i: int, **changed: str) -> dict[str, str]:
     """A record: texts ``<name> <i>``, and ``i`` as each number."""
     return {**{name: f"{name} {i}" for name in TEXTS}, **dict.fromkeys(NUMBERS, f"{i}.0"), **changed}
@@ -80,7 +72,7 @@ def test_such_columns_are_ingested_rejected_and_validated_under_their_names(spar
     (folder / "orders.csv").write_text("\n".join(lines) + "\n")
     write_manifest(folder)
 
-    ingest(spark, spec("ingest", lake), NAMED, str(landing))
+    ingest(spark, shop_spec("ingest", lake, NIGHT, NIGHT), NAMED, str(landing))
 
     rows = delta.read_nights(lake, "raw/orders", [NIGHT]).to_pylist()
     kept = {row["rows_of_key"]: row for row in rows}
@@ -104,7 +96,7 @@ def test_such_columns_are_ingested_rejected_and_validated_under_their_names(spar
     table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in features], schema=schema)
     written = write_files(iter(table.to_batches()), uri, schema, ("ds",))
     delta.commit(lake, NAMED.feature_table, written, [NIGHT], run_id="r")
-    assert validate_features(spark, spec("validate_features", lake), NAMED).rows_out == 4
+    assert validate_features(spark, shop_spec("validate_features", lake, NIGHT, NIGHT), NAMED).rows_out == 4
 
 
 def test_such_columns_are_profiled_under_their_names(spark: SparkSession) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.landed_nights import NIGHTS, SHOP, land_night
+from tests.landed_nights import NIGHTS, SHOP, shop_spec
 
 from nightjar.declaration.rules import between
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ContractError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobResult
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -29,18 +29,6 @@ class Validation:
 
     def __init__(self, spark: SparkSession, root: Path) -> None:
         self.spark, self.lake = spark, str(root / "lake")
-
-    def spec(self, program: str, first: date, last: date) -> JobSpec:
-        return JobSpec(
-            program=program,
-            use_case="shop",
-            first_night=first,
-            last_night=last,
-            dag_id="shop_nightly",
-            run_id="manual__2013-04-02T06:00:00+00:00",
-            task_id=program,
-            lake=self.lake,
-        )
 
     def features(self, nights: Sequence[date], *, rows: int = 8, **changed: Any) -> None:
         """Write the nights' features: those of the orders that landed, with ``changed`` values in the first row."""
@@ -60,7 +48,7 @@ class Validation:
     def validate(self, first: date = FIRST, last: date = SECOND, *, use_case: UseCase = SHOP) -> JobResult:
         from nightjar_spark.validate_features import validate_features
 
-        return validate_features(self.spark, self.spec("validate_features", first, last), use_case)
+        return validate_features(self.spark, shop_spec("validate_features", self.lake, first, last), use_case)
 
     def stopped(self, *, use_case: UseCase = SHOP) -> ContractError:
         with pytest.raises(ContractError) as caught:
@@ -69,21 +57,9 @@ class Validation:
         return caught.value
 
 
-@pytest.fixture(scope="module")
-def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two nights landed and ingested, for copies of them."""
-    from nightjar_spark.ingest import ingest
-
-    root = tmp_path_factory.mktemp("ingested")
-    for night in NIGHTS:
-        land_night(root / "landing", night)
-    ingest(spark, Validation(spark, root).spec("ingest", FIRST, SECOND), SHOP, str(root / "landing"))
-    return root
-
-
 @pytest.fixture
-def shop(spark: SparkSession, ingested: Path, tmp_path: Path) -> Validation:
-    shutil.copytree(ingested, tmp_path, dirs_exist_ok=True)
+def shop(spark: SparkSession, ingested_shop: Path, tmp_path: Path) -> Validation:
+    shutil.copytree(ingested_shop, tmp_path, dirs_exist_ok=True)
     return Validation(spark, tmp_path)
 
 
