@@ -32,7 +32,6 @@ MEANINGS = {
     "expected_cost": "cost of wrong decisions per decided row; lower is better",
     "label_rate": "observed, and expected from the scores",
 }
-LESS_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "expected_cost"})
 _SHARES = frozenset({"label_rate", "calibration_error"})
 DASH = "\u2013"
 
