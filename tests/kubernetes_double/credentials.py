@@ -44,6 +44,10 @@ class Credentials:
         self._ends[token] = monotonic() + self.token_seconds
         return token
 
+    def expire(self) -> None:
+        """End all tokens that a plugin has got."""
+        self._ends.clear()
+
     def forbid(self, *resources: str, seconds: float = 3600.0) -> None:
         """The roles are not loaded yet, for some resources or, without any, for all."""
         self._unloaded.update(

@@ -27,6 +27,9 @@ CANNOT_START = 128
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE_PATH = f"{ROOT}/include:{ROOT}/jobs"
 """Where the training image has its code: this checkout."""
+ADDRESSES = ipaddress.IPv4Address("127.0.0.0") + (1 + os.getpid() % 0x7FFE << 9)
+"""Pods of this process have addresses of their own: those of other tests may still listen at theirs."""
+_address_numbers = itertools.count(1)
 
 
 class Kubelet:
@@ -35,13 +38,12 @@ class Kubelet:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self.folder = Path(tempfile.mkdtemp(prefix="kubelet-"))
-        self._addresses = (str(ipaddress.IPv4Address("127.1.0.0") + i) for i in itertools.count(1))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environments: dict[str, dict[str, str]] = {}
 
     def address(self) -> str:
         """The next pod's own address, on this machine's loopback network."""
-        return next(self._addresses)
+        return str(ADDRESSES + next(_address_numbers))
 
     def sync(self, pod: Json) -> None:
         """Retry the steps of a node until a pod runs: volumes, network, image, container."""
@@ -184,7 +186,7 @@ def _stamp(moment: datetime) -> str:
 
 def _handles(pid: int, number: signal.Signals) -> bool:
     """Whether a process has a handler for a signal."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has ended: before the file was opened, or since
         status = Path(f"/proc/{pid}/status").read_text()
         (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
         return bool(int(caught, 16) & 1 << (number - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from kubernetes_double import eventually
 
 from nightjar_airflow.cluster import api
+from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 pytestmark = pytest.mark.e2e
 WAITS = """
@@ -60,6 +62,30 @@ class TestCredentials:
 
         task.resume(task.wait_while(outlive_tokens))
         assert len(deployment.cluster.jobs()) == 1
+
+    def test_a_read_in_progress_outlives_the_token_it_began_with(self, deployment: Any) -> None:
+        deployment.image(WAITS)
+        deployment.plugin = True
+        deployment.connect()
+        task = deployment.task()
+        task.defer()
+
+        async def read_across_another_token() -> bytes:
+            async with TrainingClusterHook("training_default", "ml") as cluster:
+                listed = await cluster.api.json("GET", cluster.pods)
+                query = {"watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"]}
+                async with aclosing(cluster.api.lines(cluster.pods, query, seconds=60)) as changes:
+                    (pod,) = [item for item in listed["items"] if item["metadata"]["name"].endswith("-0-00001")]
+                    next_change = asyncio.create_task(anext(changes))
+                    await asyncio.sleep(0.3)  # the watch is open
+                    deployment.cluster.credentials.expire()
+                    await cluster.api.json("GET", cluster.jobs)
+                    assert deployment.cluster.credentials.issued == 3, "the task's, ours, and another"
+                    deployment.cluster.kubelet.end(pod)
+                    return await asyncio.wait_for(next_change, 10)
+
+        deployment.all_run()
+        assert b'"Failed"' in asyncio.run(read_across_another_token())
 
     def test_a_plugin_that_fails_for_a_moment_fails_no_training(self, deployment: Any) -> None:
         deployment.image(WAITS)

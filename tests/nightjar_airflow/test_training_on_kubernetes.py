@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
+import threading
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -58,11 +60,13 @@ def _no_orphans(deployment: Any) -> None:
     """No process, no pod, no Service and no Job that has not ended."""
     cluster = deployment.cluster
     eventually(lambda: not cluster.running_processes() and not cluster.living)
-    jobs = cluster.jobs()
-    open_jobs = [j for j in jobs if not {"Failed", "Complete"} & {c["type"] for c in j["status"]["conditions"]}]
-    eventually(lambda: not open_jobs or not cluster.jobs())
+    eventually(lambda: all(_has_ended(job) for job in cluster.jobs()))
     if not cluster.jobs():
         eventually(lambda: not cluster.store.list("services") and not cluster.pods())
+
+
+def _has_ended(job: dict[str, Any]) -> bool:
+    return bool({"Failed", "Complete"} & {condition["type"] for condition in job["status"]["conditions"]})
 
 
 def test_a_training_succeeds_and_its_log_is_the_tasks(deployment: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,9 +74,9 @@ def test_a_training_succeeds_and_its_log_is_the_tasks(deployment: Any, capsys: p
     summary = deployment.task().run()
     assert summary["metrics"] == {"validation_auc": 0.75}
     said = capsys.readouterr().out
-    assert said.count("rank 0 of 2 at 127.1.") == 1
+    assert said.count("rank 0 of 2 at 127.") == 1
     assert "rank 1 of 2 at" not in said, "only the first rank's log is streamed"
-    assert "rank 1 is running on node-1" in said
+    assert re.search("rank 1 is (running|succeeded) on node-1", said), "it may end before it is looked at"
     _no_orphans(deployment)
     (job,) = deployment.cluster.jobs()
     assert job["spec"]["ttlSecondsAfterFinished"] == 86400
@@ -277,11 +281,20 @@ class TestCancelling:
         deployment.cluster.fault("POST", "/services", status=503, retry_after=1)
         task = deployment.task()
         previous = signal.signal(signal.SIGALRM, lambda *_: task.operator.on_kill())
+
+        def kill_while_the_service_is_refused() -> None:
+            eventually(
+                lambda: any("POST" in line and "/services" in line for line in deployment.cluster.server.requests)
+            )
+            os.kill(os.getpid(), signal.SIGALRM)
+
+        killer = threading.Thread(target=kill_while_the_service_is_refused)
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            killer.start()
             with pytest.raises(AirflowFailException, match=r"the training was stopped"):
                 task.operator.execute(task.context)
         finally:
+            killer.join()
             signal.signal(signal.SIGALRM, previous)
         eventually(lambda: not deployment.cluster.jobs())
         _no_orphans(deployment)

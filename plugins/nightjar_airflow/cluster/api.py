@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightjar.protocol.documents import PARSER_ERRORS, parse_object
@@ -27,8 +28,9 @@ Json = dict[str, Any]
 class KubernetesApi:
     """The API server through the official client: its addresses, certificates and tokens, with plain JSON.
 
-    When the server rejects the credentials (401), the client is closed, and the next request opens another with fresh
-    ones. Streams of the closed client break, and are resumed like after any break.
+    When the server rejects the credentials (401), the next request opens another client with fresh ones. The earlier
+    client is closed after its last request: a read in progress would wait for ever in a closed one, as aiohttp then
+    drops both the read and its time limit.
 
     Args:
         connect: Opens a client with current credentials.
@@ -36,13 +38,13 @@ class KubernetesApi:
 
     def __init__(self, connect: Callable[[], AbstractAsyncContextManager[ApiClient]]) -> None:
         self._connect = connect
-        self._connection: ApiClient | None = None
-        self._opened = AsyncExitStack()
+        self._connection: Connection | None = None
         self._opening = asyncio.Lock()
 
     async def close(self) -> None:
-        """Close the client."""
-        await self._opened.aclose()
+        """Close the client; no request may be in progress."""
+        if self._connection is not None:
+            await self._connection.close()
 
     async def json(self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> Json:
         """Return the answer to one request; retry while a retry may succeed.
@@ -86,27 +88,48 @@ class KubernetesApi:
     async def _answer(
         self, method: str, path: str, query: Mapping[str, Any], body: Any, *, seconds: float | None = None
     ) -> AsyncIterator[Answer]:
-        connection = await self._client()
+        connection = await self._current()
+        connection.requests += 1
         try:
-            async with Answer(connection, method, path, query, body, seconds=seconds) as answer:
+            async with Answer(connection.client, method, path, query, body, seconds=seconds) as answer:
                 yield answer
         except ApiError as error:
             if error.status == 401 and self._connection is connection:
                 self._connection = None
             raise
+        finally:
+            connection.requests -= 1
+            if self._connection is not connection and not connection.requests:
+                await connection.close()
 
-    async def _client(self) -> ApiClient:
+    async def _current(self) -> Connection:
         async with self._opening:
             if self._connection is None:
-                await self._opened.aclose()
+                opened = AsyncExitStack()
                 try:
                     async with asyncio.timeout(OPEN_SECONDS):
-                        self._connection = await self._opened.enter_async_context(self._connect())
+                        client = await opened.enter_async_context(self._connect())
                 # Airflow, the kubeconfig and any auth plugin take part in this; a plugin's failure may be temporary.
                 except Exception as error:
                     message = f"the credentials cannot be read ({type(error).__name__}: {error})"
                     raise ApiError(0, message) from error
+                self._connection = Connection(client, opened.aclose)
             return self._connection
+
+
+@dataclass(eq=False)
+class Connection:
+    """A client with the credentials of one moment.
+
+    Attributes:
+        client: The official client.
+        close: Closes it.
+        requests: How many are in progress.
+    """
+
+    client: ApiClient
+    close: Callable[[], Awaitable[None]]
+    requests: int = 0
 
 
 class Answer:

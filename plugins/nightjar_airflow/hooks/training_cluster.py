@@ -178,9 +178,12 @@ class TrainingClusterHook(BaseHook):
         return job  # an earlier try of this request had created it, and its answer was lost
 
     async def _ensure_owned(self, training: TrainingJob, job: Json) -> None:
-        """Create the Job's Secret and Service, unless they exist."""
+        """Create the Job's Service and Secret, unless they exist.
+
+        Containers wait for the Secret, so it comes last: no rank looks for another before the Service has its name.
+        """
         name, uid = job["metadata"]["name"], job["metadata"]["uid"]
-        for path, manifest in (("secrets", training.secret(name, uid)), ("services", training.service(name, uid))):
+        for path, manifest in (("services", training.service(name, uid)), ("secrets", training.secret(name, uid))):
             try:
                 await self.api.json("POST", f"{self._core}/{path}", body=manifest)
             except ApiError as error:

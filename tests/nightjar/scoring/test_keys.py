@@ -29,6 +29,6 @@ def test_rows_less_distinct_keys(rows: list[tuple[str, int]], size: int) -> None
 
 
 def test_keys_that_only_share_a_hash_are_not_taken_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "_hashed", lambda batch: np.zeros(batch.num_rows, np.uint64))
+    monkeypatch.setattr(keys, "_hash_rows", lambda batch: np.zeros(batch.num_rows, np.uint64))
     rows = [("a", 1), ("b", 1), ("a", 2), ("a", 1)]
     assert keys.count_duplicate_keys(lambda: batches(rows, 2)) == 1

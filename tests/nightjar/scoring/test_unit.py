@@ -14,21 +14,20 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.lake.scan import scan
+from nightjar.registry.cache import load_from_lake
+from nightjar.scoring import unit
 from nightjar.scoring.task import Scored, ScoringModel, ScoringTask
 from nightjar.scoring.unit import load_model, score_unit
-from nightjar.training.model import save
+from nightjar.training.model import TabularModel
 
 FEATURES = USE_CASE.feature_table
 
 
-def score(lake: str, shadow: str = "", refused: int = 0) -> Scored:
-    """Score one unit of ``ROWS`` rows, ``refused`` of which have the prediction NaN; ``shadow`` is a model folder."""
+def score(lake: str, shadow: str = "") -> Scored:
+    """Score one unit of ``ROWS`` rows; ``shadow`` is a model folder."""
     rows = batch()
     folder = f"{lake}/models/x"
     saved = model(folder, rows, None)
-    if refused:
-        bound = float(np.sort(raw_answers(saved, rows))[-refused])
-        saved = save(folder, replace(saved.card, calibrator=refuses_from(bound)), saved.members, "{}")
     schema = delta.arrow_schema(FEATURES)
     written = write_files(iter([rows]), delta.table_uri(lake, FEATURES.name), schema, ("ds",))
     delta.commit(lake, FEATURES, written, [NIGHT], run_id="r")
@@ -40,16 +39,22 @@ def score(lake: str, shadow: str = "", refused: int = 0) -> Scored:
     )  # fmt: skip
     table = delta.open_table(lake, FEATURES.name)
     found = scan(table, delta.table_uri(lake, FEATURES.name), {})
-    (unit,) = found.units
-    return score_unit(unit, reader=found.reader, task=task)
+    (only,) = found.units
+    return score_unit(only, reader=found.reader, task=task)
 
 
 def files_in(lake: str, table: str) -> list[Path]:
     return list(Path(lake, table).glob("ds=*/*.parquet"))
 
 
-def test_scores_and_rejected_rows_are_files_that_no_table_holds_yet(lake: str) -> None:
-    scored = score(lake, refused=3)
+def test_scores_and_rejected_rows_are_files_that_no_table_holds_yet(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses_three(folder: str, sha256: str) -> TabularModel:
+        loaded = load_from_lake(folder, sha256)
+        bound = float(np.sort(raw_answers(loaded, batch()))[-3])
+        return replace(loaded, card=replace(loaded.card, calibrator=refuses_from(bound)))
+
+    monkeypatch.setattr(unit, "load_model", refuses_three)
+    scored = score(lake)
     refused = scored.rows_rejected
     assert 3 <= refused < 30, "the model gives some rows the same answer"
     assert (scored.rows_in, scored.rows_out) == (ROWS, ROWS - refused)
@@ -76,10 +81,8 @@ def test_a_shadow_that_cannot_be_loaded_leaves_the_night_alone(lake: str) -> Non
 
 
 def test_a_shadow_that_fails_half_way_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import nightjar.scoring.unit as module
-
-    monkeypatch.setattr(module, "batch_rows", lambda columns: ROWS // 4)
-    truth, calls = module.answer, []
+    monkeypatch.setattr(unit, "batch_rows", lambda columns: ROWS // 4)
+    truth, calls = unit.score_batch, []
 
     def third_time_unlucky(rows: pa.RecordBatch, *rest: object, **more: object) -> object:
         calls.append(rest[1].version)  # type: ignore[attr-defined]
@@ -87,7 +90,7 @@ def test_a_shadow_that_fails_half_way_leaves_no_file(lake: str, monkeypatch: pyt
             raise MemoryError("too large")
         return truth(rows, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "answer", third_time_unlucky)
+    monkeypatch.setattr(unit, "score_batch", third_time_unlucky)
     scored = score(lake, shadow=f"{lake}/models/x")
     assert calls.count("2") == 3
     assert (scored.rows_out, scored.shadow_files, scored.shadow_error) == (ROWS, (), "MemoryError: too large")
@@ -100,10 +103,8 @@ def test_shadow_that_failed_in_one_unit_has_no_files() -> None:
 
 
 def test_a_failing_night_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import nightjar.scoring.unit as module
-
-    monkeypatch.setattr(module, "batch_rows", lambda columns: ROWS // 4)
-    truth, calls = module.answer, []
+    monkeypatch.setattr(unit, "batch_rows", lambda columns: ROWS // 4)
+    truth, calls = unit.score_batch, []
 
     def fails_later(*given: object, **more: object) -> object:
         calls.append(1)
@@ -111,7 +112,7 @@ def test_a_failing_night_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPat
             raise OSError("gone")
         return truth(*given, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "answer", fails_later)
+    monkeypatch.setattr(unit, "score_batch", fails_later)
     with pytest.raises(Exception, match="gone"):
         score(lake, shadow=f"{lake}/models/x")
     assert files_in(lake, USE_CASE.score_table.name) == files_in(lake, USE_CASE.shadow_table.name) == []
