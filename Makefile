@@ -41,7 +41,7 @@ test-gpu: setup-dev ## | Train both engines on the GPU and on the CPU, and compa
 lint: setup-dev ## | Ruff, mypy --strict and the import rules
 	@$(IN) ruff check .
 	@$(IN) ruff format --check .
-	@$(IN) mypy --strict include plugins
+	@$(IN) mypy --strict include plugins spark jobs benchmarks
 	@$(IN) lint-imports
 
 format: setup-dev ## | Format the code

@@ -60,6 +60,7 @@ class Work:
 
     @property
     def lake(self) -> str:
+        """Folder of the lake that holds the night's table."""
         return f"{self.folder}/lake"
 
     @property

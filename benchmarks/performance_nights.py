@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import xgboost as xgb
+from numpy.typing import NDArray
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.evaluation.metrics import auc
@@ -55,7 +56,7 @@ def flights() -> pd.DataFrame:
     return rows.merge(seen, on=["day", "origin"], how="left")
 
 
-def predicted(rows: pd.DataFrame) -> tuple[np.ndarray, float]:
+def predicted(rows: pd.DataFrame) -> tuple[NDArray[np.float64], float]:
     """Return every flight's prediction, and the AUC of the last week before April, which is not trained on."""
     read = ["yesterday", "week", "carrier_rate", "origin_rate", "dest_rate", "precip", "visib", "wind_speed",
             "pressure", "sched_dep_time", "distance"]  # fmt: skip
@@ -75,7 +76,8 @@ def predicted(rows: pd.DataFrame) -> tuple[np.ndarray, float]:
     return values, auc(rows.late[holdout].to_numpy(), values[holdout])
 
 
-def corrupt(values: np.ndarray, how: str, random: np.random.Generator) -> np.ndarray:
+def corrupt(values: NDArray[np.float64], how: str, random: np.random.Generator) -> NDArray[np.float64]:
+    """Return predictions with tripled odds, or with all or a random half of them shuffled."""
     if how == "odds_times_3":
         return 1 / (1 + (1 - values) / (3 * values))
     chosen = random.random(len(values)) < (1.0 if how == "shuffled" else 0.5)
@@ -84,15 +86,15 @@ def corrupt(values: np.ndarray, how: str, random: np.random.Generator) -> np.nda
     return corrupted
 
 
-def judged(rows: pd.DataFrame, values: np.ndarray, holdout: float, how: str = "") -> Nights:
+def judged(rows: pd.DataFrame, values: NDArray[np.float64], holdout: float, how: str = "") -> Nights:
     """Return each night's rows of ``monitoring/performance`` by metric."""
     random, nights = np.random.default_rng(1), []
     for day, group in rows.assign(p=values)[rows.day >= JUDGED_FROM].groupby("day"):
         p = corrupt(group.p.to_numpy(), how, random) if how else group.p.to_numpy()
         assert CASE.cost is not None
-        alarms = (p >= CASE.cost.threshold) * 1.0
+        alarms = (p >= CASE.cost.threshold).astype(np.float64)
         scored = Rows(predictions=p, labels=group.late.to_numpy(), landed=np.ones(len(p), bool), decisions=alarms)
-        night: date = day.date()
+        night = cast("pd.Timestamp", day).date()
         scored_night = ScoredNight(
             night=night, summaries={ALL: summarize(scored)}, judged_on=night + timedelta(days=3), model_version="1",
             baseline_rate=float(group.naive.iloc[0]), holdout={"auc": holdout},
@@ -110,6 +112,7 @@ def severities_of(nights: Nights, last: int) -> tuple[bool, bool]:
 
 
 def main() -> None:
+    """Judge the intact and the corrupted predictions, and print one JSON line."""
     rows = flights()
     values, of_holdout = predicted(rows)
     clean = judged(rows, values, of_holdout)

@@ -12,6 +12,7 @@ import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -119,7 +120,7 @@ def main(landing: str, model_folder: str, night: str, target: str) -> None:
     frame = features(Path(landing), date.fromisoformat(night))
     names = [feature.name for feature in model.card.features]
     for feature in model.card.features:
-        kind = "string" if feature.kind == "categorical" else "float64"
+        kind: Literal["string", "float64"] = "string" if feature.kind == "categorical" else "float64"
         frame[feature.name] = frame[feature.name].astype(kind)
     frame["prediction"] = model.predict(pa.Table.from_pandas(frame[names], preserve_index=False))
     frame.to_parquet(target)

@@ -37,7 +37,10 @@ def main() -> None:
     lake, arguments = sys.argv[1], json.loads(sys.argv[2])
     columns = arguments["features"], arguments["categories"]
     began = time.perf_counter()
-    days = {name: [date.fromisoformat(day) for day in arguments[name]] for name in ("train", "validation")}
+    days = {
+        name: (date.fromisoformat(arguments[name][0]), date.fromisoformat(arguments[name][1]))
+        for name in ("train", "validation")
+    }
     train = xgb.QuantileDMatrix(*read(lake, *days["train"], *columns), enable_categorical=True)
     validation = xgb.QuantileDMatrix(*read(lake, *days["validation"], *columns), ref=train, enable_categorical=True)
     read_at = time.perf_counter()

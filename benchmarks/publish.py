@@ -63,7 +63,8 @@ def publish_seconds(lake: str, night: date, rows: int, attempt: int) -> float:
 def main() -> None:
     """Print the line."""
     rows, pairs = int(os.environ.get("ROWS") or 200_000), int(os.environ.get("PAIRS") or 15)
-    small, large = [], []
+    small: list[float] = []
+    large: list[float] = []
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as lake:
         delta.ensure_table(lake, TABLE)
         for pair in range(pairs + 1):

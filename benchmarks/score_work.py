@@ -51,10 +51,12 @@ class Work:
 
     @property
     def declared(self) -> UseCase:
+        """The use case as declared."""
         return load_use_case(self.use_case)
 
     @property
     def model(self) -> str:
+        """Folder of the model."""
         return f"{self.lake}/models/m"
 
     @property
@@ -64,6 +66,7 @@ class Work:
 
     @property
     def files(self) -> list[str]:
+        """Parquet files of the feature table, sorted by path."""
         return sorted(str(path) for path in Path(self.lake, self.declared.feature_table.name).glob("ds=*/*.parquet"))
 
 

@@ -23,13 +23,15 @@ from nightjar.local.ports import HOST, Ports, listen, port_of
 from nightjar.local.programs import mlflow_command
 from nightjar.local.servers import answers
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.protocol.programs import TRAINING_PROGRAMS
+from nightjar.protocol.programs import SPARK_PROGRAMS
 from nightjar.runner import run_program
 from nightjar.training.distributed.launch import LocalRanks
 from nightjar_spark.session import build_session
 from nightjar_spark.worker_errors import from_workers
 
 START_SECONDS = 120
+OF_TRAININGS = ("freeze_training_set", "train", "evaluate", "register", "gate", "promote")
+"""Programs of a training's DAG run; the others are of a night's."""
 
 
 class Programs:
@@ -52,7 +54,7 @@ class Programs:
             SystemExit: with its one line of error, when it fails; a later start goes on from there.
         """
         began = time.monotonic()
-        training = program in TRAINING_PROGRAMS or program == "freeze_training_set"
+        training = program in OF_TRAININGS
         spec = JobSpec(
             program=program,
             use_case=self._use_case.name,
@@ -67,7 +69,7 @@ class Programs:
             threads_per_rank=1 if program == "train" else server_environment.cores(),
         )
         files.write_text(f"{spec.output}/spec.json", spec.to_json())
-        result = self._in_ranks(spec) if program in TRAINING_PROGRAMS else self._in_spark(spec)
+        result = self._in_spark(spec) if program in SPARK_PROGRAMS else self._in_ranks(spec)
         self.seconds[program] = self.seconds.get(program, 0.0) + time.monotonic() - began
         if result.status == "failed":
             raise SystemExit(f"{program} of {first} to {last} failed: {result.error}")
@@ -114,7 +116,9 @@ def session(paths: Paths, environ: Mapping[str, str]) -> Iterator[SparkSession]:
     paths.logs.mkdir(parents=True, exist_ok=True)
     with (paths.logs / "mlflow.log").open("wb") as log:
         command = mlflow_command(paths, f"sqlite:///{paths.mlflow_home}/mlflow.db")
-        server = subprocess.Popen(command, stdin=listener, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        server = subprocess.Popen(
+            command, stdin=listener.fileno(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
     try:
         _wait(lambda: answers(f"{ports.mlflow_url}/health"), paths.logs / "mlflow.log")
         jars = ",".join(sorted(str(jar) for jar in paths.jars.glob("*.jar")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,14 +69,15 @@ def write_report(simulated: Year, use_case: UseCase, lake: str, docs: Path) -> t
     incidents = read_incidents(lake, use_case.name)
     pooled = scored_and_known(lake, use_case, [first + timedelta(days=i) for i in range((last - first).days + 1)])
     trainings = simulated.state.trainings
+    incident_rows: Iterable[Any] = incidents.itertuples()
     truths = [
         truth(pooled, covered_nights(incident.kind, incident.found_on, use_case), trainings)
-        for incident in incidents.itertuples()
+        for incident in incident_rows
     ]
     incidents["is_false"] = [is_false(kind, of) for kind, of in zip(incidents["kind"], truths, strict=True)]
     weeks = [date.fromisoformat(week["week"]) for week in after]
     worse = [monday for monday in weeks if (of := truth(pooled, _week(monday), trainings)) and of.is_worse]
-    of_model = incidents[incidents["kind"].isin(OF_MODELS)].itertuples()
+    of_model: Iterable[Any] = incidents[incidents["kind"].isin(OF_MODELS)].itertuples()
     covered = {night for incident in of_model for night in covered_nights(incident.kind, incident.found_on, use_case)}
     reported = {monday for monday in weeks if covered & set(_week(monday))}
     figures = {
@@ -203,4 +204,5 @@ def _week(monday: date) -> list[date]:
 
 def _mean(weeks: Sequence[Mapping[str, Any]]) -> float:
     """Mean AUC of the weeks, weighted by flights."""
-    return round(sum(week["auc"] * week["rows"] for week in weeks) / sum(week["rows"] for week in weeks), 4)
+    mean: float = sum(week["auc"] * week["rows"] for week in weeks) / sum(week["rows"] for week in weeks)
+    return round(mean, 4)

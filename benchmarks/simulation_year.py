@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from simulation_programs import Programs
+from simulation_programs import OF_TRAININGS, Programs
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
@@ -26,7 +26,6 @@ CHUNK_NIGHTS = 7
 DATA = ("land", "ingest", "build_features")
 SCORE = ("score", "validate_scores", "publish_scores")
 WATCH = ("report_drift", "report_performance", "check_skew")
-TRAIN = ("freeze_training_set", "train", "evaluate", "register", "gate", "promote")
 
 
 @dataclass(kw_only=True)
@@ -122,7 +121,9 @@ class Year:
     def _train(self, last: date, reason: str) -> dict[str, Any]:
         """Train on all nights until ``last``; say what came of it."""
         self._progress.now(f"training on {self.first} to {last}: {reason}")
-        results = {program: self._run(program, self.first, last, run_id=f"training__{last}") for program in TRAIN}
+        results = {
+            program: self._run(program, self.first, last, run_id=f"training__{last}") for program in OF_TRAININGS
+        }
         promoted = results["promote"].values
         trained = {
             "night": last.isoformat(),

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -28,19 +29,20 @@ from deltalake import write_deltalake
 PROJECT = Path(__file__).with_name("project")
 sys.path.insert(0, str(PROJECT))  # its use case replaces the project's, here and in the ranks
 
+from nightjar.declaration.training import Boosting  # noqa: E402
 from nightjar.lake import delta, files  # noqa: E402
 from nightjar.monitoring.profiles.profile import ProfiledColumn  # noqa: E402
 from nightjar.monitoring.profiles.summarize import profile_arrays  # noqa: E402
 from nightjar.protocol.job import JobResult, JobSpec  # noqa: E402
 from nightjar.training.data.training_set import (  # noqa: E402
     DayCount,
-    Recipe,
     TrainingSet,
     night_of,
     split_days,
     training_set_uri,
 )
 from nightjar.training.distributed.launch import LocalRanks  # noqa: E402
+from nightjar.training.recipe import Recipe  # noqa: E402
 from use_cases.synthetic.use_case import USE_CASE  # noqa: E402
 
 FIRST_DAY = date(2026, 1, 2)
@@ -113,6 +115,8 @@ def freeze(lake: str, counts: list[DayCount]) -> TrainingSet:
 def plain(lake: str, training_set: TrainingSet, threads: int, device: str) -> dict[str, float]:
     """(a): seconds and peak memory of the plain script."""
     training = USE_CASE.training
+    engine = training.engines[0]
+    assert isinstance(engine, Boosting)
     arguments = {
         "features": list(USE_CASE.feature_names),
         "categories": list(CATEGORIES),
@@ -122,14 +126,14 @@ def plain(lake: str, training_set: TrainingSet, threads: int, device: str) -> di
             "objective": "binary:logistic",
             "tree_method": "hist",
             "device": device,
-            **training.engines[0].params,
+            **engine.params,
             "nthread": threads,
             "seed": training.seed,
         },
-        "rounds": training.engines[0].num_rounds,
+        "rounds": engine.num_rounds,
     }
     script = Path(__file__).with_name("plain_train.py")
-    command = [sys.executable, script, lake, json.dumps(arguments)]
+    command: list[str | Path] = [sys.executable, script, lake, json.dumps(arguments)]
     done = subprocess.run(command, env=environment(threads, device), capture_output=True, text=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
@@ -201,6 +205,7 @@ class GpuBusy:
 
     @property
     def share(self) -> float:
+        """Mean of the samples, 0 to 1."""
         return statistics.mean(self._samples) / 100
 
     def _sample(self) -> None:
@@ -232,10 +237,12 @@ def main() -> None:
     def seconds(figures: dict[str, float]) -> float:
         return figures["read"] + figures["train"]
 
-    def ratio(name: str, figure: Any) -> float:
+    def ratio(name: str, figure: Callable[[dict[str, float]], float]) -> float:
         return round(statistics.median(figure(turn["plain"]) / figure(turn[name]) for turn in turns), 3)
 
-    work = training_set.train.rows * USE_CASE.training.engines[0].num_rounds
+    engine = USE_CASE.training.engines[0]
+    assert isinstance(engine, Boosting)
+    work = training_set.train.rows * engine.num_rounds
     each = {
         name: {
             "rows_per_second": round(statistics.median(work / seconds(turn[name]) for turn in turns)),
@@ -251,7 +258,7 @@ def main() -> None:
                 "benchmark": "train",
                 "rows": training_set.train.rows,
                 "columns": len(USE_CASE.features),
-                "rounds": USE_CASE.training.engines[0].num_rounds,
+                "rounds": engine.num_rounds,
                 "speed_1rank_vs_plain": ratio("1 rank", seconds),
                 "speed_2ranks_vs_plain": ratio("2 ranks", seconds),
                 "rank_memory_vs_plain": max(

@@ -4,8 +4,8 @@ Every Sunday: remove files that no reader needs any more, and compact the small 
 
 | Table | What is done |
 |---|---|
-| each | remove files that were replaced, or written without ever being part of a version, more than `retention_days`
-ago | | `ledger/events` | compact each day's small files into one |
+| each | remove files replaced, or written and never part of a version, more than `retention_days` ago |
+| `ledger/events` | compact each day's small files into one |
 
 **Dangers.** A version older than its table's retention cannot be read any more: a training frozen on it cannot be
 reproduced. A running night loses nothing: its unpublished files are younger. Nights, readers and this DAG may run

@@ -35,8 +35,9 @@ class Process:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Process:
-        """Parse :func:`dataclasses.asdict`, ignoring further keys; call it within
-        :func:`nightjar.protocol.documents.reading`.
+        """Parse the result of :func:`dataclasses.asdict`, ignoring further keys.
+
+        Call it within :func:`nightjar.protocol.documents.reading`.
         """
         process = cls(host=document["host"], pid=document["pid"], born=document["born"])
         check_fields(process)

@@ -1,4 +1,4 @@
-"""Training programs: ``python -m nightjar_jobs.<program> --spec <uri>`` under the launch contract."""
+"""Training programs and plain programs: ``python -m nightjar_jobs.<program> --spec <uri>``, one process per rank."""
 
 import os
 import signal

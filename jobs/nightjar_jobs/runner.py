@@ -1,4 +1,4 @@
-"""Entry point of every training program: reads ``--spec``, writes ``result.json``, prints errors in one last line."""
+"""Entry point of the programs of ``nightjar_jobs``: reads ``--spec``, writes ``result.json``, prints an error line."""
 
 from __future__ import annotations
 

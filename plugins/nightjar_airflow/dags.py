@@ -27,6 +27,7 @@ from nightjar_airflow.deadlines import ScheduledEnd
 from nightjar_airflow.notifiers.alert import AlertNotifier, RecoveryNotifier
 from nightjar_airflow.notifiers.deadline import night_is_late
 from nightjar_airflow.operators.approve import ApproveOperator
+from nightjar_airflow.operators.plain_program import PlainProgramOperator
 from nightjar_airflow.operators.react import ReactOperator
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.operators.start_spark import StartSparkOperator
@@ -53,7 +54,7 @@ def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         **_common(use_case, doc_md),
     ) as dag:
         start, stop = _spark_application(use_case)
-        chain(start, *_data_tasks(use_case), stop)
+        chain([start, *_landing(use_case)], *_data_tasks(use_case), stop)
     return dag
 
 
@@ -93,7 +94,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             use_case=use_case, program="score", inlets=[_table(use_case.feature_table.name), _model(use_case)]
         )
         validate_scores = SparkProgramOperator(use_case=use_case, program="validate_scores")
-        publish_scores = SparkProgramOperator(
+        publish_scores = PlainProgramOperator(
             use_case=use_case, program="publish_scores", outlets=[_table(use_case.score_table.name)]
         )
         report_drift = SparkProgramOperator(
@@ -119,10 +120,12 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         react = ReactOperator(
             use_case=use_case, outlets=[_table("monitoring/incidents"), Asset(f"retrain/{use_case.name}")]
         )
-        confirm_champion = SparkProgramOperator(use_case=use_case, program="confirm_champion")
-        chain(start, *_data_tasks(use_case), score, validate_scores, publish_scores)
-        chain(publish_scores, [report_drift, report_performance, check_skew], react, stop)
-        chain(publish_scores, confirm_champion, stop)
+        confirm_champion = PlainProgramOperator(use_case=use_case, program="confirm_champion")
+        chain([start, *_landing(use_case)], *_data_tasks(use_case), score, validate_scores, publish_scores)
+        reports = [report_drift, report_performance, check_skew]
+        chain(publish_scores, reports, react)
+        chain(reports, stop)
+        chain(publish_scores, confirm_champion)
         if use_case.scoring.experiment:
             report_experiment = SparkProgramOperator(
                 use_case=use_case,
@@ -166,10 +169,9 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             inlets=[_table(use_case.feature_table.name), _table(use_case.label_table.name)],
         )
         train = TrainingProgramOperator(use_case=use_case, program="train", world_size=use_case.training.world_size)
-        evaluate, register, gate = (
-            TrainingProgramOperator(use_case=use_case, program=program) for program in ("evaluate", "register", "gate")
-        )
-        promote = TrainingProgramOperator(use_case=use_case, program="promote", outlets=[_model(use_case)])
+        evaluate = TrainingProgramOperator(use_case=use_case, program="evaluate")
+        register, gate = (PlainProgramOperator(use_case=use_case, program=program) for program in ("register", "gate"))
+        promote = PlainProgramOperator(use_case=use_case, program="promote", outlets=[_model(use_case)])
         chain(start, freeze, stop)
         approve = [ApproveOperator(use_case=use_case)] if use_case.gate.approval else []
         preparation = [*_selection(use_case), *_tuning(use_case)]
@@ -196,7 +198,7 @@ def build_maintenance_dag(use_cases: Sequence[UseCase], *, schedule: str, doc_md
     ) as dag:
         chain(
             *(
-                TrainingProgramOperator(
+                PlainProgramOperator(
                     use_case=use_case,
                     program="maintain_lake",
                     task_id=f"maintain_{use_case.name}",
@@ -215,7 +217,7 @@ def _selection(use_case: UseCase) -> list[TrainingProgramOperator]:
     return [TrainingProgramOperator(use_case=use_case, program="select_features")]
 
 
-def _tuning(use_case: UseCase) -> list[TrainingProgramOperator | MappedOperator]:
+def _tuning(use_case: UseCase) -> list[PlainProgramOperator | MappedOperator]:
     """Return the tuning workers and the choice of parameters, where declared."""
     if use_case.training.tuning is None:
         return []
@@ -223,7 +225,7 @@ def _tuning(use_case: UseCase) -> list[TrainingProgramOperator | MappedOperator]
     tune = TrainingProgramOperator.partial(task_id="tune", use_case=use_case, program="tune", at_once=workers)
     return [
         tune.expand_kwargs([{}] * workers),  # identical workers, distinguished by map index
-        TrainingProgramOperator(use_case=use_case, program="choose_params"),
+        PlainProgramOperator(use_case=use_case, program="choose_params"),
     ]
 
 
@@ -287,13 +289,16 @@ def _spark_application(use_case: UseCase) -> tuple[BaseOperator, BaseOperator]:
     return start, stop
 
 
+def _landing(use_case: UseCase) -> list[BaseOperator]:
+    """Return the task that lands a recorded history, where the use case replays one; it runs while Spark starts."""
+    return [PlainProgramOperator(use_case=use_case, program="land")] if use_case.replay else []
+
+
 def _data_tasks(use_case: UseCase) -> list[BaseOperator]:
     """Return the tasks from landed files to validated features."""
     raw = [_table(source.table.name) for source in use_case.sources]
     built = [_table(use_case.feature_table.name), _table(use_case.label_table.name)]
-    land = [SparkProgramOperator(use_case=use_case, program="land")] if use_case.replay else []
     return [
-        *land,
         SparkProgramOperator(
             use_case=use_case, program="ingest", outlets=[*raw, _table(use_case.quarantine_table.name)]
         ),

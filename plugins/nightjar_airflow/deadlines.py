@@ -59,8 +59,10 @@ class ScheduledEnd(BaseDeadlineReference):
 
 
 def _was_scheduled_at(session: Session, dag_id: str, due: datetime) -> bool:
-    """Return whether the DAG had scheduled runs before ``due`` and was not unpaused after it (by Airflow's audit
-    log)."""
+    """Return whether the DAG had scheduled runs before ``due`` and was not unpaused after it.
+
+    Airflow's audit log records when a DAG was unpaused.
+    """
     from airflow.models import DagRun, Log
     from sqlalchemy import and_, or_, select
 

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from nightjar.declaration.scoring import CHAMPION_NOW
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.errors import ConfigurationError
@@ -25,12 +27,16 @@ def build_spec(
 
     Raises:
         ConfigurationError: for an unknown param, or an invalid interval.
+        AirflowSkipException: for a scheduled run of a night after the use case's last one (a replayed history that has
+            ended). A manual run continues, and fails where data are missing.
     """
     run = context["dag_run"]
     params = dict(context["params"])
     _refuse_unknown({*params, *(run.conf or {})}, known=context["dag"].params)
     given = _given_interval(params)
     first, last = given or (own_night(run, use_case.timezone),) * 2
+    if run.run_type == "scheduled":
+        _skip_after_last_night(use_case, last)
     return JobSpec(
         program=program,
         use_case=use_case.name,
@@ -80,6 +86,15 @@ def day_due(context: Context, timezone: str) -> date:
     if given:
         return given[1] + timedelta(days=1)
     return context["dag_run"].run_after.astimezone(ZoneInfo(timezone)).date()
+
+
+def _skip_after_last_night(use_case: UseCase, night: date) -> None:
+    last = use_case.last_night
+    if last is not None and night > last:
+        raise AirflowSkipException(
+            f"the sources of {use_case.name} end with night {last}: nothing to do for {night}. "
+            "Trigger the DAG with interval_start and interval_end to run a night of the record"
+        )
 
 
 def _refuse_unknown(names: set[str], *, known: Iterable[str]) -> None:

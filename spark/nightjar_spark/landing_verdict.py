@@ -43,10 +43,12 @@ class Annotated:
 
     @property
     def accepted(self) -> int:
+        """Number of accepted rows, over all nights."""
         return sum(count.accepted for count in self.counts)
 
     @property
     def rejected(self) -> int:
+        """Number of rejected rows, over all nights."""
         return sum(count.rejected for count in self.counts)
 
     @property

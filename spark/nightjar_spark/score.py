@@ -83,6 +83,7 @@ class Features:
 
     @property
     def schema(self) -> pa.Schema:
+        """Arrow schema of the feature table."""
         return pa.schema(self.table.schema().to_arrow())
 
 

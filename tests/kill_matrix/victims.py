@@ -18,6 +18,7 @@ from pathlib import Path
 
 from nightjar.lake import files
 from nightjar.protocol.job import JobSpec
+from nightjar.protocol.programs import SPARK_PROGRAMS
 
 MOMENTS = (
     "before the first write",
@@ -83,7 +84,7 @@ def judge(cases: Sequence[Kill], examine: Callable[[int, Kill], None]) -> None:
     assert not survivors, "\n".join(survivors)
 
 
-def kill(case: Kill, module: str, spec: JobSpec, marker: Path) -> None:
+def kill(case: Kill, spec: JobSpec, marker: Path) -> None:
     """Run the program until it reaches the case's moment, then end all of its processes.
 
     Raises:
@@ -94,7 +95,8 @@ def kill(case: Kill, module: str, spec: JobSpec, marker: Path) -> None:
     site = Path(__file__).parent / "site"
     environ = {**os.environ, "KILL_MOMENT": case.moment, "KILL_MARKER": str(marker)}
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", module, "--spec", f"{spec.output}/spec.json"]
+    package = "nightjar_spark" if spec.program in SPARK_PROGRAMS else "nightjar_jobs"
+    command = [sys.executable, "-m", f"{package}.{spec.program}", "--spec", f"{spec.output}/spec.json"]
     log = marker.with_suffix(".log")
     with log.open("wb") as output:
         victim = subprocess.Popen(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -26,11 +26,13 @@ from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.servers import Servers
 from nightjar.protocol.job import JobResult
+from nightjar.protocol.nights import Nights
 from nightjar_airflow.cluster import api, follow, mirror, observer
 from nightjar_airflow.hooks import training_cluster
 from nightjar_airflow.operators.training_program import TrainingProgramOperator
 from nightjar_airflow.triggers import training_job
 from nightjar_airflow.triggers.training_job import TrainingJobTrigger
+from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.use_case import USE_CASE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -56,6 +58,15 @@ def until(name):
         time.sleep(0.02)
 
 """
+
+
+@pytest.fixture(scope="session")
+def landed_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A landing folder with the flights of 2013-04-01."""
+    folder = tmp_path_factory.mktemp("landing")
+    night = date(2013, 4, 1)
+    assert land(Nights(first=night, last=night, timezone=USE_CASE.timezone), str(folder)) > 2000
+    return folder
 
 
 @pytest.fixture

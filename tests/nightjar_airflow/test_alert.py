@@ -15,6 +15,7 @@ from tests.mailbox import mailbox
 from tests.webhook import receiver
 
 from nightjar.lake import files
+from nightjar.protocol.errors import ConfigurationError
 from nightjar.settings.environment import Settings
 from nightjar_airflow.dags import build_history_dag, build_nightly_dag, build_training_dag
 from nightjar_airflow.notifiers import channels
@@ -276,6 +277,30 @@ def test_a_mail_has_the_alert_in_lines(
     assert "<p>NEW shop data: 3 &lt; 5\nrows {{ 7 * 7 }}</p>" in page  # as it is: no template, no markup
     assert "<p>since 2013-04-01, 1 night</p>" in page
     assert "1 alert(s) sent by the mail server" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("setting", "page"),
+    [
+        ("", "docs/runbooks/contract.md"),
+        ("https://git.example.org/fork/blob/main/docs/{page}.md", "https://git.example.org/fork/blob/main/docs/runbooks/contract.md"),
+        ("https://docs.example.org/{page}.html", "https://docs.example.org/runbooks/contract.html"),
+    ],
+)  # fmt: skip
+def test_a_runbook_is_a_link_to_the_documentation_that_the_deployment_names(
+    setting: str, page: str, sent: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NIGHTJAR_DOCS_PAGE", setting)
+    assert send_alerts(["NEW broken | do: clear the task (docs/runbooks/contract.md)"], context())
+    assert sent == [f"NEW broken | do: clear the task ({page})"]
+    assert f"ALERT {sent[0]}" in caplog.text
+
+
+@pytest.mark.parametrize("setting", ["docs/{page}.md", "https://docs.example.org/", "https://x/{page}/{page}"])
+def test_an_address_without_a_place_for_the_page_is_refused(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTJAR_DOCS_PAGE", setting)
+    with pytest.raises(ConfigurationError, match="is not the address of a page"):
+        Settings.from_environment()
 
 
 @pytest.fixture(params=["away", "silent"])

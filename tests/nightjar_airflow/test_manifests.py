@@ -12,7 +12,7 @@ import pytest
 import yaml
 from kubernetes_double.cluster import restricted_problems
 
-from nightjar.declaration.resources import PLAIN, Resources
+from nightjar.declaration.resources import SMALL, Resources
 from nightjar.declaration.training import Training
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.programs import TRAINING_PROGRAMS
@@ -192,7 +192,7 @@ def test_each_job_has_its_own_secret_in_no_other_manifest() -> None:
 @pytest.mark.parametrize("program", TRAINING_PROGRAMS)
 def test_a_program_that_does_not_train_asks_for_little(program: str) -> None:
     heavy, light = Resources(cpus=16, memory_gib=64, gpus=2), Resources(cpus=2, memory_gib=3)
-    declared = Training(resources=heavy, plain_resources=light)
+    declared = Training(resources=heavy, evaluation_resources=light)
     assert declared.resources_of(program) is (heavy if program in ("train", "tune", "select_features") else light)
     default = Training().resources_of(program)
-    assert (default.cpus, default.memory_gib) == ((4, 8.0) if default is not PLAIN else (1, 2.0))
+    assert (default.cpus, default.memory_gib) == ((4, 8.0) if default is not SMALL else (1, 2.0))

@@ -28,9 +28,10 @@ from nightjar.declaration.resources import Resources
 from nightjar.protocol.errors import UnreachableError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.metrics import METRICS, OF_MODELS, OF_NIGHTS, TAGS
-from nightjar.protocol.programs import SPARK_PROGRAMS, TRAINING_PROGRAMS, ApplicationFolder
+from nightjar.protocol.programs import PLAIN_PROGRAMS, SPARK_PROGRAMS, TRAINING_PROGRAMS, ApplicationFolder
 from nightjar_airflow import metrics
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
+from nightjar_airflow.operators.plain_program import PlainProgramOperator
 from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from nightjar_airflow.usage import Usage
 from use_cases.flight_delay.use_case import USE_CASE
@@ -175,7 +176,7 @@ def test_nan_is_left_out(statsd: StatsD) -> None:
 
 def test_programs_of_the_metrics_are_programs() -> None:
     named = {program for metric in METRICS for program in metric.programs}
-    assert named <= {*SPARK_PROGRAMS, *TRAINING_PROGRAMS}
+    assert named <= {*SPARK_PROGRAMS, *TRAINING_PROGRAMS, *PLAIN_PROGRAMS}
 
 
 def broken() -> Usage:
@@ -212,14 +213,14 @@ def test_a_server_that_is_away_fails_no_task(statsd: StatsD) -> None:
     emit(spec(), result())
 
 
-def land() -> Any:
-    """Airflow's context of a task that lands a night."""
+def of_task(task_id: str) -> Any:
+    """Airflow's context of a task of a night."""
     midnight = datetime(2013, 4, 1, 4, tzinfo=UTC)
     run = SimpleNamespace(
         dag_id="d", run_id="r", data_interval_start=midnight, run_after=midnight, conf=None, run_type="manual"
     )
     params = {"interval_start": None, "interval_end": None}
-    ti = SimpleNamespace(task_id="land", map_index=-1, try_number=1, max_tries=0)
+    ti = SimpleNamespace(task_id=task_id, map_index=-1, try_number=1, max_tries=0)
     return {"dag_run": run, "dag": SimpleNamespace(params=params), "params": params, "ti": ti}
 
 
@@ -251,13 +252,20 @@ class TestOfOperators:
         connection = {"conn_type": "spark", "host": "local[2]"}
         monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
         with pytest.raises(AirflowException, match="the application died"):
-            SparkProgramOperator(use_case=USE_CASE, program="land").execute(land())
+            SparkProgramOperator(use_case=USE_CASE, program="ingest").execute(of_task("ingest"))
         assert statsd.gauges()["succeeded"] == 0
 
     @pytest.mark.spark
     def test_a_spark_program(
-        self, statsd: StatsD, lake: str, jars: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self,
+        statsd: StatsD,
+        lake: str,
+        jars: str,
+        landed_night: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
     ) -> None:
+        monkeypatch.setenv("NIGHTJAR_LANDING", str(landed_night))
         monkeypatch.setenv("NIGHTJAR_LAKE", lake)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         monkeypatch.setenv("NIGHTJAR_JARS", str(Path(jars.split(",")[0]).parent))
@@ -266,12 +274,22 @@ class TestOfOperators:
         connection = {"conn_type": "spark", "host": "local[2]", "extra": {"conf": {"spark.ui.enabled": "false"}}}
         monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
         try:
-            SparkProgramOperator(use_case=USE_CASE, program="land").execute(land())
+            SparkProgramOperator(use_case=USE_CASE, program="ingest").execute(of_task("ingest"))
         finally:
             SparkApplicationHook(ApplicationFolder.of_run(f"{lake}/_runs/d/r")).stop()
         found = statsd.gauges()
         assert found["rows_out"] > 2000
         assert found["cpu_hours"] == pytest.approx(2 * found["seconds"] / 3600, rel=1e-3)
+
+    def test_a_plain_program(self, statsd: StatsD, lake: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("NIGHTJAR_LAKE", lake)
+        monkeypatch.setenv("NIGHTJAR_LANDING", str(tmp_path / "landing"))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        summary = PlainProgramOperator(use_case=USE_CASE, program="land").execute(of_task("land"))
+        assert summary["rows_out"] > 2000
+        found = statsd.gauges()
+        assert found["rows_out"] == summary["rows_out"]
+        assert found["cpu_hours"] == pytest.approx(found["seconds"] / 3600, rel=1e-3)
 
 
 class Collector(HTTPServer):

@@ -16,10 +16,10 @@ from tests.webhook import receiver
 
 from nightjar.lake import files
 from nightjar.monitoring.incidents.notifications import Notification
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobResult
+from nightjar_airflow.backends.local import LocalBackend
 from nightjar_airflow.notifiers import channels
 from nightjar_airflow.operators.react import ReactOperator
-from nightjar_airflow.operators.spark_program import SparkProgramOperator
 from use_cases.flight_delay.use_case import USE_CASE
 
 RETRAIN = Asset("retrain/flight_delay")
@@ -36,7 +36,7 @@ DATA = Notification(
 
 
 class Nights:
-    """Runs the task with a fake Spark program, which is tested on its own."""
+    """Runs the task with a fake process; the program is tested on its own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, lake: str) -> None:
         self.monkeypatch, self.lake = monkeypatch, lake
@@ -47,7 +47,8 @@ class Nights:
     ) -> list[str]:
         """The assets of which Airflow would emit an event."""
 
-        def program(operator: SparkProgramOperator, hook: Any, spec: JobSpec) -> JobResult:
+        def program(process: LocalBackend) -> JobResult:
+            spec = process._spec
             self.asked_with = dict(spec.params)
             retrain = {"request": request, "reason": "drift", "blocked_by": "", "night": spec.last_night.isoformat()}
             return JobResult(
@@ -55,7 +56,7 @@ class Nights:
                 values={"notifications": [asdict(item) for item in notifications], "retrain": retrain},
             )
 
-        self.monkeypatch.setattr(SparkProgramOperator, "_run", program)
+        self.monkeypatch.setattr(LocalBackend, "run", program)
         run = SimpleNamespace(
             dag_id="flight_delay_nightly", run_id=f"{run_type}__{day}", run_type=run_type, conf={},
             data_interval_start=datetime(2013, 4, day, 10, tzinfo=UTC), data_interval_end=None,

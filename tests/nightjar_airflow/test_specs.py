@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 
 from nightjar.protocol.errors import ConfigurationError
 from nightjar_airflow.specs import build_spec, run_dir
@@ -26,11 +27,18 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
 
 
-def context(start: datetime | None, conf: dict[str, Any] | None = None, map_index: int = -1, **params: Any) -> Any:
+def context(
+    start: datetime | None,
+    conf: dict[str, Any] | None = None,
+    map_index: int = -1,
+    run_type: str = "manual",
+    **params: Any,
+) -> Any:
     """Airflow's context, as far as a spec needs it."""
     run = SimpleNamespace(
-        dag_id="flight_delay_nightly", run_id="r 1", data_interval_start=start, run_after=MADE, conf=conf
-    )
+        dag_id="flight_delay_nightly", run_id="r 1", run_type=run_type, data_interval_start=start, run_after=MADE,
+        conf=conf,
+    )  # fmt: skip
     dag = SimpleNamespace(params=PARAMS)
     ti = SimpleNamespace(task_id="ingest", map_index=map_index)
     return {"dag_run": run, "dag": dag, "params": {**PARAMS, **params}, "ti": ti}
@@ -50,6 +58,15 @@ def test_the_night_is_the_local_day_in_which_the_interval_begins(start: datetime
     assert (spec.first_night, spec.last_night) == (night, night)
     assert spec.params["interval_given"] is False
     assert spec.output == "/lake/_runs/flight_delay_nightly/r-1~bdb7cfb21ed7b2b29f74/ingest"
+
+
+def test_a_scheduled_night_after_the_last_one_is_skipped_and_a_manual_one_is_not() -> None:
+    after = datetime(2014, 1, 2, 7, tzinfo=UTC)
+    with pytest.raises(AirflowSkipException, match="end with night 2013-12-30: nothing to do for 2014-01-02"):
+        build_spec(context(after, run_type="scheduled"), USE_CASE, "land")
+    assert build_spec(context(after), USE_CASE, "land").last_night == date(2014, 1, 2)
+    last = build_spec(context(datetime(2013, 12, 30, 7, tzinfo=UTC), run_type="scheduled"), USE_CASE, "land")
+    assert last.last_night == USE_CASE.last_night
 
 
 def test_params_choose_other_nights() -> None:

@@ -14,7 +14,8 @@ from nightjar.lake.parquet import write_files
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.runner import run_program
 from nightjar.scoring.task import ScoringModel, parts_of
-from nightjar_spark import confirm_champion, publish_scores, score, validate_scores
+from nightjar_jobs import confirm_champion, publish_scores
+from nightjar_spark import score, validate_scores
 from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:
@@ -23,12 +24,8 @@ if TYPE_CHECKING:
 USE_CASE = load_use_case("flight_delay")
 FEATURES, SCORES = USE_CASE.feature_table, USE_CASE.score_table
 NIGHT, NEXT = date(2013, 4, 1), date(2013, 4, 2)
-PROGRAMS = {
-    "score": score.run,
-    "validate_scores": validate_scores.run,
-    "publish_scores": publish_scores.run,
-    "confirm_champion": confirm_champion.run,
-}
+SPARK_PROGRAMS = {"score": score.run, "validate_scores": validate_scores.run}
+PLAIN_PROGRAMS = {"publish_scores": publish_scores.run, "confirm_champion": confirm_champion.run}
 
 
 ODD = {column.name: 9.0 for column in FEATURES.columns if column.type == "double"}
@@ -78,9 +75,9 @@ class Nights:
 
             def in_spark(given: JobSpec, name: str = program) -> JobResult:
                 with from_workers():
-                    return PROGRAMS[name](self.spark, given)
+                    return SPARK_PROGRAMS[name](self.spark, given)
 
-            result = run_program(in_spark, self.spec(program, **wanted))
+            result = run_program(PLAIN_PROGRAMS.get(program, in_spark), self.spec(program, **wanted))
         return result
 
     def whole(self, **wanted: Any) -> JobResult:

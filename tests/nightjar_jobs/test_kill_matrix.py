@@ -58,7 +58,7 @@ def test_a_night_that_is_killed_anywhere_is_published_once(
         shutil.copytree(base, here.lake)
         for step in NIGHTLY[: NIGHTLY.index(case.step)]:
             assert here.run(step, night=NEXT, run_id="b").status == "succeeded"
-        kill(case, f"nightjar_spark.{case.step}", here.spec(case.step, night=NEXT, run_id="b"), tmp_path / "marker")
+        kill(case, here.spec(case.step, night=NEXT, run_id="b"), tmp_path / "marker")
         models.set_champion(models.resolve(USE_CASE.name, versions[1]))  # until somebody clears it
         seen = rows_of(here.lake)
         assert seen in (before, after), "readers see a night that is half there"
@@ -99,7 +99,7 @@ def test_a_training_that_is_killed_while_it_registers_or_promotes_does_so_once(
             assert result.status == "succeeded", result.error
         if case.step == "promote":
             run.change_values("gate", verdict="promote")  # as good as the champion is not better; here it is
-        kill(case, f"nightjar_jobs.{case.step}", run.spec(case.step), tmp_path / "marker")
+        kill(case, run.spec(case.step), tmp_path / "marker")
         seen = models.champion(USE_CASE.name)
         mine = models.find(USE_CASE.name, {models.RUN_TAG: run.run_id})
         assert seen in (before, mine)

@@ -69,7 +69,7 @@ def test_a_night_killed_on_a_store_that_fails_is_published_once_with_the_rows_of
     for earlier in order[: order.index(step)]:
         assert failing.run(earlier).status == "succeeded"
     case = Kill(step, moment, signal.SIGKILL)
-    kill(case, f"nightjar_spark.{step}", failing.spec(step), tmp_path / "marker")
+    kill(case, failing.spec(step), tmp_path / "marker")
     result = failing.run(*order[order.index(step) :])
     assert result.status == "succeeded", result.error
     rows, undisturbed = failing.scores(), nights.scores()

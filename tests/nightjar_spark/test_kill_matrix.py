@@ -91,7 +91,7 @@ def test_tables_of_a_night_that_is_killed_anywhere_are_made_once(
         place = STEPS.index(case.step)
         for step in STEPS[:place]:
             assert run(spark, lake, step, SECOND).status == "succeeded"
-        kill(case, f"nightjar_spark.{case.step}", spec(lake, case.step, SECOND), tmp_path / "marker")
+        kill(case, spec(lake, case.step, SECOND), tmp_path / "marker")
         before, after = states[place], states[place + 1]
         for name, seen in rows_of(lake).items():
             assert seen in (before[name], after[name]), f"{name} is half there"

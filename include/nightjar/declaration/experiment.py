@@ -85,6 +85,7 @@ class Experiment(Declaration):
 
     @property
     def challengers(self) -> tuple[str, ...]:
+        """Variants other than the champion."""
         return tuple(variant for variant in self.variants if variant != CHAMPION)
 
 

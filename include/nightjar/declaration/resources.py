@@ -41,5 +41,5 @@ class Resources(Declaration):
             )
 
 
-PLAIN = Resources(cpus=1, memory_gib=2.0, shared_memory_gib=0.25)
+SMALL = Resources(cpus=1, memory_gib=2.0, shared_memory_gib=0.25)
 """Default for a program that does not train. It reads metrics or one holdout, in one process."""

@@ -109,10 +109,10 @@ def one_of(column: str, values: tuple[str, ...], *, severity: Severity = "reject
 
 
 def matches(column: str, pattern: str, *, like: str, severity: Severity = "reject_row") -> Rule:
-    """Return the rule that ``column`` is null or fully matches the regular expression ``pattern``.
+    r"""Return the rule that ``column`` is null or fully matches the regular expression ``pattern``.
 
     Spark evaluates the pattern with Java's ``Pattern``. A pattern that Python's ``re`` cannot read is rejected as well,
-    so that a typo fails at the declaration. Anchors are absolute (``\\A``, ``\\z``), as ``$`` would also match before a
+    so that a typo fails at the declaration. Anchors are absolute (``\A``, ``\z``), as ``$`` would also match before a
     trailing line break.
 
     Args:

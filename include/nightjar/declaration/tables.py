@@ -72,6 +72,7 @@ class TableSchema(Declaration):
 
     @property
     def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, in order."""
         return tuple(column.name for column in self.columns)
 
 

@@ -24,7 +24,7 @@ from nightjar.declaration.declared import (
     hints_of,
     refuse,
 )
-from nightjar.declaration.resources import PLAIN, Resources
+from nightjar.declaration.resources import SMALL, Resources
 from nightjar.declaration.spaces import Choice, Space, span_from_dict
 from nightjar.protocol.programs import FITTING_PROGRAMS
 
@@ -261,8 +261,7 @@ class Training(Declaration):
         student: Engine of ``distilled``, trained on the whole model's predictions.
         max_compression_loss: Prefer a smaller model when its decisive metric is at most this much lower.
         resources: Resources of one rank of ``train``, ``tune`` and ``select_features``, where ranks are pods.
-        plain_resources: Resources of the programs that do not train (``evaluate``, ``register``, ``gate``, ``promote``,
-            ``choose_params``, ``maintain_lake``).
+        evaluation_resources: Resources of ``evaluate``, which reads the holdout, where it is a pod.
     """
 
     world_size: Count = 2
@@ -280,7 +279,7 @@ class Training(Declaration):
     student: Boosting = STUDENT
     max_compression_loss: Share = 0.002
     resources: Resources = field(default_factory=Resources)
-    plain_resources: Resources = PLAIN
+    evaluation_resources: Resources = SMALL
 
     def check(self) -> None:
         """Check that engines, compressions and options are consistent."""
@@ -364,7 +363,7 @@ class Training(Declaration):
 
     def resources_of(self, program: str) -> Resources:
         """Return the resources of one rank of a training program."""
-        return self.resources if program in FITTING_PROGRAMS else self.plain_resources
+        return self.resources if program in FITTING_PROGRAMS else self.evaluation_resources
 
     def engine(self, kind: str) -> Engine:
         """Return the engine of that kind."""

@@ -69,10 +69,12 @@ class Source(Declaration):
 
     @property
     def name(self) -> str:
+        """Name of the source: the name of its raw table without ``raw/``."""
         return self.table.name.removeprefix("raw/")
 
     @property
     def file_columns(self) -> tuple[Column, ...]:
+        """Columns of the file: those of the table without ``ds``, ``source_file`` and ``landed_at``."""
         return tuple(c for c in self.table.columns if c.name not in LANDED_COLUMNS)
 
 
@@ -90,13 +92,15 @@ class Feature(Declaration):
 
     @property
     def column(self) -> Column:
+        """Column of the feature table that holds the feature."""
         return Column(self.name, "double" if self.kind == "numeric" else "string", self.comment)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate(Declaration):
-    """Requirements for a promotion. A version must also beat the baseline (logistic regression) and the champion, if
-    there is one, on the same holdout.
+    """Requirements for a promotion.
+
+    A version must also beat the baseline (logistic regression) and the champion, if there is one, on the same holdout.
 
     Attributes:
         floors: Metric name (``auc``, ``pr_auc``) to its minimum on the holdout.
@@ -232,14 +236,17 @@ class UseCase(Declaration):
 
     @property
     def key(self) -> tuple[str, ...]:
+        """Names of the key columns of a scored entity."""
         return tuple(column.name for column in self.entity)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
+        """Names of the model inputs, in order."""
         return tuple(feature.name for feature in self.features)
 
     @property
     def feature_table(self) -> TableSchema:
+        """Schema of ``features/<name>``: the features of each entity and night."""
         known = {column.name for column in (*self.entity, *self.carried)}
         features = tuple(f.column for f in self.features if f.name not in known)
         return TableSchema(
@@ -251,6 +258,7 @@ class UseCase(Declaration):
 
     @property
     def label_table(self) -> TableSchema:
+        """Schema of ``labels/<name>``: the label of each entity and night."""
         return TableSchema(
             name=f"labels/{self.name}",
             comment=f"{self.title}: labels, as landed on night ds.",
@@ -266,6 +274,7 @@ class UseCase(Declaration):
 
     @property
     def score_table(self) -> TableSchema:
+        """Schema of ``scores/<name>``: predictions, with the model version, features and run that made them."""
         return TableSchema(
             name=f"scores/{self.name}",
             comment=f"{self.title}: one row per entity and night.",
@@ -296,6 +305,7 @@ class UseCase(Declaration):
 
     @property
     def shadow_table(self) -> TableSchema:
+        """Schema of ``scores_shadow/<name>``, with the columns of the score table."""
         return replace(
             self.score_table,
             name=f"scores_shadow/{self.name}",
@@ -304,6 +314,7 @@ class UseCase(Declaration):
 
     @property
     def quarantine_table(self) -> TableSchema:
+        """Schema of ``quarantine/<name>``: rejected rows of all tables."""
         return TableSchema(
             name=f"quarantine/{self.name}",
             comment=f"{self.title}: rejected rows, each with the rules that it broke.",
@@ -330,6 +341,11 @@ class UseCase(Declaration):
         )
 
     def source(self, name: str) -> Source:
+        """Return the source ``name``.
+
+        Raises:
+            KeyError: when the use case has no such source.
+        """
         for source in self.sources:
             if source.name == name:
                 return source

@@ -28,6 +28,7 @@ class DataFile:
     stats: str
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the file as JSON values."""
         return asdict(self)
 
     @classmethod

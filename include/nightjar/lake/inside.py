@@ -45,8 +45,10 @@ def read_inside(folder: str, name: str) -> bytes:
 
 
 def leads_outside(folder: str, uri: str) -> bool:
-    """Return whether a local path, with symbolic links resolved, lies outside of ``folder``; never in an object
-    store."""
+    """Return whether a local path, with symbolic links resolved, lies outside of ``folder``.
+
+    A path in an object store never does.
+    """
     from pyarrow.fs import LocalFileSystem
 
     system, path = files.filesystem(uri)

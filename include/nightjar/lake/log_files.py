@@ -100,8 +100,10 @@ def _latest_at(log_files: _Log, moment: float) -> int:
 
 
 def _is_whole(log_files: _Log, version: int, checkpoint: Sequence[str]) -> bool:
-    """Return whether the checkpoint alone yields the same table as the log before it, with all later commits
-    present."""
+    """Return whether the checkpoint alone yields the same table as the log before it.
+
+    All commits from the beginning of the log to the latest must be present.
+    """
     latest = max(log_files.commits, default=version)
     base = () if 0 in log_files.commits else next(iter(log_files.checkpoints[min(log_files.checkpoints)]))
     first = 0 if 0 in log_files.commits else min(log_files.checkpoints) + 1

@@ -47,6 +47,7 @@ class Maintained:
     log_removed: int
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
         return asdict(self)
 
 

@@ -80,8 +80,9 @@ class Reader:
     by_id: bool = False
 
     def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield batches of at most ``batch_rows`` rows with ``columns``, in the table's types; one batch in memory at a
-        time.
+        """Yield batches of at most ``batch_rows`` rows with ``columns``, in the table's types.
+
+        Only one batch is in memory at a time.
 
         Raises:
             LakeError: when a file is missing (vacuumed), or differs from the log.

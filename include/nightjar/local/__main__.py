@@ -1,5 +1,7 @@
-"""``python -m nightjar.local``: entry point of the Makefile. Arguments come as environment variables, as make sets
-them."""
+"""``python -m nightjar.local``: entry point of the Makefile.
+
+Arguments come as environment variables, as make sets them.
+"""
 
 from __future__ import annotations
 

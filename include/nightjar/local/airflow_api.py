@@ -126,8 +126,10 @@ class AirflowApi:
         self._call("POST", f"/dags/{dag_id}/dagRuns", json=body, allowed=409)
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
-        """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``; None when it does not
-        exist."""
+        """Return the state of a run; None when it does not exist.
+
+        The states are ``queued``, ``running``, ``success`` and ``failed``.
+        """
         run = self._call("GET", _run(dag_id, run_id), allowed=404)
         return None if run is None else str(run["state"])
 
@@ -137,7 +139,7 @@ class AirflowApi:
 
     def tasks(self, dag_id: str, run_id: str) -> list[Task]:
         """Return the tasks of a run."""
-        instances = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})["task_instances"]
+        instances = self._pages(f"{_run(dag_id, run_id)}/taskInstances", "task_instances", {})
         return [
             Task(
                 task_id=task["task_id"],
@@ -182,7 +184,7 @@ class AirflowApi:
 
     def running(self, dag_id: str) -> list[str]:
         """Return the ids of the DAG's running runs."""
-        runs = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"state": "running", "limit": 100})["dag_runs"]
+        runs = self._pages(f"/dags/{dag_id}/dagRuns", "dag_runs", {"state": "running"})
         return [str(run["dag_run_id"]) for run in runs]
 
     def runs_between(self, dag_id: str, first: datetime, last: datetime) -> list[dict[str, Any]]:
@@ -191,14 +193,17 @@ class AirflowApi:
             "logical_date_gte": first.isoformat(),
             "logical_date_lte": last.isoformat(),
             "order_by": "logical_date",
-            "limit": PAGE,
         }
-        runs: list[dict[str, Any]] = []
-        while True:  # the server answers one page at a time
-            answer = self._call("GET", f"/dags/{dag_id}/dagRuns", params={**params, "offset": len(runs)})
-            runs += answer["dag_runs"]
-            if not answer["dag_runs"] or len(runs) >= answer["total_entries"]:
-                return runs
+        return self._pages(f"/dags/{dag_id}/dagRuns", "dag_runs", params)
+
+    def _pages(self, path: str, name: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return all entries of a list, which the server answers one page at a time."""
+        entries: list[dict[str, Any]] = []
+        while True:
+            answer = self._call("GET", path, params={**params, "limit": PAGE, "offset": len(entries)})
+            entries += answer[name]
+            if not answer[name] or len(entries) >= answer["total_entries"]:
+                return entries
 
     def _call(
         self, method: str, path: str, *, json: object = None, params: object = None, allowed: int | None = None

@@ -70,6 +70,11 @@ def by_night(
 
 
 def report(paths: Paths, progress: Progress, dag_id: str, runs: Mapping[date, Mapping[str, Any] | None]) -> None:
+    """Show the outcomes of the nights that succeeded.
+
+    Raises:
+        RunFailedError: when a night failed or has no run.
+    """
     succeeded = {night: run["dag_run_id"] for night, run in runs.items() if run and run["state"] == "success"}
     outcomes = [
         results.night_outcome(paths.lake, Request(title="", dag_id=dag_id, run_id=run_id), night)

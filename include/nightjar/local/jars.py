@@ -26,6 +26,7 @@ class Jar:
 
     @property
     def file_name(self) -> str:
+        """Name of the file, ``<artifact>-<version>.jar``."""
         _, artifact, version = self.coordinates.split(":")
         return f"{artifact}-{version}.jar"
 

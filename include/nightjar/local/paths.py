@@ -37,14 +37,17 @@ class Paths:
 
     @property
     def venv(self) -> Path:
+        """Virtual environment of the checkout."""
         return self.root / ".venv"
 
     @property
     def python(self) -> Path:
+        """Python of the virtual environment."""
         return self.venv / "bin" / "python"
 
     @property
     def spark_home(self) -> Path:
+        """SPARK_HOME: the installed ``pyspark`` package."""
         return self.venv / "lib" / "python3.11" / "site-packages" / "pyspark"
 
     @property
@@ -54,6 +57,7 @@ class Paths:
 
     @property
     def tools(self) -> Path:
+        """Folder of uv and of the packaged Java."""
         return self.root / ".tools"
 
     @property
@@ -63,10 +67,12 @@ class Paths:
 
     @property
     def jars(self) -> Path:
+        """Folder of the Delta JARs."""
         return self.root / ".jars"
 
     @property
     def requirements(self) -> Path:
+        """Folder of the Python lock files."""
         return self.root / "requirements"
 
     @property
@@ -76,18 +82,22 @@ class Paths:
 
     @property
     def logs(self) -> Path:
+        """Folder of the logs of the servers and commands."""
         return self.var / "logs"
 
     @property
     def lake(self) -> Path:
+        """Root of the lake."""
         return self.var / "lake"
 
     @property
     def airflow_home(self) -> Path:
+        """AIRFLOW_HOME: Airflow's configuration and the admin password."""
         return self.var / "airflow"
 
     @property
     def mlflow_home(self) -> Path:
+        """Folder of MLflow's artifacts."""
         return self.var / "mlflow"
 
     @property

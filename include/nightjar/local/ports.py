@@ -19,10 +19,12 @@ class Ports:
 
     @property
     def airflow_url(self) -> str:
+        """Address of Airflow."""
         return f"http://{HOST}:{self.airflow}"
 
     @property
     def mlflow_url(self) -> str:
+        """Address of MLflow."""
         return f"http://{HOST}:{self.mlflow}"
 
 

@@ -98,6 +98,7 @@ class Server:
 
     @property
     def is_up(self) -> bool:
+        """Whether the supervisor is running; it ends when the server has stopped for good."""
         return self._supervisor.poll() is None
 
     @property
@@ -110,6 +111,7 @@ class Server:
         return (self._events.read() or b"").decode().splitlines()
 
     def ask_to_stop(self) -> None:
+        """Ask the supervisor to stop the server, without waiting for it."""
         with suppress(ProcessLookupError):
             self._supervisor.send_signal(signal.SIGTERM)
 
@@ -126,6 +128,7 @@ class Server:
         return self._supervisor.wait()
 
     def last_lines(self, count: int = 15) -> str:
+        """Return the last ``count`` lines of the log; empty without a log file."""
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])

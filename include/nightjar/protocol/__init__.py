@@ -1,1 +1,1 @@
-"""The contract between Airflow, Spark and the training programs."""
+"""The contract between Airflow and its programs."""

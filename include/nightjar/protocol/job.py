@@ -84,9 +84,11 @@ class JobSpec:
         return hashlib.sha256(replace(self, threads_per_rank=1).to_json().encode()).hexdigest()
 
     def nights(self, timezone: str) -> Nights:
+        """Return the nights of the interval, in the use case's ``timezone``."""
         return Nights(first=self.first_night, last=self.last_night, timezone=timezone)
 
     def to_json(self) -> str:
+        """Return the spec as canonical JSON: equal specs give the same text."""
         document = asdict(self)
         document["first_night"] = self.first_night.isoformat()
         document["last_night"] = self.last_night.isoformat()
@@ -141,6 +143,11 @@ class JobResult:
     retryable: bool = False
 
     def to_json(self) -> str:
+        """Return the result as JSON.
+
+        Raises:
+            ValueError: when a number is NaN or infinite.
+        """
         return json.dumps(asdict(self), sort_keys=True, indent=1, allow_nan=False)
 
     @classmethod

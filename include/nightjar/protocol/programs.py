@@ -9,34 +9,34 @@ from typing import Any
 from nightjar.protocol.documents import check_fields
 
 SPARK_PROGRAMS = (
-    "land",
     "ingest",
     "build_features",
     "validate_features",
     "score",
     "validate_scores",
-    "publish_scores",
-    "confirm_champion",
     "check_skew",
     "report_drift",
     "report_performance",
     "report_experiment",
-    "react",
     "freeze_training_set",
 )
-TRAINING_PROGRAMS = (
-    "select_features",
-    "tune",
+"""Programs of ``nightjar_spark``, which run in the Spark application of their DAG run."""
+TRAINING_PROGRAMS = ("select_features", "tune", "train", "evaluate")
+"""Programs of ``nightjar_jobs`` that run where the training connection says: on this machine or in pods."""
+FITTING_PROGRAMS = ("select_features", "tune", "train")
+"""Training programs that fit models. They get the use case's ``resources``; ``evaluate`` has its own."""
+PLAIN_PROGRAMS = (
+    "land",
+    "publish_scores",
+    "confirm_champion",
+    "react",
     "choose_params",
-    "train",
-    "evaluate",
     "register",
     "gate",
     "promote",
     "maintain_lake",
 )
-FITTING_PROGRAMS = ("select_features", "tune", "train")
-"""Training programs that fit models. They get the use case's ``resources``, the others its ``plain_resources``."""
+"""Programs of ``nightjar_jobs`` that run as a process beside their task: they need neither Spark nor a pod."""
 
 HEARTBEAT_SECONDS = 1.0
 """Interval between heartbeats of a Spark application."""
@@ -101,6 +101,7 @@ class ApplicationFolder:
 
     @classmethod
     def of_run(cls, run_dir: str) -> ApplicationFolder:
+        """Return the folder that belongs to the DAG run of ``run_dir``."""
         return cls(f"{run_dir}/_spark")
 
     @property
@@ -122,6 +123,7 @@ class ApplicationFolder:
         return f"{self.root}/application.log"
 
     def of_start(self, start: str) -> StartFolder:
+        """Return the folder of the start with the id ``start``."""
         return StartFolder(f"{self.root}/{start}")
 
 

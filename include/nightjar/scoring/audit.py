@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,10 +42,11 @@ class Audit:
 
 
 def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[date]) -> Audit:
-    """Check unpublished scores: share of rejected rows, row count, missing nights, nulls, duplicate keys, range of the
-    predictions, and shift of their mean against the last published night.
+    """Check unpublished scores, and return their figures.
 
-    Files are read in batches. The check for duplicates holds eight bytes for each row, one night at a time.
+    The checks are: share of rejected rows, row count, missing nights, nulls, duplicate keys, range of the predictions,
+    and shift of their mean against the last published night. Files are read in batches. The check for duplicates holds
+    eight bytes for each row, one night at a time.
 
     Raises:
         GateError: when there are no scores to audit.
@@ -75,9 +75,9 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
     )
     missing = set(nights) - {date.fromisoformat(file.partition["ds"]) for file in data_files}
     _refuse(bool(missing), f"nights without a score: {', '.join(map(str, sorted(missing)))}", where, len(missing))
-    for column in use_case.score_table.columns:
-        nulls = 0 if column.nullable else sum(file.nulls.get(column.name, 0) for file in statistics)
-        _refuse(bool(nulls), f"column {column.name} has nulls", where, nulls)
+    for column in _required(use_case):
+        nulls = sum(file.nulls[column] for file in statistics)
+        _refuse(bool(nulls), f"column {column} has nulls", where, nulls)
     duplicates = _count_duplicate_keys(use_case, lake, data_files)
     _refuse(bool(duplicates), "rows have duplicate keys", where, duplicates)
     outside = rows - sum(file.inside for file in statistics)
@@ -97,7 +97,7 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
 
 @dataclass(frozen=True, kw_only=True)
 class _FileStatistics:
-    """Statistics of one file: rows, nulls by column, predictions within 0 to 1, and sum of the predictions."""
+    """Statistics of one file: rows, nulls by required column, predictions within 0 to 1, and their sum."""
 
     rows: int
     nulls: Mapping[str, int]
@@ -111,17 +111,37 @@ def _read_statistics(use_case: UseCase, lake: str, file: DataFile) -> _FileStati
 
     inside, totals = 0, []
     with _open(use_case, lake, file) as parquet:
-        metadata = parquet.metadata
+        rows = parquet.metadata.num_rows
+        nulls = {name: _count_nulls(parquet, name) for name in _required(use_case)}
         for batch in parquet.iter_batches(columns=["prediction"]):
             prediction = batch.column("prediction")
             within = pc.and_(pc.greater_equal(prediction, 0.0), pc.less_equal(prediction, 1.0))
             inside += pc.sum(within).as_py() or 0
             totals.append(pc.sum(prediction).as_py() or 0.0)
-    nulls: Counter[str] = Counter()
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            nulls[column.path_in_schema] += column.statistics.null_count if column.statistics else 0
-    return _FileStatistics(rows=metadata.num_rows, nulls=nulls, inside=inside, total=math.fsum(totals))
+    return _FileStatistics(rows=rows, nulls=nulls, inside=inside, total=math.fsum(totals))
+
+
+def _required(use_case: UseCase) -> list[str]:
+    """Return the columns of the files that must have a value in every row."""
+    schema = use_case.score_table
+    return [column.name for column in schema.columns if not column.nullable and column.name not in schema.partition_by]
+
+
+def _count_nulls(parquet: pq.ParquetFile, column: str) -> int:
+    """Count by the file's statistics, or by its values where it has none; a missing column has only nulls."""
+    metadata = parquet.metadata
+    if column not in parquet.schema_arrow.names:
+        return int(metadata.num_rows)
+    nulls = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        chunks = map(group.column, range(group.num_columns))
+        statistics = next(chunk.statistics for chunk in chunks if chunk.path_in_schema == column)
+        if statistics is None or not statistics.has_null_count:
+            nulls += parquet.read_row_group(number, columns=[column]).column(column).null_count
+        else:
+            nulls += statistics.null_count
+    return nulls
 
 
 @files.with_retries

@@ -34,6 +34,7 @@ class ScoringModel:
     fallback_reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the scoring model as JSON values."""
         return asdict(self)
 
     @classmethod
@@ -69,6 +70,7 @@ class ScoringTask:
     last_night: date
 
     def nights(self, timezone: str) -> Nights:
+        """Return the nights of the run, in the use case's ``timezone``."""
         return Nights(first=self.first_night, last=self.last_night, timezone=timezone)
 
 
@@ -97,10 +99,12 @@ class Part:
         return self.rows_in - self.rows_out
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the part as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Part:
+        """Parse :meth:`to_dict`; call it within :func:`nightjar.protocol.documents.reading`."""
         part = cls(
             scoring_model=ScoringModel.from_dict(document["scoring_model"]),
             files=tuple(DataFile.from_dict(file) for file in document["files"]),

@@ -25,6 +25,8 @@ class Settings:
             for none.
         alert_email_to: Recipients of alerts by mail, through Airflow's connection ``smtp_default``
             (``NIGHTJAR_ALERT_EMAIL_TO``, separated by commas); empty for none.
+        docs_page: Address of a page of this documentation, with ``{page}`` for its name, to which alerts link
+            (``NIGHTJAR_DOCS_PAGE``); empty for the path in the checkout.
     """
 
     lake: str
@@ -34,6 +36,7 @@ class Settings:
     alert_webhook: str = field(default="", repr=False)
     alert_slack_conn: str = ""
     alert_email_to: tuple[str, ...] = ()
+    docs_page: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -55,6 +58,13 @@ class Settings:
 
         for name in ("NIGHTJAR_LAKE", "NIGHTJAR_LANDING", "NIGHTJAR_MODEL_CACHE", "NIGHTJAR_CHECKPOINTS"):
             check_location(environ.get(name, ""), field=name)
+        docs_page = environ.get("NIGHTJAR_DOCS_PAGE", "")
+        if docs_page and not (docs_page.startswith(("http://", "https://")) and docs_page.count("{page}") == 1):
+            raise ConfigurationError(
+                f"{docs_page!r:.200} is not the address of a page",
+                where="NIGHTJAR_DOCS_PAGE",
+                fix="write {page} where its name goes: https://git.example.org/nightjar/blob/main/docs/{page}.md",
+            )
         lake = required("NIGHTJAR_LAKE")
         return cls(
             lake=lake,
@@ -66,4 +76,5 @@ class Settings:
             alert_email_to=tuple(
                 part.strip() for part in environ.get("NIGHTJAR_ALERT_EMAIL_TO", "").split(",") if part.strip()
             ),
+            docs_page=docs_page,
         )

@@ -53,8 +53,10 @@ def without_credentials(address: str) -> str:
 
 
 def secrets_of(environ: Mapping[str, str] = os.environ) -> set[str]:
-    """Return the secrets of an environment: values of variables with secret names, and passwords in addresses and
-    JSON."""
+    """Return the secrets of an environment.
+
+    These are the values of variables with secret names, and passwords in addresses and JSON.
+    """
     candidates = {secret for name, value in environ.items() for secret in _secrets_in(name, value)}
     return {secret for secret in candidates if len(secret) >= _SHORTEST}
 

@@ -86,6 +86,7 @@ class ModelCard:
         return " + ".join(member.engine for member in self.members)
 
     def to_json(self) -> str:
+        """Return the content of ``model.json``."""
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1, default=date.isoformat)
 
     @classmethod

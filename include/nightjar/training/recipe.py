@@ -58,6 +58,7 @@ class Recipe:
 
     @classmethod
     def of(cls, use_case: UseCase, base: Base | None = None) -> Recipe:
+        """Return the recipe of a use case; ``base`` is the version that a warm start continues from."""
         training = use_case.training
         return cls(
             engines=training.engines,

@@ -30,6 +30,7 @@ def expected_range_of(
 
 
 def value_of(figures: Figures, figure: str) -> float | None:
+    """Return a figure by its name, also :data:`nightjar.validation.judged.REJECTED`; None where undefined."""
     return figures.null_share if figure == REJECTED else figures.value(figure)
 
 
@@ -45,6 +46,7 @@ def _noise(figure: str, center: float, tonight: Figures, history: Mapping[date, 
 
 
 def of_column(history: Mapping[date, NightFigures], column: str) -> dict[date, Figures]:
+    """Return the figures of ``column`` by night, without nights that lack them."""
     return {day: figures[column] for day, figures in history.items() if column in figures}
 
 
@@ -69,6 +71,7 @@ def distance_from(tonight: Figures, history: Mapping[date, Figures]) -> float | 
 
 
 def mean_shares(history: Mapping[date, Figures]) -> dict[str, float]:
+    """Return the mean share of each category over the nights; a category counts as 0 on nights without it."""
     names = {name for figures in history.values() for name in figures.categories}
     return {name: sum(figs.categories.get(name, 0.0) for figs in history.values()) / len(history) for name in names}
 

@@ -48,6 +48,7 @@ class Contract:
 
     @property
     def changed(self) -> bool:
+        """Whether the contract differs from the last recorded one, or is the first."""
         return self.first or bool(self.breaking or self.additive)
 
 

@@ -74,6 +74,7 @@ class TableCheck:
 
     @property
     def rows(self) -> int:
+        """Number of rows, over all nights."""
         return sum(count.rows for count in self.counts)
 
     @property
@@ -108,6 +109,7 @@ class Verdict:
 
     @property
     def success(self) -> bool:
+        """Whether there is a table, and the verdict on every table is a success."""
         return bool(self.tables) and all(table.success for table in self.tables)
 
 

@@ -51,6 +51,7 @@ class Figures:
 
     @property
     def null_share(self) -> float:
+        """Share of rows with a null; 0 without rows."""
         return self.nulls / self.rows if self.rows else 0.0
 
     def value(self, figure: str) -> float | None:

@@ -55,6 +55,7 @@ class Judged:
 
 
 def anomaly(source: Source, column: str, night: date, figure: str, observed: float, limits: ExpectedRange) -> Judged:
+    """Return the warning that a figure lies outside its expected range."""
     what = (
         f"{named(source, column)}: {words_for(figure)} {number(observed)}, "
         f"{expected(limits.low, limits.high, limits.center)}"
@@ -65,6 +66,7 @@ def anomaly(source: Source, column: str, night: date, figure: str, observed: flo
 def judged(
     source: Source, column: str, night: date, figure: str, observed: float, limits: ExpectedRange, what: str
 ) -> Judged:
+    """Return a warning without a declared rule, described by ``what``."""
     return Judged(
         table=source.table.name,
         column=column,
@@ -95,10 +97,12 @@ def broken_rows(source: Source, night: date, rule: Rule, rows: int) -> Judged:
 
 
 def named(source: Source, column: str) -> str:
+    """Return the full name of a column, or of the table when ``column`` is empty."""
     return f"{source.table.name}.{column}" if column else source.table.name
 
 
 def words_for(figure: str) -> str:
+    """Return the name of a figure for messages."""
     words = {
         "null_share": "share of nulls",
         REJECTED: "rejected share",
@@ -111,6 +115,7 @@ def words_for(figure: str) -> str:
 
 
 def expected(low: float | None, high: float | None, center: float | None) -> str:
+    """Return the expected range and the usual value as text."""
     usually = "" if center is None else f"; usually {number(center)}"
     if low is None or high is None:
         bound = f"at most {number(high)}" if high is not None else f"at least {number(low or 0.0)}"
@@ -119,4 +124,5 @@ def expected(low: float | None, high: float | None, center: float | None) -> str
 
 
 def number(value: float) -> str:
+    """Return a number as text: whole from 1000 on, otherwise with three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

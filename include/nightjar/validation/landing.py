@@ -197,8 +197,10 @@ def _promised(manifest: Mapping[str, Any], file: str, name: str, uri: str) -> Pr
 
 
 def _read_once(uri: str, name: str) -> tuple[str, bytes]:
-    """Return SHA-256 and first line of a file, read once in pieces; reject invalid UTF-8 and lines that are too
-    long."""
+    """Return SHA-256 and first line of a file, read once in pieces.
+
+    Invalid UTF-8 and lines that are too long are rejected.
+    """
     digest = hashlib.sha256()
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = _LineLengths(name, uri)

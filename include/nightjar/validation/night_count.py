@@ -25,4 +25,5 @@ class NightCount:
 
     @property
     def accepted(self) -> int:
+        """Rows that are not rejected."""
         return self.rows - self.rejected

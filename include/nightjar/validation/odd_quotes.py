@@ -34,8 +34,11 @@ class OddQuotes:
         return self._decided(len(self._lines.codes))
 
     def _decide_odd(self, at: int) -> int:
-        """Decide from the odd line ``at`` on; return the number of odd lines decided, 0 when more of the file is
-        needed."""
+        """Decide from the odd line ``at`` on.
+
+        Returns:
+            The number of odd lines decided; 0 when more of the file is needed.
+        """
         lines, first = self._lines, self._odd[at]
         if lines.codes[first] == QUOTING:
             return self._reject(first)

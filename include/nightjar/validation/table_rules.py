@@ -73,8 +73,10 @@ def _required(schema: TableSchema) -> tuple[Rule, ...]:
 
 
 def _unique(schema: TableSchema) -> tuple[Rule, ...]:
-    """Return the rule that a key occurs once per night. All rows of a repeated key break it, as any may be the wrong
-    one."""
+    """Return the rule that a key occurs once per night.
+
+    All rows of a repeated key break it, as any may be the wrong one.
+    """
     if not schema.key:
         return ()
     return (

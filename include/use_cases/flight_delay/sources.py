@@ -115,8 +115,10 @@ _DAY_OF_FLIGHTS = (
 
 
 def _magnus(celsius_of: str) -> str:
-    """Return the exponent of the saturation vapour pressure (Alduchov and Eskridge 1996, J. Appl. Meteorol. 35:601, eq.
-    21)."""
+    """Return the exponent of the saturation vapour pressure.
+
+    Source: Alduchov and Eskridge (1996), J. Appl. Meteorol. 35:601, eq. 21.
+    """
     celsius = f"(({celsius_of} - 32) / 1.8)"
     return f"17.625 * {celsius} / (243.04 + {celsius})"
 

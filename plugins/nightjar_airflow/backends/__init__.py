@@ -1,1 +1,1 @@
-"""Backends of training programs: this machine, or a Job on Kubernetes."""
+"""Backends of programs of ``nightjar_jobs``: this machine, or a Job on Kubernetes."""

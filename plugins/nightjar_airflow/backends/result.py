@@ -1,4 +1,4 @@
-"""The result of a training program in the lake."""
+"""The result of a program of ``nightjar_jobs`` in the lake."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from nightjar.protocol.job import JobResult, JobSpec
 
 
 def spec_uri(spec: JobSpec) -> str:
+    """Return the location of the spec in the lake."""
     return f"{spec.output}/spec.json"
 
 

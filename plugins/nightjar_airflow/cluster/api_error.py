@@ -58,8 +58,10 @@ class ApiError(Exception):
 
     @property
     def refuses_access(self) -> bool:
-        """Whether the credentials or permissions are rejected, not the request: an expired token, roles not loaded
-        yet."""
+        """Whether the credentials or permissions are rejected, not the request.
+
+        Examples are an expired token, and roles that are not loaded yet.
+        """
         return self.status == 401 or (self.status == 403 and refusal(self.message) is None)
 
     @property
@@ -107,8 +109,10 @@ class ApiError(Exception):
         return ConfigurationError(what, where=where, fix="correct the training connection or the use case's resources")
 
     def unwatched(self, doing: str, namespace: str) -> UnreachableError:
-        """Return the error of a Job that could not be observed for long; it may run, and the next attempt attaches to
-        it."""
+        """Return the error of a Job that could not be observed for a long time.
+
+        The Job may still run, and the next attempt attaches to it.
+        """
         return UnreachableError(
             self._access(namespace) if self.refuses_access else self.explained(doing, namespace).what,
             where=f"Kubernetes, namespace {namespace}",

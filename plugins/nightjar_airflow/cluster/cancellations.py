@@ -56,10 +56,12 @@ class Cancellation:
         return cancellation
 
     def is_of(self, cluster: TrainingClusterHook) -> bool:
+        """Return whether the Job is of this connection and namespace."""
         return (self.conn_id, self.namespace) == (cluster.conn_id, cluster.namespace)
 
     @property
     def uri(self) -> str:
+        """Location of the stored cancellation in the lake."""
         return f"{_folder()}/{self.job}.json"
 
 

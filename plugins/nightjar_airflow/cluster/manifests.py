@@ -67,6 +67,7 @@ class TrainingJob:
 
     @property
     def labels(self) -> dict[str, str]:
+        """Labels of the Job, its pods, its Service and its Secret."""
         return {
             "app.kubernetes.io/name": "nightjar",
             "app.kubernetes.io/component": self.spec.program,
@@ -135,8 +136,10 @@ class TrainingJob:
         }
 
     def secret(self, job_name: str, job_uid: str) -> Manifest:
-        """Return the Secret that authenticates the ranks to each other; pods wait for it, and it is deleted with the
-        Job."""
+        """Return the Secret that authenticates the ranks to each other.
+
+        Pods wait for it, and it is deleted with the Job.
+        """
         return {
             "apiVersion": "v1",
             "kind": "Secret",

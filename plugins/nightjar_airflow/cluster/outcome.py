@@ -41,6 +41,7 @@ class Outcome:
         program: bool = False,
         outranks_result: bool = False,
     ) -> Outcome:
+        """Return the outcome that ``error`` explains."""
         return cls(
             ending=ending,
             program=program,
@@ -54,11 +55,14 @@ class Outcome:
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Outcome:
+        """Return the outcome from the result of :meth:`to_event`."""
         return cls(**event)
 
     def to_event(self) -> dict[str, Any]:
+        """Return the outcome as JSON values, for a trigger's event."""
         return asdict(self)
 
     @property
     def error(self) -> NightjarError:
+        """Error of a Job that did not succeed."""
         return error_of_kind(self.kind, self.what, where=self.where, how_many=self.how_many, fix=self.fix)

@@ -73,6 +73,7 @@ class JobState:
 
 
 def rank_of(pod: Json) -> int:
+    """Return the rank of a pod; -1 for a pod without a rank."""
     return int(pod["metadata"].get("annotations", {}).get(RANK_ANNOTATION, -1))
 
 
@@ -94,11 +95,13 @@ def container(pod: Json) -> Json:
 
 
 def has_started(pod: Json) -> bool:
+    """Return whether the pod's program has started."""
     state = container(pod).get("state", {})
     return "running" in state or "terminated" in state
 
 
 def is_over(pod: Json) -> bool:
+    """Return whether the pod has succeeded or failed."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.settings.environment import Settings
 from nightjar.settings.secrets import redacted
+from nightjar_airflow.notifiers.addresses import with_docs_pages
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,10 +36,10 @@ def send_alerts(texts: list[str], context: Context) -> bool:
     Returns:
         Whether they were delivered: all of them to at least one channel, or to the log when no channel is configured.
     """
-    texts = [redacted(text) for text in texts]
+    settings = Settings.from_environment()
+    texts = [with_docs_pages(redacted(text), settings.docs_page) for text in texts]
     for text in texts:
         log.warning("ALERT %s", text)  # not an error: the task's own error stays the last one in its log
-    settings = Settings.from_environment()
     delivered = []
     if settings.alert_webhook:
         webhook = settings.alert_webhook

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.notifications import Notification
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar_airflow.failure import one_line_failure
-from nightjar_airflow.hooks.spark_application import SparkApplicationHook
 from nightjar_airflow.notifiers.deadline import night_in_time
 from nightjar_airflow.notifiers.incidents import notify_incidents, read_notification_state
-from nightjar_airflow.operators.spark_program import SparkProgramOperator
+from nightjar_airflow.operators.plain_program import PlainProgramOperator
 from nightjar_airflow.outcome import RETRAIN
-from nightjar_airflow.specs import build_spec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class ReactOperator(SparkProgramOperator):
+class ReactOperator(PlainProgramOperator):
     """Runs ``react``, sends new notifications, and requests a training when the program says so.
 
     Nights of a backfill, and nights before the last notified one, are history: they send no notifications and request
@@ -38,7 +36,7 @@ class ReactOperator(SparkProgramOperator):
     @one_line_failure
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the program, send what is new, and return its summary."""
-        night, run = build_spec(context, self.use_case, self.program).last_night, context["dag_run"]
+        night, run = super()._spec(context).last_night, context["dag_run"]
         self.history = run.run_type == "backfill" or read_notification_state(self.use_case.name).is_history(night)
         summary: dict[str, Any] = super().execute(context)
         if self.history:
@@ -51,6 +49,7 @@ class ReactOperator(SparkProgramOperator):
             night_in_time(self.use_case, context)
         return summary
 
-    def _run(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
-        """Run with the param ``history``, which affects the program's decision."""
-        return super()._run(hook, replace(spec, params={**spec.params, "history": self.history}))
+    def _spec(self, context: Context) -> JobSpec:
+        """Return the spec with the param ``history``, which affects the program's decision."""
+        spec = super()._spec(context)
+        return replace(spec, params={**spec.params, "history": self.history})

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.errors import NightjarError, UnreachableError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.programs import SPARK_PROGRAMS, ApplicationFolder
 from nightjar_airflow import metrics
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
-from nightjar_airflow.links.result_links import links_of
-from nightjar_airflow.outcome import emit_assets, raise_for, summary
+from nightjar_airflow.operators.program import ProgramOperator
 from nightjar_airflow.specs import build_spec
 from nightjar_airflow.usage import of_spark
 
@@ -24,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class SparkProgramOperator(BaseOperator):
+class SparkProgramOperator(ProgramOperator):
     """Runs ``nightjar_spark.<program>`` for the run's nights, in the run's Spark application.
 
     A dead application is replaced once and the program restarted: every program replaces its nights as a whole, so a
@@ -36,19 +31,12 @@ class SparkProgramOperator(BaseOperator):
         spark_conn_id: Airflow connection of Spark.
     """
 
+    programs = SPARK_PROGRAMS
     ui_color = "#e8f1ec"
-    template_fields: Sequence[str] = ()
 
-    def __init__(self, *, use_case: UseCase, program: str, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
-        if program not in SPARK_PROGRAMS:
-            raise ValueError(f"unknown Spark program {program!r}; choose one of {', '.join(SPARK_PROGRAMS)}")
-        super().__init__(**{"task_id": program, **kwargs})
-        self.use_case = use_case
-        self.program = program
-        self.operator_extra_links = links_of(program)
+    def __init__(self, *, spark_conn_id: str = "spark_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.spark_conn_id = spark_conn_id
-        self.links: dict[str, str] = {}
-        self.result: JobResult | None = None
         self._cancel: tuple[SparkApplicationHook, JobSpec] | None = None
 
     @one_line_failure
@@ -63,11 +51,7 @@ class SparkProgramOperator(BaseOperator):
         except NightjarError as error:
             metrics.emit(context, self.use_case, spec, JobResult(status="failed", error=str(error)), usage)
             raise
-        self.result, self.links = result, dict(result.links)
-        metrics.emit(context, self.use_case, spec, result, usage)
-        raise_for(result)
-        emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
-        return summary(result)
+        return self._conclude(context, spec, result, usage)
 
     def _run_with_restart(self, hook: SparkApplicationHook, spec: JobSpec) -> JobResult:
         """Run the program, and once more in a new application when the first has died."""

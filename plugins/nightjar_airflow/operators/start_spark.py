@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.programs import ApplicationFolder
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 class StartSparkOperator(BaseOperator):
     """Checks the run's params, then starts the Spark application that the run's tasks share.
-
-    A scheduled run for a night after the use case's last one (a replayed history that has ended) is skipped with a
-    message. A manual run continues, and fails where data are missing.
 
     Args:
         use_case: The use case.
@@ -41,8 +37,6 @@ class StartSparkOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         """Start the application, or attach to it."""
         spec = build_spec(context, self.use_case, "none")
-        if context["dag_run"].run_type == "scheduled":
-            self._skip_after_last_night(spec.last_night)
         spec.nights(self.use_case.timezone).check_past(datetime.now(UTC))
         self._hook = SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id)
         self._hook.ensure()
@@ -51,11 +45,3 @@ class StartSparkOperator(BaseOperator):
         """Stop the application, ready or starting: without this task, no other task will use it."""
         if self._hook is not None:
             self._hook.end()
-
-    def _skip_after_last_night(self, night: date) -> None:
-        last = self.use_case.last_night
-        if last is not None and night > last:
-            raise AirflowSkipException(
-                f"the sources of {self.use_case.name} end with night {last}: nothing to do for {night}. "
-                "Trigger the DAG with interval_start and interval_end to run a night of the record"
-            )

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowTaskTimeout
 
-from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
 from nightjar.lake.results import read_spec
 from nightjar.protocol.errors import ConfigurationError, TrainingError
-from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.programs import TRAINING_PROGRAMS
-from nightjar_airflow import metrics
 from nightjar_airflow.backends.kubernetes import PASSED_ON, KubernetesBackend
 from nightjar_airflow.backends.local import LocalBackend, threads_per_rank
 from nightjar_airflow.backends.result import spec_uri as spec_uri_of
@@ -25,8 +21,7 @@ from nightjar_airflow.cluster.manifests import TrainingJob
 from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.cluster.settings import ClusterSettings
 from nightjar_airflow.failure import one_line_failure
-from nightjar_airflow.links.result_links import links_of
-from nightjar_airflow.outcome import emit_assets, raise_for, summary
+from nightjar_airflow.operators.program import ProgramOperator
 from nightjar_airflow.specs import build_spec
 from nightjar_airflow.usage import of_training
 
@@ -34,7 +29,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection, Context
 
 
-class TrainingProgramOperator(BaseOperator):
+class TrainingProgramOperator(ProgramOperator):
     """Runs ``nightjar_jobs.<program>`` under torchrun's launch contract, one process per rank.
 
     The type of the training connection decides where: with ``local``, ranks are processes of this machine; with
@@ -48,29 +43,16 @@ class TrainingProgramOperator(BaseOperator):
         training_conn_id: Airflow connection for trainings.
     """
 
+    programs = TRAINING_PROGRAMS
     ui_color = "#e3e8f4"
-    template_fields: Sequence[str] = ()
 
     def __init__(
-        self,
-        *,
-        use_case: UseCase,
-        program: str,
-        world_size: int = 1,
-        at_once: int = 1,
-        training_conn_id: str = "training_default",
-        **kwargs: Any,
+        self, *, world_size: int = 1, at_once: int = 1, training_conn_id: str = "training_default", **kwargs: Any
     ) -> None:
-        if program not in TRAINING_PROGRAMS:
-            raise ValueError(f"unknown training program {program!r}; choose one of {', '.join(TRAINING_PROGRAMS)}")
-        super().__init__(**{"task_id": program, **kwargs})
-        self.use_case = use_case
-        self.program = program
-        self.operator_extra_links = links_of(program)
+        super().__init__(**kwargs)
         self.world_size = world_size
         self.at_once = at_once
         self.training_conn_id = training_conn_id
-        self.links: dict[str, str] = {}
         self._backend: LocalBackend | KubernetesBackend | None = None
 
     @one_line_failure
@@ -112,7 +94,7 @@ class TrainingProgramOperator(BaseOperator):
             if outcome.ending == "timed_out":
                 raise AirflowTaskTimeout(str(error)) from None
             raise
-        return self._conclude(context, spec, result)
+        return self._conclude(context, spec, result, partial(of_training, self.use_case, spec))
 
     def on_kill(self) -> None:
         """Stop all ranks together, processes or pods."""
@@ -134,7 +116,7 @@ class TrainingProgramOperator(BaseOperator):
         spec = build_spec(context, self.use_case, self.program, world_size=self.world_size, threads_per_rank=threads)
         files.write_text(spec_uri_of(spec), spec.to_json())
         self._backend = backend = LocalBackend(spec, self.log.info)
-        return self._conclude(context, spec, backend.run())
+        return self._conclude(context, spec, backend.run(), partial(of_training, self.use_case, spec))
 
     def _execute_on_cluster(self, context: Context, extra: dict[str, Any]) -> NoReturn:
         """Create the Job, or attach to it, and wait for it without a worker."""
@@ -171,10 +153,3 @@ class TrainingProgramOperator(BaseOperator):
             method_name="execute_complete",
             kwargs={"job_name": job_name, "spec_uri": uri},
         )
-
-    def _conclude(self, context: Context, spec: JobSpec, result: JobResult) -> dict[str, Any]:
-        self.links = dict(result.links)
-        metrics.emit(context, self.use_case, spec, result, partial(of_training, self.use_case, spec))
-        raise_for(result)
-        emit_assets(context, self.outlets, result, (spec.first_night.isoformat(), spec.last_night.isoformat()))
-        return summary(result)

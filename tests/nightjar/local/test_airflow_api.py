@@ -66,18 +66,25 @@ class FakeAirflow:
         if path == "/api/v2/backfills":
             return 200, {"backfills": [self.backfills.pop(0)] if self.backfills else []}
         if path == "/api/v2/dags/d/dagRuns" and method == "GET":
-            return 200, self._page(query)
+            return 200, self._runs(query)
+        if path.endswith("/taskInstances"):
+            items = [self._task(name, state) for name, state in self.task_states.items()]
+            return 200, self._page("task_instances", items, query)
         return self._api(method, path.removeprefix("/api/v2"), body)
 
-    def _page(self, query: dict[str, str]) -> dict[str, Any]:
-        """A page of the runs, of at most 100 as Airflow's own limit is."""
+    def _runs(self, query: dict[str, str]) -> dict[str, Any]:
         between = [
             run
             for run in self.runs
             if "state" in query or query["logical_date_gte"] <= run["logical_date"] <= query["logical_date_lte"]
         ]
+        return self._page("dag_runs", between, query)
+
+    @staticmethod
+    def _page(name: str, entries: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+        """A page of at most 100, as Airflow's own limit is."""
         begin = int(query.get("offset", 0))
-        return {"dag_runs": between[begin : begin + 100], "total_entries": len(between)}
+        return {name: entries[begin : begin + 100], "total_entries": len(entries)}
 
     def _api(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if path == "/importErrors":
@@ -97,9 +104,6 @@ class FakeAirflow:
                 return 404, {}
             self.run = self.states.pop(0) if self.states else self.run
             return 200, {"state": self.run}
-        if path.endswith("/taskInstances"):
-            items = [self._task(name, state) for name, state in self.task_states.items()]
-            return 200, {"task_instances": items}
         if "/logs/" in path:
             return 200, {"content": self.log, "continuation_token": None}
         return 422, {"detail": f"unknown {method} {path}"}
@@ -325,6 +329,14 @@ def test_only_runs_of_the_range_that_were_cut_off_are_taken_up(airflow: tuple[Fa
     assert [path for _, path, _ in fake.asked if path.endswith("/clear")] == [
         "/api/v2/dags/d/dagRuns/backfill__1/clear"
     ]
+
+
+def test_all_tasks_and_running_runs_are_read_page_by_page(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
+    fake, api = airflow
+    fake.task_states = {f"tune~{number}": "success" for number in range(250)}
+    assert [task.task_id for task in api.tasks("d", "night__2013-04-01")] == list(fake.task_states)
+    fake.runs = [a_run(day, "running") for day in range(130)]
+    assert len(api.running("d")) == 130
 
 
 def test_a_failure_ends_with_the_failing_tasks_last_log_line(airflow: tuple[FakeAirflow, AirflowApi]) -> None:

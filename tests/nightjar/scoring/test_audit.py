@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nightjar.lake import delta
@@ -97,6 +98,27 @@ def test_bad_scores_are_refused(lake: str, rows: list[dict[str, Any]], message: 
         audited(lake, write(lake, rows), FIRST)
     assert failure.value.how_many == how_many
     assert not delta.table_exists(lake, SCORES.name)
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_nulls_are_counted_without_statistics_too_and_a_missing_column_has_only_nulls(
+    lake: str, statistics: bool
+) -> None:
+    (file,) = write(lake, [score(FIRST, flight) for flight in range(4)])
+    path = delta.table_uri(lake, SCORES.name) + "/" + file.path
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(table, path, write_statistics=statistics)
+    assert audited(lake, [file], FIRST).rows == 4
+    index = table.schema.get_field_index("carrier")
+    some = table.set_column(index, "carrier", pa.array([None, "AA", None, "AA"]))
+    pq.write_table(some, path, write_statistics=statistics)
+    with pytest.raises(ContractError, match="column carrier has nulls") as failure:
+        audited(lake, [file], FIRST)
+    assert failure.value.how_many == 2
+    pq.write_table(table.drop_columns(["model_version"]), path, write_statistics=statistics)
+    with pytest.raises(ContractError, match="column model_version has nulls") as failure:
+        audited(lake, [file], FIRST)
+    assert failure.value.how_many == 4
 
 
 def test_fewer_rows_in_files_than_scored_are_refused(lake: str) -> None:

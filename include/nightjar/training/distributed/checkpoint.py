@@ -37,6 +37,7 @@ class Checkpoint:
 
     @property
     def rounds(self) -> int:
+        """Number of rounds done."""
         return len(self.history)
 
 

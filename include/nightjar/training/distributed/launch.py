@@ -1,4 +1,4 @@
-"""Start the ranks of a training program on this machine as one process group. Standard library only."""
+"""Start the ranks of a program on this machine as one process group. Standard library only."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class LocalRanks:
         reported = self._ranks[0].process.poll() == EXIT_REPORTED
         self._end()
         if self._stopped:
-            raise TrainingError("the training was stopped", where=self.program, fix="clear the task to start again")
+            raise TrainingError("the program was stopped", where=self.program, fix="clear the task to start again")
         if failed:
             self._print_tails(codes)
         if failed and not reported:
@@ -176,9 +176,10 @@ class LocalRanks:
         rank = min(failed, key=lambda r: (codes[r] or 0) > 0)
         code = codes[rank] or 0
         lines = [line for line in self._ranks[rank].tail if line.strip()]
+        name = self.program if self.world_size == 1 else f"rank {rank} of {self.world_size}"
         last_line = f"; last line: {lines[-1][:500]}" if lines else ""
         return TrainingError(
-            f"rank {rank} of {self.world_size} {_ending(code)}{last_line}",
+            f"{name} {_ending(code)}{last_line}",
             where=f"nightjar_jobs.{self.program}, rank {rank}",
             how_many=len(failed),
             fix="read the lines of that rank above (SIGKILL is most often lack of memory), then clear the task",

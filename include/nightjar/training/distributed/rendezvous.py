@@ -31,8 +31,10 @@ _RETRY_SECONDS = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchContract:
-    """A rank's environment, as torchrun, an Indexed Job or
-    :class:`nightjar.training.distributed.launch.LocalRanks` sets it."""
+    """A rank's environment, as its launcher sets it.
+
+    The launcher is torchrun, an Indexed Job or :class:`nightjar.training.distributed.launch.LocalRanks`.
+    """
 
     rank: int
     world_size: int

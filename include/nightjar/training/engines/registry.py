@@ -28,8 +28,9 @@ def fit(
     progress: Progress,
     base: TabularModel | None = None,
 ) -> Fitted:
-    """Train ``engine`` on this rank's shards together with the other ranks; see
-    :func:`nightjar.training.engines.boosting.fit.boost`.
+    """Train ``engine`` on this rank's shards together with the other ranks.
+
+    See :func:`nightjar.training.engines.boosting.fit.boost` for the arguments.
 
     Raises:
         TrainingError: when a rank or the engine fails, or predictions are not finite.

@@ -57,8 +57,11 @@ class _Graph:
         self._arrays: list[Any] = []
 
     def probability(self, architecture: Architecture) -> bytes:
-        """Return the serialised graph: from :data:`nightjar.training.engines.network.model.INPUT` (rows x features) to
-        ``probability``."""
+        """Return the serialized graph.
+
+        Its input is :data:`nightjar.training.engines.network.model.INPUT` (rows x features), its output
+        ``probability``.
+        """
         import numpy as np
         from onnx import TensorProto, helper
 

@@ -61,10 +61,12 @@ class Architecture:
         return sum(self.widths) + 2 * len(self.numeric)
 
     def to_json(self) -> str:
+        """Return the architecture as JSON."""
         return json.dumps(asdict(self), sort_keys=True, indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Architecture:
+        """Parse the result of :meth:`to_json`."""
         return cls(**{name: tuple(values) for name, values in parse_object(text).items()})
 
 

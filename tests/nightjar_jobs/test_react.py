@@ -21,7 +21,7 @@ from nightjar.monitoring.skew.table import SKEW_TABLE
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import Part, ScoringModel
 from nightjar.validation.judged import UNKNOWN_COLUMN
-from nightjar_spark.react import REQUEST, react
+from nightjar_jobs.react import REQUEST, react
 
 NIGHT = date(2013, 4, 1)
 WATCHED = replace(SHOP, retraining=Retraining(breaches=3, of_nights=7, min_auc=0.6, cooldown_days=5))

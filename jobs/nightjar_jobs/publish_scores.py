@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import SparkSession
-
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, ledger
@@ -18,7 +16,7 @@ from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.nights import Nights
 from nightjar.scoring import pins
 from nightjar.scoring.task import Part, data_files, parts_of
-from nightjar_spark.main import main
+from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> JobResult:
     """Commit exactly the files that passed `validate_scores`, then the shadow's, whose failure is ignored.
 
     A cleared task commits nothing if the table already has this attempt.

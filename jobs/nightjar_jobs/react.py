@@ -8,8 +8,6 @@ from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import ledger
@@ -27,14 +25,14 @@ from nightjar.monitoring.performance.table import performance_findings
 from nightjar.monitoring.skew.table import skew_findings
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import parts_of
-from nightjar_spark.main import main
+from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
 REQUEST = "retrain_request"
 """Event in the ledger."""
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> JobResult:
     """Update the incidents of the nights, one night after the other, and decide on a retraining.
 
     Notifications (``values["notifications"]``) and the decision are those of the last night only; the other nights of a

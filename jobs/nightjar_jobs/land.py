@@ -8,17 +8,15 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from nightjar.declaration.use_case import load_use_case
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.settings.environment import Settings
-from nightjar_spark.main import main
+from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> JobResult:
     """Write the nights without a landing folder by the use case's ``landing`` module; existing folders are unchanged.
 
     Raises:

@@ -17,7 +17,7 @@ from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import parts_of
-from nightjar_spark.publish_scores import run
+from nightjar_jobs.publish_scores import run
 from use_cases.flight_delay.use_case import USE_CASE
 
 SCORES = USE_CASE.score_table
@@ -77,7 +77,7 @@ def published(lake: str) -> list[float]:
 
 
 def publish(spec: JobSpec) -> JobResult:
-    return run(None, spec)  # type: ignore[arg-type]
+    return run(spec)
 
 
 def test_a_cleared_publication_commits_nothing_more(lake: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from pyspark.sql import SparkSession
-
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
@@ -14,12 +12,12 @@ from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.protocol.errors import ModelError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.scoring.task import ScoringModel, parts_of
-from nightjar_spark.main import main
+from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> JobResult:
     """Check which versions have scored, and record a fallback in the ledger.
 
     Raises:
