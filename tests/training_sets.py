@@ -1,4 +1,4 @@
-"""Descriptions of training sets for tests with rows in memory."""
+"""Training sets, and what one rank trains on, for tests with rows in memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
-from nightjar.declaration.training import Engine
+from nightjar.declaration.training import DeclaredEngine
 from nightjar.declaration.use_case import Feature, load_use_case
+from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import Split, TrainingSet
+from nightjar.training.distributed.checkpoint import Checkpoints
+from nightjar.training.distributed.launch import free_port
+from nightjar.training.distributed.progress import Progress, Report, silent
+from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.engines.context import TrainingContext
+from nightjar.training.model import TabularModel
 from nightjar.training.recipe import Recipe
 
 DAY = date(2013, 1, 2)
@@ -18,7 +25,7 @@ NOTHING = Split(first=DAY, last=DAY, days=(DAY,), rows=0, positives=0)
 def training_set(
     features: tuple[Feature, ...],
     categories: Mapping[str, tuple[str, ...]] | None = None,
-    engines: tuple[Engine, ...] = (),
+    engines: tuple[DeclaredEngine, ...] = (),
 ) -> TrainingSet:
     """A training set of ``features``; its recipe is that of the default use case, with ``engines`` where given."""
     recipe = Recipe.of(load_use_case("flight_delay"))
@@ -32,4 +39,32 @@ def training_set(
         validation=NOTHING,
         holdout=NOTHING,
         recipe=replace(recipe, engines=engines or recipe.engines),
+    )
+
+
+def one_rank() -> Group:
+    """A group of a single rank."""
+    contract = LaunchContract(rank=0, world_size=1, master_addr="127.0.0.1", master_port=free_port())
+    return Group(contract, "job", timeout_seconds=5)
+
+
+def context(
+    train: Shard,
+    validation: Shard,
+    found: TrainingSet,
+    *,
+    checkpoints: str = "",
+    report: Report = silent,
+    base: TabularModel | None = None,
+) -> TrainingContext:
+    """What a single rank trains on, silently; ``checkpoints`` is their folder."""
+    return TrainingContext(
+        train=train,
+        validation=validation,
+        training_set=found,
+        group=one_rank(),
+        threads=1,
+        progress=Progress("test", train.rows, silent, report),
+        checkpoints=Checkpoints(place=checkpoints, training={"name": "test"}) if checkpoints else None,
+        base=base,
     )

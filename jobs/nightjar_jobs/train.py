@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from nightjar.declaration.training import Engine
+from nightjar.declaration.training import DeclaredEngine
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files, ledger
 from nightjar.lake.results import finished_result
@@ -25,7 +25,7 @@ from nightjar.registry.live import LiveRun
 from nightjar.registry.models import FINGERPRINT_TAG
 from nightjar.timing import timed
 from nightjar.training import model
-from nightjar.training.compression import CompressedModel, Rank, compress, sizes
+from nightjar.training.compression import CompressedModel, compress, sizes
 from nightjar.training.data.shards import Shard, check_counts, read_shard
 from nightjar.training.data.training_set import FREEZE_TASK, PROFILE_FILE, TrainingSet, training_set_uri
 from nightjar.training.distributed.checkpoint import Checkpoints
@@ -33,9 +33,10 @@ from nightjar.training.distributed.collective import collective
 from nightjar.training.distributed.memory import out_of_memory, peak_memory
 from nightjar.training.distributed.progress import Progress, Report, silent
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
+from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.linear import baseline
-from nightjar.training.engines.registry import engine_version, fit
+from nightjar.training.engines.registry import ENGINES
 from nightjar.training.engines.validation_auc import auc_over_ranks
 from nightjar.training.ensemble.calibration import Calibrator
 from nightjar.training.ensemble.members import Ensemble, combine, predict_shard
@@ -170,27 +171,26 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
             say = log.info if rank == 0 else silent
             progress = Progress(engine.kind, training_set.train.rows, say, report)
             with timed(seconds, f"train_{engine.kind}"):
-                fitted = fit(
-                    engine,
-                    train,
-                    validation,
-                    training_set,
+                context = TrainingContext(
+                    train=train,
+                    validation=validation,
+                    training_set=training_set,
                     group=group,
                     threads=threads,
-                    checkpoints=_checkpoints(spec, training_set, engine),
                     progress=progress,
+                    checkpoints=_checkpoints(spec, training_set, engine),
                     base=base,
                 )
+                fitted = ENGINES[engine.kind].fit(engine, context)
             engines.append(fitted)
             rows_per_second[engine.kind] = progress.rows_per_second
         with timed(seconds, "combine"):
             ensemble = combine(engines, validation, training_set.recipe, threads=threads)
             predictions = _prediction_profile(group, ensemble.predictions)
         with timed(seconds, "compress"):
-            rows = Rank(train=train, validation=validation, training_set=training_set, group=group, threads=threads)
             smaller = [
                 (small, _prediction_profile(group, small.ensemble.predictions))
-                for small in compress(tuple(engines), ensemble, rows)
+                for small in compress(tuple(engines), ensemble, context)
             ]
         with timed(seconds, "baseline"):
             simple = baseline.fit(train, training_set.features, training_set.categories, training_set.train.rows)
@@ -254,10 +254,10 @@ def _save_result(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, tr
     )
 
 
-def _checkpoints(spec: JobSpec, training_set: TrainingSet, engine: Engine) -> Checkpoints:
+def _checkpoints(spec: JobSpec, training_set: TrainingSet, engine: DeclaredEngine) -> Checkpoints:
     """Return an engine's checkpoints; the number of threads is not part of their identity."""
     identity = {"spec": spec.fingerprint, "training_set": training_set.sha256, "world_size": spec.world_size}
-    return Checkpoints.of(spec, engine.kind, {**identity, "engine": engine_version(engine)})
+    return Checkpoints.of(spec, engine.kind, {**identity, "engine": ENGINES[engine.kind].library_version()})
 
 
 def _record_training(spec: JobSpec, training_set: TrainingSet, saved: model.TabularModel) -> None:

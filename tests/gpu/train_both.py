@@ -13,7 +13,8 @@ from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.progress import Progress
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
-from nightjar.training.engines.registry import fit
+from nightjar.training.engines import registry
+from nightjar.training.engines.context import TrainingContext
 
 NUMBERS = 6
 FEATURES = (
@@ -49,7 +50,10 @@ def main() -> None:
     said = {}
     for engine in ENGINES:
         progress = Progress(engine.kind, train.rows, lambda _: None, lambda *_: None)
-        fitted = fit(engine, train, validation, found, group=group, threads=4, checkpoints=None, progress=progress)
+        context = TrainingContext(
+            train=train, validation=validation, training_set=found, group=group, threads=4, progress=progress
+        )
+        fitted = registry.ENGINES[engine.kind].fit(engine, context)
         said[engine.kind] = {
             "device": fitted.device,
             "auc": fitted.card.validation_auc,

@@ -16,7 +16,7 @@ import pytest
 from tests.nightjar_jobs.nights import FEATURES, NIGHT, Nights
 from tests.nightjar_jobs.test_fallback import register
 
-from nightjar.declaration.training import Boosting, Engine, Network
+from nightjar.declaration.training import Boosting, DeclaredEngine, Network
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.registry import models
@@ -34,7 +34,7 @@ ENGINES = (
 )
 
 
-def freeze(run: Any, engines: tuple[Engine, ...] = ENGINES, **recipe: Any) -> TrainingSet:
+def freeze(run: Any, engines: tuple[DeclaredEngine, ...] = ENGINES, **recipe: Any) -> TrainingSet:
     """Freeze with another recipe than the use case's."""
     frozen: TrainingSet = run.freeze()
     changed = replace(frozen, recipe=replace(frozen.recipe, engines=engines, **recipe))

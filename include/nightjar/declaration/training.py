@@ -35,7 +35,7 @@ Compression = Literal["int8", "pruned", "distilled"]
 trained on the whole model's predictions."""
 
 
-def _check_space(engine: Engine, hints: Mapping[str, Any]) -> None:
+def _check_space(engine: DeclaredEngine, hints: Mapping[str, Any]) -> None:
     """Check that a search space holds known parameters, allowed values, and the declared value.
 
     Args:
@@ -147,8 +147,8 @@ class Network(Declaration):
         return replace(self, **chosen)
 
 
-Engine = Boosting | Network
-ENGINES: Mapping[str, type[Engine]] = {engine.kind: engine for engine in (Boosting, Network)}
+DeclaredEngine = Boosting | Network
+ENGINES: Mapping[str, type[DeclaredEngine]] = {engine.kind: engine for engine in (Boosting, Network)}
 _ENGINE_NAMES = ", ".join(engine.__name__ for engine in ENGINES.values())
 
 
@@ -265,7 +265,7 @@ class Training(Declaration):
     """
 
     world_size: Count = 2
-    engines: tuple[Engine, ...] = (Boosting(),)
+    engines: tuple[DeclaredEngine, ...] = (Boosting(),)
     validation_days: Count = 7
     holdout_days: Count = 14
     seed: Annotated[int, Bounds(0, 2**31 - 1)] = 20130401
@@ -365,18 +365,18 @@ class Training(Declaration):
         """Return the resources of one rank of a training program."""
         return self.resources if program in FITTING_PROGRAMS else self.evaluation_resources
 
-    def engine(self, kind: str) -> Engine:
+    def engine(self, kind: str) -> DeclaredEngine:
         """Return the engine of that kind."""
         return next(engine for engine in self.engines if engine.kind == kind)
 
 
-def engine_to_dict(engine: Engine) -> dict[str, Any]:
+def engine_to_dict(engine: DeclaredEngine) -> dict[str, Any]:
     """Return the engine as JSON values."""
     space = {name: {"range": type(span).__name__, **asdict(span)} for name, span in engine.space.items()}
     return {"kind": engine.kind, **asdict(engine), "space": space}
 
 
-def engine_from_dict(document: Mapping[str, Any]) -> Engine:
+def engine_from_dict(document: Mapping[str, Any]) -> DeclaredEngine:
     """Return the engine from the result of :func:`engine_to_dict`."""
     values = dict(document)
     kind = values.pop("kind")

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 from nightjar.declaration.training import Compression
 from nightjar.declaration.training import Network as NetworkEngine
 from nightjar.training.data.shards import Shard
-from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.progress import Progress, silent
-from nightjar.training.distributed.rendezvous import Group
-from nightjar.training.engines.boosting.fit import boost
+from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import Member, MemberCard
-from nightjar.training.engines.network.fit import fit_network
+from nightjar.training.engines.network.fit import fit_from
 from nightjar.training.engines.network.graph import STEP, member_of, weights_of
 from nightjar.training.engines.network.model import Network
+from nightjar.training.engines.registry import ENGINES
 from nightjar.training.ensemble.members import Ensemble, combine, predictions_of
 from nightjar.training.model import blend
 
@@ -42,7 +41,7 @@ class CompressedModel:
         name: The compression.
         members: Its members; their weights are those of ``ensemble``.
         ensemble: Weights and calibration of the members.
-        rows_per_second: Its predictions per second, on one thread of this rank.
+        rows_per_second: Its predictions per second, on one thread of this context.
         full_rows_per_second: The same for the full model.
     """
 
@@ -59,38 +58,21 @@ class CompressedModel:
         return tuple(replace(member.card, weight=weight) for member, weight in weighted)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rank:
-    """Inputs of compression on one rank.
-
-    Attributes:
-        train: Its training rows.
-        validation: Its validation rows, to fit weights and calibration of compressed models.
-        training_set: Features and recipe.
-        group: The ranks.
-        threads: Threads of this rank.
-    """
-
-    train: Shard
-    validation: Shard
-    training_set: TrainingSet
-    group: Group
-    threads: int
-
-
-def compress(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> tuple[CompressedModel, ...]:
+def compress(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingContext) -> tuple[CompressedModel, ...]:
     """Make the models of the recipe's ``compression``; all ranks call it, inside the collective.
 
     Args:
         full: Members of the full model.
         ensemble: Weights and calibration of the full model.
-        rank: Inputs of this rank.
+        context: Inputs of this context.
     """
     models = []
-    for name in rank.training_set.recipe.compression:
-        members = _members(name, full, ensemble, rank)
-        compressed = combine(members, rank.validation, rank.training_set.recipe, threads=rank.threads, name=name)
-        full_speed, speed = _speeds((full, ensemble), (members, compressed), rank.validation)
+    for name in context.training_set.recipe.compression:
+        members = _members(name, full, ensemble, context)
+        compressed = combine(
+            members, context.validation, context.training_set.recipe, threads=context.threads, name=name
+        )
+        full_speed, speed = _speeds((full, ensemble), (members, compressed), context.validation)
         models.append(
             CompressedModel(
                 name=name,
@@ -103,49 +85,44 @@ def compress(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> tuple[
     return tuple(models)
 
 
-def _members(name: Compression, full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> tuple[Fitted, ...]:
+def _members(
+    name: Compression, full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingContext
+) -> tuple[Fitted, ...]:
     """Return the members of one compressed model, with the compression in their cards."""
     if name == "distilled":
-        student = distilled(full, ensemble, rank)
+        student = distilled(full, ensemble, context)
         # the teacher network's predictions depend on its training threads
-        params = {"threads": rank.threads} if any(isinstance(fitted.member, Network) for fitted in full) else {}
+        params = {"threads": context.threads} if any(isinstance(fitted.member, Network) for fitted in full) else {}
         return (_with_compression(student, name, **params),)
     return tuple(
-        _with_compression(_compress_network(name, fitted, rank), name) if isinstance(fitted.member, Network) else fitted
+        _with_compression(_compress_network(name, fitted, context), name)
+        if isinstance(fitted.member, Network)
+        else fitted
         for fitted in full
     )
 
 
-def _compress_network(name: Compression, full: Fitted, rank: Rank) -> Fitted:
+def _compress_network(name: Compression, full: Fitted, context: TrainingContext) -> Fitted:
     """Return the network with 8-bit weights, or pruned and fine-tuned."""
     network = full.member
     if not isinstance(network, Network):
         raise TypeError(f"{name} compresses networks, not a {type(network).__name__}")
     if name == "int8":
         return replace(full, member=int8(network))
-    return fine_tuned(pruned(network, rank.training_set.recipe.pruning.share), rank)
+    return fine_tuned(pruned(network, context.training_set.recipe.pruning.share), context)
 
 
-def fine_tuned(network: Network, rank: Rank) -> Fitted:
+def fine_tuned(network: Network, context: TrainingContext) -> Fitted:
     """Fine-tune a pruned network over all ranks, with the declared engine's parameters.
 
     The learning rates are those of the original training (Renda, Frankle and Carbin, 2020, Comparing rewinding and
     fine-tuning in neural network pruning).
     """
-    recipe = rank.training_set.recipe
+    recipe = context.training_set.recipe
     declared = next(engine for engine in recipe.engines if isinstance(engine, NetworkEngine))
     epochs = recipe.pruning.epochs
-    return fit_network(
-        rank.train,
-        rank.validation,
-        rank.training_set,
-        replace(declared, epochs=epochs, early_stopping_epochs=epochs),
-        group=rank.group,
-        threads=rank.threads,
-        checkpoints=None,
-        progress=Progress("pruned", rank.training_set.train.rows, silent, silent),
-        start=network,
-    )
+    fine_tuning = replace(declared, epochs=epochs, early_stopping_epochs=epochs)
+    return fit_from(network, fine_tuning, _aside(context, "pruned"))
 
 
 def int8(member: Network) -> Network:
@@ -195,27 +172,26 @@ def pruned(member: Network, share: float) -> Network:
     return member_of(replace(member.architecture, hidden=tuple(hidden)), contiguous)
 
 
-def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, rank: Rank) -> Fitted:
+def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingContext) -> Fitted:
     """Train the recipe's student on the full model's predictions for the training rows.
 
     All ranks call it, inside the collective. Hinton, Vinyals and Dean (2015), Distilling the Knowledge in a Neural
     Network.
     """
-    soft_labels = Shard(columns=rank.train.columns)
-    for matrix, _ in rank.train.batches():
-        soft_labels.append(matrix, _predict(full, ensemble, matrix, rank.threads).astype("float32"))
-    recipe = rank.training_set.recipe
+    soft_labels = Shard(columns=context.train.columns)
+    for matrix, _ in context.train.batches():
+        soft_labels.append(matrix, _predict(full, ensemble, matrix, context.threads).astype("float32"))
+    recipe = context.training_set.recipe
     unbalanced = replace(recipe, balance_classes=False)  # the labels are calibrated probabilities already
-    return boost(
-        soft_labels,
-        rank.validation,
-        replace(rank.training_set, recipe=unbalanced),
-        recipe.student,
-        group=rank.group,
-        threads=rank.threads,
-        checkpoints=None,
-        progress=Progress("distilled", rank.training_set.train.rows, silent, silent),
-    )
+    training_set = replace(context.training_set, recipe=unbalanced)
+    teaching = replace(_aside(context, "distilled"), train=soft_labels, training_set=training_set)
+    return ENGINES[recipe.student.kind].fit(recipe.student, teaching)
+
+
+def _aside(context: TrainingContext, name: Compression) -> TrainingContext:
+    """Return the context of a training beside the main one: silent, without checkpoints and without a base."""
+    progress = Progress(name, context.training_set.train.rows, silent, silent)
+    return replace(context, progress=progress, checkpoints=None, base=None)
 
 
 def sizes(members: tuple[Member, ...]) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ from nightjar.declaration.training import (
     Calibration,
     Compression,
     Cost,
-    Engine,
+    DeclaredEngine,
     Pruning,
     Selection,
     Tuning,
@@ -44,7 +44,7 @@ class Recipe:
     model.
     """
 
-    engines: tuple[Engine, ...]
+    engines: tuple[DeclaredEngine, ...]
     seed: int
     balance_classes: bool
     calibration: Calibration
@@ -74,7 +74,7 @@ class Recipe:
             cost=use_case.cost,
         )
 
-    def with_engine(self, engine: Engine) -> Recipe:
+    def with_engine(self, engine: DeclaredEngine) -> Recipe:
         """Return the recipe with ``engine`` in place of the engine of its kind."""
         return replace(self, engines=tuple(engine if e.kind == engine.kind else e for e in self.engines))
 

@@ -1,25 +1,15 @@
-"""Warm start from a registered version: compatibility checks, and the parts that each engine continues from."""
+"""Warm start from a registered version: the base, and whether it fits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
-from nightjar.declaration.training import Engine, Network
+from nightjar.declaration.training import DeclaredEngine
 from nightjar.protocol.errors import ModelError, TrainingError
 from nightjar.training.data.training_set import Split, TrainingSet
-from nightjar.training.engines.boosting import model as boosted
-from nightjar.training.engines.network import model as network
-from nightjar.training.engines.network.graph import weights_of
+from nightjar.training.engines.registry import ENGINES
 from nightjar.training.model import TabularModel, folder_in_lake
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Weights = Mapping[str, NDArray[np.float32]]
 
 
 def days_seen(seen: Sequence[tuple[date, date]], days: Sequence[date]) -> list[date]:
@@ -83,49 +73,12 @@ def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
         for name, values in model.card.categories.items()
         if training_set.categories[name][: len(values)] != values
     ]
-    return vocabularies + [
-        problem for engine in training_set.recipe.engines if (problem := _problem_of_engine(model, engine))
-    ]
+    return vocabularies + [obstacle for engine in training_set.recipe.engines if (obstacle := _obstacle(model, engine))]
 
 
-def _problem_of_engine(model: TabularModel, engine: Engine) -> str:
-    """Return why ``engine`` cannot start from ``model``, judged by its members and not by its card; empty if it can."""
-    cards = {card.kind: (card, member) for card, member in zip(model.card.members, model.members, strict=True)}
-    if engine.kind not in cards:
+def _obstacle(model: TabularModel, engine: DeclaredEngine) -> str:
+    """Return why ``engine`` cannot start from ``model``; empty if it can."""
+    members = {card.kind: (card, member) for card, member in zip(model.card.members, model.members, strict=True)}
+    if engine.kind not in members:
         return f"it has no {engine.kind}"
-    card, member = cards[engine.kind]
-    if not isinstance(engine, Network) or not isinstance(member, network.Network):
-        return ""
-    declared = {"hidden": list(engine.hidden), "embedding_width": engine.embedding_width}
-    trained = {"hidden": list(member.architecture.hidden), "embedding_width": card.params.get("embedding_width")}
-    problems = [f"{name} {trained[name]}, not {value}" for name, value in declared.items() if trained[name] != value]
-    return f"its network has {' and '.join(problems)}" if problems else ""
-
-
-def network_of(base: TabularModel) -> network.Network:
-    """Return the base's network."""
-    return next(member for member in base.members if isinstance(member, network.Network))
-
-
-def trees_of(base: TabularModel) -> bytes:
-    """Return the base's trees in XGBoost's file format."""
-    return next(member.content()[boosted.FILE] for member in base.members if isinstance(member, boosted.BoostedTrees))
-
-
-def extend_network(base: network.Network, values: Sequence[int | None]) -> tuple[network.Architecture, Weights]:
-    """Return the base's architecture and weights, extended for vocabularies with added values.
-
-    The embedding of a new category starts as that of the unknown category, which the base has used for it.
-
-    Args:
-        base: A trained network.
-        values: For each column, the current size of its vocabulary; None for a number.
-    """
-    import numpy as np
-
-    weights = weights_of(base)
-    for number, column in enumerate(base.architecture.categorical):
-        name = f"embeddings.{number}.weight"
-        new = (values[column] or 0) - (base.architecture.values[column] or 0)
-        weights[name] = np.concatenate([weights[name], np.repeat(weights[name][:1], new, axis=0)])
-    return replace(base.architecture, values=tuple(values)), weights
+    return ENGINES[engine.kind].obstacle(engine, *members[engine.kind])

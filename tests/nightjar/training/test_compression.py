@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.nightjar.training.engines.test_network import SMALL, TRAINING_SET, group, rows, shard
+from tests.nightjar.training.engines.test_network import SMALL, TRAINING_SET, rows, shard
+from tests.training_sets import context
 
 from nightjar.declaration.training import Boosting, Pruning
 from nightjar.evaluation.metrics import auc
-from nightjar.training.compression import Rank, compress, int8, pruned, sizes
-from nightjar.training.distributed.progress import Progress
+from nightjar.training.compression import compress, int8, pruned, sizes
+from nightjar.training.engines import registry
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import Member
 from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network.graph import STEP, weights_of
-from nightjar.training.engines.registry import fit
 from nightjar.training.ensemble.members import combine
 
 ENGINES = (
@@ -28,16 +28,7 @@ ENGINES = (
 @pytest.fixture(scope="module")
 def fitted() -> tuple[Fitted, ...]:
     return tuple(
-        fit(
-            engine,
-            shard(2400, 1),
-            shard(600, 2),
-            TRAINING_SET,
-            group=group(),
-            threads=1,
-            checkpoints=None,
-            progress=Progress(engine.kind, 2400, lambda _: None, lambda *_: None),
-        )
+        registry.ENGINES[engine.kind].fit(engine, context(shard(2400, 1), shard(600, 2), TRAINING_SET))
         for engine in ENGINES
     )
 
@@ -101,14 +92,8 @@ def test_each_compression_of_the_recipe_is_made_and_evaluated(fitted: tuple[Fitt
     )
     validation = shard(600, 2)
     ensemble = combine(fitted, validation, recipe, threads=1)
-    rank = Rank(
-        train=shard(2400, 1),
-        validation=validation,
-        training_set=replace(TRAINING_SET, recipe=recipe),
-        group=group(),
-        threads=1,
-    )
-    found = compress(fitted, ensemble, rank)
+    rows_of = context(shard(2400, 1), validation, replace(TRAINING_SET, recipe=recipe))
+    found = compress(fitted, ensemble, rows_of)
     assert [small.name for small in found] == ["int8", "pruned", "distilled"]
     whole = sum(sizes(tuple(trained.member for trained in fitted)).values())
     for small in found:

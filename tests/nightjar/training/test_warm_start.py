@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.nightjar.training.engines.test_network import FEATURES, SMALL, TRAINING_SET, group, rows, shard
+from tests.nightjar.training.engines.test_network import FEATURES, SMALL, TRAINING_SET, rows, shard
+from tests.training_sets import context
 
-from nightjar.declaration.training import Boosting, Engine
+from nightjar.declaration.training import Boosting, DeclaredEngine
 from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.compression import int8, pruned
 from nightjar.training.data.training_set import TrainingSet
-from nightjar.training.distributed.checkpoint import Checkpoints
-from nightjar.training.distributed.progress import Progress
+from nightjar.training.engines import registry
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network.graph import weights_of
-from nightjar.training.engines.registry import fit
 from nightjar.training.ensemble.calibration import Calibrator
 from nightjar.training.model import ModelCard, TabularModel, folder_in_lake, save
 from nightjar.training.recipe import Base
@@ -31,18 +30,11 @@ NET = replace(SMALL, epochs=3)
 ENGINES = (TREES, NET)
 
 
-def trained(engine: Engine, found: TrainingSet, base: TabularModel | None = None, place: Path | None = None) -> Fitted:
-    return fit(
-        engine,
-        shard(1200, 3),
-        shard(600, 2),
-        found,
-        group=group(),
-        threads=1,
-        checkpoints=Checkpoints(place=str(place), training={}) if place else None,
-        progress=Progress(engine.kind, 1200, lambda _: None, lambda *_: None),
-        base=base,
-    )
+def trained(
+    engine: DeclaredEngine, found: TrainingSet, base: TabularModel | None = None, place: Path | None = None
+) -> Fitted:
+    rows_of = context(shard(1200, 3), shard(600, 2), found, checkpoints=str(place or ""), base=base)
+    return registry.ENGINES[engine.kind].fit(engine, rows_of)
 
 
 @pytest.fixture(scope="module")

@@ -1,61 +1,42 @@
-"""Dispatch from an engine's declaration to its training function."""
+"""The engines by kind: the one place that knows them all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-from nightjar.declaration.training import Engine, Network
-from nightjar.training.data.shards import Shard
-from nightjar.training.data.training_set import TrainingSet
-from nightjar.training.distributed.checkpoint import Checkpoints
-from nightjar.training.distributed.progress import Progress
-from nightjar.training.distributed.rendezvous import Group
+from nightjar.declaration.training import Boosting, Network
 from nightjar.training.engines.boosting import fit as boosting
+from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
-from nightjar.training.engines.network import fit as network_fit
-from nightjar.training.model import TabularModel
+from nightjar.training.engines.member import Member, MemberCard
+from nightjar.training.engines.network import fit as network
 
 
-def fit(
-    engine: Engine,
-    train: Shard,
-    validation: Shard,
-    training_set: TrainingSet,
-    *,
-    group: Group,
-    threads: int,
-    checkpoints: Checkpoints | None,
-    progress: Progress,
-    base: TabularModel | None = None,
-) -> Fitted:
-    """Train ``engine`` on this rank's shards together with the other ranks.
+class Engine(Protocol):
+    """An engine: a module with these functions. ``declared`` is its declaration, of the type with its ``kind``."""
 
-    See :func:`nightjar.training.engines.boosting.fit.boost` for the arguments.
+    def fit(self, declared: Any, context: TrainingContext) -> Fitted:
+        """Train on the rows of all ranks; every rank calls it, inside the collective.
 
-    Raises:
-        TrainingError: when a rank or the engine fails, or predictions are not finite.
-        StorageFullError: when a checkpoint cannot be saved.
-    """
-    train_engine: Callable[..., Fitted] = network_fit.fit_network if isinstance(engine, Network) else boosting.boost
-    return train_engine(
-        train,
-        validation,
-        training_set,
-        engine,
-        group=group,
-        threads=threads,
-        checkpoints=checkpoints,
-        progress=progress,
-        base=base,
-    )
+        Raises:
+            ConfigurationError: when the engine's library is not installed.
+            TrainingError: when a rank or the engine fails, or predictions are not finite.
+            StorageFullError: when a checkpoint cannot be saved.
+        """
+
+    def library_version(self) -> str:
+        """Return name and version of the engine's library.
+
+        Raises:
+            ConfigurationError: when it is not installed.
+        """
+
+    def obstacle(self, declared: Any, card: MemberCard, member: Member) -> str:
+        """Return why the engine cannot continue from a member of its kind; empty if it can."""
+
+    def for_columns(self, declared: Any, before: Sequence[str], after: Sequence[str]) -> Any:
+        """Return the declaration for columns ``after`` instead of ``before``, e.g. its constraints by position."""
 
 
-def engine_version(engine: Engine) -> str:
-    """Return name and version of the engine's library.
-
-    Raises:
-        ConfigurationError: when it is not installed.
-    """
-    if isinstance(engine, Network):
-        return network_fit.engine_version()
-    return boosting.engine_version()
+ENGINES: Mapping[str, Engine] = {Boosting.kind: boosting, Network.kind: network}

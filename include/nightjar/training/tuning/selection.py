@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nightjar.declaration.training import Boosting, Engine, Selection, Tuning
+from nightjar.declaration.training import Boosting, DeclaredEngine, Selection, Tuning
 from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
@@ -17,8 +17,10 @@ from nightjar.training.data.shards import Shard, check_counts, read_shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.progress import Progress, silent
 from nightjar.training.distributed.rendezvous import Group
-from nightjar.training.engines.boosting.fit import boost
+from nightjar.training.engines.boosting import fit as boosting
+from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.registry import ENGINES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,22 +97,23 @@ def measure(
     recipe = training_set.recipe
     random = np.random.default_rng([recipe.seed, repeat])
     declared = [engine for engine in recipe.engines if isinstance(engine, Boosting)]
-    engine = _constrained(declared[0] if declared else Boosting(), names, [*names, *(probe.name for probe in probes)])
+    engine = boosting.for_columns(
+        declared[0] if declared else Boosting(), names, [*names, *(probe.name for probe in probes)]
+    )
     judged = _with_probes(judge, len(probes), random)
-    fitted = boost(
-        _with_probes(train, len(probes), random),
-        judged,
-        replace(
+    context = TrainingContext(
+        train=_with_probes(train, len(probes), random),
+        validation=judged,
+        training_set=replace(
             training_set,
             features=(*training_set.features, *probes),
             recipe=replace(recipe, seed=recipe.seed + repeat, base=None),
         ),
-        engine,
         group=group,
         threads=threads,
-        checkpoints=None,
         progress=Progress(engine.kind, train.rows, silent, silent),
     )
+    fitted = boosting.fit(engine, context)
     columns = [*names, *(probe.name for probe in probes)]
     if selection.method == "gain":
         # total gain: by mean gain, a probe that is used once by chance would rank above a regular feature
@@ -155,9 +158,8 @@ def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
     names_before = [feature.name for feature in training_set.features]
     features = tuple(feature for feature in training_set.features if feature.name not in names)
     names_after = [feature.name for feature in features]
-    engines: tuple[Engine, ...] = tuple(
-        _constrained(engine, names_before, names_after) if isinstance(engine, Boosting) else engine
-        for engine in training_set.recipe.engines
+    engines: tuple[DeclaredEngine, ...] = tuple(
+        ENGINES[engine.kind].for_columns(engine, names_before, names_after) for engine in training_set.recipe.engines
     )
     return replace(
         training_set,
@@ -165,19 +167,6 @@ def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
         categories={name: values for name, values in training_set.categories.items() if name in names_after},
         recipe=replace(training_set.recipe, engines=engines, selection=None),
     )
-
-
-def _constrained(engine: Boosting, before: Sequence[str], after: Sequence[str]) -> Boosting:
-    """Return the engine with its monotone constraints for other columns; added columns (probes) have none."""
-    constraints = engine.params.get("monotone_constraints")
-    if constraints is None or isinstance(constraints, Mapping):
-        adapted: Any = constraints and {name: value for name, value in constraints.items() if name in after}
-    else:
-        listed = constraints.strip("()[] ,").split(",") if isinstance(constraints, str) else constraints
-        values = [int(value) for value in listed]
-        of_column = dict(zip(before, values, strict=True))
-        adapted = "(" + ",".join(str(of_column.get(name, 0)) for name in after) + ")"
-    return engine if constraints is None else replace(engine, params={**engine.params, "monotone_constraints": adapted})
 
 
 def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
-from nightjar.declaration.training import Engine
+from nightjar.declaration.training import DeclaredEngine
 from nightjar.lake import files
 from nightjar.protocol.errors import ConfigurationError, TrainingError, UnreachableError
 from nightjar.protocol.job import JobSpec
@@ -33,7 +33,7 @@ _WORKER, _DECLARED, _ERROR, _PLACE = "worker", "declared", "error", "place"
 _PATIENCE_SECONDS = 10.0
 
 
-def searched(recipe: Recipe) -> tuple[Engine, ...]:
+def searched(recipe: Recipe) -> tuple[DeclaredEngine, ...]:
     """Return the engines that declare a search space."""
     return tuple(engine for engine in recipe.engines if engine.space)
 
@@ -55,7 +55,7 @@ class EngineStudy:
         UnreachableError: when its database does not answer.
     """
 
-    def __init__(self, spec: JobSpec, training_set: TrainingSet, engine: Engine) -> None:
+    def __init__(self, spec: JobSpec, training_set: TrainingSet, engine: DeclaredEngine) -> None:
         tuning = training_set.recipe.tuning
         if tuning is None:
             raise ConfigurationError(
@@ -226,7 +226,7 @@ def study_digest(spec: JobSpec, training_set: TrainingSet) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _name(spec: JobSpec, training_set: TrainingSet, engine: Engine) -> str:
+def _name(spec: JobSpec, training_set: TrainingSet, engine: DeclaredEngine) -> str:
     return f"{spec.use_case}/{spec.run_id}/{engine.kind}/{study_digest(spec, training_set)}"
 
 

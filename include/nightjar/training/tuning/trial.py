@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from nightjar.declaration.training import Engine, Tuning
+from nightjar.declaration.training import DeclaredEngine, Tuning
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
 from nightjar.training.data.shards import Shard, check_counts, read_shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.progress import Progress, silent
 from nightjar.training.distributed.rendezvous import Group
-from nightjar.training.engines.registry import fit
+from nightjar.training.engines.context import TrainingContext
+from nightjar.training.engines.registry import ENGINES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ def read_folds(lake: str, training_set: TrainingSet, tuning: Tuning, *, where: s
 
 
 def cross_validate(
-    engine: Engine, folds: tuple[FoldRows, ...], training_set: TrainingSet, *, group: Group, threads: int
+    engine: DeclaredEngine, folds: tuple[FoldRows, ...], training_set: TrainingSet, *, group: Group, threads: int
 ) -> Iterator[float]:
     """Train ``engine`` on each fold in turn; yield its AUC on the days that follow.
 
@@ -72,14 +73,13 @@ def cross_validate(
     """
     without_base = replace(training_set, recipe=replace(training_set.recipe, base=None))
     for fold in folds:
-        fitted = fit(
-            engine,
-            fold.train,
-            fold.validation,
-            without_base,
+        context = TrainingContext(
+            train=fold.train,
+            validation=fold.validation,
+            training_set=without_base,
             group=group,
             threads=threads,
-            checkpoints=None,
             progress=Progress(engine.kind, fold.train.rows, silent, silent),
         )
+        fitted = ENGINES[engine.kind].fit(engine, context)
         yield fitted.card.validation_auc

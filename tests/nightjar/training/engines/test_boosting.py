@@ -8,18 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training_sets import training_set
+from tests.training_sets import context, training_set
 
 from nightjar.declaration.training import Boosting
 from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
-from nightjar.training.distributed.checkpoint import Checkpoints
-from nightjar.training.distributed.launch import free_port
-from nightjar.training.distributed.progress import Progress
-from nightjar.training.distributed.rendezvous import Group, LaunchContract
 from nightjar.training.engines.boosting import fit as boosting
-from nightjar.training.engines.boosting.fit import boost
 from nightjar.training.engines.boosting.model import FILE
 from nightjar.training.engines.fitted import Fitted
 
@@ -48,25 +43,13 @@ def trained(
     every: int = 25,
     params: Mapping[str, object] = PARAMS,
 ) -> Fitted:
-    group = Group(
-        LaunchContract(rank=0, world_size=1, master_addr="127.0.0.1", master_port=free_port()), "job", timeout_seconds=5
-    )
     engine = Boosting(
         params=params,
         num_rounds=num_rounds,
         early_stopping_rounds=early_stopping_rounds,
         checkpoint_every_rounds=every,
     )
-    return boost(
-        shard(400, 1),
-        shard(400, 2),
-        TRAINING_SET,
-        engine,
-        group=group,
-        threads=1,
-        checkpoints=Checkpoints(place=str(place), training={"name": "test"}),
-        progress=Progress("boosting", 400, lambda _: None, lambda *_: None),
-    )
+    return boosting.fit(engine, context(shard(400, 1), shard(400, 2), TRAINING_SET, checkpoints=str(place)))
 
 
 def test_early_stopping_keeps_the_best_round_and_stops_after_its_patience(tmp_path: Path) -> None:

@@ -11,25 +11,22 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.training_sets import training_set
+from tests.training_sets import context, training_set
 
 from nightjar.declaration.training import Boosting, Network
 from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import ConfigurationError, StorageFullError, TrainingError
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
-from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.memory import out_of_memory
-from nightjar.training.distributed.progress import Progress, Report
-from nightjar.training.distributed.rendezvous import Group, LaunchContract
-from nightjar.training.engines.boosting.fit import boost
+from nightjar.training.distributed.progress import Report
+from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.network import fit as network_fit
 from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network import rows as network_rows
-from nightjar.training.engines.network.fit import fit_network
 from nightjar.training.engines.network.graph import member_of, weights_of
 from nightjar.training.engines.network.module import build_module, put_weights
-from nightjar.training.engines.registry import engine_version
 
 FEATURES = (
     Feature("carrier", "categorical", "Carrier."),
@@ -70,11 +67,6 @@ def shard(number: int, seed: int, *, positives: float = 0.0) -> Shard:
     return filled
 
 
-def group() -> Group:
-    contract = LaunchContract(rank=0, world_size=1, master_addr="127.0.0.1", master_port=free_port())
-    return Group(contract, "job", timeout_seconds=5)
-
-
 def trained(
     place: Path,
     engine: Network = SMALL,
@@ -84,16 +76,9 @@ def trained(
     balance: bool = False,
 ) -> Fitted:
     recipe = replace(TRAINING_SET.recipe, balance_classes=balance)
-    return fit_network(
-        train or shard(1200, 1),
-        shard(600, 2),
-        replace(TRAINING_SET, recipe=recipe),
-        engine,
-        group=group(),
-        threads=1,
-        checkpoints=Checkpoints(place=str(place), training={"name": "test"}),
-        progress=Progress("network", 1200, lambda _: None, report),
-    )
+    found = replace(TRAINING_SET, recipe=recipe)
+    rows_of = context(train or shard(1200, 1), shard(600, 2), found, checkpoints=str(place), report=report)
+    return network_fit.fit(engine, rows_of)
 
 
 @pytest.fixture(scope="module")
@@ -233,16 +218,7 @@ def test_balanced_classes_raise_predictions_of_both_engines(tmp_path: Path) -> N
     assert balanced.card.params["pos_weight"] == pytest.approx(weight)
     assert answers[1] > answers[0] + 0.15
     recipe = replace(TRAINING_SET.recipe, balance_classes=True)
-    boosted = boost(
-        few,
-        shard(600, 2),
-        replace(TRAINING_SET, recipe=recipe),
-        Boosting(num_rounds=10),
-        group=group(),
-        threads=1,
-        checkpoints=None,
-        progress=Progress("boosting", few.rows, lambda _: None, lambda *_: None),
-    )
+    boosted = boosting.fit(Boosting(num_rounds=10), context(few, shard(600, 2), replace(TRAINING_SET, recipe=recipe)))
     assert boosted.card.params["scale_pos_weight"] == pytest.approx(weight)
     assert boosted.member.predict(matrix, threads=1).mean() > answers[0] + 0.15
 
@@ -253,16 +229,8 @@ def test_features_of_one_kind_are_enough(tmp_path: Path) -> None:
         for matrix, labels in shard(600, 1).batches():
             of_kind.append(np.ascontiguousarray(matrix[:, kinds]), labels)
         features = tuple(FEATURES[i] for i in kinds)
-        found = fit_network(
-            of_kind,
-            of_kind,
-            training_set(features, TRAINING_SET.categories),
-            replace(SMALL, epochs=2),
-            group=group(),
-            threads=1,
-            checkpoints=None,
-            progress=Progress("network", 600, lambda _: None, lambda *_: None),
-        )
+        of_features = training_set(features, TRAINING_SET.categories)
+        found = network_fit.fit(replace(SMALL, epochs=2), context(of_kind, of_kind, of_features))
         answers = found.member.predict(rows(50, 1)[:, kinds], threads=1)
         assert len(set(answers.tolist())) > 5
 
@@ -284,7 +252,9 @@ def test_each_epoch_reads_every_row_once_in_another_order(monkeypatch: pytest.Mo
     assert len({value // 100 for value in first[0]}) == 3  # a step mixes the days of a buffer
 
 
-@pytest.mark.parametrize("call", [engine_version, lambda engine: trained(Path("unused"), engine)])
+@pytest.mark.parametrize(
+    "call", [lambda engine: network_fit.library_version(), lambda engine: trained(Path("unused"), engine)]
+)
 def test_without_torch_the_error_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, call: Callable[[Network], object]
 ) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from nightjar.declaration.training import Boosting
@@ -13,79 +14,55 @@ from nightjar.protocol.errors import TrainingError
 from nightjar.training.data import matrix
 from nightjar.training.data.class_weight import event_weight
 from nightjar.training.data.shards import Shard
-from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed import device, termination
 from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.distributed.progress import Progress
-from nightjar.training.distributed.rendezvous import Group
-from nightjar.training.engines.boosting.model import BoostedTrees
+from nightjar.training.engines.boosting.model import FILE, BoostedTrees
+from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.early_stopping import best_round, stalled
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.libraries import import_xgboost
-from nightjar.training.engines.member import MemberCard
+from nightjar.training.engines.member import Member, MemberCard
 from nightjar.training.engines.validation_auc import auc_over_ranks
 from nightjar.training.model import TabularModel
-from nightjar.training.warm_start import trees_of
 
 
-def boost(
-    train: Shard,
-    validation: Shard,
-    training_set: TrainingSet,
-    engine: Boosting,
-    *,
-    group: Group,
-    threads: int,
-    checkpoints: Checkpoints | None,
-    progress: Progress,
-    base: TabularModel | None = None,
-) -> Fitted:
-    """Train boosted trees on the shards of all ranks.
+def fit(declared: Boosting, context: TrainingContext) -> Fitted:
+    """Train boosted trees on the shards of all ranks; see :class:`nightjar.training.engines.registry.Engine`.
 
-    Args:
-        train: Rows to fit.
-        validation: Rows for early stopping.
-        training_set: Features, seed and recipe.
-        engine: Parameters, rounds, early stopping, and interval of checkpoints.
-        group: The ranks; every rank calls this.
-        threads: Threads of this rank.
-        checkpoints: Checkpoints to resume from and to save; None disables them.
-        progress: Receives each round.
-        base: Model whose trees the training continues; None starts without trees. The history has only new rounds.
-
-    Raises:
-        TrainingError: when a rank or the engine fails, or predictions are not finite.
-        StorageFullError: when a checkpoint cannot be saved.
+    A warm start continues the base's trees; the history has only new rounds.
     """
-    model_params = engine_params(engine, training_set.recipe.seed)
-    if training_set.recipe.balance_classes:
+    train, validation, group, checkpoints = context.train, context.validation, context.group, context.checkpoints
+    recipe = context.training_set.recipe
+    model_params = engine_params(declared, recipe.seed)
+    if recipe.balance_classes:
         model_params["scale_pos_weight"] = event_weight(train, group)
-    params = {**model_params, "device": device.choose(group), "nthread": threads}
+    params = {**model_params, "device": device.choose(group), "nthread": context.threads}
     # all ranks use the same kind of matrix: building them uses different collective operations
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
     checkpoint = checkpoints.agree(group) if checkpoints else None
     history = list(checkpoint.history) if checkpoint else []
-    trees = trees_of(base) if base else None
+    trees = _trees_of(context.base) if context.base else None
     start = checkpoint.state if checkpoint else trees
     writer = checkpoints if group.contract.rank == 0 else None
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
-            bins = _bins(train, validation, training_set.features, params, scratch)
+            bins = _bins(train, validation, context.training_set.features, params, scratch)
             with termination.rounds() if checkpoints else nullcontext():
-                booster = _rounds(bins, params, start, history, engine, writer, progress)
-            best = len(history) if engine.early_stopping_rounds is None else best_round(history) + 1
+                booster = _rounds(bins, params, start, history, declared, writer, context.progress)
+            best = len(history) if declared.early_stopping_rounds is None else best_round(history) + 1
             rounds = int(booster.num_boosted_rounds()) - len(history) + best
             booster = booster[:rounds]  # a copy that does not reference the matrices
             del bins  # XGBoost removes its external memory files
     except import_xgboost().core.XGBoostError as error:
         raise group.lost_rank(timeout_seconds=3.0) or _engine_error(error) from error
-    booster.set_param({"device": device.CPU, "nthread": threads})  # as in scoring
+    booster.set_param({"device": device.CPU, "nthread": context.threads})  # as in scoring
     device_kind = str(params["device"]).split(":")[0]
     card = MemberCard(
-        kind=engine.kind,
-        engine=engine_version(),
+        kind=declared.kind,
+        engine=library_version(),
         # without the number of threads, which does not change the model
-        params={**model_params, **declared(engine), "device": device_kind},
+        params={**model_params, **_declared_values(declared), "device": device_kind},
         rounds=rounds,
         validation_auc=history[best - 1],
         event_weight=float(model_params.get("scale_pos_weight", 1.0)),
@@ -99,7 +76,7 @@ def boost(
     )
 
 
-def declared(engine: Boosting) -> dict[str, Any]:
+def _declared_values(engine: Boosting) -> dict[str, Any]:
     """Return the declared values besides XGBoost's own parameters that determine the trees, for the card."""
     return {
         "num_rounds": engine.num_rounds,
@@ -108,9 +85,33 @@ def declared(engine: Boosting) -> dict[str, Any]:
     }
 
 
-def engine_version() -> str:
+def library_version() -> str:
     """Return name and version of the library."""
     return f"xgboost {import_xgboost().__version__}"
+
+
+def obstacle(declared: Boosting, card: MemberCard, member: Member) -> str:
+    """Return an empty string: trees continue from any trees on the same features."""
+    return ""
+
+
+def for_columns(declared: Boosting, before: Sequence[str], after: Sequence[str]) -> Boosting:
+    """Return the declaration with its monotone constraints for other columns; added columns have none."""
+    constraints = declared.params.get("monotone_constraints")
+    if constraints is None:
+        return declared
+    if isinstance(constraints, Mapping):
+        adapted: Any = {name: value for name, value in constraints.items() if name in after}
+    else:
+        listed = constraints.strip("()[] ,").split(",") if isinstance(constraints, str) else constraints
+        of_column = dict(zip(before, map(int, listed), strict=True))
+        adapted = "(" + ",".join(str(of_column.get(name, 0)) for name in after) + ")"
+    return replace(declared, params={**declared.params, "monotone_constraints": adapted})
+
+
+def _trees_of(base: TabularModel) -> bytes:
+    """Return the base's trees in XGBoost's file format."""
+    return next(member.content()[FILE] for member in base.members if isinstance(member, BoostedTrees))
 
 
 def _bins(

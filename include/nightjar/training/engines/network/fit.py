@@ -6,9 +6,9 @@ import math
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -21,22 +21,21 @@ from nightjar.training.data.moments import moments
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed import device, termination
-from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
+from nightjar.training.distributed.checkpoint import Checkpoint
 from nightjar.training.distributed.collective import COLLECTIVE_SECONDS
-from nightjar.training.distributed.progress import Progress
 from nightjar.training.distributed.rendezvous import Group
+from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.early_stopping import best_round, stalled
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.libraries import import_xgboost, require_torch
-from nightjar.training.engines.member import MemberCard
+from nightjar.training.engines.member import Member, MemberCard
 from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network import rows as network_rows
-from nightjar.training.engines.network.graph import member_of
+from nightjar.training.engines.network.graph import member_of, weights_of
 from nightjar.training.engines.network.model import Architecture
 from nightjar.training.engines.network.module import build_module, copied_weights, freeze, put_weights
 from nightjar.training.engines.validation_auc import auc_over_ranks
 from nightjar.training.model import TabularModel
-from nightjar.training.warm_start import extend_network, network_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,23 +45,16 @@ if TYPE_CHECKING:
     Weights = Mapping[str, NDArray[np.float32]]
 
 
-def fit_network(
-    train: Shard,
-    validation: Shard,
-    training_set: TrainingSet,
-    engine: Network,
-    *,
-    group: Group,
-    threads: int,
-    checkpoints: Checkpoints | None,
-    progress: Progress,
-    base: TabularModel | None = None,
-    start: network.Network | None = None,
-) -> Fitted:
-    """Train a network on the shards of all ranks.
+def fit(declared: Network, context: TrainingContext) -> Fitted:
+    """Train a network on the shards of all ranks; see :class:`nightjar.training.engines.registry.Engine`.
 
-    Arguments are those of :func:`nightjar.training.engines.boosting.fit.boost`. ``start`` is a network with this
-    training's features, whose weights the first epoch starts from.
+    A warm start begins with the base's weights.
+    """
+    return fit_from(_network_of(context.base) if context.base else None, declared, context)
+
+
+def fit_from(start: network.Network | None, engine: Network, context: TrainingContext) -> Fitted:
+    """Train from the weights of ``start``, a network with this training's features; from random ones for None.
 
     An epoch depends only on the seed, the rank and its number. A training resumed from a checkpoint therefore gives the
     same weights, bit by bit on the CPU with the same number of threads.
@@ -76,14 +68,16 @@ def fit_network(
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns of find_unused_parameters, which is intended
     import torch
 
-    torch.set_num_threads(threads)
+    train, group, checkpoints, progress = context.train, context.group, context.checkpoints, context.progress
+    recipe = context.training_set.recipe
+    torch.set_num_threads(context.threads)
     used = device.choose(group)
-    seed = training_set.recipe.seed
-    weight = event_weight(train, group) if training_set.recipe.balance_classes else 1.0
+    seed = recipe.seed
+    weight = event_weight(train, group) if recipe.balance_classes else 1.0
     torch.manual_seed(seed)
-    architecture, module = _first_module(train, training_set, engine, network_of(base) if base else start)
-    if base is not None and training_set.recipe.base is not None:
-        freeze(module, training_set.recipe.base.frozen_layers)
+    architecture, module = _first_module(train, context.training_set, engine, start)
+    if context.base is not None and recipe.base is not None:
+        freeze(module, recipe.base.frozen_layers)
     module = module.to(used)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in module.parameters() if parameter.requires_grad],
@@ -106,7 +100,7 @@ def fit_network(
                 rates = [_rate(number * steps + step, steps, engine) for step in range(steps)]
                 losses = _learn(over_ranks, optimizer, batches, rates, weight, engine.clip_norm, used)
                 _check_losses(losses, group, number + 1)
-                labels, answers = _answers(module, validation, used)
+                labels, answers = _answers(module, context.validation, used)
                 history.append(auc_over_ranks(labels, answers, after=f"epoch {number + 1}"))
                 if best_round(history) == number:
                     best = copied_weights(module)
@@ -125,14 +119,14 @@ def fit_network(
     rounds = best_round(history) + 1
     card = MemberCard(
         kind=engine.kind,
-        engine=engine_version(),
+        engine=library_version(),
         # with the number of threads: it changes the order of sums and so the weights
         params={
-            **declared(engine),
+            **_declared_values(engine),
             "hidden": list(architecture.hidden),
             "pos_weight": weight,
             "device": kind,
-            "threads": threads,
+            "threads": context.threads,
         },
         rounds=rounds,
         validation_auc=history[rounds - 1],
@@ -143,7 +137,7 @@ def fit_network(
     )
 
 
-def engine_version() -> str:
+def library_version() -> str:
     """Return name and version of the library.
 
     Raises:
@@ -153,11 +147,50 @@ def engine_version() -> str:
     return f"torch {metadata.version('torch')}"
 
 
-def declared(engine: Network) -> dict[str, Any]:
+def _declared_values(engine: Network) -> dict[str, Any]:
     """Return the declaration as JSON values for the card."""
     params = asdict(engine)
     del params["space"]
     return {**params, "hidden": list(engine.hidden)}
+
+
+def obstacle(declared: Network, card: MemberCard, member: Member) -> str:
+    """Return which widths of a member differ from the declared ones, judged by its network and not by its card."""
+    if not isinstance(member, network.Network):
+        return ""
+    wanted = {"hidden": list(declared.hidden), "embedding_width": declared.embedding_width}
+    trained = {"hidden": list(member.architecture.hidden), "embedding_width": card.params.get("embedding_width")}
+    problems = [f"{name} {trained[name]}, not {value}" for name, value in wanted.items() if trained[name] != value]
+    return f"its network has {' and '.join(problems)}" if problems else ""
+
+
+def for_columns(declared: Network, before: Sequence[str], after: Sequence[str]) -> Network:
+    """Return the declaration as it is: nothing in it depends on columns."""
+    return declared
+
+
+def _network_of(base: TabularModel) -> network.Network:
+    """Return the base's network."""
+    return next(member for member in base.members if isinstance(member, network.Network))
+
+
+def _extend(base: network.Network, values: Sequence[int | None]) -> tuple[Architecture, Weights]:
+    """Return the base's architecture and weights, extended for vocabularies with added values.
+
+    The embedding of a new category starts as that of the unknown category, which the base has used for it.
+
+    Args:
+        base: A trained network.
+        values: For each column, the current size of its vocabulary; None for a number.
+    """
+    import numpy as np
+
+    weights = weights_of(base)
+    for number, column in enumerate(base.architecture.categorical):
+        name = f"embeddings.{number}.weight"
+        new = (values[column] or 0) - (base.architecture.values[column] or 0)
+        weights[name] = np.concatenate([weights[name], np.repeat(weights[name][:1], new, axis=0)])
+    return replace(base.architecture, values=tuple(values)), weights
 
 
 def _first_module(
@@ -171,7 +204,7 @@ def _first_module(
     if start is None:
         architecture = _architecture(train, training_set.features, values, engine)
         return architecture, build_module(architecture, engine.dropout)
-    architecture, weights = extend_network(start, values)
+    architecture, weights = _extend(start, values)
     module = build_module(architecture, engine.dropout)
     put_weights(module, weights)
     return architecture, module

@@ -1,0 +1,37 @@
+"""What an engine trains on, in one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.distributed.checkpoint import Checkpoints
+from nightjar.training.distributed.progress import Progress
+from nightjar.training.distributed.rendezvous import Group
+from nightjar.training.model import TabularModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingContext:
+    """What an engine trains on, on one rank; every rank has its own.
+
+    Attributes:
+        train: This rank's rows to fit.
+        validation: This rank's rows for early stopping, and for the weights and the calibration of members.
+        training_set: Features, seed and recipe.
+        group: The ranks.
+        threads: Threads of this rank.
+        progress: Receives each round or epoch.
+        checkpoints: Checkpoints to resume from and to save; None disables them.
+        base: Model that the training continues (warm start); None starts anew.
+    """
+
+    train: Shard
+    validation: Shard
+    training_set: TrainingSet
+    group: Group
+    threads: int
+    progress: Progress
+    checkpoints: Checkpoints | None = None
+    base: TabularModel | None = None
