@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from nightjar.lake import files
 from nightjar.protocol.errors import ConfigurationError, NightjarError
 from nightjar.protocol.names import check_sha256
-from nightjar.training.model import SUMS_FILE, TabularModel, download
+from nightjar.training.model import TabularModel, download
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +48,29 @@ def load_cached(sha256: str, fetch: Fetch, root: str | None = None) -> TabularMo
         UnreachableError: when the folder cannot be fetched.
     """
     target = cache_folder(sha256, root)
-    if os.path.lexists(target):
-        try:
-            return TabularModel.load(str(target), sha256=sha256)
-        except NightjarError as error:
-            log.warning("the copy at %s is corrupt and is downloaded again: %s", target, error.what)
-    with _folder_within(target.parent) as temporary, files.explained(str(target.parent)):
+    with suppress(NightjarError):
+        return TabularModel.load(str(target), sha256=sha256)
+    with _folder_within(target.parent) as temporary, files.explained(str(target.parent)), _lock(target.parent):
+        if os.path.lexists(target):
+            try:
+                return TabularModel.load(str(target), sha256=sha256)  # another process was faster
+            except NightjarError as error:
+                log.warning("the copy at %s is corrupt and is downloaded again: %s", target, error.what)
         fetched = fetch(temporary)
         model = TabularModel.load(str(fetched), sha256=sha256)
         _place(fetched, target, temporary)
     return model
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Let one process at a time fetch models, so that a valid copy is never moved while others read it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -76,17 +90,13 @@ def _folder_within(cache: Path) -> Iterator[Path]:
 
 
 def _place(fetched: Path, target: Path, temporary: Path) -> None:
-    """Move a checked folder to ``target``; an existing ``target`` moves into ``temporary``, which is removed.
+    """Move a checked folder to ``target``; a corrupt ``target`` moves into ``temporary``, which is removed.
 
     A link at ``target`` is renamed itself; the folder that it points to stays.
     """
-    with suppress(FileNotFoundError):  # nothing is there, or another process was faster
+    with suppress(FileNotFoundError):
         os.rename(target, temporary / "corrupt")
-    try:
-        os.rename(fetched, target)
-    except OSError:
-        if not (target / SUMS_FILE).exists():  # otherwise another process has placed the same files
-            raise
+    os.rename(fetched, target)
 
 
 def load_from_lake(folder: str, sha256: str) -> TabularModel:

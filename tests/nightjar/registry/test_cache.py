@@ -100,11 +100,22 @@ def test_downloaded_model_with_another_checksum_is_refused_and_the_copy_stays(
     assert list(cache.iterdir()) == []
 
 
-def test_concurrent_loads_share_one_complete_copy(source: Path, sha256: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_corrupt", [False, True])
+def test_concurrent_loads_share_one_copy_that_is_whole_whenever_it_is_read(
+    source: Path, sha256: str, tmp_path: Path, is_corrupt: bool
+) -> None:
     cache, fetch = tmp_path / "cache", Fetch(source)
+    if is_corrupt:
+        (cache / sha256).mkdir(parents=True)
+
+    def load(_: int) -> str:
+        loaded = load_cached(sha256, fetch, str(cache)).sha256
+        assert (cache / sha256 / "profile.json").read_bytes() == (source / "profile.json").read_bytes()
+        return loaded
+
     with ThreadPoolExecutor(8) as pool:
-        loaded = list(pool.map(lambda _: load_cached(sha256, fetch, str(cache)).sha256, range(40)))
-    assert set(loaded) == {sha256}
+        assert set(pool.map(load, range(200))) == {sha256}
+    assert fetch.times == 1
     assert [path.name for path in cache.iterdir()] == [sha256]
 
 
