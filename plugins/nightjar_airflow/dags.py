@@ -54,7 +54,7 @@ def build_history_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         **_common(use_case, doc_md),
     ) as dag:
         start, stop = _spark_application(use_case)
-        chain([start, *_landing(use_case)], *_data_tasks(use_case), stop)
+        chain(start, *_data_tasks(use_case), stop)
     return dag
 
 
@@ -121,7 +121,7 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
             use_case=use_case, outlets=[_table("monitoring/incidents"), Asset(f"retrain/{use_case.name}")]
         )
         confirm_champion = PlainProgramOperator(use_case=use_case, program="confirm_champion")
-        chain([start, *_landing(use_case)], *_data_tasks(use_case), score, validate_scores, publish_scores)
+        chain(start, *_data_tasks(use_case), score, validate_scores, publish_scores)
         reports = [report_drift, report_performance, check_skew]
         chain(publish_scores, reports, react)
         chain(reports, stop)
@@ -289,16 +289,13 @@ def _spark_application(use_case: UseCase) -> tuple[BaseOperator, BaseOperator]:
     return start, stop
 
 
-def _landing(use_case: UseCase) -> list[BaseOperator]:
-    """Return the task that lands a recorded history, where the use case replays one; it runs while Spark starts."""
-    return [PlainProgramOperator(use_case=use_case, program="land")] if use_case.replay else []
-
-
 def _data_tasks(use_case: UseCase) -> list[BaseOperator]:
     """Return the tasks from landed files to validated features."""
     raw = [_table(source.table.name) for source in use_case.sources]
     built = [_table(use_case.feature_table.name), _table(use_case.label_table.name)]
+    land = [PlainProgramOperator(use_case=use_case, program="land")] if use_case.replay else []
     return [
+        *land,
         SparkProgramOperator(
             use_case=use_case, program="ingest", outlets=[*raw, _table(use_case.quarantine_table.name)]
         ),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
 import logging
 import os
-import random
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import tenacity
 
 from nightjar.protocol.errors import ConfigurationError, LakeError, StorageFullError, UnreachableError
 from nightjar.protocol.names import is_file_name
@@ -72,18 +71,19 @@ def with_retries(call: Callable[P, T]) -> Callable[P, T]:
 
     Wrong mounts or permissions look the same and no retry helps there; it costs 3 s of pauses in all.
     """
+    return tenacity.retry(
+        retry=tenacity.retry_if_exception_type(UnreachableError),
+        stop=tenacity.stop_after_attempt(TRIES),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=1.6),
+        before_sleep=_log_retry,
+        reraise=True,
+    )(call)
 
-    @functools.wraps(call)
-    def retried(*args: P.args, **kwargs: P.kwargs) -> T:
-        for tries in range(1, TRIES):
-            try:
-                return call(*args, **kwargs)
-            except UnreachableError as error:
-                log.warning("%s; retrying (%d of %d)", error.what, tries, TRIES - 1)
-                time.sleep(random.uniform(0.5, 1) * 0.2 * 2 ** (tries - 1))  # noqa: S311
-        return call(*args, **kwargs)
 
-    return retried
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    what = error.what if isinstance(error, UnreachableError) else error
+    log.warning("%s; retrying (%d of %d)", what, state.attempt_number, TRIES - 1)
 
 
 def contained(root: str, relative: str) -> str:

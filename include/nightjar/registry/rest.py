@@ -9,13 +9,14 @@ import base64
 import json
 import logging
 import os
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
+
+import tenacity
 
 from nightjar.protocol.documents import PARSER_ERRORS, parse_object, reading
 from nightjar.protocol.errors import ConfigurationError, ModelError, UnreachableError
@@ -55,13 +56,20 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
     else:
         data = json.dumps(arguments).encode()
     request = urllib.request.Request(address, data=data, method=method, headers=_headers())  # noqa: S310 (checked above)
-    for pause in PAUSES_SECONDS if method == "GET" else ():
-        try:
-            return _answer(request, uri)
-        except UnreachableError as error:
-            log.warning("%s; retry in %g s", error.what, pause)
-            time.sleep(pause)
-    return _answer(request, uri)
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(UnreachableError),
+        stop=tenacity.stop_after_attempt(len(PAUSES_SECONDS) + 1 if method == "GET" else 1),
+        wait=tenacity.wait_chain(*map(tenacity.wait_fixed, PAUSES_SECONDS)),
+        before_sleep=_log_retry,
+        reraise=True,
+    )
+    return attempts(_answer, request, uri)
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    what = error.what if isinstance(error, UnreachableError) else error
+    log.warning("%s; retry in %g s", what, state.upcoming_sleep)
 
 
 def _answer(request: urllib.request.Request, uri: str) -> dict[str, Any] | None:

@@ -1,9 +1,11 @@
-"""Utilization of this machine as MLflow's system metrics. Linux; standard library only."""
+"""Utilization of this machine as MLflow's system metrics."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+
+import psutil
 
 _MEGABYTE = 1e6
 
@@ -15,19 +17,17 @@ class SystemFigures:
     """
 
     def __init__(self) -> None:
-        self._last_ticks = _cpu_ticks()
+        psutil.cpu_percent()  # the next call gives the mean since this one
         self._nvidia_smi = shutil.which("nvidia-smi")
 
     def read(self) -> dict[str, float]:
         """Return the current metrics; CPU utilization is the mean since the last call."""
-        busy, total = (current - last for current, last in zip(_cpu_ticks(), self._last_ticks, strict=True))
-        self._last_ticks = _cpu_ticks()
-        memory = _memory()
-        used = memory["MemTotal"] - memory["MemAvailable"]
+        memory = psutil.virtual_memory()
+        used = memory.total - memory.available
         return {
-            "system/cpu_utilization_percentage": 100 * busy / max(total, 1),
+            "system/cpu_utilization_percentage": psutil.cpu_percent(),
             "system/system_memory_usage_megabytes": used / _MEGABYTE,
-            "system/system_memory_usage_percentage": 100 * used / memory["MemTotal"],
+            "system/system_memory_usage_percentage": 100 * used / memory.total,
             **self._gpus(),
         }
 
@@ -45,17 +45,3 @@ class SystemFigures:
             figures[f"system/gpu_{number}_utilization_percentage"] = busy
             figures[f"system/gpu_{number}_memory_usage_megabytes"] = mebibytes * 2**20 / _MEGABYTE
         return figures
-
-
-def _cpu_ticks() -> tuple[int, int]:
-    """Return busy ticks and all ticks, summed over cores, since boot."""
-    with open("/proc/stat") as file:
-        ticks = [int(value) for value in file.readline().split()[1:9]]
-    idle = ticks[3] + ticks[4]  # idle and waiting for disks
-    return sum(ticks) - idle, sum(ticks)
-
-
-def _memory() -> dict[str, int]:
-    """Return ``/proc/meminfo`` in bytes."""
-    with open("/proc/meminfo") as lines:
-        return {name: int(value.split()[0]) * 1024 for name, value in (line.split(":") for line in lines)}

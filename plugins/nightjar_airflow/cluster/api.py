@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import tenacity
+
 from nightjar.protocol.documents import PARSER_ERRORS, parse_object
 from nightjar.protocol.errors import first_line
 from nightjar_airflow.cluster.api_error import ApiError
@@ -52,21 +54,21 @@ class KubernetesApi:
         Raises:
             ApiError: for a lasting rejection, or when :data:`ATTEMPTS` are used up.
         """
-        pause = FIRST_PAUSE_SECONDS
-        for attempt in range(ATTEMPTS):
+        attempts = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, ApiError) and error.passing),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=_pause,
+            reraise=True,
+        )
+        return await attempts(self._json_once, method, path, query or {}, body)
+
+    async def _json_once(self, method: str, path: str, query: Mapping[str, Any], body: Any) -> Json:
+        async with self._answer(method, path, query, body) as answer:
+            content = await answer.response.read()
             try:
-                async with self._answer(method, path, query or {}, body) as answer:
-                    content = await answer.response.read()
-                    try:
-                        return parse_object(content)
-                    except PARSER_ERRORS as error:
-                        raise ApiError(0, f"the answer is not a JSON object ({first_line(error)})") from error
-            except ApiError as error:
-                if not error.passing or attempt == ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(max(pause, error.retry_after_seconds))
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        raise AssertionError("unreachable")
+                return parse_object(content)
+            except PARSER_ERRORS as error:
+                raise ApiError(0, f"the answer is not a JSON object ({first_line(error)})") from error
 
     async def lines(self, path: str, query: Mapping[str, Any], *, seconds: float) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a stream as they arrive, until the server ends it. One attempt.
@@ -115,6 +117,13 @@ class KubernetesApi:
                     raise ApiError(0, message) from error
                 self._connection = Connection(client, opened.aclose)
             return self._connection
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """Return the seconds before the next attempt: exponentially more, and at least what the server asks for."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after_seconds if isinstance(error, ApiError) else 0.0
+    return max(tenacity.wait_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)(state), asked)
 
 
 @dataclass(eq=False)

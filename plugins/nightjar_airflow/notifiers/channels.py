@@ -11,10 +11,11 @@ from __future__ import annotations
 import html
 import json
 import logging
-import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import tenacity
 
 from nightjar.settings.environment import Settings
 from nightjar.settings.secrets import redacted
@@ -69,18 +70,25 @@ def _send(channel: str, setting: str, texts: Sequence[str], send: Callable[[str]
 
 
 def _try(channel: str, send: Callable[[], None]) -> bool:
-    for pause in (*PAUSES_SECONDS, None):
-        try:
-            send()
-            return True
-        except Exception as error:  # any type from a library; its text may hold an address, its class does not
-            log.warning("%s did not accept the alert: %s", channel, _safe(error))
-            if pause is not None:
-                time.sleep(pause)
-    return False
+    def log_failure(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None  # of any type, from a library
+        log.warning("%s did not accept the alert: %s", channel, _safe(error))
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(),
+        stop=tenacity.stop_after_attempt(len(PAUSES_SECONDS) + 1),
+        wait=tenacity.wait_chain(*map(tenacity.wait_fixed, PAUSES_SECONDS)),
+        after=log_failure,
+    )
+    try:
+        attempts(send)
+    except tenacity.RetryError:
+        return False
+    return True
 
 
-def _safe(error: Exception) -> str:
+def _safe(error: BaseException | None) -> str:
+    """Describe an error without its text, which may hold an address."""
     status = getattr(error, "code", None) or getattr(error, "smtp_code", None)
     return f"{type(error).__name__}{f' ({status})' if status else ''}"
 

@@ -1,6 +1,8 @@
-"""Free and used memory, and errors of failed allocations. Linux; standard library only."""
+"""Free and used memory, and errors of failed allocations."""
 
 from __future__ import annotations
+
+import psutil
 
 from nightjar.protocol.errors import NightjarError, TrainingError
 
@@ -10,20 +12,15 @@ _WORDS = ("bad_alloc", "out of memory", "Memory allocation error", "can't alloca
 
 def free_memory() -> int:
     """Return the bytes that this process can still allocate, by the machine and by the container's limit."""
-    free = _figure("/proc/meminfo", "MemAvailable")
+    free = int(psutil.virtual_memory().available)
     limit, used = (_cgroup(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     return free if limit is None or used is None else min(free, limit - used)
 
 
 def peak_memory() -> int:
     """Return the peak resident size of this process, in bytes."""
-    return _figure("/proc/self/status", "VmHWM")
-
-
-def _figure(path: str, name: str) -> int:
-    """Return the bytes of the line ``name:`` in a Linux file with figures in KiB."""
-    with open(path) as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+    with open("/proc/self/status") as lines:  # getrusage would count what the process was forked from, psutil has none
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
 
 
 def _cgroup(path: str) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from tests.nightjar.monitoring.performance.performance_nights import COST, draw, rows_of
 
 from nightjar.declaration.training import Cost
@@ -298,3 +299,11 @@ def test_no_interval_holds_what_its_metric_cannot_be(predictions: list[float], l
             assert -most.get(metric, 1.0) <= estimated.excess.low <= estimated.excess.high <= most.get(metric, 1.0), (
                 metric
             )
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilsons_interval_is_scipys(rows: int, part: float, confidence: float) -> None:
+    hits = round(part * rows)
+    ours = intervals.share(hits, rows, confidence)
+    theirs = binomtest(hits, rows).proportion_ci(confidence, method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
