@@ -1,4 +1,4 @@
-"""The tutorial matches what ``make new-use-case`` writes, and its data pass the landing check."""
+"""The tutorial matches what ``make new-use-case`` writes; tests/nightjar_jobs/test_tutorial_to_scores.py runs it."""
 
 from __future__ import annotations
 
