@@ -13,6 +13,7 @@ from nightjar.declaration.scoring import CHAMPION_NOW
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.job import JobSpec, run_folder
+from nightjar.protocol.nights import Nights
 from nightjar.settings.environment import Settings
 
 if TYPE_CHECKING:
@@ -23,25 +24,14 @@ if TYPE_CHECKING:
 def build_spec(
     context: Context, use_case: UseCase, program: str, *, world_size: int = 1, threads_per_rank: int = 1
 ) -> JobSpec:
-    """Return the spec of this task; its nights come from the params, otherwise from the run.
-
-    Raises:
-        ConfigurationError: for an unknown param, or an invalid interval.
-        AirflowSkipException: for a scheduled run of a night after the use case's last one (a replayed history that has
-            ended). A manual run continues, and fails where data are missing.
-    """
-    run = context["dag_run"]
-    params = dict(context["params"])
-    _refuse_unknown({*params, *(run.conf or {})}, known=context["dag"].params)
-    given = _given_interval(params)
-    first, last = given or (own_night(run, use_case.timezone),) * 2
-    if run.run_type == "scheduled":
-        _skip_after_last_night(use_case, last)
+    """Return the spec of this task for the nights of :func:`nights_of_run`, which raises."""
+    nights = nights_of_run(context, use_case)
+    run, params = context["dag_run"], dict(context["params"])
     return JobSpec(
         program=program,
         use_case=use_case.name,
-        first_night=first,
-        last_night=last,
+        first_night=nights.first,
+        last_night=nights.last,
         dag_id=run.dag_id,
         run_id=run.run_id,
         task_id=context["ti"].task_id,
@@ -51,11 +41,27 @@ def build_spec(
             "model_version": params.get("model_version"),
             "model_policy": params.get("model_policy", CHAMPION_NOW),
             "force": params.get("force", False),
-            "interval_given": given is not None,
+            "interval_given": _given_interval(params) is not None,
         },
         world_size=world_size,
         threads_per_rank=threads_per_rank,
     )
+
+
+def nights_of_run(context: Context, use_case: UseCase) -> Nights:
+    """Return the nights of the params, otherwise the run's own night.
+
+    Raises:
+        ConfigurationError: for an unknown param, or an invalid interval.
+        AirflowSkipException: for a scheduled run of a night after the use case's last one (a replayed history that has
+            ended). A manual run continues, and fails where data are missing.
+    """
+    run = context["dag_run"]
+    _refuse_unknown({*context["params"], *(run.conf or {})}, known=context["dag"].params)
+    first, last = _given_interval(context["params"]) or (own_night(run, use_case.timezone),) * 2
+    if run.run_type == "scheduled":
+        _skip_after_last_night(use_case, last)
+    return Nights(first=first, last=last, timezone=use_case.timezone)
 
 
 def map_index(context: Context) -> int | None:

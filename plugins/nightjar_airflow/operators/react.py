@@ -13,6 +13,7 @@ from nightjar_airflow.notifiers.deadline import night_in_time
 from nightjar_airflow.notifiers.incidents import notify_incidents, read_notification_state
 from nightjar_airflow.operators.plain_program import PlainProgramOperator
 from nightjar_airflow.outcome import RETRAIN
+from nightjar_airflow.specs import nights_of_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,7 +37,7 @@ class ReactOperator(PlainProgramOperator):
     @one_line_failure
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the program, send what is new, and return its summary."""
-        night, run = super()._spec(context).last_night, context["dag_run"]
+        night, run = nights_of_run(context, self.use_case).last, context["dag_run"]
         self.history = run.run_type == "backfill" or read_notification_state(self.use_case.name).is_history(night)
         summary: dict[str, Any] = super().execute(context)
         if self.history:

@@ -11,7 +11,7 @@ from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.programs import ApplicationFolder
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.hooks.spark_application import SparkApplicationHook
-from nightjar_airflow.specs import build_spec
+from nightjar_airflow.specs import nights_of_run, run_dir
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,9 +36,8 @@ class StartSparkOperator(BaseOperator):
     @one_line_failure
     def execute(self, context: Context) -> None:
         """Start the application, or attach to it."""
-        spec = build_spec(context, self.use_case, "none")
-        spec.nights(self.use_case.timezone).check_past(datetime.now(UTC))
-        self._hook = SparkApplicationHook(ApplicationFolder.of_run(spec.run_dir), conn_id=self.spark_conn_id)
+        nights_of_run(context, self.use_case).check_past(datetime.now(UTC))
+        self._hook = SparkApplicationHook(ApplicationFolder.of_run(run_dir(context)), conn_id=self.spark_conn_id)
         self._hook.ensure()
 
     def on_kill(self) -> None:
