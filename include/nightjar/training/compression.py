@@ -41,7 +41,7 @@ class CompressedModel:
         name: The compression.
         members: Its members; their weights are those of ``ensemble``.
         ensemble: Weights and calibration of the members.
-        rows_per_second: Its predictions per second, on one thread of this context.
+        rows_per_second: Its predictions per second, on one thread of this rank.
         full_rows_per_second: The same for the full model.
     """
 
@@ -64,7 +64,7 @@ def compress(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCont
     Args:
         full: Members of the full model.
         ensemble: Weights and calibration of the full model.
-        context: Inputs of this context.
+        context: Rows, features and recipe of this rank.
     """
     models = []
     for name in context.training_set.recipe.compression:

@@ -37,10 +37,11 @@ def send_alerts(texts: list[str], context: Context) -> bool:
     Returns:
         Whether they were delivered: all of them to at least one channel, or to the log when no channel is configured.
     """
-    settings = Settings.from_environment()
-    texts = [with_docs_pages(redacted(text), settings.docs_page) for text in texts]
+    texts = [redacted(text) for text in texts]
     for text in texts:
         log.warning("ALERT %s", text)  # not an error: the task's own error stays the last one in its log
+    settings = Settings.from_environment()  # only now: the log has the alert whatever the settings are
+    texts = [with_docs_pages(text, settings.docs_page) for text in texts]
     delivered = []
     if settings.alert_webhook:
         webhook = settings.alert_webhook
