@@ -24,7 +24,7 @@ class TrainingContext:
         threads: Threads of this rank.
         progress: Receives each round or epoch.
         checkpoints: Checkpoints to resume from and to save; None disables them.
-        base: Model that the training continues (warm start); None starts anew.
+        base: Model that the training continues (warm start); None for a training without one.
     """
 
     train: Shard
