@@ -161,9 +161,9 @@ def kill_servers(deployment: Deployment, night: Request, noticed: list[float]) -
             time.sleep(1)
 
     wait_for("ingest", "running")
-    workers = {pid: command_line(pid) for pid in descendants(supervisor_of("scheduler"))}
-    (worker,) = [pid for pid, line in workers.items() if "LocalExecutor" in line and "<idle>" not in line]
-    os.kill(worker, signal.SIGKILL)
+    while len(busy := busy_workers()) != 1:  # the worker of the task before may still be tidying up
+        time.sleep(0.1)
+    os.kill(busy[0], signal.SIGKILL)
     killed = time.monotonic()
     wait_for("ingest", "up_for_retry")
     noticed.append(time.monotonic() - killed)
@@ -172,6 +172,12 @@ def kill_servers(deployment: Deployment, night: Request, noticed: list[float]) -
         time.sleep(2)
     wait_for("score", "running")
     os.kill(server_of("scheduler"), signal.SIGKILL)
+
+
+def busy_workers() -> list[int]:
+    """Process ids of the scheduler's workers that run a task."""
+    workers = {pid: command_line(pid) for pid in descendants(supervisor_of("scheduler"))}
+    return [pid for pid, line in workers.items() if "LocalExecutor" in line and "<idle>" not in line]
 
 
 def command_line(pid: int) -> str:

@@ -35,7 +35,8 @@ PROGRAMS = {
     "within a library": """
     import ctypes
     print("ready", flush=True)
-    ctypes.CDLL(None).sleep(60)
+    ctypes.CDLL(None).sleep(60)  # the signal may end it early
+    raise TrainingError("interrupted", where="a library", fix="none")
     """,
     "with rounds that reach a checkpoint": """
     with termination.rounds():

@@ -31,7 +31,8 @@ def handle_sigterm() -> None:
     """Exit with :data:`EXIT_TERMINATED` soon after SIGTERM. Call it in the main thread."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    # Set here too: a library call that the signal interrupts returns before the thread has run.
+    signal.signal(signal.SIGTERM, lambda *_: _requested.set())
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_wait_for_sigterm, args=(reader,), daemon=True).start()
 
@@ -61,12 +62,12 @@ def _wait_for_sigterm(reader: int) -> None:
     while signal.SIGTERM not in os.read(reader, 1):
         continue
     _requested.set()
-    log.warning("received SIGTERM; a retry resumes from the last checkpoint")
     _no_rounds.wait(CHECKPOINT_SECONDS)
     _exit()
 
 
 def _exit() -> None:
+    log.warning("received SIGTERM; a retry resumes from the last checkpoint")
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_TERMINATED)
