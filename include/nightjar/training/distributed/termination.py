@@ -22,7 +22,7 @@ CHECKPOINT_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
-_requested = threading.Event()
+_is_requested = False  # a plain flag: a second signal within the handler could wait for an event's lock for ever
 _no_rounds = threading.Event()
 _no_rounds.set()
 
@@ -32,7 +32,7 @@ def handle_sigterm() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     # Set here too: a library call that the signal interrupts returns before the thread has run.
-    signal.signal(signal.SIGTERM, lambda *_: _requested.set())
+    signal.signal(signal.SIGTERM, lambda *_: _request())
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_wait_for_sigterm, args=(reader,), daemon=True).start()
 
@@ -49,19 +49,24 @@ def rounds() -> Iterator[None]:
 
 def is_termination_requested() -> bool:
     """Whether SIGTERM was received."""
-    return _requested.is_set()
+    return _is_requested
 
 
 def exit_if_terminating() -> None:
     """Exit if SIGTERM was received: after a checkpoint was saved, or before reporting an error that it caused."""
-    if _requested.is_set():
+    if _is_requested:
         _exit()
+
+
+def _request() -> None:
+    global _is_requested
+    _is_requested = True
 
 
 def _wait_for_sigterm(reader: int) -> None:
     while signal.SIGTERM not in os.read(reader, 1):
         continue
-    _requested.set()
+    _request()
     _no_rounds.wait(CHECKPOINT_SECONDS)
     _exit()
 
