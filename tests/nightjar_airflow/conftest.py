@@ -88,6 +88,7 @@ def _short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(observer, "CHECK_SECONDS", 0.1)
         monkeypatch.setattr(training_cluster, "PAUSE_SECONDS", 0.02)
         monkeypatch.setattr(training_job, "CANCEL_AGAIN_SECONDS", 0.1)
+        monkeypatch.setattr(training_job, "FIRST_EVENT_SECONDS", 0.0)
 
 
 class Deployment:

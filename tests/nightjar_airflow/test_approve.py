@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,10 +123,11 @@ def test_an_answer_that_the_ledger_does_not_take_is_none(here: str, monkeypatch:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(600)
-def test_people_decide_through_airflow(here: str, standalone: Any) -> None:
+def test_people_decide_through_airflow(here: str, standalone: Any, tmp_path: Path) -> None:
     spec = judge(here, "approved")
     judge(here, "rejected", champion=None)
     judge(here, "kept", verdict="keep")
+    scheduler_log = tmp_path / "var" / "logs" / "airflow-scheduler.log"
     with standalone(DAG, DAG_FILE, {"NIGHTJAR_LAKE": here}) as api:
 
         def states(run_id: str) -> dict[str, str | None]:
@@ -134,12 +136,17 @@ def test_people_decide_through_airflow(here: str, standalone: Any) -> None:
         def details(run_id: str) -> str:
             return f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
 
+        def worker_ended(run_id: str) -> bool:
+            return f"task_id=approve, run_id={run_id}," in scheduler_log.read_text()
+
         for run_id in ("approved", "rejected", "kept"):
             api.trigger(DAG, run_id, conf={})
         eventually(lambda: api.run_state(DAG, "kept") == "success", STEP_SECONDS)
         assert states("kept") == {"approve": "success", "promote": "success"}
         for run_id in ("approved", "rejected"):
             eventually(lambda run_id=run_id: states(run_id)["approve"] == "awaiting_input", STEP_SECONDS)  # type: ignore[misc]
+            # An answer before the scheduler has noted this fails the task in Airflow 3.3 (apache/airflow#72716).
+            eventually(lambda run_id=run_id: worker_ended(run_id), STEP_SECONDS)  # type: ignore[misc]
 
         asked = api._call("GET", details("approved"))
         assert asked["subject"] == "flight_delay: make version 5 champion?"

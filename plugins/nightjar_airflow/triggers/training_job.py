@@ -17,6 +17,8 @@ from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
 DEFERRED = "deferred"
 CANCEL_AGAIN_SECONDS = 60.0
+FIRST_EVENT_SECONDS = 5.0
+"""Airflow 3.3 fails a task that resumes before its scheduler has noted that its worker ended (apache/airflow#72716)."""
 _CANCELLING: set[asyncio.Task[None]] = set()  # the event loop holds only weak references to tasks
 
 
@@ -61,7 +63,9 @@ class TrainingJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once with an :class:`Outcome`; any error here becomes one too."""
+        earliest = time.monotonic() + FIRST_EVENT_SECONDS
         outcome = await self._outcome()
+        await asyncio.sleep(max(0.0, earliest - time.monotonic()))
         self._fired = True
         yield TriggerEvent(outcome.to_event())  # type: ignore[no-untyped-call]
 
