@@ -22,11 +22,8 @@ def read_inside(folder: str, name: str) -> bytes:
         FileNotFoundError: when the file does not exist, is not a regular file, or lies outside of ``folder``.
         UnreachableError: when the lake does not answer.
     """
-    from pyarrow.fs import LocalFileSystem
-
-    uri = f"{folder}/{name}"
-    system, path = files.filesystem(folder)
-    if not isinstance(system, LocalFileSystem):
+    uri, path = f"{folder}/{name}", files.local_path(folder)
+    if path is None:
         if not files.is_file(uri):
             raise FileNotFoundError(uri)
         return files.read_bytes(uri)
@@ -49,12 +46,10 @@ def leads_outside(folder: str, uri: str) -> bool:
 
     A path in an object store never does.
     """
-    from pyarrow.fs import LocalFileSystem
-
-    system, path = files.filesystem(uri)
-    return isinstance(system, LocalFileSystem) and not (
-        Path(path).resolve().is_relative_to(Path(files.filesystem(folder)[1]).resolve())
-    )
+    path, root = files.local_path(uri), files.local_path(folder)
+    if path is None or root is None:
+        return False
+    return not Path(path).resolve().is_relative_to(Path(root).resolve())
 
 
 def _lies_inside(descriptor: int, folder: Path) -> bool:

@@ -34,6 +34,38 @@ def test_a_missing_file_is_distinguished_from_a_missing_lake(tmp_path: Path) -> 
         files.write_text(f"{tmp_path}/file/below/x", "")
 
 
+def test_files_of_this_machine_cost_no_import_of_arrow(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from nightjar.lake import files\n"
+        "folder = sys.argv[1]\n"
+        "files.write_text(f'{folder}/a/x', 'x')\n"
+        "assert (files.read_text(f'{folder}/a/x'), files.list_files(f'{folder}/a')) == ('x', ['x'])\n"
+        "files.delete_file(f'{folder}/a/x')\n"
+        "assert not files.exists(f'{folder}/a/x')\n"
+        "assert 'pyarrow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+
+
+def test_a_file_uri_is_a_file_of_this_machine(tmp_path: Path) -> None:
+    files.write_text(f"file://{tmp_path}/a%20b/x", "x")
+    assert (tmp_path / "a b" / "x").read_text() == "x"
+    assert files.list_files(f"file://{tmp_path}/a%20b") == ["x"]
+    assert files.size(f"file://{tmp_path}/a%20b/x") == 1
+
+
+def test_only_files_are_listed_and_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for link, target in (("to_file", "file"), ("to_folder", "folder"), ("to_nothing", "nothing"), ("loop", "loop")):
+        (tmp_path / link).symlink_to(tmp_path / target)
+    assert files.list_files(str(tmp_path)) == ["file", "to_file"]
+    assert [name for name in sorted(os.listdir(tmp_path)) if files.exists(f"{tmp_path}/{name}")] == [
+        "file", "folder", "to_file", "to_folder",
+    ]  # fmt: skip
+
+
 def test_a_relative_path_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="relative path"):
         files.read_text("lake/x")
