@@ -164,10 +164,10 @@ def _records(name: str) -> Lines:
 def _flights() -> Lines:
     with zipfile.ZipFile(_data_folder() / "flights.csv.zip") as archive:
         header, *rows = archive.read("flights.csv").decode().splitlines()
-    days: dict[str, list[str]] = defaultdict(list)
+    days: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for row in rows:
         year, month, day, _ = row.split(",", 3)  # the header is checked below
-        days[f"{year}-{int(month):02}-{int(day):02}"].append(row)
+        days[year, month, day].append(row)
     columns = header.split(",")
     if columns[:3] != ["year", "month", "day"]:
         raise SourceError(
@@ -175,7 +175,7 @@ def _flights() -> Lines:
             where=f"{PACKAGE}: flights",
             fix=f"install the pinned version of {PACKAGE} (`make setup`)",
         )
-    return Lines(columns, {date.fromisoformat(day): rows for day, rows in days.items()})
+    return Lines(columns, {date(*map(int, day)): rows for day, rows in days.items()})
 
 
 def _data_folder() -> Path:
