@@ -32,7 +32,7 @@ TAIL_LINES = 40
 GRACE_SECONDS = 8.0
 # Time after SIGTERM to reach the next checkpoint (see the module termination) and exit.
 STOP_SECONDS = 8.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.01
 
 
 @dataclass
