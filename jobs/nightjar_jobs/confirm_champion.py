@@ -7,6 +7,7 @@ import logging
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
+from nightjar.lake.arrow_start import start_arrow_without_pandas
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.protocol.errors import ModelError
@@ -75,4 +76,5 @@ def _record(spec: JobSpec, reason: str, scoring_model: ScoringModel, published: 
 
 
 if __name__ == "__main__":
+    start_arrow_without_pandas()
     main(run)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, ledger
+from nightjar.lake.arrow_start import start_arrow_without_pandas
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -157,4 +158,5 @@ def _is_published(table: DeltaTable, nights: Nights, attempt: int) -> bool:
 
 
 if __name__ == "__main__":
+    start_arrow_without_pandas()
     main(run)

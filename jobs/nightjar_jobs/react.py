@@ -11,6 +11,7 @@ from typing import Any
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import ledger
+from nightjar.lake.arrow_start import start_arrow_without_pandas
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.data_quality.table import data_findings
 from nightjar.monitoring.drift.findings import drift_findings
@@ -131,4 +132,5 @@ def _record(spec: JobSpec, decision: Decision) -> None:
 
 
 if __name__ == "__main__":
+    start_arrow_without_pandas()
     main(run)

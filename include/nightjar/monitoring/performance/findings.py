@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from scipy.special import stdtrit
-
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.intervals import Interval
@@ -90,8 +88,11 @@ def _below_the_floor(judged: Night, use_case: UseCase) -> Iterator[_Problem]:
 
 def _below_the_holdout(recent: Sequence[Night], confidence: float) -> Iterator[_Problem]:
     last = recent[-1]["auc"]
-    holdout, over = last["holdout"], over_nights(recent, "auc", "value", confidence)
-    if over and holdout is not None and over.high < holdout - CLEAR_AUC and (last["high"] or 1.0) < holdout:
+    holdout = last["holdout"]
+    if holdout is None or (last["high"] or 1.0) >= holdout:
+        return
+    over = over_nights(recent, "auc", "value", confidence)
+    if over and over.high < holdout - CLEAR_AUC:
         of = f"the AUC is {over.value:.3f} ({over.low:.3f} to {over.high:.3f})"
         what = f"over the last {len(recent)} judged nights {of}, clearly below the {holdout:.3f} of the holdout"
         yield _Problem("auc below the holdout", what, "warn", (1 - over.value) / (1 - holdout + CLEAR_AUC))
@@ -100,8 +101,10 @@ def _below_the_holdout(recent: Sequence[Night], confidence: float) -> Iterator[_
 def _above_the_baseline(recent: Sequence[Night], confidence: float) -> Iterator[_Problem]:
     for metric, name in AGAINST_BASELINE.items():
         rows = [night[metric] for night in recent if metric in night and night[metric]["excess"] is not None]
+        if not rows or rows[-1]["ds"] != recent[-1]["auc"]["ds"] or rows[-1]["excess"] <= 0:
+            continue
         excess = over_nights(recent, metric, "excess", confidence)
-        if excess and excess.low > 0 and rows[-1]["ds"] == recent[-1]["auc"]["ds"] and rows[-1]["excess"] > 0:
+        if excess and excess.low > 0:
             baseline = math.fsum(row["baseline"] for row in rows) / len(rows)
             what = (
                 f"over the last {len(recent)} judged nights the {name} is "
@@ -112,6 +115,8 @@ def _above_the_baseline(recent: Sequence[Night], confidence: float) -> Iterator[
 
 def over_nights(nights: Sequence[Night], metric: str, column: str, confidence: float) -> Interval | None:
     """Return the mean over nights with Student's interval, nights being independent units; None with too few."""
+    from scipy.special import stdtrit  # takes 0.15 s, and most importers only read findings
+
     rows = [night[metric] for night in nights if metric in night and night[metric][column] is not None]
     if len(rows) < MIN_NIGHTS:
         return None
