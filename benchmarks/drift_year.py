@@ -97,18 +97,18 @@ def weeks_of_year(
 def measure(spark: SparkSession, lake: str, use_case: UseCase, year: int) -> dict[str, Any]:
     """Run both evaluations."""
     rng = np.random.default_rng(SEED)
-    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
-    watched = [feature.name for feature in use_case.features if feature.drift]
+    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features.columns]
+    watched = [feature.name for feature in use_case.features.columns if feature.drift]
     table = use_case.feature_table.name
-    known = list(Nights(first=date(year, 1, 1), last=date(year, 2, 28), timezone=use_case.timezone))
+    known = list(Nights(first=date(year, 1, 1), last=date(year, 2, 28), timezone=use_case.schedule.timezone))
     reference = profile_reference(spark, lake, table, columns, known, use_case.key, watched=watched)
-    later = list(Nights(first=date(year, 3, 1), last=date(year, 12, 31), timezone=use_case.timezone))
+    later = list(Nights(first=date(year, 3, 1), last=date(year, 12, 31), timezone=use_case.schedule.timezone))
     rows = dict.fromkeys([*known, *later], 0) | dict.fromkeys(later[::2], NIGHT_ROWS)
     profiles, samples = profile_and_sample(spark, lake, table, columns, reference, rows, use_case.key)
     return {
         "watched": len(watched),
         "domain": domain_of_year(reference, dict(sorted(samples.items())), rng),
-        "weeks": weeks_of_year(dict(sorted(profiles.items())), watched, use_case.drift.max_psi, rng),
+        "weeks": weeks_of_year(dict(sorted(profiles.items())), watched, use_case.monitoring.drift.max_psi, rng),
     }
 
 

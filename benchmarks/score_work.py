@@ -96,8 +96,8 @@ def make_batch(use_case: UseCase, first: int, rows: int) -> pa.RecordBatch:
 
 def matrix_of(batch: pa.RecordBatch, use_case: UseCase) -> np.ndarray[Any, np.dtype[np.float32]]:
     """What anyone would write: a column at a time, categories as codes."""
-    matrix = np.empty((batch.num_rows, len(use_case.features)), np.float32)
-    for position, feature in enumerate(use_case.features):
+    matrix = np.empty((batch.num_rows, len(use_case.features.columns)), np.float32)
+    for position, feature in enumerate(use_case.features.columns):
         column = batch.column(feature.name)
         if feature.kind == "categorical":
             column = pc.index_in(column, value_set=pa.array(VALUES))
@@ -130,8 +130,10 @@ def make(work: Work) -> None:
     booster = xgb.train(params, xgb.DMatrix(matrix, labels), engine.num_rounds)
     card = ModelCard(
         use_case=use_case.name,
-        features=use_case.features,
-        categories={feature.name: tuple(VALUES) for feature in use_case.features if feature.kind == "categorical"},
+        features=use_case.features.columns,
+        categories={
+            feature.name: tuple(VALUES) for feature in use_case.features.columns if feature.kind == "categorical"
+        },
         label="drawn",
         prediction="drawn",
         members=(MemberCard(kind="boosting", engine="xgboost", params={}, rounds=engine.num_rounds, validation_auc=0),),

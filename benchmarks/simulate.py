@@ -63,12 +63,12 @@ def recorded_year(use_case: UseCase, year: str) -> int:
     Raises:
         ConfigurationError: when the use case has no record of that year to replay.
     """
-    first, last = use_case.first_night, use_case.last_night
-    if not use_case.replay or last is None:
+    first, last = use_case.schedule.first_night, use_case.schedule.last_night
+    if not use_case.data.replay or last is None:
         raise ConfigurationError(
             f"{use_case.name} has no recorded year to simulate",
             where=f"use case {use_case.name}",
-            fix="declare `replay=True` and `last_night`, with a module `landing` that lands its nights",
+            fix="declare `Data.replay` and `Schedule.last_night`, with a module `landing` that lands its nights",
         )
     if year and not (year.isdecimal() and first.year <= int(year) <= last.year):
         raise ConfigurationError(

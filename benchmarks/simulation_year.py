@@ -51,8 +51,8 @@ class Year:
         self.state = State(**json.loads(self._state_file.read_text())) if self._state_file.exists() else State()
         self._began = self.state.seconds
         last = date(year, 12, 31)
-        self.first = max(date(year, 1, 1), use_case.first_night)
-        self.last = last if use_case.last_night is None else min(last, use_case.last_night)
+        self.first = max(date(year, 1, 1), use_case.schedule.first_night)
+        self.last = last if use_case.schedule.last_night is None else min(last, use_case.schedule.last_night)
         self.watched_from = date(year, 1 + HISTORY_MONTHS, 1)
 
     def simulate(self) -> State:

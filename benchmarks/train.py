@@ -49,7 +49,7 @@ FIRST_DAY = date(2026, 1, 2)
 TRAIN_DAYS = 100
 OTHER_DAYS = USE_CASE.training.validation_days + USE_CASE.training.holdout_days
 VALUES = tuple(f"v{i:02d}" for i in range(20))
-CATEGORIES = {feature.name: VALUES for feature in USE_CASE.features if feature.kind == "categorical"}
+CATEGORIES = {feature.name: VALUES for feature in USE_CASE.features.columns if feature.kind == "categorical"}
 
 
 def write_days(lake: str, rows: int) -> list[DayCount]:
@@ -73,7 +73,7 @@ def make_day(day: date, rows: int) -> tuple[pa.Table, pa.Table]:
     rng = np.random.default_rng(day.toordinal())
     features: dict[str, Any] = {"ds": pa.array([night_of(day)] * rows), "id": np.arange(rows)}
     strength = np.zeros(rows)
-    for position, feature in enumerate(USE_CASE.features):
+    for position, feature in enumerate(USE_CASE.features.columns):
         if feature.kind == "numeric":
             values = rng.normal(size=rows)
             features[feature.name] = pa.array(values, mask=rng.random(rows) < 0.02)
@@ -105,7 +105,7 @@ def freeze(lake: str, counts: list[DayCount]) -> TrainingSet:
             t.name: delta.open_table(lake, t.name).version() for t in (USE_CASE.feature_table, USE_CASE.label_table)
         },
         key=USE_CASE.key,
-        features=USE_CASE.features,
+        features=USE_CASE.features.columns,
         categories=CATEGORIES,
         recipe=Recipe.of(USE_CASE),
         **split_days(counts, USE_CASE.training, USE_CASE.gate, where="benchmark"),
@@ -144,7 +144,7 @@ def ours(lake: str, training_set: TrainingSet, world_size: int, threads: int, de
     spec = JobSpec(
         program="train",
         use_case=USE_CASE.name,
-        first_night=USE_CASE.first_night,
+        first_night=USE_CASE.schedule.first_night,
         last_night=training_set.holdout.last,
         dag_id="benchmark",
         run_id=f"{world_size}-{time.time_ns()}",
@@ -257,7 +257,7 @@ def main() -> None:
             {
                 "benchmark": "train",
                 "rows": training_set.train.rows,
-                "columns": len(USE_CASE.features),
+                "columns": len(USE_CASE.features.columns),
                 "rounds": engine.num_rounds,
                 "speed_1rank_vs_plain": ratio("1 rank", seconds),
                 "speed_2ranks_vs_plain": ratio("2 ranks", seconds),

@@ -9,10 +9,18 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+from tests.declarations import with_fields
+
+from nightjar.declaration.data import Data, Source
+from nightjar.declaration.entity import Entity
+from nightjar.declaration.features import Feature, FeatureSet
+from nightjar.declaration.gate import Gate
 from nightjar.declaration.rules import Rule, between, not_null, one_of
+from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
-from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.job import JobSpec
 
 NIGHTS = (date(2013, 4, 1), date(2013, 4, 2))
@@ -57,18 +65,24 @@ SHOP = UseCase(
     name="shop",
     title="Returns of orders",
     owner="me",
-    timezone="UTC",
-    schedule="@daily",
-    training_schedule="@weekly",
-    first_night=NIGHTS[0],
-    sources=(ORDERS, PRICES),
-    features_from=ORDERS.name,
-    labels_from=PRICES.name,
-    entity=(Column("shop", "string", "Shop.", nullable=False), Column("number", "int", "Number.", nullable=False)),
-    features=(Feature("amount", "numeric", "Amount, euros."),),
-    rules=(between("amount", 0, 500, unit="euros"),),
-    label="1 when it came back.",
-    prediction="Probability that it comes back.",
+    schedule=Schedule(
+        timezone="UTC",
+        nightly="@daily",
+        training="@weekly",
+        first_night=NIGHTS[0],
+    ),
+    data=Data(
+        sources=(ORDERS, PRICES),
+        features_from=ORDERS.name,
+        labels_from=PRICES.name,
+    ),
+    entity=Entity(
+        key=(Column("shop", "string", "Shop.", nullable=False), Column("number", "int", "Number.", nullable=False))
+    ),
+    features=FeatureSet(
+        columns=(Feature("amount", "numeric", "Amount, euros."),), rules=(between("amount", 0, 500, unit="euros"),)
+    ),
+    target=Target(label="1 when it came back.", prediction="Probability that it comes back."),
     training=Training(),
     gate=Gate(floors={"auc": 0.5}),
 )
@@ -85,7 +99,7 @@ def land_night(landing: Path, night: date, lines: Mapping[str, Sequence[str]] | 
     folder = landing / SHOP.name / night.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
     content = {"orders.csv": orders_of(night), "prices.csv": list(PRICE_LINES), **(lines or {})}
-    for source in SHOP.sources:
+    for source in SHOP.data.sources:
         header = ",".join(column.name for column in source.file_columns)
         (folder / source.file).write_text("".join(f"{line}\n" for line in (header, *content[source.file])))
     write_manifest(folder)
@@ -120,4 +134,4 @@ def shop_spec(program: str, lake: str, first: date, last: date) -> JobSpec:
 
 def tolerant(share: float) -> UseCase:
     """The use case with another tolerance for orders."""
-    return replace(SHOP, sources=(replace(ORDERS, max_rejected_share=share), PRICES))
+    return with_fields(SHOP, data={"sources": (replace(ORDERS, max_rejected_share=share), PRICES)})

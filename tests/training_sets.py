@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import DeclaredEngine
-from nightjar.declaration.use_case import Feature, load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.distributed.checkpoint import Checkpoints

@@ -43,7 +43,7 @@ def run(spec: JobSpec) -> JobResult:
         age = model_age_days(spec.lake, use_case.name, versions[CHAMPION], spec.last_night)
         metrics = {} if age is None else {"model_age_days": age}
         return JobResult(status="succeeded", metrics=metrics, values={"model_versions": versions})
-    nights = spec.nights(use_case.timezone)
+    nights = spec.nights(use_case.schedule.timezone)
     reason = "; ".join(
         f"version {scoring_model.version} was the fallback on nights {nights}: {scoring_model.fallback_reason}"
         for scoring_model in fallbacks.values()

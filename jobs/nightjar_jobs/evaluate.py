@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from nightjar.declaration.training import Cost
+from nightjar.declaration.target import Cost
 from nightjar.evaluation.metrics import all_metrics, decision_metrics
 from nightjar.evaluation.verdict import BASELINE, CHAMPION, note_on_champion, prefix_of
 from nightjar.lake import files

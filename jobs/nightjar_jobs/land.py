@@ -25,7 +25,7 @@ def run(spec: JobSpec) -> JobResult:
     """
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
-    nights = spec.nights(use_case.timezone)
+    nights = spec.nights(use_case.schedule.timezone)
     nights.check_past(datetime.now(UTC))
     landing: Any = import_module(f"use_cases.{use_case.name}.landing")
     rows = landing.land(nights, Settings.from_environment().landing)

@@ -35,7 +35,7 @@ def run(spec: JobSpec) -> JobResult:
     """
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
-    schema, nights = use_case.score_table, spec.nights(use_case.timezone)
+    schema, nights = use_case.score_table, spec.nights(use_case.schedule.timezone)
     audited = earlier_result(spec, "validate_scores")
     parts = parts_of(audited.values)
     files = [file for part in parts.values() for file in part.files]
@@ -80,7 +80,7 @@ def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: JobResult, output
     Errors never fail the night: they are in the log, the result and the ledger.
     """
     error = str(audited.values["shadow_error"])
-    schema, nights = use_case.shadow_table, spec.nights(use_case.timezone)
+    schema, nights = use_case.shadow_table, spec.nights(use_case.schedule.timezone)
     shadow_files = data_files(audited.values["shadow_files"])
     if shadow_files and not error:
         try:
@@ -122,7 +122,7 @@ def _record(
     event = ledger.Event.of(
         spec,
         "publish",
-        reason=f"nights {spec.nights(use_case.timezone)}: {audited.rows_out} rows",
+        reason=f"nights {spec.nights(use_case.schedule.timezone)}: {audited.rows_out} rows",
         model_version=scoring_model.version,
         table_versions={**audited.inputs, **outputs},
         details=details,

@@ -51,7 +51,7 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
     began = time.monotonic()
     version, rows = 0, 0
-    for night in spec.nights(use_case.timezone):
+    for night in spec.nights(use_case.schedule.timezone):
         incidents = advance_night(spec.lake, use_case, night)
         version = write_incidents(spec.lake, use_case.name, incidents, night, run_id=spec.run_id)
         rows += len(incidents)
@@ -96,7 +96,7 @@ def read_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
 
 
 def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
-    policy, night = use_case.retraining, spec.last_night
+    policy, night = use_case.monitoring.retraining, spec.last_night
     if policy is None:
         return Decision()
     scoring_model = parts_of(earlier_result(spec, "validate_scores").values)[CHAMPION].scoring_model

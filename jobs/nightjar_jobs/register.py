@@ -88,7 +88,7 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
             "nightjar.tables": json.dumps(dict(training_set.tables), sort_keys=True),
         },
         texts={FILE: training_set.to_json(), PROFILE_FILE: model.profile},
-        description=f"{use_case.prediction} Trained on {training_set.train.first} to {training_set.train.last}."
+        description=f"{use_case.target.prediction} Trained on {training_set.train.first} to {training_set.train.last}."
         + (f" In its evaluation, {note}." if note else ""),
     )
 

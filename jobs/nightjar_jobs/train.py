@@ -323,8 +323,8 @@ def _save(
         use_case=use_case.name,
         features=training_set.features,
         categories=training_set.categories,
-        label=use_case.label,
-        prediction=use_case.prediction,
+        label=use_case.target.label,
+        prediction=use_case.target.prediction,
         members=tuple(
             replace(fitted.card, weight=weight)
             for fitted, weight in zip(trained.engines, ensemble.weights, strict=True)

@@ -68,17 +68,18 @@ def build_nightly_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         use_case: The use case.
         doc_md: Documentation for the UI, usually the DAG file's docstring.
     """
+    schedule = use_case.schedule
     with DAG(
         dag_id=f"{use_case.name}_nightly",
-        schedule=CronDataIntervalTimetable(use_case.schedule, timezone=use_case.timezone),
-        start_date=datetime.combine(use_case.first_night, time.min, tzinfo=ZoneInfo(use_case.timezone)),
+        schedule=CronDataIntervalTimetable(schedule.nightly, timezone=schedule.timezone),
+        start_date=datetime.combine(schedule.first_night, time.min, tzinfo=ZoneInfo(schedule.timezone)),
         tags=["nightjar", use_case.name, "nightly"],
         deadline=DeadlineAlert(
-            reference=ScheduledEnd(use_case.timezone, use_case.last_night),
-            interval=timedelta(minutes=use_case.deadline_minutes),
+            reference=ScheduledEnd(schedule.timezone, schedule.last_night),
+            interval=timedelta(minutes=schedule.deadline_minutes),
             callback=AsyncCallback(
                 night_is_late,
-                {"use_case": use_case.name, "timezone": use_case.timezone, "minutes": use_case.deadline_minutes},
+                {"use_case": use_case.name, "timezone": schedule.timezone, "minutes": schedule.deadline_minutes},
             ),
         ),
         params={
@@ -149,9 +150,8 @@ def build_training_dag(use_case: UseCase, *, doc_md: str | None) -> DAG:
         use_case: The use case.
         doc_md: Documentation for the UI, usually the DAG file's docstring.
     """
-    weekly = CronTriggerTimetable(
-        use_case.training_schedule, timezone=use_case.timezone, run_immediately=timedelta(seconds=0)
-    )
+    schedule = use_case.schedule
+    weekly = CronTriggerTimetable(schedule.training, timezone=schedule.timezone, run_immediately=timedelta(seconds=0))
     with DAG(
         dag_id=f"{use_case.name}_training",
         schedule=AssetOrTimeSchedule(timetable=weekly, assets=[Asset(f"retrain/{use_case.name}")]),
@@ -234,7 +234,7 @@ def _common(use_case: UseCase, doc_md: str | None) -> dict[str, Any]:
         "doc_md": doc_md,
         "catchup": False,
         "max_active_runs": 1,
-        "default_args": {"owner": use_case.owner, **_RETRIED, **_alert_callbacks(use_case.timezone)},
+        "default_args": {"owner": use_case.owner, **_RETRIED, **_alert_callbacks(use_case.schedule.timezone)},
     }
 
 
@@ -291,9 +291,9 @@ def _spark_application(use_case: UseCase) -> tuple[BaseOperator, BaseOperator]:
 
 def _data_tasks(use_case: UseCase) -> list[BaseOperator]:
     """Return the tasks from landed files to validated features."""
-    raw = [_table(source.table.name) for source in use_case.sources]
+    raw = [_table(source.table.name) for source in use_case.data.sources]
     built = [_table(use_case.feature_table.name), _table(use_case.label_table.name)]
-    land = [PlainProgramOperator(use_case=use_case, program="land")] if use_case.replay else []
+    land = [PlainProgramOperator(use_case=use_case, program="land")] if use_case.data.replay else []
     return [
         *land,
         SparkProgramOperator(

@@ -46,7 +46,7 @@ def _to_ledger(use_case: UseCase, context: Context, error: NightjarError) -> Non
     ledger.record(
         "failure",
         use_case=use_case.name,
-        night=own_night(run, use_case.timezone),  # not from the params, which may be the error
+        night=own_night(run, use_case.schedule.timezone),  # not from the params, which may be the error
         reason=str(error),
         dag_id=run.dag_id,
         run_id=run.run_id,

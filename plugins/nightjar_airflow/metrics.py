@@ -74,10 +74,13 @@ def _of_night(context: Context, use_case: UseCase, spec: JobSpec, result: JobRes
     """Return when a night was published; how late only for scheduled runs, as manual runs are late anyway."""
     if spec.program != PUBLISHING or result.status != "succeeded":
         return {}
-    end = spec.nights(use_case.timezone).prediction_moment(spec.last_night)
+    end = spec.nights(use_case.schedule.timezone).prediction_moment(spec.last_night)
     values = {"published_night_end_timestamp_seconds": end.timestamp()}
     run = context["dag_run"]
     if run.run_type == "scheduled" and run.data_interval_end is not None:
         late = datetime.now(UTC) - run.data_interval_end
-        values |= {"published_after_minutes": late.total_seconds() / 60, "deadline_minutes": use_case.deadline_minutes}
+        values |= {
+            "published_after_minutes": late.total_seconds() / 60,
+            "deadline_minutes": use_case.schedule.deadline_minutes,
+        }
     return values

@@ -58,10 +58,10 @@ def nights_of_run(context: Context, use_case: UseCase) -> Nights:
     """
     run = context["dag_run"]
     _refuse_unknown({*context["params"], *(run.conf or {})}, known=context["dag"].params)
-    first, last = _given_interval(context["params"]) or (own_night(run, use_case.timezone),) * 2
+    first, last = _given_interval(context["params"]) or (own_night(run, use_case.schedule.timezone),) * 2
     if run.run_type == "scheduled":
         _skip_after_last_night(use_case, last)
-    return Nights(first=first, last=last, timezone=use_case.timezone)
+    return Nights(first=first, last=last, timezone=use_case.schedule.timezone)
 
 
 def map_index(context: Context) -> int | None:
@@ -95,7 +95,7 @@ def day_due(context: Context, timezone: str) -> date:
 
 
 def _skip_after_last_night(use_case: UseCase, night: date) -> None:
-    last = use_case.last_night
+    last = use_case.schedule.last_night
     if last is not None and night > last:
         raise AirflowSkipException(
             f"the sources of {use_case.name} end with night {last}: nothing to do for {night}. "

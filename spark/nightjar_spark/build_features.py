@@ -48,21 +48,23 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """Run :func:`run` for a given use case."""
-    nights = spec.nights(use_case.timezone)
+    nights = spec.nights(use_case.schedule.timezone)
     module: Any = import_module(f"use_cases.{use_case.name}.features")
     phases = _Phases()
-    raw = {source.name: delta.open_table(spec.lake, source.table.name) for source in use_case.sources}
-    expected = {name: _rows(name, raw[name], nights) for name in (use_case.features_from, use_case.labels_from)}
-    missing = _missing_history(raw[use_case.labels_from], use_case, nights)
-    versions = {source.table.name: int(raw[source.name].version()) for source in use_case.sources}
+    raw = {source.name: delta.open_table(spec.lake, source.table.name) for source in use_case.data.sources}
+    expected = {
+        name: _rows(name, raw[name], nights) for name in (use_case.data.features_from, use_case.data.labels_from)
+    }
+    missing = _missing_history(raw[use_case.data.labels_from], use_case, nights)
+    versions = {source.table.name: int(raw[source.name].version()) for source in use_case.data.sources}
     tables = read_raw(spark, spec.lake, use_case, nights, versions)
     phases.end("read")
     features, labels = use_case.feature_table, use_case.label_table
     feature_files = write_unpublished(module.build_features(tables, nights), spec.lake, features)
-    _check_rows(features, feature_files, expected[use_case.features_from], nights)
+    _check_rows(features, feature_files, expected[use_case.data.features_from], nights)
     phases.end("features")
     label_files = write_unpublished(module.build_labels(tables, nights), spec.lake, labels)
-    _check_rows(labels, label_files, expected[use_case.labels_from], nights)
+    _check_rows(labels, label_files, expected[use_case.data.labels_from], nights)
     phases.end("labels")
     outputs = {  # after both checks: a wrong row count leaves both tables unchanged
         features.name: delta.commit(spec.lake, features, feature_files, nights, run_id=spec.run_id),
@@ -108,14 +110,14 @@ def _rows(source: str, table: DeltaTable, nights: Nights) -> int:
 
 def _missing_history(labels: DeltaTable, use_case: UseCase, nights: Nights) -> list[date]:
     """Return the missing nights of the features' history: few are logged, more raise an error."""
-    first = max(use_case.first_night, nights.first - timedelta(days=use_case.history_nights))
+    first = max(use_case.schedule.first_night, nights.first - timedelta(days=use_case.data.history_nights))
     history = [first + timedelta(days=i) for i in range((nights.first - first).days)]
     missing = [night for night, count in delta.rows_by_night(labels, history).items() if not count]
     if len(missing) > MAX_MISSING_SHARE * len(history):
         raise SourceError(
             f"{len(missing)} of the {len(history)} nights in the history of {nights.first} are missing: "
             f"{first_few(missing)}",
-            where=f"raw/{use_case.labels_from}",
+            where=f"raw/{use_case.data.labels_from}",
             how_many=len(missing),
             fix=f"run the nights before first (a backfill, or {use_case.name}_history from {missing[0]}), "
             "then clear build_features",

@@ -49,7 +49,7 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResu
     features = use_case.feature_table.name
     inputs = {
         name: int(delta.open_table(spec.lake, name).version())
-        for name in (features, *(source.table.name for source in use_case.sources))
+        for name in (features, *(source.table.name for source in use_case.data.sources))
     }
     shared: dict[str, Any] = {"night": spec.last_night, "use_case": use_case.name, "run_id": spec.run_id}
     served = _served(spec, use_case)

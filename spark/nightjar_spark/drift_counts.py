@@ -125,7 +125,7 @@ def _features(
 ) -> tuple[Mapping[date, Profile], Mapping[date, Sample]]:
     """Return each night's features in the reference's bins and a sample of its rows."""
     table = use_case.feature_table.name
-    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
+    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features.columns]
     rows = dict.fromkeys(nights, NIGHT_ROWS if reference.sample else 0)
     profiles, samples = profile_and_sample(
         spark, lake, table, columns, reference, rows, use_case.key, version=versions[table]

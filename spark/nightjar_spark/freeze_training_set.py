@@ -106,15 +106,15 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         use_case=use_case.name,
         tables=versions,
         key=use_case.key,
-        features=use_case.features,
+        features=use_case.features.columns,
         categories=_vocabularies([day for day in days if day.count.day in training_days], use_case, of_base),
         recipe=Recipe.of(use_case, base),
         **splits,
     )
     nights = [night_of(day) for day in splits["train"].days]
-    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features]
+    columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features.columns]
     table = use_case.feature_table.name
-    watched = [feature.name for feature in use_case.features if feature.drift]
+    watched = [feature.name for feature in use_case.features.columns if feature.drift]
     profile = profile_reference(
         spark, spec.lake, table, columns, nights, use_case.key, watched=watched, version=versions[table]
     )
@@ -167,7 +167,7 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
     Days without any features (the first of a history) are left out.
     """
     key = list(use_case.key)
-    categorical = [feature.name for feature in use_case.features if feature.kind == "categorical"]
+    categorical = [feature.name for feature in use_case.features.columns if feature.kind == "categorical"]
     inputs = features.select(
         *key,
         *(F.col(name).alias(helper(f"category_{name}")) for name in categorical),
@@ -274,7 +274,7 @@ def _vocabularies(
 ) -> dict[str, tuple[str, ...]]:
     """Return the sorted values of each category; values of the base come first, in its order."""
     vocabularies = {}
-    for feature in use_case.features:
+    for feature in use_case.features.columns:
         if feature.kind == "categorical":
             known = of_base.get(feature.name, ())
             new = {value for day in days for value in day.categories[feature.name]}.difference(known)

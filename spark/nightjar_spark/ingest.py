@@ -55,7 +55,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) -> JobResult:
     """Run :func:`run` for a given use case and landing."""
-    nights = spec.nights(use_case.timezone)
+    nights = spec.nights(use_case.schedule.timezone)
     nights.check_past(datetime.now(UTC))
     seconds: dict[str, float] = {}
     contract = contract_versions.check(spec.lake, use_case)
@@ -71,10 +71,12 @@ def _ingest_landed(
     spark: SparkSession, spec: JobSpec, use_case: UseCase, landed: Sequence[LandedFile], seconds: dict[str, float]
 ) -> JobResult:
     """Read, check and write all rows, then publish."""
-    nights = spec.nights(use_case.timezone)
+    nights = spec.nights(use_case.schedule.timezone)
     try:
         with timed(seconds, "read_and_check"):
-            annotated = run_concurrently(spark, lambda source: annotate_source(spark, source, landed), use_case.sources)
+            annotated = run_concurrently(
+                spark, lambda source: annotate_source(spark, source, landed), use_case.data.sources
+            )
         with timed(seconds, "quarantine"):
             outputs = {use_case.quarantine_table.name: _quarantine(annotated, spec, use_case)}
         check_rows_read(landed, {item.source.name: item.counts for item in annotated})
@@ -107,7 +109,7 @@ def _quarantine(annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase
         spec.lake,
         table,
         written,
-        spec.nights(use_case.timezone),
+        spec.nights(use_case.schedule.timezone),
         run_id=spec.run_id,
         within={"table_name": [item.source.table.name for item in annotated]},
     )

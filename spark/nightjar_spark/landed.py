@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from nightjar.declaration.use_case import Source
+from nightjar.declaration.data import Source
 from nightjar.protocol.names import MALFORMED, TEXT
 from nightjar.validation.landed_rows import read_rows, rows_schema
 from nightjar.validation.landing import LandedFile

@@ -9,8 +9,9 @@ from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.rules import Rule
-from nightjar.declaration.use_case import Source, UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.data_quality.table import read_figures
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.names import path_segment
@@ -88,7 +89,7 @@ def judge_landed(
             log.info("%s: %s not judged yet: too few nights", item.source.file, ", ".join(r.name for r in waiting))
         for night, figures in item.figures.items():
             earlier = {day: history[day] for day in sorted(history) if day < night}
-            judged += judge(item.source, night, figures, earlier, timezone=use_case.timezone)
+            judged += judge(item.source, night, figures, earlier, timezone=use_case.schedule.timezone)
         warned = [rule for rule in item.rules if rule.severity == "warn"]
         judged += [
             broken_rows(item.source, count.night, rule, count.broken[rule.name])
@@ -126,5 +127,5 @@ def validate_landed(
     docs = docs_uri(spec.lake, use_case.name)
     with local_site(docs) as site:
         verdict = validate(checks, site=site, run_name=f"{path_segment(spec.run_id)}~landed")
-    stop_if_refused(verdict, use_case.sources, docs=docs)
+    stop_if_refused(verdict, use_case.data.sources, docs=docs)
     return f"{docs}/{verdict.tables[0].page}"

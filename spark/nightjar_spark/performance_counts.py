@@ -79,7 +79,7 @@ def count_nights(
         labels = _labels(spark, lake, use_case, inputs, judged)
         scores = _scores(spark, lake, use_case, inputs, judged)
         rows = rows.unionByName(scores.join(labels, on=["ds", *use_case.key], how="left"))
-    summaries = _count(rows, use_case.performance.slices)
+    summaries = _count(rows, use_case.monitoring.performance.slices)
     return {night: Counted(summaries=summaries[night], versions=tuple(versions[night])) for night in sorted(summaries)}
 
 
@@ -98,14 +98,14 @@ def _scores(
     """Select night, key, prediction, decision and slices of the champion's scores."""
     wanted = sorted(nights)
     frame = _published(spark, lake, use_case, inputs, wanted)
-    slices = use_case.performance.slices
+    slices = use_case.monitoring.performance.slices
     if from_features := [name for name in slices if name not in use_case.score_table.column_names]:
         features = use_case.feature_table.name
         features_read = read_table(spark, lake, features, nights=wanted, version=inputs[features])
         frame = frame.join(
             features_read.select("ds", *use_case.key, *from_features), on=["ds", *use_case.key], how="left"
         )
-    decision = F.col("decision").cast("double") if use_case.cost else F.lit(None).cast("double")
+    decision = F.col("decision").cast("double") if use_case.target.cost else F.lit(None).cast("double")
     named = (F.coalesce(F.col(name).cast("string"), F.lit(MISSING)) for name in slices)
     return frame.select(
         *dict.fromkeys(["ds", *use_case.key]),
@@ -218,7 +218,7 @@ def baseline_rates(
     table = use_case.label_table.name
     first = min(nights) - timedelta(days=HISTORY_NIGHTS - 1)
     wanted = [first + timedelta(days=i) for i in range((max(nights) - first).days + 1)]
-    local_day = F.to_date(F.from_utc_timestamp("known_at", use_case.timezone))
+    local_day = F.to_date(F.from_utc_timestamp("known_at", use_case.schedule.timezone))
     counted = (
         read_table(spark, lake, table, nights=wanted, version=inputs[table])
         .where(F.col("label").isNotNull())

@@ -15,7 +15,7 @@ from nightjar_spark.io import read_table
 
 def with_history(use_case: UseCase, nights: Nights) -> list[date]:
     """Return the nights and the nights of their features' history."""
-    return list(replace(nights, first=nights.first - timedelta(days=use_case.history_nights)))
+    return list(replace(nights, first=nights.first - timedelta(days=use_case.data.history_nights)))
 
 
 def read_raw(
@@ -33,5 +33,5 @@ def read_raw(
     history = with_history(use_case, nights)
     return {
         source.name: read_table(spark, lake, source.table.name, nights=history, version=versions[source.table.name])
-        for source in use_case.sources
+        for source in use_case.data.sources
     }

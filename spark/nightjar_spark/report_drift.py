@@ -83,7 +83,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
     started = time.monotonic()
-    nights = list(spec.nights(use_case.timezone))
+    nights = list(spec.nights(use_case.schedule.timezone))
     audited = earlier_result(spec, "validate_scores")
     inputs = _input_versions(spec, use_case, audited)
     reference = read_reference(parts_of(audited.values)[CHAMPION].scoring_model.folder)
@@ -133,10 +133,10 @@ def _compare(
     spec: JobSpec, use_case: UseCase, counted: Mapping[date, Counted], reference: Profile
 ) -> dict[date, _Night]:
     """Compare each night with the training set and with earlier nights, including those of this run."""
-    wanted = {day for night in counted for day in window_nights(night, use_case.drift)} - counted.keys()
+    wanted = {day for night in counted for day in window_nights(night, use_case.monitoring.drift)} - counted.keys()
     profiles = read_profiles(spec.lake, use_case.name, sorted(wanted))
     profiles |= {night: night_counts.profile for night, night_counts in counted.items()}
-    features = [feature.name for feature in use_case.features if feature.drift]
+    features = [feature.name for feature in use_case.features.columns if feature.drift]
     compared = {}
     for night, night_counts in counted.items():
         profile = night_counts.profile
@@ -147,8 +147,8 @@ def _compare(
             domain = separate_samples(reference.sample, night_counts.sample, reference, columns, reference.usual_auc)
         compared[night] = _Night(
             counted=night_counts,
-            drift=compare(profile, reference, use_case.drift, watched=[*features, *outcomes]),
-            windows=compare_windows(night, profile, profiles, reference, use_case.drift),
+            drift=compare(profile, reference, use_case.monitoring.drift, watched=[*features, *outcomes]),
+            windows=compare_windows(night, profile, profiles, reference, use_case.monitoring.drift),
             domain=domain,
         )
     return compared
@@ -195,7 +195,7 @@ def _write_report(
     spec: JobSpec, use_case: UseCase, night: date, results: _Night, notes: list[str], inputs: Mapping[str, int]
 ) -> str:
     earlier = [night - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
-    features = {feature.name: feature.comment for feature in use_case.features}
+    features = {feature.name: feature.comment for feature in use_case.features.columns}
     report = Report(
         title=use_case.title,
         use_case=use_case.name,
@@ -203,7 +203,7 @@ def _write_report(
         drift=results.drift,
         windows=results.windows,
         domain=results.domain,
-        comments={**features, PREDICTION: use_case.prediction, LABEL: use_case.label},
+        comments={**features, PREDICTION: use_case.target.prediction, LABEL: use_case.target.label},
         model_name=results.counted.model_name,
         model_version=results.counted.model_version,
         model_sha256=results.counted.model_sha256,

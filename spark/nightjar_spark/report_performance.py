@@ -65,7 +65,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
     started = time.monotonic()
-    nights = list(spec.nights(use_case.timezone))
+    nights = list(spec.nights(use_case.schedule.timezone))
     inputs = _input_versions(spec, use_case)
     stored = read_rows(spec.lake, PERFORMANCE_TABLE, use_case.name, _window(nights, use_case))
     judged = _to_judge(spec, use_case, nights, inputs, stored)
@@ -107,14 +107,14 @@ def _check_scored(use_case: UseCase, missing: Sequence[date]) -> None:
 
 def _input_versions(spec: JobSpec, use_case: UseCase) -> dict[str, int]:
     names = [use_case.score_table.name, use_case.label_table.name]
-    if not set(use_case.performance.slices) <= set(use_case.score_table.column_names):
+    if not set(use_case.monitoring.performance.slices) <= set(use_case.score_table.column_names):
         names.append(use_case.feature_table.name)
     return {name: int(delta.open_table(spec.lake, name).version()) for name in names}
 
 
 def _window(nights: Sequence[date], use_case: UseCase) -> list[date]:
     """Return the nights of the run, those that they judge, and earlier ones for their pages."""
-    first = nights[0] - timedelta(days=use_case.performance.matured_after_nights + HISTORY_NIGHTS)
+    first = nights[0] - timedelta(days=use_case.monitoring.performance.matured_after_nights + HISTORY_NIGHTS)
     return [first + timedelta(days=i) for i in range((nights[-1] - first).days + 1)]
 
 
@@ -131,8 +131,8 @@ def _to_judge(
     """
     table = delta.open_table(spec.lake, use_case.score_table.name, inputs[use_case.score_table.name])
     scored = {date.fromisoformat(file.partition["ds"]) for file in held_files(table, {})}
-    first = max(use_case.first_night, min(scored, default=date.max))
-    wait = timedelta(days=use_case.performance.matured_after_nights)
+    first = max(use_case.schedule.first_night, min(scored, default=date.max))
+    wait = timedelta(days=use_case.monitoring.performance.matured_after_nights)
     judged = {row["ds"]: row["judged_on"] for row in stored if row["ds"] in nights and row["judged_on"]}
     return {**judged, **{night - wait: night for night in nights if night - wait >= first}}
 

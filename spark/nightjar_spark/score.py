@@ -98,7 +98,7 @@ def open_features(spec: JobSpec, use_case: UseCase, pinned: pins.Pins | None) ->
     Raises:
         SourceError: naming nights without features, or when the pinned features no longer exist.
     """
-    name, nights = use_case.feature_table.name, list(spec.nights(use_case.timezone))
+    name, nights = use_case.feature_table.name, list(spec.nights(use_case.schedule.timezone))
     current = delta.open_table(spec.lake, name)
     held = held_files(current, {"ds": [night.isoformat() for night in nights]})
     paths = tuple(sorted(file.path for file in held))
@@ -164,7 +164,7 @@ def score_nights(
         RowCountError: when rows were lost or added.
     """
     began = time.monotonic()
-    nights = list(spec.nights(use_case.timezone))
+    nights = list(spec.nights(use_case.schedule.timezone))
     champion = scoring_models[CHAMPION]
     shadow, no_shadow = choice.shadow(spec, use_case, features.schema, champion)
     for variant, scoring_model in scoring_models.items():

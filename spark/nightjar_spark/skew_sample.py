@@ -89,7 +89,7 @@ class SkewSample:
     @property
     def current_raw(self) -> Raw:
         """Current version of each raw table."""
-        return {source.table.name: self.versions[source.table.name] for source in self.use_case.sources}
+        return {source.table.name: self.versions[source.table.name] for source in self.use_case.data.sources}
 
     @cached_property
     def columns(self) -> list[str]:
@@ -107,7 +107,7 @@ class SkewSample:
         if not self.served:
             return []
         nights = [served.night for served in self.served]
-        whole = Nights(first=min(nights), last=self.spec.last_night, timezone=self.use_case.timezone)
+        whole = Nights(first=min(nights), last=self.spec.last_night, timezone=self.use_case.schedule.timezone)
         sides = {
             **{
                 f"{_SERVED} {night.night}": self._stored([night.night], night.features_version) for night in self.served
@@ -149,7 +149,7 @@ class SkewSample:
 
     def _reasons(self, night: ServedNight, served: Rows, rebuilt: Rows) -> _Reasons:
         """Build the night alone, from the current and from the original raw rows."""
-        alone = Nights(first=night.night, last=night.night, timezone=self.use_case.timezone)
+        alone = Nights(first=night.night, last=night.night, timezone=self.use_case.schedule.timezone)
         original = self._original_raw(night)
         sides = {"current": self._built(alone, self.current_raw)}
         if original:
@@ -171,14 +171,14 @@ class SkewSample:
             return None
         original = {name: built.inputs[name] for name in self.current_raw}
         nights = with_history(
-            self.use_case, Nights(first=night.night, last=night.night, timezone=self.use_case.timezone)
+            self.use_case, Nights(first=night.night, last=night.night, timezone=self.use_case.schedule.timezone)
         )
         readable = all(is_readable(self.spec.lake, name, version, nights) for name, version in original.items())
         return original if readable else None
 
     def _landed_again(self, night: date, original: Raw) -> tuple[str, ...]:
         """Return the raw tables whose rows for the night's features have changed since ``original``."""
-        nights = with_history(self.use_case, Nights(first=night, last=night, timezone=self.use_case.timezone))
+        nights = with_history(self.use_case, Nights(first=night, last=night, timezone=self.use_case.schedule.timezone))
         return tuple(
             name
             for name, version in original.items()

@@ -13,9 +13,10 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.rules import Rule
 from nightjar.declaration.tables import TableSchema
-from nightjar.declaration.use_case import Source, UseCase, load_use_case
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.protocol.errors import ContractError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -48,10 +49,10 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """Run :func:`run` for a given use case."""
     seconds: dict[str, float] = {}
-    nights = spec.nights(use_case.timezone)
+    nights = spec.nights(use_case.schedule.timezone)
     features = use_case.feature_table
     contracts = {source.table: table_rules(source.table, source.rules) for source in _sources(use_case)}
-    contracts[features] = table_rules(features, use_case.rules)
+    contracts[features] = table_rules(features, use_case.features.rules)
     versions = {schema.name: delta.open_table(spec.lake, schema.name).version() for schema in contracts}
     with timed(seconds, "count"):
         frames = {
@@ -62,7 +63,7 @@ def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
             spark, lambda c: _check(frames[c[0].name], c[0], c[1], nights), list(contracts.items())
         )
     checks = {check.table: check for check in counted}
-    entities = checks[use_case.source(use_case.features_from).table.name].counts
+    entities = checks[use_case.source(use_case.data.features_from).table.name].counts
     expected = {count.night: count.rows for count in entities}
     checks[features.name] = replace(checks[features.name], expected_rows=expected)
     docs = docs_uri(spec.lake, use_case.name)
@@ -80,8 +81,8 @@ def _sources(use_case: UseCase) -> list[Source]:
 
     Reference data (planes, airports) was checked by `ingest`.
     """
-    named = {use_case.features_from, use_case.labels_from}
-    return [s for s in use_case.sources if s.name in named or any(c.type == "timestamp" for c in s.file_columns)]
+    named = {use_case.data.features_from, use_case.data.labels_from}
+    return [s for s in use_case.data.sources if s.name in named or any(c.type == "timestamp" for c in s.file_columns)]
 
 
 def _check(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule], nights: Nights) -> TableCheck:

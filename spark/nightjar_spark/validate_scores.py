@@ -71,7 +71,7 @@ def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[st
     nights = {
         variant: {date.fromisoformat(file.partition["ds"]) for file in part.files} for variant, part in parts.items()
     }
-    nights[CHAMPION] |= set(spec.nights(use_case.timezone)).difference(*nights.values())
+    nights[CHAMPION] |= set(spec.nights(use_case.schedule.timezone)).difference(*nights.values())
     audits, refused = {}, {}
     for variant, part in parts.items():
         if part.rows_in or nights[variant]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -10,11 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.declarations import with_fields
 
 from use_cases.flight_delay.use_case import USE_CASE
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-SHORT = replace(USE_CASE, last_night=date(2013, 4, 20))
+SHORT = with_fields(USE_CASE, schedule={"last_night": date(2013, 4, 20)})
 ASKED_FOR_ON = (date(2013, 4, 5), date(2013, 4, 12))
 PROMOTED = (1, 2)
 

@@ -53,7 +53,7 @@ class Corpus:
     def __init__(self, spark: SparkSession, root: Path) -> None:
         self.spark, self.lake = spark, str(root / "lake")
         self.clean, self.corrupted = root / "landing", root / "corrupted"
-        nights = Nights(first=FIRST, last=LAST, timezone=USE_CASE.timezone)
+        nights = Nights(first=FIRST, last=LAST, timezone=USE_CASE.schedule.timezone)
         land(nights, str(self.clean))
         self._ingest(FIRST, LAST, self.clean)
 

@@ -142,7 +142,7 @@ def test_the_night_is_one_line_from_landing_to_scores_then_watched_with_spark_ar
     use_case = load_use_case(str(parsed["file"]))
     tasks = nightly["tasks"]
     order = [
-        "start_spark", *(["land"] if use_case.replay else []), "ingest", "build_features", "validate_features",
+        "start_spark", *(["land"] if use_case.data.replay else []), "ingest", "build_features", "validate_features",
         "score", "validate_scores", "publish_scores", "report_drift", "react",
     ]  # fmt: skip
     watching = ("report_drift", "report_performance", "check_skew")
@@ -158,14 +158,14 @@ def test_the_night_is_one_line_from_landing_to_scores_then_watched_with_spark_ar
     assert tasks["start_spark"]["setup"]
     assert tasks["stop_spark"]["teardown"]
     assert all(task["retries"] == 2 for task in tasks.values())
-    assert (nightly["timetable"], nightly["cron"]) == ("CronDataIntervalTimetable", use_case.schedule)
-    assert nightly["deadline_minutes"] == [use_case.deadline_minutes]
+    assert (nightly["timetable"], nightly["cron"]) == ("CronDataIntervalTimetable", use_case.schedule.nightly)
+    assert nightly["deadline_minutes"] == [use_case.schedule.deadline_minutes]
 
 
 def test_the_asset_graph_leads_from_raw_tables_to_scores(parsed: dict[str, object]) -> None:
     name = parsed["file"]
     tasks = parsed["dags"][f"{name}_nightly"]["tasks"]  # type: ignore[index]
-    raw = [source.table.name for source in load_use_case(str(name)).sources]
+    raw = [source.table.name for source in load_use_case(str(name)).data.sources]
     assert tasks["ingest"]["outlets"] == [*raw, f"quarantine/{name}"]
     assert tasks["build_features"]["inlets"] == raw
     assert tasks["build_features"]["outlets"] == [f"features/{name}", f"labels/{name}"]

@@ -83,15 +83,15 @@ def test_example_runs(example: Example, tmp_path: Path) -> None:
 
 
 WRONG = {
-    "tuple": "drift = (Drift(),)",
-    "range": "drift = Drift(max_psi=-1)",
-    "class": "drift = Draft()",
-    "field": "drifts = Drift()",
+    "tuple": "monitoring = (Monitoring(),)",
+    "range": "monitoring = Monitoring(drift=Drift(max_psi=-1))",
+    "class": "monitoring = Monitoring(drift=Draft())",
+    "field": "monitored = Monitoring()",
 }
 
 
 @pytest.mark.parametrize("code", WRONG.values(), ids=WRONG)
 def test_wrong_field_fails(code: str, tmp_path: Path) -> None:
     example = Example(page="docs/wrong.md", line=1, code=code, context="fields of UseCase")
-    with pytest.raises((NightjarError, NameError, TypeError), match=r"drift|max_psi|Draft"):
+    with pytest.raises((NightjarError, NameError, TypeError), match=r"monitor|max_psi|Draft"):
         CONTEXTS[example.context](example, tmp_path)

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from tests.declarations import with_fields
 from tests.docs.pages import ROOT, Example, examples
 from tests.docs.running import fields_of, run
 
@@ -40,7 +41,7 @@ def examples_of_tutorial(context: str) -> list[Example]:
 
 def declared_by_tutorial(use_case: UseCase) -> UseCase:
     (first_night,) = re.findall(r"`first_night=date\((\d+), (\d+), (\d+)\),`", PAGE.read_text())
-    use_case = replace(use_case, first_night=date(*map(int, first_night)))
+    use_case = with_fields(use_case, schedule={"first_night": date(*map(int, first_night))})
     for example in examples_of_tutorial("fields of UseCase"):
         use_case = replace(use_case, **fields_of(example))
     return use_case
@@ -54,7 +55,7 @@ def test_tutorial_lists_the_files_that_are_written(checkout: Path) -> None:
 def test_tutorial_quotes_the_declaration_that_is_written(checkout: Path) -> None:
     written = load_use_case("churn")
     declared = declared_by_tutorial(written)
-    assert declared == replace(written, first_night=declared.first_night)
+    assert declared == replace(written, schedule=declared.schedule)
     sources = (checkout / "include" / "use_cases" / "churn" / "sources.py").read_text()
     (rule,) = re.findall(r"`(between\(.*?\))`", " ".join(PAGE.read_text().split()))
     assert rule in sources
@@ -66,9 +67,9 @@ def test_landed_data_pass_the_landing_check(checkout: Path, monkeypatch: pytest.
     monkeypatch.chdir(checkout)
     run(example, {})
     last = max(map(date.fromisoformat, re.findall(r"(?:TO|DATE)=(\d{4}-\d\d-\d\d)", PAGE.read_text())))
-    nights = Nights(first=use_case.first_night, last=last, timezone=use_case.timezone)
+    nights = Nights(first=use_case.schedule.first_night, last=last, timezone=use_case.schedule.timezone)
     landed = check_landing(str(checkout / "var" / "lake" / "landing"), use_case, nights)
-    assert len(landed) == len(use_case.sources) * ((last - use_case.first_night) // timedelta(days=1) + 1)
+    assert len(landed) == len(use_case.data.sources) * ((last - use_case.schedule.first_night) // timedelta(days=1) + 1)
     assert not [file for file in landed if file.unknown]
 
 

@@ -99,7 +99,7 @@ def test_drift_is_kept_by_column(first_run: FirstRun) -> None:
     drift = delta.read_nights(first_run.lake, "monitoring/drift", NIGHTS)
     assert set(drift["ds"].unique().to_pylist()) == set(NIGHTS)
     assert "prediction" in drift["column_name"].unique().to_pylist()
-    watched = {feature.name for feature in USE_CASE.features} | {"prediction"}
+    watched = {feature.name for feature in USE_CASE.features.columns} | {"prediction"}
     for night in NIGHTS:
         names = drift.filter(pc.equal(drift["ds"], night))["column_name"].to_pylist()
         assert len(names) == len(set(names))
@@ -109,14 +109,14 @@ def test_drift_is_kept_by_column(first_run: FirstRun) -> None:
 
 def test_each_night_is_watched(first_run: FirstRun) -> None:
     figures = delta.read_nights(first_run.lake, "monitoring/landing", NIGHTS)
-    assert set(figures["table_name"].unique().to_pylist()) == {source.table.name for source in USE_CASE.sources}
+    assert set(figures["table_name"].unique().to_pylist()) == {source.table.name for source in USE_CASE.data.sources}
     performance = delta.read_nights(first_run.lake, "monitoring/performance", NIGHTS).to_pylist()
     (auc,) = {row["verdict"] for row in performance if row["metric"] == "auc" and not row["slice"]}
     assert auc == "estimated"  # the labels of the first night are judged three nights later
     assert all(0.5 < row["estimate"] < 1 for row in performance if row["metric"] == "auc" and not row["slice"])
     skew = delta.read_nights(first_run.lake, "monitoring/skew", NIGHTS[1:]).to_pylist()
     assert {(row["verdict"], row["differing_rows"]) for row in skew if row["checked_night"]} == {("same", 0)}
-    assert len({row["column_name"] for row in skew}) > len(USE_CASE.features)
+    assert len({row["column_name"] for row in skew}) > len(USE_CASE.features.columns)
     reacted = [json.loads((run / "react/result.json").read_text()) for run in nightly_runs(first_run)]
     assert [result["values"]["retrain"]["request"] for result in reacted] == [False] * 3
 

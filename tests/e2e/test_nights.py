@@ -53,7 +53,7 @@ def bearer(deployment: Deployment) -> dict[str, str]:
 @contextmanager
 def landed(deployment: Deployment, night: date) -> Iterator[Path]:
     """The night's landed files, for a test to damage; restored afterwards."""
-    land(Nights(first=night, last=night, timezone=USE_CASE.timezone), f"{deployment.lake}/landing")
+    land(Nights(first=night, last=night, timezone=USE_CASE.schedule.timezone), f"{deployment.lake}/landing")
     folder = Path(deployment.lake) / "landing" / USE_CASE.name / str(night)
     yield folder
     shutil.rmtree(folder)

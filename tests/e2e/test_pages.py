@@ -53,7 +53,11 @@ def test_the_form_of_a_trigger_asks_for_nights_model_and_force(page: Page) -> No
 
 def test_the_assets_are_the_tables_and_the_model(page: Page) -> None:
     page.goto("/assets")
-    names = [*(source.table.name for source in USE_CASE.sources), USE_CASE.score_table.name, f"model/{USE_CASE.name}"]
+    names = [
+        *(source.table.name for source in USE_CASE.data.sources),
+        USE_CASE.score_table.name,
+        f"model/{USE_CASE.name}",
+    ]
     for name in names:
         expect(page.get_by_role("link", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
 

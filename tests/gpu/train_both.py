@@ -7,8 +7,8 @@ import json
 import numpy as np
 from tests.training_sets import training_set
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, Network
-from nightjar.declaration.use_case import Feature
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.progress import Progress

@@ -12,8 +12,8 @@ import pytest
 from tests.hostile_documents import NOT_AN_OBJECT, NOT_JSON, check, hostile
 from tests.landed_nights import NIGHTS, SHOP, land_night
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Training
-from nightjar.declaration.use_case import Feature
 from nightjar.lake import ledger, results
 from nightjar.local.airflow_login import PASSWORDS_FILE, admin_password
 from nightjar.local.ports import Ports

@@ -65,7 +65,7 @@ def landed_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A landing folder with the flights of 2013-04-01."""
     folder = tmp_path_factory.mktemp("landing")
     night = date(2013, 4, 1)
-    assert land(Nights(first=night, last=night, timezone=USE_CASE.timezone), str(folder)) > 2000
+    assert land(Nights(first=night, last=night, timezone=USE_CASE.schedule.timezone), str(folder)) > 2000
     return folder
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from airflow.models.base import Base
 from airflow.serialization.encoders import encode_deadline_alert
 from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session
+from tests.declarations import with_fields
 from tests.webhook import receiver
 
 from nightjar.declaration.use_case import UseCase
@@ -90,14 +90,16 @@ def test_a_night_after_the_last_one_of_the_sources_has_no_deadline(last_night: d
     assert deadline_base(ScheduledEnd("America/New_York", last_night), [EARLIER, NIGHT]) == moment
 
 
-@pytest.mark.parametrize("use_case", [USE_CASE, replace(USE_CASE, last_night=None)])
+@pytest.mark.parametrize("use_case", [USE_CASE, with_fields(USE_CASE, schedule={"last_night": None})])
 def test_the_scheduler_reads_the_deadline_that_the_dag_declares(use_case: UseCase) -> None:
     assert ScheduledEnd in NightjarPlugin.deadline_references
     (alert,) = build_nightly_dag(use_case, doc_md="# page").deadline or []
-    assert alert.interval == timedelta(minutes=USE_CASE.deadline_minutes)
+    assert alert.interval == timedelta(minutes=USE_CASE.schedule.deadline_minutes)
     encoded = json.loads(json.dumps(encode_deadline_alert(alert)["reference"]))
     assert encoded["__class_path"] == "nightjar_airflow.deadlines.ScheduledEnd"
-    assert ScheduledEnd.deserialize_reference(encoded) == ScheduledEnd(use_case.timezone, use_case.last_night)
+    assert ScheduledEnd.deserialize_reference(encoded) == ScheduledEnd(
+        use_case.schedule.timezone, use_case.schedule.last_night
+    )
 
 
 @pytest.fixture
@@ -142,10 +144,10 @@ def test_consecutive_late_nights_are_reported_once_each_week_and_when_resolved(l
     done(minutes=1)
     for days in range(9):
         late(days)
-    done(minutes=USE_CASE.deadline_minutes + 1)  # done, and late still
+    done(minutes=USE_CASE.schedule.deadline_minutes + 1)  # done, and late still
     assert [text.split(" flight")[0] for text in sent] == ["NEW", "STILL LATE since the night 2013-11-02:"]
     for _ in range(2):
-        done(minutes=USE_CASE.deadline_minutes - 1)
+        done(minutes=USE_CASE.schedule.deadline_minutes - 1)
     assert sent[2:] == [
         "RESOLVED flight_delay_nightly was late since the night 2013-11-02: run scheduled__y is in time"
     ]

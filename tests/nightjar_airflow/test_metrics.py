@@ -144,7 +144,7 @@ def test_a_scheduled_night_says_how_late_it_was_published_and_a_backfill_does_no
     emit(spec("publish_scores"), result(), where=context("scheduled", late=timedelta(minutes=12)))
     found = statsd.gauges()
     assert found["published_after_minutes"] == pytest.approx(12, abs=0.1)
-    assert found["deadline_minutes"] == USE_CASE.deadline_minutes
+    assert found["deadline_minutes"] == USE_CASE.schedule.deadline_minutes
     midnight = datetime(2013, 4, 2, 4, tzinfo=UTC)  # in New York
     assert found["published_night_end_timestamp_seconds"] == midnight.timestamp()
     emit(spec("publish_scores"), result(), where=context("manual"))

@@ -66,7 +66,7 @@ def test_a_scheduled_night_after_the_last_one_is_skipped_and_a_manual_one_is_not
         build_spec(context(after, run_type="scheduled"), USE_CASE, "land")
     assert build_spec(context(after), USE_CASE, "land").last_night == date(2014, 1, 2)
     last = build_spec(context(datetime(2013, 12, 30, 7, tzinfo=UTC), run_type="scheduled"), USE_CASE, "land")
-    assert last.last_night == USE_CASE.last_night
+    assert last.last_night == USE_CASE.schedule.last_night
 
 
 def test_params_choose_other_nights() -> None:

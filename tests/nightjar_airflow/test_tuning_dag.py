@@ -138,7 +138,7 @@ def test_features_are_selected_and_trials_shared_in_airflow(
     trained = TabularModel.load(_result(run_dir, "train").values["model"])
     assert trained.card.members[0].params["max_depth"] == chosen.values["params"]["boosting"]["max_depth"]
     dropped = _result(run_dir, SELECT_TASK).values["dropped"]
-    kept = [feature.name for feature in USE_CASE.features if feature.name not in dropped]
+    kept = [feature.name for feature in USE_CASE.features.columns if feature.name not in dropped]
     assert dropped
     assert [feature.name for feature in trained.card.features] == kept
 

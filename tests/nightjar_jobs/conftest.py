@@ -68,7 +68,7 @@ def write_day(lake: str, use_case: UseCase, day: date, *, rows: int = ROWS_A_DAY
     rng = np.random.default_rng([seed, day.toordinal()])
     features = _values(rng, use_case.feature_table, day, rows)
     features["ds"] = [night_of(day)] * rows
-    numeric = [f.name for f in use_case.features if f.kind == "numeric"]
+    numeric = [f.name for f in use_case.features.columns if f.kind == "numeric"]
     strength = 3.0 * np.abs(np.asarray(features[numeric[0]])) - 3.0  # no straight line fits it
     features[numeric[0]] = [None if i % 17 == 0 else v for i, v in enumerate(features[numeric[0]])]
     features[numeric[1]][3:6] = [float("inf"), -1e39, float("nan")]  # missing, as for every model
@@ -96,17 +96,17 @@ def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
         use_case=use_case.name,
         tables={use_case.feature_table.name: features.version(), use_case.label_table.name: labels.version()},
         key=use_case.key,
-        features=use_case.features,
+        features=use_case.features.columns,
         categories={
             f.name: tuple(sorted(set(frame[f.name].to_pylist()) - {None}))
-            for f in use_case.features
+            for f in use_case.features.columns
             if f.kind == "categorical"
         },
         recipe=Recipe.of(use_case),
         **splits,
     )
-    columns = [ProfiledColumn(f.name, f.kind) for f in use_case.features]
-    profile = profile_arrays({f.name: frame[f.name].to_pylist() for f in use_case.features}, columns)
+    columns = [ProfiledColumn(f.name, f.kind) for f in use_case.features.columns]
+    profile = profile_arrays({f.name: frame[f.name].to_pylist() for f in use_case.features.columns}, columns)
     folder = f"{spec.run_dir}/freeze_training_set"
     files.write_text(f"{folder}/training_set.json", training_set.to_json())
     files.write_text(f"{folder}/profile.json", profile.to_json())

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tests.nightjar_jobs.nights import NEXT, SCORES, USE_CASE, Nights, champion_of
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.scoring import Scoring
-from nightjar.declaration.use_case import Feature
 from nightjar.lake import delta, ledger
 from nightjar.registry import models, rest, tracking
 from nightjar.training.engines.member import Member

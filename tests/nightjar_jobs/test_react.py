@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from tests.declarations import with_fields
 from tests.landed_nights import SHOP
 
 from nightjar.declaration.experiment import CHAMPION
@@ -24,8 +24,10 @@ from nightjar.validation.judged import UNKNOWN_COLUMN
 from nightjar_jobs.react import REQUEST, react
 
 NIGHT = date(2013, 4, 1)
-WATCHED = replace(SHOP, retraining=Retraining(breaches=3, of_nights=7, min_auc=0.6, cooldown_days=5))
-LAG = timedelta(days=SHOP.performance.matured_after_nights)
+WATCHED = with_fields(
+    SHOP, monitoring={"retraining": Retraining(breaches=3, of_nights=7, min_auc=0.6, cooldown_days=5)}
+)
+LAG = timedelta(days=SHOP.monitoring.performance.matured_after_nights)
 PLAIN = {"string": "", "double": 0.0, "long": 0, "int": 0, "date": NIGHT}
 
 

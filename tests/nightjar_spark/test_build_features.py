@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.declarations import with_fields
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 FIRST, SECOND, MISSING = date(2013, 3, 9), date(2013, 3, 10), date(2013, 3, 11)
-RECORD = replace(USE_CASE, first_night=FIRST)
+RECORD = with_fields(USE_CASE, schedule={"first_night": FIRST})
 """The use case as if its record began with the first of these nights."""
 FEATURES, LABELS = USE_CASE.feature_table.name, USE_CASE.label_table.name
 
@@ -51,7 +51,7 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tupl
     from nightjar_spark.ingest import ingest
 
     root: Path = tmp_path_factory.mktemp("lake")
-    landing.land(Nights(first=FIRST, last=SECOND, timezone=USE_CASE.timezone), str(root / "landing"))
+    landing.land(Nights(first=FIRST, last=SECOND, timezone=USE_CASE.schedule.timezone), str(root / "landing"))
     lake = str(root / "lake")
     ingest(spark, spec(lake, "ingest", FIRST, SECOND), USE_CASE, str(root / "landing"))
     return lake, build(spark, spec(lake, "build_features", FIRST, SECOND), RECORD)
@@ -73,7 +73,7 @@ def test_every_row_is_accounted_for(built: tuple[str, Any]) -> None:
     assert {night: len(content(lake, LABELS, night)) for night in flown} == flown
     assert result.rows_in == result.rows_out == sum(scheduled.values()) + sum(flown.values())
     assert result.outputs == versions(lake)
-    assert set(result.inputs) == {source.table.name for source in USE_CASE.sources}
+    assert set(result.inputs) == {source.table.name for source in USE_CASE.data.sources}
     assert set(result.seconds) == {"read", "features", "labels", "commit"}
 
 
@@ -135,9 +135,9 @@ def test_one_lost_night_is_logged_and_two_of_ten_stop(lake: str, caplog: pytest.
         return delta.open_table(lake, schema.name)
 
     all_days = [FIRST + timedelta(days=i) for i in range(10)]
-    use_case = replace(USE_CASE, history_nights=10)
+    use_case = with_fields(USE_CASE, data={"history_nights": 10})
     after = all_days[-1] + timedelta(days=1)
-    night = Nights(first=after, last=after, timezone=USE_CASE.timezone)
+    night = Nights(first=after, last=after, timezone=USE_CASE.schedule.timezone)
     assert _missing_history(keep(all_days), use_case, night) == []
     assert _missing_history(keep(all_days[1:]), use_case, night) == [FIRST]
     assert "the history lacks 1 of 10 nights: 2013-03-09" in caplog.text

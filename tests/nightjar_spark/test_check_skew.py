@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from types import ModuleType
@@ -13,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 from tests.conftest import REPOSITORY
+from tests.declarations import with_fields
 
+from nightjar.declaration.data import Data, Source
+from nightjar.declaration.entity import Entity
+from nightjar.declaration.features import Feature, FeatureSet
+from nightjar.declaration.gate import Gate
+from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
-from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
 from nightjar.lake.parquet import write_files
@@ -50,22 +56,27 @@ SHOP = UseCase(
     name="shop",
     title="Shops that sell out",
     owner="me",
-    timezone="UTC",
-    schedule="@daily",
-    training_schedule="@weekly",
-    first_night=FIRST,
-    sources=(SALES,),
-    features_from=SALES.name,
-    labels_from=SALES.name,
-    history_nights=2,
-    entity=(Column("shop", "int", "Shop.", nullable=False),),
-    features=(
-        Feature("amount", "numeric", "Sold, euros."),
-        Feature("usual", "numeric", "Mean of three days, euros."),
-        Feature("size", "categorical", "large or small."),
+    schedule=Schedule(
+        timezone="UTC",
+        nightly="@daily",
+        training="@weekly",
+        first_night=FIRST,
     ),
-    label="Sold out.",
-    prediction="Probability of selling out.",
+    data=Data(
+        sources=(SALES,),
+        features_from=SALES.name,
+        labels_from=SALES.name,
+        history_nights=2,
+    ),
+    entity=Entity(key=(Column("shop", "int", "Shop.", nullable=False),)),
+    features=FeatureSet(
+        columns=(
+            Feature("amount", "numeric", "Sold, euros."),
+            Feature("usual", "numeric", "Mean of three days, euros."),
+            Feature("size", "categorical", "large or small."),
+        )
+    ),
+    target=Target(label="Sold out.", prediction="Probability of selling out."),
     training=Training(),
     gate=Gate(floors={}),
 )
@@ -341,7 +352,7 @@ def test_a_sample_is_the_same_rows_on_all_sides(shops: Shops, monkeypatch: pytes
 
 def test_a_column_that_came_later_was_never_served_and_is_not_compared(shops: Shops) -> None:
     shops.serve(1, 2)
-    wider = replace(SHOP, features=(*SHOP.features, Feature("flag", "numeric", "A new one.")))
+    wider = with_fields(SHOP, features={"columns": (*SHOP.features.columns, Feature("flag", "numeric", "A new one."))})
     delta.ensure_table(shops.lake, wider.feature_table)
     shops.code(lambda tables, nights: features(tables, nights).selectExpr("*", "1.0 AS flag"))
     from nightjar_spark.check_skew import check_skew

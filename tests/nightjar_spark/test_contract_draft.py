@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from nightjar.declaration.use_case import Source
+from nightjar.declaration.data import Source
 from nightjar.local.contract_draft import draft, shape, write_draft
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.job import JobSpec
@@ -30,7 +30,7 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
     from nightjar_spark.ingest import ingest
 
     root = tmp_path_factory.mktemp("draft")
-    land(Nights(first=FIRST, last=LAST, timezone=USE_CASE.timezone), str(root / "landing"))
+    land(Nights(first=FIRST, last=LAST, timezone=USE_CASE.schedule.timezone), str(root / "landing"))
     spec = JobSpec(
         program="ingest", use_case=USE_CASE.name, first_night=FIRST, last_night=LAST, dag_id="d", run_id="r",
         task_id="ingest", lake=str(root / "lake"),
@@ -47,7 +47,7 @@ def test_a_draft_is_a_contract_that_the_table_keeps(lake: str, spark: SparkSessi
     written: dict[str, Any] = {}
     exec(write_draft(lake, f"raw/{name}", tmp_path).read_text(), written)  # the draft is Python
     source: Source = written[name.upper()]
-    declared = next(source for source in USE_CASE.sources if source.name == name)
+    declared = next(source for source in USE_CASE.data.sources if source.name == name)
     assert {c.name: c.type for c in source.table.columns} == {c.name: c.type for c in declared.table.columns}
     assert 0 < len(source.table.key) <= len(declared.table.key)
     assert any(rule.name == "volume" for rule in source.night_rules)

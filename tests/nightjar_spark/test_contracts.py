@@ -21,7 +21,7 @@ def test_rows_are_marked_with_every_rule_that_they_break(spark: SparkSession) ->
     from nightjar_spark.contracts import annotate, count_by_night
 
     rules = (
-        *table_rules(SHOP.feature_table, SHOP.rules),
+        *table_rules(SHOP.feature_table, SHOP.features.rules),
         Rule(name="round_amount", broken_when="amount <> round(amount)", reason="has cents", severity="warn"),
     )
     first, second = NIGHTS

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from tests.declarations import with_fields
 
+from nightjar.declaration.entity import Entity
+from nightjar.declaration.features import Feature, FeatureSet
+from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Performance
 from nightjar.declaration.tables import Column
 from nightjar.declaration.training import Boosting, Network, Training, WarmStart
-from nightjar.declaration.use_case import Feature, Gate, UseCase, load_use_case
+from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.protocol.errors import ContractError, RowCountError, TrainingError
@@ -36,16 +40,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.spark
 
 FIRST = date(2013, 3, 1)
-USE_CASE: UseCase = replace(
+USE_CASE = with_fields(
     load_use_case("flight_delay"),
     name="tiny",
-    entity=(Column("flight", "int", "Number.", nullable=False),),
-    carried=(),
-    features=(Feature("carrier", "categorical", "Carrier."), Feature("distance", "numeric", "Miles.")),
-    rules=(),
+    entity=Entity(key=(Column("flight", "int", "Number.", nullable=False),)),
+    features=FeatureSet(
+        columns=(Feature("carrier", "categorical", "Carrier."), Feature("distance", "numeric", "Miles."))
+    ),
     training=Training(holdout_days=2, validation_days=1),
     gate=Gate(floors={}, min_holdout_rows=4),
-    performance=Performance(),
+    monitoring={"performance": Performance()},
 )
 
 
@@ -173,10 +177,10 @@ def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
     spark: SparkSession, filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vocabularies = {"carrier": ("X2", "OO", "UA")}
-    simple = Baseline(features=USE_CASE.features, categories=vocabularies, means=(), scales=(), weights=())
+    simple = Baseline(features=USE_CASE.features.columns, categories=vocabularies, means=(), scales=(), weights=())
     card = ModelCard(
         use_case="tiny",
-        features=USE_CASE.features,
+        features=USE_CASE.features.columns,
         categories=vocabularies,
         label="late",
         prediction="probability",

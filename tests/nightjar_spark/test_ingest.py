@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.declarations import with_fields
 from tests.landed_nights import NIGHTS, ORDERS, PRICES, SHOP, land_night, orders_of, shop_spec, tolerant, write_manifest
 from tests.small_disk import fill, small_disk
 
@@ -170,7 +171,7 @@ def test_a_row_on_which_a_rule_cannot_be_computed_goes_to_quarantine_or_is_warne
         Rule(name="day", broken_when="make_date(2013, 2, number + 23) IS NULL", reason="no such day", severity="warn"),
     )
     orders = replace(ORDERS, rules=(*ORDERS.rules, *rules))
-    result = shop.ingest(use_case=replace(SHOP, sources=(orders, PRICES)))
+    result = shop.ingest(use_case=with_fields(SHOP, data={"sources": (orders, PRICES)}))
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (11, 10, 1)
     assert result.values["sources"]["orders"]["broken_rules"] == {"ratio": 1, "day": 2}
     ((table, broken, row),) = shop.rejected(FIRST)
@@ -354,7 +355,7 @@ def test_real_nights_of_flights(spark: SparkSession, tmp_path: Path) -> None:
 
     first, last = date(2013, 3, 9), date(2013, 3, 11)  # clocks go forward on the 10th: 23 hours of weather
     landing = str(tmp_path / "landing")
-    land(Nights(first=first, last=last, timezone=USE_CASE.timezone), landing)
+    land(Nights(first=first, last=last, timezone=USE_CASE.schedule.timezone), landing)
     lake = str(tmp_path / "lake")
     spec = JobSpec(
         program="ingest",
@@ -401,7 +402,7 @@ def history(shop: Shop, nights: int = 20) -> date:
     return after
 
 
-WATCHED = replace(SHOP, sources=(replace(SHOP.sources[0], night_rules=(volume(0.6, 1.6),)), SHOP.sources[1]))
+WATCHED = with_fields(SHOP, data={"sources": (replace(ORDERS, night_rules=(volume(0.6, 1.6),)), PRICES)})
 
 
 def test_a_rule_of_nights_stops_the_night_and_leaves_its_warning_and_page(shop: Shop) -> None:
@@ -444,12 +445,13 @@ def test_undeclared_columns_and_anomalies_warn_and_the_night_continues(shop: Sho
 
 
 def test_a_contract_that_breaks_its_readers_stops_before_anything_is_read(shop: Shop) -> None:
-    orders = SHOP.sources[0]
-    columns = tuple(replace(c, unit="cents") if c.name == "amount" else c for c in orders.table.columns)
-    changed = replace(SHOP, sources=(replace(orders, table=replace(orders.table, columns=columns)), SHOP.sources[1]))
+    columns = tuple(replace(c, unit="cents") if c.name == "amount" else c for c in ORDERS.table.columns)
+    changed = with_fields(
+        SHOP, data={"sources": (replace(ORDERS, table=replace(ORDERS.table, columns=columns)), PRICES)}
+    )
     before = shop.versions()
     with pytest.raises(ContractError, match=r"raw/orders\.amount: unit none -> cents"):
         shop.ingest(use_case=changed)
     assert shop.versions() == before
-    assert shop.ingest(use_case=replace(changed, contract_version=2)).status == "succeeded"
+    assert shop.ingest(use_case=with_fields(changed, data={"contract_version": 2})).status == "succeeded"
     assert ledger.read(shop.lake, event="contract").to_pylist()[-1]["reason"] == "raw/orders.amount: unit none -> cents"

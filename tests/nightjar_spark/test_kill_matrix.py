@@ -73,7 +73,7 @@ def test_tables_of_a_night_that_is_killed_anywhere_are_made_once(
     for name, value in (("LAKE", base), ("LANDING", f"{base}/landing")):
         monkeypatch.setenv(f"NIGHTJAR_{name}", value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    land(Nights(first=FIRST, last=SECOND, timezone=USE_CASE.timezone), f"{base}/landing")
+    land(Nights(first=FIRST, last=SECOND, timezone=USE_CASE.schedule.timezone), f"{base}/landing")
     for step in STEPS:
         assert run(spark, base, step, FIRST).status == "succeeded"
     states, undisturbed = [rows_of(base)], str(tmp_path / "undisturbed")

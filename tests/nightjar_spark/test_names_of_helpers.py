@@ -11,9 +11,12 @@ import pyarrow as pa
 import pytest
 from tests.landed_nights import NIGHTS, ORDERS, SHOP, land_night, shop_spec, write_manifest
 
+from nightjar.declaration.data import Source
+from nightjar.declaration.entity import Entity
+from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.rules import between, not_null
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
-from nightjar.declaration.use_case import Feature, Source, UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.profiles.profile import ProfiledColumn
@@ -35,7 +38,12 @@ def _columns() -> tuple[Column, ...]:
     )
 
 
-ENTITY = (Column("text", "string", "A key.", nullable=False), Column("rows_of_key", "double", "A key.", nullable=False))
+ENTITY = Entity(
+    key=(
+        Column("text", "string", "A key.", nullable=False),
+        Column("rows_of_key", "double", "A key.", nullable=False),
+    )
+)
 SOURCE = Source(
     file="orders.csv",
     table=TableSchema(
@@ -49,10 +57,12 @@ SOURCE = Source(
 )
 NAMED: UseCase = replace(
     SHOP,
-    sources=(SOURCE, *(source for source in SHOP.sources if source is not ORDERS)),
+    data=replace(SHOP.data, sources=(SOURCE, *(source for source in SHOP.data.sources if source is not ORDERS))),
     entity=ENTITY,
-    features=tuple(Feature(name, "numeric", "A number.") for name in NUMBERS[1:]),
-    rules=(between("value", 0, 100, unit="pieces"),),
+    features=FeatureSet(
+        columns=tuple(Feature(name, "numeric", "A number.") for name in NUMBERS[1:]),
+        rules=(between("value", 0, 100, unit="pieces"),),
+    ),
 )
 
 

@@ -12,11 +12,17 @@ import pyarrow as pa
 import pytest
 from tests.landed_nights import ORDERS
 
+from nightjar.declaration.data import Data
+from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import CHAMPION, Experiment, Sequential
+from nightjar.declaration.features import Feature, FeatureSet
+from nightjar.declaration.gate import Gate
+from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.tables import Column, TableSchema
+from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
-from nightjar.declaration.use_case import Feature, Gate, UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE
@@ -41,25 +47,30 @@ SHOP = UseCase(
     name="shop",
     title="Returns of orders",
     owner="me",
-    timezone="UTC",
-    schedule="@daily",
-    training_schedule="@weekly",
-    first_night=date(2013, 1, 1),
-    sources=(ORDERS,),
-    features_from=ORDERS.name,
-    labels_from=ORDERS.name,
-    entity=(Column("order_id", "int", "Order number.", nullable=False),),
-    features=(
-        Feature("amount", "numeric", "Amount, euros."),
-        Feature("channel", "categorical", "Channel."),
-        Feature("weekday", "numeric", "Day of the week.", drift=False),
+    schedule=Schedule(
+        timezone="UTC",
+        nightly="@daily",
+        training="@weekly",
+        first_night=date(2013, 1, 1),
     ),
-    label="Returned.",
-    prediction="Probability of a return.",
+    data=Data(
+        sources=(ORDERS,),
+        features_from=ORDERS.name,
+        labels_from=ORDERS.name,
+    ),
+    entity=Entity(key=(Column("order_id", "int", "Order number.", nullable=False),)),
+    features=FeatureSet(
+        columns=(
+            Feature("amount", "numeric", "Amount, euros."),
+            Feature("channel", "categorical", "Channel."),
+            Feature("weekday", "numeric", "Day of the week.", drift=False),
+        )
+    ),
+    target=Target(label="Returned.", prediction="Probability of a return."),
     training=Training(),
     gate=Gate(floors={}),
 )
-PROFILED = [ProfiledColumn(feature.name, feature.kind) for feature in SHOP.features]
+PROFILED = [ProfiledColumn(feature.name, feature.kind) for feature in SHOP.features.columns]
 PREDICTED = [ProfiledColumn("prediction", "numeric")]
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.declarations import with_fields
 from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.declaration.experiment import Experiment, FixedHorizon, Sequential
 from nightjar.declaration.scoring import Scoring
-from nightjar.declaration.training import Cost
+from nightjar.declaration.target import Cost
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
@@ -42,7 +43,7 @@ HALF = Experiment(
 
 def declared(**changed: Any) -> UseCase:
     experiment = replace(HALF, **changed)
-    return replace(SHOP, cost=Cost(missed=10, false_alarm=2), scoring=Scoring(experiment=experiment))
+    return with_fields(SHOP, target={"cost": Cost(missed=10, false_alarm=2)}, scoring=Scoring(experiment=experiment))
 
 
 @pytest.fixture(autouse=True)

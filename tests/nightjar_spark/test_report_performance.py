@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.declarations import with_fields
 from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.declaration.experiment import Experiment, Sequential
-from nightjar.declaration.monitoring import Performance, Retraining
+from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.scoring import Scoring
-from nightjar.declaration.training import Cost
+from nightjar.declaration.target import Cost
 from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation import metrics
 from nightjar.lake import delta, ledger
@@ -35,10 +36,14 @@ pytestmark = pytest.mark.spark
 FIRST = date(2013, 4, 1)
 ORDERS = 1200
 COST = Cost(missed=10, false_alarm=2)
-CASE = replace(
-    SHOP, first_night=FIRST, cost=COST, performance=Performance(matured_after_nights=2, slices=("channel",)),
-    retraining=Retraining(min_auc=0.6),
-)  # fmt: skip
+CASE = with_fields(
+    SHOP,
+    schedule={"first_night": FIRST},
+    target={"cost": COST},
+    monitoring=Monitoring(
+        performance=Performance(matured_after_nights=2, slices=("channel",)), retraining=Retraining(min_auc=0.6)
+    ),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -353,7 +358,7 @@ def test_several_versions_are_named_and_have_no_holdout(spark: SparkSession, lak
 
 def test_the_constant_is_what_was_known_at_the_prediction_moment(spark: SparkSession, lake: str) -> None:
     """A label counts from the local midnight after it is known, for at most four weeks."""
-    case = replace(CASE, timezone="America/New_York")
+    case = with_fields(CASE, schedule={"timezone": "America/New_York"})
     midnight = datetime(2013, 4, 2, 4, tzinfo=UTC)  # that ends the first of April in New York
     moments = [midnight - timedelta(minutes=1), midnight + timedelta(minutes=1), None, None]
     rows = [

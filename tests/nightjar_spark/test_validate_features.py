@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.declarations import with_fields
 from tests.landed_nights import NIGHTS, SHOP, shop_spec
 
 from nightjar.declaration.rules import between
@@ -107,7 +108,8 @@ def test_broken_rule_stops_the_night(shop: Validation, changed: dict[str, Any], 
 
 
 def test_warning_is_on_the_page_and_does_not_stop(shop: Validation) -> None:
-    use_case = replace(SHOP, rules=(replace(between("amount", 0, 12, unit="euros"), severity="warn"),))
+    rule = between("amount", 0, 12, unit="euros", severity="warn")
+    use_case = with_fields(SHOP, features={"rules": (rule,)})
     shop.features(NIGHTS)
     assert shop.validate(use_case=use_case).values["tables"]["features/shop"]["broken_rules"] == {"amount_between": 10}
 
@@ -129,18 +131,19 @@ def test_night_with_fewer_rows_than_its_schedule_stops(shop: Validation) -> None
 
 
 def test_declared_feature_that_is_not_there_stops(shop: Validation) -> None:
-    from nightjar.declaration.use_case import Feature
+    from nightjar.declaration.features import Feature
 
     shop.features(NIGHTS)
-    use_case = replace(SHOP, features=(*SHOP.features, Feature("weight", "numeric", "Weight, kg.")))
+    weight = Feature("weight", "numeric", "Weight, kg.")
+    use_case = with_fields(SHOP, features={"columns": (*SHOP.features.columns, weight)})
     assert "features/shop lacks the columns weight" in shop.stopped(use_case=use_case).what
 
 
 def test_raw_rows_must_still_keep_their_contract(shop: Validation) -> None:
     shop.features(NIGHTS)
-    orders, prices = SHOP.sources
+    orders, prices = SHOP.data.sources
     stricter = replace(orders, rules=(*orders.rules[:2], between("amount", 0, 16, unit="euros")))
-    error = shop.stopped(use_case=replace(SHOP, sources=(stricter, prices)))
+    error = shop.stopped(use_case=with_fields(SHOP, data={"sources": (stricter, prices)}))
     assert error.what == (
         "nights 2013-04-01..2013-04-02: raw/orders breaks amount_between in 2 of 16 rows "
         "(amount is outside 0 to 16 euros)"

@@ -171,6 +171,18 @@ def check_unique(names: Iterable[str], *, kind: str, where: str) -> None:
         )
 
 
+def check_known(names: Iterable[str], known: Collection[str], *, kind: str, where: str) -> None:
+    """Check that each name is known and occurs once.
+
+    Raises:
+        ConfigurationError: listing the known names.
+    """
+    listed = tuple(names)
+    for name in listed:
+        check_choice(name, known, kind=kind, where=where)
+    check_unique(listed, kind=kind, where=where)
+
+
 def refuse(what: str, *, where: str, fix: str, how_many: int = 1) -> NoReturn:
     """Raise the error for an invalid declaration, with the file and line that declares it.
 

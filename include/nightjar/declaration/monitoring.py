@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nightjar.declaration.declared import (
     Count,
@@ -94,3 +94,18 @@ class Retraining(Declaration):
                 where="Retraining.breaches",
                 fix="give breaches from 1 to of_nights",
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitoring(Declaration):
+    """How a use case is monitored.
+
+    Attributes:
+        drift: Drift thresholds.
+        performance: When and where predictions are compared with labels.
+        retraining: When monitoring requests a training; None for never.
+    """
+
+    drift: Drift = field(default_factory=Drift)
+    performance: Performance = field(default_factory=Performance)
+    retraining: Retraining | None = None

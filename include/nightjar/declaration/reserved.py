@@ -6,9 +6,9 @@ import builtins
 import keyword
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from nightjar.declaration.declared import refuse
+from nightjar.declaration.declared import check_unique, refuse
 from nightjar.protocol.names import IDENTIFIER_FORM, is_identifier
 
 _SQL_WORDS = """
@@ -61,6 +61,17 @@ def check_not_added(names: Iterable[str], *, where: str) -> None:
             how_many=len(taken),
             fix=f"choose another name; taken are: {', '.join(sorted(ADDED_COLUMNS))}, reason_<n>, random_probe_<n>",
         )
+
+
+def check_columns(names: Sequence[str], *, where: str) -> None:
+    """Reject column names that occur twice, that Nightjar adds to the same tables, or that every query would quote.
+
+    Raises:
+        ConfigurationError: listing these names.
+    """
+    check_unique(names, kind="column", where=where)
+    check_not_added(names, where=where)
+    check_sql_words(names, where=where)
 
 
 MAX_USE_CASE_NAME = 50

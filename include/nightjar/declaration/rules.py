@@ -7,10 +7,12 @@ stated twice.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from nightjar.declaration.declared import Declaration, Name, Text, refuse
+from nightjar.declaration.declared import Declaration, Name, Text, check_choice, check_unique, refuse
+from nightjar.declaration.predicates import columns_read
 
 Severity = Literal["reject_row", "stop_night", "warn"]
 NightSeverity = Literal["stop_night", "warn"]
@@ -198,6 +200,28 @@ def like_usual(column: str, max_distance: float, *, severity: NightSeverity = "w
         reason=f"the values of {column} are not distributed as they were",
         severity=severity,
     )
+
+
+def check_rules(rules: Iterable[Rule], columns: Collection[str], *, where: str) -> None:
+    """Check that rule names are unique and that each predicate reads existing columns.
+
+    Raises:
+        ConfigurationError: naming the rule and the columns that it may read.
+    """
+    listed = tuple(rules)
+    check_unique((rule.name for rule in listed), kind="rule", where=where)
+    for rule in listed:
+        rule_place = f"{where}, rule {rule.name}"
+        try:
+            read = columns_read(rule.broken_when)
+        except ValueError as error:
+            refuse(
+                f"the predicate {rule.broken_when!r} cannot be read: {error}",
+                where=rule_place,
+                fix="give a Spark SQL predicate, e.g. 'amount < 0'",
+            )
+        for name in sorted(read):
+            check_choice(name, columns, kind="column", where=rule_place)
 
 
 def _quoted(text: str) -> str:

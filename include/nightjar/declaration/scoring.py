@@ -1,10 +1,10 @@
-"""Options of nightly scoring. Standard library only."""
+"""Options of nightly scoring, and limits for its scores. Standard library only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from nightjar.declaration.declared import CountOrZero, Declaration, Name, Version, refuse
+from nightjar.declaration.declared import CountOrZero, Declaration, Name, Share, Version, refuse
 from nightjar.declaration.experiment import CHAMPION, Experiment
 from nightjar.declaration.tables import Column
 
@@ -16,8 +16,21 @@ SCORING_RULES = {PREDICTION_IS_FINITE: "the model has no finite prediction for i
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreAudit(Declaration):
+    """Limits for a night's scores before they are published.
+
+    Attributes:
+        max_mean_shift: Maximum absolute difference between the mean prediction and that of the last published night.
+        max_rejected_share: Maximum share of rows that the model could not score.
+    """
+
+    max_mean_shift: Share = 0.25
+    max_rejected_share: Share = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scoring(Declaration):
-    """Options of scoring, and its fallback.
+    """Options of scoring, its fallback, and limits for its scores.
 
     Attributes:
         reason_codes: Number of reason codes per row: the inputs with the largest contribution to the prediction. Only
@@ -26,12 +39,14 @@ class Scoring(Declaration):
             done while no version has the alias.
         default_version: Registered version that scores when neither the champion nor an already published version can.
         experiment: Split of the entities between the champion and challengers; None for the champion alone.
+        audit: Limits for a night's scores.
     """
 
     reason_codes: CountOrZero = 0
     shadow: Name | None = None
     default_version: Version | None = None
     experiment: Experiment | None = None
+    audit: ScoreAudit = field(default_factory=ScoreAudit)
 
     def check(self) -> None:
         """Check that the shadow is not the champion."""

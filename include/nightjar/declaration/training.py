@@ -1,4 +1,4 @@
-"""How a model is trained: engines, tuning, feature selection, warm start and cost. Standard library only."""
+"""How a model is trained: engines, tuning, feature selection and warm start. Standard library only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from nightjar.declaration.declared import (
     Positive,
     Probability,
     Share,
-    Text,
     Version,
     check_choice,
     check_unique,
@@ -216,29 +215,6 @@ class WarmStart(Declaration):
 
     version: Version | None = None
     frozen_layers: CountOrZero = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost(Declaration):
-    """Cost of errors, from which the decision threshold follows.
-
-    Attributes:
-        missed: Cost of a false negative.
-        false_alarm: Cost of a false positive.
-        unit: Unit of both.
-    """
-
-    missed: Positive
-    false_alarm: Positive
-    unit: Text = "USD"
-
-    @property
-    def threshold(self) -> float:
-        """Probability above which an alarm costs less than a miss, with correct decisions free.
-
-        Source: Elkan, 2001, The foundations of cost-sensitive learning.
-        """
-        return self.false_alarm / (self.missed + self.false_alarm)
 
 
 @dataclass(frozen=True, kw_only=True)

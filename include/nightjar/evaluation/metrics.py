@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightjar.declaration.training import Cost
+from nightjar.declaration.target import Cost
 from nightjar.protocol.errors import GateError
 
 if TYPE_CHECKING:

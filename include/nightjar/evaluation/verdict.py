@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from nightjar.declaration.gate import Gate
 from nightjar.declaration.quality import QUALITY_METRICS
-from nightjar.declaration.use_case import Gate
 from nightjar.protocol.errors import GateError
 
 FULL = "full"

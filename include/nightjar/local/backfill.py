@@ -31,7 +31,7 @@ def backfill(paths: Paths, use_case: UseCase, first: str, last: str) -> None:
         session.follower.wait_parsed((dag_id,))
         moments = {
             plan.run_moment(use_case, night): night
-            for night in Nights(first=begin, last=end, timezone=use_case.timezone)
+            for night in Nights(first=begin, last=end, timezone=use_case.schedule.timezone)
         }
         first_last = min(moments), max(moments)
         session.follower.take_up(dag_id, *first_last)
@@ -52,7 +52,7 @@ def is_open(backfill: Mapping[str, Any] | None, use_case: UseCase, first_last: t
     moments = tuple(datetime.fromisoformat(backfill[name]) for name in ("from_date", "to_date"))
     if moments == first_last:
         return True
-    first, last = (moment.astimezone(ZoneInfo(use_case.timezone)).date() for moment in moments)
+    first, last = (moment.astimezone(ZoneInfo(use_case.schedule.timezone)).date() for moment in moments)
     raise ConfigurationError(
         f"the backfill of the nights {first} to {last} is open",
         where=backfill["dag_id"],

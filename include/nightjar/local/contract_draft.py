@@ -36,7 +36,7 @@ Units, comments, rules across columns, and the freshness of a night (`fresh`) ar
 
 from nightjar.declaration.rules import {imports}
 from nightjar.declaration.tables import DS, Column, TableSchema
-from nightjar.declaration.use_case import Source
+from nightjar.declaration.data import Source
 
 '''
 
@@ -74,7 +74,7 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
 
 
 def draft(table: str, rows: pa.Table) -> str:
-    """Return the contract as Python: a :class:`~nightjar.declaration.use_case.Source` whose rules all ``rows`` keep."""
+    """Return the contract as Python: a :class:`~nightjar.declaration.data.Source` whose rules all ``rows`` keep."""
     import pyarrow as pa
 
     frame = rows.to_pandas()

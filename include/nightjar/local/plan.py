@@ -44,9 +44,13 @@ def chosen_use_case(name: str) -> UseCase:
 
 def first_history(use_case: UseCase) -> tuple[date, date]:
     """Return first and last night of the first training: the first 90 nights of the sources, or all if fewer."""
-    yesterday = datetime.now(ZoneInfo(use_case.timezone)).date() - timedelta(days=1)
-    last = min(use_case.first_night + timedelta(days=HISTORY_NIGHTS - 1), use_case.last_night or yesterday, yesterday)
-    return parse_nights(use_case, str(use_case.first_night), str(last))
+    yesterday = datetime.now(ZoneInfo(use_case.schedule.timezone)).date() - timedelta(days=1)
+    last = min(
+        use_case.schedule.first_night + timedelta(days=HISTORY_NIGHTS - 1),
+        use_case.schedule.last_night or yesterday,
+        yesterday,
+    )
+    return parse_nights(use_case, str(use_case.schedule.first_night), str(last))
 
 
 def first_nights(use_case: UseCase) -> list[date]:
@@ -108,14 +112,14 @@ def run_moment(use_case: UseCase, day: date) -> datetime:
     Raises:
         ConfigurationError: when the schedule differs between days.
     """
-    minute, hour, *days = use_case.schedule.split()
+    minute, hour, *days = use_case.schedule.nightly.split()
     if not (minute.isdigit() and hour.isdigit() and days == ["*"] * 3):
         raise ConfigurationError(
-            f"the schedule {use_case.schedule!r} does not have one time for all days",
+            f"the schedule {use_case.schedule.nightly!r} does not have one time for all days",
             where=f"use case {use_case.name}",
             fix="run its nights from Airflow's page, or declare a schedule like `0 2 * * *`",
         )
-    tick = datetime.combine(day, time(int(hour), int(minute)), tzinfo=ZoneInfo(use_case.timezone))
+    tick = datetime.combine(day, time(int(hour), int(minute)), tzinfo=ZoneInfo(use_case.schedule.timezone))
     return tick.astimezone(UTC)
 
 
@@ -131,11 +135,11 @@ def parse_nights(use_case: UseCase, first: str, last: str) -> tuple[date, date]:
         raise ConfigurationError(
             f"{first!r} to {last!r} are not dates", where="DATE, FROM, TO", fix="write each as YYYY-MM-DD"
         ) from error
-    Nights(first=begin, last=end, timezone=use_case.timezone).check_past(datetime.now(UTC))
-    known_until = use_case.last_night or end
-    if begin < use_case.first_night or end > known_until:
+    Nights(first=begin, last=end, timezone=use_case.schedule.timezone).check_past(datetime.now(UTC))
+    known_until = use_case.schedule.last_night or end
+    if begin < use_case.schedule.first_night or end > known_until:
         raise ConfigurationError(
-            f"the sources of {use_case.name} hold the nights {use_case.first_night} to {known_until}",
+            f"the sources of {use_case.name} hold the nights {use_case.schedule.first_night} to {known_until}",
             where="DATE, FROM, TO",
             fix="choose nights among these",
         )

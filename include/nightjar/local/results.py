@@ -105,7 +105,7 @@ def riskiest(
     import duckdb
 
     scores = arrow_source(delta.open_table(str(lake), use_case.score_table.name), {"ds": [night.isoformat()]})
-    columns = [*use_case.key, *(column.name for column in use_case.carried), "prediction"]
+    columns = [*use_case.key, *(column.name for column in use_case.entity.carried), "prediction"]
     with duckdb.connect() as connection:
         connection.register("scores", scores)
         names, key = (", ".join(map(quote_ansi, names)) for names in (columns, use_case.key))

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 from nightjar.protocol.errors import UnreachableError, first_line
 from nightjar.registry import models
 from nightjar.registry.artifacts import MODEL_DATA, load_mlflow

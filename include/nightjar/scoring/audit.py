@@ -59,9 +59,9 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
             "there are no scores to audit", where=where, how_many=0, fix="clear `score` and look at its log"
         )
     _refuse(
-        part.rows_rejected > use_case.audit.max_rejected_share * part.rows_in,
+        part.rows_rejected > use_case.scoring.audit.max_rejected_share * part.rows_in,
         f"the model cannot take {part.rows_rejected} of {part.rows_in} rows (allowed share "
-        f"{use_case.audit.max_rejected_share}; the rows are in {use_case.quarantine_table.name})",
+        f"{use_case.scoring.audit.max_rejected_share}; the rows are in {use_case.quarantine_table.name})",
         where,
         part.rows_rejected,
     )
@@ -86,9 +86,9 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
     last_night, last_mean = _last_published(use_case, lake, min(nights))
     if last_mean is not None:
         _refuse(
-            abs(mean - last_mean) > use_case.audit.max_mean_shift,
+            abs(mean - last_mean) > use_case.scoring.audit.max_mean_shift,
             f"the mean prediction is {mean:.3f}, it was {last_mean:.3f} on {last_night} "
-            f"(allowed shift {use_case.audit.max_mean_shift})",
+            f"(allowed shift {use_case.scoring.audit.max_mean_shift})",
             where,
             rows,
         )

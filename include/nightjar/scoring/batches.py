@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
-from nightjar.declaration.use_case import DECISION, UseCase
+from nightjar.declaration.target import DECISION
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.python_values import python_rows
 from nightjar.scoring.reasons import reason_columns
@@ -104,7 +105,7 @@ def _score_rows(
     schema = arrow_schema(use_case.score_table)
     if not batch.num_rows:
         return pa.RecordBatch.from_pylist([], schema=schema)
-    nights = task.nights(use_case.timezone)
+    nights = task.nights(use_case.schedule.timezone)
     experiment = use_case.scoring.experiment
     constant = {
         "model_name": scoring_model.name,

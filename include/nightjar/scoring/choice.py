@@ -162,7 +162,7 @@ def champion_then(spec: JobSpec, use_case: UseCase) -> str:
         ModelError: when a night had no champion.
         ConfigurationError: when the champion changed between the nights.
     """
-    nights = spec.nights(use_case.timezone)
+    nights = spec.nights(use_case.schedule.timezone)
     promotions = ledger.read(spec.lake, event="promotion", use_case=use_case.name).select(
         ["recorded_at", "model_version"]
     )

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 from nightjar.lake import files
 from nightjar.protocol.documents import check_fields, parse_object
 from nightjar.protocol.errors import ModelError, NightjarError, first_line

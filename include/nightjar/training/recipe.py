@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from nightjar.declaration.target import Cost
 from nightjar.declaration.training import (
     Boosting,
     Calibration,
     Compression,
-    Cost,
     DeclaredEngine,
     Pruning,
     Selection,
@@ -71,7 +71,7 @@ class Recipe:
             compression=training.compression,
             pruning=training.pruning,
             student=training.student,
-            cost=use_case.cost,
+            cost=use_case.target.cost,
         )
 
     def with_engine(self, engine: DeclaredEngine) -> Recipe:

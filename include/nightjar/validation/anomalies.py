@@ -11,7 +11,7 @@ from datetime import date
 
 import numpy as np
 
-from nightjar.declaration.use_case import Source
+from nightjar.declaration.data import Source
 from nightjar.validation.comparison import expected_range_of, mean_shares, of_column, total_variation, value_of
 from nightjar.validation.expected_range import MIN_NIGHTS, ExpectedRange, expected_range
 from nightjar.validation.figures import LISTED_CATEGORIES, Figures

@@ -55,7 +55,7 @@ class Contract:
 def document(use_case: UseCase) -> Document:
     """Return the contract of the use case's tables, without the columns of an experiment, which come and go with it."""
     rules = rules_by_table(use_case)
-    night_rules = {source.table.name: source.night_rules for source in use_case.sources}
+    night_rules = {source.table.name: source.night_rules for source in use_case.data.sources}
     return {
         schema.name: {
             "columns": {c.name: _promise(c) for c in schema.columns if c not in EXPERIMENT_COLUMNS},
@@ -67,7 +67,7 @@ def document(use_case: UseCase) -> Document:
             },
         }
         for schema in (
-            *(source.table for source in use_case.sources),
+            *(source.table for source in use_case.data.sources),
             *(use_case.quarantine_table, use_case.feature_table, use_case.label_table, use_case.score_table),
         )
     }
@@ -80,7 +80,7 @@ def check(lake: str, use_case: UseCase) -> Contract:
         ContractError: for a breaking change without a raised version, or a lowered version.
         LakeError: when a table is not as declared.
     """
-    now, version = document(use_case), use_case.contract_version
+    now, version = document(use_case), use_case.data.contract_version
     recorded = ledger.read(lake, event=EVENT, use_case=use_case.name).to_pylist()
     if not recorded:
         _check_tables(lake, use_case)

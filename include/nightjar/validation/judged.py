@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.rules import NightSeverity, Rule
-from nightjar.declaration.use_case import Source
 from nightjar.validation.expected_range import ExpectedRange
 from nightjar.validation.figures import Figures
 

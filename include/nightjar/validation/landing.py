@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from nightjar.declaration.use_case import Source, UseCase
+from nightjar.declaration.data import Source
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
 from nightjar.lake.inside import leads_outside
 from nightjar.protocol.errors import SourceError
@@ -121,7 +122,7 @@ def _combined(problems: Sequence[_Problem], landing: str, use_case: UseCase, nig
 
 def _check_night(landing: str, use_case: UseCase, night: date) -> list[LandedFile | _Problem]:
     folder = night_folder(landing, use_case.name, night)
-    names = (MANIFEST, *(source.file for source in use_case.sources))
+    names = (MANIFEST, *(source.file for source in use_case.data.sources))
     linked = [name for name in names if leads_outside(landing, f"{folder}/{name}")]
     if linked:
         return [
@@ -132,7 +133,7 @@ def _check_night(landing: str, use_case: UseCase, night: date) -> list[LandedFil
     except _Problem as problem:
         return [problem]
     results: list[LandedFile | _Problem] = []
-    for source in use_case.sources:
+    for source in use_case.data.sources:
         try:
             results.append(_check_file(folder, source, night, manifest))
         except _Problem as problem:

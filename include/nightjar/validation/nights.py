@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.rules import NightRule
-from nightjar.declaration.use_case import Source
 from nightjar.protocol.nights import Nights
 from nightjar.validation.anomalies import anomalies
 from nightjar.validation.comparison import distance_from, expected_range_of, of_column

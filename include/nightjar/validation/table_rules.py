@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.rules import Rule, not_null
 from nightjar.declaration.tables import Column, TableSchema
-from nightjar.declaration.use_case import Source, UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.names import MALFORMED, ROWS_OF_KEY, TEXT
 
@@ -44,8 +45,8 @@ def source_rules(source: Source) -> tuple[Rule, ...]:
 
 def rules_by_table(use_case: UseCase) -> dict[str, tuple[Rule, ...]]:
     """Return the row rules of each landed table and of the feature table, by table name."""
-    rules = {source.table.name: source_rules(source) for source in use_case.sources}
-    return {**rules, use_case.feature_table.name: table_rules(use_case.feature_table, use_case.rules)}
+    rules = {source.table.name: source_rules(source) for source in use_case.data.sources}
+    return {**rules, use_case.feature_table.name: table_rules(use_case.feature_table, use_case.features.rules)}
 
 
 def _well_formed_line() -> Rule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nightjar.declaration.use_case import Source
+from nightjar.declaration.data import Source
 from nightjar.protocol.errors import ContractError, RowCountError
 from nightjar.validation.landing import LandedFile
 from nightjar.validation.night_count import NightCount

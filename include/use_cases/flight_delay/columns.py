@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 
 LATE_MINUTES = 15
 """A flight counts as late when it arrives more than this many minutes after its schedule."""

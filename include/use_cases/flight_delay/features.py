@@ -31,7 +31,7 @@ def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame
     Returns:
         One row per row of ``raw/schedule`` in the nights, with the columns of the feature table.
     """
-    history = _between(nights.first - timedelta(days=USE_CASE.history_nights), nights.last)
+    history = _between(nights.first - timedelta(days=USE_CASE.data.history_nights), nights.last)
     inside = _between(nights.first, nights.last)
     labels = known_labels(with_arrival(tables["flights"].where(history), tables["airports"].where(history)))
     schedule = schedule_features(tables["schedule"].where(inside), tables["airports"].where(inside))

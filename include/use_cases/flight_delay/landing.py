@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nightjar.declaration.use_case import Source
+from nightjar.declaration.data import Source
 from nightjar.lake import files
 from nightjar.protocol.errors import ConfigurationError, SourceError
 from nightjar.protocol.nights import Nights

@@ -5,6 +5,7 @@ Local times are New York's unless a comment says otherwise; ``time_hour`` is UTC
 
 from __future__ import annotations
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.rules import (
     Rule,
     between,
@@ -17,7 +18,6 @@ from nightjar.declaration.rules import (
     volume,
 )
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
-from nightjar.declaration.use_case import Source
 
 TIMEZONE = "America/New_York"
 ORIGINS = ("EWR", "JFK", "LGA")

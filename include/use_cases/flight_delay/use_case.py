@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightjar.declaration.monitoring import Performance, Retraining
+from nightjar.declaration.data import Data
+from nightjar.declaration.entity import Entity
+from nightjar.declaration.features import FeatureSet
+from nightjar.declaration.gate import Gate
+from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.rules import between
+from nightjar.declaration.schedule import Schedule
+from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.tables import Column
-from nightjar.declaration.training import Boosting, Cost, Training
-from nightjar.declaration.use_case import Gate, ScoreAudit, UseCase
+from nightjar.declaration.target import Cost, Target
+from nightjar.declaration.training import Boosting, Training
+from nightjar.declaration.use_case import UseCase
 from use_cases.flight_delay.columns import FEATURES, WINDOWS
 from use_cases.flight_delay.sources import FLIGHTS, SCHEDULE, SOURCES, TIMEZONE
 
-ENTITY = (
-    Column("flight_date", "date", "Local day of scheduled departure: the day after ds; in labels, ds.", nullable=False),
-    Column("carrier", "string", "Two-letter carrier code.", nullable=False),
-    Column("flight", "int", "Flight number.", nullable=False),
-    Column("origin", "string", "Origin airport (FAA).", nullable=False),
-)
-CARRIED = (
-    Column("dest", "string", "Destination airport (FAA).", nullable=False),
-    Column("tailnum", "string", "Tail number of the plane."),
-    Column("scheduled_departure", "timestamp", "Scheduled departure (UTC).", nullable=False),
+ENTITY = Entity(
+    key=(
+        Column(
+            "flight_date", "date", "Local day of scheduled departure: the day after ds; in labels, ds.", nullable=False
+        ),
+        Column("carrier", "string", "Two-letter carrier code.", nullable=False),
+        Column("flight", "int", "Flight number.", nullable=False),
+        Column("origin", "string", "Origin airport (FAA).", nullable=False),
+    ),
+    carried=(
+        Column("dest", "string", "Destination airport (FAA).", nullable=False),
+        Column("tailnum", "string", "Tail number of the plane."),
+        Column("scheduled_departure", "timestamp", "Scheduled departure (UTC).", nullable=False),
+    ),
 )
 
 
@@ -42,21 +53,30 @@ USE_CASE = UseCase(
     name="flight_delay",
     title="Flight delays out of New York",
     owner="data-science",
-    timezone=TIMEZONE,
-    schedule="0 2 * * *",
-    training_schedule="0 4 * * 1",
-    first_night=date(2013, 1, 1),
-    last_night=date(2013, 12, 30),
-    sources=SOURCES,
-    features_from=SCHEDULE.name,
-    labels_from=FLIGHTS.name,
-    history_nights=max(WINDOWS) - 1 + MAX_DAYS_TO_LAND,
+    schedule=Schedule(
+        timezone=TIMEZONE,
+        nightly="0 2 * * *",
+        training="0 4 * * 1",
+        first_night=date(2013, 1, 1),
+        last_night=date(2013, 12, 30),
+    ),
+    data=Data(
+        sources=SOURCES,
+        features_from=SCHEDULE.name,
+        labels_from=FLIGHTS.name,
+        history_nights=max(WINDOWS) - 1 + MAX_DAYS_TO_LAND,
+        replay=True,
+    ),
     entity=ENTITY,
-    carried=CARRIED,
-    features=FEATURES,
-    rules=(between("distance", 1, 6000, unit="miles"),),
-    label="1 when the flight arrived more than 15 minutes late, else 0; null when cancelled or diverted.",
-    prediction="Probability that the flight arrives more than 15 minutes late.",
+    features=FeatureSet(columns=FEATURES, rules=(between("distance", 1, 6000, unit="miles"),)),
+    target=Target(
+        label="1 when the flight arrived more than 15 minutes late, else 0; null when cancelled or diverted.",
+        prediction="Probability that the flight arrives more than 15 minutes late.",
+        # Assumed costs per flight, for the airport's passenger desk: passengers who learn of a delay at the gate are
+        # rebooked and fed at short notice; an alarm for a punctual flight keeps a standby clerk an hour. Replace them
+        # in your deployment; only their ratio matters: alarms start at a probability of 2/7.
+        cost=Cost(missed=200, false_alarm=80),
+    ),
     training=Training(
         engines=(
             Boosting(
@@ -79,21 +99,18 @@ USE_CASE = UseCase(
     # Costs depend on probabilities, so a proper score compares models. It has no bound: a stormy fortnight is hard for
     # every model, and champion and baseline are measured on the same one.
     gate=Gate(floors={"auc": 0.6}, decisive_metric="log_loss"),
-    # Assumed costs per flight, for the airport's passenger desk: passengers who learn of a delay at the gate are
-    # rebooked and fed at short notice; an alarm for a punctual flight keeps a standby clerk an hour. Replace them in
-    # your deployment; only their ratio matters: alarms start at a probability of 2/7.
-    cost=Cost(missed=200, false_alarm=80),
-    performance=Performance(slices=("origin", "carrier")),
     # A storm shifts a whole day: between consecutive nights of 2013 the mean prediction changed by up to 0.40, and by
     # more than 0.25 thirteen times (`make simulate`).
-    audit=ScoreAudit(max_mean_shift=0.5),
-    retraining=Retraining(
-        breaches=3,
-        of_nights=7,
-        min_auc=0.6,
-        max_age_days=60,
-        cooldown_days=14,
-        max_per_month=2,
+    scoring=Scoring(audit=ScoreAudit(max_mean_shift=0.5)),
+    monitoring=Monitoring(
+        performance=Performance(slices=("origin", "carrier")),
+        retraining=Retraining(
+            breaches=3,
+            of_nights=7,
+            min_auc=0.6,
+            max_age_days=60,
+            cooldown_days=14,
+            max_per_month=2,
+        ),
     ),
-    replay=True,
 )

@@ -71,7 +71,7 @@ def night_in_time(use_case: UseCase, context: Context) -> None:
     run, since = context["dag_run"], _since(use_case.name)
     if since is None or run.data_interval_end is None:
         return
-    if datetime.now(UTC) > run.data_interval_end + timedelta(minutes=use_case.deadline_minutes):
+    if datetime.now(UTC) > run.data_interval_end + timedelta(minutes=use_case.schedule.deadline_minutes):
         return
     text = f"RESOLVED {run.dag_id} was late since the night {since.first}: run {run.run_id} is in time"
     if send_alerts([text], context):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.declarations import with_fields
 from tests.landed_nights import SHOP
 
 from nightjar.protocol.errors import ConfigurationError
@@ -17,8 +18,8 @@ Wrong = tuple[Declare, str, str, str]
 
 
 def shop(**changed: Any) -> Declare:
-    """Return a function that declares the small use case with other values."""
-    return lambda: replace(SHOP, **changed)
+    """Return a function that declares the small use case with other values; see :func:`with_fields`."""
+    return lambda: with_fields(SHOP, **changed)
 
 
 def cases(wrong: Mapping[str, Sequence[Wrong]]) -> list[Any]:
@@ -32,5 +33,5 @@ def assert_refused(declare: Declare, what: str, where: str, allowed: str) -> Non
         declare()
     assert what in caught.value.what
     assert where in caught.value.where
-    assert "declared in nightjar/declaration/" in caught.value.where
+    assert re.search(r"declared in (nightjar/declaration/|\w+/tests/declarations\.py:)", caught.value.where)
     assert allowed in caught.value.fix

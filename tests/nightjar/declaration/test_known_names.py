@@ -66,7 +66,7 @@ def test_reserved_words_are_those_of_duckdb() -> None:
 
 
 def test_columns_that_no_declaration_may_name_are_those_that_the_tables_add() -> None:
-    own = {column.name for column in (*USE_CASE.entity, *USE_CASE.carried)}
+    own = {column.name for column in (*USE_CASE.entity.key, *USE_CASE.entity.carried)}
     tables = (USE_CASE.label_table, USE_CASE.score_table)
     assert {name for table in tables for name in table.column_names} - own <= ADDED_COLUMNS
 

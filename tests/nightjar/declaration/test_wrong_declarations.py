@@ -10,21 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.declarations import with_fields
 from tests.landed_nights import ORDERS, PRICES, SHOP
 from tests.nightjar.declaration.refusals import Declare, Wrong, assert_refused, cases, shop
 
 import nightjar.declaration
 import nightjar.protocol
 import nightjar.settings
+from nightjar.declaration.data import Source
 from nightjar.declaration.declared import Declaration
 from nightjar.declaration.experiment import Experiment, FixedHorizon, Sequential
+from nightjar.declaration.features import Feature
+from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Drift, Performance, Retraining
 from nightjar.declaration.rules import NightRule, Rule, between, fresh, like_usual, matches, not_null
-from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.spaces import IntRange
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
-from nightjar.declaration.training import Boosting, Cost, Network, Training, Tuning, WarmStart
-from nightjar.declaration.use_case import Feature, Gate, ScoreAudit, Source, UseCase
+from nightjar.declaration.target import Cost
+from nightjar.declaration.training import Boosting, Network, Training, Tuning, WarmStart
+from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.errors import ConfigurationError
 
 THIS_FILE = "nightjar/declaration/test_wrong_declarations.py"
@@ -36,8 +41,24 @@ SPLIT = Experiment(
     design=Sequential(effect=0.1),
     first_night=date(2013, 4, 2),
 )
-BOUNDED = replace(SHOP, last_night=date(2013, 12, 31))
+BOUNDED = with_fields(SHOP, schedule={"last_night": date(2013, 12, 31)})
 TREES = Training(engines=(Boosting(space={"num_rounds": IntRange(100, 400)}),))
+
+
+def schedule(**changed: Any) -> Declare:
+    return shop(schedule=changed)
+
+
+def data(**changed: Any) -> Declare:
+    return shop(data=changed)
+
+
+def entity(**changed: Any) -> Declare:
+    return shop(entity=changed)
+
+
+def features(**changed: Any) -> Declare:
+    return shop(features=changed)
 
 
 def orders(**changed: Any) -> Declare:
@@ -55,7 +76,7 @@ def training(**fields: Any) -> Declare:
 
 def broken_when(predicate: str) -> Declare:
     rule = Rule(name="wrong", broken_when=predicate, reason="It is wrong.")
-    return shop(rules=(rule,))
+    return features(rules=(rule,))
 
 
 def pattern(of: str) -> Declare:
@@ -68,27 +89,30 @@ def price(type: str) -> Column:
 
 WRONG: dict[str, list[Wrong]] = {
     "time": [
-        (shop(schedule="tomorrow"), "'tomorrow' is not a valid cron", "shop, UseCase.schedule", "@daily"),
-        (shop(schedule="0 24 * * *"), "'24' is not a valid hour from 0 to 23", "UseCase.schedule", "0 2 * * *"),
-        (shop(schedule="60 2 * * *"), "is not a valid minute from 0 to 59", "UseCase.schedule", "0 2 * * *"),
-        (shop(schedule="0 2 * *"), "it has 4 fields, not 5", "UseCase.schedule", "minute hour day month weekday"),
-        (shop(schedule="0 2 * * * *"), "it has 6 fields, not 5", "UseCase.schedule", "@daily"),
-        (shop(schedule="*/0 2 * * *"), "'*/0' is not a valid minute", "UseCase.schedule", "@daily"),
-        (shop(schedule="0 2 30 feb *"), "is never due", "UseCase.schedule", "@daily"),
-        (shop(schedule="@dayly"), "'@dayly' is not a valid cron", "UseCase.schedule", "@daily"),
-        (shop(schedule="@hourly"), "due 24 times a day", "UseCase.schedule", "@daily"),
-        (shop(schedule=""), "schedule is ''", "UseCase.schedule", "not blank"),
-        (shop(training_schedule="0 4 * * 8"), "'8' is not a valid weekday", "UseCase.training_schedule", "@weekly"),
-        (shop(timezone="Mars/Olympus"), "unknown time zone 'Mars/Olympus'", "UseCase.timezone", "Europe/Berlin"),
-        (shop(timezone="europe/berlin"), "unknown time zone", "UseCase.timezone", "did you mean 'Europe/Berlin'"),
-        (shop(timezone="../UTC"), "unknown time zone '../UTC'", "UseCase.timezone", "UTC"),
-        (shop(first_night=datetime(2013, 1, 1)), "first_night is datetime", "UseCase.first_night", "a date"),
-        (shop(first_night="2013-01-01"), "first_night is '2013-01-01'", "UseCase.first_night", "a date"),
-        (shop(last_night=date(2012, 1, 1)), "is before first_night", "UseCase.last_night", "None"),
-        (shop(last_night=date(2013, 4, 20)), "20 nights", "UseCase.last_night", "fewer holdout_days"),
-        (shop(deadline_minutes=0), "deadline_minutes is 0", "UseCase.deadline_minutes", "at least 1"),
-        (shop(history_nights=-1), "history_nights is -1", "UseCase.history_nights", "at least 0"),
-        (shop(contract_version=True), "contract_version is True", "UseCase.contract_version", "a whole number"),
+        (schedule(nightly="tomorrow"), "'tomorrow' is not a valid cron", "Schedule.nightly", "@daily"),
+        (schedule(nightly="0 24 * * *"), "'24' is not a valid hour from 0 to 23", "Schedule.nightly", "0 2 * * *"),
+        (schedule(nightly="60 2 * * *"), "is not a valid minute from 0 to 59", "Schedule.nightly", "0 2 * * *"),
+        (schedule(nightly="0 2 * *"), "it has 4 fields, not 5", "Schedule.nightly", "minute hour day month weekday"),
+        (schedule(nightly="0 2 * * * *"), "it has 6 fields, not 5", "Schedule.nightly", "@daily"),
+        (schedule(nightly="*/0 2 * * *"), "'*/0' is not a valid minute", "Schedule.nightly", "@daily"),
+        (schedule(nightly="0 2 30 feb *"), "is never due", "Schedule.nightly", "@daily"),
+        (schedule(nightly="@dayly"), "'@dayly' is not a valid cron", "Schedule.nightly", "@daily"),
+        (schedule(nightly="@hourly"), "due 24 times a day", "Schedule.nightly", "@daily"),
+        (schedule(nightly=""), "nightly is ''", "Schedule.nightly", "not blank"),
+        (schedule(training="0 4 * * 8"), "'8' is not a valid weekday", "Schedule.training", "@weekly"),
+        (schedule(timezone="Mars/Olympus"), "unknown time zone 'Mars/Olympus'", "Schedule.timezone", "Europe/Berlin"),
+        (schedule(timezone="europe/berlin"), "unknown time zone", "Schedule.timezone", "did you mean 'Europe/Berlin'"),
+        (schedule(timezone="../UTC"), "unknown time zone '../UTC'", "Schedule.timezone", "UTC"),
+        (schedule(first_night=datetime(2013, 1, 1)), "first_night is datetime", "Schedule.first_night", "a date"),
+        (schedule(first_night="2013-01-01"), "first_night is '2013-01-01'", "Schedule.first_night", "a date"),
+        (schedule(last_night=date(2012, 1, 1)), "is before first_night", "Schedule.last_night", "None"),
+        (
+            schedule(last_night=date(2013, 4, 20)),
+            "20 nights", "shop, UseCase.schedule.last_night", "fewer holdout_days",
+        ),
+        (schedule(deadline_minutes=0), "deadline_minutes is 0", "Schedule.deadline_minutes", "at least 1"),
+        (data(history_nights=-1), "history_nights is -1", "Data.history_nights", "at least 0"),
+        (data(contract_version=True), "contract_version is True", "Data.contract_version", "a whole number"),
     ],
     "names": [
         (shop(name="class"), "'class' is a word of Python", "UseCase.name", "class_risk"),
@@ -100,20 +124,23 @@ WRONG: dict[str, list[Wrong]] = {
         (shop(name="Shop"), "name is 'Shop'", "UseCase.name", "lower-case letters"),
         (shop(title=" "), "title is ' '", "UseCase.title", "not blank"),
         (shop(owner=None), "owner is None", "UseCase.owner", "a text"),
-        (shop(features_from="order"), "unknown source 'order'", "UseCase.features_from", "did you mean 'orders'"),
-        (shop(labels_from="refunds"), "unknown source 'refunds'", "UseCase.labels_from", "choose from: orders, prices"),
-        (shop(sources=()), "unknown source 'orders'", "UseCase.features_from", "nothing can be named here"),
-        (shop(sources=(ORDERS, ORDERS, PRICES)), "source orders is declared more than once", "UseCase.sources", "once"),
+        (data(features_from="order"), "unknown source 'order'", "Data.features_from", "did you mean 'orders'"),
+        (data(labels_from="refunds"), "unknown source 'refunds'", "Data.labels_from", "choose from: orders, prices"),
+        (data(sources=()), "unknown source 'orders'", "Data.features_from", "nothing can be named here"),
+        (data(sources=(ORDERS, ORDERS, PRICES)), "source orders is declared more than once", "Data.sources", "once"),
         (
-            shop(sources=(ORDERS, replace(PRICES, file="orders.csv"))),
-            "file orders.csv is declared more than once", "UseCase.sources", "name each file once",
+            data(sources=(ORDERS, replace(PRICES, file="orders.csv"))),
+            "file orders.csv is declared more than once", "Data.sources", "name each file once",
         ),
     ],
     "types": [
-        (shop(features=SHOP.features[0]), "features is Feature(", "UseCase.features", "a tuple, (a, b) or (a,)"),
-        (shop(features="amount"), "features is 'amount'", "UseCase.features", "a tuple"),
-        (shop(features=list(SHOP.features)), "features is [", "UseCase.features", "a tuple"),
-        (shop(features=("amount",)), "features[0] is 'amount'", "UseCase.features[0]", "Feature"),
+        (
+            features(columns=SHOP.features.columns[0]),
+            "columns is Feature(", "FeatureSet.columns", "a tuple, (a, b) or (a,)",
+        ),
+        (features(columns="amount"), "columns is 'amount'", "FeatureSet.columns", "a tuple"),
+        (features(columns=list(SHOP.features.columns)), "columns is [", "FeatureSet.columns", "a tuple"),
+        (features(columns=("amount",)), "columns[0] is 'amount'", "FeatureSet.columns[0]", "Feature"),
         (shop(training=Boosting()), "training is Boosting(", "UseCase.training", "Training"),
         (training(engines=(Boosting,)), "engines[0] is <class", "Training.engines[0]", "Boosting or Network"),
         (training(engines=Boosting()), "engines is Boosting(", "Training.engines", "a tuple"),
@@ -132,40 +159,52 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Column("Amount", "int", "A."), "name is 'Amount'", "Column.name", "lower-case letters"),
     ],
     "columns": [
-        (shop(features=()), "features is empty", "UseCase.features", "at least one"),
-        (shop(entity=()), "entity is empty", "UseCase.entity", "at least one"),
-        (shop(features=SHOP.features * 2), "column amount is declared more than once", "UseCase.features", "once"),
-        (shop(entity=SHOP.entity * 2), "declared more than once", "UseCase.entity", "shop, number, shop, number"),
+        (features(columns=()), "columns is empty", "FeatureSet.columns", "at least one"),
+        (entity(key=()), "key is empty", "Entity.key", "at least one"),
         (
-            shop(carried=SHOP.entity[:1]),
-            "shop is declared twice: in entity, and in carried", "UseCase.carried", "leave",
+            features(columns=SHOP.features.columns * 2),
+            "column amount is declared more than once", "FeatureSet.columns", "once",
+        ),
+        (entity(key=SHOP.entity.key * 2), "declared more than once", "Entity.key", "shop, number, shop, number"),
+        (
+            entity(carried=SHOP.entity.key[:1]),
+            "shop is declared twice: in key, and in carried", "Entity.carried", "leave",
         ),
         (
-            shop(features=(Feature("shop", "numeric", "Shop."),)),
-            "feature shop is numeric", "UseCase.features", "read from: boolean, double, int, long",
+            features(columns=(Feature("shop", "numeric", "Shop."),)),
+            "feature shop is numeric", "shop, UseCase.features.columns", "read from: boolean, double, int, long",
         ),
         (
-            shop(features=(Feature("number", "categorical", "Number."),)),
-            "feature number is categorical", "UseCase.features", "read from: string",
+            features(columns=(Feature("number", "categorical", "Number."),)),
+            "feature number is categorical", "UseCase.features.columns", "read from: string",
         ),
         (
-            shop(features=(Feature("label", "numeric", "Label."),)),
-            "column label is one", "features", "taken are: dag_run",
-        ),
-        (shop(carried=(Column("prediction", "double", "P."),)), "column prediction is one", "UseCase.carried", "taken"),
-        (shop(entity=(Column("ds", "date", "Night."),)), "column ds is one", "UseCase.entity", "taken are"),
-        (shop(entity=(Column("outcome", "string", "O."),)), "column outcome is one", "UseCase.entity", "taken are"),
-        (shop(features=(Feature("reason_1", "numeric", "R."),)), "column reason_1 is one", "features", "reason_<n>"),
-        (shop(features=(Feature("group", "numeric", "G."),)), "group is a reserved word", "features", "group_id"),
-        (
-            shop(features=(Feature("amount", "numeric", "Euros.", drift=False),)),
-            "no feature is watched for drift", "UseCase.features", "drift=True",
+            features(columns=(Feature("label", "numeric", "Label."),)),
+            "column label is one", "FeatureSet.columns", "taken are: dag_run",
         ),
         (
-            shop(performance=Performance(slices=("shp",))),
+            entity(carried=(Column("prediction", "double", "P."),)),
+            "column prediction is one", "Entity.carried", "taken",
+        ),
+        (entity(key=(Column("ds", "date", "Night."),)), "column ds is one", "Entity.key", "taken are"),
+        (entity(key=(Column("outcome", "string", "O."),)), "column outcome is one", "Entity.key", "taken are"),
+        (
+            features(columns=(Feature("reason_1", "numeric", "R."),)),
+            "column reason_1 is one", "FeatureSet.columns", "reason_<n>",
+        ),
+        (features(columns=(Feature("group", "numeric", "G."),)), "group is a reserved word", "FeatureSet", "group_id"),
+        (
+            features(columns=(Feature("amount", "numeric", "Euros.", drift=False),)),
+            "no feature is watched for drift", "FeatureSet.columns", "drift=True",
+        ),
+        (
+            shop(monitoring={"performance": Performance(slices=("shp",))}),
             "unknown column 'shp'", "performance.slices", "did you mean 'shop'",
         ),
-        (shop(performance=Performance(slices=("shop", "shop"))), "column shop is declared more", "slices", "once"),
+        (
+            shop(monitoring={"performance": Performance(slices=("shop", "shop"))}),
+            "column shop is declared more", "slices", "once",
+        ),
         (
             columns(Column("amount", "int", "Again.")),
             "column amount is declared more", "raw/orders, TableSchema", "once",
@@ -201,8 +240,14 @@ WRONG: dict[str, list[Wrong]] = {
     "rules": [
         (orders(rules=(not_null("placed"),)), "unknown column 'placed'", "rule placed_not_null", "mean 'placed_at'"),
         (orders(rules=(not_null("amount"),) * 2), "rule amount_not_null is declared", "Source.rules", "each rule once"),
-        (shop(rules=(between("amuont", 0, 1, unit="euros"),)), "unknown column 'amuont'", "amuont_between", "'amount'"),
-        (broken_when("abs(price) > 1"), "unknown column 'price'", "UseCase.rules, rule wrong", "from: amount, ds"),
+        (
+            features(rules=(between("amuont", 0, 1, unit="euros"),)),
+            "unknown column 'amuont'", "amuont_between", "'amount'",
+        ),
+        (
+            broken_when("abs(price) > 1"),
+            "unknown column 'price'", "UseCase.features.rules, rule wrong", "from: amount, ds",
+        ),
         (broken_when("amount > (1"), "a ( is not closed", "rule wrong", "'amount < 0'"),
         (broken_when("shop = 'N"), "a quote is not closed", "rule wrong", "'amount < 0'"),
         (broken_when(""), "it is empty", "rule wrong", "'amount < 0'"),
@@ -274,7 +319,10 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Scoring(shadow="a b"), "shadow is 'a b'", "Scoring.shadow", "lower-case letters"),
         (lambda: Scoring(default_version="v1"), "default_version is 'v1'", "Scoring.default_version", "digits"),
         (shop(scoring=Scoring(experiment=replace(SPLIT, unit=("amount",)))), "unknown column of the", "unit", "number"),
-        (shop(scoring=Scoring(experiment=replace(SPLIT, metric="cost"))), "no cost is declared", "metric", "`cost`"),
+        (
+            shop(scoring=Scoring(experiment=replace(SPLIT, metric="cost"))),
+            "no cost is declared", "metric", "Target.cost",
+        ),
         (
             lambda: replace(BOUNDED, scoring=Scoring(experiment=replace(SPLIT, first_night=date(2014, 1, 1)))),
             "after the last night 2013-12-31", "experiment.first_night", "from 2013-04-01 to 2013-12-31",
@@ -352,8 +400,8 @@ def test_every_dataclass_that_an_author_writes_checks_itself() -> None:
 def test_what_can_work_is_declared() -> None:
     use_case = import_module("use_cases.flight_delay.use_case").USE_CASE
     assert isinstance(use_case, UseCase)
-    assert replace(SHOP, schedule="15 3 * * mon-fri", timezone="America/Argentina/Buenos_Aires").timezone
+    assert replace(SHOP.schedule, nightly="15 3 * * mon-fri", timezone="America/Argentina/Buenos_Aires").timezone
     assert replace(BOUNDED, scoring=Scoring(experiment=SPLIT, shadow="challenger", default_version="12"))
-    assert replace(SHOP, features=(*SHOP.features, Feature("number", "numeric", "Number.")))
+    assert with_fields(SHOP, features={"columns": (*SHOP.features.columns, Feature("number", "numeric", "Number."))})
     assert Training(warm_start=WarmStart(version="3"), compression=("distilled",)).warm_start
     assert replace(TREES, tuning=Tuning()).tuning

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.declarations import with_fields
 
-from nightjar.declaration.use_case import Gate, load_use_case
+from nightjar.declaration.gate import Gate
+from nightjar.declaration.use_case import load_use_case
 from nightjar.evaluation.verdict import choose, judge, note_on_champion
 from nightjar.protocol.errors import ConfigurationError, GateError
 
@@ -109,7 +111,7 @@ def test_costs_are_a_ceiling_and_must_be_declared() -> None:
     assert judge(gate, _metrics(holdout_expected_cost=29.0), champion=None).decision == "promote"
     assert judge(gate, _metrics(holdout_expected_cost=31.0), champion=None).decision == "refused"
     with pytest.raises(ConfigurationError, match="no cost is declared"):
-        replace(load_use_case("flight_delay"), gate=gate, cost=None)
+        with_fields(load_use_case("flight_delay"), gate=gate, target={"cost": None})
 
 
 def size(of_model: float, speed: float) -> dict[str, float]:

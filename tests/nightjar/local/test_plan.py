@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.declarations import with_fields
 
 from nightjar.declaration.use_case import load_use_case
 from nightjar.local import plan
@@ -60,19 +60,19 @@ def test_the_first_history_is_90_nights_and_the_first_nights_follow_it() -> None
 
 
 def test_the_first_history_ends_with_the_sources_or_yesterday() -> None:
-    assert plan.first_history(replace(USE_CASE, last_night=date(2013, 2, 1)))[1] == date(2013, 2, 1)
-    today = datetime.now(ZoneInfo(USE_CASE.timezone)).date()
-    begun = replace(USE_CASE, first_night=today - timedelta(days=5), last_night=None)
+    assert plan.first_history(with_fields(USE_CASE, schedule={"last_night": date(2013, 2, 1)}))[1] == date(2013, 2, 1)
+    today = datetime.now(ZoneInfo(USE_CASE.schedule.timezone)).date()
+    begun = with_fields(USE_CASE, schedule={"first_night": today - timedelta(days=5), "last_night": None})
     assert plan.first_history(begun) == (today - timedelta(days=5), today - timedelta(days=1))
     with pytest.raises(ConfigurationError, match=r"before it begins|future"):
-        plan.first_history(replace(begun, first_night=today))
+        plan.first_history(with_fields(begun, schedule={"first_night": today}))
 
 
 def test_a_night_begins_at_the_time_that_the_use_case_declares() -> None:
-    late = replace(USE_CASE, schedule="30 5 * * *", timezone="Asia/Kolkata")
+    late = with_fields(USE_CASE, schedule={"nightly": "30 5 * * *", "timezone": "Asia/Kolkata"})
     assert plan.run_moment(late, date(2013, 4, 1)) == datetime(2013, 4, 1, 0, 0, tzinfo=UTC)
     with pytest.raises(ConfigurationError, match="does not have one time for all days"):
-        plan.run_moment(replace(USE_CASE, schedule="0 2 * * 1-5"), date(2013, 4, 1))
+        plan.run_moment(with_fields(USE_CASE, schedule={"nightly": "0 2 * * 1-5"}), date(2013, 4, 1))
 
 
 @pytest.mark.parametrize("name", ["", " ", "flight_delay", " flight_delay "])

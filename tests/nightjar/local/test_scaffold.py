@@ -83,7 +83,7 @@ def test_its_features_and_labels_have_the_declared_columns(
         source.name: spark.createDataFrame(
             [], ", ".join(f"{column.name} {kinds.get(column.type, column.type)}" for column in source.table.columns)
         )
-        for source in use_case.sources
+        for source in use_case.data.sources
     }
     nights = Nights(first=date(2026, 1, 1), last=date(2026, 1, 2), timezone="UTC")
     assert tuple(features.build_features(tables, nights).columns) == use_case.feature_table.column_names

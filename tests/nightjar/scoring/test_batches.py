@@ -31,8 +31,8 @@ NIGHT = date(2013, 4, 1)
 ROWS = 400
 CARD = ModelCard(
     use_case=USE_CASE.name,
-    features=USE_CASE.features,
-    categories={feature.name: ("AA", "UA") for feature in USE_CASE.features if feature.kind == "categorical"},
+    features=USE_CASE.features.columns,
+    categories={feature.name: ("AA", "UA") for feature in USE_CASE.features.columns if feature.kind == "categorical"},
     label="late",
     prediction="probability",
     members=(MemberCard(kind="boosting", engine="xgboost 3", params={}, rounds=8, validation_auc=0.7),),
@@ -145,7 +145,7 @@ def test_a_number_that_float32_does_not_hold_is_scored_as_missing(lake: str, val
 
 def test_reasons_are_the_strongest_contributions_which_add_up_to_the_margin(lake: str) -> None:
     rows = batch()
-    count = len(USE_CASE.features)
+    count = len(USE_CASE.features.columns)
     explained = replace(USE_CASE, scoring=Scoring(reason_codes=count))
     saved = model(f"{lake}/models/x", rows, None)
     scores = scored(lake, saved, rows, explained).scores

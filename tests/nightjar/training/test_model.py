@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 from nightjar.protocol.errors import ModelError
 from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import FILE, BoostedTrees

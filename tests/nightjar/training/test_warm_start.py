@@ -11,8 +11,8 @@ import pytest
 from tests.nightjar.training.engines.test_network import FEATURES, SMALL, TRAINING_SET, rows, shard
 from tests.training_sets import context
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, DeclaredEngine
-from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.compression import int8, pruned
 from nightjar.training.data.training_set import TrainingSet

@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from tests.declarations import with_fields
 from tests.landed_nights import ORDERS, PRICES, SHOP
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.predicates import columns_read
 from nightjar.declaration.rules import not_null
 from nightjar.declaration.tables import Column
-from nightjar.declaration.use_case import Source, UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import ledger
 from nightjar.protocol.errors import ContractError
 from nightjar.protocol.job import JobSpec
@@ -37,7 +39,7 @@ def with_columns(
 
 
 def shop(orders: Source, **fields: int) -> UseCase:
-    return replace(SHOP, sources=(orders, PRICES), **fields)
+    return with_fields(SHOP, data={"sources": (orders, PRICES), **fields})
 
 
 def on(name: str, **fields: object) -> Callable[[Column], Column | None]:

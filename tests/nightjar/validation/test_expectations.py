@@ -14,7 +14,7 @@ from nightjar.validation.table_rules import table_rules
 
 FIRST, SECOND = NIGHTS
 ODD = Rule(name="odd", broken_when="number % 2 = 1", reason="number is odd (costs $1)", severity="warn")
-RULES = (*table_rules(SHOP.feature_table, SHOP.rules), ODD)
+RULES = (*table_rules(SHOP.feature_table, SHOP.features.rules), ODD)
 
 
 def check(*, rows: int = 8, expected: int = 8, missing: tuple[str, ...] = (), **broken: int) -> TableCheck:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.landed_nights import ORDERS
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.rules import NightRule, fresh, like_usual, nulls_at_most, volume
-from nightjar.declaration.use_case import Source
 from nightjar.validation.figures import Figures
 from nightjar.validation.judged import TABLE, Judged, NightFigures
 from nightjar.validation.nights import judge, not_yet

@@ -27,7 +27,7 @@ def test_source_contract_has_parsing_key_and_declared_rules() -> None:
 
 
 def test_table_contract_requires_key_and_columns_that_are_not_nullable() -> None:
-    names = [rule.name for rule in table_rules(SHOP.feature_table, SHOP.rules)]
+    names = [rule.name for rule in table_rules(SHOP.feature_table, SHOP.features.rules)]
     assert names == ["shop_not_null", "number_not_null", "key_unique", "amount_between"]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightjar.declaration.use_case import Source
+from nightjar.declaration.data import Source
 from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.sources import AIRPORTS, FLIGHTS, TIMEZONE

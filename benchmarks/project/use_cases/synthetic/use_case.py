@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 
+from nightjar.declaration.data import Data, Source
+from nightjar.declaration.entity import Entity
+from nightjar.declaration.features import Feature, FeatureSet
+from nightjar.declaration.gate import Gate
+from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.target import Target
 from nightjar.declaration.training import Boosting, Training
-from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
+from nightjar.declaration.use_case import UseCase
 
 NUMERIC = tuple(Feature(f"number_{i:02d}", "numeric", "Standard normal.") for i in range(17))
 CATEGORICAL = tuple(Feature(f"category_{i}", "categorical", "One of twenty.") for i in range(3))
@@ -24,17 +30,20 @@ USE_CASE = UseCase(
     name="synthetic",
     title="Benchmark of training",
     owner="benchmarks",
-    timezone="UTC",
-    schedule="0 0 * * *",
-    training_schedule="0 0 * * *",
-    first_night=date(2026, 1, 1),
-    sources=(ROWS,),
-    features_from=ROWS.name,
-    labels_from=ROWS.name,
-    entity=(Column("id", "long", "Row of the day.", nullable=False),),
-    features=NUMERIC + CATEGORICAL,
-    label="1 with the probability that the inputs give, else 0.",
-    prediction="Probability of 1.",
+    schedule=Schedule(
+        timezone="UTC",
+        nightly="0 0 * * *",
+        training="0 0 * * *",
+        first_night=date(2026, 1, 1),
+    ),
+    data=Data(
+        sources=(ROWS,),
+        features_from=ROWS.name,
+        labels_from=ROWS.name,
+    ),
+    entity=Entity(key=(Column("id", "long", "Row of the day.", nullable=False),)),
+    features=FeatureSet(columns=NUMERIC + CATEGORICAL),
+    target=Target(label="1 with the probability that the inputs give, else 0.", prediction="Probability of 1."),
     training=Training(
         engines=(
             Boosting(

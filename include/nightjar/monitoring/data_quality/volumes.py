@@ -36,7 +36,7 @@ class Volume:
 
 def count_volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) -> list[Volume]:
     """Count the rows of ``night`` in the raw tables, features and scores; tables that do not exist are left out."""
-    names = [source.table.name for source in use_case.sources]
+    names = [source.table.name for source in use_case.data.sources]
     names += [use_case.feature_table.name, use_case.score_table.name]
     quarantine = use_case.quarantine_table.name
     rejected = _rows(lake, quarantine) if delta.table_exists(lake, quarantine) else {}

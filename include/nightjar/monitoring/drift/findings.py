@@ -22,7 +22,7 @@ def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
     if not _has_drifted(watched, use_case):
         return []
     moved = sorted(_moved(watched), key=lambda row: (-row["psi"], row["column_name"]))
-    tolerated = use_case.drift.max_drifted_share
+    tolerated = use_case.monitoring.drift.max_drifted_share
     worst = ", ".join(f"{row['column_name']} ({row['psi']:.2f})" for row in moved[:_NAMED])
     return [
         Finding(
@@ -64,4 +64,4 @@ def _moved(watched: Sequence[Row]) -> list[Row]:
 
 
 def _has_drifted(watched: Sequence[Row], use_case: UseCase) -> bool:
-    return bool(watched) and len(_moved(watched)) / len(watched) > use_case.drift.max_drifted_share
+    return bool(watched) and len(_moved(watched)) / len(watched) > use_case.monitoring.drift.max_drifted_share

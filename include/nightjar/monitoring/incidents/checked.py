@@ -25,7 +25,7 @@ def checked_kinds(lake: str, use_case: UseCase, night: date) -> set[FindingKind]
     def read(schema: TableSchema, ds: date, *columns: str) -> list[dict[str, Any]]:
         return read_stored_rows(lake, schema, use_case.name, [ds], columns)
 
-    matured = night - timedelta(days=use_case.performance.matured_after_nights)
+    matured = night - timedelta(days=use_case.monitoring.performance.matured_after_nights)
     judged = read(PERFORMANCE_TABLE, matured, "judged_on", "verdict")
     has_landed = bool(read(LANDING_TABLE, night))
     is_checked: dict[FindingKind, bool] = {

@@ -48,7 +48,7 @@ def find_problems(
     last = nights[-1]
     version = last["auc"]["model_version"]
     recent = [rows for rows in nights if rows["auc"]["model_version"] == version][-NIGHTS:]
-    confidence = use_case.performance.confidence
+    confidence = use_case.monitoring.performance.confidence
     problems = [
         *_below_the_floor(last if judged is None else judged, use_case),
         *_below_the_holdout(recent, confidence),
@@ -80,7 +80,7 @@ class _Problem:
 
 
 def _below_the_floor(judged: Night, use_case: UseCase) -> Iterator[_Problem]:
-    floor, auc = use_case.retraining.min_auc if use_case.retraining else None, judged["auc"]
+    floor, auc = use_case.monitoring.retraining.min_auc if use_case.monitoring.retraining else None, judged["auc"]
     if floor is not None and auc["high"] is not None and auc["high"] < floor:
         what = f"the AUC is {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), below the floor of {floor:g}"
         yield _Problem("auc below the floor", what, "breach", (1 - auc["value"]) / (1 - floor))

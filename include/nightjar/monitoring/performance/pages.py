@@ -113,12 +113,12 @@ class Pages:
         return {
             "title": use_case.title,
             "use_case": use_case.name,
-            "slice_names": use_case.performance.slices,
-            "calibration": group_rows(summary, use_case.performance.confidence),
+            "slice_names": use_case.monitoring.performance.slices,
+            "calibration": group_rows(summary, use_case.monitoring.performance.confidence),
             "histogram": histogram(summary),
-            "confidence": use_case.performance.confidence,
-            "cost": use_case.cost,
-            "floor": use_case.retraining.min_auc if use_case.retraining else None,
+            "confidence": use_case.monitoring.performance.confidence,
+            "cost": use_case.target.cost,
+            "floor": use_case.monitoring.retraining.min_auc if use_case.monitoring.retraining else None,
             **self.shared,
         }
 

@@ -107,7 +107,7 @@ class ScoredNight:
 
     def not_judged_reason(self, use_case: UseCase) -> str:
         """Return why the night cannot be judged; empty when it can."""
-        min_share = use_case.performance.min_label_share
+        min_share = use_case.monitoring.performance.min_label_share
         if not self.summary.rows:
             return MISSING_SCORES
         if self.summary.landed_share < min_share:
@@ -118,12 +118,12 @@ class ScoredNight:
 
 def estimate_metrics(night: ScoredNight, use_case: UseCase) -> dict[tuple[str, str, str], Interval]:
     """Estimate the night's metrics by slice and value; slices that are too small are left out."""
-    declared = use_case.performance
+    declared = use_case.monitoring.performance
     return {
         (*place, metric): interval
         for place, summary in night.summaries.items()
         if place == ALL or summary.rows >= declared.min_slice_rows
-        for metric, interval in estimate(summary, confidence=declared.confidence, cost=use_case.cost).items()
+        for metric, interval in estimate(summary, confidence=declared.confidence, cost=use_case.target.cost).items()
     }
 
 
@@ -143,14 +143,16 @@ def _measure(
     night: ScoredNight, place: Place, summary: Summary, reason: str, use_case: UseCase
 ) -> Mapping[str, Measured]:
     """Measure each metric of a slice, or give the reason why not; of an estimated night only estimated metrics."""
-    declared = use_case.performance
-    metrics = [metric for metric in METRICS if use_case.cost or metric != "expected_cost"]
+    declared = use_case.monitoring.performance
+    metrics = [metric for metric in METRICS if use_case.target.cost or metric != "expected_cost"]
     if night.judged_on is None:
         return {metric: Measured() for metric in metrics if (*place, metric) in night.estimates}
     too_small = place != ALL and summary.labelled < declared.min_slice_rows
     if reason := reason or (TOO_SMALL if too_small else ""):
         return {metric: Measured(reason=reason) for metric in metrics}
-    return measure(summary, confidence=declared.confidence, cost=use_case.cost, baseline_rate=night.baseline_rate)
+    return measure(
+        summary, confidence=declared.confidence, cost=use_case.target.cost, baseline_rate=night.baseline_rate
+    )
 
 
 def _row(
@@ -227,7 +229,7 @@ def stored_estimates(rows: Iterable[Mapping[str, Any]]) -> dict[date, dict[tuple
 
 def performance_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
     """Return the findings of the night that ``night`` has judged; empty when it judged none."""
-    judged = night - timedelta(days=use_case.performance.matured_after_nights)
+    judged = night - timedelta(days=use_case.monitoring.performance.matured_after_nights)
     window = [judged - timedelta(days=i) for i in range(WINDOW_NIGHTS)]
     nights = judged_nights(read_rows(lake, PERFORMANCE_TABLE, use_case.name, window), night)
     if judged not in nights or nights[judged]["label_rate"]["judged_on"] != night:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.memory import free_memory
 from nightjar.training.engines.libraries import import_xgboost

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 from nightjar.training.distributed.collective import sum_over_ranks
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
+from nightjar.declaration.features import Feature
+from nightjar.declaration.gate import Gate
 from nightjar.declaration.training import Training
-from nightjar.declaration.use_case import Feature, Gate
 from nightjar.lake import files
 from nightjar.protocol.documents import check_fields, parse_object, reading
 from nightjar.protocol.errors import TrainingError

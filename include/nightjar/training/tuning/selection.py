@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, DeclaredEngine, Selection, Tuning
-from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
 from nightjar.training.data.shards import Shard, check_counts, read_shard

@@ -4,9 +4,15 @@ from datetime import UTC, date, datetime
 
 import pyarrow as pa
 
+from nightjar.declaration.data import Data, Source
+from nightjar.declaration.entity import Entity
+from nightjar.declaration.features import Feature, FeatureSet
+from nightjar.declaration.gate import Gate
+from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
+from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
-from nightjar.declaration.use_case import Feature, Gate, Source, UseCase
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.data_quality.volumes import Volume, count_volumes
@@ -17,17 +23,20 @@ SHOP = UseCase(
     name="shop",
     title="Shop",
     owner="me",
-    timezone="UTC",
-    schedule="@daily",
-    training_schedule="@weekly",
-    first_night=date(2013, 1, 1),
-    sources=(Source(table=RAW, file="orders.csv"),),
-    features_from="orders",
-    labels_from="orders",
-    entity=(Column("k", "int", "Key."),),
-    features=(Feature("x", "numeric", "X."),),
-    label="l",
-    prediction="p",
+    schedule=Schedule(
+        timezone="UTC",
+        nightly="@daily",
+        training="@weekly",
+        first_night=date(2013, 1, 1),
+    ),
+    data=Data(
+        sources=(Source(table=RAW, file="orders.csv"),),
+        features_from="orders",
+        labels_from="orders",
+    ),
+    entity=Entity(key=(Column("k", "int", "Key."),)),
+    features=FeatureSet(columns=(Feature("x", "numeric", "X."),)),
+    target=Target(label="l", prediction="p"),
     training=Training(),
     gate=Gate(floors={}),
 )

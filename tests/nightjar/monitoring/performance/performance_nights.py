@@ -8,11 +8,12 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+from tests.declarations import with_fields
 from tests.nightjar_spark.test_report_drift import SHOP
 
-from nightjar.declaration.monitoring import Performance, Retraining
+from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.tables import Column
-from nightjar.declaration.training import Cost
+from nightjar.declaration.target import Cost
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.performance.pages import Pages
 from nightjar.monitoring.performance.summary import Rows, Summary, summarize, summarize_groups
@@ -27,13 +28,12 @@ from nightjar.monitoring.performance.table import (
 
 FIRST = date(2013, 4, 1)
 COST = Cost(missed=200, false_alarm=80)
-JUDGED = replace(
+JUDGED = with_fields(
     SHOP,
     title="Flight delays out of New York",
-    carried=(Column("origin", "string", "Origin."), Column("carrier", "string", "Carrier.")),
-    cost=COST,
-    performance=Performance(slices=("origin", "carrier")),
-    retraining=Retraining(min_auc=0.6),
+    entity={"carried": (Column("origin", "string", "Origin."), Column("carrier", "string", "Carrier."))},
+    target={"cost": COST},
+    monitoring=Monitoring(performance=Performance(slices=("origin", "carrier")), retraining=Retraining(min_auc=0.6)),
 )
 HOLDOUT = {
     "auc": 0.722, "pr_auc": 0.44, "log_loss": 0.46, "brier": 0.148, "calibration_error": 0.012, "expected_cost": 35.1,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.declarations import with_fields
 from tests.nightjar.monitoring.performance.performance_nights import FIRST, HOLDOUT, JUDGED, Nights, draw
 
 from nightjar.declaration.monitoring import Retraining
@@ -83,8 +84,8 @@ def test_another_version_s_nights_are_not_held_against_this_one() -> None:
 def test_the_floor_is_that_of_the_whole_interval_of_one_night() -> None:
     assert subjects(nights_of([{"auc": 0.55}])) == ["breach auc below the floor"]
     assert subjects(nights_of([{"auc": 0.57}])) == [], "its interval reaches the floor of 0.6"
-    assert subjects(nights_of([{"auc": 0.55}]), replace(JUDGED, retraining=None)) == []
-    assert subjects(nights_of([{"auc": 0.55}]), replace(JUDGED, retraining=Retraining())) == []
+    assert subjects(nights_of([{"auc": 0.55}]), with_fields(JUDGED, monitoring={"retraining": None})) == []
+    assert subjects(nights_of([{"auc": 0.55}]), with_fields(JUDGED, monitoring={"retraining": Retraining()})) == []
     (found,) = find_problems(nights_of([{"auc": 0.5}]), JUDGED, night=date(2013, 4, 4), link="page")
     assert found.severity_ratio == pytest.approx(0.5 / 0.4)
     assert found.what == "scores of 2013-04-01: the AUC is 0.500 (0.460 to 0.540), below the floor of 0.6"

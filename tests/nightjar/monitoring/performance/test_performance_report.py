@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.declarations import with_fields
 from tests.nightjar.monitoring.conftest import HOSTILE
 from tests.nightjar.monitoring.drift.test_report import Page, luminance
 from tests.nightjar.monitoring.performance.performance_nights import CARRIERS, FIRST, JUDGED, Nights, draw, summaries
@@ -191,7 +192,7 @@ def test_the_week_is_the_rows_of_its_nights_together(good: Pages) -> None:
     assert list(report.nights) == nights
     held = [row for row in good.counts if row["ds"] in nights and not row["slice"]]
     pooled = merge([Summary.from_json(row["summary"]) for row in held])
-    expected = measure(pooled, confidence=0.95, cost=JUDGED.cost, baseline_rate=0.22)
+    expected = measure(pooled, confidence=0.95, cost=JUDGED.target.cost, baseline_rate=0.22)
     for metric, measured in expected.items():
         assert measured.interval is not None
         assert report.figures[metric]["value"] == measured.interval.value
@@ -272,7 +273,7 @@ def test_text_contrast_is_aa_on_every_page(good: Pages, scheme: int) -> None:
 
 def test_values_of_a_slice_that_are_numbers_stand_in_their_order() -> None:
     """By their size, as a reader counts, and not by their letters: 0, 1, 10, 11, 2."""
-    use_case = replace(JUDGED, performance=replace(JUDGED.performance, min_slice_rows=50))
+    use_case = with_fields(JUDGED, monitoring={"performance": {"min_slice_rows": 50}})
     made = Nights(use_case=use_case)
     random = np.random.default_rng(1)
     rows = {

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 from nightjar.lake.numbers import is_known, to_float32
 from nightjar.protocol.errors import ModelError
 from nightjar.training.data.encoding import encode

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from nightjar.declaration.use_case import Feature, load_use_case
+from nightjar.declaration.features import Feature
+from nightjar.declaration.use_case import load_use_case
 from nightjar.protocol.errors import RowCountError, StorageFullError, TrainingError
 from nightjar.training.data.shards import Shard, check_counts, days_of_rank, read_days, read_shard
 from nightjar.training.data.training_set import Recipe, Split, TrainingSet

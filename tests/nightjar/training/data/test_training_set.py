@@ -6,17 +6,11 @@ from datetime import date, timedelta
 
 import pytest
 
+from nightjar.declaration.features import Feature
+from nightjar.declaration.gate import Gate
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
-from nightjar.declaration.training import (
-    Boosting,
-    Cost,
-    Network,
-    Pruning,
-    Selection,
-    Training,
-    Tuning,
-)
-from nightjar.declaration.use_case import Feature, Gate
+from nightjar.declaration.target import Cost
+from nightjar.declaration.training import Boosting, Network, Pruning, Selection, Training, Tuning
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.training_set import DayCount, TrainingSet, night_of, split_days
 from nightjar.training.recipe import Base, Recipe

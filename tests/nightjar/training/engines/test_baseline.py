@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 from nightjar.training.data.encoding import encode
 from nightjar.training.data.shards import Shard
 from nightjar.training.engines.linear import baseline

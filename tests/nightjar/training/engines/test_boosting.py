@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests.training_sets import context, training_set
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting
-from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
 from nightjar.training.engines.boosting import fit as boosting

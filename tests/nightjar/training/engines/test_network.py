@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from tests.training_sets import context, training_set
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, Network
-from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import ConfigurationError, StorageFullError, TrainingError
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.training_sets import training_set
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, Network, Selection
-from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port

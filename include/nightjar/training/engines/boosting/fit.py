@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting
-from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data import matrix
 from nightjar.training.data.class_weight import event_weight

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nightjar.declaration.use_case import Feature
+from nightjar.declaration.features import Feature
 from nightjar.protocol.documents import parse_object
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.moments import moments

@@ -13,8 +13,8 @@ from datetime import timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Network
-from nightjar.declaration.use_case import Feature
 from nightjar.protocol.errors import TrainingError, first_line
 from nightjar.training.data.class_weight import event_weight
 from nightjar.training.data.moments import moments
