@@ -261,6 +261,7 @@ class TestOfOperators:
         statsd: StatsD,
         lake: str,
         jars: str,
+        spark_conf: dict[str, str],
         landed_night: Path,
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
@@ -271,7 +272,7 @@ class TestOfOperators:
         monkeypatch.setenv("NIGHTJAR_JARS", str(Path(jars.split(",")[0]).parent))
         monkeypatch.setenv("SPARK_HOME", str(Path(pyspark.__file__).parent))
         monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
-        connection = {"conn_type": "spark", "host": "local[2]", "extra": {"conf": {"spark.ui.enabled": "false"}}}
+        connection = {"conn_type": "spark", "host": "local[2]", "extra": {"conf": spark_conf}}
         monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
         try:
             SparkProgramOperator(use_case=USE_CASE, program="ingest").execute(of_task("ingest"))

@@ -38,7 +38,9 @@ pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 
 
 @pytest.fixture
-def environment(lake: str, jars: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def environment(
+    lake: str, jars: str, spark_conf: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The settings of a deployment."""
     monkeypatch.setenv("NIGHTJAR_LAKE", lake)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -46,11 +48,7 @@ def environment(lake: str, jars: str, monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("SPARK_HOME", str(Path(pyspark.__file__).parent))
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
-    connection = {
-        "conn_type": "spark",
-        "host": "local[2]",
-        "extra": {"conf": {"spark.driver.memory": "1g", "spark.ui.enabled": "false"}},
-    }
+    connection = {"conn_type": "spark", "host": "local[2]", "extra": {"conf": spark_conf}}
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
 
 

@@ -88,7 +88,7 @@ def with_retries(call: Callable[P, T]) -> Callable[P, T]:
     """
     return tenacity.retry(
         retry=tenacity.retry_if_exception_type(UnreachableError),
-        stop=tenacity.stop_after_attempt(TRIES),
+        stop=lambda state: state.attempt_number >= TRIES,
         wait=tenacity.wait_random_exponential(multiplier=0.2, max=1.6),
         before_sleep=_log_retry,
         reraise=True,

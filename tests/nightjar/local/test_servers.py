@@ -33,10 +33,15 @@ scratch()
 KEEPER = """
 import sys, time
 from pathlib import Path
+from nightjar.local import server_environment
 from nightjar.local.follow import Request
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.session import own_servers
+
+# The processes left behind hold the sockets of their tasks: each of the four workers would wait a minute for their end.
+airflow = server_environment.airflow
+server_environment.airflow = lambda *given: {**airflow(*given), "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "1"}
 
 with Progress() as progress, own_servers(Paths(Path(sys.argv[1])), progress) as session:
     session.follower.wait_parsed(("scratch",))
