@@ -44,13 +44,10 @@ def chosen_use_case(name: str) -> UseCase:
 
 def first_history(use_case: UseCase) -> tuple[date, date]:
     """Return first and last night of the first training: the first 90 nights of the sources, or all if fewer."""
-    yesterday = datetime.now(ZoneInfo(use_case.schedule.timezone)).date() - timedelta(days=1)
-    last = min(
-        use_case.schedule.first_night + timedelta(days=HISTORY_NIGHTS - 1),
-        use_case.schedule.last_night or yesterday,
-        yesterday,
-    )
-    return parse_nights(use_case, str(use_case.schedule.first_night), str(last))
+    schedule = use_case.schedule
+    yesterday = datetime.now(ZoneInfo(schedule.timezone)).date() - timedelta(days=1)
+    last = min(schedule.first_night + timedelta(days=HISTORY_NIGHTS - 1), schedule.last_night or yesterday, yesterday)
+    return parse_nights(use_case, str(schedule.first_night), str(last))
 
 
 def first_nights(use_case: UseCase) -> list[date]:
