@@ -126,7 +126,7 @@ def serve(seed: int, share: float, lost_commits: float) -> None:
     store.start()
     _, direct = store.get_host_and_port()
     failing = proxy(direct, Fate(seed, share, lost_commits))
-    threading.Thread(target=failing.serve_forever, daemon=True).start()
+    threading.Thread(target=failing.serve_forever, args=(0.02,), daemon=True).start()
     print(failing.server_address[1], direct, flush=True)
     sys.stdin.read()
     store.stop()

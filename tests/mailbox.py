@@ -54,6 +54,6 @@ def mailbox(refuse: int = 0) -> Iterator[tuple[int, list[EmailMessage]]]:
     """Yield its port and the mails received so far; the first ``refuse`` get a 451."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.mails, server.refuse = [], refuse
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_address[1], server.mails
         server.shutdown()

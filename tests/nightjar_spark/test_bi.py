@@ -68,7 +68,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(1)
+        time.sleep(0.1)
 
 
 def processes_of(paths: Paths) -> list[str]:

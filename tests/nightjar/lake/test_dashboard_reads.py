@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -21,11 +22,19 @@ QUESTION = (
 )
 
 
-@pytest.fixture
-def ninety(lake: str) -> str:
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with the scores of ninety nights; tests work on copies."""
+    lake = tmp_path_factory.mktemp("ninety")
     for night in NIGHTS:
         rows = [score(night, i, (i % 10) / 10, carrier=("UA", "DL")[i % 2]) for i in range(20)]
-        publish(lake, rows, [night])
+        publish(str(lake), rows, [night])
+    return lake
+
+
+@pytest.fixture
+def ninety(published: Path, lake: str) -> str:
+    shutil.copytree(published, lake, dirs_exist_ok=True)
     return lake
 
 

@@ -153,7 +153,7 @@ def airflow() -> Iterator[tuple[FakeAirflow, AirflowApi]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield fake, AirflowApi(f"http://127.0.0.1:{server.server_port}", "admin", "right")
     server.shutdown()
     server.server_close()

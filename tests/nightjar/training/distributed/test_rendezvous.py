@@ -316,7 +316,8 @@ def test_a_message_without_end_counts_as_a_lost_rank(monkeypatch: pytest.MonkeyP
     def work(group: Group) -> Any:
         return group.exchange("x" * 5000 if group.contract.rank == 1 else 1)
 
-    assert _together(2, work)[0].what == "rank 1 died"
+    # rank 1 is not told, and waits for its answer until the timeout
+    assert _together(2, work, timeout=3.0)[0].what == "rank 1 died"
 
 
 def test_a_contract_of_several_ranks_needs_the_secret_and_of_one_does_not() -> None:
