@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nightjar.declaration.monitoring import Drift
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.drift.comparison import compare
 from nightjar.monitoring.drift.measures import PSEUDO_COUNT
@@ -59,9 +60,9 @@ class Work:
     rows: int
 
     @property
-    def lake(self) -> str:
-        """Folder of the lake that holds the night's table."""
-        return f"{self.folder}/lake"
+    def lake(self) -> Lake:
+        """The lake that holds the night's table."""
+        return Lake(f"{self.folder}/lake")
 
     @property
     def reference(self) -> str:
@@ -76,7 +77,7 @@ class Work:
     @property
     def night(self) -> str:
         """Folder of the night's Parquet files."""
-        return f"{self.lake}/{TABLE.name}/ds={NIGHT}"
+        return f"{self.lake.table(TABLE).uri}/ds={NIGHT}"
 
     @property
     def found(self) -> str:
@@ -114,8 +115,8 @@ def make(work: Work) -> None:
     written, each = [], -(-work.rows // FILES)
     for first in range(0, work.rows, each):
         batches = night_batches(first, min(first + each, work.rows), schema)
-        written += write_files(batches, f"{work.lake}/{TABLE.name}", schema, ("ds",))
-    delta.commit(work.lake, TABLE, written, [NIGHT], run_id="bench")
+        written += write_files(batches, work.lake.table(TABLE).uri, schema, ("ds",))
+    work.lake.table(TABLE).commit(written, [NIGHT], run_id="bench")
     print(json.dumps({"megabytes": round(sum(file.size for file in written) / 2**20)}))
 
 

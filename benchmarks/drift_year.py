@@ -24,6 +24,7 @@ from pyspark.sql import SparkSession
 from simulation_programs import session
 
 from nightjar.declaration.use_case import UseCase, load_use_case
+from nightjar.lake.lake import Lake
 from nightjar.local.paths import Paths
 from nightjar.local.plan import USE_CASE
 from nightjar.monitoring.drift.comparison import compare_column
@@ -94,7 +95,7 @@ def weeks_of_year(
     return {kind: round(float(np.mean(found)), 4) for kind, found in above.items()}
 
 
-def measure(spark: SparkSession, lake: str, use_case: UseCase, year: int) -> dict[str, Any]:
+def measure(spark: SparkSession, lake: Lake, use_case: UseCase, year: int) -> dict[str, Any]:
     """Run both evaluations."""
     rng = np.random.default_rng(SEED)
     columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features.columns]
@@ -120,7 +121,7 @@ def main() -> None:
     if not (paths.lake / use_case.feature_table.name).exists():
         raise SystemExit(f"no features in {paths.lake}: run `make simulate YEAR={year}` first")
     with session(paths, os.environ) as spark:
-        found = measure(spark, str(paths.lake), use_case, year)
+        found = measure(spark, Lake(str(paths.lake)), use_case, year)
     print(json.dumps({
         "benchmark": "drift_year", "year": year, **found,
         "versions": {name: version(name) for name in ("numpy", "pyspark", "scipy", "xgboost")},

@@ -24,6 +24,7 @@ import pyarrow as pa
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
 from nightjar.lake.data_file import DataFile
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 
 FILES = 16
@@ -36,7 +37,7 @@ TABLE = TableSchema(
 FIRST = date(2026, 1, 1)
 
 
-def written(lake: str, night: date, rows: int, attempt: int) -> list[DataFile]:
+def written(lake: Lake, night: date, rows: int, attempt: int) -> list[DataFile]:
     """Unpublished files of a night, ``FILES`` of them."""
     schema, rng = delta.arrow_schema(TABLE), np.random.default_rng([rows, attempt])
 
@@ -48,15 +49,15 @@ def written(lake: str, night: date, rows: int, attempt: int) -> list[DataFile]:
                 [pa.repeat(pa.scalar(night), count), pa.array(ids), pa.array(rng.random(count))], schema=schema
             )
 
-    uri = delta.table_uri(lake, TABLE.name)
+    uri = lake.table(TABLE).uri
     return [file for part in range(FILES) for file in write_files(batches(part), uri, schema, ("ds",))]
 
 
-def publish_seconds(lake: str, night: date, rows: int, attempt: int) -> float:
+def publish_seconds(lake: Lake, night: date, rows: int, attempt: int) -> float:
     """Seconds of the commit that replaces ``night``."""
     files = written(lake, night, rows, attempt)
     began = time.perf_counter()
-    delta.commit(lake, TABLE, files, [night], run_id="bench", attempt=attempt)
+    lake.table(TABLE).commit(files, [night], run_id="bench", attempt=attempt)
     return time.perf_counter() - began
 
 
@@ -65,8 +66,9 @@ def main() -> None:
     rows, pairs = int(os.environ.get("ROWS") or 200_000), int(os.environ.get("PAIRS") or 15)
     small: list[float] = []
     large: list[float] = []
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as lake:
-        delta.ensure_table(lake, TABLE)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
+        lake = Lake(folder)
+        lake.table(TABLE).ensure()
         for pair in range(pairs + 1):
             for place in (0, 1) if pair % 2 else (1, 0):  # who goes first takes turns
                 seconds = publish_seconds(lake, FIRST + timedelta(days=place), rows * (1, 10)[place], attempt=pair)

@@ -32,8 +32,8 @@ HERE = Path(__file__).parent
 PROJECT = HERE / "project"
 sys.path.insert(0, str(PROJECT))  # its use cases replace the project's
 
-from nightjar.lake import delta  # noqa: E402
 from nightjar.lake.data_file import DataFile  # noqa: E402
+from nightjar.lake.lake import Lake  # noqa: E402
 from use_cases.floats.use_case import USE_CASE as FLOATS  # noqa: E402
 
 WARM = 3
@@ -176,7 +176,7 @@ def ten_times(rows: int, folder: str) -> float:
             night, count = str(held["partition.ds"]), held["num_records"]
             stats = json.dumps({"numRecords": count})
             named.append(DataFile(path=path, partition={"ds": night}, size=held["size_bytes"], rows=count, stats=stats))
-    delta.commit(many, table, named, [date.fromisoformat(night)], run_id="bench")
+    Lake(many).table(table).commit(named, [date.fromisoformat(night)], run_id="bench")
     shutil.copy(f"{folder}/floats-ours.model", f"{folder}/ten-ours.model")
     work = {"use_case": "floats", "lake": many, "rows": 10 * rows, "passes": 1, "out": f"{folder}/ten-ours"}
     return run("ours", work).said["worker_peak_mb"]

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from nightjar.declaration.training import Boosting
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.job import JobSpec
 from nightjar.training.engines.boosting.model import BoostedTrees
@@ -117,7 +118,7 @@ def make(work: Work) -> None:
         last = min(first + each, work.rows)
         batches = (make_batch(use_case, at, min(BATCH, last - at)) for at in range(first, last, BATCH))
         written += write_files(batches, f"{work.lake}/{table.name}", schema, ("ds",))
-    delta.commit(work.lake, table, written, [NIGHT], run_id="bench")
+    Lake(work.lake).table(table).commit(written, [NIGHT], run_id="bench")
     xgb = import_xgboost()
     rows = make_batch(use_case, 0, TRAINING_ROWS)
     matrix = matrix_of(rows, use_case)
@@ -213,7 +214,7 @@ def ours(work: Work) -> None:
         )  # fmt: skip
         result = score_nights(spark, spec, use_case, open_features(spec, use_case, None), scoring_models)
         written = parts_of(result.values)[CHAMPION].files
-        delta.commit(work.lake, use_case.score_table, written, [NIGHT], run_id=spec.run_id)
+        Lake(work.lake).table(use_case.score_table).commit(written, [NIGHT], run_id=spec.run_id)
         return {"worker_peak_mb": result.metrics["worker_peak_mb"]}
 
     repeat(once, work.passes)

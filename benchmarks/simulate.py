@@ -21,6 +21,7 @@ from simulation_report import write_report
 from simulation_year import Year
 
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.local.paths import Paths
 from nightjar.local.plan import USE_CASE, chosen_use_case
 from nightjar.local.progress import Progress
@@ -43,10 +44,11 @@ def main() -> None:
         shutil.rmtree(paths.var, ignore_errors=True)
     with Progress(sys.stderr) as progress, session(paths, os.environ) as spark:
         os.environ["NIGHTJAR_LANDING"] = str(paths.var / "landing")
-        programs = Programs(spark, str(paths.lake), use_case)
-        simulated = Year(programs, use_case, year, str(paths.lake), progress)
+        lake = Lake(str(paths.lake))
+        programs = Programs(spark, lake, use_case)
+        simulated = Year(programs, use_case, year, lake, progress)
         state = simulated.simulate()
-        files, figures = write_report(simulated, use_case, str(paths.lake), checkout.root / "docs")
+        files, figures = write_report(simulated, use_case, lake, checkout.root / "docs")
         for file in files:
             progress.say(f"written: {file}")
     print(json.dumps({

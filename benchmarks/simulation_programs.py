@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.local import server_environment
 from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST, Ports, listen, port_of
@@ -43,7 +44,7 @@ class Programs:
         use_case: What is simulated.
     """
 
-    def __init__(self, spark: SparkSession, lake: str, use_case: UseCase) -> None:
+    def __init__(self, spark: SparkSession, lake: Lake, use_case: UseCase) -> None:
         self._spark, self._lake, self._use_case = spark, lake, use_case
         self.seconds: dict[str, float] = {}
 
@@ -63,7 +64,7 @@ class Programs:
             dag_id=f"{self._use_case.name}_{'training' if training else 'nightly'}",
             run_id=run_id,
             task_id=program,
-            lake=self._lake,
+            lake=self._lake.uri,
             params={"interval_given": True, "force": False, **params},
             world_size=self._use_case.training.world_size if program == "train" else 1,
             threads_per_rank=1 if program == "train" else server_environment.cores(),

@@ -13,7 +13,7 @@ from simulation_year import Year, scored_and_known, weekly
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation.metrics import auc
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def is_false(kind: str, of: Truth | None) -> bool:
     return kind not in OF_MODELS or of is None or not of.is_worse
 
 
-def write_report(simulated: Year, use_case: UseCase, lake: str, docs: Path) -> tuple[list[Path], dict[str, Any]]:
+def write_report(simulated: Year, use_case: UseCase, lake: Lake, docs: Path) -> tuple[list[Path], dict[str, Any]]:
     """Write ``simulation.md`` and its plot to ``docs``; return both and the figures of the year."""
     from nightjar.local.server_environment import cores
 
@@ -110,9 +110,9 @@ def write_report(simulated: Year, use_case: UseCase, lake: str, docs: Path) -> t
     return [page, picture], figures
 
 
-def read_incidents(lake: str, use_case: str) -> pd.DataFrame:
+def read_incidents(lake: Lake, use_case: str) -> pd.DataFrame:
     """Return one row per incident: kind, subject, first and last night, all nights, first description."""
-    rows = delta.open_table(lake, INCIDENTS).to_pandas()
+    rows = lake.open_table(INCIDENTS).to_pandas()
     rows = rows[(rows["use_case"] == use_case) & rows["found"]].sort_values("ds")
     grouped = rows.groupby("incident_id", sort=False)
     return grouped.agg(

@@ -16,7 +16,8 @@ from typing import Any
 from simulation_programs import OF_TRAININGS, Programs
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.lake import delta, files
+from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.local.progress import Progress
 
 HISTORY_MONTHS = 3
@@ -45,9 +46,9 @@ class State:
 class Year:
     """The simulation of one year."""
 
-    def __init__(self, programs: Programs, use_case: UseCase, year: int, lake: str, progress: Progress) -> None:
+    def __init__(self, programs: Programs, use_case: UseCase, year: int, lake: Lake, progress: Progress) -> None:
         self._run, self._use_case, self._lake, self._progress = programs, use_case, lake, progress
-        self._state_file = Path(lake).parent / "state.json"
+        self._state_file = Path(lake.uri).parent / "state.json"
         self.state = State(**json.loads(self._state_file.read_text())) if self._state_file.exists() else State()
         self._began = self.state.seconds
         last = date(year, 12, 31)
@@ -146,7 +147,7 @@ class Year:
         files.write_text(str(self._state_file), json.dumps(asdict(self.state), indent=1))
 
 
-def weekly(lake: str, use_case: UseCase, first: date, last: date) -> list[dict[str, Any]]:
+def weekly(lake: Lake, use_case: UseCase, first: date, last: date) -> list[dict[str, Any]]:
     """Week by week from ``first``: AUC of the published scores, flights with a label, and model versions."""
     from nightjar.evaluation.metrics import auc
 
@@ -164,13 +165,13 @@ def weekly(lake: str, use_case: UseCase, first: date, last: date) -> list[dict[s
     return weeks
 
 
-def scored_and_known(lake: str, use_case: UseCase, nights: Sequence[date]) -> Any:
+def scored_and_known(lake: Lake, use_case: UseCase, nights: Sequence[date]) -> Any:
     """Published scores of the nights with the labels that came later, as a pandas DataFrame."""
     key = list(use_case.key)
     later = [*nights, *(nights[-1] + timedelta(days=i) for i in range(1, 3))]
     columns = ["ds", *key, "prediction", "model_version"]
-    scores = delta.read_nights(lake, use_case.score_table.name, nights, columns).to_pandas()
-    labels = delta.read_nights(lake, use_case.label_table.name, later, [*key, "label"]).to_pandas()
+    scores = lake.table(use_case.score_table).read_nights(nights, columns).to_pandas()
+    labels = lake.table(use_case.label_table).read_nights(later, [*key, "label"]).to_pandas()
     return scores.merge(labels.dropna(subset=["label"]), on=key)
 
 

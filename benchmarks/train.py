@@ -31,6 +31,7 @@ sys.path.insert(0, str(PROJECT))  # its use case replaces the project's, here an
 
 from nightjar.declaration.training import Boosting  # noqa: E402
 from nightjar.lake import delta, files  # noqa: E402
+from nightjar.lake.lake import Lake  # noqa: E402
 from nightjar.monitoring.profiles.profile import ProfiledColumn  # noqa: E402
 from nightjar.monitoring.profiles.summarize import profile_arrays  # noqa: E402
 from nightjar.protocol.job import JobResult, JobSpec  # noqa: E402
@@ -52,7 +53,7 @@ VALUES = tuple(f"v{i:02d}" for i in range(20))
 CATEGORIES = {feature.name: VALUES for feature in USE_CASE.features.columns if feature.kind == "categorical"}
 
 
-def write_days(lake: str, rows: int) -> list[DayCount]:
+def write_days(lake: Lake, rows: int) -> list[DayCount]:
     """Features and labels of all days, ``rows`` each, ten days a commit."""
     counts = []
     days = [FIRST_DAY + timedelta(days=i) for i in range(TRAIN_DAYS + OTHER_DAYS)]
@@ -60,7 +61,7 @@ def write_days(lake: str, rows: int) -> list[DayCount]:
         tables = [make_day(day, rows) for day in days[start : start + 10]]
         for position, schema in enumerate((USE_CASE.feature_table, USE_CASE.label_table)):
             table = pa.concat_tables([of_day[position] for of_day in tables])
-            write_deltalake(f"{lake}/{schema.name}", table, mode="append", partition_by=["ds"])
+            write_deltalake(lake.table(schema).uri, table, mode="append", partition_by=["ds"])
         counts += [
             DayCount(day=day, rows=rows, positives=int(np.sum(labels["label"])))
             for day, (_, labels) in zip(days[start : start + 10], tables, strict=True)
@@ -97,13 +98,11 @@ def make_day(day: date, rows: int) -> tuple[pa.Table, pa.Table]:
     return tables[0], tables[1]
 
 
-def freeze(lake: str, counts: list[DayCount]) -> TrainingSet:
+def freeze(lake: Lake, counts: list[DayCount]) -> TrainingSet:
     """The training set of all days."""
     return TrainingSet(
         use_case=USE_CASE.name,
-        tables={
-            t.name: delta.open_table(lake, t.name).version() for t in (USE_CASE.feature_table, USE_CASE.label_table)
-        },
+        tables={t.name: lake.table(t).open().version() for t in (USE_CASE.feature_table, USE_CASE.label_table)},
         key=USE_CASE.key,
         features=USE_CASE.features.columns,
         categories=CATEGORIES,
@@ -112,7 +111,7 @@ def freeze(lake: str, counts: list[DayCount]) -> TrainingSet:
     )
 
 
-def plain(lake: str, training_set: TrainingSet, threads: int, device: str) -> dict[str, float]:
+def plain(lake: Lake, training_set: TrainingSet, threads: int, device: str) -> dict[str, float]:
     """(a): seconds and peak memory of the plain script."""
     training = USE_CASE.training
     engine = training.engines[0]
@@ -133,13 +132,13 @@ def plain(lake: str, training_set: TrainingSet, threads: int, device: str) -> di
         "rounds": engine.num_rounds,
     }
     script = Path(__file__).with_name("plain_train.py")
-    command: list[str | Path] = [sys.executable, script, lake, json.dumps(arguments)]
+    command: list[str | Path] = [sys.executable, script, lake.uri, json.dumps(arguments)]
     done = subprocess.run(command, env=environment(threads, device), capture_output=True, text=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
-def ours(lake: str, training_set: TrainingSet, world_size: int, threads: int, device: str) -> dict[str, float]:
+def ours(lake: Lake, training_set: TrainingSet, world_size: int, threads: int, device: str) -> dict[str, float]:
     """(b) and (c): seconds, and the peak memory of the largest rank, of a job as Airflow starts it."""
     spec = JobSpec(
         program="train",
@@ -149,7 +148,7 @@ def ours(lake: str, training_set: TrainingSet, world_size: int, threads: int, de
         dag_id="benchmark",
         run_id=f"{world_size}-{time.time_ns()}",
         task_id="train",
-        lake=lake,
+        lake=lake.uri,
         world_size=world_size,
         threads_per_rank=threads,
     )
@@ -221,7 +220,8 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     turns: list[dict[str, dict[str, float]]] = []
     busy = None
-    with tempfile.TemporaryDirectory() as lake:
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(folder)
         training_set = freeze(lake, write_days(lake, -(-rows // TRAIN_DAYS)))
         for _ in range(pairs):
             turn = {"plain": plain(lake, training_set, cores, device)}

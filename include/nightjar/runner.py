@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from nightjar.code_places import place_of
 from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import NightjarError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.settings.secrets import redacted
@@ -80,6 +81,6 @@ def _record_failure(spec: JobSpec, result: JobResult) -> None:
         details = {"kind": result.error_kind, "program": spec.program}
         if spec.map_index is not None:
             details["map_index"] = str(spec.map_index)
-        ledger.record(spec.lake, ledger.Event.of(spec, "failure", reason=result.error, details=details))
+        ledger.record(Lake(spec.lake), ledger.Event.of(spec, "failure", reason=result.error, details=details))
     except Exception as error:  # the result must still be written
         log.error("the failure could not be written to the ledger: %s", error)

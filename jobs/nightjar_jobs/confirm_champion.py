@@ -8,6 +8,7 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.arrow_start import start_arrow_without_pandas
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.protocol.errors import ModelError
@@ -40,7 +41,7 @@ def run(spec: JobSpec) -> JobResult:
             "scored without fallback: %s",
             ", ".join(f"{variant} version {version}" for variant, version in versions.items()),
         )
-        age = model_age_days(spec.lake, use_case.name, versions[CHAMPION], spec.last_night)
+        age = model_age_days(Lake(spec.lake), use_case.name, versions[CHAMPION], spec.last_night)
         metrics = {} if age is None else {"model_age_days": age}
         return JobResult(status="succeeded", metrics=metrics, values={"model_versions": versions})
     nights = spec.nights(use_case.schedule.timezone)
@@ -60,8 +61,9 @@ def run(spec: JobSpec) -> JobResult:
 
 def _record(spec: JobSpec, reason: str, scoring_model: ScoringModel, published: JobResult) -> None:
     """Record the fallback in the ledger once for each attempt, also when only this task is cleared."""
+    lake = Lake(spec.lake)
     attempt = int(earlier_result(spec, "validate_scores").values["attempt"])
-    earlier = ledger.read_details(spec.lake, event="fallback", dag_id=spec.dag_id, run_id=spec.run_id)
+    earlier = ledger.read_details(lake, event="fallback", dag_id=spec.dag_id, run_id=spec.run_id)
     if any(details.get("attempt") == attempt for details in earlier):
         return
     event = ledger.Event.of(
@@ -72,7 +74,7 @@ def _record(spec: JobSpec, reason: str, scoring_model: ScoringModel, published: 
         table_versions=published.outputs,
         details={"sha256": scoring_model.sha256, "attempt": attempt},
     )
-    ledger.record(spec.lake, event)
+    ledger.record(lake, event)
 
 
 if __name__ == "__main__":

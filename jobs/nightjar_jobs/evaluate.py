@@ -12,6 +12,7 @@ from nightjar.declaration.target import Cost
 from nightjar.evaluation.metrics import all_metrics, decision_metrics
 from nightjar.evaluation.verdict import BASELINE, CHAMPION, note_on_champion, prefix_of
 from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.documents import parse_object, reading
 from nightjar.protocol.errors import GateError
@@ -121,7 +122,7 @@ def _predict(
     columns = sorted({feature.name for model in contenders.values() for feature in model.card.features})
     labels: list[NDArray[np.float64]] = []
     predictions: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}
-    for _, rows in read_days(spec.lake, training_set, training_set.holdout.days, columns):
+    for _, rows in read_days(Lake(spec.lake), training_set, training_set.holdout.days, columns):
         labels.append(rows["label"].to_numpy())
         for prefix, model in contenders.items():
             predictions[prefix].append(model.predict(rows, threads=spec.threads_per_rank))

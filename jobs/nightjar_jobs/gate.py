@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from nightjar.declaration.use_case import load_use_case
 from nightjar.evaluation.verdict import CHAMPION, Choice, choose, prefix_of
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -117,7 +118,7 @@ def _record(
             "reasons": list(verdict.reasons),
         }
     ledger.record(
-        spec.lake,
+        Lake(spec.lake),
         ledger.Event.of(
             spec,
             "gate",

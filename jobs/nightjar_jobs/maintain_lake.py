@@ -7,6 +7,7 @@ from typing import Any
 
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.monitoring.tables import MONITORING_TABLES
 from nightjar.protocol.errors import NightjarError, error_of_kind
@@ -27,11 +28,12 @@ def run(spec: JobSpec) -> JobResult:
     Raises:
         NightjarError: naming the tables that could not be maintained, after all others are done.
     """
+    lake = Lake(spec.lake)
     done: dict[str, dict[str, Any]] = {}
     failed: dict[str, NightjarError] = {}
     for schema in (*load_use_case(spec.use_case).tables, *MONITORING_TABLES, ledger.TABLE):
         try:
-            maintained = maintain(spec.lake, schema)
+            maintained = maintain(lake.table(schema))
         except NightjarError as error:
             log.exception("%s is not maintained", schema.name)
             failed[schema.name] = error
@@ -43,7 +45,7 @@ def run(spec: JobSpec) -> JobResult:
     reason = f"{len(done)} tables: {removed} files removed, {put_together} compacted"
     if failed:
         reason += f"; not maintained: {', '.join(failed)}"
-    ledger.record(spec.lake, ledger.Event.of(spec, "maintenance", reason=reason, details=done))
+    ledger.record(lake, ledger.Event.of(spec, "maintenance", reason=reason, details=done))
     if failed:
         first = next(iter(failed.values()))
         raise error_of_kind(

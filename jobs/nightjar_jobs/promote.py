@@ -6,6 +6,7 @@ import logging
 
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -25,13 +26,14 @@ def run(spec: JobSpec) -> JobResult:
         GateError: when another version became champion after the gate, or when the use case requires an approval and
             the ledger has none for this version and run.
     """
+    lake = Lake(spec.lake)
     verdict = earlier_result(spec, "gate").values
     challenger = models.resolve(spec.use_case, verdict["model_version"])
     if verdict["verdict"] != "promote":
         return _result(challenger, promoted=False, reason=f"the gate keeps version {verdict['champion_version']}")
     champion = models.champion(spec.use_case)
     current = champion.version if champion else None
-    promoted_before = bool(ledger.read(spec.lake, event="promotion", dag_id=spec.dag_id, run_id=spec.run_id).num_rows)
+    promoted_before = bool(ledger.read(lake, event="promotion", dag_id=spec.dag_id, run_id=spec.run_id).num_rows)
     if promoted_before:
         reason = f"this run promoted version {challenger.version} already; champion now: version {current}"
         return _result(challenger, promoted=current == challenger.version, reason=reason)
@@ -46,7 +48,7 @@ def run(spec: JobSpec) -> JobResult:
     if current != challenger.version:
         models.set_champion(challenger)
     ledger.record(
-        spec.lake,
+        lake,
         ledger.Event.of(
             spec,
             "promotion",
@@ -62,7 +64,7 @@ def run(spec: JobSpec) -> JobResult:
 def _check_approved(spec: JobSpec, challenger: models.ModelVersion) -> None:
     """Check the approval in the ledger, because the order of tasks can be circumvented by hand."""
     answers = ledger.read_details(
-        spec.lake, event="approval", dag_id=spec.dag_id, run_id=spec.run_id, model_version=challenger.version
+        Lake(spec.lake), event="approval", dag_id=spec.dag_id, run_id=spec.run_id, model_version=challenger.version
     )
     if not answers or answers[-1].get("approved") is not True:
         raise GateError(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
 from nightjar.lake.arrow_start import start_arrow_without_pandas
+from nightjar.lake.commit import last_attempt
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -40,12 +42,13 @@ def run(spec: JobSpec) -> JobResult:
     parts = parts_of(audited.values)
     files = [file for part in parts.values() for file in part.files]
     attempt = int(audited.values["attempt"])
-    table = delta.ensure_table(spec.lake, schema)
-    previous = int(table.version())
-    if _is_published(table, nights, attempt):
+    table = Lake(spec.lake).table(schema)
+    opened = table.ensure()
+    previous = int(opened.version())
+    if _is_published(opened, nights, attempt):
         version = previous
     else:
-        version = delta.commit(spec.lake, schema, files, nights, run_id=spec.run_id, attempt=attempt)
+        version = table.commit(files, nights, run_id=spec.run_id, attempt=attempt)
     pins.keep(
         spec,
         pins.Pins(
@@ -84,12 +87,13 @@ def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: JobResult, output
     shadow_files = data_files(audited.values["shadow_files"])
     if shadow_files and not error:
         try:
-            table = delta.ensure_table(spec.lake, schema)
+            table = Lake(spec.lake).table(schema)
+            opened = table.ensure()
             attempt = int(audited.values["attempt"])
             outputs[schema.name] = (
-                int(table.version())
-                if _is_published(table, nights, attempt)
-                else delta.commit(spec.lake, schema, shadow_files, nights, run_id=spec.run_id, attempt=attempt)
+                int(opened.version())
+                if _is_published(opened, nights, attempt)
+                else table.commit(shadow_files, nights, run_id=spec.run_id, attempt=attempt)
             )
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
@@ -107,8 +111,9 @@ def _record(
     shadow_error: str,
 ) -> None:
     """Record the publication in the ledger once for each attempt, also by a retry after a crash."""
+    lake = Lake(spec.lake)
     attempt = int(audited.values["attempt"])
-    earlier = ledger.read_details(spec.lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)
+    earlier = ledger.read_details(lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)
     if any(details.get("attempt") == attempt for details in earlier):
         return
     scoring_model = parts[CHAMPION].scoring_model
@@ -127,7 +132,7 @@ def _record(
         table_versions={**audited.inputs, **outputs},
         details=details,
     )
-    ledger.record(spec.lake, event)
+    ledger.record(lake, event)
 
 
 def _split(use_case: UseCase, parts: Mapping[str, Part]) -> dict[str, Any]:
@@ -145,7 +150,7 @@ def _is_published(table: DeltaTable, nights: Nights, attempt: int) -> bool:
     Files that a later attempt has replaced must not be committed again: readers differ on a Delta log that adds a path
     after removing it.
     """
-    attempts = [delta.last_attempt(table, night) for night in nights]
+    attempts = [last_attempt(table, night) for night in nights]
     later = sum(last is not None and last > attempt for last in attempts)
     if later:
         raise GateError(

@@ -12,6 +12,7 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.arrow_start import start_arrow_without_pandas
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.data_quality.table import data_findings
 from nightjar.monitoring.drift.findings import drift_findings
@@ -49,11 +50,12 @@ def run(spec: JobSpec) -> JobResult:
 
 def react(spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
+    lake = Lake(spec.lake)
     began = time.monotonic()
     version, rows = 0, 0
     for night in spec.nights(use_case.schedule.timezone):
-        incidents = advance_night(spec.lake, use_case, night)
-        version = write_incidents(spec.lake, use_case.name, incidents, night, run_id=spec.run_id)
+        incidents = advance_night(lake, use_case, night)
+        version = write_incidents(lake, use_case.name, incidents, night, run_id=spec.run_id)
         rows += len(incidents)
     notifications = [to_notification(incident, spec.last_night, use_case=use_case.name) for incident in incidents]
     for incident, notification in zip(incidents, notifications, strict=True):
@@ -74,7 +76,7 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
     )
 
 
-def advance_night(lake: str, use_case: UseCase, night: date) -> list[Incident]:
+def advance_night(lake: Lake, use_case: UseCase, night: date) -> list[Incident]:
     """Return the night's incidents, from those of the night before and the night's findings."""
     return advance_incidents(
         incidents_before(lake, use_case.name, night),
@@ -85,7 +87,7 @@ def advance_night(lake: str, use_case: UseCase, night: date) -> list[Incident]:
     )
 
 
-def read_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
+def read_findings(lake: Lake, use_case: UseCase, night: date) -> list[Finding]:
     """Return all findings of a night."""
     return [
         *data_findings(lake, use_case.name, night),
@@ -96,6 +98,7 @@ def read_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
 
 
 def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
+    lake = Lake(spec.lake)
     policy, night = use_case.monitoring.retraining, spec.last_night
     if policy is None:
         return Decision()
@@ -106,8 +109,8 @@ def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
         )
         return Decision()
     champion = scoring_model.version
-    watched, auc = collect_evidence(spec.lake, use_case, policy, night, champion=champion)
-    age_days = model_age_days(spec.lake, use_case.name, champion, night)
+    watched, auc = collect_evidence(lake, use_case, policy, night, champion=champion)
+    age_days = model_age_days(lake, use_case.name, champion, night)
     decision = decide(policy, watched, night, auc=auc, age_days=age_days, requested=_requested_nights(spec))
     if decision.request and spec.params.get("history"):
         return replace(decision, request=False, blocked_by="the night is history")
@@ -116,7 +119,7 @@ def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
 
 def _requested_nights(spec: JobSpec) -> list[date]:
     """Return the nights of all requests."""
-    return [event["ds"] for event in ledger.read(spec.lake, event=REQUEST, use_case=spec.use_case).to_pylist()]
+    return [event["ds"] for event in ledger.read(Lake(spec.lake), event=REQUEST, use_case=spec.use_case).to_pylist()]
 
 
 def _record(spec: JobSpec, decision: Decision) -> None:
@@ -128,7 +131,7 @@ def _record(spec: JobSpec, decision: Decision) -> None:
     log.warning("a retraining is requested: %s", decision.reason)
     if spec.last_night not in _requested_nights(spec):
         details: dict[str, Any] = {"night": spec.last_night.isoformat()}
-        ledger.record(spec.lake, ledger.Event.of(spec, REQUEST, reason=decision.reason, details=details))
+        ledger.record(Lake(spec.lake), ledger.Event.of(spec, REQUEST, reason=decision.reason, details=details))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 from datetime import date
 
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.protocol.documents import parse_object, reading
 from nightjar.protocol.errors import NightjarError
 
@@ -21,7 +22,7 @@ def main() -> None:
             document = parse_object(sys.stdin.buffer.read())
             lake, ds = document.pop("lake"), date.fromisoformat(document.pop("ds"))
             event = ledger.Event(ds=ds, **document)
-        ledger.record(lake, event)
+        ledger.record(Lake(lake), event)
     except NightjarError as error:
         sys.exit(str(error))
     os._exit(0)  # as in the runner: threads of libraries must not change the exit code

@@ -6,6 +6,7 @@ import logging
 import os
 
 from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.timing import timed
@@ -40,7 +41,7 @@ def run(spec: JobSpec) -> JobResult:
     where = training_set_uri(spec)
     seconds: dict[str, float] = {}
     with timed(seconds, "read"):
-        train, judge = split_rows(spec.lake, source, where=where)
+        train, judge = split_rows(Lake(spec.lake), source, where=where)
     group = Group(LaunchContract.from_environment(os.environ), spec.fingerprint, timeout_seconds=60)
     measured = []
     with timed(seconds, "measure"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nightjar.declaration.training import DeclaredEngine
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files, ledger
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import finished_result
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.reference import PREDICTION
@@ -155,14 +156,15 @@ def _fit_or_report(spec: JobSpec, training_set: TrainingSet, group: Group, repor
 
 def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report) -> _Trained:
     """Read this rank's shards and train the engines and the baseline with the other ranks."""
+    lake = Lake(spec.lake)
     rank, world_size, threads = group.contract.rank, group.contract.world_size, spec.threads_per_rank
     seconds: dict[str, float] = {}
     rows_per_second: dict[str, float] = {}
     with timed(seconds, "read"):
-        train = read_shard(spec.lake, training_set, training_set.train, rank, world_size)
-        validation = read_shard(spec.lake, training_set, training_set.validation, rank, world_size)
+        train = read_shard(lake, training_set, training_set.train, rank, world_size)
+        validation = read_shard(lake, training_set, training_set.validation, rank, world_size)
         _check_shards(group, training_set, train, validation, where=training_set_uri(spec))
-        base = load_base(spec.lake, training_set)
+        base = load_base(lake, training_set)
     if rank == 0:
         log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
     engines = []
@@ -265,7 +267,7 @@ def _record_training(spec: JobSpec, training_set: TrainingSet, saved: model.Tabu
     reason = f"validation AUC {saved.card.validation_auc:.4f} after {rounds} on {spec.world_size} ranks"
     details = {"model_sha256": saved.sha256, "training_set_sha256": training_set.sha256}
     event = ledger.Event.of(spec, "training", reason=reason, table_versions=training_set.tables, details=details)
-    ledger.record(spec.lake, event)
+    ledger.record(Lake(spec.lake), event)
 
 
 def _check_same_data(group: Group, training_set: TrainingSet, *, where: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import TrainingError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.registry.trials import FinishedTrial, State, TrialRuns
@@ -89,7 +90,7 @@ class _Worker:
     def of(cls, spec: JobSpec, training_set: TrainingSet, study: EngineStudy) -> _Worker:
         return cls(
             training_set=training_set,
-            folds=read_folds(spec.lake, training_set, study.tuning, where=training_set_uri(spec)),
+            folds=read_folds(Lake(spec.lake), training_set, study.tuning, where=training_set_uri(spec)),
             group=Group(LaunchContract.from_environment(os.environ), spec.fingerprint, timeout_seconds=60),
             threads=spec.threads_per_rank,
             number=spec.map_index or 0,

@@ -19,6 +19,7 @@ from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.data_file import DataFile
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import RowCountError, SourceError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.nights import Nights, first_few
@@ -48,27 +49,28 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """Run :func:`run` for a given use case."""
+    lake = Lake(spec.lake)
     nights = spec.nights(use_case.schedule.timezone)
     module: Any = import_module(f"use_cases.{use_case.name}.features")
     phases = _Phases()
-    raw = {source.name: delta.open_table(spec.lake, source.table.name) for source in use_case.data.sources}
+    raw = {source.name: lake.table(source.table).open() for source in use_case.data.sources}
     expected = {
         name: _rows(name, raw[name], nights) for name in (use_case.data.features_from, use_case.data.labels_from)
     }
     missing = _missing_history(raw[use_case.data.labels_from], use_case, nights)
     versions = {source.table.name: int(raw[source.name].version()) for source in use_case.data.sources}
-    tables = read_raw(spark, spec.lake, use_case, nights, versions)
+    tables = read_raw(spark, lake, use_case, nights, versions)
     phases.end("read")
     features, labels = use_case.feature_table, use_case.label_table
-    feature_files = write_unpublished(module.build_features(tables, nights), spec.lake, features)
+    feature_files = write_unpublished(module.build_features(tables, nights), lake, features)
     _check_rows(features, feature_files, expected[use_case.data.features_from], nights)
     phases.end("features")
-    label_files = write_unpublished(module.build_labels(tables, nights), spec.lake, labels)
+    label_files = write_unpublished(module.build_labels(tables, nights), lake, labels)
     _check_rows(labels, label_files, expected[use_case.data.labels_from], nights)
     phases.end("labels")
     outputs = {  # after both checks: a wrong row count leaves both tables unchanged
-        features.name: delta.commit(spec.lake, features, feature_files, nights, run_id=spec.run_id),
-        labels.name: delta.commit(spec.lake, labels, label_files, nights, run_id=spec.run_id),
+        features.name: lake.table(features).commit(feature_files, nights, run_id=spec.run_id),
+        labels.name: lake.table(labels).commit(label_files, nights, run_id=spec.run_id),
     }
     phases.end("commit")
     return JobResult(

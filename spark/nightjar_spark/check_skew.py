@@ -17,8 +17,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import delta
-from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.skew.table import SKEW_TABLE, NightSkew, not_judged_row, skew_rows
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.main import main
@@ -45,15 +44,16 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
+    lake = Lake(spec.lake)
     began = time.monotonic()
     features = use_case.feature_table.name
     inputs = {
-        name: int(delta.open_table(spec.lake, name).version())
+        name: int(lake.open_table(name).version())
         for name in (features, *(source.table.name for source in use_case.data.sources))
     }
     shared: dict[str, Any] = {"night": spec.last_night, "use_case": use_case.name, "run_id": spec.run_id}
     served = _served(spec, use_case)
-    readable = [night for night in served if is_readable(spec.lake, features, night.features_version, [night.night])]
+    readable = [night for night in served if is_readable(lake, features, night.features_version, [night.night])]
     skews = SkewSample(spark, spec, use_case, inputs, readable).compare()
     rows = [
         not_judged_row(GONE, checked=night.night, version=night.features_version, **shared)
@@ -68,7 +68,7 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResu
             log.info(
                 "%s of %s: %s. %s", row["column_name"] or "rows", row["checked_night"], row["verdict"], row["cause"]
             )
-    version = replace_rows(spec.lake, SKEW_TABLE, rows, [spec.last_night], use_case=use_case.name, run_id=spec.run_id)
+    version = lake.table(SKEW_TABLE).replace(rows, [spec.last_night], use_case=use_case.name, run_id=spec.run_id)
     return JobResult(
         status="succeeded",
         rows_in=len(rows),
@@ -83,12 +83,12 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResu
 
 def _served(spec: JobSpec, use_case: UseCase) -> list[ServedNight]:
     """Return the nights to check that were scored, oldest first."""
-    table = use_case.score_table.name
-    if not delta.table_exists(spec.lake, table):
+    scores = Lake(spec.lake).table(use_case.score_table)
+    if not scores.exists():
         return []
     nights = [spec.last_night - timedelta(days=days) for days in NIGHTS_BEFORE]
     columns = ["ds", "features_version", "dag_run_id"]
-    rows = delta.read_nights(spec.lake, table, nights, columns).group_by(columns).aggregate([]).to_pylist()
+    rows = scores.read_nights(nights, columns).group_by(columns).aggregate([]).to_pylist()
     by_night = {  # publishing replaces whole nights, so all rows of a night are equal here
         row["ds"]: ServedNight(night=row["ds"], features_version=row["features_version"], run_id=row["dag_run_id"])
         for row in rows

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION
 from nightjar.monitoring.profiles.sample import NIGHT_ROWS, Sample
@@ -46,7 +47,7 @@ class Counted:
 
 def count_nights(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     use_case: UseCase,
     nights: Sequence[date],
     versions: Mapping[str, int],
@@ -81,7 +82,7 @@ def count_nights(
 
 def _scored(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     use_case: UseCase,
     nights: Sequence[date],
     versions: Mapping[str, int],
@@ -117,7 +118,7 @@ def _scored(
 
 def _features(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     use_case: UseCase,
     nights: Sequence[date],
     versions: Mapping[str, int],
@@ -142,7 +143,7 @@ def _features(
 
 def _labels(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     use_case: UseCase,
     nights: Sequence[date],
     versions: Mapping[str, int],

@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.evaluation.verdict import FULL
-from nightjar.lake import delta, files
+from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import finished_result
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.reference import LABEL
@@ -81,18 +82,18 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """Run :func:`run` for a given use case."""
+    lake = Lake(spec.lake)
     started = time.monotonic()
     if earlier := finished_result(spec, FROZEN_FILE):
         log.info("this run has a frozen training set already, at %s", dict(earlier.inputs))
         return earlier
     versions = {
-        table.name: int(delta.open_table(spec.lake, table.name).version())
-        for table in (use_case.feature_table, use_case.label_table)
+        table.name: int(lake.table(table).open().version()) for table in (use_case.feature_table, use_case.label_table)
     }
-    features = read_table(spark, spec.lake, use_case.feature_table.name, version=versions[use_case.feature_table.name])
-    labels = read_table(spark, spec.lake, use_case.label_table.name, version=versions[use_case.label_table.name])
+    features = read_table(spark, lake, use_case.feature_table.name, version=versions[use_case.feature_table.name])
+    labels = read_table(spark, lake, use_case.label_table.name, version=versions[use_case.label_table.name])
     days = _count(features, _within(labels, spec), use_case)
-    _check_unique(spec, use_case, versions[use_case.label_table.name], days)
+    _check_unique(lake, use_case, versions[use_case.label_table.name], days)
     counted = time.monotonic()
     splits = split_days(
         [day.count for day in days],
@@ -101,7 +102,7 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         where=f"labels/{use_case.name} of {_interval(spec)}",
     )
     training_days = set(splits["train"].days)
-    base, of_base = _base(spec, use_case, splits["holdout"])
+    base, of_base = _base(lake, use_case, splits["holdout"])
     training_set = TrainingSet(
         use_case=use_case.name,
         tables=versions,
@@ -116,7 +117,7 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     table = use_case.feature_table.name
     watched = [feature.name for feature in use_case.features.columns if feature.drift]
     profile = profile_reference(
-        spark, spec.lake, table, columns, nights, use_case.key, watched=watched, version=versions[table]
+        spark, lake, table, columns, nights, use_case.key, watched=watched, version=versions[table]
     )
     labels_of = _labels_profile([day.count for day in days if day.count.day in training_days])
     profile = profile.with_column(LABEL, labels_of.columns[LABEL], labels_of.variation.get(LABEL))
@@ -211,11 +212,9 @@ def _check_labels(rows: Sequence[Any], use_case: UseCase) -> None:
         )
 
 
-def _check_unique(spec: JobSpec, use_case: UseCase, version: int, days: Sequence[_Day]) -> None:
+def _check_unique(lake: Lake, use_case: UseCase, version: int, days: Sequence[_Day]) -> None:
     """Check that keys are unique: the left join with the features must keep the number of labelled rows."""
-    labels = delta.read_nights(
-        spec.lake, use_case.label_table.name, [day.count.day for day in days], ["label"], version
-    )["label"]
+    labels = lake.table(use_case.label_table).read_nights([day.count.day for day in days], ["label"], version)["label"]
     labelled, joined = len(labels) - labels.null_count, sum(day.labelled for day in days)
     if joined != labelled:
         raise RowCountError(
@@ -226,7 +225,7 @@ def _check_unique(spec: JobSpec, use_case: UseCase, version: int, days: Sequence
         )
 
 
-def _base(spec: JobSpec, use_case: UseCase, holdout: Split) -> tuple[Base | None, Mapping[str, Sequence[str]]]:
+def _base(lake: Lake, use_case: UseCase, holdout: Split) -> tuple[Base | None, Mapping[str, Sequence[str]]]:
     """Return the base of a warm start, copied to the lake, and its vocabularies; None and empty without one."""
     declared = use_case.training.warm_start
     if declared is None:
@@ -236,7 +235,7 @@ def _base(spec: JobSpec, use_case: UseCase, holdout: Split) -> tuple[Base | None
         log.warning("WARNING %s has no champion for a warm start: this training starts without a base", use_case.name)
         return None, {}
     version = full_model(version)
-    model, uri = models.ship(version, spec.lake)
+    model, uri = models.ship(version, lake)
     if not model.card.seen:
         log.warning(
             "WARNING the training days of version %s are not known; they may include the holdout", version.version

@@ -17,8 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import delta
 from nightjar.lake.data_file import DataFile
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import History, write_figures, write_warnings
 from nightjar.protocol.errors import RowCountError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -58,7 +58,7 @@ def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) 
     nights = spec.nights(use_case.schedule.timezone)
     nights.check_past(datetime.now(UTC))
     seconds: dict[str, float] = {}
-    contract = contract_versions.check(spec.lake, use_case)
+    contract = contract_versions.check(Lake(spec.lake), use_case)
     with timed(seconds, "check_landing"):
         landed = check_landing(landing, use_case, nights)
     result = _ingest_landed(spark, spec, use_case, landed, seconds)
@@ -71,6 +71,7 @@ def _ingest_landed(
     spark: SparkSession, spec: JobSpec, use_case: UseCase, landed: Sequence[LandedFile], seconds: dict[str, float]
 ) -> JobResult:
     """Read, check and write all rows, then publish."""
+    lake = Lake(spec.lake)
     nights = spec.nights(use_case.schedule.timezone)
     try:
         with timed(seconds, "read_and_check"):
@@ -81,19 +82,19 @@ def _ingest_landed(
             outputs = {use_case.quarantine_table.name: _quarantine(annotated, spec, use_case)}
         check_rows_read(landed, {item.source.name: item.counts for item in annotated})
         with timed(seconds, "judge"):
-            judged = judge_landed(annotated, spec, use_case, nights, landed)
+            judged = judge_landed(annotated, lake, use_case, nights, landed)
             broken = [check for check in judged if not check.kept]
-            write_warnings(spec.lake, use_case.name, broken, nights, run_id=spec.run_id)
+            write_warnings(lake, use_case.name, broken, nights, run_id=spec.run_id)
         with timed(seconds, "great_expectations"):
             page = validate_landed(annotated, judged, spec, use_case, nights)
         with timed(seconds, "write"):
-            files = run_concurrently(spark, lambda item: _write_accepted(item, spec), annotated)
+            files = run_concurrently(spark, lambda item: _write_accepted(item, lake), annotated)
         with timed(seconds, "publish"):
             figures: History = {item.source.table.name: dict(item.figures) for item in annotated}
-            write_figures(spec.lake, use_case.name, figures, nights, run_id=spec.run_id)
+            write_figures(lake, use_case.name, figures, nights, run_id=spec.run_id)
             for item, written in zip(annotated, files, strict=True):
                 table = item.source.table
-                outputs[table.name] = delta.commit(spec.lake, table, written, nights, run_id=spec.run_id)
+                outputs[table.name] = lake.table(table).commit(written, nights, run_id=spec.run_id)
     finally:
         spark.catalog.clearCache()  # also of sources that were read before another one failed
     return _result(annotated, broken, page, outputs, seconds)
@@ -101,13 +102,12 @@ def _ingest_landed(
 
 def _quarantine(annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase) -> int:
     """Publish the rejected rows of all sources; they replace those of an earlier run of these nights."""
+    lake = Lake(spec.lake)
     table = use_case.quarantine_table
     rejected = [_rejected_rows(item, spec) for item in annotated if item.rejected]
-    written = write_unpublished(reduce(DataFrame.unionByName, rejected), spec.lake, table) if rejected else []
+    written = write_unpublished(reduce(DataFrame.unionByName, rejected), lake, table) if rejected else []
     _check_count("quarantined", table.name, _rows(written), sum(item.rejected for item in annotated))
-    return delta.commit(
-        spec.lake,
-        table,
+    return lake.table(table).commit(
         written,
         spec.nights(use_case.schedule.timezone),
         run_id=spec.run_id,
@@ -129,9 +129,9 @@ def _rejected_rows(item: Annotated, spec: JobSpec) -> DataFrame:
     )
 
 
-def _write_accepted(item: Annotated, spec: JobSpec) -> list[DataFile]:
+def _write_accepted(item: Annotated, lake: Lake) -> list[DataFile]:
     table = item.source.table
-    written = write_unpublished(item.rows.where(~is_rejected(item.rules)), spec.lake, table)
+    written = write_unpublished(item.rows.where(~is_rejected(item.rules)), lake, table)
     _check_count("written", table.name, _rows(written), item.accepted)
     return written
 

@@ -13,10 +13,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from nightjar.declaration.tables import TableSchema
-from nightjar.lake import delta
 from nightjar.lake.data_file import DataFile
-from nightjar.lake.delta import arrow_schema, table_uri
+from nightjar.lake.delta import arrow_schema
 from nightjar.lake.held_files import HeldFile, held_files
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.documents import parse_object
 
@@ -36,7 +36,7 @@ def spark_uri(uri: str) -> str:
 
 def read_table(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     name: str,
     *,
     nights: Iterable[date] | None = None,
@@ -51,8 +51,8 @@ def read_table(
     Raises:
         LakeError: when the table or version does not exist, or has unsupported features.
     """
-    table = delta.open_table(lake, name, version)
-    uri = spark_uri(table_uri(lake, name))
+    table = lake.open_table(name, version)
+    uri = spark_uri(lake.table_uri(name))
     selected = None if nights is None else list(nights)
     partitions = table.metadata().partition_columns
     partition = {} if selected is None or partitions != ["ds"] else {"ds": [str(night) for night in selected]}
@@ -78,12 +78,12 @@ def conform(frame: DataFrame, schema: TableSchema) -> DataFrame:
     return frame.select(*(F.col(column.name).cast(column.type).alias(column.name) for column in schema.columns))
 
 
-def write_unpublished(frame: DataFrame, lake: str, schema: TableSchema) -> list[DataFile]:
+def write_unpublished(frame: DataFrame, lake: Lake, schema: TableSchema) -> list[DataFile]:
     """Write ``frame`` as uncommitted files of the table, in one Spark job.
 
     Rows are grouped by night and sorted by key, so that the same rows give the same files.
     """
-    uri, target, partition_by = table_uri(lake, schema.name), arrow_schema(schema), schema.partition_by
+    uri, target, partition_by = lake.table(schema).uri, arrow_schema(schema), schema.partition_by
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         written = write_files(batches, uri, target, partition_by)
@@ -97,7 +97,7 @@ def write_unpublished(frame: DataFrame, lake: str, schema: TableSchema) -> list[
 
 def replace_nights(
     frame: DataFrame,
-    lake: str,
+    lake: Lake,
     schema: TableSchema,
     nights: Iterable[date],
     *,
@@ -115,5 +115,5 @@ def replace_nights(
         within: For a table with a second partition column: values replaced, e.g. ``{"table_name": ["raw/flights"]}``.
     """
     written = write_unpublished(frame, lake, schema)
-    version = delta.commit(lake, schema, written, nights, run_id=run_id, within=within)
+    version = lake.table(schema).commit(written, nights, run_id=run_id, within=within)
     return Written(version=version, rows=sum(file.rows for file in written))

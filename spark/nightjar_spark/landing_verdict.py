@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from nightjar.declaration.data import Source
 from nightjar.declaration.rules import Rule
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import read_figures
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.names import path_segment
@@ -78,10 +79,10 @@ def annotate_source(spark: SparkSession, source: Source, landed: Sequence[Landed
 
 
 def judge_landed(
-    annotated: Sequence[Annotated], spec: JobSpec, use_case: UseCase, nights: Nights, landed: Sequence[LandedFile]
+    annotated: Sequence[Annotated], lake: Lake, use_case: UseCase, nights: Nights, landed: Sequence[LandedFile]
 ) -> list[Judged]:
     """Judge each night against earlier nights; return all checks of rules and anomalies, passed or not."""
-    recorded = read_figures(spec.lake, use_case.name, nights.first)
+    recorded = read_figures(lake, use_case.name, nights.first)
     judged: list[Judged] = []
     for item in annotated:
         history = {**recorded.get(item.source.table.name, {}), **item.figures}
@@ -124,7 +125,7 @@ def validate_landed(
         )
         for item in annotated
     ]
-    docs = docs_uri(spec.lake, use_case.name)
+    docs = docs_uri(Lake(spec.lake), use_case.name)
     with local_site(docs) as site:
         verdict = validate(checks, site=site, run_name=f"{path_segment(spec.run_id)}~landed")
     stop_if_refused(verdict, use_case.data.sources, docs=docs)

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.drift.wording import MISSING
 from nightjar.monitoring.performance.summary import Rows, Summary, merge, summarize_groups
 from nightjar.monitoring.performance.table import ALL, Place
@@ -48,7 +49,7 @@ class Counted:
 
 def count_nights(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     use_case: UseCase,
     inputs: Mapping[str, int],
     *,
@@ -84,7 +85,7 @@ def count_nights(
 
 
 def _published(
-    spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
+    spark: SparkSession, lake: Lake, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
 ) -> DataFrame:
     """Read the champion's published scores."""
     table = use_case.score_table.name
@@ -93,7 +94,7 @@ def _published(
 
 
 def _scores(
-    spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
+    spark: SparkSession, lake: Lake, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
 ) -> DataFrame:
     """Select night, key, prediction, decision and slices of the champion's scores."""
     wanted = sorted(nights)
@@ -116,7 +117,7 @@ def _scores(
 
 
 def _labels(
-    spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], judged: Mapping[date, date]
+    spark: SparkSession, lake: Lake, use_case: UseCase, inputs: Mapping[str, int], judged: Mapping[date, date]
 ) -> DataFrame:
     """Select scored night, key and label: the first outcome per key that landed after the night, until it is judged."""
     table = use_case.label_table.name
@@ -208,7 +209,7 @@ def _encoded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
 
 
 def baseline_rates(
-    spark: SparkSession, lake: str, use_case: UseCase, inputs: Mapping[str, int], nights: Sequence[date]
+    spark: SparkSession, lake: Lake, use_case: UseCase, inputs: Mapping[str, int], nights: Sequence[date]
 ) -> dict[date, float]:
     """Return the share of positives among the labels known when each night is scored.
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from nightjar.lake import delta
-from nightjar.lake.delta import table_uri
+from nightjar.lake.lake import Lake
 from nightjar.lake.scan import Reader, Unit, scan
 from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, ProfiledColumn, merge, merge_all
 from nightjar.monitoring.profiles.sample import (
@@ -69,7 +69,7 @@ TASKS_PER_CORE = 4
 
 def profile_reference(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     name: str,
     columns: Sequence[ProfiledColumn],
     nights: Sequence[date],
@@ -135,7 +135,7 @@ def profile_nights(
 
 def profile_table(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     name: str,
     columns: Sequence[ProfiledColumn],
     reference: Profile,
@@ -169,7 +169,7 @@ def profile_table(
 
 def profile_and_sample(
     spark: SparkSession,
-    lake: str,
+    lake: Lake,
     name: str,
     columns: Sequence[ProfiledColumn],
     reference: Profile,
@@ -193,8 +193,8 @@ def profile_and_sample(
     Returns:
         A profile for every night that has rows, and a sample for those of them that were asked for one.
     """
-    table, wanted = delta.open_table(lake, name, version), {"ds": [night.isoformat() for night in rows]}
-    planned = scan(table, table_uri(lake, name), wanted, unit_bytes=UNIT_BYTES)
+    table, wanted = lake.open_table(name, version), {"ds": [night.isoformat() for night in rows]}
+    planned = scan(table, lake.table_uri(name), wanted, unit_bytes=UNIT_BYTES)
     _check_columns(planned.reader.schema.names, columns, reference)
     if not planned.rows:
         return {}, {}

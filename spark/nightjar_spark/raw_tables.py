@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame, SparkSession
 
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.protocol.nights import Nights
 from nightjar_spark.io import read_table
 
@@ -19,7 +20,7 @@ def with_history(use_case: UseCase, nights: Nights) -> list[date]:
 
 
 def read_raw(
-    spark: SparkSession, lake: str, use_case: UseCase, nights: Nights, versions: Mapping[str, int]
+    spark: SparkSession, lake: Lake, use_case: UseCase, nights: Nights, versions: Mapping[str, int]
 ) -> dict[str, DataFrame]:
     """Return each source's rows of the nights and of their history.
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import delta, files
+from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.data_quality.rejections import count_rejections
 from nightjar.monitoring.data_quality.table import read_warnings
@@ -27,7 +28,6 @@ from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE, domain_row
 from nightjar.monitoring.drift.report import Report, render
 from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, read_past_nights
 from nightjar.monitoring.drift.windows import ColumnWindows, compare_windows, window_nights
-from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION, read_reference
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, read_profiles
@@ -82,15 +82,16 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
+    lake = Lake(spec.lake)
     started = time.monotonic()
     nights = list(spec.nights(use_case.schedule.timezone))
     audited = earlier_result(spec, "validate_scores")
-    inputs = _input_versions(spec, use_case, audited)
+    inputs = _input_versions(lake, use_case, audited)
     reference = read_reference(parts_of(audited.values)[CHAMPION].scoring_model.folder)
-    counted = count_nights(spark, spec.lake, use_case, nights, inputs, reference.profile)
+    counted = count_nights(spark, lake, use_case, nights, inputs, reference.profile)
     reference.check_scored({night.model_sha256 for night in counted.values()}, where=use_case.score_table.name)
     counted_at = time.monotonic()
-    compared = _compare(spec, use_case, counted, reference.profile)
+    compared = _compare(lake, use_case, counted, reference.profile)
     outputs = _store(spec, use_case, compared)
     notes = _notes(reference.profile)
     reports = {
@@ -115,26 +116,24 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
     )
 
 
-def _input_versions(spec: JobSpec, use_case: UseCase, audited: JobResult) -> dict[str, int]:
+def _input_versions(lake: Lake, use_case: UseCase, audited: JobResult) -> dict[str, int]:
     """Return the version of the feature table that was scored, and the current versions of scores and labels."""
     features, scores = use_case.feature_table.name, use_case.score_table.name
     labels = use_case.label_table.name
     scored = audited.inputs.get(features)
     versions = {
-        features: int(delta.open_table(spec.lake, features).version()) if scored is None else scored,
-        scores: int(delta.open_table(spec.lake, scores).version()),
+        features: int(lake.open_table(features).version()) if scored is None else scored,
+        scores: int(lake.open_table(scores).version()),
     }
-    if delta.table_exists(spec.lake, labels):
-        versions[labels] = int(delta.open_table(spec.lake, labels).version())
+    if lake.has_table(labels):
+        versions[labels] = int(lake.open_table(labels).version())
     return versions
 
 
-def _compare(
-    spec: JobSpec, use_case: UseCase, counted: Mapping[date, Counted], reference: Profile
-) -> dict[date, _Night]:
+def _compare(lake: Lake, use_case: UseCase, counted: Mapping[date, Counted], reference: Profile) -> dict[date, _Night]:
     """Compare each night with the training set and with earlier nights, including those of this run."""
     wanted = {day for night in counted for day in window_nights(night, use_case.monitoring.drift)} - counted.keys()
-    profiles = read_profiles(spec.lake, use_case.name, sorted(wanted))
+    profiles = read_profiles(lake, use_case.name, sorted(wanted))
     profiles |= {night: night_counts.profile for night, night_counts in counted.items()}
     features = [feature.name for feature in use_case.features.columns if feature.drift]
     compared = {}
@@ -171,8 +170,9 @@ def _store(spec: JobSpec, use_case: UseCase, compared: Mapping[date, _Night]) ->
         drifts += drift_rows(results.drift, results.windows, **shared)
         domains += [domain_row(results.domain, **shared)] if results.domain else []
     written = {PROFILES_TABLE: profiles, DOMAIN_TABLE: domains, DRIFT_TABLE: drifts}
+    lake, nights = Lake(spec.lake), list(compared)
     return {
-        schema.name: replace_rows(spec.lake, schema, rows, list(compared), use_case=use_case.name, run_id=spec.run_id)
+        schema.name: lake.table(schema).replace(rows, nights, use_case=use_case.name, run_id=spec.run_id)
         for schema, rows in written.items()
     }
 
@@ -194,6 +194,7 @@ def _label_note(results: _Night, reference: Profile) -> list[str]:
 def _write_report(
     spec: JobSpec, use_case: UseCase, night: date, results: _Night, notes: list[str], inputs: Mapping[str, int]
 ) -> str:
+    lake = Lake(spec.lake)
     earlier = [night - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
     features = {feature.name: feature.comment for feature in use_case.features.columns}
     report = Report(
@@ -207,17 +208,17 @@ def _write_report(
         model_name=results.counted.model_name,
         model_version=results.counted.model_version,
         model_sha256=results.counted.model_sha256,
-        volumes=count_volumes(spec.lake, use_case, night, earlier),
-        rejections=count_rejections(spec.lake, use_case, night),
-        warnings=read_warnings(spec.lake, use_case.name, night),
-        history=read_past_nights(spec.lake, use_case.name, earlier, model_version=results.counted.model_version),
+        volumes=count_volumes(lake, use_case, night, earlier),
+        rejections=count_rejections(lake, use_case, night),
+        warnings=read_warnings(lake, use_case.name, night),
+        history=read_past_nights(lake, use_case.name, earlier, model_version=results.counted.model_version),
         notes=notes,
         mlflow_uri=without_credentials(Settings.from_environment().mlflow_uri),
         git_commit=Settings.from_environment().git_commit,
         run_id=spec.run_id,
         table_versions=inputs,
     )
-    uri = f"{spec.lake}/reports/{use_case.name}/{night}/drift.html"
+    uri = lake.report_uri(use_case.name, night, "drift")
     files.write_text(uri, render(report))
     log.info("%s: %s, %s", night, results.drift.verdict, uri)
     return uri

@@ -17,12 +17,12 @@ from pyspark.sql import functions as F
 
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import delta, files
+from nightjar.lake import files
 from nightjar.lake.held_files import held_files
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, find_stalled_nights
 from nightjar.monitoring.experiments.report import ExperimentReport, render
 from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE, experiment_rows
-from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.protocol.errors import ConfigurationError, ContractError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.settings.environment import Settings
@@ -49,6 +49,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
+    lake = Lake(spec.lake)
     began = time.monotonic()
     experiment = use_case.scoring.experiment
     if experiment is None:
@@ -56,15 +57,15 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
             "no experiment is declared", where=f"use case {use_case.name}", fix="declare `Scoring.experiment`"
         )
     scores, labels = use_case.score_table.name, use_case.label_table.name
-    inputs = {name: int(delta.open_table(spec.lake, name).version()) for name in (scores, labels)}
+    inputs = {name: int(lake.open_table(name).version()) for name in (scores, labels)}
     matured = _matured(spec, use_case, experiment, inputs)
-    split = read_table(spark, spec.lake, scores, nights=matured, version=inputs[scores]).where(
+    split = read_table(spark, lake, scores, nights=matured, version=inputs[scores]).where(
         F.col("experiment") == experiment.name
     )
     scored_by = _scoring_versions(split)
     excluded = sorted({night for night, _, _, is_fallback in scored_by if is_fallback})
     nights_of_labels = [night + ONE_NIGHT for night in matured]
-    outcomes = read_table(spark, spec.lake, labels, nights=nights_of_labels, version=inputs[labels])
+    outcomes = read_table(spark, lake, labels, nights=nights_of_labels, version=inputs[labels])
     added = _count(split.where(~F.col("ds").isin(excluded)), outcomes, use_case, experiment)
     analysis = analyse(experiment, added)
     running = any(comparison.verdict == "running" for comparison in analysis.comparisons)
@@ -72,7 +73,7 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     counted = time.monotonic()
     night = spec.last_night
     rows = experiment_rows(analysis, experiment, night=night, use_case=use_case.name, run_id=spec.run_id)
-    version = replace_rows(spec.lake, EXPERIMENTS_TABLE, rows, [night], use_case=use_case.name, run_id=spec.run_id)
+    version = lake.table(EXPERIMENTS_TABLE).replace(rows, [night], use_case=use_case.name, run_id=spec.run_id)
     report = ExperimentReport(
         title=use_case.title,
         night=night,
@@ -91,7 +92,7 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
         run_id=spec.run_id,
         table_versions=inputs,
     )
-    uri = f"{spec.lake}/reports/{use_case.name}/{night}/experiment.html"
+    uri = lake.report_uri(use_case.name, night, "experiment")
     files.write_text(uri, render(report))
     for comparison in analysis.comparisons:
         level = logging.WARNING if comparison.verdict == "mismatch" else logging.INFO
@@ -117,11 +118,9 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
 
 def _matured(spec: JobSpec, use_case: UseCase, experiment: Experiment, inputs: Mapping[str, int]) -> list[date]:
     """Return the scored nights of the experiment whose labels, of the day after, have landed."""
+    lake = Lake(spec.lake)
     scored, labelled = (
-        {
-            date.fromisoformat(file.partition["ds"])
-            for file in held_files(delta.open_table(spec.lake, name, inputs[name]), {})
-        }
+        {date.fromisoformat(file.partition["ds"]) for file in held_files(lake.open_table(name, inputs[name]), {})}
         for name in (use_case.score_table.name, use_case.label_table.name)
     )
     return sorted(

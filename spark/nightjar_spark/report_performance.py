@@ -15,9 +15,9 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import delta, files
+from nightjar.lake import files
 from nightjar.lake.held_files import held_files
-from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.performance.holdout import read_holdout_metrics
 from nightjar.monitoring.performance.metrics import tie_error
 from nightjar.monitoring.performance.pages import Pages
@@ -64,16 +64,17 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """:func:`run` for a given use case."""
+    lake = Lake(spec.lake)
     started = time.monotonic()
     nights = list(spec.nights(use_case.schedule.timezone))
-    inputs = _input_versions(spec, use_case)
-    stored = read_rows(spec.lake, PERFORMANCE_TABLE, use_case.name, _window(nights, use_case))
-    judged = _to_judge(spec, use_case, nights, inputs, stored)
-    counted = count_nights(spark, spec.lake, use_case, inputs, judged=judged, fresh=nights)
+    inputs = _input_versions(lake, use_case)
+    stored = read_rows(lake, PERFORMANCE_TABLE, use_case.name, _window(nights, use_case))
+    judged = _to_judge(lake, use_case, nights, inputs, stored)
+    counted = count_nights(spark, lake, use_case, inputs, judged=judged, fresh=nights)
     _check_scored(use_case, [night for night in nights if night not in counted])
     involved = {*judged, *nights}
-    rates = baseline_rates(spark, spec.lake, use_case, inputs, sorted(involved))
-    scored = _scored(spec, use_case, nights, judged, counted, rates, stored)
+    rates = baseline_rates(spark, lake, use_case, inputs, sorted(involved))
+    scored = _scored(lake, use_case, nights, judged, counted, rates, stored)
     done = time.monotonic()
     outputs, rows = _replace(spec, use_case, scored)
     pages = _write_pages(spec, use_case, nights, judged, inputs)
@@ -105,11 +106,11 @@ def _check_scored(use_case: UseCase, missing: Sequence[date]) -> None:
         )
 
 
-def _input_versions(spec: JobSpec, use_case: UseCase) -> dict[str, int]:
+def _input_versions(lake: Lake, use_case: UseCase) -> dict[str, int]:
     names = [use_case.score_table.name, use_case.label_table.name]
     if not set(use_case.monitoring.performance.slices) <= set(use_case.score_table.column_names):
         names.append(use_case.feature_table.name)
-    return {name: int(delta.open_table(spec.lake, name).version()) for name in names}
+    return {name: int(lake.open_table(name).version()) for name in names}
 
 
 def _window(nights: Sequence[date], use_case: UseCase) -> list[date]:
@@ -119,7 +120,7 @@ def _window(nights: Sequence[date], use_case: UseCase) -> list[date]:
 
 
 def _to_judge(
-    spec: JobSpec,
+    lake: Lake,
     use_case: UseCase,
     nights: Sequence[date],
     inputs: Mapping[str, int],
@@ -129,7 +130,7 @@ def _to_judge(
 
     Nights before the first scored night are left out.
     """
-    table = delta.open_table(spec.lake, use_case.score_table.name, inputs[use_case.score_table.name])
+    table = lake.table(use_case.score_table).open(inputs[use_case.score_table.name])
     scored = {date.fromisoformat(file.partition["ds"]) for file in held_files(table, {})}
     first = max(use_case.schedule.first_night, min(scored, default=date.max))
     wait = timedelta(days=use_case.monitoring.performance.matured_after_nights)
@@ -138,7 +139,7 @@ def _to_judge(
 
 
 def _scored(
-    spec: JobSpec,
+    lake: Lake,
     use_case: UseCase,
     nights: Sequence[date],
     judged: Mapping[date, date],
@@ -147,7 +148,7 @@ def _scored(
     stored: Sequence[Mapping[str, Any]],
 ) -> list[ScoredNight]:
     """Return each night's scores with estimates: new ones for nights of this run, stored ones for others."""
-    holdouts, stored_by_night = read_holdout_metrics(spec.lake, use_case.name), stored_estimates(stored)
+    holdouts, stored_by_night = read_holdout_metrics(lake, use_case.name), stored_estimates(stored)
     scored = []
     for night in sorted({*judged, *nights}):
         counts = counted.get(night, Counted(summaries={}, versions=()))
@@ -168,11 +169,11 @@ def _scored(
 
 def _replace(spec: JobSpec, use_case: UseCase, scored: Sequence[ScoredNight]) -> tuple[dict[str, int], int]:
     """Replace the nights in both tables; return the new versions and the number of rows."""
-    nights = [scored_night.night for scored_night in scored]
+    lake, nights = Lake(spec.lake), [scored_night.night for scored_night in scored]
     outputs, total = {}, 0
     for table, rows_of in ((COUNTS_TABLE, count_rows), (PERFORMANCE_TABLE, performance_rows)):
         rows = [row for scored_night in scored for row in rows_of(scored_night, use_case, run_id=spec.run_id)]
-        outputs[table.name] = replace_rows(spec.lake, table, rows, nights, use_case=use_case.name, run_id=spec.run_id)
+        outputs[table.name] = lake.table(table).replace(rows, nights, use_case=use_case.name, run_id=spec.run_id)
         total += len(rows)
     return outputs, total
 
@@ -180,11 +181,12 @@ def _replace(spec: JobSpec, use_case: UseCase, scored: Sequence[ScoredNight]) ->
 def _write_pages(
     spec: JobSpec, use_case: UseCase, nights: Sequence[date], judged: Mapping[date, date], inputs: Mapping[str, int]
 ) -> dict[date, PerformanceReport]:
+    lake = Lake(spec.lake)
     window = _window(nights, use_case)
     pages = Pages(
         use_case=use_case,
-        rows=read_rows(spec.lake, PERFORMANCE_TABLE, use_case.name, window),
-        counts=read_rows(spec.lake, COUNTS_TABLE, use_case.name, window),
+        rows=read_rows(lake, PERFORMANCE_TABLE, use_case.name, window),
+        counts=read_rows(lake, COUNTS_TABLE, use_case.name, window),
         shared={
             "git_commit": Settings.from_environment().git_commit,
             "run_id": spec.run_id,
@@ -205,7 +207,7 @@ def _write_pages(
 
 
 def _uri(spec: JobSpec, night: date, page: str) -> str:
-    return f"{spec.lake}/reports/{spec.use_case}/{night}/{page}.html"
+    return Lake(spec.lake).report_uri(spec.use_case, night, page)
 
 
 def _values(report: PerformanceReport) -> dict[str, Any]:

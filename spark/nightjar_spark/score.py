@@ -20,9 +20,9 @@ from pyspark.sql import SparkSession
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import delta, files
-from nightjar.lake.delta import table_uri
+from nightjar.lake import files
 from nightjar.lake.held_files import held_files
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.lake.scan import Scan, scan
 from nightjar.protocol.errors import GateError, LakeError, RowCountError, SourceError
@@ -98,15 +98,16 @@ def open_features(spec: JobSpec, use_case: UseCase, pinned: pins.Pins | None) ->
     Raises:
         SourceError: naming nights without features, or when the pinned features no longer exist.
     """
+    lake = Lake(spec.lake)
     name, nights = use_case.feature_table.name, list(spec.nights(use_case.schedule.timezone))
-    current = delta.open_table(spec.lake, name)
+    current = lake.open_table(name)
     held = held_files(current, {"ds": [night.isoformat() for night in nights]})
     paths = tuple(sorted(file.path for file in held))
     if pinned and paths == pinned.feature_files and not any(len(file.deleted) for file in held):
         return Features(table=current, version=pinned.features_version, files=paths)
     if pinned and _built_by_this_run(spec, name) <= pinned.features_version:
         log.info("%s has newer features of these nights; version %d is read", name, pinned.features_version)
-        return _as_of(spec, name, pinned)
+        return _as_of(lake, name, pinned)
     present = {file.partition["ds"] for file in held}
     if empty := [night for night in nights if night.isoformat() not in present]:
         raise SourceError(
@@ -118,13 +119,13 @@ def open_features(spec: JobSpec, use_case: UseCase, pinned: pins.Pins | None) ->
     return Features(table=current, version=int(current.version()), files=paths)
 
 
-def _as_of(spec: JobSpec, name: str, pinned: pins.Pins) -> Features:
+def _as_of(lake: Lake, name: str, pinned: pins.Pins) -> Features:
     """Open the features of the first attempt."""
-    uri = table_uri(spec.lake, name)
+    uri = lake.table_uri(name)
     lost = [path for path in pinned.feature_files if not files.exists(files.contained(uri, path))]
     try:
         if not lost:
-            table = delta.open_table(spec.lake, name, pinned.features_version)
+            table = lake.open_table(name, pinned.features_version)
             return Features(table=table, version=pinned.features_version, files=pinned.feature_files)
     except LakeError as error:
         log.warning("%s", error)
@@ -163,10 +164,11 @@ def score_nights(
     Raises:
         RowCountError: when rows were lost or added.
     """
+    lake = Lake(spec.lake)
     began = time.monotonic()
     nights = list(spec.nights(use_case.schedule.timezone))
     champion = scoring_models[CHAMPION]
-    shadow, no_shadow = choice.shadow(spec, use_case, features.schema, champion)
+    shadow, no_shadow = choice.shadow(lake, use_case, features.schema, champion)
     for variant, scoring_model in scoring_models.items():
         log.info(
             "%s: model %s version %s, sha256 %s",
@@ -178,7 +180,7 @@ def score_nights(
     log.info("shadow: %s", f"version {shadow.version}" if shadow else no_shadow or "none")
     task = ScoringTask(
         use_case=use_case.name,
-        lake=spec.lake,
+        lake=lake,
         scoring_models=scoring_models,
         shadow=shadow,
         features_version=features.version,
@@ -187,7 +189,7 @@ def score_nights(
         last_night=spec.last_night,
     )
     partitions = {"ds": [night.isoformat() for night in nights]}
-    planned = scan(features.table, table_uri(spec.lake, use_case.feature_table.name), partitions)
+    planned = scan(features.table, lake.table(use_case.feature_table).uri, partitions)
     resolved = time.monotonic()
     scored = _score(spark, planned, task)
     seconds = {"resolve": resolved - began, "score": time.monotonic() - resolved}
@@ -248,15 +250,13 @@ def _check_counts(expected: int, scored: Scored, use_case: UseCase) -> None:
 
 def _quarantine(spec: JobSpec, use_case: UseCase, nights: Sequence[date], scored: Scored) -> dict[str, int]:
     """Replace the nights' rows in quarantine; commit nothing when there are neither old nor new ones."""
-    schema, within = use_case.quarantine_table, {"table_name": [use_case.feature_table.name]}
+    table, within = Lake(spec.lake).table(use_case.quarantine_table), {"table_name": [use_case.feature_table.name]}
     held = {"ds": list(map(str, nights)), **within}
-    has_old_rows = delta.table_exists(spec.lake, schema.name) and held_files(
-        delta.open_table(spec.lake, schema.name), held
-    )
+    has_old_rows = table.exists() and held_files(table.open(), held)
     if not has_old_rows and not scored.quarantined:
         return {}
-    version = delta.commit(spec.lake, schema, scored.quarantined, nights, run_id=spec.run_id, within=within)
-    return {schema.name: version}
+    version = table.commit(scored.quarantined, nights, run_id=spec.run_id, within=within)
+    return {table.schema.name: version}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from nightjar.declaration.sql import quote_spark
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.local.bi import READY
 from nightjar.local.lake_tables import LakeTable, LeftOut, find_tables, find_views
 from nightjar.local.ports import HOST, listen, port_of
@@ -69,7 +69,7 @@ class Catalog:
         self._report(frozenset([*left_out, *no_views]))
 
     def _offer_table(self, table: LakeTable) -> None:
-        opened = delta.open_table(str(self._lake), table.path)
+        opened = Lake(str(self._lake)).open_table(table.path)
         query = f"SELECT * FROM delta.{quote_spark(str(table.folder))}"  # noqa: S608 - the name is quoted
         self._offer((table.schema, table.name), opened.metadata().description or "", query, opened.schema().to_json())
 

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import data_file_uri, held_files
+from nightjar.lake.lake import Lake
 from nightjar.lake.python_values import python_rows
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.skew.table import ColumnSkew, Difference, NightSkew, Verdict, find_differences
@@ -48,18 +49,18 @@ class ServedNight:
     run_id: str
 
 
-def is_readable(lake: str, name: str, version: int, nights: Iterable[date]) -> bool:
+def is_readable(lake: Lake, name: str, version: int, nights: Iterable[date]) -> bool:
     """Whether a version of a table and its files of these nights still exist."""
     try:
         paths = _paths(lake, name, version, nights)
     except LakeError:
         return False
-    return all(files.exists(data_file_uri(delta.table_uri(lake, name), path)) for path in paths)
+    return all(files.exists(data_file_uri(lake.table_uri(name), path)) for path in paths)
 
 
-def _paths(lake: str, name: str, version: int, nights: Iterable[date]) -> dict[str, int]:
+def _paths(lake: Lake, name: str, version: int, nights: Iterable[date]) -> dict[str, int]:
     """Return the path of each file and the number of its deleted rows."""
-    table = delta.open_table(lake, name, version)
+    table = lake.open_table(name, version)
     return {file.path: len(file.deleted) for file in held_files(table, {"ds": [night.isoformat() for night in nights]})}
 
 
@@ -82,6 +83,11 @@ class SkewSample:
     served: Sequence[ServedNight]
 
     @property
+    def lake(self) -> Lake:
+        """The lake of the job."""
+        return Lake(self.spec.lake)
+
+    @property
     def features(self) -> str:
         """Name of the feature table."""
         return self.use_case.feature_table.name
@@ -95,9 +101,7 @@ class SkewSample:
     def columns(self) -> list[str]:
         """Columns that every served version of the feature table has; columns added later were not served."""
         versions = {served.features_version for served in self.served}
-        names_by_version = [
-            {f.name for f in delta.open_table(self.spec.lake, self.features, v).schema().fields} for v in versions
-        ]
+        names_by_version = [{f.name for f in self.lake.open_table(self.features, v).schema().fields} for v in versions]
         return [
             c.name for c in self.use_case.feature_table.columns if all(c.name in names for names in names_by_version)
         ]
@@ -173,7 +177,7 @@ class SkewSample:
         nights = with_history(
             self.use_case, Nights(first=night.night, last=night.night, timezone=self.use_case.schedule.timezone)
         )
-        readable = all(is_readable(self.spec.lake, name, version, nights) for name, version in original.items())
+        readable = all(is_readable(self.lake, name, version, nights) for name, version in original.items())
         return original if readable else None
 
     def _landed_again(self, night: date, original: Raw) -> tuple[str, ...]:
@@ -182,17 +186,16 @@ class SkewSample:
         return tuple(
             name
             for name, version in original.items()
-            if _paths(self.spec.lake, name, version, nights)
-            != _paths(self.spec.lake, name, self.versions[name], nights)
+            if _paths(self.lake, name, version, nights) != _paths(self.lake, name, self.versions[name], nights)
         )
 
     def _stored(self, nights: Sequence[date], version: int) -> DataFrame:
-        return read_table(self.spark, self.spec.lake, self.features, nights=nights, version=version)
+        return read_table(self.spark, self.lake, self.features, nights=nights, version=version)
 
     def _built(self, nights: Nights, raw: Raw) -> DataFrame:
         """Build the features of ``nights`` like ``build_features``, from these versions."""
         module: Any = import_module(f"use_cases.{self.use_case.name}.features")
-        tables = read_raw(self.spark, self.spec.lake, self.use_case, nights, raw)
+        tables = read_raw(self.spark, self.lake, self.use_case, nights, raw)
         return conform(module.build_features(tables, nights), self.use_case.feature_table)
 
     def _sample(self, sides: Mapping[str, DataFrame], served: Sequence[ServedNight]) -> dict[tuple[str, date], Rows]:
@@ -206,7 +209,7 @@ class SkewSample:
 
     def _is_sampled(self, night: ServedNight) -> Column:
         """Select rows by a hash of the key, so that every side and every rerun has the same rows."""
-        table = delta.open_table(self.spec.lake, self.features, night.features_version)
+        table = self.lake.open_table(self.features, night.features_version)
         rows = delta.rows_by_night(table, [night.night])[night.night]
         limit = -(-_BUCKETS * SAMPLE_ROWS // max(rows, 1))
         bucket = F.pmod(F.xxhash64("ds", *self.use_case.key), F.lit(_BUCKETS))

@@ -17,7 +17,7 @@ from nightjar.declaration.data import Source
 from nightjar.declaration.rules import Rule
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ContractError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.names import path_segment
@@ -48,16 +48,16 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
 
 def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     """Run :func:`run` for a given use case."""
+    lake = Lake(spec.lake)
     seconds: dict[str, float] = {}
     nights = spec.nights(use_case.schedule.timezone)
     features = use_case.feature_table
     contracts = {source.table: table_rules(source.table, source.rules) for source in _sources(use_case)}
     contracts[features] = table_rules(features, use_case.features.rules)
-    versions = {schema.name: delta.open_table(spec.lake, schema.name).version() for schema in contracts}
+    versions = {schema.name: lake.table(schema).open().version() for schema in contracts}
     with timed(seconds, "count"):
         frames = {
-            name: read_table(spark, spec.lake, name, nights=nights, version=version)
-            for name, version in versions.items()
+            name: read_table(spark, lake, name, nights=nights, version=version) for name, version in versions.items()
         }
         counted = run_concurrently(
             spark, lambda c: _check(frames[c[0].name], c[0], c[1], nights), list(contracts.items())
@@ -66,7 +66,7 @@ def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     entities = checks[use_case.source(use_case.data.features_from).table.name].counts
     expected = {count.night: count.rows for count in entities}
     checks[features.name] = replace(checks[features.name], expected_rows=expected)
-    docs = docs_uri(spec.lake, use_case.name)
+    docs = docs_uri(lake, use_case.name)
     with timed(seconds, "great_expectations"), local_site(docs) as site:
         first = [checks.pop(features.name)]
         verdict = validate([*first, *checks.values()], site=site, run_name=path_segment(spec.run_id))

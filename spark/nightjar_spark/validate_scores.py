@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import ContractError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -76,7 +77,7 @@ def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[st
     for variant, part in parts.items():
         if part.rows_in or nights[variant]:
             try:
-                audits[variant] = audit_scores(use_case, spec.lake, part, nights[variant])
+                audits[variant] = audit_scores(use_case, Lake(spec.lake), part, nights[variant])
             except ContractError as error:
                 refused[variant] = error
     return audits, refused
@@ -119,7 +120,7 @@ def _select_fallback(
     log.warning("version %s: %s", champion.version, error.what)
     if champion.fallback_reason is None and choice.allows_fallback(spec, pinned):
         reason = f"version {champion.version}: {error.what}"
-        fallback = choice.select_fallback(spec.lake, use_case, features.schema, reason=reason, without=models)
+        fallback = choice.select_fallback(Lake(spec.lake), use_case, features.schema, reason=reason, without=models)
         if fallback is not None:
             return fallback
     raise error

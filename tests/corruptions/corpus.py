@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from tests.corruptions.kinds import Kind
 from tests.corruptions.landed import Landed
 
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import WARNINGS_TABLE
 from nightjar.protocol.errors import NightjarError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -61,7 +61,7 @@ class Corpus:
         """Clean night to its warnings, for those that have one."""
         nights = [LAST - timedelta(days=i) for i in range(CLEAN)]
         found: dict[date, list[str]] = {}
-        for row in delta.read_nights(self.lake, WARNINGS_TABLE.name, nights).to_pylist():
+        for row in Lake(self.lake).table(WARNINGS_TABLE).read_nights(nights).to_pylist():
             found.setdefault(row["ds"], []).append(row["what"])
         return found
 

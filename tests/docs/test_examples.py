@@ -22,7 +22,7 @@ from tests.docs.pages import Example, examples
 from tests.docs.running import fields_of, names_of_declaration, run
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows
@@ -61,7 +61,7 @@ def run_on_a_month_of_profiles(example: Example, folder: Path) -> None:
             model_version="1",
             run_id="r",
         )
-        replace_rows(lake, PROFILES_TABLE, rows, [night], use_case="flight_delay", run_id="r")
+        Lake(lake).table(PROFILES_TABLE).replace(rows, [night], use_case="flight_delay", run_id="r")
     run(example, {"lake": lake, "model_folder": str(model)})
 
 

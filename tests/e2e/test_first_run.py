@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 import pytest
 from tests.e2e.conftest import USE_CASE, FirstRun, processes_of
 
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
+from nightjar.lake.rows import read_nights
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(1500)]
 NIGHTS = [date(2013, 4, 1), date(2013, 4, 2), date(2013, 4, 3)]
@@ -57,8 +59,8 @@ def test_the_snippet_for_duckdb_works_as_pasted(first_run: FirstRun) -> None:
 
 def test_every_scheduled_flight_of_the_next_day_is_scored_once(first_run: FirstRun) -> None:
     for night in NIGHTS:
-        scheduled = delta.read_nights(first_run.lake, "raw/schedule", [night]).num_rows
-        scores = delta.read_nights(first_run.lake, USE_CASE.score_table.name, [night])
+        scheduled = read_nights(Lake(first_run.lake).open_table("raw/schedule"), [night]).num_rows
+        scores = Lake(first_run.lake).table(USE_CASE.score_table).read_nights([night])
         assert scores.num_rows == scheduled > 800
         assert scores.group_by(list(USE_CASE.key)).aggregate([]).num_rows == scheduled
         assert set(scores["flight_date"].unique().to_pylist()) == {date.fromordinal(night.toordinal() + 1)}
@@ -73,10 +75,10 @@ def test_the_model_reaches_its_quality_on_two_ranks(first_run: FirstRun) -> None
 
 
 def test_a_row_leads_to_model_training_set_and_commit(first_run: FirstRun) -> None:
-    scores = delta.read_nights(first_run.lake, USE_CASE.score_table.name, NIGHTS)
+    scores = Lake(first_run.lake).table(USE_CASE.score_table).read_nights(NIGHTS)
     (sha256,) = set(scores["model_sha256"].unique().to_pylist())
     (version,) = set(scores["model_version"].unique().to_pylist())
-    events = ledger.read(first_run.lake).to_pylist()
+    events = ledger.read(Lake(first_run.lake)).to_pylist()
     kinds = [event["event"] for event in events]
     assert kinds.count("publish") == 3
     assert "promotion" in kinds
@@ -96,7 +98,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(first_run: FirstRun) -> 
 
 
 def test_drift_is_kept_by_column(first_run: FirstRun) -> None:
-    drift = delta.read_nights(first_run.lake, "monitoring/drift", NIGHTS)
+    drift = read_nights(Lake(first_run.lake).open_table("monitoring/drift"), NIGHTS)
     assert set(drift["ds"].unique().to_pylist()) == set(NIGHTS)
     assert "prediction" in drift["column_name"].unique().to_pylist()
     watched = {feature.name for feature in USE_CASE.features.columns} | {"prediction"}
@@ -108,13 +110,13 @@ def test_drift_is_kept_by_column(first_run: FirstRun) -> None:
 
 
 def test_each_night_is_watched(first_run: FirstRun) -> None:
-    figures = delta.read_nights(first_run.lake, "monitoring/landing", NIGHTS)
+    figures = read_nights(Lake(first_run.lake).open_table("monitoring/landing"), NIGHTS)
     assert set(figures["table_name"].unique().to_pylist()) == {source.table.name for source in USE_CASE.data.sources}
-    performance = delta.read_nights(first_run.lake, "monitoring/performance", NIGHTS).to_pylist()
+    performance = read_nights(Lake(first_run.lake).open_table("monitoring/performance"), NIGHTS).to_pylist()
     (auc,) = {row["verdict"] for row in performance if row["metric"] == "auc" and not row["slice"]}
     assert auc == "estimated"  # the labels of the first night are judged three nights later
     assert all(0.5 < row["estimate"] < 1 for row in performance if row["metric"] == "auc" and not row["slice"])
-    skew = delta.read_nights(first_run.lake, "monitoring/skew", NIGHTS[1:]).to_pylist()
+    skew = read_nights(Lake(first_run.lake).open_table("monitoring/skew"), NIGHTS[1:]).to_pylist()
     assert {(row["verdict"], row["differing_rows"]) for row in skew if row["checked_night"]} == {("same", 0)}
     assert len({row["column_name"] for row in skew}) > len(USE_CASE.features.columns)
     reacted = [json.loads((run / "react/result.json").read_text()) for run in nightly_runs(first_run)]
@@ -126,7 +128,7 @@ def nightly_runs(first_run: FirstRun) -> list[Path]:
 
 
 def test_the_contract_is_in_the_ledger(first_run: FirstRun) -> None:
-    (event,) = ledger.read(first_run.lake, event="contract").to_pylist()
+    (event,) = ledger.read(Lake(first_run.lake), event="contract").to_pylist()
     details = json.loads(event["details"])
     assert (event["reason"], details["version"]) == ("first contract", 1)
     assert details["document"]["raw/flights"]["columns"]["distance"] == {

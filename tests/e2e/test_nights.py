@@ -16,7 +16,9 @@ import pytest
 import requests
 from tests.e2e.conftest import USE_CASE, Deployment
 
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
+from nightjar.lake.rows import read_nights
 from nightjar.local import commands, plan
 from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.backfill import backfill
@@ -35,11 +37,11 @@ TABLES = (SCORES, "raw/flights", "features/flight_delay")
 
 
 def versions(lake: str) -> dict[str, int]:
-    return {name: delta.open_table(lake, name).version() for name in TABLES}
+    return {name: Lake(lake).open_table(name).version() for name in TABLES}
 
 
 def scores_of(lake: str, night: date) -> pa.Table:
-    table = delta.read_nights(lake, SCORES, [night])
+    table = read_nights(Lake(lake).open_table(SCORES), [night])
     return table.sort_by([(name, "ascending") for name in USE_CASE.key]).select(sorted(table.column_names))
 
 
@@ -85,7 +87,7 @@ def test_a_backfill_runs_missing_nights_and_one_of_them_can_be_rerun(
     assert re.findall(r"^(2013-04-0\d) +\d+", capsys.readouterr().out, re.MULTILINE) == [str(LAST), str(night)]
     assert scores_of(deployment.lake, LAST).equals(before)
     rows = scores_of(deployment.lake, night)
-    assert rows.num_rows == delta.read_nights(deployment.lake, "raw/schedule", [night]).num_rows > 800
+    assert rows.num_rows == read_nights(Lake(deployment.lake).open_table("raw/schedule"), [night]).num_rows > 800
     assert set(rows["dag_run_id"].unique().to_pylist()) == {
         run["dag_run_id"]
         for run in deployment.session.api.runs_between(NIGHTLY, *[plan.run_moment(USE_CASE, night)] * 2)
@@ -118,15 +120,15 @@ def test_a_backfill_is_created_whole_while_the_tasks_of_a_night_run(deployment: 
 def test_maintenance_puts_the_ledger_together_and_takes_nothing_from_readers(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, events = scores_of(deployment.lake, LAST), ledger.read(deployment.lake)
+    before, events = scores_of(deployment.lake, LAST), ledger.read(Lake(deployment.lake))
     commands.maintain(deployment.paths)
     found = re.search(rf"^{ledger.TABLE.name} +\d+ +(\d+) +(\d+) +0$", capsys.readouterr().out, re.MULTILINE)
     assert found is not None
     nights, put_together = (int(number) for number in found.groups())
     assert put_together > nights >= 1
     assert scores_of(deployment.lake, LAST).equals(before)
-    assert ledger.read(deployment.lake).slice(0, len(events)).equals(events)
-    assert ledger.read(deployment.lake, event="maintenance").num_rows == 1
+    assert ledger.read(Lake(deployment.lake)).slice(0, len(events)).equals(events)
+    assert ledger.read(Lake(deployment.lake), event="maintenance").num_rows == 1
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_a_missing_file_stops_the_night_and_leaves_the_tables(deployment: Deploy
     for part in ("failed in task ingest", "missing", "where: ", "weather.csv", "how many: 1", "do: "):
         assert part in reason
     assert versions(deployment.lake) == before
-    failures = ledger.read(deployment.lake, event="failure").to_pylist()
+    failures = ledger.read(Lake(deployment.lake), event="failure").to_pylist()
     assert any(event["run_id"] == "missing_file" and event["task_id"] == "ingest" for event in failures)
 
 
@@ -180,7 +182,7 @@ def test_a_form_that_makes_no_sense_is_refused_at_once(
     assert message in reason
     assert "failed in task start_spark" in reason
     assert versions(deployment.lake) == before
-    (event,) = ledger.read(deployment.lake, event="failure", run_id=run_id).to_pylist()
+    (event,) = ledger.read(Lake(deployment.lake), event="failure", run_id=run_id).to_pylist()
     assert event["task_id"] == "start_spark"
     assert message in event["reason"]
 

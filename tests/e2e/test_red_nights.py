@@ -18,7 +18,8 @@ from tests.e2e.conftest import USE_CASE, Deployment, FirstRun, processes_of
 from tests.e2e.test_nights import NIGHTLY, scores_of
 from tests.webhook import receiver
 
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.local import plan
 from nightjar.local.airflow_api import AirflowApi
 from nightjar.local.airflow_login import USER, admin_password
@@ -91,10 +92,10 @@ def test_a_champion_that_was_altered_is_stood_in_for_in_plain_sight_until_it_is_
     assert found.pop("confirm_champion") == "failed"
     assert set(found.values()) == {"success"}, found
     rows = scores_of(deployment.lake, RED)
-    assert rows.num_rows == delta.read_nights(deployment.lake, USE_CASE.feature_table.name, [RED]).num_rows > 500
+    assert rows.num_rows == Lake(deployment.lake).table(USE_CASE.feature_table).read_nights([RED]).num_rows > 500
     (reason,) = pc.unique(rows["fallback_reason"]).to_pylist()
     assert "SHA-256 differs" in reason
-    (event,) = ledger.read(deployment.lake, event="fallback").to_pylist()
+    (event,) = ledger.read(Lake(deployment.lake), event="fallback").to_pylist()
     assert event["run_id"] == night.run_id
     (text,) = [text for text in alerts if "confirm_champion" in text]
     assert text.startswith(f"NEW {NIGHTLY}, task confirm_champion: FALLBACK, scores are published: ")
@@ -122,7 +123,7 @@ def test_a_night_whose_spark_dies_in_the_middle_starts_another_and_goes_on(deplo
     assert len(applications(deployment, night)) == 2
     assert drivers(deployment) == []
     rows = scores_of(deployment.lake, CUT)
-    assert rows.num_rows == delta.read_nights(deployment.lake, USE_CASE.feature_table.name, [CUT]).num_rows > 500
+    assert rows.num_rows == Lake(deployment.lake).table(USE_CASE.feature_table).read_nights([CUT]).num_rows > 500
     assert pc.unique(rows["fallback_reason"]).to_pylist() == [None]
 
 
@@ -134,7 +135,7 @@ def test_a_night_is_published_though_each_server_and_a_worker_is_killed(deployme
     killer.join()
     assert set(states(deployment, night).values()) == {"success"}
     rows = scores_of(deployment.lake, KILLED)
-    assert rows.num_rows == delta.read_nights(deployment.lake, USE_CASE.feature_table.name, [KILLED]).num_rows > 500
+    assert rows.num_rows == Lake(deployment.lake).table(USE_CASE.feature_table).read_nights([KILLED]).num_rows > 500
     assert pc.unique(rows["fallback_reason"]).to_pylist() == [None]
     assert noticed[0] < 70, "Airflow notices within a minute, and this test looks every second"
     for server in ("postgres", "mlflow", "api-server", "scheduler", "dag-processor", "triggerer"):

@@ -15,6 +15,7 @@ from tests.landed_nights import NIGHTS, SHOP, land_night
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Training
 from nightjar.lake import ledger, results
+from nightjar.lake.lake import Lake
 from nightjar.local.airflow_login import PASSWORDS_FILE, admin_password
 from nightjar.local.ports import Ports
 from nightjar.local.state import RunLock, RunState, read_state
@@ -193,9 +194,9 @@ def test_scores_that_a_result_does_not_name_are_an_error_of_the_lake(values: dic
 
 @pytest.mark.parametrize("details", [{"candidates": []}, {"metrics": 7}])
 def test_an_event_of_another_shape_is_named(lake: str, details: dict[str, Any]) -> None:
-    ledger.record(lake, ledger.Event(event="gate", use_case="shop", details={"candidates": {"": {}}, **details}))
+    ledger.record(Lake(lake), ledger.Event(event="gate", use_case="shop", details={"candidates": {"": {}}, **details}))
     with pytest.raises(LakeError, match="the details of an event cannot be read") as caught:
-        read_holdout_metrics(lake, "shop")
+        read_holdout_metrics(Lake(lake), "shop")
     assert caught.value.where == "ledger/events"
 
 

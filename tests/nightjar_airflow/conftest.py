@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from nightjar.declaration.resources import Resources
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.local import server_environment, servers
 from nightjar.local.airflow_api import AirflowApi
 from nightjar.local.airflow_login import USER, admin_password
@@ -143,7 +144,7 @@ class Deployment:
 
     def failures(self) -> list[str]:
         """Reasons of the ledger's failures."""
-        return [row["reason"] for row in ledger.read(self.lake, event="failure").to_pylist()]
+        return [row["reason"] for row in ledger.read(Lake(self.lake), event="failure").to_pylist()]
 
 
 async def first_event(trigger: TrainingJobTrigger) -> dict[str, Any]:

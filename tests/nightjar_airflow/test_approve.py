@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes_double import eventually
 
 from nightjar.lake import files, ledger
+from nightjar.lake.lake import Lake
 from nightjar.local.airflow_login import USER
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_airflow.dags import build_training_dag
@@ -170,7 +171,7 @@ def test_people_decide_through_airflow(here: str, standalone: Any, tmp_path: Pat
         assert states("approved") == {"approve": "success", "promote": "success"}
         assert states("rejected") == {"approve": "success", "promote": "skipped"}
 
-    events = {event["run_id"]: event for event in ledger.read(here, event="approval").to_pylist()}
+    events = {event["run_id"]: event for event in ledger.read(Lake(here), event="approval").to_pylist()}
     assert sorted(events) == ["approved", "rejected"], "where nothing is asked nothing is recorded"
     approved, rejected = events["approved"], events["rejected"]
     assert (approved["actor"], approved["reason"]) == (USER, f"approved by {USER}: as good as the notebook's")

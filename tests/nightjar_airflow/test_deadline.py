@@ -21,6 +21,7 @@ from tests.webhook import receiver
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar_airflow.dags import build_nightly_dag
 from nightjar_airflow.deadlines import ScheduledEnd
 from nightjar_airflow.notifiers.deadline import night_in_time, night_is_late
@@ -136,7 +137,7 @@ def test_a_late_night_is_logged_recorded_and_notified(
     assert text.startswith("NEW flight_delay_nightly is late: run scheduled__0 was not done 60 minutes after its time")
     assert text.endswith("| page: http://airflow.example.org/dags/flight_delay_nightly/runs/scheduled__0")
     assert "run scheduled__0 was not done 60 minutes after its time" in caplog.text
-    (event,) = ledger.read(lake, event="late").to_pylist()
+    (event,) = ledger.read(Lake(lake), event="late").to_pylist()
     assert (event["use_case"], event["ds"], event["run_id"]) == ("flight_delay", date(2013, 11, 2), "scheduled__0")
 
 
@@ -153,4 +154,4 @@ def test_consecutive_late_nights_are_reported_once_each_week_and_when_resolved(l
     ]
     late(20)
     assert sent[-1].startswith("NEW ")
-    assert len(ledger.read(lake, event="late")) == 10, "the ledger has each"
+    assert len(ledger.read(Lake(lake), event="late")) == 10, "the ledger has each"

@@ -12,6 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar_airflow.operators.start_spark import StartSparkOperator
 from use_cases.flight_delay.use_case import USE_CASE
 
@@ -53,7 +54,7 @@ def test_params_that_cannot_be_are_in_the_ledger(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     reason = start(**params)
     assert message in reason
-    (event,) = ledger.read(lake, event="failure").to_pylist()
+    (event,) = ledger.read(Lake(lake), event="failure").to_pylist()
     assert (event["run_id"], event["task_id"], event["ds"]) == ("r", "start_spark", date(2013, 4, 1))
     assert event["reason"] == reason
     assert json.loads(event["details"]) == {"kind": "configuration"}

@@ -28,6 +28,7 @@ from tests.nightjar_jobs.nights import NIGHT, Nights
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar.protocol.job import JobResult, JobSpec
@@ -86,7 +87,7 @@ def write_day(lake: str, use_case: UseCase, day: date, *, rows: int = ROWS_A_DAY
 
 def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
     """What ``freeze_training_set`` leaves behind, computed with Arrow."""
-    features, labels = (delta.open_table(spec.lake, t.name) for t in (use_case.feature_table, use_case.label_table))
+    features, labels = (Lake(spec.lake).table(t).open() for t in (use_case.feature_table, use_case.label_table))
     table = labels.to_pyarrow_table(columns=["ds", "label"])
     known = table.filter(table["label"].is_valid()).group_by("ds").aggregate([("label", "count"), ("label", "sum")])
     counts = [DayCount(day=r["ds"], rows=r["label_count"], positives=int(r["label_sum"])) for r in known.to_pylist()]
@@ -192,7 +193,7 @@ class Run:
     def events(self, event: str) -> list[dict[str, Any]]:
         from nightjar.lake import ledger
 
-        rows: list[dict[str, Any]] = ledger.read(self.lake, event=event, run_id=self.run_id).to_pylist()
+        rows: list[dict[str, Any]] = ledger.read(Lake(self.lake), event=event, run_id=self.run_id).to_pylist()
         return [{**row, "details": json.loads(row["details"])} for row in rows]
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta, files
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.runner import run_program
@@ -52,12 +53,12 @@ class Nights:
         columns |= {"ds": night, "scheduled_departure": datetime.combine(night, time(12), UTC) + timedelta(days=1)}
         lines = [{**columns, "flight": i, **(first_row if i == 0 else {})} for i in range(rows)]
         table = pa.Table.from_pylist(lines, schema=schema)
-        written = write_files(iter(table.to_batches()), delta.table_uri(self.lake, FEATURES.name), schema, ("ds",))
-        delta.commit(self.lake, FEATURES, written, [night], run_id="r")
+        written = write_files(iter(table.to_batches()), Lake(self.lake).table(FEATURES).uri, schema, ("ds",))
+        Lake(self.lake).table(FEATURES).commit(written, [night], run_id="r")
 
     def built(self, run_id: str = "a") -> None:
         """Say that the features as they are now have been built by the run."""
-        version = int(delta.open_table(self.lake, FEATURES.name).version())
+        version = int(Lake(self.lake).table(FEATURES).open().version())
         spec = self.spec("build_features", run_id=run_id)
         result = JobResult(status="succeeded", outputs={FEATURES.name: version})
         files.write_text(f"{spec.output}/result.json", result.to_json())
@@ -84,9 +85,9 @@ class Nights:
         return self.run("score", "validate_scores", "publish_scores", **wanted)
 
     def scores(self, night: date = NIGHT) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = delta.read_nights(self.lake, SCORES.name, [night]).to_pylist()
+        rows: list[dict[str, Any]] = Lake(self.lake).table(SCORES).read_nights([night]).to_pylist()
         return sorted(rows, key=lambda row: row["flight"])
 
     def quarantined(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = delta.read_nights(self.lake, USE_CASE.quarantine_table.name, [NIGHT]).to_pylist()
+        rows: list[dict[str, Any]] = Lake(self.lake).table(USE_CASE.quarantine_table).read_nights([NIGHT]).to_pylist()
         return rows

@@ -14,7 +14,8 @@ from tests.nightjar_jobs.nights import NEXT, NIGHT, SCORES, USE_CASE, Nights, ch
 from tests.nightjar_jobs.test_fallback import broken, changed
 from tests.split_site.declared import EXPERIMENT, split
 
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.registry import models, rest
 from nightjar.scoring.split import assign
 from nightjar.scoring.task import parts_of
@@ -41,7 +42,7 @@ def challenge(version: str) -> None:
 
 def assigned(nights: Nights) -> dict[int, str]:
     """Flight number to its variant, by the declaration alone."""
-    rows = delta.read_nights(nights.lake, USE_CASE.feature_table.name, [NIGHT], list(USE_CASE.key))
+    rows = Lake(nights.lake).table(USE_CASE.feature_table).read_nights([NIGHT], list(USE_CASE.key))
     (batch,) = rows.combine_chunks().to_batches()
     names = list(EXPERIMENT.variants)
     places = assign(batch, EXPERIMENT, USE_CASE.key)
@@ -59,7 +60,7 @@ def test_each_variant_is_scored_by_its_own_version_and_the_row_says_which(nights
     assert {row["flight"]: row["variant"] for row in rows} == expected
     assert all(row["model_version"] == of_variant[row["variant"]] for row in rows)
     assert {(row["experiment"], row["fallback_reason"]) for row in rows} == {("gentler", None)}
-    details = json.loads(ledger.read(nights.lake, event="publish")["details"][0].as_py())
+    details = json.loads(ledger.read(Lake(nights.lake), event="publish")["details"][0].as_py())
     counted = Counter(expected.values())
     assert details["experiment"] == "gentler"
     assert {name: (one["version"], one["rows"]) for name, one in details["variants"].items()} == {
@@ -142,7 +143,7 @@ def test_refused_scores_of_the_champion_keep_the_challenger(
     rows = nights.scores(NEXT)
     models = {(row["variant"], row["model_version"], row["fallback_reason"] is None) for row in rows}
     assert models == {("champion", versions[0], False), ("challenger", versions[1], True)}
-    assert delta.open_table(nights.lake, SCORES.name).to_pyarrow_dataset().count_rows() == 400
+    assert Lake(nights.lake).table(SCORES).open().to_pyarrow_dataset().count_rows() == 400
 
 
 def strange(nights: Nights, tmp_path: Path, mean: float) -> str:
@@ -163,9 +164,9 @@ def test_a_table_that_is_older_than_the_experiment_gets_its_columns(
         nights.spark.sparkContext.environment["PYTHONPATH"] = ""
         nights.whole()
     nights.spark.sparkContext.environment["PYTHONPATH"] = SITE
-    assert "variant" not in delta.open_table(nights.lake, SCORES.name).schema().to_arrow().names
+    assert "variant" not in Lake(nights.lake).table(SCORES).open().schema().to_arrow().names
     nights.features(NEXT)
     assert nights.whole(night=NEXT, run_id="b").status == "succeeded"
-    rows = pa.table(delta.open_table(nights.lake, SCORES.name).to_pyarrow_dataset().to_table())
+    rows = pa.table(Lake(nights.lake).table(SCORES).open().to_pyarrow_dataset().to_table())
     by_night = Counter((row["ds"], row["variant"] is None) for row in rows.to_pylist())
     assert by_night == {(NIGHT, True): 200, (NEXT, False): 200}

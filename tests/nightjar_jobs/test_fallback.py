@@ -15,7 +15,8 @@ from tests.nightjar_jobs.nights import NEXT, SCORES, USE_CASE, Nights, champion_
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.scoring import Scoring
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.registry import models, rest, tracking
 from nightjar.training.engines.member import Member
 from nightjar.training.model import SUMS_FILE, TabularModel, save
@@ -74,7 +75,7 @@ def test_last_published_version_is_the_visible_fallback(nights: Nights, versions
     )
     assert "docs/runbooks/fallback.md" in confirmed.error
     nights.run("confirm_champion", night=NEXT, run_id="b")  # cleared alone: the same fallback
-    (event,) = ledger.read(nights.lake, event="fallback").to_pylist()
+    (event,) = ledger.read(Lake(nights.lake), event="fallback").to_pylist()
     assert (event["run_id"], event["model_version"]) == ("b", versions[0])
 
     promote_with_another_sum(versions[1], right_sum)  # mended; the run is cleared
@@ -169,7 +170,7 @@ def test_requested_version_has_no_fallback(nights: Nights, versions: list[str]) 
     promote_with_another_sum(versions[1])
     refused = nights.run("score", night=NEXT, run_id="b", model_version=versions[1])
     assert (refused.status, refused.error_kind) == ("failed", "model")
-    assert delta.read_nights(nights.lake, SCORES.name, [NEXT]).num_rows == 0
+    assert Lake(nights.lake).table(SCORES).read_nights([NEXT]).num_rows == 0
 
 
 def test_declared_default_is_the_fallback_before_any_publication(
@@ -194,7 +195,7 @@ def test_a_backfill_may_be_scored_by_who_was_champion_then(nights: Nights, versi
     for version, month in ((versions[1], 3), (versions[0], 5)):
         at = datetime(2013, month, 1, tzinfo=UTC)
         promotion = ledger.Event(event="promotion", use_case=USE_CASE.name, model_version=version, recorded_at=at)
-        ledger.record(nights.lake, promotion)
+        ledger.record(Lake(nights.lake), promotion)
     assert champion_of(nights.run("score")).version == versions[0]
     assert champion_of(nights.run("score", run_id="b", model_policy="champion_then")).version == versions[1]
     nights.run("validate_scores", "publish_scores")  # from now on a fallback exists

@@ -15,7 +15,8 @@ import pytest
 from tests.kill_matrix.victims import Kill, choose, judge, kill
 from tests.nightjar_jobs.nights import NEXT, SCORES, USE_CASE, Nights
 
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar_jobs import evaluate, gate, promote, register
@@ -31,12 +32,12 @@ Rows = Counter[tuple[Any, ...]]
 
 def rows_of(lake: str) -> Rows:
     """The scores as readers see them, as a multiset."""
-    table = delta.open_table(lake, SCORES.name).to_pyarrow_table()
+    table = Lake(lake).table(SCORES).open().to_pyarrow_table()
     return Counter(tuple(row.values()) for row in table.select(SCORES.column_names).to_pylist())
 
 
 def commits_of(lake: str, run_id: str) -> int:
-    return sum(made.get("dag_run_id") == run_id for made in delta.open_table(lake, SCORES.name).history())
+    return sum(made.get("dag_run_id") == run_id for made in Lake(lake).table(SCORES).open().history())
 
 
 def test_a_night_that_is_killed_anywhere_is_published_once(
@@ -69,7 +70,7 @@ def test_a_night_that_is_killed_anywhere_is_published_once(
             assert result.status == "succeeded", result.error
         assert rows_of(here.lake) == after, "other rows than undisturbed"
         assert commits_of(here.lake, "b") == 1
-        published = ledger.read(here.lake, event="publish", run_id="b")
+        published = ledger.read(Lake(here.lake), event="publish", run_id="b")
         assert published.num_rows == 1
         shutil.rmtree(here.lake)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from nightjar.lake import files, ledger
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import GateError, ModelError
 from nightjar.registry import models
 from nightjar.runner import run_program
@@ -224,7 +225,7 @@ def test_where_a_person_must_approve_nothing_is_promoted_without_the_ledgers_wor
 
     def answer(approved: bool, model_version: str) -> None:
         event = ledger.Event.of(spec, "approval", model_version=model_version, details={"approved": approved})
-        ledger.record(spec.lake, event)
+        ledger.record(Lake(spec.lake), event)
 
     answer(True, "99")  # another version's
     assert f"version {version} has not been approved" in _do(run, "promote").error
@@ -494,5 +495,5 @@ def test_mlflow_away_is_a_quick_clear_failure_in_the_ledger(
     result = _do(run, "register")
     assert (result.error_kind, result.retryable) == ("unreachable", True)
     assert result.seconds["total"] < 10
-    failures = ledger.read(run.lake, event="failure", run_id=run.run_id)["reason"].to_pylist()
+    failures = ledger.read(Lake(run.lake), event="failure", run_id=run.run_id)["reason"].to_pylist()
     assert failures == [result.error]

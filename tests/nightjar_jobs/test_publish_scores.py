@@ -13,6 +13,7 @@ import pytest
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.lake import delta, files, ledger
 from nightjar.lake.data_file import DataFile
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -45,7 +46,7 @@ def scored_and_audited(lake: str, run_id: str, attempt: int, prediction: float) 
     spec = spec_of(lake, run_id)
     schema = delta.arrow_schema(SCORES)
     batch = pa.RecordBatch.from_pylist([row(prediction, run_id)], schema=schema)
-    written = write_files(iter([batch]), delta.table_uri(lake, SCORES.name), schema, ("ds",))
+    written = write_files(iter([batch]), Lake(lake).table(SCORES).uri, schema, ("ds",))
     save(
         spec,
         "validate_scores",
@@ -72,7 +73,7 @@ def save(spec: JobSpec, task_id: str, result: JobResult) -> None:
 
 
 def published(lake: str) -> list[float]:
-    predictions: list[float] = delta.read_nights(lake, SCORES.name, [NIGHT])["prediction"].to_pylist()
+    predictions: list[float] = Lake(lake).table(SCORES).read_nights([NIGHT])["prediction"].to_pylist()
     return predictions
 
 
@@ -86,7 +87,7 @@ def test_a_cleared_publication_commits_nothing_more(lake: str) -> None:
     assert (first.values["committed"], again.values["committed"]) == (True, False)
     assert first.outputs == again.outputs
     assert published(lake) == [0.25]
-    assert len(ledger.read(lake, event="publish").to_pylist()) == 1
+    assert len(ledger.read(Lake(lake), event="publish").to_pylist()) == 1
 
 
 def test_a_later_attempt_replaces_and_the_older_does_not_come_back(lake: str) -> None:
@@ -106,7 +107,7 @@ def test_only_what_was_audited_is_published(lake: str) -> None:
         publish(spec)
     with pytest.raises(GateError, match="`validate_scores` has left no result"):
         publish(replace(spec, run_id="never"))
-    assert not delta.table_exists(lake, SCORES.name)
+    assert not Lake(lake).table(SCORES).exists()
 
 
 def test_files_are_described_as_they_were_written(lake: str) -> None:
@@ -136,7 +137,7 @@ def test_a_publication_that_died_before_the_ledger_is_recorded_by_the_next_try(
     assert published(lake) == [0.25]
     publish(spec)
     publish(spec)
-    assert [event["run_id"] for event in ledger.read(lake, event="publish").to_pylist()] == ["a"]
+    assert [event["run_id"] for event in ledger.read(Lake(lake), event="publish").to_pylist()] == ["a"]
 
 
 def test_the_shadow_is_published_beside_the_night_and_cannot_fail_it(lake: str) -> None:
@@ -144,13 +145,13 @@ def test_the_shadow_is_published_beside_the_night_and_cannot_fail_it(lake: str) 
     shadow = USE_CASE.shadow_table
     schema = delta.arrow_schema(shadow)
     batch = pa.RecordBatch.from_pylist([row(0.5, "a")], schema=schema)
-    written = write_files(iter([batch]), delta.table_uri(lake, shadow.name), schema, ("ds",))
+    written = write_files(iter([batch]), Lake(lake).table(shadow).uri, schema, ("ds",))
     result = JobResult.from_json(files.read_text(f"{spec.run_dir}/validate_scores/result.json"))
     values = {**result.values, "shadow_files": [file.to_dict() for file in written]}
     save(spec, "validate_scores", replace(result, values=values))
     first, again = publish(spec), publish(spec)
     assert first.outputs == again.outputs == {SCORES.name: 1, shadow.name: 1}
-    assert delta.read_nights(lake, shadow.name, [NIGHT])["prediction"].to_pylist() == [0.5]
+    assert Lake(lake).table(shadow).read_nights([NIGHT])["prediction"].to_pylist() == [0.5]
 
     later = scored_and_audited(lake, "b", 2, 0.75)
     lost = [{**written[0].to_dict(), "path": "ds=2013-04-01/gone.parquet"}]
@@ -159,4 +160,4 @@ def test_the_shadow_is_published_beside_the_night_and_cannot_fail_it(lake: str) 
     outcome = publish(later)
     assert (outcome.status, published(lake)) == ("succeeded", [0.75])
     assert "does not exist" in outcome.values["shadow_error"]
-    assert delta.read_nights(lake, shadow.name, [NIGHT])["prediction"].to_pylist() == [0.5]
+    assert Lake(lake).table(shadow).read_nights([NIGHT])["prediction"].to_pylist() == [0.5]

@@ -11,11 +11,11 @@ from tests.landed_nights import SHOP
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.monitoring import Retraining
-from nightjar.lake import delta, files, ledger
+from nightjar.lake import files, ledger
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import LANDING_TABLE, WARNINGS_TABLE
 from nightjar.monitoring.drift.table import DRIFT_TABLE
 from nightjar.monitoring.incidents.table import INCIDENTS_TABLE
-from nightjar.monitoring.nightly_rows import replace_rows
 from nightjar.monitoring.performance.table import PERFORMANCE_TABLE
 from nightjar.monitoring.skew.table import SKEW_TABLE
 from nightjar.protocol.job import JobResult, JobSpec
@@ -37,7 +37,7 @@ def rows_of(schema: Any, night: date, *rows: Mapping[str, Any]) -> list[dict[str
     return [{**plain, "ds": night, "use_case": "shop", **row} for row in rows]
 
 
-class Lake:
+class ShopLake:
     """A lake whose monitoring is written by hand, and `react` on it."""
 
     def __init__(self, root: str) -> None:
@@ -52,9 +52,9 @@ class Lake:
                "model_version": version}
               for i in range(watched)),
         )  # fmt: skip
-        replace_rows(self.root, DRIFT_TABLE, rows, [night], use_case="shop", run_id="r")
+        Lake(self.root).table(DRIFT_TABLE).replace(rows, [night], use_case="shop", run_id="r")
         landed = rows_of(LANDING_TABLE, night, {"table_name": "raw/orders", "column_name": "amount"})
-        replace_rows(self.root, LANDING_TABLE, landed, [night], use_case="shop", run_id="r")
+        Lake(self.root).table(LANDING_TABLE).replace(landed, [night], use_case="shop", run_id="r")
 
     def judge(
         self, night: date, auc: float, *, high: float | None = None, version: str = "1", enough: bool = True
@@ -70,7 +70,7 @@ class Lake:
             {**figures, "metric": "auc", "value": auc, "low": 2 * auc - high, "high": high},
             {**figures, "metric": "label_rate", "value": 0.2},
         )
-        replace_rows(self.root, PERFORMANCE_TABLE, rows, [night], use_case="shop", run_id="r")
+        Lake(self.root).table(PERFORMANCE_TABLE).replace(rows, [night], use_case="shop", run_id="r")
 
     def warn(self, night: date, *, severity: str = "warn", figure: str = "mean") -> None:
         row = {
@@ -78,7 +78,7 @@ class Lake:
             "observed": 90.0, "low": 40.0, "high": 60.0, "usual": 50.0, "what": "raw/orders.amount: mean 90",
         }  # fmt: skip
         rows = rows_of(WARNINGS_TABLE, night, row)
-        replace_rows(self.root, WARNINGS_TABLE, rows, [night], use_case="shop", run_id="r")
+        Lake(self.root).table(WARNINGS_TABLE).replace(rows, [night], use_case="shop", run_id="r")
 
     def react(
         self, night: date, last: date | None = None, *, version: str = "1", history: bool = False,
@@ -99,19 +99,19 @@ class Lake:
         return react(spec, WATCHED)
 
     def incidents(self, night: date) -> list[tuple[str, str, str]]:
-        rows = delta.read_nights(self.root, INCIDENTS_TABLE.name, [night]).to_pylist()
+        rows = Lake(self.root).table(INCIDENTS_TABLE).read_nights([night]).to_pylist()
         return sorted((row["kind"], row["subject"], row["state"]) for row in rows)
 
     def requests(self) -> list[date]:
-        return [event["ds"] for event in ledger.read(self.root, event=REQUEST, use_case="shop").to_pylist()]
+        return [event["ds"] for event in ledger.read(Lake(self.root), event=REQUEST, use_case="shop").to_pylist()]
 
 
 @pytest.fixture
-def made(lake: str) -> Lake:
-    return Lake(lake)
+def made(lake: str) -> ShopLake:
+    return ShopLake(lake)
 
 
-def test_a_quiet_night_has_no_incident_and_asks_for_nothing(made: Lake) -> None:
+def test_a_quiet_night_has_no_incident_and_asks_for_nothing(made: ShopLake) -> None:
     result = made.react(NIGHT)
     assert (result.status, result.rows_out) == ("succeeded", 0)
     assert result.values["notifications"] == []
@@ -119,7 +119,7 @@ def test_a_quiet_night_has_no_incident_and_asks_for_nothing(made: Lake) -> None:
     assert made.incidents(NIGHT) == []
 
 
-def test_three_nights_of_drift_are_one_incident_and_one_request(made: Lake) -> None:
+def test_three_nights_of_drift_are_one_incident_and_one_request(made: ShopLake) -> None:
     texts, asked = [], []
     for night in (NIGHT + timedelta(days=i) for i in range(5)):
         made.drift(night)
@@ -134,7 +134,7 @@ def test_three_nights_of_drift_are_one_incident_and_one_request(made: Lake) -> N
     assert "since 2013-04-01, 5 nights" in texts[4]
 
 
-def test_a_night_that_runs_again_says_and_asks_the_same_once(made: Lake) -> None:
+def test_a_night_that_runs_again_says_and_asks_the_same_once(made: ShopLake) -> None:
     nights = [NIGHT + timedelta(days=i) for i in range(3)]
     for night in nights:
         made.drift(night)
@@ -147,7 +147,7 @@ def test_a_night_that_runs_again_says_and_asks_the_same_once(made: Lake) -> None
     assert made.incidents(nights[-1]) == [("drift", "features/shop", "open")]
 
 
-def test_what_drifts_on_broken_data_asks_for_no_training(made: Lake) -> None:
+def test_what_drifts_on_broken_data_asks_for_no_training(made: ShopLake) -> None:
     for night in (NIGHT + timedelta(days=i) for i in range(4)):
         made.drift(night)
         made.warn(night)
@@ -161,7 +161,7 @@ def test_what_drifts_on_broken_data_asks_for_no_training(made: Lake) -> None:
     assert "raw/orders.amount: mean 90; with it 8 of 10 monitored columns moved" in notification["text"]
 
 
-def test_a_night_of_broken_data_is_no_breach_though_nobody_reacted_to_it(made: Lake) -> None:
+def test_a_night_of_broken_data_is_no_breach_though_nobody_reacted_to_it(made: ShopLake) -> None:
     nights = [NIGHT + timedelta(days=i) for i in range(3)]
     for night in nights:
         made.drift(night)
@@ -172,7 +172,7 @@ def test_a_night_of_broken_data_is_no_breach_though_nobody_reacted_to_it(made: L
     assert made.react(nights[2] + timedelta(days=1)).values["retrain"]["request"] is True
 
 
-def test_what_a_stand_in_got_asks_for_nothing(made: Lake) -> None:
+def test_what_a_stand_in_got_asks_for_nothing(made: ShopLake) -> None:
     for night in (NIGHT + timedelta(days=i) for i in range(4)):
         made.drift(night)
         result = made.react(night, stands_in="the champion was refused")
@@ -181,7 +181,7 @@ def test_what_a_stand_in_got_asks_for_nothing(made: Lake) -> None:
     assert made.react(night).values["retrain"]["request"] is True
 
 
-def test_a_column_that_nobody_declared_is_told_of_and_keeps_nobody_from_training(made: Lake) -> None:
+def test_a_column_that_nobody_declared_is_told_of_and_keeps_nobody_from_training(made: ShopLake) -> None:
     for night in (NIGHT + timedelta(days=i) for i in range(3)):
         made.drift(night)
         made.warn(night, figure=UNKNOWN_COLUMN)
@@ -190,7 +190,7 @@ def test_a_column_that_nobody_declared_is_told_of_and_keeps_nobody_from_training
     assert result.values["retrain"]["request"] is True
 
 
-def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: Lake) -> None:
+def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: ShopLake) -> None:
     nights = [NIGHT + timedelta(days=i) for i in range(4)]
     made.drift(nights[0])
     for night in nights[1:]:
@@ -206,7 +206,7 @@ def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: Lake) -> N
     assert resolved["text"].startswith("shop drift: features/shop; last: 8 of 10 monitored columns moved")
 
 
-def test_a_backfill_keeps_incidents_and_asks_for_nothing(made: Lake) -> None:
+def test_a_backfill_keeps_incidents_and_asks_for_nothing(made: ShopLake) -> None:
     nights = [NIGHT + timedelta(days=i) for i in range(4)]
     for night in nights:
         made.drift(night)
@@ -221,7 +221,7 @@ def test_a_backfill_keeps_incidents_and_asks_for_nothing(made: Lake) -> None:
     assert made.react(nights[-1]).values["retrain"]["request"] is True, "the night itself, not as history"
 
 
-def test_what_another_version_got_is_no_reason_to_replace_this_one(made: Lake) -> None:
+def test_what_another_version_got_is_no_reason_to_replace_this_one(made: ShopLake) -> None:
     nights = [NIGHT + timedelta(days=i) for i in range(5)]
     for i, night in enumerate(nights):
         made.drift(night, version="1" if i < 2 else "2")
@@ -230,7 +230,7 @@ def test_what_another_version_got_is_no_reason_to_replace_this_one(made: Lake) -
     assert decision["reason"].startswith("3 of the last 7 nights were in breach (2013-04-03, 2013-04-04, 2013-04-05)")
 
 
-def test_nights_that_were_judged_below_the_floor_ask_for_a_training(made: Lake) -> None:
+def test_nights_that_were_judged_below_the_floor_ask_for_a_training(made: ShopLake) -> None:
     asked = []
     for night in (NIGHT + timedelta(days=i) for i in range(3)):
         made.judge(night - LAG, 0.5)
@@ -240,21 +240,23 @@ def test_nights_that_were_judged_below_the_floor_ask_for_a_training(made: Lake) 
     assert made.incidents(night) == [("performance", "shop auc below the floor", "open")]
 
 
-def test_nights_that_were_judged_below_the_floor_on_broken_data_do_not(made: Lake) -> None:
+def test_nights_that_were_judged_below_the_floor_on_broken_data_do_not(made: ShopLake) -> None:
     nights = [NIGHT + timedelta(days=i) for i in range(3)]
     for night in nights:
         made.warn(night - LAG)
         made.react(night - LAG)
         made.judge(night - LAG, 0.5)
     for night in nights:
-        replace_rows(made.root, WARNINGS_TABLE, [], [night], use_case="shop", run_id="r")
+        Lake(made.root).table(WARNINGS_TABLE).replace([], [night], use_case="shop", run_id="r")
         decision = made.react(night).values["retrain"]
     assert decision["blocked_by"].startswith("data incident: the data of 3 of them were broken")
     assert made.requests() == []
 
 
 @pytest.mark.parametrize("broken", [0, 1])
-def test_an_auc_that_only_all_judged_nights_together_show_below_the_floor_asks_for_one(made: Lake, broken: int) -> None:
+def test_an_auc_that_only_all_judged_nights_together_show_below_the_floor_asks_for_one(
+    made: ShopLake, broken: int
+) -> None:
     for i in range(broken):  # a night of broken data is not among them
         made.warn(NIGHT + timedelta(days=i) - LAG)
         made.react(NIGHT + timedelta(days=i) - LAG)
@@ -267,7 +269,7 @@ def test_an_auc_that_only_all_judged_nights_together_show_below_the_floor_asks_f
     assert not [entry for entry in made.incidents(night) if entry[0] == "performance"], "no night alone is below it"
 
 
-def test_labels_that_are_late_do_not_end_an_incident(made: Lake) -> None:
+def test_labels_that_are_late_do_not_end_an_incident(made: ShopLake) -> None:
     made.judge(NIGHT - LAG, 0.5)
     made.react(NIGHT)
     nights = [NIGHT + timedelta(days=i) for i in range(1, 6)]
@@ -282,11 +284,11 @@ def test_labels_that_are_late_do_not_end_an_incident(made: Lake) -> None:
     assert made.incidents(nights[-1]) == [("performance", "shop auc below the floor", "resolved")]
 
 
-def test_skew_ends_when_two_looks_found_none(made: Lake) -> None:
+def test_skew_ends_when_two_looks_found_none(made: ShopLake) -> None:
     def look(night: date, verdict: str) -> list[tuple[str, str, str]]:
         row = {"verdict": verdict, "rows": 9, "differing_rows": 9, "cause": "because"}
         rows = rows_of(SKEW_TABLE, night, row)
-        replace_rows(made.root, SKEW_TABLE, rows, [night], use_case="shop", run_id="r")
+        Lake(made.root).table(SKEW_TABLE).replace(rows, [night], use_case="shop", run_id="r")
         made.react(night)
         return made.incidents(night)
 
@@ -295,7 +297,7 @@ def test_skew_ends_when_two_looks_found_none(made: Lake) -> None:
     assert states == ["opened", "open", "open", "open", "resolved"]
 
 
-def test_a_use_case_without_a_policy_asks_for_nothing(made: Lake) -> None:
+def test_a_use_case_without_a_policy_asks_for_nothing(made: ShopLake) -> None:
     for night in (NIGHT + timedelta(days=i) for i in range(4)):
         made.drift(night)
     spec = JobSpec(

@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from nightjar.lake import files, ledger
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result, finished_result
 from nightjar.protocol.errors import GateError, ModelError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -55,7 +56,7 @@ def test_failure_is_written_logged_last_and_recorded_in_the_ledger(
     line = "no champion | where: registry | how many: 1 | do: train"
     assert caplog.messages[-1] == f"ERROR {line}"
     assert (_result(spec).error, _result(spec).error_kind) == (line, "model")
-    assert ledger.read(spec.lake, event="failure")["reason"].to_pylist() == [line]
+    assert ledger.read(Lake(spec.lake), event="failure")["reason"].to_pylist() == [line]
     assert finished_result(spec) is None
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tests.nightjar_jobs.nights import FEATURES, NEXT, NIGHT, ODD, SCORES, USE_CASE, Nights, champion_of
 from tests.nightjar_jobs.test_fallback import changed, promote_with_another_sum
 
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.registry import models
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.ensemble.calibration import Calibrator
@@ -27,8 +28,8 @@ def test_without_a_champion_scoring_says_so_and_writes_nothing(nights: Nights) -
     assert (result.status, result.error_kind, result.retryable) == ("failed", "model", False)
     assert "flight_delay has no champion | where: http" in result.error
     assert "do: run the DAG flight_delay_training" in result.error
-    assert not delta.table_exists(nights.lake, SCORES.name)
-    (event,) = ledger.read(nights.lake, event="failure").to_pylist()
+    assert not Lake(nights.lake).table(SCORES).exists()
+    (event,) = ledger.read(Lake(nights.lake), event="failure").to_pylist()
     assert (event["task_id"], event["reason"]) == ("score", result.error)
 
 
@@ -37,8 +38,8 @@ def test_an_mlflow_that_is_away_is_worth_a_retry(nights: Nights, monkeypatch: py
     result = nights.run("score")
     assert (result.status, result.error_kind, result.retryable) == ("failed", "unreachable", True)
     assert "MLflow does not answer" in result.error
-    assert not delta.table_exists(nights.lake, SCORES.name)
-    assert ledger.read(nights.lake, event="failure").num_rows == 1
+    assert not Lake(nights.lake).table(SCORES).exists()
+    assert ledger.read(Lake(nights.lake), event="failure").num_rows == 1
 
 
 def test_a_night_without_features_is_named(nights: Nights, versions: list[str]) -> None:
@@ -87,7 +88,7 @@ def refuses_odd_row(nights: Nights, folder: Path, rows: int) -> str:
     """Write features whose first row is odd, and promote a version whose prediction for it is NaN."""
     nights.features(NIGHT, rows=rows, **ODD)
     mine = models.fetch(models.resolve(USE_CASE.name))
-    table = delta.read_nights(nights.lake, FEATURES.name, [NIGHT]).sort_by("flight")
+    table = Lake(nights.lake).table(FEATURES).read_nights([NIGHT]).sort_by("flight")
     trees = [BoostedTrees(trees_without_an_answer_for_the_first(mine.encode(table)))]
     return changed(nights, folder, members=trees, calibrator=Calibrator()).version
 
@@ -138,7 +139,7 @@ def test_features_that_the_run_itself_has_built_again_are_read(nights: Nights, v
 def test_features_of_the_first_attempt_that_are_gone_are_asked_for_by_name(nights: Nights, versions: list[str]) -> None:
     nights.run("score")
     nights.features(NIGHT, rows=201)
-    delta.open_table(nights.lake, FEATURES.name).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    Lake(nights.lake).table(FEATURES).open().vacuum(0, dry_run=False, enforce_retention_duration=False)
     result = nights.run("score")
     assert result.status == "failed"
     assert "features/flight_delay" in result.error

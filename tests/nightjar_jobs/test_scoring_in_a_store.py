@@ -13,7 +13,8 @@ import pytest
 from tests.kill_matrix.victims import Kill, kill
 from tests.nightjar_jobs.nights import NEXT, NIGHT, SCORES, Nights
 
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -46,9 +47,9 @@ def test_nights_in_a_store_that_fails_a_tenth_of_its_calls_give_the_same_rows_on
     for night in (NIGHT, NEXT):
         assert rows(failing, night) == rows(nights, night)
         assert len(rows(failing, night)) == 200
-    history = delta.open_table(failing.lake, SCORES.name).history()
+    history = Lake(failing.lake).table(SCORES).open().history()
     assert sorted(entry["nights"] for entry in history if "nights" in entry) == [str(NIGHT), str(NEXT)]
-    local, there = (len(ledger.read(place.lake, event="publish")) for place in (nights, failing))
+    local, there = (len(ledger.read(Lake(place.lake), event="publish")) for place in (nights, failing))
     assert there == local
 
 
@@ -75,6 +76,6 @@ def test_a_night_killed_on_a_store_that_fails_is_published_once_with_the_rows_of
     rows, undisturbed = failing.scores(), nights.scores()
     same = [name for name in rows[0] if name not in OWN]
     assert [[row[name] for name in same] for row in rows] == [[row[name] for name in same] for row in undisturbed]
-    history = delta.open_table(failing.lake, SCORES.name).history()
+    history = Lake(failing.lake).table(SCORES).open().history()
     assert [entry["nights"] for entry in history if "nights" in entry] == [str(NIGHT)]
-    assert len(ledger.read(failing.lake, event="publish")) == 1
+    assert len(ledger.read(Lake(failing.lake), event="publish")) == 1

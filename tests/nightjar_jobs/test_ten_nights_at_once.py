@@ -9,7 +9,8 @@ from datetime import date, timedelta
 import pytest
 from tests.nightjar_jobs.nights import NIGHT, SCORES, Nights
 
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.protocol.job import JobResult
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
@@ -30,11 +31,11 @@ def test_concurrent_runs_publish_each_night_once_and_completely(nights: Nights, 
     for (night, _), result in results.items():
         assert result.status == "succeeded" or (night == NIGHT and result.error_kind in {"gate", "conflict"}), result
     assert any(results[NIGHT, name].status == "succeeded" for name in "ab")
-    rows = delta.open_table(nights.lake, SCORES.name).to_pyarrow_table().to_pylist()
+    rows = Lake(nights.lake).table(SCORES).open().to_pyarrow_table().to_pylist()
     assert Counter(row["ds"] for row in rows) == dict.fromkeys(TEN, 50)
     assert Counter((row["ds"], row["flight"]) for row in rows).most_common(1)[0][1] == 1
     assert len({row["dag_run_id"] for row in rows}) == len(TEN), "no night is of two runs"
-    published = ledger.read(nights.lake, event="publish")["run_id"].to_pylist()
+    published = ledger.read(Lake(nights.lake), event="publish")["run_id"].to_pylist()
     assert sorted(published) == sorted(
         f"{name}__{night}" for (night, name), result in results.items() if result.status == "succeeded"
     )

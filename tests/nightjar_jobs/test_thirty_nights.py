@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from tests.nightjar_jobs.nights import NIGHT, SCORES, Nights
 
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
 THIRTY = [NIGHT + timedelta(days=i) for i in range(30)]
@@ -19,7 +19,7 @@ SEED = int(os.environ.get("NIGHTJAR_TEST_SEED") or random.SystemRandom().randran
 
 def dump(lake: str) -> bytes:
     """Every row of the scores as canonical JSON, in canonical order."""
-    rows = delta.open_table(lake, SCORES.name).to_pyarrow_table().to_pylist()
+    rows = Lake(lake).table(SCORES).open().to_pyarrow_table().to_pylist()
     return "\n".join(sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)).encode()
 
 
@@ -28,9 +28,9 @@ def test_thirty_nights_backfilled_twice_are_the_same_bytes(nights: Nights, versi
     for night in THIRTY:
         nights.features(night, rows=20)
         assert nights.whole(night=night, run_id=f"backfill__{night}").status == "succeeded"
-    before, version = dump(nights.lake), delta.open_table(nights.lake, SCORES.name).version()
+    before, version = dump(nights.lake), Lake(nights.lake).table(SCORES).open().version()
     assert len(before.splitlines()) == 20 * len(THIRTY)
     for night in random.Random(SEED).sample(THIRTY, len(THIRTY)):
         assert nights.whole(night=night, run_id=f"backfill__{night}").status == "succeeded"
     assert dump(nights.lake) == before
-    assert delta.open_table(nights.lake, SCORES.name).version() == version
+    assert Lake(nights.lake).table(SCORES).open().version() == version

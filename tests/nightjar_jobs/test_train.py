@@ -21,7 +21,8 @@ import pyarrow.dataset as ds
 import pytest
 from deltalake import write_deltalake
 
-from nightjar.lake import delta, files
+from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.protocol.errors import RowCountError, TrainingError
 from nightjar.training.data.shards import Shard, read_shard
@@ -49,7 +50,7 @@ def test_two_ranks_train_a_model_that_predicts(trained: Any) -> None:
     assert model.card.world_size == 2
     assert model.card.members[0].rounds == result.metrics["boosting_rounds"]
     assert model.card.validation_auc == result.metrics["validation_auc"]
-    features = delta.open_table(trained.lake, "features/flight_delay").to_pyarrow_dataset()
+    features = Lake(trained.lake).open_table("features/flight_delay").to_pyarrow_dataset()
     predictions = model.predict(features.to_table(filter=ds.field("ds") == trained.spec("train").first_night))
     assert 0 < predictions.min() < predictions.max() < 1
 
@@ -59,7 +60,7 @@ def test_the_exact_validation_auc_is_the_one_reported(trained: Any) -> None:
 
     result = trained.result("train")
     training_set = TrainingSet.of_run(trained.spec("train"))
-    shard = read_shard(trained.lake, training_set, training_set.validation)
+    shard = read_shard(Lake(trained.lake), training_set, training_set.validation)
     model = TabularModel.load(result.values["model"])
     predicted = [(labels, model.members[0].predict(matrix, threads=1)) for matrix, labels in shard.batches()]
     exact = roc_auc_score(*map(np.concatenate, zip(*predicted, strict=True)))

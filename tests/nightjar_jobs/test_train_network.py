@@ -17,7 +17,8 @@ from tests.nightjar_jobs.nights import FEATURES, NIGHT, Nights
 from tests.nightjar_jobs.test_fallback import register
 
 from nightjar.declaration.training import Boosting, DeclaredEngine, Network
-from nightjar.lake import delta, files
+from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.registry import models
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
@@ -65,7 +66,7 @@ def test_two_ranks_train_two_engines_into_one_model_that_predicts(both: Any) -> 
     assert result.metrics["network_validation_auc"] == model.card.members[1].validation_auc > 0.67
     assert result.metrics["network_validation_auc"] > result.metrics["baseline_validation_auc"] + 0.1
     assert result.metrics["network_rows_per_second"] > 0
-    features = delta.open_table(both.lake, "features/flight_delay").to_pyarrow_dataset()
+    features = Lake(both.lake).open_table("features/flight_delay").to_pyarrow_dataset()
     table = features.to_table(filter=ds.field("ds") == both.spec("train").first_night)
     predictions = model.predict(table)
     assert 0 < predictions.min() < predictions.max() < 1
@@ -171,7 +172,7 @@ def test_every_kind_of_model_scores_a_night_in_spark_s_workers(
     model = whole if kind == "boosting + network" else alone(both, kind, str(tmp_path / "model"))
     where = both.result("train").values["model"] if model is whole else str(tmp_path / "model")
     models.set_champion(register(model, where))
-    features = delta.read_nights(nights.lake, FEATURES.name, [NIGHT])
+    features = Lake(nights.lake).table(FEATURES).read_nights([NIGHT])
     expected = dict(zip(features["flight"].to_pylist(), model.predict(features), strict=True))
     assert nights.whole().status == "succeeded"
     said = {row["flight"]: row["prediction"] for row in nights.scores()}

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.docs.pages import ROOT, examples
 
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
+from nightjar.lake.rows import read_nights
 from nightjar.local.scaffold import new_use_case
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def test_the_tutorial_ends_with_the_scores_that_it_promises(
     assert results["publish_scores"]["rows_out"] == int(entities)
 
     (columns, table) = re.findall(r'SQL="SELECT (.*) FROM (scores\.churn)', PAGE)[0]
-    rows = delta.read_nights(str(lake), table.replace(".", "/"), [date.fromisoformat(night)], columns.split(", "))
+    rows = read_nights(
+        Lake(str(lake)).open_table(table.replace(".", "/")), [date.fromisoformat(night)], columns.split(", ")
+    )
     ranked = sorted(rows.to_pylist(), key=lambda row: -row["prediction"])
     assert {row["model_version"] for row in ranked} == {"1"}
     assert ranked[0]["prediction"] > 0.5 > ranked[-1]["prediction"], "events are likely for amounts from 300 to 600"

@@ -19,11 +19,11 @@ from tests.awkward_tables import NIGHTS, TABLES, Awkward, awkward_tables, make
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta
-from nightjar.lake.append import append
 from nightjar.lake.held_files import held_files
+from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
-from nightjar.lake.rows import read_rows
+from nightjar.lake.rows import read_nights, read_rows
 from nightjar.lake.scan import scan
 from nightjar.local.query import connect
 from nightjar.protocol.errors import LakeError, NightjarError
@@ -51,8 +51,8 @@ def rows_by_spark(spark: SparkSession, uri: str, schema: TableSchema) -> Rows:
 
 
 def rows_by_scan(lake: str, schema: TableSchema) -> Rows:
-    uri, names = delta.table_uri(lake, schema.name), schema.column_names
-    found = scan(delta.open_table(lake, schema.name), uri, {}, unit_bytes=1)
+    uri, names = Lake(lake).table(schema).uri, schema.column_names
+    found = scan(Lake(lake).table(schema).open(), uri, {}, unit_bytes=1)
     batches = [batch for unit in found.units for batch in found.reader.read(unit, names, batch_rows=3)]
     read = rows_of(pa.Table.from_batches(batches), schema)
     assert found.rows == read.total()
@@ -69,14 +69,16 @@ def readers(spark: SparkSession, lake: str, schema: TableSchema) -> dict[str, Ca
             return int(count)
 
     return {
-        "read_rows": lambda: rows_of(read_rows(delta.open_table(lake, name)), schema),
-        "read_nights": lambda: rows_of(delta.read_nights(lake, name, every_night), schema),
+        "read_rows": lambda: rows_of(read_rows(Lake(lake).open_table(name)), schema),
+        "read_nights": lambda: rows_of(read_nights(Lake(lake).open_table(name), every_night), schema),
         "scan": lambda: rows_by_scan(lake, schema),
-        "held_files": lambda: sum(file.rows for file in held_files(delta.open_table(lake, name), {})),
-        "rows_by_night": lambda: sum(delta.rows_by_night(delta.open_table(lake, name), every_night).values()),
+        "held_files": lambda: sum(file.rows for file in held_files(Lake(lake).open_table(name), {})),
+        "rows_by_night": lambda: sum(delta.rows_by_night(Lake(lake).open_table(name), every_night).values()),
         "query": by_query,
-        "read_table": lambda: rows_of(read_table(spark, lake, name).toArrow(), schema),
-        "read_table, nights": lambda: rows_of(read_table(spark, lake, name, nights=every_night).toArrow(), schema),
+        "read_table": lambda: rows_of(read_table(spark, Lake(lake), name).toArrow(), schema),
+        "read_table, nights": lambda: rows_of(
+            read_table(spark, Lake(lake), name, nights=every_night).toArrow(), schema
+        ),
     }
 
 
@@ -87,10 +89,8 @@ def new_rows(schema: TableSchema) -> pa.Table:
 
 def replace_first_night(lake: str, schema: TableSchema) -> None:
     arrow = delta.arrow_schema(schema)
-    written = write_files(
-        iter(new_rows(schema).to_batches()), delta.table_uri(lake, schema.name), arrow, schema.partition_by
-    )
-    delta.commit(lake, schema, written, [NIGHTS[0]], run_id="r")
+    written = write_files(iter(new_rows(schema).to_batches()), Lake(lake).table(schema).uri, arrow, schema.partition_by)
+    Lake(lake).table(schema).commit(written, [NIGHTS[0]], run_id="r")
 
 
 def log_of(uri: str) -> list[str]:
@@ -110,7 +110,7 @@ def test_every_program_has_sparks_rows_or_refuses_and_leaves_the_table(
     lake, schema = str(tmp_path_factory.mktemp("lake")), awkward.schema
     uri = make(awkward, spark, lake)
     if awkward.nanoseconds:  # Spark refuses the files
-        expected = rows_of(delta.read_nights(lake, schema.name, NIGHTS), schema)
+        expected = rows_of(Lake(lake).table(schema).read_nights(NIGHTS), schema)
     else:
         expected = rows_by_spark(spark, uri, schema)
     refused = []
@@ -131,13 +131,13 @@ def test_every_program_has_sparks_rows_or_refuses_and_leaves_the_table(
     }
     works: dict[str, Callable[[str], object]] = {
         "commit": lambda copy: replace_first_night(copy, schema),
-        "append": lambda copy: append(copy, schema, new_rows(schema)),
-        "maintain": lambda copy: maintain(copy, schema),
+        "append": lambda copy: Lake(copy).table(schema).append(new_rows(schema)),
+        "maintain": lambda copy: maintain(Lake(copy).table(schema)),
     }
     for name, work in works.items():
         copy = str(tmp_path_factory.mktemp(name))
         shutil.copytree(lake, copy, dirs_exist_ok=True)
-        there = delta.table_uri(copy, schema.name)
+        there = Lake(copy).table(schema).uri
         log = log_of(there)
         try:
             work(copy)

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 from tests.nightjar.scoring.test_audit import USE_CASE, publish, score
 
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.local.bi import USER, password, sql_server
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
@@ -150,14 +150,17 @@ def typed(rows: list[dict[str, Any]]) -> list[tuple[str, int, float]]:
 
 
 def test_every_client_gives_the_same_rows(published: Paths, spark: SparkSession, jdbc: Jdbc, pyhive: Engine) -> None:
-    table, uri = TABLE.name.replace("/", "."), delta.table_uri(str(published.lake), TABLE.name)
+    table, uri = TABLE.name.replace("/", "."), Lake(str(published.lake)).table(TABLE).uri
     found: dict[str, list[tuple[str, int, float]]] = {}
     with connect(published.lake) as connection:
         found["DuckDB"] = connection.sql(QUESTION.format(table=table)).fetchall()
     asked = spark.sql(QUESTION.format(table=f"delta.`{uri}`")).collect()
     found["Spark SQL"] = typed([row.asDict() for row in asked])
-    frame = delta.open_table(str(published.lake), TABLE.name).to_pandas(
-        filters=[("ds", ">=", NIGHTS[1])], columns=["carrier", "prediction"]
+    frame = (
+        Lake(str(published.lake))
+        .table(TABLE)
+        .open()
+        .to_pandas(filters=[("ds", ">=", NIGHTS[1])], columns=["carrier", "prediction"])
     )
     grouped = frame.groupby("carrier").prediction.agg(["count", "max"])
     found["delta-rs and pandas"] = [(str(name), int(row["count"]), row["max"]) for name, row in grouped.iterrows()]
@@ -308,8 +311,8 @@ def test_wrong_password_is_refused(published: Paths, spark: SparkSession, port: 
 
 
 def test_a_client_of_jdbc_cannot_write(published: Paths, jdbc: Jdbc, tmp_path: Path) -> None:
-    before = delta.open_table(str(published.lake), TABLE.name).version()
-    table = f"delta.`{delta.table_uri(str(published.lake), TABLE.name)}`"
+    before = Lake(str(published.lake)).table(TABLE).open().version()
+    table = f"delta.`{Lake(str(published.lake)).table(TABLE).uri}`"
     refused = {
         f"INSERT INTO {table} SELECT * FROM scores.flight_delay": "AppendData",
         f"DELETE FROM {table}": "DeleteCommand",
@@ -330,7 +333,7 @@ def test_a_client_of_jdbc_cannot_write(published: Paths, jdbc: Jdbc, tmp_path: P
     }  # fmt: skip
     wanted = {sql: f"is read-only and rejects {command}" for sql, command in refused.items()}
     assert [sql for sql, words in wanted.items() if words not in jdbc.refusal(sql)] == []
-    assert delta.open_table(str(published.lake), TABLE.name).version() == before
+    assert Lake(str(published.lake)).table(TABLE).open().version() == before
     assert not (tmp_path / "out").exists()
     assert jdbc.ask("SELECT count(*) AS n FROM scores.flight_delay WHERE ds >= '2013-04-01'") == [{"n": "15"}]
 
@@ -349,8 +352,8 @@ def test_a_table_that_comes_and_goes_is_a_view_that_comes_and_goes(published: Pa
 
 
 def test_an_old_night_stays_readable_by_its_version(published: Paths, spark: SparkSession) -> None:
-    uri = delta.table_uri(str(published.lake), TABLE.name)
-    then = delta.open_table(str(published.lake), TABLE.name, 2).to_pyarrow_table()
+    uri = Lake(str(published.lake)).table(TABLE).uri
+    then = Lake(str(published.lake)).table(TABLE).open(2).to_pyarrow_table()
     by_spark = spark.sql(f"SELECT max(prediction) AS highest FROM delta.`{uri}` VERSION AS OF 2").collect()
     assert by_spark[0]["highest"] == max(then["prediction"].to_pylist()) == 0.99
 

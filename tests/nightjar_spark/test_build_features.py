@@ -13,7 +13,9 @@ from tests.declarations import with_fields
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
+from nightjar.lake.rows import read_nights
 from nightjar.protocol.errors import RowCountError, SourceError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import Nights
@@ -58,11 +60,11 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 
 def versions(lake: str) -> dict[str, int]:
-    return {name: int(delta.open_table(lake, name).version()) for name in (FEATURES, LABELS)}
+    return {name: int(Lake(lake).open_table(name).version()) for name in (FEATURES, LABELS)}
 
 
 def content(lake: str, name: str, night: date) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = delta.read_nights(lake, name, [night]).to_pylist()
+    rows: list[dict[str, Any]] = read_nights(Lake(lake).open_table(name), [night]).to_pylist()
     return sorted(rows, key=lambda row: tuple(row[column] for column in USE_CASE.key))
 
 
@@ -130,9 +132,9 @@ def test_one_lost_night_is_logged_and_two_of_ten_stop(lake: str, caplog: pytest.
 
     def keep(days: list[date]) -> DeltaTable:
         rows = pa.Table.from_pylist([{"ds": day, "k": 1} for day in days], schema=arrow)
-        written = write_files(iter(rows.to_batches()), delta.table_uri(lake, schema.name), arrow, ("ds",))
-        delta.commit(lake, schema, written, all_days, run_id="r")
-        return delta.open_table(lake, schema.name)
+        written = write_files(iter(rows.to_batches()), Lake(lake).table(schema).uri, arrow, ("ds",))
+        Lake(lake).table(schema).commit(written, all_days, run_id="r")
+        return Lake(lake).table(schema).open()
 
     all_days = [FIRST + timedelta(days=i) for i in range(10)]
     use_case = with_fields(USE_CASE, data={"history_nights": 10})

@@ -25,6 +25,7 @@ from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.skew.table import ROWS, SKEW_TABLE, skew_findings
 from nightjar.protocol.job import JobResult, JobSpec
@@ -154,7 +155,7 @@ class Shops:
             self.score(number)
 
     def score(self, number: int) -> None:
-        version = int(delta.open_table(self.lake, SHOP.feature_table.name).version())
+        version = int(Lake(self.lake).table(SHOP.feature_table).open().version())
         row = {
             "ds": night(number), "prediction": 0.5, "model_name": "shop", "model_version": "1", "model_sha256": "s",
             "features_version": version, "dag_run_id": f"run{number}", "scored_at": datetime(2013, 5, 1, tzinfo=UTC),
@@ -168,7 +169,7 @@ class Shops:
 
     def found(self, number: int) -> dict[tuple[int, str], dict[str, Any]]:
         """Days before and column to the row of ``monitoring/skew``."""
-        rows = delta.read_nights(self.lake, SKEW_TABLE.name, [night(number)]).to_pylist()
+        rows = Lake(self.lake).table(SKEW_TABLE).read_nights([night(number)]).to_pylist()
         return {((row["ds"] - row["checked_night"]).days, row["column_name"]): row for row in rows}
 
     def spec(self, program: str, first: int, last: int | None = None) -> JobSpec:
@@ -185,9 +186,9 @@ class Shops:
 
     def _put(self, schema: TableSchema, rows: list[dict[str, Any]], of: date) -> None:
         table = pa.Table.from_pylist(rows, delta.arrow_schema(schema))
-        uri = delta.table_uri(self.lake, schema.name)
+        uri = Lake(self.lake).table(schema).uri
         written = write_files(iter(table.to_batches()), uri, table.schema, schema.partition_by)
-        delta.commit(self.lake, schema, written, [of], run_id="landing")
+        Lake(self.lake).table(schema).commit(written, [of], run_id="landing")
 
 
 @pytest.fixture
@@ -206,9 +207,9 @@ def test_on_the_first_night_there_is_nothing_to_compare_and_it_says_so(shops: Sh
     shops.serve(1)
     result = shops.check(1)
     assert (result.status, result.values["verdict"]) == ("succeeded", "not_judged")
-    (row,) = delta.read_nights(shops.lake, SKEW_TABLE.name, [night(1)]).to_pylist()
+    (row,) = Lake(shops.lake).table(SKEW_TABLE).read_nights([night(1)]).to_pylist()
     assert (row["verdict"], row["cause"], row["checked_night"]) == ("not_judged", "No earlier night was scored.", None)
-    assert skew_findings(shops.lake, "shop", night(1)) == []
+    assert skew_findings(Lake(shops.lake), "shop", night(1)) == []
 
 
 def test_honest_features_are_the_same_and_a_rerun_says_so_again(shops: Shops) -> None:
@@ -227,7 +228,7 @@ def test_honest_features_are_the_same_and_a_rerun_says_so_again(shops: Shops) ->
     assert result.values["checked_nights"] == [str(night(1)), str(night(7))]
     assert result.rows_in == result.rows_out == len(found)
     assert shops.check(8).outputs == result.outputs == {SKEW_TABLE.name: 1}
-    assert skew_findings(shops.lake, "shop", night(8)) == []
+    assert skew_findings(Lake(shops.lake), "shop", night(8)) == []
 
 
 def test_a_feature_that_peeks_into_the_future_is_caught(shops: Shops) -> None:
@@ -242,7 +243,7 @@ def test_a_feature_that_peeks_into_the_future_is_caught(shops: Shops) -> None:
     assert row["max_abs_difference"] == pytest.approx((1 + 4 + 9) / 3 - (1 + 4) / 2)
     assert result.values["skewed_columns"] == ["usual"]
     assert result.metrics == {"skewed_columns": 1.0}
-    (finding,) = skew_findings(shops.lake, "shop", night(3))
+    (finding,) = skew_findings(Lake(shops.lake), "shop", night(3))
     assert (finding.severity, finding.subject, finding.severity_ratio) == (
         "breach",
         "features/shop train/score skew",
@@ -273,7 +274,7 @@ def test_raw_rows_that_landed_again_are_counted_apart(shops: Shops) -> None:
     assert found[1, "usual"]["max_abs_difference"] == pytest.approx(15)
     assert (result.values["verdict"], result.values["skewed_columns"]) == ("history_changed", [])
     assert result.metrics == {"skewed_columns": 0.0}
-    (finding,) = skew_findings(shops.lake, "shop", night(3))
+    (finding,) = skew_findings(Lake(shops.lake), "shop", night(3))
     assert (finding.severity, finding.kind) == ("warn", "skew")
 
 
@@ -329,10 +330,10 @@ def test_without_the_build_s_result_either_may_be_the_cause(shops: Shops) -> Non
 def test_features_beyond_their_retention_are_not_judged(shops: Shops) -> None:
     shops.serve(1, 2, 3)
     shops.code(partial(features, factor=2.0))
-    before = delta.open_table(shops.lake, SHOP.feature_table.name)
+    before = Lake(shops.lake).table(SHOP.feature_table).open()
     (served,) = held_files(before, {"ds": [str(night(2))]})
     shops.build(2)
-    files.delete_file(f"{delta.table_uri(shops.lake, SHOP.feature_table.name)}/{served.path}")
+    files.delete_file(f"{Lake(shops.lake).table(SHOP.feature_table).uri}/{served.path}")
     result = shops.check(3)
     (row,) = shops.found(3).values()
     assert (row["verdict"], row["checked_night"]) == ("not_judged", night(2))
@@ -353,7 +354,7 @@ def test_a_sample_is_the_same_rows_on_all_sides(shops: Shops, monkeypatch: pytes
 def test_a_column_that_came_later_was_never_served_and_is_not_compared(shops: Shops) -> None:
     shops.serve(1, 2)
     wider = with_fields(SHOP, features={"columns": (*SHOP.features.columns, Feature("flag", "numeric", "A new one."))})
-    delta.ensure_table(shops.lake, wider.feature_table)
+    Lake(shops.lake).table(wider.feature_table).ensure()
     shops.code(lambda tables, nights: features(tables, nights).selectExpr("*", "1.0 AS flag"))
     from nightjar_spark.check_skew import check_skew
 

@@ -9,6 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from nightjar.declaration.data import Source
+from nightjar.lake.lake import Lake
 from nightjar.local.contract_draft import draft, shape, write_draft
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.job import JobSpec
@@ -45,7 +46,7 @@ def test_a_draft_is_a_contract_that_the_table_keeps(lake: str, spark: SparkSessi
     from nightjar_spark.io import read_table
 
     written: dict[str, Any] = {}
-    exec(write_draft(lake, f"raw/{name}", tmp_path).read_text(), written)  # the draft is Python
+    exec(write_draft(Lake(lake), f"raw/{name}", tmp_path).read_text(), written)  # the draft is Python
     source: Source = written[name.upper()]
     declared = next(source for source in USE_CASE.data.sources if source.name == name)
     assert {c.name: c.type for c in source.table.columns} == {c.name: c.type for c in declared.table.columns}
@@ -53,7 +54,7 @@ def test_a_draft_is_a_contract_that_the_table_keeps(lake: str, spark: SparkSessi
     assert any(rule.name == "volume" for rule in source.night_rules)
     rules = table_rules(source.table, source.rules)
     assert len(rules) > 4
-    counts = count_by_night(annotate(read_table(spark, lake, f"raw/{name}"), source.table, rules), rules)
+    counts = count_by_night(annotate(read_table(spark, Lake(lake), f"raw/{name}"), source.table, rules), rules)
     assert len(counts) == 9
     assert [count.broken for count in counts] == [{}] * 9
 
@@ -75,7 +76,7 @@ def test_a_shape_is_what_all_values_have(values: list[str], pattern: str) -> Non
 @pytest.mark.parametrize("table", ["flights", "raw/../secret", "raw/Flights;"])
 def test_a_name_that_is_no_table_is_refused(lake: str, tmp_path: Path, table: str) -> None:
     with pytest.raises((ConfigurationError, ValueError)):
-        write_draft(lake, table, tmp_path)
+        write_draft(Lake(lake), table, tmp_path)
 
 
 def test_a_table_that_is_not_of_nights_is_refused(lake: str, tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_a_table_that_is_not_of_nights_is_refused(lake: str, tmp_path: Path) -> 
     folder.mkdir(parents=True, exist_ok=True)
     write_deltalake(str(folder), pa.table({"word": ["one"]}))
     with pytest.raises(ConfigurationError, match="raw/words is not partitioned by ds"):
-        write_draft(lake, "raw/words", tmp_path)
+        write_draft(Lake(lake), "raw/words", tmp_path)
 
 
 def test_a_draft_declares_lists_and_names_with_quotes_and_has_no_rules_on_lists() -> None:

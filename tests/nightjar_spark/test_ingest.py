@@ -18,7 +18,9 @@ from tests.small_disk import fill, small_disk
 
 from nightjar.declaration.rules import Rule, volume
 from nightjar.declaration.use_case import UseCase
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
+from nightjar.lake.rows import read_nights
 from nightjar.monitoring.data_quality.table import data_findings
 from nightjar.protocol.errors import (
     ConfigurationError,
@@ -56,11 +58,11 @@ class Shop:
         return land_night(self.landing, night, lines)
 
     def rows(self, name: str, *nights: date) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = delta.read_nights(self.lake, name, nights or NIGHTS).to_pylist()
+        found: list[dict[str, Any]] = read_nights(Lake(self.lake).open_table(name), nights or NIGHTS).to_pylist()
         return sorted(found, key=lambda row: json.dumps(row, default=str))
 
     def versions(self) -> dict[str, int]:
-        return {name: delta.open_table(self.lake, name).version() for name in RAW}
+        return {name: Lake(self.lake).open_table(name).version() for name in RAW}
 
     def rejected(self, *nights: date) -> list[tuple[str, list[str], dict[str, Any]]]:
         rows = self.rows("quarantine/shop", *nights)
@@ -370,10 +372,10 @@ def test_real_nights_of_flights(spark: SparkSession, tmp_path: Path) -> None:
     result = ingest(spark, spec, USE_CASE, landing)
     assert result.rows_rejected == 0
     assert result.rows_in == result.rows_out
-    weather = delta.read_nights(lake, "raw/weather", [date(2013, 3, 10)]).to_pylist()
+    weather = read_nights(Lake(lake).open_table("raw/weather"), [date(2013, 3, 10)]).to_pylist()
     assert len(weather) == 23 * 3
-    flights = delta.read_nights(lake, "raw/flights", [last]).to_pylist()
-    schedule = delta.read_nights(lake, "raw/schedule", [date(2013, 3, 10)]).to_pylist()
+    flights = read_nights(Lake(lake).open_table("raw/flights"), [last]).to_pylist()
+    schedule = read_nights(Lake(lake).open_table("raw/schedule"), [date(2013, 3, 10)]).to_pylist()
     key = ("carrier", "flight", "origin")
     assert {tuple(row[k] for k in key) for row in flights} == {tuple(row[k] for k in key) for row in schedule}
 
@@ -433,7 +435,7 @@ def test_undeclared_columns_and_anomalies_warn_and_the_night_continues(shop: Sho
     assert result.rows_out == 23
     warned = {(row["column_name"], row["figure"]) for row in shop.rows("monitoring/warnings", night)}
     assert {("amount", "mean"), ("amount", "p50"), ("note", "unknown_column"), ("", "price_known")} <= warned
-    findings = {(finding.kind, finding.subject): finding for finding in data_findings(shop.lake, "shop", night)}
+    findings = {(finding.kind, finding.subject): finding for finding in data_findings(Lake(shop.lake), "shop", night)}
     assert findings.keys() == {("data", "raw/orders"), ("data", "raw/prices"), ("contract", "raw/prices")}
     orders = findings["data", "raw/orders"]
     assert orders.severity_ratio > 1
@@ -454,4 +456,5 @@ def test_a_contract_that_breaks_its_readers_stops_before_anything_is_read(shop: 
         shop.ingest(use_case=changed)
     assert shop.versions() == before
     assert shop.ingest(use_case=with_fields(changed, data={"contract_version": 2})).status == "succeeded"
-    assert ledger.read(shop.lake, event="contract").to_pylist()[-1]["reason"] == "raw/orders.amount: unit none -> cents"
+    (*_, last) = ledger.read(Lake(shop.lake), event="contract").to_pylist()
+    assert last["reason"] == "raw/orders.amount: unit none -> cents"

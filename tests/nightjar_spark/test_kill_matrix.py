@@ -14,7 +14,7 @@ import pytest
 from tests.kill_matrix.victims import Kill, choose, judge, kill
 
 from nightjar.declaration.use_case import load_use_case
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import LANDING_TABLE, WARNINGS_TABLE
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.nights import Nights
@@ -31,7 +31,7 @@ FIRST, SECOND = date(2013, 1, 1), date(2013, 1, 2)
 PROGRAMS = {"ingest": ingest.run, "build_features": build_features.run}
 STEPS = tuple(PROGRAMS)
 TABLES = (*USE_CASE.tables, LANDING_TABLE, WARNINGS_TABLE)
-Lake = dict[str, Counter[str]]
+Rows = dict[str, Counter[str]]
 
 
 def spec(lake: str, program: str, night: date) -> JobSpec:
@@ -45,12 +45,12 @@ def run(spark: SparkSession, lake: str, program: str, night: date) -> JobResult:
     return run_program(lambda given: PROGRAMS[program](spark, given), spec(lake, program, night))
 
 
-def rows_of(lake: str) -> Lake:
+def rows_of(lake: str) -> Rows:
     """Each table that these steps write, as readers see it, as a multiset."""
-    found: Lake = {}
+    found: Rows = {}
     for schema in TABLES:
-        if delta.table_exists(lake, schema.name):
-            table = delta.open_table(lake, schema.name).to_pyarrow_table().select(schema.column_names)
+        if Lake(lake).table(schema).exists():
+            table = Lake(lake).table(schema).open().to_pyarrow_table().select(schema.column_names)
             found[schema.name] = Counter(str(row) for row in table.to_pylist())
         else:
             found[schema.name] = Counter()
@@ -60,8 +60,8 @@ def rows_of(lake: str) -> Lake:
 def commits_of(lake: str, run_id: str) -> dict[str, int]:
     made: dict[str, int] = {}
     for schema in TABLES:
-        if delta.table_exists(lake, schema.name):
-            history: list[dict[str, Any]] = delta.open_table(lake, schema.name).history()
+        if Lake(lake).table(schema).exists():
+            history: list[dict[str, Any]] = Lake(lake).table(schema).open().history()
             made[schema.name] = sum(commit.get("dag_run_id") == run_id for commit in history)
     return made
 

@@ -15,6 +15,7 @@ import pytest
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ConflictError
@@ -57,8 +58,8 @@ class Crowd:
     """Writers that take turns at their nights, and those who read and tend the table meanwhile."""
 
     def __init__(self, spark: SparkSession, lake: str) -> None:
-        delta.ensure_table(lake, TABLE)
-        self.spark, self.lake, self.uri = spark, lake, delta.table_uri(lake, TABLE.name)
+        Lake(lake).table(TABLE).ensure()
+        self.spark, self.lake, self.uri = spark, lake, Lake(lake).table(TABLE).uri
         self.errors: list[BaseException] = []
         self.seen: Counter[str] = Counter()
         self.refused: Counter[int] = Counter()
@@ -102,13 +103,15 @@ class Crowd:
     def _write_once(self, writer: int, turn: int) -> None:
         rows, nights, schema = rows_of(writer, turn), [night_of(writer)], delta.arrow_schema(TABLE)
         if writer >= WRITERS - SPARK_WRITERS:
-            replace_nights(self.spark.createDataFrame(rows.to_pandas()), self.lake, TABLE, nights, run_id=str(writer))
+            replace_nights(
+                self.spark.createDataFrame(rows.to_pandas()), Lake(self.lake), TABLE, nights, run_id=str(writer)
+            )
         else:
             written = write_files(iter(rows.to_batches()), self.uri, schema, ("ds",))
-            delta.commit(self.lake, TABLE, written, nights, run_id=str(writer))
+            Lake(self.lake).table(TABLE).commit(written, nights, run_id=str(writer))
 
     def _read_by_delta_rs(self) -> None:
-        table = delta.open_table(self.lake, TABLE.name).to_pyarrow_table(columns=["ds", "writer", "turn"])
+        table = Lake(self.lake).table(TABLE).open().to_pyarrow_table(columns=["ds", "writer", "turn"])
         assert is_whole((row["ds"], row["writer"], row["turn"]) for row in table.to_pylist())
 
     def _read_by_spark(self) -> None:
@@ -119,7 +122,7 @@ class Crowd:
         """Remove what a failed attempt has left a month ago, and nothing of the nights in flight."""
         (left,) = write_files(iter(rows_of(0, 0).to_batches()), self.uri, delta.arrow_schema(TABLE), ("ds",))
         os.utime(f"{self.uri}/{left.path}", (LONG_AGO, LONG_AGO))
-        done = maintain(self.lake, TABLE)
+        done = maintain(Lake(self.lake).table(TABLE))
         assert done is not None
         assert done.removed == 1
 
@@ -135,7 +138,7 @@ def test_two_hundred_concurrent_commits_neither_lose_nor_duplicate_rows(spark: S
     assert min(crowd.seen[work] for work in until_over) >= 2, crowd.seen
     assert set(crowd.refused) <= {0, 1}, "only who shares a night with another may be refused"
 
-    table = delta.open_table(lake, TABLE.name)
+    table = Lake(lake).table(TABLE).open()
     commits = Counter(int(made["dag_run_id"]) for made in table.history() if "dag_run_id" in made)
     assert commits == {writer: TURNS for writer in range(WRITERS)}
     rows = [tuple(row.values()) for row in table.to_pyarrow_table().select(TABLE.column_names).to_pylist()]

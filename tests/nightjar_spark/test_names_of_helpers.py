@@ -18,7 +18,9 @@ from nightjar.declaration.rules import between, not_null
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
+from nightjar.lake.rows import read_nights
 from nightjar.monitoring.profiles.profile import ProfiledColumn
 
 if TYPE_CHECKING:
@@ -84,13 +86,13 @@ def test_such_columns_are_ingested_rejected_and_validated_under_their_names(spar
 
     ingest(spark, shop_spec("ingest", lake, NIGHT, NIGHT), NAMED, str(landing))
 
-    rows = delta.read_nights(lake, "raw/orders", [NIGHT]).to_pylist()
+    rows = read_nights(Lake(lake).open_table("raw/orders"), [NIGHT]).to_pylist()
     kept = {row["rows_of_key"]: row for row in rows}
     assert sorted(kept) == [0, 1, 2, 4]
     assert {name: kept[4.0][name] for name in (*TEXTS, *NUMBERS)} == {
         **{name: f"{name} 4" for name in TEXTS}, **dict.fromkeys(NUMBERS, 4.0),
     }  # fmt: skip
-    quarantine = delta.read_nights(lake, "quarantine/shop", [NIGHT]).to_pylist()
+    quarantine = read_nights(Lake(lake).open_table("quarantine/shop"), [NIGHT]).to_pylist()
     by_rule = sorted((tuple(row["rules"]), json.loads(row["row_json"]).get("text")) for row in quarantine)
     assert by_rule == [
         (("broken_rules_between",), "text 6"),
@@ -102,10 +104,10 @@ def test_such_columns_are_ingested_rejected_and_validated_under_their_names(spar
 
     schema = delta.arrow_schema(NAMED.feature_table)
     features = [{**row, "ds": NIGHT} for row in rows]
-    uri = delta.table_uri(lake, NAMED.feature_table.name)
+    uri = Lake(lake).table(NAMED.feature_table).uri
     table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in features], schema=schema)
     written = write_files(iter(table.to_batches()), uri, schema, ("ds",))
-    delta.commit(lake, NAMED.feature_table, written, [NIGHT], run_id="r")
+    Lake(lake).table(NAMED.feature_table).commit(written, [NIGHT], run_id="r")
     assert validate_features(spark, shop_spec("validate_features", lake, NIGHT, NIGHT), NAMED).rows_out == 4
 
 

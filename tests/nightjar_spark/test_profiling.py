@@ -13,6 +13,7 @@ import pytest
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.sample import Sample
@@ -195,7 +196,7 @@ def fill(lake: str, data: dict[str, list[Any]]) -> int:
         for first in range(0, of_night.num_rows, 100):
             batches = iter(of_night.slice(first, 100).to_batches())
             written += write_files(batches, f"{lake}/{TABLE.name}", schema, ("ds",))
-    return delta.commit(lake, TABLE, written, NIGHTS, run_id="test")
+    return Lake(lake).table(TABLE).commit(written, NIGHTS, run_id="test")
 
 
 def test_a_table_read_by_the_tasks_gives_what_its_frame_gives(
@@ -206,17 +207,17 @@ def test_a_table_read_by_the_tasks_gives_what_its_frame_gives(
     frame = spark.read.format("delta").load(f"{lake}/{TABLE.name}")
     reference = whole(frame, TABLE_COLUMNS)
     expected = profile_nights(frame, TABLE_COLUMNS, reference)
-    found = profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS)
+    found = profile_table(spark, Lake(lake), TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS)
     assert list(found) == NIGHTS
     for night, profile in expected.items():
         same(found[night], profile)
-    emptied = delta.commit(lake, TABLE, [], [NIGHTS[1]], run_id="test")
+    emptied = Lake(lake).table(TABLE).commit([], [NIGHTS[1]], run_id="test")
     assert emptied > version
-    now = profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS[1:])
-    then = profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS[1:], version=version)
+    now = profile_table(spark, Lake(lake), TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS[1:])
+    then = profile_table(spark, Lake(lake), TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS[1:], version=version)
     assert now == {NIGHTS[2]: found[NIGHTS[2]]}
     assert then == {night: found[night] for night in NIGHTS[1:]}
-    assert profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=[NIGHTS[1]]) == {}
+    assert profile_table(spark, Lake(lake), TABLE.name, TABLE_COLUMNS, reference, nights=[NIGHTS[1]]) == {}
 
 
 def test_a_table_profiled_is_one_job(spark: SparkSession, lake: str, data: dict[str, list[Any]]) -> None:
@@ -224,7 +225,7 @@ def test_a_table_profiled_is_one_job(spark: SparkSession, lake: str, data: dict[
     reference = profile_arrays(as_spark_says(data), COLUMNS[:3])
 
     def profile() -> object:
-        return profile_table(spark, lake, TABLE.name, COLUMNS[:3], reference, nights=NIGHTS)
+        return profile_table(spark, Lake(lake), TABLE.name, COLUMNS[:3], reference, nights=NIGHTS)
 
     assert jobs_of(spark, profile) == 1
 
@@ -233,9 +234,9 @@ def test_a_table_that_lacks_a_column_is_an_error(spark: SparkSession, lake: str,
     fill(lake, data)
     reference = profile_arrays(as_spark_says(data), COLUMNS)
     with pytest.raises(GateError, match="lack odd name`s"):
-        profile_table(spark, lake, TABLE.name, COLUMNS, reference, nights=NIGHTS)
+        profile_table(spark, Lake(lake), TABLE.name, COLUMNS, reference, nights=NIGHTS)
     with pytest.raises(GateError, match="does not hold late"):
-        profile_table(spark, lake, TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS)
+        profile_table(spark, Lake(lake), TABLE.name, TABLE_COLUMNS, reference, nights=NIGHTS)
 
 
 def test_a_reference_knows_how_its_nights_vary_and_keeps_rows_of_them(spark: SparkSession, lake: str) -> None:
@@ -249,11 +250,11 @@ def test_a_reference_knows_how_its_nights_vary_and_keeps_rows_of_them(spark: Spa
         rows = {"ds": [night] * 200, "id": np.arange(200.0), "weather": np.full(200, float(i)), "own": own}
         batches = iter(pa.table(rows, schema).to_batches())
         written += write_files(batches, f"{lake}/{table.name}", schema, ("ds",))
-    delta.commit(lake, table, written, nights, run_id="test")
+    Lake(lake).table(table).commit(written, nights, run_id="test")
     columns = [ProfiledColumn(name, "numeric") for name in ("weather", "own")]
 
     def reference(watched: list[str]) -> Profile:
-        return profile_reference(spark, lake, table.name, columns, nights, ("id", "ds"), watched=watched)
+        return profile_reference(spark, Lake(lake), table.name, columns, nights, ("id", "ds"), watched=watched)
 
     made = reference(["weather", "own"])
     assert made.rows == 3000
@@ -280,7 +281,7 @@ def test_a_sample_does_not_depend_on_how_rows_lie_in_files(
 
     def sampled() -> Mapping[date, Sample]:
         asked = {NIGHTS[0]: 50, NIGHTS[1]: 0}
-        profiles, samples = profile_and_sample(spark, lake, TABLE.name, columns, bins, asked, ("amount", "ds"))
+        profiles, samples = profile_and_sample(spark, Lake(lake), TABLE.name, columns, bins, asked, ("amount", "ds"))
         assert [profile.rows for profile in profiles.values()] == [1000, 1000]
         return samples
 

@@ -24,6 +24,7 @@ from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE
 from nightjar.monitoring.drift.table import DRIFT_TABLE
@@ -90,8 +91,8 @@ def put(lake: str, schema: TableSchema, night: date, data: dict[str, list[Any]])
     rows = len(data["order_id"])
     columns = {name: data.get(name, [None] * rows) for name in target.names} | {"ds": [night] * rows}
     table = pa.table({name: columns[name] for name in target.names}, schema=target)
-    written = write_files(iter(table.to_batches()), delta.table_uri(lake, schema.name), target, schema.partition_by)
-    delta.commit(lake, schema, written, [night], run_id="r")
+    written = write_files(iter(table.to_batches()), Lake(lake).table(schema).uri, target, schema.partition_by)
+    Lake(lake).table(schema).commit(written, [night], run_id="r")
 
 
 class Shop:
@@ -148,7 +149,7 @@ class Shop:
             task_id="report_drift",
             lake=self.lake,
         )
-        version = int(delta.open_table(self.lake, SHOP.feature_table.name).version())
+        version = int(Lake(self.lake).table(SHOP.feature_table).open().version())
         scoring_model = {"name": "shop", "version": "1", "sha256": self.sha256, "folder": self.folder}
         result = JobResult(
             status="succeeded",
@@ -197,7 +198,7 @@ def test_of_a_split_night_the_champion_s_predictions_are_looked_at(spark: SparkS
 
 
 def stored(lake: str, night: date) -> dict[str, dict[str, Any]]:
-    rows = delta.read_nights(lake, DRIFT_TABLE.name, [night]).to_pylist()
+    rows = Lake(lake).table(DRIFT_TABLE).read_nights([night]).to_pylist()
     return {row["column_name"]: row for row in rows}
 
 
@@ -249,7 +250,7 @@ def test_labels_and_all_columns_together(spark: SparkSession, lake: str) -> None
     assert (calm["label"]["night_rows"], calm["label"]["null_share"]) == (300, 0)  # no truth, no label, as in training
     assert moved["label"]["wasserstein"] == pytest.approx(2 / 3 - 1 / 5, abs=0.01)
     assert result.metrics["label_psi"] == moved["label"]["psi"]
-    domains = {row["ds"]: row for row in delta.read_nights(lake, DOMAIN_TABLE.name, list(NIGHTS)).to_pylist()}
+    domains = {row["ds"]: row for row in Lake(lake).table(DOMAIN_TABLE).read_nights(list(NIGHTS)).to_pylist()}
     assert [domains[night]["verdict"] for night in NIGHTS] == ["stable", "drift"]
     assert domains[NIGHTS[1]]["top_columns"][0] == "amount"
     assert (domains[NIGHTS[1]]["night_rows"], domains[NIGHTS[1]]["usual_auc"]) == (ROWS, 0.6)
@@ -265,7 +266,7 @@ def test_a_reference_whose_columns_whole_nights_share_says_so(spark: SparkSessio
     result = report_drift(spark, shop.spec(), SHOP)
     assert result.values["notes"] == [NO_ROW_COLUMNS]
     assert "domain_auc" not in result.metrics
-    assert delta.read_nights(lake, DOMAIN_TABLE.name, [NIGHTS[0]]).num_rows == 0
+    assert Lake(lake).table(DOMAIN_TABLE).read_nights([NIGHTS[0]]).num_rows == 0
     assert NO_ROW_COLUMNS in files.read_text(result.values["report"])
 
 
@@ -298,7 +299,7 @@ def test_nights_are_kept_as_profiles_and_looked_back_on(spark: SparkSession, lak
     assert amounts[-1]["psi"] > 1
     assert amounts[2]["week_psi"] < amounts[-1]["week_psi"]
     assert {row["weekday_nights"] for row in amounts} == {None}
-    kept = read_profiles(lake, "shop", nights)
+    kept = read_profiles(Lake(lake), "shop", nights)
     week = merge_profiles([profile.columns["amount"] for profile in kept.values()])
     pooled = [
         value for night in nights for value in features(ROWS, night.day, 20.0 if night.day >= 3 else 0.0)["amount"]
@@ -334,7 +335,7 @@ def test_a_night_without_scores_fails_and_leaves_nothing(spark: SparkSession, la
     shop.night(NIGHTS[0])
     with pytest.raises(GateError, match=r"no published scores.*2013-04-02"):
         report_drift(spark, shop.spec(*NIGHTS), SHOP)
-    assert not delta.table_exists(lake, DRIFT_TABLE.name)
+    assert not Lake(lake).table(DRIFT_TABLE).exists()
     assert not Path(f"{lake}/reports").exists()
 
 

@@ -19,6 +19,7 @@ from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.target import Cost
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE
 from nightjar.protocol.errors import ConfigurationError, ContractError, LakeError
@@ -87,8 +88,8 @@ class Nights:
     def _put(self, schema: Any, night: date, rows: list[Mapping[str, Any]]) -> None:
         target = delta.arrow_schema(schema)
         table = pa.Table.from_pylist([{name: row.get(name) for name in target.names} for row in rows], schema=target)
-        written = write_files(iter(table.to_batches()), delta.table_uri(self.lake, schema.name), target, ("ds",))
-        delta.commit(self.lake, schema, written, [night], run_id="r")
+        written = write_files(iter(table.to_batches()), Lake(self.lake).table(schema).uri, target, ("ds",))
+        Lake(self.lake).table(schema).commit(written, [night], run_id="r")
 
     def values(self, variant: str, *, nights: range) -> np.ndarray:
         """The Brier scores of a variant's labelled orders, each by its first night."""
@@ -109,7 +110,7 @@ def spec(lake: str, number: int) -> JobSpec:
 
 
 def stored(lake: str, number: int) -> dict[str, Any]:
-    (row,) = delta.read_nights(lake, EXPERIMENTS_TABLE.name, [FIRST + timedelta(days=number)]).to_pylist()
+    (row,) = Lake(lake).table(EXPERIMENTS_TABLE).read_nights([FIRST + timedelta(days=number)]).to_pylist()
     return dict(row)
 
 
@@ -218,7 +219,7 @@ def test_a_split_that_was_changed_under_its_name_is_refused(spark: SparkSession,
     with pytest.raises(ContractError, match="units are in several variants of the experiment half") as failure:
         report_experiment(spark, spec(lake, 2), changed.use_case)
     assert failure.value.how_many == pytest.approx(0.4 * ORDERS, rel=0.1)
-    assert not delta.table_exists(lake, EXPERIMENTS_TABLE.name)
+    assert not Lake(lake).table(EXPERIMENTS_TABLE).exists()
 
 
 def test_rows_of_another_experiment_do_not_count(spark: SparkSession, lake: str) -> None:

@@ -22,6 +22,7 @@ from nightjar.declaration.target import Cost
 from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation import metrics
 from nightjar.lake import delta, ledger
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.performance.table import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
 from nightjar.protocol.errors import GateError
@@ -103,8 +104,8 @@ class Shop:
         target = delta.arrow_schema(schema)
         columns = [{**{name: row.get(name) for name in target.names}, "ds": night(number)} for row in rows]
         table = pa.Table.from_pylist(columns, schema=target)
-        written = write_files(iter(table.to_batches()), delta.table_uri(self.lake, schema.name), target, ("ds",))
-        delta.commit(self.lake, schema, written, [night(number)], run_id="r")
+        written = write_files(iter(table.to_batches()), Lake(self.lake).table(schema).uri, target, ("ds",))
+        Lake(self.lake).table(schema).commit(written, [night(number)], run_id="r")
 
     def spec(self, first: int, last: int | None = None) -> JobSpec:
         return JobSpec(
@@ -119,7 +120,7 @@ class Shop:
 
 
 def stored(lake: str, number: int, place: tuple[str, str] = ("", "")) -> dict[str, dict[str, Any]]:
-    rows = delta.read_nights(lake, PERFORMANCE_TABLE.name, [night(number)]).to_pylist()
+    rows = Lake(lake).table(PERFORMANCE_TABLE).read_nights([night(number)]).to_pylist()
     return {row["metric"]: row for row in rows if (row["slice"], row["slice_value"]) == place}
 
 
@@ -127,7 +128,7 @@ def everything(lake: str) -> list[dict[str, Any]]:
     """Both tables' rows, without the column that differs by run."""
     rows = []
     for table in (PERFORMANCE_TABLE, COUNTS_TABLE):
-        found = delta.open_table(lake, table.name).to_pyarrow_table().to_pylist()
+        found = Lake(lake).table(table).open().to_pyarrow_table().to_pylist()
         rows += sorted(found, key=lambda row: (row["ds"], *(row[name] for name in table.key)))
     return rows
 
@@ -264,8 +265,8 @@ def test_nights_that_cannot_be_judged_are_said_to_be_so(spark: SparkSession, lak
     assert (result.values["verdict"], result.metrics["label_share"]) == ("not_judged", 0.5)
     assert "auc" not in result.metrics
     assert f"Not judged:</span> {reason}." in Path(result.links["performance"]).read_text()
-    assert not delta.read_nights(lake, COUNTS_TABLE.name, [night(1)]).num_rows
-    assert performance_findings(lake, CASE, night(3)) == []
+    assert not Lake(lake).table(COUNTS_TABLE).read_nights([night(1)]).num_rows
+    assert performance_findings(Lake(lake), CASE, night(3)) == []
 
     result = report_performance(spark, shop.spec(4), CASE)
     assert stored(lake, 2)["auc"]["reason"] == "no scores of this night are published"
@@ -302,11 +303,11 @@ def test_a_model_that_has_gone_bad_is_found_by_floor_holdout_and_baseline(spark:
     said = {"full": {"version": "1", "verdict": "promote", "reasons": []}}
     figures = {"holdout_auc": 0.74, "holdout_rows": 1000.0, "holdout_positives": 250.0}
     event = ledger.Event.of(spec, "gate", model_version="1", details={"candidates": said, "metrics": figures})
-    ledger.record(lake, event)
+    ledger.record(Lake(lake), event)
     result = report_performance(spark, spec, CASE)
     row = stored(lake, 4)
     assert (row["auc"]["holdout"], row["label_rate"]["holdout"], row["brier"]["holdout"]) == (0.74, 0.25, None)
-    found = performance_findings(lake, CASE, night(6))
+    found = performance_findings(Lake(lake), CASE, night(6))
     assert [(entry.subject, entry.severity) for entry in found] == [
         ("shop auc below the floor", "breach"),
         ("shop auc below the holdout", "warn"),
@@ -321,10 +322,10 @@ def test_a_model_that_has_gone_bad_is_found_by_floor_holdout_and_baseline(spark:
     assert found[0].what.startswith("scores of 2013-04-05: the AUC is ")
     assert result.values["findings"] == [entry.subject for entry in found]
     assert "Below the floor:" in Path(result.links["performance"]).read_text()
-    assert [entry.subject for entry in performance_findings(lake, CASE, night(3))] == ["shop auc below the floor"], (
-        "two nights are too few for a warning"
-    )
-    assert performance_findings(lake, CASE, night(1)) == []
+    assert [entry.subject for entry in performance_findings(Lake(lake), CASE, night(3))] == [
+        "shop auc below the floor"
+    ], "two nights are too few for a warning"
+    assert performance_findings(Lake(lake), CASE, night(1)) == []
 
 
 def test_the_champion_s_part_of_a_split_night_is_judged(spark: SparkSession, lake: str) -> None:
@@ -367,5 +368,5 @@ def test_the_constant_is_what_was_known_at_the_prediction_moment(spark: SparkSes
     ]
     Shop(lake)._put(case.label_table, 0, rows)
     Shop(lake)._put(case.label_table, 30, [{"order_id": 9, "label": 1.0, "outcome": "done"}])
-    rates = baseline_rates(spark, lake, case, {"labels/shop": 2}, [night(i) for i in (-1, 0, 1, 27, 28, 29, 30)])
+    rates = baseline_rates(spark, Lake(lake), case, {"labels/shop": 2}, [night(i) for i in (-1, 0, 1, 27, 28, 29, 30)])
     assert rates == {night(0): 1 / 2, night(1): 1 / 3, night(27): 1 / 3, night(28): 0.0, night(30): 1.0}

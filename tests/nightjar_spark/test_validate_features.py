@@ -14,6 +14,7 @@ from tests.landed_nights import NIGHTS, SHOP, shop_spec
 from nightjar.declaration.rules import between
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ContractError
 from nightjar.protocol.job import JobResult
@@ -42,9 +43,9 @@ class Validation:
             for i in range(rows)
         ]
         table = pa.Table.from_pylist(lines, schema=schema)
-        uri = delta.table_uri(self.lake, SHOP.feature_table.name)
+        uri = Lake(self.lake).table(SHOP.feature_table).uri
         written = write_files(iter(table.to_batches()), uri, schema, ("ds",))
-        delta.commit(self.lake, SHOP.feature_table, written, nights, run_id="r")
+        Lake(self.lake).table(SHOP.feature_table).commit(written, nights, run_id="r")
 
     def validate(self, first: date = FIRST, last: date = SECOND, *, use_case: UseCase = SHOP) -> JobResult:
         from nightjar_spark.validate_features import validate_features

@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake.declared import check_declared
-from nightjar.lake.delta import ENGINE, arrow_schema, delta_schema, ensure_table, table_uri
+from nightjar.lake.delta import ENGINE, arrow_schema, delta_schema
 from nightjar.lake.retries import Retry
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from deltalake import DeltaTable
 
 
-def append(lake: str, schema: TableSchema, rows: pa.Table) -> int:
-    """Append a small Arrow table (the ledger's events) once, and return the new version.
+def append_rows(table: DeltaTable, uri: str, schema: TableSchema, rows: pa.Table) -> int:
+    """Append a small Arrow table once, and return the new version.
 
     delta-rs sees no conflict between appends: after a lost reply it would find the version taken and append a second
     time. All appends therefore name the same application transaction, so that delta-rs rejects the repeat, and the log
     says whose commit it was.
+
+    Args:
+        table: The table as declared, opened at its latest version.
+        uri: The table's folder.
+        schema: The declared table.
+        rows: Rows with the declared columns.
 
     Raises:
         LakeError: when the table is not as declared, or delta-rs cannot write it.
@@ -30,12 +37,11 @@ def append(lake: str, schema: TableSchema, rows: pa.Table) -> int:
     from deltalake import CommitProperties, Transaction, write_deltalake
 
     plain = pa.schema([field.remove_metadata() for field in arrow_schema(schema)])  # the table keeps its own comments
-    uri, append_id = table_uri(lake, schema.name), uuid.uuid4().hex
+    append_id = uuid.uuid4().hex
     properties = CommitProperties(
         custom_metadata={"engine": ENGINE, "append": append_id},
         app_transactions=[Transaction(f"{ENGINE}/append", time.time_ns() // 1_000_000)],
     )
-    table = ensure_table(lake, schema)
     version_before, retry = int(table.version()), Retry(schema.name)
     while True:
         with retry.refusals(table, uri):

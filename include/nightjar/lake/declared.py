@@ -2,7 +2,7 @@
 
 A commit never changes a table's metadata. Anything outside the declaration (column mapping, generated or identity
 columns, constraints, other types, features that delta-rs does not write) is rejected by name. The only migration is
-adding nullable columns (:func:`nightjar.lake.delta.ensure_table`).
+adding nullable columns (:meth:`nightjar.lake.table.Table.ensure`).
 """
 
 from __future__ import annotations

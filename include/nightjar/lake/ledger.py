@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
-from nightjar.lake.append import append
+from nightjar.lake.lake import Lake
 from nightjar.lake.rows import read_rows
 from nightjar.protocol.documents import parse_object, reading
 from nightjar.protocol.errors import LakeError
@@ -102,7 +102,7 @@ class Event:
         return row
 
 
-def record(lake: str, event: Event) -> int:
+def record(lake: Lake, event: Event) -> int:
     """Append ``event`` and return the new table version.
 
     Raises:
@@ -110,25 +110,26 @@ def record(lake: str, event: Event) -> int:
     """
     import pyarrow as pa
 
-    return append(lake, TABLE, pa.Table.from_pylist([event.to_row()], schema=delta.arrow_schema(TABLE)))
+    return lake.table(TABLE).append(pa.Table.from_pylist([event.to_row()], schema=delta.arrow_schema(TABLE)))
 
 
-def read(lake: str, **equal: str) -> pa.Table:
+def read(lake: Lake, **equal: str) -> pa.Table:
     """Return the ledger's events whose columns have the given values, oldest first.
 
     Args:
-        lake: The lake's root.
+        lake: The lake.
         equal: Column name to value, e.g. ``event="promotion", use_case="flight_delay"``.
     """
     import pyarrow.compute as pc
 
-    if not delta.table_exists(lake, TABLE.name):
+    table = lake.table(TABLE)
+    if not table.exists():
         return delta.arrow_schema(TABLE).empty_table()
     condition = None
     for column, value in equal.items():
         matches = pc.field(column) == value
         condition = matches if condition is None else condition & matches
-    events = read_rows(delta.open_table(lake, TABLE.name))
+    events = read_rows(table.open())
     return (events if condition is None else events.filter(condition)).sort_by("recorded_at")
 
 
@@ -140,7 +141,7 @@ def reading_details() -> Iterator[None]:
         yield
 
 
-def read_details(lake: str, **equal: str) -> list[dict[str, Any]]:
+def read_details(lake: Lake, **equal: str) -> list[dict[str, Any]]:
     """Return the details of :func:`read`'s events, oldest first; read their fields within :func:`reading_details`.
 
     Raises:

@@ -16,6 +16,7 @@ from nightjar.lake import delta, files
 from nightjar.lake.held_files import held_files, table_errors
 from nightjar.lake.log_files import shorten_log
 from nightjar.lake.retries import Retry
+from nightjar.lake.table import Table
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -51,10 +52,10 @@ class Maintained:
         return asdict(self)
 
 
-def maintain(lake: str, schema: TableSchema) -> Maintained | None:
+def maintain(table: Table) -> Maintained | None:
     """Maintain a table; None when it does not exist. Safe with concurrent readers and writers, and when killed.
 
-    A file is deleted when it was replaced more than ``schema.retention_days`` ago, or last written that long ago
+    A file is deleted when it was replaced more than ``retention_days`` of its schema ago, or last written that long ago
     without ever being part of a version.
 
     Raises:
@@ -62,20 +63,21 @@ def maintain(lake: str, schema: TableSchema) -> Maintained | None:
         UnreachableError: when the store does not answer.
         ConflictError: when other writers stay ahead until the time limit.
     """
-    if not delta.table_exists(lake, schema.name):
+    if not table.exists():
         return None
-    delta.check_table(lake, schema)
-    _on_latest(lake, schema, lambda table: _declare_retention(table, schema))
-    put_together = _on_latest(lake, schema, _compact_files) if schema.append_only else 0
-    uri, table = delta.table_uri(lake, schema.name), delta.open_table(lake, schema.name)
-    removed = _vacuum(table, uri, schema.retention_days)
+    table.check()
+    schema = table.schema
+    _on_latest(table, lambda opened: _declare_retention(opened, schema))
+    put_together = _on_latest(table, _compact_files) if schema.append_only else 0
+    latest = table.open()
+    removed = _vacuum(latest, table.uri, schema.retention_days)
     done = Maintained(
         table=schema.name,
-        version=int(table.version()),
-        files=len(held_files(table, {})),
+        version=int(latest.version()),
+        files=len(held_files(latest, {})),
         put_together=put_together,
         removed=removed,
-        log_removed=shorten_log(uri, schema.retention_days),
+        log_removed=shorten_log(table.uri, schema.retention_days),
     )
     log.info(
         "%s@%d: %d files; %d compacted, %d removed (older than %d days), and %d of the log",
@@ -107,15 +109,15 @@ def _vacuum(table: DeltaTable, uri: str, retention_days: int) -> int:
     return len(removed)
 
 
-def _on_latest(lake: str, schema: TableSchema, work: Callable[[DeltaTable], Done]) -> Done:
+def _on_latest(table: Table, work: Callable[[DeltaTable], Done]) -> Done:
     """Do ``work`` on the latest version, and retry when another writer was quicker.
 
     Raises:
         LakeError: when delta-rs cannot write the table.
         ConflictError: when other writers stay ahead until the time limit.
     """
-    retry = Retry(schema.name)
+    retry = Retry(table.schema.name)
     while True:
-        table = delta.open_table(lake, schema.name)
-        with retry.refusals(table, delta.table_uri(lake, schema.name)):
-            return work(table)
+        latest = table.open()
+        with retry.refusals(latest, table.uri):
+            return work(latest)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
@@ -94,6 +95,11 @@ def read_rows(
     source = arrow_source(table, partitions)
     with table_errors(table.table_uri):
         return source.to_table(None if columns is None else list(columns))
+
+
+def read_nights(table: DeltaTable, nights: Iterable[date], columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of whole nights of a table's version, in memory; raises like :func:`read_rows`."""
+    return read_rows(table, columns, {"ds": [night.isoformat() for night in nights]})
 
 
 def _partition(file: HeldFile, schema: pa.Schema) -> pyarrow.dataset.Expression:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.local import bi, commands, contract_draft, data_dictionary, plan, server_environment
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
@@ -72,7 +73,7 @@ def _dispatch_table(paths: Paths, environ: Mapping[str, str]) -> dict[str, Calla
         "reproduce": lambda: commands.reproduce(paths, use_case(), _given(environ, "VERSION")),
         "query": lambda: commands.query(paths, environ.get("SQL", "")),
         "contract-draft": lambda: contract_draft.write_draft(
-            str(paths.lake), _given(environ, "TABLE"), paths.var / "contract_drafts"
+            Lake(str(paths.lake)), _given(environ, "TABLE"), paths.var / "contract_drafts"
         ),
         "data-dictionary": lambda: print(f"written: {data_dictionary.write(paths.root)}"),
         "grafana": lambda: print(f"written: {', '.join(map(str, grafana_files.write(paths.root)))}"),

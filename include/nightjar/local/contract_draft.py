@@ -9,8 +9,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.lake import delta
 from nightjar.lake.held_files import held_files
+from nightjar.lake.lake import Lake
 from nightjar.lake.rows import read_rows
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.names import check_identifier
@@ -41,7 +41,7 @@ from nightjar.declaration.data import Source
 '''
 
 
-def write_draft(lake: str, table: str, folder: Path) -> Path:
+def write_draft(lake: Lake, table: str, folder: Path) -> Path:
     """Draft the contract of a table, print it, and write it to ``<folder>/<table>.py``; return the file.
 
     Raises:
@@ -55,7 +55,7 @@ def write_draft(lake: str, table: str, folder: Path) -> Path:
         )
     for part in parts:
         check_identifier(part, field="TABLE")
-    opened = delta.open_table(lake, table)
+    opened = lake.open_table(table)
     if "ds" not in opened.metadata().partition_columns:
         raise ConfigurationError(
             f"{table} is not partitioned by ds", where="TABLE", fix="name a table of nights; see `make query`"

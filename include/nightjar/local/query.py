@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightjar.declaration.sql import quote_ansi
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.rows import arrow_source
 from nightjar.local.lake_tables import LeftOut, find_tables, find_views
 from nightjar.local.summary import table as text_table
@@ -58,7 +58,7 @@ def open_lake(lake: Path) -> Opened:
     opened = []
     for table in tables:
         try:
-            rows = connection.from_arrow(arrow_source(delta.open_table(str(lake), table.path)))
+            rows = connection.from_arrow(arrow_source(Lake(str(lake)).open_table(table.path)))
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_ansi('memory', table.schema)}")
             connection.execute(f"USE {quote_ansi('memory', table.schema)}")
             rows.create_view(table.name, replace=False)

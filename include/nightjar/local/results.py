@@ -11,7 +11,7 @@ from typing import Any
 from nightjar.declaration.sql import quote_ansi
 from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation.verdict import prefix_of
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import read_result
 from nightjar.lake.rows import arrow_source
 from nightjar.local.follow import Request
@@ -104,7 +104,7 @@ def riskiest(
     """Return column names and rows of a night's highest predictions, as an analyst would query them."""
     import duckdb
 
-    scores = arrow_source(delta.open_table(str(lake), use_case.score_table.name), {"ds": [night.isoformat()]})
+    scores = arrow_source(Lake(str(lake)).table(use_case.score_table).open(), {"ds": [night.isoformat()]})
     columns = [*use_case.key, *(column.name for column in use_case.entity.carried), "prediction"]
     with duckdb.connect() as connection:
         connection.register("scores", scores)

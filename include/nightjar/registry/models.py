@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from nightjar.declaration.experiment import CHAMPION
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ModelError
 from nightjar.protocol.names import check_identifier, check_sha256
 from nightjar.registry import rest
@@ -146,7 +147,7 @@ def fetch(model: ModelVersion, folder: str | None = None) -> TabularModel:
     return load_cached(model.sha256, download, folder)
 
 
-def ship(model: ModelVersion, lake: str) -> tuple[TabularModel, str]:
+def ship(model: ModelVersion, lake: Lake) -> tuple[TabularModel, str]:
     """Fetch a version and upload its files to the lake, where every Spark worker reads them.
 
     Returns:

@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.lake import delta, files
+from nightjar.lake import files
 from nightjar.lake.data_file import DataFile
-from nightjar.lake.delta import table_uri
 from nightjar.lake.held_files import held_files
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ContractError, GateError
 from nightjar.scoring.keys import count_duplicate_keys
 from nightjar.scoring.task import Part
@@ -41,7 +41,7 @@ class Audit:
     last_mean: float | None
 
 
-def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[date]) -> Audit:
+def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[date]) -> Audit:
     """Check unpublished scores, and return their figures.
 
     The checks are: share of rejected rows, row count, missing nights, nulls, duplicate keys, range of the predictions,
@@ -52,7 +52,7 @@ def audit_scores(use_case: UseCase, lake: str, part: Part, nights: Collection[da
         GateError: when there are no scores to audit.
         ContractError: when the scores must not be published.
     """
-    where = table_uri(lake, use_case.score_table.name)
+    where = lake.table(use_case.score_table).uri
     data_files = part.files
     if not part.rows_in:
         raise GateError(
@@ -106,7 +106,7 @@ class _FileStatistics:
 
 
 @files.with_retries
-def _read_statistics(use_case: UseCase, lake: str, file: DataFile) -> _FileStatistics:
+def _read_statistics(use_case: UseCase, lake: Lake, file: DataFile) -> _FileStatistics:
     import pyarrow.compute as pc
 
     inside, totals = 0, []
@@ -145,7 +145,7 @@ def _count_nulls(parquet: pq.ParquetFile, column: str) -> int:
 
 
 @files.with_retries
-def _count_duplicate_keys(use_case: UseCase, lake: str, data_files: Sequence[DataFile]) -> int:
+def _count_duplicate_keys(use_case: UseCase, lake: Lake, data_files: Sequence[DataFile]) -> int:
     """Number of rows that repeat the key of an earlier row of their night."""
     by_night: dict[str, list[DataFile]] = {}
     for file in data_files:
@@ -160,11 +160,11 @@ def _count_duplicate_keys(use_case: UseCase, lake: str, data_files: Sequence[Dat
 
 
 @contextmanager
-def _open(use_case: UseCase, lake: str, file: DataFile) -> Iterator[pq.ParquetFile]:
+def _open(use_case: UseCase, lake: Lake, file: DataFile) -> Iterator[pq.ParquetFile]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    uri = files.contained(table_uri(lake, use_case.score_table.name), file.path)
+    uri = files.contained(lake.table(use_case.score_table).uri, file.path)
     system, path = files.filesystem(uri)
     fix = "clear `score`, which writes the scores again"
     try:
@@ -176,20 +176,20 @@ def _open(use_case: UseCase, lake: str, file: DataFile) -> Iterator[pq.ParquetFi
         raise GateError(f"a file of scores cannot be read ({error})", where=uri, fix=fix) from error
 
 
-def _last_published(use_case: UseCase, lake: str, before: date) -> tuple[date | None, float | None]:
+def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date | None, float | None]:
     """Return the last published night before ``before`` and its mean prediction; reads one partition."""
     import pyarrow.compute as pc
 
-    name = use_case.score_table.name
-    if not delta.table_exists(lake, name):
+    scores = lake.table(use_case.score_table)
+    if not scores.exists():
         return None, None
-    held = held_files(delta.open_table(lake, name), {})
+    held = held_files(scores.open(), {})
     nights = [date.fromisoformat(night) for night in {file.partition["ds"] for file in held}]
     earlier = [night for night in nights if night < before]
     if not earlier:
         return None, None
     night = max(earlier)
-    mean = pc.mean(delta.read_nights(lake, name, [night], ["prediction"])["prediction"]).as_py()
+    mean = pc.mean(scores.read_nights([night], ["prediction"])["prediction"]).as_py()
     return night, mean
 
 

@@ -11,6 +11,7 @@ from nightjar.declaration.experiment import CHAMPION, Experiment
 from nightjar.declaration.scoring import CHAMPION_THEN
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ConfigurationError, LakeError, ModelError, NightjarError, UnreachableError
 from nightjar.protocol.job import JobSpec
 from nightjar.registry.models import ModelVersion, aliased, resolve, ship
@@ -52,7 +53,7 @@ def select_scoring_models(
     return {
         variant: champion
         if variant == CHAMPION
-        else _challenger(spec, use_case, features, champion, variant, pinned.get(variant))
+        else _challenger(Lake(spec.lake), use_case, features, champion, variant, pinned.get(variant))
         for variant in experiment.variants
     }
 
@@ -70,6 +71,7 @@ def replace_challenger(variant: str, champion: ScoringModel, reason: str) -> Sco
 
 def _champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> ScoringModel:
     """Return the model of the variant ``champion``, which scores all rows without an experiment."""
+    lake = Lake(spec.lake)
     requested = spec.params.get("model_version") or (pins.versions.get(CHAMPION) if pins else None)
     intended = f"version {requested}" if requested else "the champion"
     if not requested and spec.params.get("model_policy") == CHAMPION_THEN:
@@ -77,10 +79,10 @@ def _champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins 
     try:
         version = resolve(use_case.name, requested)
         intended = f"version {version.version}"
-        return _ready(version, spec.lake, features)
+        return _ready(version, lake, features)
     except (ModelError, UnreachableError) as error:
         fallback = (
-            select_fallback(spec.lake, use_case, features, reason=f"{intended}: {error.what}")
+            select_fallback(lake, use_case, features, reason=f"{intended}: {error.what}")
             if allows_fallback(spec, pins)
             else None
         )
@@ -96,14 +98,14 @@ def _splits(spec: JobSpec, experiment: Experiment) -> bool:
 
 
 def _challenger(
-    spec: JobSpec, use_case: UseCase, features: pa.Schema, champion: ScoringModel, variant: str, pinned: str | None
+    lake: Lake, use_case: UseCase, features: pa.Schema, champion: ScoringModel, variant: str, pinned: str | None
 ) -> ScoringModel:
     """Return the ``pinned`` version, or that of the alias ``variant``; the champion when it cannot score."""
     try:
         version = resolve(use_case.name, pinned) if pinned else aliased(use_case.name, variant)
         if version is None:
             return replace_challenger(variant, champion, "no version has this alias")
-        return _ready(version, spec.lake, features)
+        return _ready(version, lake, features)
     except NightjarError as error:
         return replace_challenger(variant, champion, error.what)
     except Exception as error:  # a challenger never fails the night
@@ -111,7 +113,7 @@ def _challenger(
 
 
 def select_fallback(
-    lake: str, use_case: UseCase, features: pa.Schema, *, reason: str, without: Collection[str] = ()
+    lake: Lake, use_case: UseCase, features: pa.Schema, *, reason: str, without: Collection[str] = ()
 ) -> ScoringModel | None:
     """Return the last published version that loads and fits the features, else the declared default, else None.
 
@@ -138,7 +140,7 @@ def select_fallback(
 
 
 def shadow(
-    spec: JobSpec, use_case: UseCase, features: pa.Schema, scoring_model: ScoringModel
+    lake: Lake, use_case: UseCase, features: pa.Schema, scoring_model: ScoringModel
 ) -> tuple[ScoringModel | None, str]:
     """Return the shadow model, or None and why a declared shadow cannot score; never raises."""
     alias = use_case.scoring.shadow
@@ -150,7 +152,7 @@ def shadow(
             return None, f"no version has the alias {alias}"
         if version.sha256 == scoring_model.sha256:
             return None, f"version {version.version} has the alias {alias}, and scores the night itself"
-        return _ready(version, spec.lake, features), ""
+        return _ready(version, lake, features), ""
     except Exception as error:  # a shadow never fails the night
         return None, f"{type(error).__name__}: {error}"
 
@@ -163,7 +165,7 @@ def champion_then(spec: JobSpec, use_case: UseCase) -> str:
         ConfigurationError: when the champion changed between the nights.
     """
     nights = spec.nights(use_case.schedule.timezone)
-    promotions = ledger.read(spec.lake, event="promotion", use_case=use_case.name).select(
+    promotions = ledger.read(Lake(spec.lake), event="promotion", use_case=use_case.name).select(
         ["recorded_at", "model_version"]
     )
     events = promotions.to_pylist()
@@ -189,7 +191,7 @@ def champion_then(spec: JobSpec, use_case: UseCase) -> str:
     return champions.pop()
 
 
-def _candidates(lake: str, use_case: UseCase) -> Iterator[ScoringModel]:
+def _candidates(lake: Lake, use_case: UseCase) -> Iterator[ScoringModel]:
     """Yield the published versions, latest first and each once; then the declared default."""
     seen = set()
     for details in reversed(ledger.read_details(lake, event="publish", use_case=use_case.name)):
@@ -217,7 +219,7 @@ def _candidates(lake: str, use_case: UseCase) -> Iterator[ScoringModel]:
         yield _scoring_model(version, folder)
 
 
-def _ready(version: ModelVersion, lake: str, features: pa.Schema) -> ScoringModel:
+def _ready(version: ModelVersion, lake: Lake, features: pa.Schema) -> ScoringModel:
     model, folder = ship(version, lake)
     model.check(features)
     return _scoring_model(version, folder)

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from nightjar.lake.data_file import DataFile
+from nightjar.lake.lake import Lake
 from nightjar.protocol.documents import check_fields, reading
 from nightjar.protocol.errors import LakeError
 from nightjar.protocol.nights import Nights
@@ -61,7 +62,7 @@ class ScoringTask:
     """
 
     use_case: str
-    lake: str
+    lake: Lake
     scoring_models: Mapping[str, ScoringModel]
     shadow: ScoringModel | None = None
     features_version: int

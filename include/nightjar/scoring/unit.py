@@ -14,7 +14,8 @@ from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
 from nightjar.lake.data_file import DataFile
-from nightjar.lake.delta import arrow_schema, table_uri
+from nightjar.lake.delta import arrow_schema
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import TableFileWriter
 from nightjar.lake.scan import Reader, Unit
 from nightjar.registry.cache import load_from_lake
@@ -43,7 +44,7 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     }
     rows_in = dict.fromkeys(task.scoring_models, 0)
     with ExitStack() as stack:
-        stack.enter_context(files.explained(task.lake))
+        stack.enter_context(files.explained(task.lake.uri))
         scores = {
             variant: stack.enter_context(_writer(task.lake, use_case.score_table)) for variant in task.scoring_models
         }
@@ -139,5 +140,5 @@ def load_model(folder: str, sha256: str) -> TabularModel:
     return load_from_lake(folder, sha256)
 
 
-def _writer(lake: str, schema: TableSchema) -> TableFileWriter:
-    return TableFileWriter(table_uri(lake, schema.name), arrow_schema(schema), schema.partition_by)
+def _writer(lake: Lake, schema: TableSchema) -> TableFileWriter:
+    return TableFileWriter(lake.table(schema).uri, arrow_schema(schema), schema.partition_by)

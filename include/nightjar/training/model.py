@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.features import Feature
 from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.protocol.documents import check_fields, parse_object
 from nightjar.protocol.errors import ModelError, NightjarError, first_line
 from nightjar.protocol.names import check_identifier, check_sha256, is_file_name
@@ -256,7 +257,7 @@ def read_sums(uri: str) -> dict[str, str]:
     return _parse_sums(_read(uri, SUMS_FILE), uri)
 
 
-def folder_in_lake(lake: str, use_case: str, sha256: str) -> str:
+def folder_in_lake(lake: Lake, use_case: str, sha256: str) -> str:
     """Return the URI of a version's model folder in the lake, where :func:`nightjar.registry.models.ship` puts it.
 
     Raises:

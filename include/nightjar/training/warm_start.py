@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from nightjar.declaration.training import DeclaredEngine
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ModelError, TrainingError
 from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.engines.registry import ENGINES
@@ -33,7 +34,7 @@ def check_held_out(seen: Sequence[tuple[date, date]], holdout: Split, *, version
         )
 
 
-def load_base(lake: str, training_set: TrainingSet) -> TabularModel | None:
+def load_base(lake: Lake, training_set: TrainingSet) -> TabularModel | None:
     """Load the base of this training; None without a warm start.
 
     Raises:

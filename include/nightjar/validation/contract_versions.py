@@ -15,7 +15,8 @@ from typing import Any
 from nightjar.declaration.experiment import EXPERIMENT_COLUMNS
 from nightjar.declaration.tables import Column
 from nightjar.declaration.use_case import UseCase
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.protocol.documents import parse_object
 from nightjar.protocol.errors import ContractError
 from nightjar.protocol.job import JobSpec
@@ -73,7 +74,7 @@ def document(use_case: UseCase) -> Document:
     }
 
 
-def check(lake: str, use_case: UseCase) -> Contract:
+def check(lake: Lake, use_case: UseCase) -> Contract:
     """Compare the declared contract with the last recorded one, and with the tables in the lake.
 
     Raises:
@@ -102,9 +103,9 @@ def check(lake: str, use_case: UseCase) -> Contract:
     return Contract(version=version, document=now, breaking=breaking, additive=additive)
 
 
-def _check_tables(lake: str, use_case: UseCase) -> None:
+def _check_tables(lake: Lake, use_case: UseCase) -> None:
     for schema in use_case.tables:
-        delta.check_table(lake, schema)
+        lake.table(schema).check()
 
 
 def record(spec: JobSpec, contract: Contract) -> None:
@@ -117,7 +118,7 @@ def record(spec: JobSpec, contract: Contract) -> None:
         "additive": list(contract.additive),
         "document": contract.document,
     }
-    ledger.record(spec.lake, ledger.Event.of(spec, EVENT, reason=reason, details=details))
+    ledger.record(Lake(spec.lake), ledger.Event.of(spec, EVENT, reason=reason, details=details))
 
 
 def compare(recorded: Document, now: Document) -> tuple[list[str], list[str]]:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nightjar.lake import files
+from nightjar.lake.lake import Lake
 
 
-def docs_uri(lake: str, use_case: str) -> str:
+def docs_uri(lake: Lake, use_case: str) -> str:
     """Return the root of a use case's Data Docs; its ``index.html`` lists the runs."""
     return f"{lake}/data_docs/{use_case}"
 

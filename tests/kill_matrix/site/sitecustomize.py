@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nightjar import runner
-from nightjar.lake import delta, files, ledger
+from nightjar.lake import commit, files, ledger
 from nightjar.lake.parquet import TableFileWriter
 from nightjar.registry import models, tracking
 
@@ -43,7 +43,7 @@ def wrap(owner: Any, name: str, before: tuple[str, ...], after: tuple[str, ...] 
 
 def count_commits() -> None:
     """Reach a moment where one table of several is committed and the next is not."""
-    inner: Callable[..., Any] = delta._try_commit
+    inner: Callable[..., Any] = commit._try_commit
     calls: list[int] = []
 
     def counted(*arguments: Any, **named: Any) -> Any:
@@ -52,7 +52,7 @@ def count_commits() -> None:
             reached(BETWEEN)
         return inner(*arguments, **named)
 
-    delta._try_commit = counted
+    commit._try_commit = counted
 
 
 BETWEEN = "between two commits"
@@ -60,7 +60,7 @@ FIRST, AMONG, COMMIT = "before the first write", "among the files", "before the 
 RESULT, END = "before the result is recorded", "before Airflow knows"
 
 wrap(TableFileWriter, "_writer", (FIRST,), (AMONG,))
-wrap(delta, "_try_commit", (FIRST, COMMIT), (AMONG,))
+wrap(commit, "_try_commit", (FIRST, COMMIT), (AMONG,))
 count_commits()
 wrap(models, "set_champion", (FIRST, COMMIT), (AMONG,))
 wrap(ledger, "record", (BETWEEN,))

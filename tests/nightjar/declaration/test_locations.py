@@ -10,6 +10,7 @@ import pytest
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
 from nightjar.local.paths import Paths
@@ -68,7 +69,7 @@ def test_state_and_lakes_in_such_a_folder_are_refused(tmp_path: Path, folder: st
     with pytest.raises(ConfigurationError, match="reads as a pattern or an escape"):
         Paths.here({"NIGHTJAR_VAR": f"/data/{folder}/var"})
     with pytest.raises(ConfigurationError, match="reads as a pattern or an escape"):
-        delta.open_table(f"{tmp_path}/{folder}/lake", TABLE.name)
+        Lake(f"{tmp_path}/{folder}/lake").table(TABLE).open()
 
 
 @pytest.mark.parametrize("folder", FOUND)
@@ -76,13 +77,13 @@ def test_a_lake_works_in_any_other_folder(tmp_path: Path, folder: str) -> None:
     lake = f"{tmp_path}/{folder}/lake"
     Settings.from_environment({"NIGHTJAR_LAKE": lake, "MLFLOW_TRACKING_URI": "http://localhost"})
     schema = delta.arrow_schema(TABLE)
-    delta.ensure_table(lake, TABLE)
+    Lake(lake).table(TABLE).ensure()
     batch = pa.RecordBatch.from_pydict({"ds": [NIGHT], "id": [7]}, schema=schema)
     for _ in range(2):  # the second is recognised as the same bytes
-        written = write_files(iter([batch]), delta.table_uri(lake, TABLE.name), schema, ("ds",))
-        version = delta.commit(lake, TABLE, written, [NIGHT], run_id="r")
+        written = write_files(iter([batch]), Lake(lake).table(TABLE).uri, schema, ("ds",))
+        version = Lake(lake).table(TABLE).commit(written, [NIGHT], run_id="r")
     assert version == 1
-    done = maintain(lake, TABLE)
+    done = maintain(Lake(lake).table(TABLE))
     assert done is not None
     assert (done.files, done.removed) == (1, 0)
-    assert delta.read_nights(lake, TABLE.name, [NIGHT])["id"].to_pylist() == [7]
+    assert Lake(lake).table(TABLE).read_nights([NIGHT])["id"].to_pylist() == [7]

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.nightjar.scoring.test_audit import SCORES, publish, score
 
-from nightjar.lake import delta
 from nightjar.lake.held_files import held_files
+from nightjar.lake.lake import Lake
 from nightjar.local.query import connect
 
 NIGHTS = [date(2013, 1, 1) + timedelta(days=i) for i in range(90)]
@@ -60,9 +60,9 @@ def spoil_other_columns(path: Path, kept: set[str]) -> int:
 def test_only_the_nights_and_columns_of_the_question_are_read(ninety: str) -> None:
     before = ask(ninety)
     assert len(before) == 2 * len(WEEK)
-    held = held_files(delta.open_table(ninety, SCORES.name), {})
+    held = held_files(Lake(ninety).table(SCORES).open(), {})
     assert len(held) == len(NIGHTS)
-    folder = Path(delta.table_uri(ninety, SCORES.name))
+    folder = Path(Lake(ninety).table(SCORES).uri)
     for file in held:
         if date.fromisoformat(file.partition["ds"]) in WEEK:
             assert spoil_other_columns(folder / file.path, {"carrier", "prediction"}) > 10
@@ -74,7 +74,7 @@ def test_only_the_nights_and_columns_of_the_question_are_read(ninety: str) -> No
 def test_a_filter_within_a_night_finds_statistics_on_what_bi_filters_by(ninety: str) -> None:
     import pyarrow as pa
 
-    adds = pa.table(delta.open_table(ninety, SCORES.name).get_add_actions(flatten=True))
+    adds = pa.table(Lake(ninety).table(SCORES).open().get_add_actions(flatten=True))
     asked = ("flight_date", "carrier", "flight", "origin", "dest", "scheduled_departure", "prediction", "model_version")
     for column in asked:
         assert adds[f"min.{column}"].null_count == adds[f"max.{column}"].null_count == 0, column

@@ -15,7 +15,7 @@ import pytest
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import declared, delta
-from nightjar.lake.append import append
+from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import LakeError
@@ -36,12 +36,12 @@ def rows(number: int = 7) -> pa.Table:
 
 def commit(lake: str, number: int = 7) -> int:
     schema = delta.arrow_schema(TABLE)
-    written = write_files(iter(rows(number).to_batches()), delta.table_uri(lake, TABLE.name), schema, ("ds",))
-    return delta.commit(lake, TABLE, written, [NIGHT], run_id="r")
+    written = write_files(iter(rows(number).to_batches()), Lake(lake).table(TABLE).uri, schema, ("ds",))
+    return Lake(lake).table(TABLE).commit(written, [NIGHT], run_id="r")
 
 
 def log_of(lake: str) -> dict[str, str]:
-    folder = Path(delta.table_uri(lake, TABLE.name), "_delta_log")
+    folder = Path(Lake(lake).table(TABLE).uri, "_delta_log")
     return {path.name: path.read_text() for path in folder.glob("*.json")}
 
 
@@ -56,7 +56,7 @@ def alter(lake: str, change: Callable[[Actions], object]) -> None:
         if kind in ("metaData", "protocol")
     }
     change(actions)
-    file = Path(delta.table_uri(lake, TABLE.name), "_delta_log", f"{len(names):020d}.json")
+    file = Path(Lake(lake).table(TABLE).uri, "_delta_log", f"{len(names):020d}.json")
     file.write_text("\n".join(json.dumps({kind: value}) for kind, value in actions.items()))
 
 
@@ -124,9 +124,9 @@ def test_a_table_that_is_not_as_declared_is_left_as_it_is(lake: str, kind: str) 
     before = log_of(lake)
     for work in (
         lambda: commit(lake, 8),
-        lambda: append(lake, TABLE, rows()),
-        lambda: maintain(lake, TABLE),
-        lambda: delta.check_table(lake, TABLE),
+        lambda: Lake(lake).table(TABLE).append(rows()),
+        lambda: maintain(Lake(lake).table(TABLE)),
+        lambda: Lake(lake).table(TABLE).check(),
     ):
         began = time.monotonic()
         with pytest.raises(LakeError) as caught:
@@ -137,7 +137,7 @@ def test_a_table_that_is_not_as_declared_is_left_as_it_is(lake: str, kind: str) 
 
 
 def test_other_partitions_are_refused(lake: str) -> None:
-    delta.ensure_table(lake, replace(TABLE, partition_by=("ds", "name")))
+    Lake(lake).table(replace(TABLE, partition_by=("ds", "name"))).ensure()
     with pytest.raises(LakeError, match=r"partitioned by \('ds', 'name'\) and declared to be by \('ds',\)"):
         commit(lake)
 
@@ -148,13 +148,13 @@ def test_a_commit_and_an_append_leave_the_metadata_alone(lake: str) -> None:
     alter(lake, lambda actions: actions["metaData"].update({"description": "By hand.", "name": "hand"}))
     alter(lake, column("name", metadata={"comment": "By hand.", "owner": "somebody"}))
     before = log_of(lake)
-    schema = delta.open_table(lake, TABLE.name).schema().to_json()
+    schema = Lake(lake).table(TABLE).open().schema().to_json()
     commit(lake, 8)
-    append(lake, TABLE, rows())
+    Lake(lake).table(TABLE).append(rows())
     new = [json.loads(line) for name, text in log_of(lake).items() if name not in before for line in text.splitlines()]
     assert len(new) >= 6
     assert not [action for action in new if "metaData" in action or "protocol" in action]
-    after = delta.open_table(lake, TABLE.name)
+    after = Lake(lake).table(TABLE).open()
     assert json.loads(after.schema().to_json()) == json.loads(schema)
     assert (after.metadata().name, after.metadata().description) == ("hand", "By hand.")
 
@@ -162,9 +162,9 @@ def test_a_commit_and_an_append_leave_the_metadata_alone(lake: str) -> None:
 def test_maintenance_changes_the_retention_and_nothing_else(lake: str) -> None:
     commit(lake)
     alter(lake, column("name", metadata={"comment": "By hand.", "owner": "somebody"}))
-    before = delta.open_table(lake, TABLE.name)
-    maintain(lake, replace(TABLE, retention_days=90))
-    after = delta.open_table(lake, TABLE.name)
+    before = Lake(lake).table(TABLE).open()
+    maintain(Lake(lake).table(replace(TABLE, retention_days=90)))
+    after = Lake(lake).table(TABLE).open()
     assert after.schema() == before.schema()
     changed = set(after.metadata().configuration.items()) ^ set(before.metadata().configuration.items())
     assert {name for name, _ in changed} == {"delta.deletedFileRetentionDuration"}
@@ -180,8 +180,8 @@ def test_what_delta_rs_refuses_for_ever_is_named_at_once(lake: str, monkeypatch:
     with pytest.raises(LakeError, match=r"delta-rs cannot write the table .*Cluster"):
         {
             "commit": lambda: commit(lake, 8),
-            "append": lambda: append(lake, TABLE, rows()),
-            "maintain": lambda: maintain(lake, replace(TABLE, retention_days=90)),
-            "widen": lambda: delta.ensure_table(lake, wider),
+            "append": lambda: Lake(lake).table(TABLE).append(rows()),
+            "maintain": lambda: maintain(Lake(lake).table(replace(TABLE, retention_days=90))),
+            "widen": lambda: Lake(lake).table(wider).ensure(),
         }[work]()
     assert time.monotonic() - began < 5

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files, ledger
 from nightjar.lake.data_file import DataFile
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import UnreachableError
 
@@ -27,21 +28,21 @@ Store = Callable[..., str]
 def written(lake: str, night: date, values: range) -> list[DataFile]:
     schema = delta.arrow_schema(THINGS)
     batch = pa.RecordBatch.from_pylist([{"ds": night, "value": value} for value in values], schema=schema)
-    return write_files(iter([batch]), delta.table_uri(lake, THINGS.name), schema, ("ds",))
+    return write_files(iter([batch]), Lake(lake).table(THINGS).uri, schema, ("ds",))
 
 
 def commit(lake: str, night: date, values: range, attempt: int) -> int:
-    return delta.commit(lake, THINGS, written(lake, night, values), [night], run_id=f"r{attempt}", attempt=attempt)
+    return Lake(lake).table(THINGS).commit(written(lake, night, values), [night], run_id=f"r{attempt}", attempt=attempt)
 
 
 def held(lake: str) -> dict[date, list[int]]:
-    rows = delta.read_nights(lake, THINGS.name, NIGHTS).to_pylist()
+    rows = Lake(lake).table(THINGS).read_nights(NIGHTS).to_pylist()
     return {night: sorted(row["value"] for row in rows if row["ds"] == night) for night in NIGHTS}
 
 
 def commits(lake: str) -> list[tuple[str, str]]:
     """Night and run of each commit, oldest first; the creation of an empty table may be in the log twice."""
-    history = delta.open_table(lake, THINGS.name).history()
+    history = Lake(lake).table(THINGS).open().history()
     return [(entry["nights"], entry["dag_run_id"]) for entry in reversed(history) if "nights" in entry]
 
 
@@ -81,9 +82,9 @@ def test_a_tenth_of_all_calls_and_half_of_the_commits_answers_lost_change_nothin
 def test_an_event_whose_commit_was_not_answered_is_in_the_ledger_once(store: Store) -> None:
     lake = store(lost_commits=0.7)
     for i in range(8):
-        ledger.record(lake, ledger.Event(event="publish", use_case="shop", reason=str(i)))
-    assert ledger.read(lake)["reason"].to_pylist() == [str(i) for i in range(8)]
-    assert sum("append" in entry for entry in delta.open_table(lake, ledger.TABLE.name).history()) == 8
+        ledger.record(Lake(lake), ledger.Event(event="publish", use_case="shop", reason=str(i)))
+    assert ledger.read(Lake(lake))["reason"].to_pylist() == [str(i) for i in range(8)]
+    assert sum("append" in entry for entry in Lake(lake).table(ledger.TABLE).open().history()) == 8
     assert seen()["dropped after, conditional"] > 0, seen()
 
 

@@ -11,7 +11,8 @@ from deltalake import DeltaTable
 
 import use_cases
 from nightjar.declaration.use_case import load_use_case
-from nightjar.lake import delta, ledger
+from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.local import data_dictionary
 from nightjar.local.paths import Paths
 from nightjar.monitoring.tables import MONITORING_TABLES
@@ -63,8 +64,8 @@ def test_every_table_of_monitoring_is_among_those_that_are_tended_and_documented
 
 def test_the_tables_carry_the_same_comments(lake: str) -> None:
     for schema in USE_CASE.tables:
-        delta.ensure_table(lake, schema)
-        table = DeltaTable(delta.table_uri(lake, schema.name))
+        Lake(lake).table(schema).ensure()
+        table = DeltaTable(Lake(lake).table(schema).uri)
         assert table.metadata().description == schema.comment
         found = {field.name: field.metadata.get("comment") for field in table.schema().fields}
         assert found == {column.name: column.comment for column in schema.columns}
@@ -73,7 +74,7 @@ def test_the_tables_carry_the_same_comments(lake: str) -> None:
 def test_a_column_that_came_later_has_its_comment_too(lake: str) -> None:
     whole = USE_CASE.score_table
     older = replace(whole, columns=tuple(c for c in whole.columns if c.name != "fallback_reason"))
-    delta.ensure_table(lake, older)
-    delta.ensure_table(lake, whole)
-    (field,) = (f for f in delta.open_table(lake, whole.name).schema().fields if f.name == "fallback_reason")
+    Lake(lake).table(older).ensure()
+    Lake(lake).table(whole).ensure()
+    (field,) = (f for f in Lake(lake).table(whole).open().schema().fields if f.name == "fallback_reason")
     assert field.metadata["comment"].startswith("Why a fallback version")

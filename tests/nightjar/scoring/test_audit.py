@@ -11,6 +11,7 @@ import pytest
 
 from nightjar.lake import delta
 from nightjar.lake.data_file import DataFile
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ContractError, GateError
 from nightjar.scoring.audit import Audit, audit_scores
@@ -49,18 +50,20 @@ def write(lake: str, rows: list[dict[str, Any]]) -> list[DataFile]:
     schema = delta.arrow_schema(SCORES)
     relaxed = pa.schema([field.with_nullable(True) for field in schema])
     batch = pa.RecordBatch.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema=relaxed)
-    return write_files(iter([batch]), delta.table_uri(lake, SCORES.name), relaxed, ("ds",))
+    return write_files(iter([batch]), Lake(lake).table(SCORES).uri, relaxed, ("ds",))
 
 
 def publish(lake: str, rows: list[dict[str, Any]], nights: list[date]) -> None:
-    delta.commit(lake, SCORES, write(lake, rows), nights, run_id="r")
+    Lake(lake).table(SCORES).commit(write(lake, rows), nights, run_id="r")
 
 
 def audited(lake: str, files: list[DataFile], night: date, rows_in: int | None = None) -> Audit:
     """The audit of files whose rows were all scored, unless ``rows_in`` says that more came in."""
     scoring_model = ScoringModel(name="flight_delay", version="1", sha256="ab", folder="x")
     rows = sum(file.rows for file in files) if rows_in is None else rows_in
-    return audit_scores(USE_CASE, lake, Part(scoring_model=scoring_model, files=tuple(files), rows_in=rows), [night])
+    return audit_scores(
+        USE_CASE, Lake(lake), Part(scoring_model=scoring_model, files=tuple(files), rows_in=rows), [night]
+    )
 
 
 def test_good_scores_pass_and_are_compared_with_the_last_published_night(lake: str) -> None:
@@ -97,7 +100,7 @@ def test_bad_scores_are_refused(lake: str, rows: list[dict[str, Any]], message: 
     with pytest.raises(ContractError, match=message) as failure:
         audited(lake, write(lake, rows), FIRST)
     assert failure.value.how_many == how_many
-    assert not delta.table_exists(lake, SCORES.name)
+    assert not Lake(lake).table(SCORES).exists()
 
 
 @pytest.mark.parametrize("statistics", [True, False])
@@ -105,7 +108,7 @@ def test_nulls_are_counted_without_statistics_too_and_a_missing_column_has_only_
     lake: str, statistics: bool
 ) -> None:
     (file,) = write(lake, [score(FIRST, flight) for flight in range(4)])
-    path = delta.table_uri(lake, SCORES.name) + "/" + file.path
+    path = Lake(lake).table(SCORES).uri + "/" + file.path
     table = pq.read_table(path, partitioning=None)
     pq.write_table(table, path, write_statistics=statistics)
     assert audited(lake, [file], FIRST).rows == 4
@@ -148,7 +151,7 @@ def test_audit_without_readable_scores_fails(lake: str) -> None:
     with pytest.raises(GateError, match="no scores to audit"):
         audited(lake, [], FIRST)
     written = write(lake, [score(FIRST, 1)])
-    file = Path(delta.table_uri(lake, SCORES.name)) / written[0].path
+    file = Path(Lake(lake).table(SCORES).uri) / written[0].path
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(GateError, match="a file of scores cannot be read") as torn:
         audited(lake, written, FIRST)

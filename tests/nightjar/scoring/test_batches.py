@@ -17,6 +17,7 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.scoring.batches import BATCH_BYTES, BatchScores, batch_rows, score_batch
 from nightjar.scoring.task import ScoringModel, ScoringTask
 from nightjar.training.data.encoding import encode
@@ -74,8 +75,8 @@ def model(folder: str, rows: pa.RecordBatch, threshold: float | None) -> Tabular
 def scored(lake: str, saved: TabularModel, rows: pa.RecordBatch, use_case: UseCase = USE_CASE) -> BatchScores:
     scoring_model = ScoringModel(name="flight_delay", version="7", sha256=saved.sha256, folder=f"{lake}/models/x")
     task = ScoringTask(
-        use_case=use_case.name, lake=lake, scoring_models={CHAMPION: scoring_model}, features_version=3, run_id="r",
-        first_night=NIGHT, last_night=NIGHT,
+        use_case=use_case.name, lake=Lake(lake), scoring_models={CHAMPION: scoring_model}, features_version=3,
+        run_id="r", first_night=NIGHT, last_night=NIGHT,
     )  # fmt: skip
     return score_batch(rows, saved, scoring_model, use_case, task)
 

@@ -12,6 +12,7 @@ from tests.nightjar.scoring.test_batches import NIGHT, ROWS, USE_CASE, batch, mo
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.lake.scan import scan
 from nightjar.registry.cache import load_from_lake
@@ -29,16 +30,16 @@ def score(lake: str, shadow: str = "") -> Scored:
     folder = f"{lake}/models/x"
     saved = model(folder, rows, None)
     schema = delta.arrow_schema(FEATURES)
-    written = write_files(iter([rows]), delta.table_uri(lake, FEATURES.name), schema, ("ds",))
-    delta.commit(lake, FEATURES, written, [NIGHT], run_id="r")
+    written = write_files(iter([rows]), Lake(lake).table(FEATURES).uri, schema, ("ds",))
+    Lake(lake).table(FEATURES).commit(written, [NIGHT], run_id="r")
     scoring_model = ScoringModel(name="flight_delay", version="1", sha256=saved.sha256, folder=folder)
     task = ScoringTask(
-        use_case=USE_CASE.name, lake=lake, scoring_models={CHAMPION: scoring_model}, features_version=1, run_id="r",
-        first_night=NIGHT, last_night=NIGHT,
+        use_case=USE_CASE.name, lake=Lake(lake), scoring_models={CHAMPION: scoring_model}, features_version=1,
+        run_id="r", first_night=NIGHT, last_night=NIGHT,
         shadow=replace(scoring_model, version="2", folder=shadow) if shadow else None,
     )  # fmt: skip
-    table = delta.open_table(lake, FEATURES.name)
-    found = scan(table, delta.table_uri(lake, FEATURES.name), {})
+    table = Lake(lake).table(FEATURES).open()
+    found = scan(table, Lake(lake).table(FEATURES).uri, {})
     (only,) = found.units
     return score_unit(only, reader=found.reader, task=task)
 
@@ -59,17 +60,17 @@ def test_scores_and_rejected_rows_are_files_that_no_table_holds_yet(lake: str, m
     assert 3 <= refused < 30, "the model gives some rows the same answer"
     assert (scored.rows_in, scored.rows_out) == (ROWS, ROWS - refused)
     assert scored.peak_memory > 10 << 20
-    assert not delta.table_exists(lake, USE_CASE.score_table.name)
-    delta.commit(lake, USE_CASE.quarantine_table, scored.quarantined, [NIGHT], run_id="r")
-    rules = delta.read_nights(lake, USE_CASE.quarantine_table.name, [NIGHT])["rules"].to_pylist()
+    assert not Lake(lake).table(USE_CASE.score_table).exists()
+    Lake(lake).table(USE_CASE.quarantine_table).commit(scored.quarantined, [NIGHT], run_id="r")
+    rules = Lake(lake).table(USE_CASE.quarantine_table).read_nights([NIGHT])["rules"].to_pylist()
     assert rules == [["prediction_is_finite"]] * refused
 
 
 def test_a_shadow_scores_the_same_rows(lake: str) -> None:
     scored = score(lake, shadow=f"{lake}/models/x")
     assert (scored.shadow_error, sum(file.rows for file in scored.shadow_files)) == ("", ROWS)
-    delta.commit(lake, USE_CASE.shadow_table, scored.shadow_files, [NIGHT], run_id="r")
-    rows = delta.read_nights(lake, USE_CASE.shadow_table.name, [NIGHT]).to_pylist()
+    Lake(lake).table(USE_CASE.shadow_table).commit(scored.shadow_files, [NIGHT], run_id="r")
+    rows = Lake(lake).table(USE_CASE.shadow_table).read_nights([NIGHT]).to_pylist()
     assert {row["model_version"] for row in rows} == {"2"}
 
 

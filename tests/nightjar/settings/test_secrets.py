@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nightjar.lake import files, ledger
+from nightjar.lake.lake import Lake
 from nightjar.logs import TIMED, RedactingFormatter
 from nightjar.protocol.errors import ConfigurationError, UnreachableError
 from nightjar.protocol.job import JobResult, JobSpec
@@ -103,7 +104,7 @@ def test_a_failed_program_hides_them_in_its_result_its_log_and_the_ledger(
         dag_id="d", run_id="r", task_id="gate", lake=lake,
     )  # fmt: skip
     run_program(fail, spec)
-    written = files.read_text(f"{spec.output}/result.json") + str(ledger.read(lake, event="failure").to_pylist())
+    written = files.read_text(f"{spec.output}/result.json") + str(ledger.read(Lake(lake), event="failure").to_pylist())
     formatter = RedactingFormatter(TIMED)
     logged = "".join(formatter.format(record) for record in caplog.records)
     assert "https://***@host" in written

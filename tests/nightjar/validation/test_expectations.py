@@ -7,6 +7,7 @@ import pytest
 from tests.landed_nights import NIGHTS, SHOP
 
 from nightjar.declaration.rules import Rule
+from nightjar.lake.lake import Lake
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import TableCheck, Verdict, counts_frame, validate
 from nightjar.validation.night_count import NightCount
@@ -101,7 +102,7 @@ def test_site_of_an_object_store_comes_down_and_goes_up(tmp_path: Path, monkeypa
 
     store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())  # not a LocalFileSystem: treated as remote
     monkeypatch.setattr(files, "filesystem", lambda uri: (store, uri.removeprefix("s3://")))
-    uri = docs_uri("s3://lake", "shop")
+    uri = docs_uri(Lake("s3://lake"), "shop")
     (tmp_path / "lake/data_docs/shop").mkdir(parents=True)
     for name in ("first", "second"):
         with local_site(uri) as folder:

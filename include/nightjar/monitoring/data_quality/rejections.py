@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from nightjar.declaration.scoring import SCORING_RULES
 from nightjar.declaration.use_case import UseCase
-from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.validation.table_rules import rules_by_table
 
 
@@ -31,12 +31,12 @@ class Rejection:
     rows: int
 
 
-def count_rejections(lake: str, use_case: UseCase, night: date) -> list[Rejection]:
+def count_rejections(lake: Lake, use_case: UseCase, night: date) -> list[Rejection]:
     """Count the quarantined rows of ``night`` by rule, the largest count first."""
-    quarantine = use_case.quarantine_table.name
-    if not delta.table_exists(lake, quarantine):
+    quarantine = lake.table(use_case.quarantine_table)
+    if not quarantine.exists():
         return []
-    rows = delta.read_nights(lake, quarantine, [night], ["table_name", "rules"]).combine_chunks()
+    rows = quarantine.read_nights([night], ["table_name", "rules"]).combine_chunks()
     broken = pa.table(
         {
             "table_name": rows["table_name"].take(pc.list_parent_indices(rows["rules"])),

@@ -8,8 +8,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
-from nightjar.monitoring.nightly_rows import naming_stored_row, read_stored_rows, replace_rows
+from nightjar.monitoring.nightly_rows import naming_stored_row
 from nightjar.protocol.documents import parse_object
 from nightjar.validation.expected_range import HISTORY_NIGHTS
 from nightjar.validation.figures import QUANTILES, Figures
@@ -64,7 +65,7 @@ History = dict[str, dict[date, NightFigures]]
 """Figures by table, night and column."""
 
 
-def write_figures(lake: str, use_case: str, figures: History, nights: Iterable[date], *, run_id: str) -> int:
+def write_figures(lake: Lake, use_case: str, figures: History, nights: Iterable[date], *, run_id: str) -> int:
     """Replace the nights' figures and return the new table version."""
     rows = [
         {
@@ -87,14 +88,14 @@ def write_figures(lake: str, use_case: str, figures: History, nights: Iterable[d
         for night, columns in by_night.items()
         for column, column_figures in columns.items()
     ]
-    return replace_rows(lake, LANDING_TABLE, rows, nights, use_case=use_case, run_id=run_id)
+    return lake.table(LANDING_TABLE).replace(rows, nights, use_case=use_case, run_id=run_id)
 
 
-def read_figures(lake: str, use_case: str, before: date) -> History:
+def read_figures(lake: Lake, use_case: str, before: date) -> History:
     """Return the figures of the :data:`HISTORY_NIGHTS` nights before ``before``."""
     history: History = {}
     nights = [before - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
-    for row in read_stored_rows(lake, LANDING_TABLE, use_case, nights):
+    for row in lake.table(LANDING_TABLE).read_use_case(use_case, nights):
         columns: Any = history.setdefault(row["table_name"], {}).setdefault(row["ds"], {})
         with naming_stored_row(LANDING_TABLE):
             categories = parse_object(row["categories"])
@@ -107,7 +108,9 @@ def read_figures(lake: str, use_case: str, before: date) -> History:
     return history
 
 
-def write_warnings(lake: str, use_case: str, warnings: Sequence[Judged], nights: Iterable[date], *, run_id: str) -> int:
+def write_warnings(
+    lake: Lake, use_case: str, warnings: Sequence[Judged], nights: Iterable[date], *, run_id: str
+) -> int:
     """Replace the nights' warnings and return the new table version."""
     copied = ("figure", "rule", "severity", "observed", "low", "high", "usual")
     rows = [
@@ -122,32 +125,32 @@ def write_warnings(lake: str, use_case: str, warnings: Sequence[Judged], nights:
         }
         for warning in warnings
     ]
-    return replace_rows(lake, WARNINGS_TABLE, rows, nights, use_case=use_case, run_id=run_id)
+    return lake.table(WARNINGS_TABLE).replace(rows, nights, use_case=use_case, run_id=run_id)
 
 
-def data_findings(lake: str, use_case: str, night: date) -> list[Finding]:
+def data_findings(lake: Lake, use_case: str, night: date) -> list[Finding]:
     """Return the problems with the night's data: one finding per table, described by the worst.
 
     An undeclared column is a finding of its own kind: no program reads it, and no data are broken.
     """
     grouped: dict[tuple[FindingKind, str], list[dict[str, Any]]] = {}
-    for row in read_stored_rows(lake, WARNINGS_TABLE, use_case, [night]):
+    for row in lake.table(WARNINGS_TABLE).read_use_case(use_case, [night]):
         kind: FindingKind = "contract" if row["figure"] == UNKNOWN_COLUMN else "data"
         grouped.setdefault((kind, row["table_name"]), []).append(row)
     return [_finding(kind, table, rows, use_case, lake) for (kind, table), rows in sorted(grouped.items())]
 
 
-def read_warnings(lake: str, use_case: str, night: date) -> list[str] | None:
+def read_warnings(lake: Lake, use_case: str, night: date) -> list[str] | None:
     """Return the problems with the night's data, one sentence each, the worst first; None when it was not checked."""
-    if not read_stored_rows(lake, LANDING_TABLE, use_case, [night], []):
+    if not lake.table(LANDING_TABLE).read_use_case(use_case, [night], []):
         return None
-    warnings = read_stored_rows(lake, WARNINGS_TABLE, use_case, [night])
+    warnings = lake.table(WARNINGS_TABLE).read_use_case(use_case, [night])
     return [row["what"] for row in sorted(warnings, key=_rank, reverse=True)]
 
 
-def nights_of_broken_data(lake: str, use_case: str, nights: Iterable[date]) -> set[date]:
+def nights_of_broken_data(lake: Lake, use_case: str, nights: Iterable[date]) -> set[date]:
     """Return the nights that have a warning other than an undeclared column."""
-    rows = read_stored_rows(lake, WARNINGS_TABLE, use_case, nights, ["ds", "figure"])
+    rows = lake.table(WARNINGS_TABLE).read_use_case(use_case, nights, ["ds", "figure"])
     return {row["ds"] for row in rows if row["figure"] != UNKNOWN_COLUMN}
 
 
@@ -156,7 +159,7 @@ def _rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
     return row["severity"] == "stop_night", _severity_ratio(row), row["column_name"], row["figure"]
 
 
-def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], use_case: str, lake: str) -> Finding:
+def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], use_case: str, lake: Lake) -> Finding:
     worst = max(rows, key=_rank)
     more = f"; and {len(rows) - 1} more" if len(rows) > 1 else ""
     return Finding(
@@ -166,7 +169,7 @@ def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], u
         what=f"{worst['what']}{more}",
         severity="breach" if worst["severity"] == "stop_night" else "warn",
         severity_ratio=_severity_ratio(worst),
-        link=f"{lake}/reports/{use_case}/{worst['ds']}/drift.html#data",
+        link=f"{lake.report_uri(use_case, worst['ds'], 'drift')}#data",
         runbook=RUNBOOK,
     )
 

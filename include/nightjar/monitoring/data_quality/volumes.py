@@ -8,8 +8,9 @@ from datetime import date
 from statistics import median
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.lake import delta
 from nightjar.lake.held_files import held_files
+from nightjar.lake.lake import Lake
+from nightjar.lake.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,32 +35,33 @@ class Volume:
         return median(self.earlier) if self.earlier else None
 
 
-def count_volumes(lake: str, use_case: UseCase, night: date, earlier: Sequence[date]) -> list[Volume]:
+def count_volumes(lake: Lake, use_case: UseCase, night: date, earlier: Sequence[date]) -> list[Volume]:
     """Count the rows of ``night`` in the raw tables, features and scores; tables that do not exist are left out."""
-    names = [source.table.name for source in use_case.data.sources]
-    names += [use_case.feature_table.name, use_case.score_table.name]
-    quarantine = use_case.quarantine_table.name
-    rejected = _rows(lake, quarantine) if delta.table_exists(lake, quarantine) else {}
+    schemas = [source.table for source in use_case.data.sources]
+    schemas += [use_case.feature_table, use_case.score_table]
+    quarantine = lake.table(use_case.quarantine_table)
+    rejected = _rows(quarantine) if quarantine.exists() else {}
     volumes = []
-    for name in names:
-        if not delta.table_exists(lake, name):
+    for schema in schemas:
+        table = lake.table(schema)
+        if not table.exists():
             continue
-        counts = _rows(lake, name)
+        counts = _rows(table)
         volumes.append(
             Volume(
-                table=name,
+                table=schema.name,
                 rows=counts.get((night.isoformat(), ""), 0),
-                rejected=rejected.get((night.isoformat(), name), 0),
+                rejected=rejected.get((night.isoformat(), schema.name), 0),
                 earlier=tuple(counts[day.isoformat(), ""] for day in earlier if (day.isoformat(), "") in counts),
             )
         )
     return volumes
 
 
-def _rows(lake: str, name: str) -> dict[tuple[str, str], int]:
+def _rows(table: Table) -> dict[tuple[str, str], int]:
     """Count rows per night and, in the quarantine, table; the table is ``""`` where nights are the only partition."""
     counts: dict[tuple[str, str], int] = {}
-    for file in held_files(delta.open_table(lake, name), {}):
+    for file in held_files(table.open(), {}):
         key = (file.partition["ds"], file.partition.get("table_name", ""))
         counts[key] = counts.get(key, 0) + file.rows
     return counts

@@ -7,16 +7,16 @@ from datetime import date
 from typing import Any
 
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.drift.table import DRIFT_TABLE
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import read_stored_rows
 
 RUNBOOK = "docs/runbooks/drift.md"
 _NAMED = 5
 Row = Mapping[str, Any]
 
 
-def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
+def drift_findings(lake: Lake, use_case: UseCase, night: date) -> list[Finding]:
     """Return a breach when more than the tolerated share of monitored columns moved; it names the worst."""
     watched = _read_watched(lake, use_case, [night]).get(night, [])
     if not _has_drifted(watched, use_case):
@@ -33,13 +33,13 @@ def drift_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
             f"worst: {worst}",
             severity="breach",
             severity_ratio=len(moved) / len(watched) / tolerated if tolerated else float(len(moved)),
-            link=f"{lake}/reports/{use_case.name}/{night}/drift.html",
+            link=lake.report_uri(use_case.name, night, "drift"),
             runbook=RUNBOOK,
         )
     ]
 
 
-def drifted_nights(lake: str, use_case: UseCase, nights: Sequence[date], *, model_version: str) -> set[date]:
+def drifted_nights(lake: Lake, use_case: UseCase, nights: Sequence[date], *, model_version: str) -> set[date]:
     """Return the nights with the verdict drift against the training set of ``model_version``."""
     by_night = _read_watched(lake, use_case, nights)
     return {
@@ -49,11 +49,11 @@ def drifted_nights(lake: str, use_case: UseCase, nights: Sequence[date], *, mode
     }
 
 
-def _read_watched(lake: str, use_case: UseCase, nights: Sequence[date]) -> dict[date, list[Row]]:
+def _read_watched(lake: Lake, use_case: UseCase, nights: Sequence[date]) -> dict[date, list[Row]]:
     """Read the rows of the monitored columns, by night."""
     columns = ["ds", "column_name", "psi", "verdict", "model_version"]
     by_night: dict[date, list[Row]] = {}
-    for row in read_stored_rows(lake, DRIFT_TABLE, use_case.name, nights, columns):
+    for row in lake.table(DRIFT_TABLE).read_use_case(use_case.name, nights, columns):
         if row["verdict"] != "not_watched":
             by_night.setdefault(row["ds"], []).append(row)
     return by_night

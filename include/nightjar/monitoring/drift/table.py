@@ -8,10 +8,10 @@ from datetime import date
 from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.drift.comparison import NightDrift
 from nightjar.monitoring.drift.measures import TEST_NAME
 from nightjar.monitoring.drift.windows import ColumnWindows
-from nightjar.monitoring.nightly_rows import read_stored_rows
 
 DRIFT_TABLE = TableSchema(
     name="monitoring/drift",
@@ -144,7 +144,7 @@ def _window_columns(windows: ColumnWindows) -> dict[str, Any]:
     }
 
 
-def read_past_nights(lake: str, use_case: str, nights: Sequence[date], *, model_version: str) -> list[PastNight]:
+def read_past_nights(lake: Lake, use_case: str, nights: Sequence[date], *, model_version: str) -> list[PastNight]:
     """Read the results of earlier nights, oldest first; nights without a comparison are left out.
 
     Args:
@@ -154,7 +154,7 @@ def read_past_nights(lake: str, use_case: str, nights: Sequence[date], *, model_
         model_version: Version of the model; PSI against another model's training set is left out.
     """
     columns = ["ds", "column_name", "psi", "verdict", "model_version"]
-    rows = read_stored_rows(lake, DRIFT_TABLE, use_case, nights, columns)
+    rows = lake.table(DRIFT_TABLE).read_use_case(use_case, nights, columns)
     return [
         PastNight(
             night=night,

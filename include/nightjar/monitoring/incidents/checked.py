@@ -7,15 +7,15 @@ from typing import Any
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import LANDING_TABLE
 from nightjar.monitoring.drift.table import DRIFT_TABLE
 from nightjar.monitoring.incidents.findings import FindingKind
-from nightjar.monitoring.nightly_rows import read_stored_rows
 from nightjar.monitoring.performance.table import PERFORMANCE_TABLE
 from nightjar.monitoring.skew.table import SKEW_TABLE
 
 
-def checked_kinds(lake: str, use_case: UseCase, night: date) -> set[FindingKind]:
+def checked_kinds(lake: Lake, use_case: UseCase, night: date) -> set[FindingKind]:
     """Return the kinds that ``night`` was checked for, with or without findings.
 
     Performance is checked when the night judged an earlier one with enough labels; skew when it compared a served
@@ -23,7 +23,7 @@ def checked_kinds(lake: str, use_case: UseCase, night: date) -> set[FindingKind]
     """
 
     def read(schema: TableSchema, ds: date, *columns: str) -> list[dict[str, Any]]:
-        return read_stored_rows(lake, schema, use_case.name, [ds], columns)
+        return lake.table(schema).read_use_case(use_case.name, [ds], columns)
 
     matured = night - timedelta(days=use_case.monitoring.performance.matured_after_nights)
     judged = read(PERFORMANCE_TABLE, matured, "judged_on", "verdict")

@@ -8,6 +8,7 @@ from typing import Any
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import nights_of_broken_data
 from nightjar.monitoring.drift.findings import drifted_nights
 from nightjar.monitoring.incidents.retraining import WatchedNight
@@ -17,7 +18,7 @@ from nightjar.monitoring.performance.table import PERFORMANCE_TABLE, judged_nigh
 
 
 def collect_evidence(
-    lake: str, use_case: UseCase, policy: Retraining, night: date, *, champion: str
+    lake: Lake, use_case: UseCase, policy: Retraining, night: date, *, champion: str
 ) -> tuple[list[WatchedNight], Interval | None]:
     """Return the nights in the policy's window and the AUC over the last judged nights, for the champion's scores only.
 

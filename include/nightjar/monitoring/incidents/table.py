@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.lifecycle import Incident
-from nightjar.monitoring.nightly_rows import read_stored_rows, replace_rows
 
 INCIDENTS_TABLE = TableSchema(
     name="monitoring/incidents",
@@ -43,22 +43,22 @@ MAX_GAP_NIGHTS = 30
 _FIELDS = tuple(f.name for f in fields(Incident))
 
 
-def write_incidents(lake: str, use_case: str, incidents: Sequence[Incident], night: date, *, run_id: str) -> int:
+def write_incidents(lake: Lake, use_case: str, incidents: Sequence[Incident], night: date, *, run_id: str) -> int:
     """Replace the night's incidents and return the new table version."""
     rows = [{"ds": night, "use_case": use_case, **asdict(incident), "dag_run_id": run_id} for incident in incidents]
-    return replace_rows(lake, INCIDENTS_TABLE, rows, [night], use_case=use_case, run_id=run_id)
+    return lake.table(INCIDENTS_TABLE).replace(rows, [night], use_case=use_case, run_id=run_id)
 
 
-def incidents_before(lake: str, use_case: str, night: date) -> list[Incident]:
+def incidents_before(lake: Lake, use_case: str, night: date) -> list[Incident]:
     """Return the incidents of the latest of the :data:`MAX_GAP_NIGHTS` nights before ``night`` that has any."""
     by_night = read_incidents(lake, use_case, [night - timedelta(days=i) for i in range(1, MAX_GAP_NIGHTS + 1)])
     return by_night[max(by_night)] if by_night else []
 
 
-def read_incidents(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, list[Incident]]:
+def read_incidents(lake: Lake, use_case: str, nights: Sequence[date]) -> dict[date, list[Incident]]:
     """Return the incidents of each of ``nights`` that has any."""
     by_night: dict[date, list[Incident]] = {}
-    for row in read_stored_rows(lake, INCIDENTS_TABLE, use_case, nights):
+    for row in lake.table(INCIDENTS_TABLE).read_use_case(use_case, nights):
         by_night.setdefault(row["ds"], []).append(_incident(row))
     return by_night
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 from nightjar.evaluation.verdict import prefix_of
 from nightjar.lake import ledger
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.performance.metrics import METRICS
 
 
-def read_holdout_metrics(lake: str, use_case: str) -> dict[str, dict[str, float]]:
+def read_holdout_metrics(lake: Lake, use_case: str) -> dict[str, dict[str, float]]:
     """Return the holdout metrics by version; a version without a gate event has none."""
     by_version: dict[str, dict[str, float]] = {}
     for details in ledger.read_details(lake, event="gate", use_case=use_case):

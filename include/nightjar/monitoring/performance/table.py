@@ -9,8 +9,8 @@ from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import read_stored_rows
 from nightjar.monitoring.performance.estimate import estimate
 from nightjar.monitoring.performance.findings import find_problems
 from nightjar.monitoring.performance.intervals import Interval
@@ -208,10 +208,11 @@ def count_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[di
     ]
 
 
-def read_rows(lake: str, table: TableSchema, use_case: str, nights: Iterable[date]) -> list[dict[str, Any]]:
+def read_rows(lake: Lake, table: TableSchema, use_case: str, nights: Iterable[date]) -> list[dict[str, Any]]:
     """Read the use case's rows of ``nights``, sorted by night and key."""
     return sorted(
-        read_stored_rows(lake, table, use_case, nights), key=lambda row: (row["ds"], *(row[name] for name in table.key))
+        lake.table(table).read_use_case(use_case, nights),
+        key=lambda row: (row["ds"], *(row[name] for name in table.key)),
     )
 
 
@@ -227,14 +228,14 @@ def stored_estimates(rows: Iterable[Mapping[str, Any]]) -> dict[date, dict[tuple
     return stored
 
 
-def performance_findings(lake: str, use_case: UseCase, night: date) -> list[Finding]:
+def performance_findings(lake: Lake, use_case: UseCase, night: date) -> list[Finding]:
     """Return the findings of the night that ``night`` has judged; empty when it judged none."""
     judged = night - timedelta(days=use_case.monitoring.performance.matured_after_nights)
     window = [judged - timedelta(days=i) for i in range(WINDOW_NIGHTS)]
     nights = judged_nights(read_rows(lake, PERFORMANCE_TABLE, use_case.name, window), night)
     if judged not in nights or nights[judged]["label_rate"]["judged_on"] != night:
         return []
-    link = f"{lake}/reports/{use_case.name}/{night}/performance.html"
+    link = lake.report_uri(use_case.name, night, "performance")
     return find_problems(list(nights.values()), use_case, night=night, link=link)
 
 

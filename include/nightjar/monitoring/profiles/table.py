@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
-from nightjar.monitoring.nightly_rows import naming_stored_row, read_stored_rows
+from nightjar.lake.lake import Lake
+from nightjar.monitoring.nightly_rows import naming_stored_row
 from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, column_from_json, column_to_json
 
 PROFILES_TABLE = TableSchema(
@@ -53,10 +54,10 @@ def profile_rows(
     ]
 
 
-def read_profiles(lake: str, use_case: str, nights: Sequence[date]) -> dict[date, Profile]:
+def read_profiles(lake: Lake, use_case: str, nights: Sequence[date]) -> dict[date, Profile]:
     """Return the profiles of ``nights``, oldest first; nights without a profile are left out."""
     columns: dict[date, dict[str, ColumnProfile]] = {}
-    for row in read_stored_rows(lake, PROFILES_TABLE, use_case, nights, ["ds", "column_name", "profile"]):
+    for row in lake.table(PROFILES_TABLE).read_use_case(use_case, nights, ["ds", "column_name", "profile"]):
         with naming_stored_row(PROFILES_TABLE):
             columns.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
     return {

@@ -13,8 +13,8 @@ from datetime import date
 from typing import Any, Literal
 
 from nightjar.declaration.tables import DS, Column, TableSchema
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import read_stored_rows
 
 RUNBOOK = "docs/runbooks/skew.md"
 ROWS = ""
@@ -194,9 +194,9 @@ def not_judged_row(
     }
 
 
-def skew_findings(lake: str, use_case: str, night: date) -> list[Finding]:
+def skew_findings(lake: Lake, use_case: str, night: date) -> list[Finding]:
     """Return the findings of ``night``: a breach for skew, a warning when history has changed since serving."""
-    rows = read_stored_rows(lake, SKEW_TABLE, use_case, [night])
+    rows = lake.table(SKEW_TABLE).read_use_case(use_case, [night])
     rows.sort(key=lambda row: (row["checked_night"] or night, row["column_name"]))
     findings = []
     for verdict in ("skew", "history_changed"):

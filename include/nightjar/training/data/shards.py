@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import IO, TYPE_CHECKING
 
-from nightjar.lake import delta, files
+from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.lake.rows import read_rows
 from nightjar.lake.scan import reader_of
 from nightjar.protocol.errors import LakeError, ModelError, RowCountError, TrainingError
@@ -102,7 +103,7 @@ def days_of_rank(days: Sequence[date], rank: int, world_size: int) -> tuple[date
 
 
 def read_days(
-    lake: str, training_set: TrainingSet, days: Sequence[date], columns: Sequence[str]
+    lake: Lake, training_set: TrainingSet, days: Sequence[date], columns: Sequence[str]
 ) -> Iterator[tuple[date, pa.Table]]:
     """Yield the labelled rows of each day at the frozen versions, sorted by key, independent of the file layout.
 
@@ -147,12 +148,12 @@ def _readable(training_set: TrainingSet) -> Iterator[None]:
         ) from error
 
 
-def _open(lake: str, training_set: TrainingSet, name: str) -> DeltaTable:
+def _open(lake: Lake, training_set: TrainingSet, name: str) -> DeltaTable:
     table = f"{name}/{training_set.use_case}"
-    return delta.open_table(lake, table, training_set.tables[table])
+    return lake.open_table(table, training_set.tables[table])
 
 
-def read_shard(lake: str, training_set: TrainingSet, split: Split, rank: int = 0, world_size: int = 1) -> Shard:
+def read_shard(lake: Lake, training_set: TrainingSet, split: Split, rank: int = 0, world_size: int = 1) -> Shard:
     """Read this rank's days of a split, encoded with the frozen vocabulary.
 
     Raises:
@@ -170,7 +171,7 @@ def read_shard(lake: str, training_set: TrainingSet, split: Split, rank: int = 0
     return shard
 
 
-def _check_features(lake: str, training_set: TrainingSet) -> None:
+def _check_features(lake: Lake, training_set: TrainingSet) -> None:
     schema = reader_of(_open(lake, training_set, "features")).schema
     try:
         check_columns(schema, training_set.features)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, DeclaredEngine, Selection, Tuning
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
 from nightjar.training.data.shards import Shard, check_counts, read_shard
@@ -48,7 +49,7 @@ class Measured:
         return self.features[name] > self.best_probe
 
 
-def split_rows(lake: str, training_set: TrainingSet, *, where: str) -> tuple[Shard, Shard]:
+def split_rows(lake: Lake, training_set: TrainingSet, *, where: str) -> tuple[Shard, Shard]:
     """Split the training days into earlier days to train and later days to validate, with a gap between them.
 
     Raises:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from nightjar.declaration.training import DeclaredEngine, Tuning
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
 from nightjar.training.data.shards import Shard, check_counts, read_shard
@@ -24,7 +25,7 @@ class FoldRows:
     validation: Shard
 
 
-def read_folds(lake: str, training_set: TrainingSet, tuning: Tuning, *, where: str) -> tuple[FoldRows, ...]:
+def read_folds(lake: Lake, training_set: TrainingSet, tuning: Tuning, *, where: str) -> tuple[FoldRows, ...]:
     """Read the training days and cut them into folds; validation and holdout days are not read.
 
     Raises:

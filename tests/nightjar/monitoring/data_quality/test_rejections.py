@@ -4,13 +4,14 @@ from datetime import date
 
 from tests.nightjar.monitoring.data_quality.test_volumes import SHOP, put
 
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.rejections import Rejection, count_rejections
 
 NIGHT = date(2013, 4, 3)
 
 
 def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
-    assert count_rejections(lake, SHOP, NIGHT) == []
+    assert count_rejections(Lake(lake), SHOP, NIGHT) == []
     row = {"table_name": "raw/orders", "row_json": "{}", "dag_run_id": "r"}
     rows = [
         {**row, "rules": ["k_parses"]},
@@ -20,7 +21,7 @@ def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
     ]
     put(lake, SHOP.quarantine_table, rows, NIGHT)
     put(lake, SHOP.quarantine_table, rows[:1], date(2013, 4, 4))
-    assert count_rejections(lake, SHOP, NIGHT) == [
+    assert count_rejections(Lake(lake), SHOP, NIGHT) == [
         Rejection(table="raw/orders", rule="k_parses", reason="k is not of type int", rows=2),
         Rejection(
             table="features/shop",

@@ -14,6 +14,7 @@ from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
+from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.data_quality.volumes import Volume, count_volumes
 
@@ -45,8 +46,8 @@ SHOP = UseCase(
 def put(lake: str, schema: TableSchema, rows: list[dict[str, object]], night: date) -> None:
     target = delta.arrow_schema(schema)
     table = pa.Table.from_pylist([{"ds": night, **row} for row in rows], target)
-    written = write_files(iter(table.to_batches()), delta.table_uri(lake, schema.name), target, schema.partition_by)
-    delta.commit(lake, schema, written, [night], run_id="r")
+    written = write_files(iter(table.to_batches()), Lake(lake).table(schema).uri, target, schema.partition_by)
+    Lake(lake).table(schema).commit(written, [night], run_id="r")
 
 
 def test_rows_rejected_and_usual_come_from_the_delta_log(lake: str) -> None:
@@ -55,12 +56,12 @@ def test_rows_rejected_and_usual_come_from_the_delta_log(lake: str) -> None:
         put(lake, RAW, [{"k": i, **LANDED_FROM} for i in range(count)], night)
     rejected = {"table_name": "raw/orders", "rules": ["k_not_null"], "row_json": "{}", "dag_run_id": "r"}
     put(lake, SHOP.quarantine_table, [rejected, rejected, {**rejected, "table_name": "features/shop"}], nights[2])
-    assert count_volumes(lake, SHOP, nights[2], nights[:2]) == [
+    assert count_volumes(Lake(lake), SHOP, nights[2], nights[:2]) == [
         Volume(table="raw/orders", rows=9, rejected=2, earlier=(4, 6))
     ]
-    assert count_volumes(lake, SHOP, nights[0], []) == [Volume(table="raw/orders", rows=4, rejected=0)]
+    assert count_volumes(Lake(lake), SHOP, nights[0], []) == [Volume(table="raw/orders", rows=4, rejected=0)]
 
 
 def test_a_night_without_rows_is_zero_not_missing(lake: str) -> None:
     put(lake, RAW, [{"k": 1, **LANDED_FROM}], date(2013, 4, 1))
-    assert count_volumes(lake, SHOP, date(2013, 4, 2), [date(2013, 4, 1)])[0].rows == 0
+    assert count_volumes(Lake(lake), SHOP, date(2013, 4, 2), [date(2013, 4, 1)])[0].rows == 0

@@ -13,8 +13,7 @@ from tests.declarations import with_fields
 from tests.nightjar.monitoring.performance.performance_nights import FIRST, HOLDOUT, JUDGED, Nights, draw
 
 from nightjar.declaration.monitoring import Retraining
-from nightjar.lake import delta
-from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.performance.findings import MIN_NIGHTS, NIGHTS, find_problems
 from nightjar.monitoring.performance.summary import summarize
 from nightjar.monitoring.performance.table import (
@@ -108,21 +107,21 @@ def test_findings_are_of_the_night_that_was_judged_and_as_the_table_says(lake: s
         nights.add(FIRST + timedelta(days=i), {ALL: summarize(draw(random, 800, skill=0.0))})
     written = [FIRST + timedelta(days=i) for i in range(8)]
     for table, rows in ((PERFORMANCE_TABLE, nights.rows), (COUNTS_TABLE, nights.counts)):
-        replace_rows(lake, table, rows, written, use_case="shop", run_id="r")
+        Lake(lake).table(table).replace(rows, written, use_case="shop", run_id="r")
     last = FIRST + timedelta(days=10)
-    found = performance_findings(lake, JUDGED, last)
-    looked = judged_nights(read_rows(lake, PERFORMANCE_TABLE, "shop", written), last)
+    found = performance_findings(Lake(lake), JUDGED, last)
+    looked = judged_nights(read_rows(Lake(lake), PERFORMANCE_TABLE, "shop", written), last)
     assert list(looked) == written
     assert found == find_problems(
         list(looked.values()), JUDGED, night=last, link=f"{lake}/reports/shop/{last}/performance.html"
     )
     assert [entry.subject for entry in found][:2] == ["shop auc below the floor", "shop auc below the holdout"]
-    assert performance_findings(lake, JUDGED, last + timedelta(days=1)) == []
-    early = performance_findings(lake, JUDGED, FIRST + timedelta(days=4))
+    assert performance_findings(Lake(lake), JUDGED, last + timedelta(days=1)) == []
+    early = performance_findings(Lake(lake), JUDGED, FIRST + timedelta(days=4))
     assert [entry.severity for entry in early] == ["breach"], "as it was known then: two nights"
-    assert performance_findings(lake, replace(JUDGED, name="other"), last) == []
-    assert delta.table_exists(lake, PERFORMANCE_TABLE.name)
+    assert performance_findings(Lake(lake), replace(JUDGED, name="other"), last) == []
+    assert Lake(lake).table(PERFORMANCE_TABLE).exists()
 
 
 def test_without_a_table_nothing_is_found(lake: str) -> None:
-    assert performance_findings(lake, JUDGED, FIRST) == []
+    assert performance_findings(Lake(lake), JUDGED, FIRST) == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightjar.monitoring.nightly_rows import replace_rows
+from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, read_profiles
@@ -26,7 +26,7 @@ def profile(of: list[tuple[float, str | None]]) -> Profile:
 
 def store(lake: str, night: date, made: Profile, use_case: str = "shop") -> None:
     told = profile_rows(made, night=night, use_case=use_case, model_sha256="ab", model_version="1", run_id="r")
-    replace_rows(lake, PROFILES_TABLE, told, [night], use_case=use_case, run_id="r")
+    Lake(lake).table(PROFILES_TABLE).replace(told, [night], use_case=use_case, run_id="r")
 
 
 @settings(max_examples=15, deadline=None)
@@ -37,7 +37,7 @@ def test_stored_nights_add_up_to_all_their_rows(nights: list[list[tuple[float, s
     with TemporaryDirectory() as lake:
         for day, of_night in zip(days, nights, strict=True):
             store(lake, day, profile(of_night))
-        week = merge_all(list(read_profiles(lake, "shop", days).values()))
+        week = merge_all(list(read_profiles(Lake(lake), "shop", days).values()))
     whole = profile([row for of_night in nights for row in of_night])
     assert week.rows == whole.rows
     for name, column in whole.columns.items():
@@ -51,10 +51,10 @@ def test_stored_nights_add_up_to_all_their_rows(nights: list[list[tuple[float, s
 
 def test_another_use_case_and_other_nights_are_left_alone(lake: str) -> None:
     one, other = profile([(1.0, "a")]), profile([(2.0, "b")])
-    assert read_profiles(lake, "shop", [FIRST]) == {}
+    assert read_profiles(Lake(lake), "shop", [FIRST]) == {}
     store(lake, FIRST, one)
     store(lake, FIRST, other, use_case="churn")
     store(lake, FIRST + timedelta(days=1), one)
     store(lake, FIRST + timedelta(days=1), other)
-    found = read_profiles(lake, "shop", [FIRST, FIRST + timedelta(days=1), FIRST + timedelta(days=2)])
+    found = read_profiles(Lake(lake), "shop", [FIRST, FIRST + timedelta(days=1), FIRST + timedelta(days=2)])
     assert found == {FIRST: one, FIRST + timedelta(days=1): other}

@@ -12,6 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.use_case import load_use_case
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import RowCountError, StorageFullError, TrainingError
 from nightjar.training.data.shards import Shard, check_counts, days_of_rank, read_days, read_shard
 from nightjar.training.data.training_set import Recipe, Split, TrainingSet
@@ -70,7 +71,7 @@ def whole(shard: Shard) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_labels_meet_the_features_of_the_night_before_sorted_by_key(filled: str) -> None:
-    (day, rows), *more = read_days(filled, TRAINING_SET, [DAY], ["distance"])
+    (day, rows), *more = read_days(Lake(filled), TRAINING_SET, [DAY], ["distance"])
     assert (day, more) == (DAY, [])
     assert rows.select(["carrier", "flight", "distance", "label"]).to_pylist() == [
         {"carrier": "AA", "flight": 1, "distance": None, "label": 0.0},
@@ -79,7 +80,7 @@ def test_labels_meet_the_features_of_the_night_before_sorted_by_key(filled: str)
 
 
 def test_a_shard_is_encoded_with_the_frozen_vocabulary(filled: str) -> None:
-    shard = read_shard(filled, TRAINING_SET, replace(SPLIT, days=(DAY, NEXT)))
+    shard = read_shard(Lake(filled), TRAINING_SET, replace(SPLIT, days=(DAY, NEXT)))
     matrix, labels = whole(shard)
     np.testing.assert_array_equal(matrix, np.array([[0, np.nan], [1, 100], [0, 500]], dtype=np.float32))
     np.testing.assert_array_equal(labels, np.array([0, 1, 1], dtype=np.float32))
@@ -88,16 +89,16 @@ def test_a_shard_is_encoded_with_the_frozen_vocabulary(filled: str) -> None:
 
 
 def test_later_versions_are_not_read_and_file_layout_does_not_matter(filled: str) -> None:
-    before = read_shard(filled, TRAINING_SET, SPLIT)
+    before = read_shard(Lake(filled), TRAINING_SET, SPLIT)
     late = {"ds": [NIGHT], "carrier": ["AA"], "flight": [2], "distance": [1.0]}
     _write(filled, "features/x", late)
     _write(filled, "labels/x", {"ds": [DAY], "carrier": ["AA"], "flight": [2], "label": [1.0]})
-    frozen = read_shard(filled, TRAINING_SET, SPLIT)
+    frozen = read_shard(Lake(filled), TRAINING_SET, SPLIT)
     for now, then in zip(whole(frozen), whole(before), strict=True):
         assert now.tobytes() == then.tobytes()
-    scattered = read_shard(filled, replace(TRAINING_SET, tables={"features/x": 1, "labels/x": 1}), SPLIT)
+    scattered = read_shard(Lake(filled), replace(TRAINING_SET, tables={"features/x": 1, "labels/x": 1}), SPLIT)
     DeltaTable(f"{filled}/features/x").optimize.compact()
-    compacted = read_shard(filled, replace(TRAINING_SET, tables={"features/x": 2, "labels/x": 1}), SPLIT)
+    compacted = read_shard(Lake(filled), replace(TRAINING_SET, tables={"features/x": 2, "labels/x": 1}), SPLIT)
     assert whole(scattered)[0].tobytes() == whole(compacted)[0].tobytes()
     # flight AA 2 is there twice in the features now: the count shows it
     with pytest.raises(RowCountError, match=r"frozen with 2 rows \(1 positive\), but 4 \(3\) were read"):
@@ -112,7 +113,7 @@ def test_days_are_distributed_round_robin() -> None:
 
 
 def test_no_days_give_an_empty_shard(filled: str) -> None:
-    shard = read_shard(filled, TRAINING_SET, SPLIT, rank=1, world_size=2)
+    shard = read_shard(Lake(filled), TRAINING_SET, SPLIT, rank=1, world_size=2)
     assert (shard.rows, list(shard.batches())) == (0, [])
 
 
@@ -123,7 +124,7 @@ def test_a_feature_that_is_missing_or_of_another_type_is_named_with_its_table(fi
     ):
         wrong = replace(TRAINING_SET, features=(*TRAINING_SET.features, feature))
         with pytest.raises(TrainingError, match=said) as caught:
-            read_shard(filled, wrong, SPLIT)
+            read_shard(Lake(filled), wrong, SPLIT)
         assert caught.value.where == f"features/x version 0, {feature.name}"
         assert "freeze_training_set" in caught.value.fix
 
@@ -140,7 +141,7 @@ def test_a_vacuumed_version_is_refused_clearly(filled: str) -> None:
     table = DeltaTable(f"{filled}/features/x")
     table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
     with pytest.raises(TrainingError, match="files of the frozen versions are gone") as caught:
-        read_shard(filled, TRAINING_SET, SPLIT)
+        read_shard(Lake(filled), TRAINING_SET, SPLIT)
     assert "features/x version 0" in caught.value.where
 
 
