@@ -51,7 +51,7 @@ def run_on_a_month_of_profiles(example: Example, folder: Path) -> None:
     (model / "profile.json").write_text(reference.to_json())
     digest = hashlib.sha256((model / "profile.json").read_bytes()).hexdigest()
     (model / "SHA256SUMS").write_text(f"{digest}  profile.json\n")
-    lake, nights = str(folder / "lake"), [date(2013, 6, 1), date(2013, 6, 2)]
+    lake, nights = Lake(str(folder / "lake")), [date(2013, 6, 1), date(2013, 6, 2)]
     for night in nights:
         rows = profile_rows(
             profile_arrays({"wind": training["wind"] + 5, "carrier": training["carrier"]}, columns, reference),
@@ -61,7 +61,7 @@ def run_on_a_month_of_profiles(example: Example, folder: Path) -> None:
             model_version="1",
             run_id="r",
         )
-        Lake(lake).table(PROFILES_TABLE).replace(rows, [night], use_case="flight_delay", run_id="r")
+        lake.table(PROFILES_TABLE).replace(rows, [night], use_case="flight_delay", run_id="r")
     run(example, {"lake": lake, "model_folder": str(model)})
 
 
