@@ -281,15 +281,17 @@ def nights(spark: SparkSession, lake: str, registry: str) -> Nights:
 
 @pytest.fixture
 def versions(trained: Any, new_run: Callable[..., Any], registry: str, request: pytest.FixtureRequest) -> list[str]:
-    """Two registered versions, of which the first is champion."""
+    """Two registered versions of the same model, of which the first is champion."""
     found = []
-    for name in ("first", "second"):
-        run = new_run(f"{request.node.name}-{name}")
+    first, second = (new_run(f"{request.node.name}-{name}") for name in ("first", "second"))
+    for run in (first, second):
         run.adopt(trained, "freeze_training_set", "train")
         trained_here = run.result("train")
-        other = replace(trained_here, spec_fingerprint=f"{name}{trained_here.spec_fingerprint}")
+        other = replace(trained_here, spec_fingerprint=f"{run.run_id}{trained_here.spec_fingerprint}")
         Path(f"{run.spec('train').output}/result.json").write_text(other.to_json())
-        run_program(evaluate.run, run.spec("evaluate"))
+    run_program(evaluate.run, first.spec("evaluate"))
+    second.adopt(first, "evaluate")
+    for run in (first, second):
         found.append(str(run_program(register.run, run.spec("register")).values["model_version"]))
     assert len(set(found)) == 2
     models.set_champion(models.resolve(USE_CASE.name, found[0]))
