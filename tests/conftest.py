@@ -25,6 +25,16 @@ STARTS_AIRFLOW = ("tests/e2e/", "tests/nightjar/local/test_servers.py", "tests/n
 """Tests that use the servers' usual ports or the pods' usual addresses, and must not run in parallel."""
 SHARES_A_TRAINING = "tests/nightjar_jobs/"
 """Tests that share a trained model and an MLflow server, which take a minute to create."""
+LONG = (
+    "airflow",
+    SHARES_A_TRAINING,
+    "tests/corruptions/test_corruptions.py",
+    "tests/nightjar_spark/test_kill_matrix.py",
+    "tests/use_cases/flight_delay/test_point_in_time.py",
+    "tests/nightjar_spark/test_ingest.py",
+    "tests/nightjar_spark/test_many_at_once.py",
+)
+"""Units that take more than a minute, the longest first."""
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
     # PySpark treats a main module without a file as a doctest, and ends the process.
@@ -54,9 +64,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the two long units first, so that both workers end at about the same time."""
-    first = ("airflow", SHARES_A_TRAINING)
-    items.sort(key=lambda item: first.index(unit) if (unit := _unit_of(item.nodeid)) in first else len(first))
+    """Run the long units first: with short ones last, both workers end at about the same time."""
+    items.sort(key=lambda item: LONG.index(unit) if (unit := _unit_of(item.nodeid)) in LONG else len(LONG))
 
 
 @pytest.fixture(autouse=True)
