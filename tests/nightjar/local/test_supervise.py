@@ -40,6 +40,13 @@ os.replace(folder / "pids.tmp", folder / "pids")
 time.sleep(300)
 """
 
+# A supervisor that does not wait long for those who ignore SIGTERM.
+IMPATIENT = """
+import sys
+from nightjar.local.supervise import Supervisor
+sys.exit(Supervisor(sys.argv[1:], grace_seconds=0.5).run())
+"""
+
 
 def alive(pid: int) -> bool:
     try:
@@ -56,7 +63,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 15) -> bool:
 
 
 def start_tree(folder: Path, keeper: list[str] | None = None) -> tuple[subprocess.Popen[bytes], list[int]]:
-    supervisor = [sys.executable, "-m", "nightjar.local.supervise", sys.executable, "-c", TREE, str(folder)]
+    supervisor = [sys.executable, "-c", IMPATIENT, sys.executable, "-c", TREE, str(folder)]
     process = subprocess.Popen([*(keeper or []), *supervisor], stdin=subprocess.PIPE, start_new_session=True)
     if not wait_for(lambda: (folder / "pids").exists(), 60):
         process.kill()
