@@ -57,7 +57,7 @@ def count_nights(
 
     Args:
         spark: The session.
-        lake: The lake's root.
+        lake: The lake.
         use_case: The use case.
         nights: The nights.
         versions: Table to the version to read; labels only if they are named.

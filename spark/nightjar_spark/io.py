@@ -108,7 +108,7 @@ def replace_nights(
 
     Args:
         frame: Rows with at least the schema's columns; ``ds`` must be one of ``nights``.
-        lake: The lake's root.
+        lake: The lake.
         schema: The declared table; created on the first write.
         nights: The nights to replace; a night without rows becomes empty.
         run_id: Airflow run, recorded in the commit.

@@ -62,7 +62,7 @@ def count_nights(
 
     Args:
         spark: Spark session.
-        lake: The lake's root.
+        lake: The lake.
         use_case: The use case, with key and slices.
         inputs: Version of each table to read.
         judged: Scored night to the night whose run judges it; labels that landed in between are joined.

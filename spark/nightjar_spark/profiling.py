@@ -82,7 +82,7 @@ def profile_reference(
 
     Args:
         spark: Does the work: one pass that fixes the bins, one that counts.
-        lake: The lake's root.
+        lake: The lake.
         name: The table, partitioned by ``ds``.
         columns: What to profile, and how.
         nights: Which.
@@ -150,7 +150,7 @@ def profile_table(
 
     Args:
         spark: Does the work.
-        lake: The lake's root.
+        lake: The lake.
         name: The table; numeric columns hold numbers, categorical ones strings.
         columns: What to profile, and how.
         reference: Profile whose bins to count in.
@@ -182,7 +182,7 @@ def profile_and_sample(
 
     Args:
         spark: Does the work.
-        lake: The lake's root.
+        lake: The lake.
         name: The table.
         columns: What to profile and to sample.
         reference: Profile whose bins to count in.

@@ -26,7 +26,7 @@ def read_raw(
 
     Args:
         spark: The session.
-        lake: URI of the lake.
+        lake: The lake.
         use_case: Declares the sources.
         nights: The nights to build.
         versions: Raw table name to the version to read.

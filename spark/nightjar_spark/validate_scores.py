@@ -68,7 +68,7 @@ def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[st
 
     A challenger without rows is not audited. A night without scores counts as a failure of the champion.
     """
-    parts = parts_of(scored.values)
+    lake, parts = Lake(spec.lake), parts_of(scored.values)
     nights = {
         variant: {date.fromisoformat(file.partition["ds"]) for file in part.files} for variant, part in parts.items()
     }
@@ -77,7 +77,7 @@ def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[st
     for variant, part in parts.items():
         if part.rows_in or nights[variant]:
             try:
-                audits[variant] = audit_scores(use_case, Lake(spec.lake), part, nights[variant])
+                audits[variant] = audit_scores(use_case, lake, part, nights[variant])
             except ContractError as error:
                 refused[variant] = error
     return audits, refused

@@ -41,7 +41,7 @@ SPLIT = Split(first=DAY, last=DAY, days=(DAY,), rows=3, positives=1)
 FEATURES = (Feature("distance", "numeric", "Miles."),)
 
 
-def spec(lake: str) -> JobSpec:
+def spec(lake: Lake) -> JobSpec:
     return JobSpec(
         program="train",
         use_case="shop",
@@ -50,7 +50,7 @@ def spec(lake: str) -> JobSpec:
         dag_id="d",
         run_id="r",
         task_id="train",
-        lake=lake,
+        lake=lake.uri,
     )
 
 
@@ -60,7 +60,7 @@ def document(text: str) -> dict[str, Any]:
 
 def test_a_spec_of_any_content_is_read_or_named(tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
-    check(file, document(spec("/lake").to_json()), lambda: results.read_spec(str(file)))
+    check(file, document(spec(Lake("/lake")).to_json()), lambda: results.read_spec(str(file)))
 
 
 RESULT = JobResult(status="succeeded", outputs={"raw/x": 1}, metrics={"rows": 1.0}, links={"page": "/x"})
@@ -71,12 +71,12 @@ def test_a_result_of_any_content_is_read_or_named(tmp_path: Path) -> None:
     check(file, document(RESULT.to_json()), lambda: results.read_result(str(file)))
 
 
-def test_an_earlier_result_of_any_content_is_read_or_done_again(lake: str) -> None:
+def test_an_earlier_result_of_any_content_is_read_or_done_again(lake: Lake) -> None:
     valid = document(RESULT.to_json()) | {"spec_fingerprint": spec(lake).fingerprint}
     check(Path(spec(lake).output, "result.json"), valid, lambda: results.finished_result(spec(lake)), fallback=None)
 
 
-def test_pins_of_any_content_are_read_or_named(lake: str) -> None:
+def test_pins_of_any_content_are_read_or_named(lake: Lake) -> None:
     valid = {"versions": {"champion": "1"}, "features_version": 3, "feature_files": ["a.parquet"], "published": True}
     check(Path(spec(lake).run_dir, "pins.json"), valid, lambda: pins.pinned(spec(lake)))
 
@@ -100,12 +100,12 @@ def training_set() -> TrainingSet:
     )
 
 
-def test_a_training_set_of_any_content_is_read_or_named(lake: str) -> None:
+def test_a_training_set_of_any_content_is_read_or_named(lake: Lake) -> None:
     file = Path(spec(lake).run_dir, "freeze_training_set", "training_set.json")
     check(file, document(training_set().to_json()), lambda: TrainingSet.of_run(spec(lake)))
 
 
-def test_a_checkpoint_of_any_content_is_read_or_not_used(lake: str) -> None:
+def test_a_checkpoint_of_any_content_is_read_or_not_used(lake: Lake) -> None:
     checkpoints = Checkpoints.of(spec(lake), "boosting", {"seed": 1})
     state = Path(checkpoints.place, "round-000001.bin")
     state.parent.mkdir(parents=True)
@@ -193,10 +193,10 @@ def test_scores_that_a_result_does_not_name_are_an_error_of_the_lake(values: dic
 
 
 @pytest.mark.parametrize("details", [{"candidates": []}, {"metrics": 7}])
-def test_an_event_of_another_shape_is_named(lake: str, details: dict[str, Any]) -> None:
-    ledger.record(Lake(lake), ledger.Event(event="gate", use_case="shop", details={"candidates": {"": {}}, **details}))
+def test_an_event_of_another_shape_is_named(lake: Lake, details: dict[str, Any]) -> None:
+    ledger.record(lake, ledger.Event(event="gate", use_case="shop", details={"candidates": {"": {}}, **details}))
     with pytest.raises(LakeError, match="the details of an event cannot be read") as caught:
-        read_holdout_metrics(Lake(lake), "shop")
+        read_holdout_metrics(lake, "shop")
     assert caught.value.where == "ledger/events"
 
 

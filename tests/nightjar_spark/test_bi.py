@@ -49,7 +49,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     for night, highest in ((NIGHTS[0], 0.9), (NIGHTS[1], 0.99), (NIGHTS[2], 0.75), (NIGHTS[1], 0.5)):
         rows = [score(night, i, 0.5 if i else min(highest, 0.5)) for i in range(3)]
         rows += [score(night, i, highest if i == 5 else 0.25, carrier="DL") for i in (4, 5)]
-        publish(lake, rows, [night])
+        publish(Lake(lake), rows, [night])
     for name in ("raw/OK", "raw/cut", "raw/orders.bak", "raw/a-dash", "raw/a`tick", "raw-data/words"):
         write_words(paths.lake / name, "other")
     write_words(paths.lake / "raw" / "ok", "lower")
@@ -340,7 +340,7 @@ def test_a_client_of_jdbc_cannot_write(published: Paths, jdbc: Jdbc, tmp_path: P
 
 def test_a_night_published_meanwhile_is_there_at_once(published: Paths, jdbc: Jdbc) -> None:
     night = date(2013, 3, 31)
-    publish(str(published.lake), [score(night, 1)], [night])
+    publish(Lake(str(published.lake)), [score(night, 1)], [night])
     assert jdbc.ask("SELECT count(*) AS n FROM scores.flight_delay WHERE ds = '2013-03-31'") == [{"n": "1"}]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from nightjar.declaration.tables import TableSchema
@@ -49,6 +50,6 @@ class Lake:
         """Open the table ``name`` at ``version``, or at its latest; raises like :meth:`Table.open`."""
         return delta.open_table(self.table_uri(name), name, version)
 
-    def report_uri(self, use_case: str, night: object, page: str) -> str:
+    def report_uri(self, use_case: str, night: date, page: str) -> str:
         """Return the address of a night's report, e.g. of the page ``drift``."""
         return f"{self.uri}/reports/{use_case}/{night}/{page}.html"

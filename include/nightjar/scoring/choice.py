@@ -49,11 +49,11 @@ def select_scoring_models(
     experiment = use_case.scoring.experiment
     if experiment is None or not _splits(spec, experiment):
         return {CHAMPION: champion}
-    pinned = pins.versions if pins else {}
+    lake, pinned = Lake(spec.lake), pins.versions if pins else {}
     return {
         variant: champion
         if variant == CHAMPION
-        else _challenger(Lake(spec.lake), use_case, features, champion, variant, pinned.get(variant))
+        else _challenger(lake, use_case, features, champion, variant, pinned.get(variant))
         for variant in experiment.variants
     }
 
@@ -120,7 +120,7 @@ def select_fallback(
     Published versions are read from the lake, so that MLflow is not needed.
 
     Args:
-        lake: The lake's root.
+        lake: The lake.
         use_case: The use case.
         features: Schema of the feature table.
         reason: Why a fallback is needed; written to every row.

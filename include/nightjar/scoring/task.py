@@ -52,7 +52,7 @@ class ScoringTask:
 
     Attributes:
         use_case: Name of the use case.
-        lake: The lake's root.
+        lake: The lake.
         scoring_models: Variant to scoring model: the champion, and the challengers of an experiment.
         shadow: Model whose predictions are recorded but not used; None without a shadow.
         features_version: Delta version of the feature table that is read.

@@ -69,21 +69,21 @@ def test_state_and_lakes_in_such_a_folder_are_refused(tmp_path: Path, folder: st
     with pytest.raises(ConfigurationError, match="reads as a pattern or an escape"):
         Paths.here({"NIGHTJAR_VAR": f"/data/{folder}/var"})
     with pytest.raises(ConfigurationError, match="reads as a pattern or an escape"):
-        Lake(f"{tmp_path}/{folder}/lake").table(TABLE).open()
+        Lake(f"{tmp_path}/{folder}/lake")
 
 
 @pytest.mark.parametrize("folder", FOUND)
 def test_a_lake_works_in_any_other_folder(tmp_path: Path, folder: str) -> None:
-    lake = f"{tmp_path}/{folder}/lake"
-    Settings.from_environment({"NIGHTJAR_LAKE": lake, "MLFLOW_TRACKING_URI": "http://localhost"})
+    lake = Lake(f"{tmp_path}/{folder}/lake")
+    Settings.from_environment({"NIGHTJAR_LAKE": lake.uri, "MLFLOW_TRACKING_URI": "http://localhost"})
     schema = delta.arrow_schema(TABLE)
-    Lake(lake).table(TABLE).ensure()
+    lake.table(TABLE).ensure()
     batch = pa.RecordBatch.from_pydict({"ds": [NIGHT], "id": [7]}, schema=schema)
     for _ in range(2):  # the second is recognised as the same bytes
-        written = write_files(iter([batch]), Lake(lake).table(TABLE).uri, schema, ("ds",))
-        version = Lake(lake).table(TABLE).commit(written, [NIGHT], run_id="r")
+        written = write_files(iter([batch]), lake.table(TABLE).uri, schema, ("ds",))
+        version = lake.table(TABLE).commit(written, [NIGHT], run_id="r")
     assert version == 1
-    done = maintain(Lake(lake).table(TABLE))
+    done = maintain(lake.table(TABLE))
     assert done is not None
     assert (done.files, done.removed) == (1, 0)
-    assert Lake(lake).table(TABLE).read_nights([NIGHT])["id"].to_pylist() == [7]
+    assert lake.table(TABLE).read_nights([NIGHT])["id"].to_pylist() == [7]

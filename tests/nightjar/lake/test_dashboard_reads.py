@@ -28,18 +28,18 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake = tmp_path_factory.mktemp("ninety")
     for night in NIGHTS:
         rows = [score(night, i, (i % 10) / 10, carrier=("UA", "DL")[i % 2]) for i in range(20)]
-        publish(str(lake), rows, [night])
+        publish(Lake(str(lake)), rows, [night])
     return lake
 
 
 @pytest.fixture
-def ninety(published: Path, lake: str) -> str:
-    shutil.copytree(published, lake, dirs_exist_ok=True)
+def ninety(published: Path, lake: Lake) -> Lake:
+    shutil.copytree(published, lake.uri, dirs_exist_ok=True)
     return lake
 
 
-def ask(lake: str) -> list[tuple[date, str, float]]:
-    with connect(Path(lake)) as connection:
+def ask(lake: Lake) -> list[tuple[date, str, float]]:
+    with connect(Path(lake.uri)) as connection:
         return connection.sql(QUESTION).fetchall()
 
 
@@ -57,12 +57,12 @@ def spoil_other_columns(path: Path, kept: set[str]) -> int:
     return len(corrupted)
 
 
-def test_only_the_nights_and_columns_of_the_question_are_read(ninety: str) -> None:
+def test_only_the_nights_and_columns_of_the_question_are_read(ninety: Lake) -> None:
     before = ask(ninety)
     assert len(before) == 2 * len(WEEK)
-    held = held_files(Lake(ninety).table(SCORES).open(), {})
+    held = held_files(ninety.table(SCORES).open(), {})
     assert len(held) == len(NIGHTS)
-    folder = Path(Lake(ninety).table(SCORES).uri)
+    folder = Path(ninety.table(SCORES).uri)
     for file in held:
         if date.fromisoformat(file.partition["ds"]) in WEEK:
             assert spoil_other_columns(folder / file.path, {"carrier", "prediction"}) > 10
@@ -71,10 +71,10 @@ def test_only_the_nights_and_columns_of_the_question_are_read(ninety: str) -> No
     assert ask(ninety) == before
 
 
-def test_a_filter_within_a_night_finds_statistics_on_what_bi_filters_by(ninety: str) -> None:
+def test_a_filter_within_a_night_finds_statistics_on_what_bi_filters_by(ninety: Lake) -> None:
     import pyarrow as pa
 
-    adds = pa.table(Lake(ninety).table(SCORES).open().get_add_actions(flatten=True))
+    adds = pa.table(ninety.table(SCORES).open().get_add_actions(flatten=True))
     asked = ("flight_date", "carrier", "flight", "origin", "dest", "scheduled_departure", "prediction", "model_version")
     for column in asked:
         assert adds[f"min.{column}"].null_count == adds[f"max.{column}"].null_count == 0, column

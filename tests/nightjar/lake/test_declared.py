@@ -34,18 +34,18 @@ def rows(number: int = 7) -> pa.Table:
     return pa.table({"ds": [NIGHT], "id": [number], "name": ["n"]}).cast(delta.arrow_schema(TABLE))
 
 
-def commit(lake: str, number: int = 7) -> int:
+def commit(lake: Lake, number: int = 7) -> int:
     schema = delta.arrow_schema(TABLE)
-    written = write_files(iter(rows(number).to_batches()), Lake(lake).table(TABLE).uri, schema, ("ds",))
-    return Lake(lake).table(TABLE).commit(written, [NIGHT], run_id="r")
+    written = write_files(iter(rows(number).to_batches()), lake.table(TABLE).uri, schema, ("ds",))
+    return lake.table(TABLE).commit(written, [NIGHT], run_id="r")
 
 
-def log_of(lake: str) -> dict[str, str]:
-    folder = Path(Lake(lake).table(TABLE).uri, "_delta_log")
+def log_of(lake: Lake) -> dict[str, str]:
+    folder = Path(lake.table(TABLE).uri, "_delta_log")
     return {path.name: path.read_text() for path in folder.glob("*.json")}
 
 
-def alter(lake: str, change: Callable[[Actions], object]) -> None:
+def alter(lake: Lake, change: Callable[[Actions], object]) -> None:
     """Commit other metadata or another protocol, as another engine would."""
     names = sorted(log_of(lake).items())
     actions: Actions = {
@@ -56,7 +56,7 @@ def alter(lake: str, change: Callable[[Actions], object]) -> None:
         if kind in ("metaData", "protocol")
     }
     change(actions)
-    file = Path(Lake(lake).table(TABLE).uri, "_delta_log", f"{len(names):020d}.json")
+    file = Path(lake.table(TABLE).uri, "_delta_log", f"{len(names):020d}.json")
     file.write_text("\n".join(json.dumps({kind: value}) for kind, value in actions.items()))
 
 
@@ -117,16 +117,16 @@ CHANGES: dict[str, tuple[Callable[[Actions], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_table_that_is_not_as_declared_is_left_as_it_is(lake: str, kind: str) -> None:
+def test_a_table_that_is_not_as_declared_is_left_as_it_is(lake: Lake, kind: str) -> None:
     change, words = CHANGES[kind]
     commit(lake)
     alter(lake, change)
     before = log_of(lake)
     for work in (
         lambda: commit(lake, 8),
-        lambda: Lake(lake).table(TABLE).append(rows()),
-        lambda: maintain(Lake(lake).table(TABLE)),
-        lambda: Lake(lake).table(TABLE).check(),
+        lambda: lake.table(TABLE).append(rows()),
+        lambda: maintain(lake.table(TABLE)),
+        lambda: lake.table(TABLE).check(),
     ):
         began = time.monotonic()
         with pytest.raises(LakeError) as caught:
@@ -136,42 +136,44 @@ def test_a_table_that_is_not_as_declared_is_left_as_it_is(lake: str, kind: str) 
     assert log_of(lake) == before
 
 
-def test_other_partitions_are_refused(lake: str) -> None:
-    Lake(lake).table(replace(TABLE, partition_by=("ds", "name"))).ensure()
+def test_other_partitions_are_refused(lake: Lake) -> None:
+    lake.table(replace(TABLE, partition_by=("ds", "name"))).ensure()
     with pytest.raises(LakeError, match=r"partitioned by \('ds', 'name'\) and declared to be by \('ds',\)"):
         commit(lake)
 
 
-def test_a_commit_and_an_append_leave_the_metadata_alone(lake: str) -> None:
+def test_a_commit_and_an_append_leave_the_metadata_alone(lake: Lake) -> None:
     commit(lake)
     alter(lake, prop("delta.enableChangeDataFeed", "true"))
     alter(lake, lambda actions: actions["metaData"].update({"description": "By hand.", "name": "hand"}))
     alter(lake, column("name", metadata={"comment": "By hand.", "owner": "somebody"}))
     before = log_of(lake)
-    schema = Lake(lake).table(TABLE).open().schema().to_json()
+    schema = lake.table(TABLE).open().schema().to_json()
     commit(lake, 8)
-    Lake(lake).table(TABLE).append(rows())
+    lake.table(TABLE).append(rows())
     new = [json.loads(line) for name, text in log_of(lake).items() if name not in before for line in text.splitlines()]
     assert len(new) >= 6
     assert not [action for action in new if "metaData" in action or "protocol" in action]
-    after = Lake(lake).table(TABLE).open()
+    after = lake.table(TABLE).open()
     assert json.loads(after.schema().to_json()) == json.loads(schema)
     assert (after.metadata().name, after.metadata().description) == ("hand", "By hand.")
 
 
-def test_maintenance_changes_the_retention_and_nothing_else(lake: str) -> None:
+def test_maintenance_changes_the_retention_and_nothing_else(lake: Lake) -> None:
     commit(lake)
     alter(lake, column("name", metadata={"comment": "By hand.", "owner": "somebody"}))
-    before = Lake(lake).table(TABLE).open()
-    maintain(Lake(lake).table(replace(TABLE, retention_days=90)))
-    after = Lake(lake).table(TABLE).open()
+    before = lake.table(TABLE).open()
+    maintain(lake.table(replace(TABLE, retention_days=90)))
+    after = lake.table(TABLE).open()
     assert after.schema() == before.schema()
     changed = set(after.metadata().configuration.items()) ^ set(before.metadata().configuration.items())
     assert {name for name, _ in changed} == {"delta.deletedFileRetentionDuration"}
 
 
 @pytest.mark.parametrize("work", ["commit", "append", "maintain", "widen"])
-def test_what_delta_rs_refuses_for_ever_is_named_at_once(lake: str, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+def test_what_delta_rs_refuses_for_ever_is_named_at_once(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
     commit(lake)
     alter(lake, feature("clustering"))
     monkeypatch.setattr(declared, "WRITER_FEATURES", declared.WRITER_FEATURES | {"clustering"})
@@ -180,8 +182,8 @@ def test_what_delta_rs_refuses_for_ever_is_named_at_once(lake: str, monkeypatch:
     with pytest.raises(LakeError, match=r"delta-rs cannot write the table .*Cluster"):
         {
             "commit": lambda: commit(lake, 8),
-            "append": lambda: Lake(lake).table(TABLE).append(rows()),
-            "maintain": lambda: maintain(Lake(lake).table(replace(TABLE, retention_days=90))),
-            "widen": lambda: Lake(lake).table(wider).ensure(),
+            "append": lambda: lake.table(TABLE).append(rows()),
+            "maintain": lambda: maintain(lake.table(replace(TABLE, retention_days=90))),
+            "widen": lambda: lake.table(wider).ensure(),
         }[work]()
     assert time.monotonic() - began < 5

@@ -41,63 +41,63 @@ SHARED = TableSchema(
 FIRST, SECOND = date(2013, 4, 1), date(2013, 4, 2)
 
 
-def write(lake: str, rows: list[dict[str, object]], schema: TableSchema = TABLE) -> list[DataFile]:
+def write(lake: Lake, rows: list[dict[str, object]], schema: TableSchema = TABLE) -> list[DataFile]:
     batch = pa.RecordBatch.from_pylist(rows, schema=delta.arrow_schema(schema))
-    return write_files(iter([batch]), Lake(lake).table(schema).uri, delta.arrow_schema(schema), schema.partition_by)
+    return write_files(iter([batch]), lake.table(schema).uri, delta.arrow_schema(schema), schema.partition_by)
 
 
 def thing(ds: date, number: int) -> dict[str, object]:
     return {"ds": ds, "id": number, "name": f"n{number}", "at": None, "value": number / 2}
 
 
-def ids(lake: str, night: date) -> list[int]:
-    column: list[int] = Lake(lake).table(TABLE).read_nights([night])["id"].to_pylist()
+def ids(lake: Lake, night: date) -> list[int]:
+    column: list[int] = lake.table(TABLE).read_nights([night])["id"].to_pylist()
     return sorted(column)
 
 
-def test_a_commit_replaces_exactly_its_nights(lake: str) -> None:
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1), thing(SECOND, 2)]), [FIRST, SECOND], run_id="a")
-    before = Lake(lake).table(TABLE).open().version()
-    version = Lake(lake).table(TABLE).commit(write(lake, [thing(SECOND, 3), thing(SECOND, 4)]), [SECOND], run_id="b")
+def test_a_commit_replaces_exactly_its_nights(lake: Lake) -> None:
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1), thing(SECOND, 2)]), [FIRST, SECOND], run_id="a")
+    before = lake.table(TABLE).open().version()
+    version = lake.table(TABLE).commit(write(lake, [thing(SECOND, 3), thing(SECOND, 4)]), [SECOND], run_id="b")
     assert version == before + 1
     assert (ids(lake, FIRST), ids(lake, SECOND)) == ([1], [3, 4])
-    assert Lake(lake).table(TABLE).read_nights([SECOND], version=before)["id"].to_pylist() == [2]
-    commit = Lake(lake).table(TABLE).open().history(1)[0]
+    assert lake.table(TABLE).read_nights([SECOND], version=before)["id"].to_pylist() == [2]
+    commit = lake.table(TABLE).open().history(1)[0]
     assert (commit["dag_run_id"], commit["nights"], commit["rows"]) == ("b", "2013-04-02", "2")
 
 
-def test_uncommitted_files_are_invisible(lake: str) -> None:
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+def test_uncommitted_files_are_invisible(lake: Lake) -> None:
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     write(lake, [thing(FIRST, 9)])
     assert ids(lake, FIRST) == [1]
 
 
-def test_a_night_can_become_empty(lake: str) -> None:
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
-    Lake(lake).table(TABLE).commit([], [FIRST], run_id="b")
+def test_a_night_can_become_empty(lake: Lake) -> None:
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    lake.table(TABLE).commit([], [FIRST], run_id="b")
     assert ids(lake, FIRST) == []
 
 
-def test_writers_of_one_night_keep_to_their_part(lake: str) -> None:
+def test_writers_of_one_night_keep_to_their_part(lake: Lake) -> None:
     for part, number in (("x", 1), ("y", 2), ("x", 3)):
         written = write(lake, [{"ds": FIRST, "part": part, "id": number}], SHARED)
-        Lake(lake).table(SHARED).commit(written, [FIRST], run_id="a", within={"part": [part]})
-    assert sorted(Lake(lake).table(SHARED).read_nights([FIRST])["id"].to_pylist()) == [2, 3]
+        lake.table(SHARED).commit(written, [FIRST], run_id="a", within={"part": [part]})
+    assert sorted(lake.table(SHARED).read_nights([FIRST])["id"].to_pylist()) == [2, 3]
 
 
-def test_the_last_attempt_is_known_by_night(lake: str) -> None:
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a", attempt=7)
-    table = Lake(lake).table(TABLE).open()
+def test_the_last_attempt_is_known_by_night(lake: Lake) -> None:
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a", attempt=7)
+    table = lake.table(TABLE).open()
     assert last_attempt(table, FIRST) == 7
     assert last_attempt(table, SECOND) is None
 
 
 @pytest.mark.parametrize("damage", ["gone", "resized", "other night", "miscounted", "held"])
-def test_files_that_do_not_fit_are_refused_and_nothing_is_committed(lake: str, damage: str) -> None:
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
-    before = Lake(lake).table(TABLE).open().version()
+def test_files_that_do_not_fit_are_refused_and_nothing_is_committed(lake: Lake, damage: str) -> None:
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    before = lake.table(TABLE).open().version()
     file = write(lake, [thing(FIRST, 2)])[0]
-    path = Path(Lake(lake).table(TABLE).uri) / file.path
+    path = Path(lake.table(TABLE).uri) / file.path
     nights = [FIRST]
     if damage == "gone":
         path.unlink()
@@ -108,11 +108,11 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_committed(lake: str, d
     elif damage == "miscounted":
         file = DataFile(**{**file.to_dict(), "stats": json.dumps({"numRecords": 5})})
     else:
-        Lake(lake).table(TABLE).commit([file], nights, run_id="b")
+        lake.table(TABLE).commit([file], nights, run_id="b")
         before += 1
     with pytest.raises(LakeError, match="the file to publish"):
-        Lake(lake).table(TABLE).commit([file], nights, run_id="c")
-    assert Lake(lake).table(TABLE).open().version() == before
+        lake.table(TABLE).commit([file], nights, run_id="c")
+    assert lake.table(TABLE).open().version() == before
 
 
 def _with_extra(*, nullable: bool) -> TableSchema:
@@ -120,45 +120,45 @@ def _with_extra(*, nullable: bool) -> TableSchema:
     return TableSchema(name=TABLE.name, comment="x", columns=(*TABLE.columns, extra), key=("id",))
 
 
-def test_a_table_with_other_columns_is_refused(lake: str) -> None:
-    Lake(lake).table(TABLE).ensure()
+def test_a_table_with_other_columns_is_refused(lake: Lake) -> None:
+    lake.table(TABLE).ensure()
     with pytest.raises(LakeError, match=r"missing \['extra'\]"):
-        Lake(lake).table(_with_extra(nullable=False)).ensure()
-    Lake(lake).table(_with_extra(nullable=True)).ensure()
+        lake.table(_with_extra(nullable=False)).ensure()
+    lake.table(_with_extra(nullable=True)).ensure()
     with pytest.raises(LakeError, match=r"unknown \['extra'\]"):
-        Lake(lake).table(TABLE).ensure()
+        lake.table(TABLE).ensure()
 
 
-def test_an_older_table_gets_a_new_nullable_column_and_keeps_what_it_holds(lake: str) -> None:
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+def test_an_older_table_gets_a_new_nullable_column_and_keeps_what_it_holds(lake: Lake) -> None:
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     wider = _with_extra(nullable=True)
     schema = delta.arrow_schema(wider)
     batch = pa.RecordBatch.from_pylist([thing(SECOND, 2) | {"extra": True}], schema=schema)
-    written = write_files(iter([batch]), Lake(lake).table(TABLE).uri, schema, ("ds",))
-    version = Lake(lake).table(wider).commit(written, [SECOND], run_id="b")
-    fields = Lake(lake).table(TABLE).open().schema().fields
+    written = write_files(iter([batch]), lake.table(TABLE).uri, schema, ("ds",))
+    version = lake.table(wider).commit(written, [SECOND], run_id="b")
+    fields = lake.table(TABLE).open().schema().fields
     assert [field.name for field in fields] == list(wider.column_names)
     assert fields[-1].metadata["comment"] == "More."
-    rows = Lake(lake).table(TABLE).read_nights([FIRST, SECOND]).to_pylist()
+    rows = lake.table(TABLE).read_nights([FIRST, SECOND]).to_pylist()
     assert {row["id"]: row["extra"] for row in rows} == {1: None, 2: True}
     assert version == 3
-    assert Lake(lake).table(wider).ensure().version() == version
+    assert lake.table(wider).ensure().version() == version
 
 
-def test_a_missing_table_and_a_missing_version_are_said(lake: str) -> None:
+def test_a_missing_table_and_a_missing_version_are_said(lake: Lake) -> None:
     with pytest.raises(LakeError, match="there is no table raw/none"):
-        Lake(lake).open_table("raw/none")
-    Lake(lake).table(TABLE).ensure()
+        lake.open_table("raw/none")
+    lake.table(TABLE).ensure()
     with pytest.raises(LakeError, match="version 9 of raw/things cannot be read"):
-        Lake(lake).table(TABLE).open(9)
+        lake.table(TABLE).open(9)
 
 
-def test_columns_carry_their_comments(lake: str) -> None:
-    fields = {field.name: field.metadata for field in Lake(lake).table(TABLE).ensure().schema().fields}
+def test_columns_carry_their_comments(lake: Lake) -> None:
+    fields = {field.name: field.metadata for field in lake.table(TABLE).ensure().schema().fields}
     assert fields["value"]["comment"] == "Value."
 
 
-def test_statistics_bound_what_can_be_bounded(lake: str) -> None:
+def test_statistics_bound_what_can_be_bounded(lake: Lake) -> None:
     stats = json.loads(write(lake, [thing(FIRST, 3), thing(FIRST, 8)])[0].stats)
     assert stats["numRecords"] == 2
     assert (stats["minValues"]["id"], stats["maxValues"]["id"]) == (3, 8)
@@ -167,14 +167,14 @@ def test_statistics_bound_what_can_be_bounded(lake: str) -> None:
     assert stats["nullCount"]["at"] == 2
 
 
-def test_what_statistics_cannot_say_has_no_bounds_and_a_moment_is_bounded_from_above(lake: str) -> None:
+def test_what_statistics_cannot_say_has_no_bounds_and_a_moment_is_bounded_from_above(lake: Lake) -> None:
     moment = datetime(2013, 4, 1, 4, 0, 59, 999_001, UTC)
     (many_batches,) = write_files(
         (
             pa.RecordBatch.from_pylist([{**thing(FIRST, 1), "at": moment, "value": value}], delta.arrow_schema(TABLE))
             for value in (float("nan"), 1.0)
         ),
-        Lake(lake).table(TABLE).uri, delta.arrow_schema(TABLE), ("ds",),
+        lake.table(TABLE).uri, delta.arrow_schema(TABLE), ("ds",),
     )  # fmt: skip
     stats = json.loads(many_batches.stats)
     assert "value" not in stats["minValues"] | stats["maxValues"]
@@ -184,11 +184,11 @@ def test_what_statistics_cannot_say_has_no_bounds_and_a_moment_is_bounded_from_a
     assert "value" not in json.loads(endless.stats)["minValues"]
 
 
-def test_readers_that_trust_the_bounds_find_every_row(lake: str) -> None:
+def test_readers_that_trust_the_bounds_find_every_row(lake: Lake) -> None:
     moment = datetime(2013, 4, 1, 4, 0, 59, 999_001, UTC)
-    Lake(lake).table(TABLE).commit(write(lake, [{**thing(FIRST, 1), "at": moment}]), [FIRST], run_id="a")
-    Lake(lake).table(TABLE).commit(write(lake, [thing(SECOND, 2), thing(SECOND, 3)]), [SECOND], run_id="a")
-    table = Lake(lake).table(TABLE).open()
+    lake.table(TABLE).commit(write(lake, [{**thing(FIRST, 1), "at": moment}]), [FIRST], run_id="a")
+    lake.table(TABLE).commit(write(lake, [thing(SECOND, 2), thing(SECOND, 3)]), [SECOND], run_id="a")
+    table = lake.table(TABLE).open()
     dataset = table.to_pyarrow_dataset()
     assert dataset.to_table(filter=pc.field("at") >= moment)["id"].to_pylist() == [1]
     assert dataset.to_table(filter=pc.field("value") > 0.75)["id"].to_pylist() == [2, 3]
@@ -198,67 +198,64 @@ def test_readers_that_trust_the_bounds_find_every_row(lake: str) -> None:
     assert len(list(dataset.get_fragments(filter=pc.field("value") > 0.75))) == 1
 
 
-def test_only_files_that_look_the_same_are_read_whole(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+def test_only_files_that_look_the_same_are_read_whole(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     read: list[str] = []
     monkeypatch.setattr(files, "sha256", lambda uri, truth=files.sha256: read.append(uri) or truth(uri))
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 3)]), [FIRST], run_id="b")
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 3)]), [FIRST], run_id="b")
     assert (read, ids(lake, FIRST)) == ([], [3])
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 3)]), [FIRST], run_id="c")
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 3)]), [FIRST], run_id="c")
     assert len(read) == 2
 
 
-def test_the_same_rows_again_make_no_new_version_and_leave_no_files(lake: str) -> None:
-    first = Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1), thing(FIRST, 2)]), [FIRST], run_id="a")
+def test_the_same_rows_again_make_no_new_version_and_leave_no_files(lake: Lake) -> None:
+    first = lake.table(TABLE).commit(write(lake, [thing(FIRST, 1), thing(FIRST, 2)]), [FIRST], run_id="a")
     again = write(lake, [thing(FIRST, 1), thing(FIRST, 2)])
-    assert Lake(lake).table(TABLE).commit(again, [FIRST], run_id="b") == first
-    folder = Path(Lake(lake).table(TABLE).uri) / f"ds={FIRST}"
+    assert lake.table(TABLE).commit(again, [FIRST], run_id="b") == first
+    folder = Path(lake.table(TABLE).uri) / f"ds={FIRST}"
     assert len(list(folder.iterdir())) == 1
-    assert (
-        Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1), thing(FIRST, 3)]), [FIRST], run_id="c")
-        == first + 1
-    )
+    assert lake.table(TABLE).commit(write(lake, [thing(FIRST, 1), thing(FIRST, 3)]), [FIRST], run_id="c") == first + 1
     assert ids(lake, FIRST) == [1, 3]
 
 
-def test_nights_that_swap_their_rows_are_not_taken_for_the_same(lake: str) -> None:
+def test_nights_that_swap_their_rows_are_not_taken_for_the_same(lake: Lake) -> None:
     nights = [FIRST, SECOND]
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1), thing(SECOND, 2)]), nights, run_id="a")
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 2), thing(SECOND, 1)]), nights, run_id="b")
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1), thing(SECOND, 2)]), nights, run_id="a")
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 2), thing(SECOND, 1)]), nights, run_id="b")
     assert (ids(lake, FIRST), ids(lake, SECOND)) == ([2], [1])
 
 
-def test_files_of_an_attempt_stay_to_be_published_again(lake: str) -> None:
-    first = Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a", attempt=1)
+def test_files_of_an_attempt_stay_to_be_published_again(lake: Lake) -> None:
+    first = lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a", attempt=1)
     again = write(lake, [thing(FIRST, 1)])
     for _ in range(2):
-        assert Lake(lake).table(TABLE).commit(again, [FIRST], run_id="b", attempt=2) == first
+        assert lake.table(TABLE).commit(again, [FIRST], run_id="b", attempt=2) == first
     assert ids(lake, FIRST) == [1]
 
 
 def test_of_two_that_replace_a_night_at_the_same_time_one_is_refused(
-    lake: str, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Lake(lake).table(TABLE).ensure()
-    open_before, theirs = Lake(lake).table(TABLE).ensure(), write(lake, [thing(FIRST, 2)])
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    lake.table(TABLE).ensure()
+    open_before, theirs = lake.table(TABLE).ensure(), write(lake, [thing(FIRST, 2)])
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     monkeypatch.setattr(Table, "ensure", lambda _: open_before)  # opened before the other commit
     with pytest.raises(ConflictError, match="another run replaced the same nights of raw/things"):
-        Lake(lake).table(TABLE).commit(theirs, [FIRST], run_id="b")
+        lake.table(TABLE).commit(theirs, [FIRST], run_id="b")
     monkeypatch.undo()
     assert ids(lake, FIRST) == [1]
 
 
 def test_other_nights_and_other_parts_may_be_replaced_at_the_same_time(
-    lake: str, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Lake(lake).table(SHARED).ensure()
+    lake.table(SHARED).ensure()
     for night, part in ((FIRST, "x"), (SECOND, "x"), (FIRST, "y")):
-        open_before = Lake(lake).table(SHARED).open(0)
+        open_before = lake.table(SHARED).open(0)
         written = write(lake, [{"ds": night, "part": part, "id": 1}], SHARED)
         monkeypatch.setattr(Table, "ensure", lambda _, opened=open_before: opened)
-        Lake(lake).table(SHARED).commit(written, [night], run_id="a", within={"part": [part]})
-    assert len(Lake(lake).table(SHARED).open().to_pyarrow_table()) == 3
+        lake.table(SHARED).commit(written, [night], run_id="a", within={"part": [part]})
+    assert len(lake.table(SHARED).open().to_pyarrow_table()) == 3
 
 
 @pytest.mark.parametrize("folder", ["My Projects 100%", "linked"])
@@ -267,25 +264,25 @@ def test_a_rerun_is_recognised_wherever_the_lake_lies(tmp_path: Path, folder: st
     if folder == "linked":
         (tmp_path / "real").mkdir()
         there.symlink_to(tmp_path / "real")
-    lake = f"{there}/lake"
-    first = Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
-    assert Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="b") == first
-    held = held_files(Lake(lake).table(TABLE).open(), {"ds": ["2013-04-01"]})
+    lake = Lake(f"{there}/lake")
+    first = lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+    assert lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="b") == first
+    held = held_files(lake.table(TABLE).open(), {"ds": ["2013-04-01"]})
     assert [(there / "lake/raw/things" / file.path).is_file() for file in held] == [True]
-    assert delta.rows_by_night(Lake(lake).table(TABLE).open(), [FIRST, SECOND]) == {FIRST: 1, SECOND: 0}
+    assert delta.rows_by_night(lake.table(TABLE).open(), [FIRST, SECOND]) == {FIRST: 1, SECOND: 0}
 
 
 def test_what_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 64) as disk:
         with pytest.raises(StorageFullError, match="no space left"), files.explained(str(disk)):
-            write(f"{disk}/lake", [{**thing(FIRST, i), "name": f"{i**9}"} for i in range(20_000)])
+            write(Lake(f"{disk}/lake"), [{**thing(FIRST, i), "name": f"{i**9}"} for i in range(20_000)])
         assert [path for path in disk.rglob("*") if path.is_file()] == []
 
 
-def test_a_reworded_comment_stops_no_writer(lake: str) -> None:
-    Lake(lake).table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
+def test_a_reworded_comment_stops_no_writer(lake: Lake) -> None:
+    lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     columns = tuple(replace(column, comment=f"{column.comment} Anew.") for column in TABLE.columns)
     reworded = replace(TABLE, columns=columns)
-    Lake(lake).table(reworded).commit(write(lake, [thing(FIRST, 2)], reworded), [FIRST], run_id="b")
-    Lake(lake).table(reworded).append(pa.Table.from_pylist([thing(FIRST, 3)], schema=delta.arrow_schema(reworded)))
+    lake.table(reworded).commit(write(lake, [thing(FIRST, 2)], reworded), [FIRST], run_id="b")
+    lake.table(reworded).append(pa.Table.from_pylist([thing(FIRST, 3)], schema=delta.arrow_schema(reworded)))
     assert ids(lake, FIRST) == [2, 3]

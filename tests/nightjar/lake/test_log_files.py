@@ -32,23 +32,23 @@ LATEST, OLD = 4, 3
 class OldTable:
     """A table whose versions 0 to 3 are older than the retention, with a saved checkpoint of version 3."""
 
-    def __init__(self, lake: str) -> None:
-        self.lake, self.uri = lake, Lake(lake).table(TABLE).uri
+    def __init__(self, lake: Lake) -> None:
+        self.lake, self.uri = lake, lake.table(TABLE).uri
         self.log = Path(self.uri, "_delta_log")
         schema = delta.arrow_schema(TABLE)
         for version, days in enumerate((60, 50, 45, 40, 1)):
             night = date(2026, 1, 1 + max(version, 1))
             batch = pa.RecordBatch.from_pydict({"ds": [night], "id": [version]}, schema=schema)
             if version == 0:
-                Lake(lake).table(TABLE).ensure()
+                lake.table(TABLE).ensure()
             else:
                 written = write_files(iter([batch]), self.uri, schema, ("ds",))
-                Lake(lake).table(TABLE).commit(written, [night], run_id="r", attempt=version)
+                lake.table(TABLE).commit(written, [night], run_id="r", attempt=version)
             self._date_back(version, days)
             if version == OLD:
-                Lake(lake).table(TABLE).open().create_checkpoint()
+                lake.table(TABLE).open().create_checkpoint()
         (self.log / "_last_checkpoint").unlink()
-        self.whole = Path(lake, "whole.parquet")
+        self.whole = Path(lake.uri, "whole.parquet")
         shutil.move(self.log / f"{OLD:020d}.checkpoint.parquet", self.whole)
 
     def _date_back(self, version: int, days: int) -> None:
@@ -103,7 +103,7 @@ class OldTable:
 
     def ids(self, version: int) -> list[int]:
         nights = [date(2026, 1, 1 + number) for number in range(1, LATEST + 1)]
-        return sorted(Lake(self.lake).table(TABLE).read_nights(nights, ["id"], version)["id"].to_pylist())
+        return sorted(self.lake.table(TABLE).read_nights(nights, ["id"], version)["id"].to_pylist())
 
 
 def _without_nulls(value: Any) -> Any:
@@ -111,7 +111,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 @pytest.fixture
-def table(lake: str) -> OldTable:
+def table(lake: Lake) -> OldTable:
     return OldTable(lake)
 
 
@@ -170,14 +170,14 @@ def test_what_comes_before_a_checkpoint_that_opens_goes(table: OldTable, kind: s
     assert shorten_log(table.uri, 30) == 5
     assert min(table.names()) >= f"{OLD:020d}"
     assert [table.ids(version) for version in (OLD, LATEST)] == before
-    assert last_attempt(Lake(table.lake).table(TABLE).open(), date(2026, 1, 2)) == 1
+    assert last_attempt(table.lake.table(TABLE).open(), date(2026, 1, 2)) == 1
     assert shorten_log(table.uri, 30) == 0
 
 
 def test_the_log_goes_up_to_the_last_checkpoint_that_opens(table: OldTable) -> None:
     shutil.copy(table.whole, table.checkpoint(".parquet"))
     assert shorten_log(table.uri, 30) == 3
-    Lake(table.lake).table(TABLE).open().create_checkpoint()
+    table.lake.table(TABLE).open().create_checkpoint()
     table._date_back(LATEST, 31)
     later = table.log / f"{LATEST:020d}.checkpoint.parquet"
     kept = later.read_bytes()

@@ -25,24 +25,24 @@ NIGHTS = [date(2013, 4, 1) + timedelta(days=i) for i in range(3)]
 Store = Callable[..., str]
 
 
-def written(lake: str, night: date, values: range) -> list[DataFile]:
+def written(lake: Lake, night: date, values: range) -> list[DataFile]:
     schema = delta.arrow_schema(THINGS)
     batch = pa.RecordBatch.from_pylist([{"ds": night, "value": value} for value in values], schema=schema)
-    return write_files(iter([batch]), Lake(lake).table(THINGS).uri, schema, ("ds",))
+    return write_files(iter([batch]), lake.table(THINGS).uri, schema, ("ds",))
 
 
-def commit(lake: str, night: date, values: range, attempt: int) -> int:
-    return Lake(lake).table(THINGS).commit(written(lake, night, values), [night], run_id=f"r{attempt}", attempt=attempt)
+def commit(lake: Lake, night: date, values: range, attempt: int) -> int:
+    return lake.table(THINGS).commit(written(lake, night, values), [night], run_id=f"r{attempt}", attempt=attempt)
 
 
-def held(lake: str) -> dict[date, list[int]]:
-    rows = Lake(lake).table(THINGS).read_nights(NIGHTS).to_pylist()
+def held(lake: Lake) -> dict[date, list[int]]:
+    rows = lake.table(THINGS).read_nights(NIGHTS).to_pylist()
     return {night: sorted(row["value"] for row in rows if row["ds"] == night) for night in NIGHTS}
 
 
-def commits(lake: str) -> list[tuple[str, str]]:
+def commits(lake: Lake) -> list[tuple[str, str]]:
     """Night and run of each commit, oldest first; the creation of an empty table may be in the log twice."""
-    history = Lake(lake).table(THINGS).open().history()
+    history = lake.table(THINGS).open().history()
     return [(entry["nights"], entry["dag_run_id"]) for entry in reversed(history) if "nights" in entry]
 
 
@@ -67,8 +67,8 @@ def test_the_server_lets_one_of_eight_conditional_writes_win(store: Store) -> No
         assert sorted(pool.map(put, clients)) == ["PreconditionFailed"] * 7 + ["won"]
 
 
-def test_a_tenth_of_all_calls_and_half_of_the_commits_answers_lost_change_nothing(store: Store, lake: str) -> None:
-    failing = store(share=0.1, lost_commits=0.5)
+def test_a_tenth_of_all_calls_and_half_of_the_commits_answers_lost_change_nothing(store: Store, lake: Lake) -> None:
+    failing = Lake(store(share=0.1, lost_commits=0.5))
     for place in (lake, failing):
         for attempt in (1, 2):  # the second replaces the first, night by night
             for night in NIGHTS:
@@ -80,11 +80,11 @@ def test_a_tenth_of_all_calls_and_half_of_the_commits_answers_lost_change_nothin
 
 
 def test_an_event_whose_commit_was_not_answered_is_in_the_ledger_once(store: Store) -> None:
-    lake = store(lost_commits=0.7)
+    lake = Lake(store(lost_commits=0.7))
     for i in range(8):
-        ledger.record(Lake(lake), ledger.Event(event="publish", use_case="shop", reason=str(i)))
-    assert ledger.read(Lake(lake))["reason"].to_pylist() == [str(i) for i in range(8)]
-    assert sum("append" in entry for entry in Lake(lake).table(ledger.TABLE).open().history()) == 8
+        ledger.record(lake, ledger.Event(event="publish", use_case="shop", reason=str(i)))
+    assert ledger.read(lake)["reason"].to_pylist() == [str(i) for i in range(8)]
+    assert sum("append" in entry for entry in lake.table(ledger.TABLE).open().history()) == 8
     assert seen()["dropped after, conditional"] > 0, seen()
 
 

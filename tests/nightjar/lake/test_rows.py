@@ -34,38 +34,38 @@ LAST_MICROSECOND = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z."""
 
 
-def commit(lake: str, ids: list[int], night: date = FIRST, at: list[int | None] | None = None) -> int:
+def commit(lake: Lake, ids: list[int], night: date = FIRST, at: list[int | None] | None = None) -> int:
     schema = delta.arrow_schema(TABLE)
     moments = pa.array(at or [None] * len(ids), pa.int64()).cast(schema.field("at").type)
     batch = pa.RecordBatch.from_arrays(
         [pa.array([night] * len(ids)), pa.array(ids, pa.int64()), moments], schema=schema
     )
-    written = write_files(iter([batch]), Lake(lake).table(TABLE).uri, schema, ("ds",))
-    return Lake(lake).table(TABLE).commit(written, [night], run_id="r")
+    written = write_files(iter([batch]), lake.table(TABLE).uri, schema, ("ds",))
+    return lake.table(TABLE).commit(written, [night], run_id="r")
 
 
-def delete(lake: str, rows: list[int]) -> Path:
-    (file,) = held_files(Lake(lake).table(TABLE).open(), {"ds": [str(FIRST)]})
-    return delete_rows(Lake(lake).table(TABLE).uri, file.path, rows)
+def delete(lake: Lake, rows: list[int]) -> Path:
+    (file,) = held_files(lake.table(TABLE).open(), {"ds": [str(FIRST)]})
+    return delete_rows(lake.table(TABLE).uri, file.path, rows)
 
 
-READERS: dict[str, Callable[[str], list[int]]] = {
-    "read_nights": lambda lake: Lake(lake).table(TABLE).read_nights([FIRST, SECOND], ["id"])["id"].to_pylist(),
-    "read_rows": lambda lake: read_rows(Lake(lake).table(TABLE).open())["id"].to_pylist(),
+READERS: dict[str, Callable[[Lake], list[int]]] = {
+    "read_nights": lambda lake: lake.table(TABLE).read_nights([FIRST, SECOND], ["id"])["id"].to_pylist(),
+    "read_rows": lambda lake: read_rows(lake.table(TABLE).open())["id"].to_pylist(),
     "DuckDB": lambda lake: by_duckdb(lake, "SELECT id FROM t"),
     "DuckDB, filtered": lambda lake: by_duckdb(lake, "SELECT id FROM t WHERE ds IN ('2026-01-02', '2026-01-03')"),
     "scan": lambda lake: by_scan(lake),
 }
 
 
-def by_duckdb(lake: str, query: str) -> list[int]:
+def by_duckdb(lake: Lake, query: str) -> list[int]:
     with duckdb.connect() as connection:
-        connection.register("t", arrow_source(Lake(lake).table(TABLE).open()))
+        connection.register("t", arrow_source(lake.table(TABLE).open()))
         return [row[0] for row in connection.sql(query).fetchall()]
 
 
-def by_scan(lake: str) -> list[int]:
-    planned = scan(Lake(lake).table(TABLE).open(), Lake(lake).table(TABLE).uri, {})
+def by_scan(lake: Lake) -> list[int]:
+    planned = scan(lake.table(TABLE).open(), lake.table(TABLE).uri, {})
     batches = [batch for unit in planned.units for batch in planned.reader.read(unit, ["id"], batch_rows=2)]
     ids: list[int] = pa.Table.from_batches(batches)["id"].to_pylist()
     assert planned.rows == len(ids)
@@ -73,32 +73,32 @@ def by_scan(lake: str) -> list[int]:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_deleted_rows_are_not_read(lake: str, reader: str) -> None:
+def test_deleted_rows_are_not_read(lake: Lake, reader: str) -> None:
     commit(lake, [1, 2, 3, 4])
     commit(lake, [9], SECOND)
     delete(lake, [0, 2])
     assert sorted(READERS[reader](lake)) == [2, 4, 9]
-    table = Lake(lake).table(TABLE).open()
+    table = lake.table(TABLE).open()
     assert delta.rows_by_night(table, [FIRST, SECOND]) == {FIRST: 2, SECOND: 1}
 
 
-def test_a_night_of_which_rows_were_deleted_is_whole_again_when_it_is_committed_again(lake: str) -> None:
+def test_a_night_of_which_rows_were_deleted_is_whole_again_when_it_is_committed_again(lake: Lake) -> None:
     version = commit(lake, [1, 2])
     delete(lake, [0])
     assert commit(lake, [1, 2]) == version + 2
     assert sorted(READERS["read_nights"](lake)) == [1, 2]
-    removed = Path(Lake(lake).table(TABLE).uri, "_delta_log", f"{version + 2:020d}.json").read_text()
+    removed = Path(lake.table(TABLE).uri, "_delta_log", f"{version + 2:020d}.json").read_text()
     assert '"deletionVector":{' in removed  # without it, readers would keep the replaced file
 
 
-def test_maintenance_leaves_deletion_vectors_however_old(lake: str) -> None:
+def test_maintenance_leaves_deletion_vectors_however_old(lake: Lake) -> None:
     commit(lake, [1, 2])
     vector = delete(lake, [0])
-    leftover = Path(Lake(lake).table(TABLE).uri, f"ds={FIRST}", "part-forgotten.parquet")
+    leftover = Path(lake.table(TABLE).uri, f"ds={FIRST}", "part-forgotten.parquet")
     leftover.write_bytes(b"x")
     for path in (vector, leftover):
         os.utime(path, (time.time() - 40 * 86_400,) * 2)
-    done = maintain(Lake(lake).table(TABLE))
+    done = maintain(lake.table(TABLE))
     assert done is not None
     assert done.removed == 1
     assert not leftover.exists()
@@ -107,12 +107,12 @@ def test_maintenance_leaves_deletion_vectors_however_old(lake: str) -> None:
 
 @pytest.mark.parametrize("gone", ["deletion vector", "data file", "data file without statistics"])
 @pytest.mark.parametrize("reader", READERS)
-def test_a_file_that_is_gone_is_named(lake: str, reader: str, gone: str) -> None:
+def test_a_file_that_is_gone_is_named(lake: Lake, reader: str, gone: str) -> None:
     commit(lake, [1, 2])
     if gone == "deletion vector":
         lost = delete(lake, [0])
     else:
-        (held,) = held_files(Lake(lake).table(TABLE).open(), {})
+        (held,) = held_files(lake.table(TABLE).open(), {})
         lost = Path(held.uri)
     if gone == "data file without statistics":
         drop_statistics(lake)
@@ -123,53 +123,53 @@ def test_a_file_that_is_gone_is_named(lake: str, reader: str, gone: str) -> None
     assert isinstance(caught.value, LakeError) or reader.startswith("DuckDB")
 
 
-def drop_statistics(lake: str) -> None:
-    for log in Path(Lake(lake).table(TABLE).uri, "_delta_log").glob("*.json"):
+def drop_statistics(lake: Lake) -> None:
+    for log in Path(lake.table(TABLE).uri, "_delta_log").glob("*.json"):
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         for line in lines:
             line.get("add", {}).pop("stats", None)
         log.write_text("\n".join(map(json.dumps, lines)))
 
 
-def test_rows_are_counted_in_files_without_statistics(lake: str) -> None:
+def test_rows_are_counted_in_files_without_statistics(lake: Lake) -> None:
     commit(lake, [1, 2, 3])
     drop_statistics(lake)
-    assert delta.rows_by_night(Lake(lake).table(TABLE).open(), [FIRST]) == {FIRST: 3}
+    assert delta.rows_by_night(lake.table(TABLE).open(), [FIRST]) == {FIRST: 3}
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and no more", b"{}"])
-def test_a_file_that_is_not_what_the_log_says_is_named(lake: str, content: bytes) -> None:
+def test_a_file_that_is_not_what_the_log_says_is_named(lake: Lake, content: bytes) -> None:
     commit(lake, [1, 2])
-    (held,) = held_files(Lake(lake).table(TABLE).open(), {})
+    (held,) = held_files(lake.table(TABLE).open(), {})
     Path(held.uri).write_bytes(content)
     for reader in ("read_nights", "scan"):
         with pytest.raises(LakeError, match="cannot be read"):
             READERS[reader](lake)
 
 
-def test_a_table_that_is_not_partitioned_by_night_has_no_empty_nights(lake: str) -> None:
-    write_deltalake(Lake(lake).table(TABLE).uri, pa.table({"ds": [FIRST], "id": [1]}))
+def test_a_table_that_is_not_partitioned_by_night_has_no_empty_nights(lake: Lake) -> None:
+    write_deltalake(lake.table(TABLE).uri, pa.table({"ds": [FIRST], "id": [1]}))
     with pytest.raises(LakeError, match="partitioned by nothing, not by ds"):
-        delta.rows_by_night(Lake(lake).table(TABLE).open(), [FIRST])
+        delta.rows_by_night(lake.table(TABLE).open(), [FIRST])
 
 
-def test_odd_partition_values_are_distinguished(lake: str) -> None:
+def test_odd_partition_values_are_distinguished(lake: Lake) -> None:
     places = ["a b", "c/d=e%", "ü 日本", "%41", "x#y?z", "[b]{c,d}*", "None", None]
     rows = pa.table({"place": pa.array(places), "id": range(8)})
-    write_deltalake(Lake(lake).table(TABLE).uri, rows, partition_by=["place"])
-    table = Lake(lake).table(TABLE).open()
+    write_deltalake(lake.table(TABLE).uri, rows, partition_by=["place"])
+    table = lake.table(TABLE).open()
     for number, place in enumerate(places):
         assert read_rows(table, ["id"], {"place": [place or ""]})["id"].to_pylist() == [number]
     assert sorted(read_rows(table)["place"].to_pylist(), key=repr) == sorted(places, key=repr)
     assert all(Path(file.uri).is_file() for file in held_files(table, {}))
 
 
-def test_maintenance_removes_leftovers_in_odd_folders(lake: str) -> None:
-    leftover = Path(Lake(lake).table(TABLE).uri, "ds=2026-01-02", "a b%20ü.parquet")
+def test_maintenance_removes_leftovers_in_odd_folders(lake: Lake) -> None:
+    leftover = Path(lake.table(TABLE).uri, "ds=2026-01-02", "a b%20ü.parquet")
     commit(lake, [1])
     leftover.write_bytes(b"x")
     os.utime(leftover, (time.time() - 40 * 86_400,) * 2)
-    done = maintain(Lake(lake).table(TABLE))
+    done = maintain(lake.table(TABLE))
     assert done is not None
     assert (done.removed, leftover.exists()) == (1, False)
 
@@ -184,22 +184,22 @@ FAR = {
 
 
 @pytest.mark.parametrize("kind", FAR)
-def test_a_moment_beyond_pythons_years_is_written_without_a_bound_and_read(lake: str, kind: str) -> None:
+def test_a_moment_beyond_pythons_years_is_written_without_a_bound_and_read(lake: Lake, kind: str) -> None:
     commit(lake, [1, 2], at=FAR[kind])
-    table = Lake(lake).table(TABLE).open()
+    table = lake.table(TABLE).open()
     read = read_rows(table)
     assert dict(zip(read["id"].to_pylist(), read["at"].cast("int64").to_pylist(), strict=True)) == {
         1: FAR[kind][0], 2: 0
     }  # fmt: skip
-    log = Path(Lake(lake).table(TABLE).uri, "_delta_log", f"{table.version():020d}.json").read_text()
+    log = Path(lake.table(TABLE).uri, "_delta_log", f"{table.version():020d}.json").read_text()
     (stats,) = (json.loads(json.loads(line)["add"]["stats"]) for line in log.splitlines() if "add" in json.loads(line))
     assert "at" not in stats["minValues"] | stats["maxValues"]
     assert stats["maxValues"]["id"] == 2
     assert commit(lake, [1, 2], at=FAR[kind]) == table.version()
-    maintain(Lake(lake).table(TABLE))
+    maintain(lake.table(TABLE))
 
 
-def test_a_date_beyond_pythons_years_is_written_without_a_bound(lake: str) -> None:
+def test_a_date_beyond_pythons_years_is_written_without_a_bound(lake: Lake) -> None:
     schema = pa.schema([("ds", pa.date32()), ("day", pa.date32())])
     days = pa.array([2_932_897, 0], pa.int32()).cast(pa.date32())  # 10000-01-01
     batch = pa.RecordBatch.from_arrays([pa.array([FIRST, FIRST]), days], schema=schema)

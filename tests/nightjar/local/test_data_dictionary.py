@@ -62,19 +62,19 @@ def test_every_table_of_monitoring_is_among_those_that_are_tended_and_documented
     assert declared == {schema.name for schema in MONITORING_TABLES}
 
 
-def test_the_tables_carry_the_same_comments(lake: str) -> None:
+def test_the_tables_carry_the_same_comments(lake: Lake) -> None:
     for schema in USE_CASE.tables:
-        Lake(lake).table(schema).ensure()
-        table = DeltaTable(Lake(lake).table(schema).uri)
+        lake.table(schema).ensure()
+        table = DeltaTable(lake.table(schema).uri)
         assert table.metadata().description == schema.comment
         found = {field.name: field.metadata.get("comment") for field in table.schema().fields}
         assert found == {column.name: column.comment for column in schema.columns}
 
 
-def test_a_column_that_came_later_has_its_comment_too(lake: str) -> None:
+def test_a_column_that_came_later_has_its_comment_too(lake: Lake) -> None:
     whole = USE_CASE.score_table
     older = replace(whole, columns=tuple(c for c in whole.columns if c.name != "fallback_reason"))
-    Lake(lake).table(older).ensure()
-    Lake(lake).table(whole).ensure()
-    (field,) = (f for f in Lake(lake).table(whole).open().schema().fields if f.name == "fallback_reason")
+    lake.table(older).ensure()
+    lake.table(whole).ensure()
+    (field,) = (f for f in lake.table(whole).open().schema().fields if f.name == "fallback_reason")
     assert field.metadata["comment"].startswith("Why a fallback version")

@@ -15,6 +15,7 @@ from tests.nightjar.scoring.test_audit import USE_CASE, publish, score
 import use_cases
 from nightjar.declaration.sql import quote_ansi, quote_spark
 from nightjar.declaration.views import View
+from nightjar.lake.lake import Lake
 from nightjar.local.query import connect, run_query
 from nightjar.protocol.errors import ConfigurationError
 
@@ -36,9 +37,9 @@ def put(lake: str, name: str, **columns: list[object]) -> None:
 
 
 @pytest.fixture
-def words(lake: str) -> Path:
-    put(lake, "raw/words")
-    return Path(lake)
+def words(lake: Lake) -> Path:
+    put(lake.uri, "raw/words")
+    return Path(lake.uri)
 
 
 def test_tables_are_listed_and_read(words: Path) -> None:
@@ -46,7 +47,7 @@ def test_tables_are_listed_and_read(words: Path) -> None:
     assert "two" in run_query(words, "SELECT max(word) FROM raw.words")
 
 
-def test_the_latest_scores_have_each_entity_once_with_its_latest_night(lake: str) -> None:
+def test_the_latest_scores_have_each_entity_once_with_its_latest_night(lake: Lake) -> None:
     schema, first, second = USE_CASE.score_table, date(2013, 4, 1), date(2013, 4, 2)
     rows = [
         score(first, 1, 0.1), score(first, 2, 0.2),
@@ -54,7 +55,7 @@ def test_the_latest_scores_have_each_entity_once_with_its_latest_night(lake: str
     ]  # fmt: skip
     publish(lake, rows, [first, second])
     name = schema.name.replace("/", ".")
-    with connect(Path(lake)) as connection:
+    with connect(Path(lake.uri)) as connection:
         found = connection.sql(f"SELECT ds, flight, prediction FROM {name}_latest ORDER BY flight").fetchall()
         columns = connection.sql(f"SELECT * FROM {name}_latest").columns
     assert found == [(first, 1, 0.1), (second, 2, 0.9), (second, 3, 0.3)]
@@ -75,11 +76,11 @@ def test_what_cannot_be_run_is_one_clear_line(words: Path, sql: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_listing_of_sixty_tables_and_a_view_names_each_with_its_rows(lake: str) -> None:
+def test_a_listing_of_sixty_tables_and_a_view_names_each_with_its_rows(lake: Lake) -> None:
     for number in range(60):
-        put(lake, f"raw/t{number}", n=list(range(number + 1)))
+        put(lake.uri, f"raw/t{number}", n=list(range(number + 1)))
     publish(lake, [score(date(2013, 4, 1), 1, 0.1)], [date(2013, 4, 1)])
-    listed = dict(line.split() for line in run_query(Path(lake), "").splitlines()[2:] if len(line.split()) == 2)
+    listed = dict(line.split() for line in run_query(Path(lake.uri), "").splitlines()[2:] if len(line.split()) == 2)
     expected = {f"raw.t{number}": str(number + 1) for number in range(60)}
     assert listed == expected | {"scores.flight_delay": "1", "scores.flight_delay_latest": "1"}
 
@@ -181,42 +182,42 @@ def test_a_table_whose_file_is_gone_is_named_and_the_others_are_counted(words: P
     ],
 )
 def test_names_that_differ_in_case_alone_are_named_and_the_lower_case_one_is_offered(
-    lake: str, capsys: pytest.CaptureFixture[str], names: tuple[str, ...], offered: str, hidden: list[str]
+    lake: Lake, capsys: pytest.CaptureFixture[str], names: tuple[str, ...], offered: str, hidden: list[str]
 ) -> None:
     for name in names:
-        put(lake, name, folder=[name])
+        put(lake.uri, name, folder=[name])
     schema, table = offered.split("/")
-    with connect(Path(lake)) as connection:
+    with connect(Path(lake.uri)) as connection:
         assert connection.sql(f"SELECT folder FROM {quote_ansi(schema, table)}").fetchall() == [(offered,)]
-    run_query(Path(lake), "SELECT 1")
+    run_query(Path(lake.uri), "SELECT 1")
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in said] == [f"left out {name}" for name in hidden]
     assert all(offered in line for line in said)
 
 
-def test_a_table_with_the_name_of_a_view_is_shown_in_its_place(lake: str) -> None:
+def test_a_table_with_the_name_of_a_view_is_shown_in_its_place(lake: Lake) -> None:
     publish(lake, [score(date(2013, 4, 1), 1, 0.1)], [date(2013, 4, 1)])
-    put(lake, "scores/flight_delay_latest")
-    assert "two" in run_query(Path(lake), "SELECT max(word) FROM scores.flight_delay_latest")
-    assert "left out scores/flight_delay_latest: a table has the name of this view" in run_query(Path(lake), "")
+    put(lake.uri, "scores/flight_delay_latest")
+    assert "two" in run_query(Path(lake.uri), "SELECT max(word) FROM scores.flight_delay_latest")
+    assert "left out scores/flight_delay_latest: a table has the name of this view" in run_query(Path(lake.uri), "")
 
 
-def test_a_score_table_without_the_declared_key_has_no_view_and_is_read(lake: str) -> None:
-    put(lake, "scores/flight_delay")
-    assert "two" in run_query(Path(lake), "SELECT max(word) FROM scores.flight_delay")
-    assert "left out scores/flight_delay_latest: BinderException: " in run_query(Path(lake), "")
+def test_a_score_table_without_the_declared_key_has_no_view_and_is_read(lake: Lake) -> None:
+    put(lake.uri, "scores/flight_delay")
+    assert "two" in run_query(Path(lake.uri), "SELECT max(word) FROM scores.flight_delay")
+    assert "left out scores/flight_delay_latest: BinderException: " in run_query(Path(lake.uri), "")
 
 
 def test_a_declaration_that_cannot_be_loaded_costs_its_view_alone(
-    lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(lake, [score(date(2013, 4, 1), 1, 0.1)], [date(2013, 4, 1)])
-    put(lake, "scores/broken_declaration")
+    put(lake.uri, "scores/broken_declaration")
     folder = tmp_path / "use_cases" / "broken_declaration"
     folder.mkdir(parents=True)
     (folder / "use_case.py").write_text("USE_CASE = (")
     monkeypatch.setattr(use_cases, "__path__", [*use_cases.__path__, str(folder.parent)])
-    listing = run_query(Path(lake), "")
+    listing = run_query(Path(lake.uri), "")
     assert "left out scores/broken_declaration_latest: SyntaxError: " in listing
     assert "scores.broken_declaration " in listing
     assert "scores.flight_delay_latest " in listing

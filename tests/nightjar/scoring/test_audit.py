@@ -46,39 +46,37 @@ def score(ds: date, flight: int, prediction: float | None = 0.2, **other: Any) -
     }
 
 
-def write(lake: str, rows: list[dict[str, Any]]) -> list[DataFile]:
+def write(lake: Lake, rows: list[dict[str, Any]]) -> list[DataFile]:
     schema = delta.arrow_schema(SCORES)
     relaxed = pa.schema([field.with_nullable(True) for field in schema])
     batch = pa.RecordBatch.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema=relaxed)
-    return write_files(iter([batch]), Lake(lake).table(SCORES).uri, relaxed, ("ds",))
+    return write_files(iter([batch]), lake.table(SCORES).uri, relaxed, ("ds",))
 
 
-def publish(lake: str, rows: list[dict[str, Any]], nights: list[date]) -> None:
-    Lake(lake).table(SCORES).commit(write(lake, rows), nights, run_id="r")
+def publish(lake: Lake, rows: list[dict[str, Any]], nights: list[date]) -> None:
+    lake.table(SCORES).commit(write(lake, rows), nights, run_id="r")
 
 
-def audited(lake: str, files: list[DataFile], night: date, rows_in: int | None = None) -> Audit:
+def audited(lake: Lake, files: list[DataFile], night: date, rows_in: int | None = None) -> Audit:
     """The audit of files whose rows were all scored, unless ``rows_in`` says that more came in."""
     scoring_model = ScoringModel(name="flight_delay", version="1", sha256="ab", folder="x")
     rows = sum(file.rows for file in files) if rows_in is None else rows_in
-    return audit_scores(
-        USE_CASE, Lake(lake), Part(scoring_model=scoring_model, files=tuple(files), rows_in=rows), [night]
-    )
+    return audit_scores(USE_CASE, lake, Part(scoring_model=scoring_model, files=tuple(files), rows_in=rows), [night])
 
 
-def test_good_scores_pass_and_are_compared_with_the_last_published_night(lake: str) -> None:
+def test_good_scores_pass_and_are_compared_with_the_last_published_night(lake: Lake) -> None:
     publish(lake, [score(FIRST, 1, 0.1), score(FIRST, 2, 0.3)], [FIRST])
     audit = audited(lake, write(lake, [score(SECOND, 1, 0.4)]), SECOND)
     assert (audit.rows, audit.mean_prediction) == (1, 0.4)
     assert (audit.last_night, audit.last_mean) == (FIRST, 0.2)
 
 
-def test_first_night_has_no_comparison(lake: str) -> None:
+def test_first_night_has_no_comparison(lake: Lake) -> None:
     audit = audited(lake, write(lake, [score(FIRST, 1)]), FIRST)
     assert (audit.last_night, audit.last_mean) == (None, None)
 
 
-def test_a_rerun_is_compared_with_the_night_before_not_with_itself(lake: str) -> None:
+def test_a_rerun_is_compared_with_the_night_before_not_with_itself(lake: Lake) -> None:
     publish(lake, [score(FIRST, 1, 0.2)], [FIRST])
     publish(lake, [score(SECOND, 1, 0.9)], [SECOND])
     audit = audited(lake, write(lake, [score(SECOND, 1, 0.3)]), SECOND)
@@ -96,19 +94,19 @@ def test_a_rerun_is_compared_with_the_night_before_not_with_itself(lake: str) ->
         pytest.param([score(SECOND, 1)], "nights without a score: 2013-04-01", 1, id="other night"),
     ],
 )
-def test_bad_scores_are_refused(lake: str, rows: list[dict[str, Any]], message: str, how_many: int) -> None:
+def test_bad_scores_are_refused(lake: Lake, rows: list[dict[str, Any]], message: str, how_many: int) -> None:
     with pytest.raises(ContractError, match=message) as failure:
         audited(lake, write(lake, rows), FIRST)
     assert failure.value.how_many == how_many
-    assert not Lake(lake).table(SCORES).exists()
+    assert not lake.table(SCORES).exists()
 
 
 @pytest.mark.parametrize("statistics", [True, False])
 def test_nulls_are_counted_without_statistics_too_and_a_missing_column_has_only_nulls(
-    lake: str, statistics: bool
+    lake: Lake, statistics: bool
 ) -> None:
     (file,) = write(lake, [score(FIRST, flight) for flight in range(4)])
-    path = Lake(lake).table(SCORES).uri + "/" + file.path
+    path = lake.table(SCORES).uri + "/" + file.path
     table = pq.read_table(path, partitioning=None)
     pq.write_table(table, path, write_statistics=statistics)
     assert audited(lake, [file], FIRST).rows == 4
@@ -124,14 +122,14 @@ def test_nulls_are_counted_without_statistics_too_and_a_missing_column_has_only_
     assert failure.value.how_many == 4
 
 
-def test_fewer_rows_in_files_than_scored_are_refused(lake: str) -> None:
+def test_fewer_rows_in_files_than_scored_are_refused(lake: Lake) -> None:
     (file,) = write(lake, [score(FIRST, 1)])
     with pytest.raises(ContractError, match="1 rows were written, but 3 were scored") as failure:
         audited(lake, [replace(file, rows=3)], FIRST)
     assert failure.value.how_many == 2
 
 
-def test_too_many_rejected_rows_are_refused(lake: str) -> None:
+def test_too_many_rejected_rows_are_refused(lake: Lake) -> None:
     rows = [score(FIRST, flight) for flight in range(98)]
     with pytest.raises(ContractError, match=r"the model cannot take 2 of 100 rows \(allowed share 0.01") as failure:
         audited(lake, write(lake, rows), FIRST, rows_in=100)
@@ -141,17 +139,17 @@ def test_too_many_rejected_rows_are_refused(lake: str) -> None:
         audited(lake, [], FIRST, rows_in=5)
 
 
-def test_a_shift_against_the_last_night_is_refused(lake: str) -> None:
+def test_a_shift_against_the_last_night_is_refused(lake: Lake) -> None:
     publish(lake, [score(FIRST, 1, 0.1)], [FIRST])
     with pytest.raises(ContractError, match=r"mean prediction is 0.900, it was 0.100 on 2013-04-01"):
         audited(lake, write(lake, [score(SECOND, 1, 0.9)]), SECOND)
 
 
-def test_audit_without_readable_scores_fails(lake: str) -> None:
+def test_audit_without_readable_scores_fails(lake: Lake) -> None:
     with pytest.raises(GateError, match="no scores to audit"):
         audited(lake, [], FIRST)
     written = write(lake, [score(FIRST, 1)])
-    file = Path(Lake(lake).table(SCORES).uri) / written[0].path
+    file = Path(lake.table(SCORES).uri) / written[0].path
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(GateError, match="a file of scores cannot be read") as torn:
         audited(lake, written, FIRST)

@@ -72,17 +72,17 @@ def model(folder: str, rows: pa.RecordBatch, threshold: float | None) -> Tabular
     return save(folder, card, [BoostedTrees(xgb.train(params, data, 8))], "{}")
 
 
-def scored(lake: str, saved: TabularModel, rows: pa.RecordBatch, use_case: UseCase = USE_CASE) -> BatchScores:
+def scored(lake: Lake, saved: TabularModel, rows: pa.RecordBatch, use_case: UseCase = USE_CASE) -> BatchScores:
     scoring_model = ScoringModel(name="flight_delay", version="7", sha256=saved.sha256, folder=f"{lake}/models/x")
     task = ScoringTask(
-        use_case=use_case.name, lake=Lake(lake), scoring_models={CHAMPION: scoring_model}, features_version=3,
+        use_case=use_case.name, lake=lake, scoring_models={CHAMPION: scoring_model}, features_version=3,
         run_id="r", first_night=NIGHT, last_night=NIGHT,
     )  # fmt: skip
     return score_batch(rows, saved, scoring_model, use_case, task)
 
 
 @pytest.mark.parametrize("threshold", [0.3, None])
-def test_decision_is_true_at_or_above_the_threshold(lake: str, threshold: float | None) -> None:
+def test_decision_is_true_at_or_above_the_threshold(lake: Lake, threshold: float | None) -> None:
     rows = batch()
     said = scored(lake, model(f"{lake}/models/x", rows, threshold), rows)
     written = said.scores.to_pylist()
@@ -94,7 +94,7 @@ def test_decision_is_true_at_or_above_the_threshold(lake: str, threshold: float 
     assert {row["decision"] for row in written} == {True, False}
 
 
-def test_rows_keep_their_order_and_name_the_scoring_model(lake: str) -> None:
+def test_rows_keep_their_order_and_name_the_scoring_model(lake: Lake) -> None:
     rows = batch()
     saved = model(f"{lake}/models/x", rows, None)
     scores = scored(lake, saved, rows).scores
@@ -116,7 +116,7 @@ def raw_answers(saved: TabularModel, rows: pa.RecordBatch) -> NDArray[np.float64
 
 @given(place=st.integers(0, ROWS - 1))
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_in_are_rows_scored_and_rows_rejected(lake: str, place: int) -> None:
+def test_rows_in_are_rows_scored_and_rows_rejected(lake: Lake, place: int) -> None:
     rows = batch()
     plain = model(f"{lake}/models/x", rows, None)
     answers = raw_answers(plain, rows)
@@ -131,7 +131,7 @@ def test_rows_in_are_rows_scored_and_rows_rejected(lake: str, place: int) -> Non
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39, -1e300, np.nan])
-def test_a_number_that_float32_does_not_hold_is_scored_as_missing(lake: str, value: float) -> None:
+def test_a_number_that_float32_does_not_hold_is_scored_as_missing(lake: Lake, value: float) -> None:
     rows = batch()
     saved = model(f"{lake}/models/x", rows, None)
     place = rows.schema.get_field_index("distance")
@@ -144,7 +144,7 @@ def test_a_number_that_float32_does_not_hold_is_scored_as_missing(lake: str, val
     assert said.scores["prediction"].equals(scored(lake, saved, missing).scores["prediction"])
 
 
-def test_reasons_are_the_strongest_contributions_which_add_up_to_the_margin(lake: str) -> None:
+def test_reasons_are_the_strongest_contributions_which_add_up_to_the_margin(lake: Lake) -> None:
     rows = batch()
     count = len(USE_CASE.features.columns)
     explained = replace(USE_CASE, scoring=Scoring(reason_codes=count))
@@ -161,7 +161,7 @@ def test_reasons_are_the_strongest_contributions_which_add_up_to_the_margin(lake
     assert np.abs(sizes).max() > 0.01
 
 
-def test_a_model_without_trees_gives_no_reasons(lake: str) -> None:
+def test_a_model_without_trees_gives_no_reasons(lake: Lake) -> None:
     rows = batch()
     explained = replace(USE_CASE, scoring=Scoring(reason_codes=2))
     saved = model(f"{lake}/models/x", rows, None)

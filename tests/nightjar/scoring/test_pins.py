@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from nightjar.lake import files
+from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import GateError, ModelError
 from nightjar.protocol.job import JobSpec
@@ -16,14 +17,14 @@ NIGHT = date(2013, 4, 1)
 SPOILT = ["", "{", "[]", "null", "7", '"x"', '{"versions": 1', "[" * 100_000, '{"feature_files": 3}', '{"other": 1}']
 
 
-def spec(lake: str, **params: bool) -> JobSpec:
+def spec(lake: Lake, **params: bool) -> JobSpec:
     return JobSpec(
         program="score", use_case="x", first_night=NIGHT, last_night=NIGHT, dag_id="d", run_id="r", task_id="score",
-        lake=lake, params=params,
+        lake=lake.uri, params=params,
     )  # fmt: skip
 
 
-def test_pins_are_read_back(lake: str) -> None:
+def test_pins_are_read_back(lake: Lake) -> None:
     assert pins.pinned(spec(lake)) is None
     kept = pins.Pins(versions={"champion": "3"}, features_version=4, feature_files=("a", "b"), published=True)
     pins.keep(spec(lake), kept)
@@ -31,7 +32,7 @@ def test_pins_are_read_back(lake: str) -> None:
 
 
 @pytest.mark.parametrize("text", SPOILT)
-def test_corrupt_pins_are_refused_until_the_run_is_forced(lake: str, text: str) -> None:
+def test_corrupt_pins_are_refused_until_the_run_is_forced(lake: Lake, text: str) -> None:
     files.write_text(f"{spec(lake).run_dir}/pins.json", text)
     with pytest.raises(ModelError, match="cannot be read") as caught:
         pins.pinned(spec(lake))
@@ -40,7 +41,7 @@ def test_corrupt_pins_are_refused_until_the_run_is_forced(lake: str, text: str) 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", "[" * 100_000, '{"rows_in": 3}'])
-def test_corrupt_result_names_its_task(lake: str, text: str) -> None:
+def test_corrupt_result_names_its_task(lake: Lake, text: str) -> None:
     files.write_text(f"{spec(lake).run_dir}/train/result.json", text)
     with pytest.raises(GateError, match="the result cannot be read") as caught:
         earlier_result(spec(lake), "train")

@@ -24,31 +24,33 @@ from nightjar.training.model import TabularModel
 FEATURES = USE_CASE.feature_table
 
 
-def score(lake: str, shadow: str = "") -> Scored:
+def score(lake: Lake, shadow: str = "") -> Scored:
     """Score one unit of ``ROWS`` rows; ``shadow`` is a model folder."""
     rows = batch()
     folder = f"{lake}/models/x"
     saved = model(folder, rows, None)
     schema = delta.arrow_schema(FEATURES)
-    written = write_files(iter([rows]), Lake(lake).table(FEATURES).uri, schema, ("ds",))
-    Lake(lake).table(FEATURES).commit(written, [NIGHT], run_id="r")
+    written = write_files(iter([rows]), lake.table(FEATURES).uri, schema, ("ds",))
+    lake.table(FEATURES).commit(written, [NIGHT], run_id="r")
     scoring_model = ScoringModel(name="flight_delay", version="1", sha256=saved.sha256, folder=folder)
     task = ScoringTask(
-        use_case=USE_CASE.name, lake=Lake(lake), scoring_models={CHAMPION: scoring_model}, features_version=1,
+        use_case=USE_CASE.name, lake=lake, scoring_models={CHAMPION: scoring_model}, features_version=1,
         run_id="r", first_night=NIGHT, last_night=NIGHT,
         shadow=replace(scoring_model, version="2", folder=shadow) if shadow else None,
     )  # fmt: skip
-    table = Lake(lake).table(FEATURES).open()
-    found = scan(table, Lake(lake).table(FEATURES).uri, {})
+    table = lake.table(FEATURES).open()
+    found = scan(table, lake.table(FEATURES).uri, {})
     (only,) = found.units
     return score_unit(only, reader=found.reader, task=task)
 
 
-def files_in(lake: str, table: str) -> list[Path]:
-    return list(Path(lake, table).glob("ds=*/*.parquet"))
+def files_in(lake: Lake, table: str) -> list[Path]:
+    return list(Path(lake.uri, table).glob("ds=*/*.parquet"))
 
 
-def test_scores_and_rejected_rows_are_files_that_no_table_holds_yet(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_and_rejected_rows_are_files_that_no_table_holds_yet(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuses_three(folder: str, sha256: str) -> TabularModel:
         loaded = load_from_lake(folder, sha256)
         bound = float(np.sort(raw_answers(loaded, batch()))[-3])
@@ -60,28 +62,28 @@ def test_scores_and_rejected_rows_are_files_that_no_table_holds_yet(lake: str, m
     assert 3 <= refused < 30, "the model gives some rows the same answer"
     assert (scored.rows_in, scored.rows_out) == (ROWS, ROWS - refused)
     assert scored.peak_memory > 10 << 20
-    assert not Lake(lake).table(USE_CASE.score_table).exists()
-    Lake(lake).table(USE_CASE.quarantine_table).commit(scored.quarantined, [NIGHT], run_id="r")
-    rules = Lake(lake).table(USE_CASE.quarantine_table).read_nights([NIGHT])["rules"].to_pylist()
+    assert not lake.table(USE_CASE.score_table).exists()
+    lake.table(USE_CASE.quarantine_table).commit(scored.quarantined, [NIGHT], run_id="r")
+    rules = lake.table(USE_CASE.quarantine_table).read_nights([NIGHT])["rules"].to_pylist()
     assert rules == [["prediction_is_finite"]] * refused
 
 
-def test_a_shadow_scores_the_same_rows(lake: str) -> None:
+def test_a_shadow_scores_the_same_rows(lake: Lake) -> None:
     scored = score(lake, shadow=f"{lake}/models/x")
     assert (scored.shadow_error, sum(file.rows for file in scored.shadow_files)) == ("", ROWS)
-    Lake(lake).table(USE_CASE.shadow_table).commit(scored.shadow_files, [NIGHT], run_id="r")
-    rows = Lake(lake).table(USE_CASE.shadow_table).read_nights([NIGHT]).to_pylist()
+    lake.table(USE_CASE.shadow_table).commit(scored.shadow_files, [NIGHT], run_id="r")
+    rows = lake.table(USE_CASE.shadow_table).read_nights([NIGHT]).to_pylist()
     assert {row["model_version"] for row in rows} == {"2"}
 
 
-def test_a_shadow_that_cannot_be_loaded_leaves_the_night_alone(lake: str) -> None:
+def test_a_shadow_that_cannot_be_loaded_leaves_the_night_alone(lake: Lake) -> None:
     scored = score(lake, shadow=f"{lake}/models/nothing")
     assert (scored.rows_out, scored.shadow_files) == (ROWS, ())
     assert "the model has no SHA256SUMS" in scored.shadow_error
     assert files_in(lake, USE_CASE.shadow_table.name) == []
 
 
-def test_a_shadow_that_fails_half_way_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shadow_that_fails_half_way_leaves_no_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit, "batch_rows", lambda columns: ROWS // 4)
     truth, calls = unit.score_batch, []
 
@@ -103,7 +105,7 @@ def test_shadow_that_failed_in_one_unit_has_no_files() -> None:
     assert Scored.merge([Scored(parts={}), broken]).shadow_error == "gone"
 
 
-def test_a_failing_night_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_night_leaves_no_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit, "batch_rows", lambda columns: ROWS // 4)
     truth, calls = unit.score_batch, []
 
@@ -119,6 +121,6 @@ def test_a_failing_night_leaves_no_file(lake: str, monkeypatch: pytest.MonkeyPat
     assert files_in(lake, USE_CASE.score_table.name) == files_in(lake, USE_CASE.shadow_table.name) == []
 
 
-def test_a_model_is_loaded_once_a_process(lake: str) -> None:
+def test_a_model_is_loaded_once_a_process(lake: Lake) -> None:
     saved = model(f"{lake}/models/x", batch(), None)
     assert load_model(f"{lake}/models/x", saved.sha256) is load_model(f"{lake}/models/x", saved.sha256)

@@ -93,7 +93,7 @@ def test_an_error_hides_them_in_every_part() -> None:
 
 @pytest.mark.parametrize("kind", [ValueError, UnreachableError])
 def test_a_failed_program_hides_them_in_its_result_its_log_and_the_ledger(
-    kind: type[Exception], lake: str, caplog: pytest.LogCaptureFixture
+    kind: type[Exception], lake: Lake, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(spec: JobSpec) -> JobResult:
         text = "no answer from https://user:Hunter2@host"
@@ -101,10 +101,10 @@ def test_a_failed_program_hides_them_in_its_result_its_log_and_the_ledger(
 
     spec = JobSpec(
         program="gate", use_case="flight_delay", first_night=date(2013, 1, 1), last_night=date(2013, 1, 2),
-        dag_id="d", run_id="r", task_id="gate", lake=lake,
+        dag_id="d", run_id="r", task_id="gate", lake=lake.uri,
     )  # fmt: skip
     run_program(fail, spec)
-    written = files.read_text(f"{spec.output}/result.json") + str(ledger.read(Lake(lake), event="failure").to_pylist())
+    written = files.read_text(f"{spec.output}/result.json") + str(ledger.read(lake, event="failure").to_pylist())
     formatter = RedactingFormatter(TIMED)
     logged = "".join(formatter.format(record) for record in caplog.records)
     assert "https://***@host" in written

@@ -39,12 +39,12 @@ def trained(
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("lake"))
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return Lake(str(tmp_path_factory.mktemp("lake")))
 
 
 @pytest.fixture(scope="module")
-def base(lake: str) -> TabularModel:
+def base(lake: Lake) -> TabularModel:
     """A version whose files are in the lake."""
     fitted = [trained(engine, TRAINING_SET) for engine in ENGINES]
     card = ModelCard(
@@ -63,7 +63,7 @@ def base(lake: str) -> TabularModel:
     )
     members = [f.member for f in fitted]
     sha256 = save(f"{lake}/other", card, members, "{}").sha256
-    return save(folder_in_lake(Lake(lake), "test", sha256), card, members, "{}")
+    return save(folder_in_lake(lake, "test", sha256), card, members, "{}")
 
 
 def going_on(base: TabularModel, *, layers: int = 0, features: tuple[Feature, ...] = FEATURES) -> TrainingSet:
@@ -75,9 +75,9 @@ def going_on(base: TabularModel, *, layers: int = 0, features: tuple[Feature, ..
     return replace(TRAINING_SET, features=features, categories=categories, recipe=recipe)
 
 
-def test_trees_are_added_to_those_of_the_base(base: TabularModel, lake: str, tmp_path: Path) -> None:
+def test_trees_are_added_to_those_of_the_base(base: TabularModel, lake: Lake, tmp_path: Path) -> None:
     found = going_on(base)
-    loaded = load_base(Lake(lake), found)
+    loaded = load_base(lake, found)
     fitted = trained(TREES, found, loaded)
     before = base.card.members[0].rounds
     kept = int(np.argmax(fitted.history)) + 1
@@ -92,9 +92,9 @@ def test_trees_are_added_to_those_of_the_base(base: TabularModel, lake: str, tmp
     assert trained(TREES, found, loaded, tmp_path).member.content() == fitted.member.content()
 
 
-def test_a_network_begins_with_the_base_s_weights_and_leaves_the_frozen_ones(base: TabularModel, lake: str) -> None:
+def test_a_network_begins_with_the_base_s_weights_and_leaves_the_frozen_ones(base: TabularModel, lake: Lake) -> None:
     found = going_on(base, layers=1)
-    fitted = trained(NET, found, load_base(Lake(lake), found))
+    fitted = trained(NET, found, load_base(lake, found))
     assert isinstance(fitted.member, network.Network)
     assert isinstance(base.members[1], network.Network)
     old, new = weights_of(base.members[1]), weights_of(fitted.member)
@@ -108,34 +108,34 @@ def test_a_network_begins_with_the_base_s_weights_and_leaves_the_frozen_ones(bas
     assert fitted.history[0] > trained(NET, TRAINING_SET).history[0]
 
 
-def test_nothing_is_frozen_by_default(base: TabularModel, lake: str) -> None:
+def test_nothing_is_frozen_by_default(base: TabularModel, lake: Lake) -> None:
     found = going_on(base)
-    fitted = trained(NET, found, load_base(Lake(lake), found))
+    fitted = trained(NET, found, load_base(lake, found))
     assert isinstance(fitted.member, network.Network)
     assert isinstance(base.members[1], network.Network)
     old, new = weights_of(base.members[1]), weights_of(fitted.member)
     assert all((new[name][: len(old[name])] != old[name]).any() for name in old)
 
 
-def smaller(base: TabularModel, lake: str, member: network.Network) -> TrainingSet:
+def smaller(base: TabularModel, lake: Lake, member: network.Network) -> TrainingSet:
     """A training set that goes on from ``base`` with a smaller network, whose card is still the full one's."""
     members = (base.members[0], member)
     sha256 = save(f"{lake}/smaller", base.card, members, "{}").sha256
-    save(folder_in_lake(Lake(lake), "test", sha256), base.card, members, "{}")
+    save(folder_in_lake(lake, "test", sha256), base.card, members, "{}")
     return going_on(replace(base, sha256=sha256))
 
 
-def test_int8_network_can_be_the_base(base: TabularModel, lake: str) -> None:
+def test_int8_network_can_be_the_base(base: TabularModel, lake: Lake) -> None:
     assert isinstance(base.members[1], network.Network)
     found = smaller(base, lake, int8(base.members[1]))
-    assert max(trained(NET, found, load_base(Lake(lake), found)).history) > 0.7
+    assert max(trained(NET, found, load_base(lake, found)).history) > 0.7
 
 
-def test_a_pruned_network_is_refused_whatever_its_card_says(base: TabularModel, lake: str) -> None:
+def test_a_pruned_network_is_refused_whatever_its_card_says(base: TabularModel, lake: Lake) -> None:
     assert isinstance(base.members[1], network.Network)
     found = smaller(base, lake, pruned(base.members[1], 0.5))
     with pytest.raises(TrainingError, match=r"its network has hidden \[8, 4\], not \[16, 8\]"):
-        load_base(Lake(lake), found)
+        load_base(lake, found)
 
 
 @pytest.mark.parametrize(
@@ -149,26 +149,26 @@ def test_a_pruned_network_is_refused_whatever_its_card_says(base: TabularModel, 
     ],
 )
 def test_a_base_that_has_seen_days_of_the_holdout_is_refused(
-    base: TabularModel, lake: str, seen: tuple[tuple[date, date], ...], days: int
+    base: TabularModel, lake: Lake, seen: tuple[tuple[date, date], ...], days: int
 ) -> None:
     held_out = tuple(date(2013, 3, day) for day in (10, 11, 12))
     holdout = replace(TRAINING_SET.holdout, first=held_out[0], last=held_out[-1], days=held_out)
     card = replace(base.card, seen=seen)
     sha256 = save(f"{lake}/seen", card, base.members, "{}").sha256
-    save(folder_in_lake(Lake(lake), "test", sha256), card, base.members, "{}")
+    save(folder_in_lake(lake, "test", sha256), card, base.members, "{}")
     found = replace(going_on(replace(base, sha256=sha256)), holdout=holdout)
     if not days:
-        assert load_base(Lake(lake), found) is not None
+        assert load_base(lake, found) is not None
         return
     with pytest.raises(TrainingError, match=f"was trained on {days} of the 3 holdout days"):
-        load_base(Lake(lake), found)
+        load_base(lake, found)
 
 
-def test_without_a_base_load_base_returns_none(lake: str) -> None:
-    assert load_base(Lake(lake), TRAINING_SET) is None
+def test_without_a_base_load_base_returns_none(lake: Lake) -> None:
+    assert load_base(lake, TRAINING_SET) is None
 
 
-def test_a_base_that_does_not_fit_is_refused_saying_what_differs(base: TabularModel, lake: str) -> None:
+def test_a_base_that_does_not_fit_is_refused_saying_what_differs(base: TabularModel, lake: Lake) -> None:
     fits = going_on(base)
     wider = replace(fits.recipe, engines=(TREES, replace(NET, hidden=(32, 8))))
     other = {
@@ -183,9 +183,9 @@ def test_a_base_that_does_not_fit_is_refused_saying_what_differs(base: TabularMo
     }
     for said, found in other.items():
         with pytest.raises(TrainingError, match=said) as caught:
-            load_base(Lake(lake), found)
+            load_base(lake, found)
         assert "version 3 of test" in caught.value.where
     trees_alone = save(f"{lake}/trees", replace(base.card, members=base.card.members[:1]), base.members[:1], "{}")
-    save(folder_in_lake(Lake(lake), "test", trees_alone.sha256), trees_alone.card, trees_alone.members, "{}")
+    save(folder_in_lake(lake, "test", trees_alone.sha256), trees_alone.card, trees_alone.members, "{}")
     with pytest.raises(TrainingError, match="it has no network"):
-        load_base(Lake(lake), going_on(trees_alone))
+        load_base(lake, going_on(trees_alone))

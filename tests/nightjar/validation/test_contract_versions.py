@@ -23,10 +23,10 @@ from nightjar.validation import contract_versions
 NIGHT = date(2013, 4, 1)
 
 
-def spec(lake: str) -> JobSpec:
+def spec(lake: Lake) -> JobSpec:
     return JobSpec(
         program="ingest", use_case="shop", first_night=NIGHT, last_night=NIGHT, dag_id="d", run_id="r",
-        task_id="ingest", lake=lake,
+        task_id="ingest", lake=lake.uri,
     )  # fmt: skip
 
 
@@ -48,16 +48,16 @@ def on(name: str, **fields: object) -> Callable[[Column], Column | None]:
 
 
 @pytest.fixture
-def recorded(lake: str) -> str:
+def recorded(lake: Lake) -> Lake:
     """A lake whose ledger has the contract of the small use case."""
-    first = contract_versions.check(Lake(lake), SHOP)
+    first = contract_versions.check(lake, SHOP)
     assert first.first
     contract_versions.record(spec(lake), first)
     return lake
 
 
-def test_the_same_contract_is_not_recorded_again(recorded: str) -> None:
-    assert not contract_versions.check(Lake(recorded), SHOP).changed
+def test_the_same_contract_is_not_recorded_again(recorded: Lake) -> None:
+    assert not contract_versions.check(recorded, SHOP).changed
 
 
 @pytest.mark.parametrize(
@@ -71,29 +71,31 @@ def test_the_same_contract_is_not_recorded_again(recorded: str) -> None:
         (with_columns(lambda c: c, key=("shop",)), "raw/orders: key (shop, number) -> (shop)"),
     ],
 )
-def test_a_change_that_breaks_readers_stops_with_the_difference(recorded: str, orders: Source, difference: str) -> None:
+def test_a_change_that_breaks_readers_stops_with_the_difference(
+    recorded: Lake, orders: Source, difference: str
+) -> None:
     with pytest.raises(ContractError) as caught:
-        contract_versions.check(Lake(recorded), shop(orders))
+        contract_versions.check(recorded, shop(orders))
     assert difference in caught.value.what
     assert "raise `contract_version`" in caught.value.fix
-    meant = contract_versions.check(Lake(recorded), shop(orders, contract_version=2))
+    meant = contract_versions.check(recorded, shop(orders, contract_version=2))
     assert difference in meant.breaking
     contract_versions.record(spec(recorded), meant)
-    assert not contract_versions.check(Lake(recorded), shop(orders, contract_version=2)).changed
+    assert not contract_versions.check(recorded, shop(orders, contract_version=2)).changed
     with pytest.raises(ContractError, match="version was lowered"):
-        contract_versions.check(Lake(recorded), shop(orders, contract_version=1))
+        contract_versions.check(recorded, shop(orders, contract_version=1))
 
 
-def test_a_change_that_adds_passes_and_is_recorded(recorded: str) -> None:
+def test_a_change_that_adds_passes_and_is_recorded(recorded: Lake) -> None:
     more = with_columns(lambda column: column, Column("note", "string", "A note."))
     more = replace(more, rules=(*more.rules, not_null("amount")))
-    changed = contract_versions.check(Lake(recorded), shop(more))
+    changed = contract_versions.check(recorded, shop(more))
     assert changed.breaking == ()
     assert set(changed.additive) == {
         "raw/orders.note: a new column (string)",
         "raw/orders: rule amount_not_null is new",
     }
     contract_versions.record(spec(recorded), changed)
-    events = ledger.read(Lake(recorded), event="contract", use_case="shop").to_pylist()
+    events = ledger.read(recorded, event="contract", use_case="shop").to_pylist()
     assert [json.loads(event["details"])["version"] for event in events] == [1, 1]
     assert "a new column" in events[-1]["reason"]

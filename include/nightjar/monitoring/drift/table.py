@@ -148,7 +148,7 @@ def read_past_nights(lake: Lake, use_case: str, nights: Sequence[date], *, model
     """Read the results of earlier nights, oldest first; nights without a comparison are left out.
 
     Args:
-        lake: The lake's root.
+        lake: The lake.
         use_case: Name of the use case.
         nights: Nights to read.
         model_version: Version of the model; PSI against another model's training set is left out.

@@ -23,7 +23,7 @@ def collect_evidence(
     """Return the nights in the policy's window and the AUC over the last judged nights, for the champion's scores only.
 
     Args:
-        lake: The lake's root.
+        lake: The lake.
         use_case: The use case.
         policy: The use case's policy.
         night: The night.

@@ -108,7 +108,7 @@ def read_days(
     """Yield the labelled rows of each day at the frozen versions, sorted by key, independent of the file layout.
 
     Args:
-        lake: The lake's root.
+        lake: The lake.
         training_set: Names the table versions.
         days: Label days; the features are those of the night before each.
         columns: Columns of the feature table to read.

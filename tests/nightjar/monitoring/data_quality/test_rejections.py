@@ -10,8 +10,8 @@ from nightjar.monitoring.data_quality.rejections import Rejection, count_rejecti
 NIGHT = date(2013, 4, 3)
 
 
-def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
-    assert count_rejections(Lake(lake), SHOP, NIGHT) == []
+def test_each_rule_has_its_rows_and_its_reason(lake: Lake) -> None:
+    assert count_rejections(lake, SHOP, NIGHT) == []
     row = {"table_name": "raw/orders", "row_json": "{}", "dag_run_id": "r"}
     rows = [
         {**row, "rules": ["k_parses"]},
@@ -21,7 +21,7 @@ def test_each_rule_has_its_rows_and_its_reason(lake: str) -> None:
     ]
     put(lake, SHOP.quarantine_table, rows, NIGHT)
     put(lake, SHOP.quarantine_table, rows[:1], date(2013, 4, 4))
-    assert count_rejections(Lake(lake), SHOP, NIGHT) == [
+    assert count_rejections(lake, SHOP, NIGHT) == [
         Rejection(table="raw/orders", rule="k_parses", reason="k is not of type int", rows=2),
         Rejection(
             table="features/shop",

@@ -43,25 +43,25 @@ SHOP = UseCase(
 )
 
 
-def put(lake: str, schema: TableSchema, rows: list[dict[str, object]], night: date) -> None:
+def put(lake: Lake, schema: TableSchema, rows: list[dict[str, object]], night: date) -> None:
     target = delta.arrow_schema(schema)
     table = pa.Table.from_pylist([{"ds": night, **row} for row in rows], target)
-    written = write_files(iter(table.to_batches()), Lake(lake).table(schema).uri, target, schema.partition_by)
-    Lake(lake).table(schema).commit(written, [night], run_id="r")
+    written = write_files(iter(table.to_batches()), lake.table(schema).uri, target, schema.partition_by)
+    lake.table(schema).commit(written, [night], run_id="r")
 
 
-def test_rows_rejected_and_usual_come_from_the_delta_log(lake: str) -> None:
+def test_rows_rejected_and_usual_come_from_the_delta_log(lake: Lake) -> None:
     nights = [date(2013, 4, day) for day in (1, 2, 3)]
     for night, count in zip(nights, (4, 6, 9), strict=True):
         put(lake, RAW, [{"k": i, **LANDED_FROM} for i in range(count)], night)
     rejected = {"table_name": "raw/orders", "rules": ["k_not_null"], "row_json": "{}", "dag_run_id": "r"}
     put(lake, SHOP.quarantine_table, [rejected, rejected, {**rejected, "table_name": "features/shop"}], nights[2])
-    assert count_volumes(Lake(lake), SHOP, nights[2], nights[:2]) == [
+    assert count_volumes(lake, SHOP, nights[2], nights[:2]) == [
         Volume(table="raw/orders", rows=9, rejected=2, earlier=(4, 6))
     ]
-    assert count_volumes(Lake(lake), SHOP, nights[0], []) == [Volume(table="raw/orders", rows=4, rejected=0)]
+    assert count_volumes(lake, SHOP, nights[0], []) == [Volume(table="raw/orders", rows=4, rejected=0)]
 
 
-def test_a_night_without_rows_is_zero_not_missing(lake: str) -> None:
+def test_a_night_without_rows_is_zero_not_missing(lake: Lake) -> None:
     put(lake, RAW, [{"k": 1, **LANDED_FROM}], date(2013, 4, 1))
-    assert count_volumes(Lake(lake), SHOP, date(2013, 4, 2), [date(2013, 4, 1)])[0].rows == 0
+    assert count_volumes(lake, SHOP, date(2013, 4, 2), [date(2013, 4, 1)])[0].rows == 0

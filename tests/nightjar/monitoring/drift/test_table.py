@@ -11,20 +11,20 @@ from nightjar.monitoring.drift.windows import ColumnWindows, Window
 NIGHT = date(2013, 4, 1)
 
 
-def write(lake: str, compared: Any, use_case: str, night: date = NIGHT, moved: int = 0) -> list[dict[str, Any]]:
+def write(lake: Lake, compared: Any, use_case: str, night: date = NIGHT, moved: int = 0) -> list[dict[str, Any]]:
     drift = compared.night(moved=moved)
     windows = dict.fromkeys(drift.by_name, ColumnWindows(recent=Window(nights=14, psi=0.02)))
     rows = drift_rows(drift, windows, night=night, use_case=use_case, model_version="3", run_id="r1")
-    Lake(lake).table(DRIFT_TABLE).replace(rows, [night], use_case=use_case, run_id="r1")
+    lake.table(DRIFT_TABLE).replace(rows, [night], use_case=use_case, run_id="r1")
     return rows
 
 
-def stored(lake: str, night: date = NIGHT) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = Lake(lake).table(DRIFT_TABLE).read_nights([night]).to_pylist()
+def stored(lake: Lake, night: date = NIGHT) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = lake.table(DRIFT_TABLE).read_nights([night]).to_pylist()
     return sorted(rows, key=lambda row: (row["use_case"], row["column_name"]))
 
 
-def test_a_row_per_column_with_its_thresholds(lake: str, compared: Any) -> None:
+def test_a_row_per_column_with_its_thresholds(lake: Lake, compared: Any) -> None:
     rows = write(lake, compared, "flight_delay", moved=1)
     found = stored(lake)
     assert found == rows
@@ -42,7 +42,7 @@ def test_a_row_per_column_with_its_thresholds(lake: str, compared: Any) -> None:
     assert (carrier["wasserstein"], carrier["ks"], carrier["new_categories"]) == (None, None, [])
 
 
-def test_nights_from_before_a_column_was_measured_hold_null(lake: str, compared: Any) -> None:
+def test_nights_from_before_a_column_was_measured_hold_null(lake: Lake, compared: Any) -> None:
     """The table is widened in place by the first night that writes more."""
     old = replace(DRIFT_TABLE, columns=DRIFT_TABLE.columns[:21])
     drift = compared.night()
@@ -50,13 +50,13 @@ def test_nights_from_before_a_column_was_measured_hold_null(lake: str, compared:
         drift, dict.fromkeys(drift.by_name, ColumnWindows()), night=NIGHT, use_case="a", model_version="3", run_id="r"
     )
     narrow = [{name: row[name] for name in old.column_names} for row in rows]
-    Lake(lake).table(old).replace(narrow, [NIGHT], use_case="a", run_id="r")
+    lake.table(old).replace(narrow, [NIGHT], use_case="a", run_id="r")
     write(lake, compared, "flight_delay", night=date(2013, 4, 2))
     assert {row["js_distance"] for row in stored(lake)} == {None}
     assert None not in {row["js_distance"] for row in stored(lake, date(2013, 4, 2))}
 
 
-def test_a_rerun_replaces_its_own_part_of_its_night_only(lake: str, compared: Any) -> None:
+def test_a_rerun_replaces_its_own_part_of_its_night_only(lake: Lake, compared: Any) -> None:
     """Two use cases share the table, and each of them has other nights."""
     churn = write(lake, compared, "churn")
     earlier = write(lake, compared, "flight_delay", night=date(2013, 3, 31))
@@ -66,14 +66,14 @@ def test_a_rerun_replaces_its_own_part_of_its_night_only(lake: str, compared: An
     assert stored(lake, date(2013, 3, 31)) == earlier
 
 
-def test_read_past_nights_are_summed_up_oldest_first(lake: str, compared: Any) -> None:
+def test_read_past_nights_are_summed_up_oldest_first(lake: Lake, compared: Any) -> None:
     asked = [date(2013, 3, 30), date(2013, 3, 31), NIGHT]
-    assert read_past_nights(Lake(lake), "flight_delay", asked, model_version="3") == []
+    assert read_past_nights(lake, "flight_delay", asked, model_version="3") == []
     write(lake, compared, "flight_delay", moved=2)
     write(lake, compared, "flight_delay", night=date(2013, 3, 30))
     write(lake, compared, "churn", night=date(2013, 3, 31))
-    found = read_past_nights(Lake(lake), "flight_delay", asked, model_version="3")
+    found = read_past_nights(lake, "flight_delay", asked, model_version="3")
     assert [(night.night.day, night.watched, night.drifted) for night in found] == [(30, 5, 0), (1, 5, 2)]
     assert found[1].psi["wind"] > 0.25
-    other = read_past_nights(Lake(lake), "flight_delay", asked, model_version="4")
+    other = read_past_nights(lake, "flight_delay", asked, model_version="4")
     assert [(night.watched, night.drifted, night.psi) for night in other] == [(5, 0, {}), (5, 2, {})]

@@ -148,12 +148,12 @@ def test_performance_on_odd_data_is_an_incident_of_its_own() -> None:
     assert kinds == ["data", "performance"]
 
 
-def test_rerun_replaces_the_night_s_incidents_and_the_next_night_reads_them(lake: str) -> None:
+def test_rerun_replaces_the_night_s_incidents_and_the_next_night_reads_them(lake: Lake) -> None:
     first, second = play([["raw/flights"], ["raw/flights", "raw/weather"]])
     for _ in range(2):
-        write_incidents(Lake(lake), "shop", first, NIGHT, run_id="r")
-    write_incidents(Lake(lake), "other", second, NIGHT, run_id="r")
+        write_incidents(lake, "shop", first, NIGHT, run_id="r")
+    write_incidents(lake, "other", second, NIGHT, run_id="r")
     after = NIGHT + timedelta(days=2)  # the night between was not monitored
-    assert incidents_before(Lake(lake), "shop", after) == first
-    assert read_incidents(Lake(lake), "shop", [NIGHT]) == {NIGHT: first}
-    assert incidents_before(Lake(lake), "shop", NIGHT + timedelta(days=MAX_GAP_NIGHTS + 1)) == []
+    assert incidents_before(lake, "shop", after) == first
+    assert read_incidents(lake, "shop", [NIGHT]) == {NIGHT: first}
+    assert incidents_before(lake, "shop", NIGHT + timedelta(days=MAX_GAP_NIGHTS + 1)) == []

@@ -15,25 +15,25 @@ from nightjar.training.data.training_set import training_set_uri
 NIGHT = date(2013, 1, 31)
 
 
-def judge(lake: str, version: str, run_id: str) -> JobSpec:
+def judge(lake: Lake, version: str, run_id: str) -> JobSpec:
     """The gate of a training's run looks at a version."""
     spec = JobSpec(
         program="gate", use_case="shop", first_night=DAY, last_night=DAY, dag_id="shop_training", run_id=run_id,
-        task_id="gate", lake=lake,
+        task_id="gate", lake=lake.uri,
     )  # fmt: skip
-    ledger.record(Lake(lake), ledger.Event.of(spec, "gate", model_version=version))
+    ledger.record(lake, ledger.Event.of(spec, "gate", model_version=version))
     return spec
 
 
-def test_the_age_is_that_of_its_last_training_day(lake: str) -> None:
+def test_the_age_is_that_of_its_last_training_day(lake: Lake) -> None:
     spec = judge(lake, "7", "manual__2013-01-03T04:00:00+00:00")
     files.write_text(training_set_uri(spec), training_set(()).to_json())
-    assert model_age_days(Lake(lake), "shop", "7", NIGHT) == 29
-    assert model_age_days(Lake(lake), "shop", "8", NIGHT) is None
-    assert model_age_days(Lake(lake), "other", "7", NIGHT) is None
+    assert model_age_days(lake, "shop", "7", NIGHT) == 29
+    assert model_age_days(lake, "shop", "8", NIGHT) is None
+    assert model_age_days(lake, "other", "7", NIGHT) is None
 
 
-def test_a_version_whose_training_is_not_known_any_more_has_no_age(lake: str) -> None:
-    assert model_age_days(Lake(lake), "shop", "7", NIGHT) is None
+def test_a_version_whose_training_is_not_known_any_more_has_no_age(lake: Lake) -> None:
+    assert model_age_days(lake, "shop", "7", NIGHT) is None
     judge(lake, "7", "r")
-    assert model_age_days(Lake(lake), "shop", "7", NIGHT) is None
+    assert model_age_days(lake, "shop", "7", NIGHT) is None

@@ -100,28 +100,28 @@ def test_nights_whose_labels_are_all_alike_say_nothing_of_ranks() -> None:
     assert subjects(nights) == []
 
 
-def test_findings_are_of_the_night_that_was_judged_and_as_the_table_says(lake: str) -> None:
+def test_findings_are_of_the_night_that_was_judged_and_as_the_table_says(lake: Lake) -> None:
     random = np.random.default_rng(1)
     nights = Nights()
     for i in range(8):
         nights.add(FIRST + timedelta(days=i), {ALL: summarize(draw(random, 800, skill=0.0))})
     written = [FIRST + timedelta(days=i) for i in range(8)]
     for table, rows in ((PERFORMANCE_TABLE, nights.rows), (COUNTS_TABLE, nights.counts)):
-        Lake(lake).table(table).replace(rows, written, use_case="shop", run_id="r")
+        lake.table(table).replace(rows, written, use_case="shop", run_id="r")
     last = FIRST + timedelta(days=10)
-    found = performance_findings(Lake(lake), JUDGED, last)
-    looked = judged_nights(read_rows(Lake(lake), PERFORMANCE_TABLE, "shop", written), last)
+    found = performance_findings(lake, JUDGED, last)
+    looked = judged_nights(read_rows(lake, PERFORMANCE_TABLE, "shop", written), last)
     assert list(looked) == written
     assert found == find_problems(
         list(looked.values()), JUDGED, night=last, link=f"{lake}/reports/shop/{last}/performance.html"
     )
     assert [entry.subject for entry in found][:2] == ["shop auc below the floor", "shop auc below the holdout"]
-    assert performance_findings(Lake(lake), JUDGED, last + timedelta(days=1)) == []
-    early = performance_findings(Lake(lake), JUDGED, FIRST + timedelta(days=4))
+    assert performance_findings(lake, JUDGED, last + timedelta(days=1)) == []
+    early = performance_findings(lake, JUDGED, FIRST + timedelta(days=4))
     assert [entry.severity for entry in early] == ["breach"], "as it was known then: two nights"
-    assert performance_findings(Lake(lake), replace(JUDGED, name="other"), last) == []
-    assert Lake(lake).table(PERFORMANCE_TABLE).exists()
+    assert performance_findings(lake, replace(JUDGED, name="other"), last) == []
+    assert lake.table(PERFORMANCE_TABLE).exists()
 
 
-def test_without_a_table_nothing_is_found(lake: str) -> None:
-    assert performance_findings(Lake(lake), JUDGED, FIRST) == []
+def test_without_a_table_nothing_is_found(lake: Lake) -> None:
+    assert performance_findings(lake, JUDGED, FIRST) == []

@@ -24,9 +24,9 @@ def profile(of: list[tuple[float, str | None]]) -> Profile:
     return profile_arrays({"x": [x for x, _ in of], "c": [c for _, c in of]}, COLUMNS, REFERENCE)
 
 
-def store(lake: str, night: date, made: Profile, use_case: str = "shop") -> None:
+def store(lake: Lake, night: date, made: Profile, use_case: str = "shop") -> None:
     told = profile_rows(made, night=night, use_case=use_case, model_sha256="ab", model_version="1", run_id="r")
-    Lake(lake).table(PROFILES_TABLE).replace(told, [night], use_case=use_case, run_id="r")
+    lake.table(PROFILES_TABLE).replace(told, [night], use_case=use_case, run_id="r")
 
 
 @settings(max_examples=15, deadline=None)
@@ -34,10 +34,11 @@ def store(lake: str, night: date, made: Profile, use_case: str = "shop") -> None
 def test_stored_nights_add_up_to_all_their_rows(nights: list[list[tuple[float, str | None]]]) -> None:
     """A week is known from its nights: counts and sketches exactly, moments to floating point."""
     days = [FIRST + timedelta(days=i) for i in range(len(nights))]
-    with TemporaryDirectory() as lake:
+    with TemporaryDirectory() as folder:
+        lake = Lake(folder)
         for day, of_night in zip(days, nights, strict=True):
             store(lake, day, profile(of_night))
-        week = merge_all(list(read_profiles(Lake(lake), "shop", days).values()))
+        week = merge_all(list(read_profiles(lake, "shop", days).values()))
     whole = profile([row for of_night in nights for row in of_night])
     assert week.rows == whole.rows
     for name, column in whole.columns.items():
@@ -49,12 +50,12 @@ def test_stored_nights_add_up_to_all_their_rows(nights: list[list[tuple[float, s
             assert one is two is None or one == pytest.approx(two, rel=1e-9, abs=1e-6)
 
 
-def test_another_use_case_and_other_nights_are_left_alone(lake: str) -> None:
+def test_another_use_case_and_other_nights_are_left_alone(lake: Lake) -> None:
     one, other = profile([(1.0, "a")]), profile([(2.0, "b")])
-    assert read_profiles(Lake(lake), "shop", [FIRST]) == {}
+    assert read_profiles(lake, "shop", [FIRST]) == {}
     store(lake, FIRST, one)
     store(lake, FIRST, other, use_case="churn")
     store(lake, FIRST + timedelta(days=1), one)
     store(lake, FIRST + timedelta(days=1), other)
-    found = read_profiles(Lake(lake), "shop", [FIRST, FIRST + timedelta(days=1), FIRST + timedelta(days=2)])
+    found = read_profiles(lake, "shop", [FIRST, FIRST + timedelta(days=1), FIRST + timedelta(days=2)])
     assert found == {FIRST: one, FIRST + timedelta(days=1): other}

@@ -110,13 +110,13 @@ def column(name: str, verdict: Any, rows: int = 0, cause: str = "") -> ColumnSke
     return ColumnSkew(name=name, differing=keys, stored=Difference(), cause=cause, verdict=verdict)
 
 
-def keep(lake: str, *columns: ColumnSkew, use_case: str = "shop") -> None:
+def keep(lake: Lake, *columns: ColumnSkew, use_case: str = "shop") -> None:
     skew = NightSkew(night=SERVED, features_version=3, rows=10, columns=columns)
     rows = skew_rows(skew, night=NIGHT, use_case=use_case, run_id="r")
-    Lake(lake).table(SKEW_TABLE).replace(rows, [NIGHT], use_case=use_case, run_id="r")
+    lake.table(SKEW_TABLE).replace(rows, [NIGHT], use_case=use_case, run_id="r")
 
 
-def test_skew_is_a_breach_and_a_changed_history_a_warning_each_once(lake: str) -> None:
+def test_skew_is_a_breach_and_a_changed_history_a_warning_each_once(lake: Lake) -> None:
     keep(
         lake,
         column(ROWS, "same"),
@@ -125,7 +125,7 @@ def test_skew_is_a_breach_and_a_changed_history_a_warning_each_once(lake: str) -
         column("c", "history_changed", 1, "Landed again."),
     )
     keep(lake, column("z", "skew", 1), use_case="other")
-    breach, warning = skew_findings(Lake(lake), "shop", NIGHT)
+    breach, warning = skew_findings(lake, "shop", NIGHT)
     assert (breach.severity, breach.kind, breach.night, breach.severity_ratio) == ("breach", "skew", NIGHT, 2.0)
     assert breach.what == (
         "Training reads other features than were served: a in 3 of 10 rows of 2013-04-07, by up to 0.5; "
@@ -136,16 +136,16 @@ def test_skew_is_a_breach_and_a_changed_history_a_warning_each_once(lake: str) -
     assert (REPOSITORY / breach.runbook).is_file()
 
 
-def test_of_many_columns_a_few_are_named(lake: str) -> None:
+def test_of_many_columns_a_few_are_named(lake: Lake) -> None:
     keep(lake, *(column(f"c{i}", "skew", 1) for i in range(MAX_NAMED + 1)))
-    (finding,) = skew_findings(Lake(lake), "shop", NIGHT)
+    (finding,) = skew_findings(lake, "shop", NIGHT)
     assert "c4 in" in finding.what
     assert "c5 in" not in finding.what
     assert "; …" in finding.what
 
 
-def test_nothing_found_where_nobody_looked_or_nothing_could_be_judged(lake: str) -> None:
-    assert skew_findings(Lake(lake), "shop", NIGHT) == []
+def test_nothing_found_where_nobody_looked_or_nothing_could_be_judged(lake: Lake) -> None:
+    assert skew_findings(lake, "shop", NIGHT) == []
     row = not_judged_row("No earlier night was scored.", night=NIGHT, use_case="shop", run_id="r")
-    Lake(lake).table(SKEW_TABLE).replace([row], [NIGHT], use_case="shop", run_id="r")
-    assert skew_findings(Lake(lake), "shop", NIGHT) == []
+    lake.table(SKEW_TABLE).replace([row], [NIGHT], use_case="shop", run_id="r")
+    assert skew_findings(lake, "shop", NIGHT) == []

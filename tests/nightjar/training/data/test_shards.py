@@ -34,13 +34,13 @@ TRAINING_SET = TrainingSet(
 )
 
 
-def _write(lake: str, name: str, columns: dict[str, list[object]], mode: str = "append") -> None:
+def _write(lake: Lake, name: str, columns: dict[str, list[object]], mode: str = "append") -> None:
     table = pa.table(columns)
     write_deltalake(f"{lake}/{name}", table, mode=mode, partition_by=["ds"])
 
 
 @pytest.fixture
-def filled(lake: str) -> str:
+def filled(lake: Lake) -> Lake:
     _write(
         lake,
         "features/x",
@@ -70,8 +70,8 @@ def whole(shard: Shard) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(matrices), np.concatenate(labels)
 
 
-def test_labels_meet_the_features_of_the_night_before_sorted_by_key(filled: str) -> None:
-    (day, rows), *more = read_days(Lake(filled), TRAINING_SET, [DAY], ["distance"])
+def test_labels_meet_the_features_of_the_night_before_sorted_by_key(filled: Lake) -> None:
+    (day, rows), *more = read_days(filled, TRAINING_SET, [DAY], ["distance"])
     assert (day, more) == (DAY, [])
     assert rows.select(["carrier", "flight", "distance", "label"]).to_pylist() == [
         {"carrier": "AA", "flight": 1, "distance": None, "label": 0.0},
@@ -79,8 +79,8 @@ def test_labels_meet_the_features_of_the_night_before_sorted_by_key(filled: str)
     ]
 
 
-def test_a_shard_is_encoded_with_the_frozen_vocabulary(filled: str) -> None:
-    shard = read_shard(Lake(filled), TRAINING_SET, replace(SPLIT, days=(DAY, NEXT)))
+def test_a_shard_is_encoded_with_the_frozen_vocabulary(filled: Lake) -> None:
+    shard = read_shard(filled, TRAINING_SET, replace(SPLIT, days=(DAY, NEXT)))
     matrix, labels = whole(shard)
     np.testing.assert_array_equal(matrix, np.array([[0, np.nan], [1, 100], [0, 500]], dtype=np.float32))
     np.testing.assert_array_equal(labels, np.array([0, 1, 1], dtype=np.float32))
@@ -88,17 +88,17 @@ def test_a_shard_is_encoded_with_the_frozen_vocabulary(filled: str) -> None:
     np.testing.assert_array_equal(whole(shard)[0], matrix)  # as often as the engine asks
 
 
-def test_later_versions_are_not_read_and_file_layout_does_not_matter(filled: str) -> None:
-    before = read_shard(Lake(filled), TRAINING_SET, SPLIT)
+def test_later_versions_are_not_read_and_file_layout_does_not_matter(filled: Lake) -> None:
+    before = read_shard(filled, TRAINING_SET, SPLIT)
     late = {"ds": [NIGHT], "carrier": ["AA"], "flight": [2], "distance": [1.0]}
     _write(filled, "features/x", late)
     _write(filled, "labels/x", {"ds": [DAY], "carrier": ["AA"], "flight": [2], "label": [1.0]})
-    frozen = read_shard(Lake(filled), TRAINING_SET, SPLIT)
+    frozen = read_shard(filled, TRAINING_SET, SPLIT)
     for now, then in zip(whole(frozen), whole(before), strict=True):
         assert now.tobytes() == then.tobytes()
-    scattered = read_shard(Lake(filled), replace(TRAINING_SET, tables={"features/x": 1, "labels/x": 1}), SPLIT)
+    scattered = read_shard(filled, replace(TRAINING_SET, tables={"features/x": 1, "labels/x": 1}), SPLIT)
     DeltaTable(f"{filled}/features/x").optimize.compact()
-    compacted = read_shard(Lake(filled), replace(TRAINING_SET, tables={"features/x": 2, "labels/x": 1}), SPLIT)
+    compacted = read_shard(filled, replace(TRAINING_SET, tables={"features/x": 2, "labels/x": 1}), SPLIT)
     assert whole(scattered)[0].tobytes() == whole(compacted)[0].tobytes()
     # flight AA 2 is there twice in the features now: the count shows it
     with pytest.raises(RowCountError, match=r"frozen with 2 rows \(1 positive\), but 4 \(3\) were read"):
@@ -112,19 +112,19 @@ def test_days_are_distributed_round_robin() -> None:
     assert sorted([*dealt[0], *dealt[1]]) == days
 
 
-def test_no_days_give_an_empty_shard(filled: str) -> None:
-    shard = read_shard(Lake(filled), TRAINING_SET, SPLIT, rank=1, world_size=2)
+def test_no_days_give_an_empty_shard(filled: Lake) -> None:
+    shard = read_shard(filled, TRAINING_SET, SPLIT, rank=1, world_size=2)
     assert (shard.rows, list(shard.batches())) == (0, [])
 
 
-def test_a_feature_that_is_missing_or_of_another_type_is_named_with_its_table(filled: str) -> None:
+def test_a_feature_that_is_missing_or_of_another_type_is_named_with_its_table(filled: Lake) -> None:
     for feature, said in (
         (Feature("wind", "numeric", "."), "column wind is missing"),
         (Feature("distance", "categorical", "."), "column distance is double, where the model reads categorical"),
     ):
         wrong = replace(TRAINING_SET, features=(*TRAINING_SET.features, feature))
         with pytest.raises(TrainingError, match=said) as caught:
-            read_shard(Lake(filled), wrong, SPLIT)
+            read_shard(filled, wrong, SPLIT)
         assert caught.value.where == f"features/x version 0, {feature.name}"
         assert "freeze_training_set" in caught.value.fix
 
@@ -136,12 +136,12 @@ def test_full_scratch_disk_is_reported() -> None:
     assert "TMPDIR" in caught.value.where
 
 
-def test_a_vacuumed_version_is_refused_clearly(filled: str) -> None:
+def test_a_vacuumed_version_is_refused_clearly(filled: Lake) -> None:
     _write(filled, "features/x", {"ds": [NIGHT], "carrier": ["AA"], "flight": [2], "distance": [1.0]}, "overwrite")
     table = DeltaTable(f"{filled}/features/x")
     table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
     with pytest.raises(TrainingError, match="files of the frozen versions are gone") as caught:
-        read_shard(Lake(filled), TRAINING_SET, SPLIT)
+        read_shard(filled, TRAINING_SET, SPLIT)
     assert "features/x version 0" in caught.value.where
 
 

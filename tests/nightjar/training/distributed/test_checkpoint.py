@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import NightjarError, TrainingError
 from nightjar.protocol.job import JobSpec
 from nightjar.training.distributed.checkpoint import PLACE, STATE_FILE, Checkpoint, Checkpoints
@@ -22,11 +23,11 @@ LEADS_OUT = json.dumps({"training": TRAINING, "file": "../../x"}, default=str).e
 
 
 @pytest.fixture
-def checkpoints(lake: str) -> Checkpoints:
+def checkpoints(lake: Lake) -> Checkpoints:
     return Checkpoints.of(_spec(lake), "boosting", TRAINING)
 
 
-def _spec(lake: str) -> JobSpec:
+def _spec(lake: Lake) -> JobSpec:
     return JobSpec(
         program="train",
         use_case="flight_delay",
@@ -35,7 +36,7 @@ def _spec(lake: str) -> JobSpec:
         dag_id="d",
         run_id="r",
         task_id="train",
-        lake=lake,
+        lake=lake.uri,
     )
 
 
@@ -52,7 +53,7 @@ def test_last_checkpoint_is_loaded_and_earlier_ones_are_removed(checkpoints: Che
 
 
 def test_the_place_is_the_tasks_folder_or_what_the_environment_names(
-    lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = _spec(lake)
     assert Checkpoints.of(spec, "boosting", TRAINING).place == f"{spec.output}/checkpoint/boosting"
@@ -61,7 +62,7 @@ def test_the_place_is_the_tasks_folder_or_what_the_environment_names(
 
 
 def test_checkpoint_of_another_training_is_not_used_and_differences_are_logged(
-    checkpoints: Checkpoints, lake: str, caplog: pytest.LogCaptureFixture
+    checkpoints: Checkpoints, lake: Lake, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints.save(Checkpoint(history=(0.5,), state=b"one"))
     other = Checkpoints.of(_spec(lake), "boosting", {**TRAINING, "world_size": 3, "params": {"eta": 0.2}})

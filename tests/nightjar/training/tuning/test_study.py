@@ -17,6 +17,7 @@ from tests.training_sets import training_set
 
 from nightjar.declaration.spaces import FloatRange
 from nightjar.declaration.training import Boosting, Tuning
+from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import StorageFullError, TrainingError
 from nightjar.protocol.job import JobSpec
 from nightjar.training.data.training_set import TrainingSet
@@ -31,16 +32,16 @@ def tuned(trials: int = TRIALS, seed: int = 1) -> TrainingSet:
     return replace(asked, recipe=replace(asked.recipe, tuning=Tuning(trials=trials, folds=2), seed=seed))
 
 
-def study(lake: str, worker: int = 0, of: TrainingSet | None = None) -> EngineStudy:
+def study(lake: Lake, worker: int = 0, of: TrainingSet | None = None) -> EngineStudy:
     night = date(2013, 4, 1)
     spec = JobSpec(
         program="tune", use_case="x", first_night=night, last_night=night, dag_id="d", run_id="r", task_id="tune",
-        map_index=worker, lake=lake,
+        map_index=worker, lake=lake.uri,
     )  # fmt: skip
     return EngineStudy(spec, of or tuned(), ENGINE)
 
 
-def work(lake: str, worker: int) -> None:
+def work(lake: Lake, worker: int) -> None:
     """A worker that dies in one of five trials, and fails in one of five others."""
     chance = random.Random(os.getpid())
     mine = study(lake, worker)
@@ -58,7 +59,7 @@ def work(lake: str, worker: int) -> None:
             mine.complete(trial, 1 - eta)
 
 
-def test_killed_and_restarted_workers_run_exactly_the_declared_trials(lake: str) -> None:
+def test_killed_and_restarted_workers_run_exactly_the_declared_trials(lake: Lake) -> None:
     def start(worker: int) -> Any:
         process = multiprocessing.get_context("fork").Process(target=work, args=(lake, worker))
         process.start()
@@ -88,7 +89,7 @@ def test_killed_and_restarted_workers_run_exactly_the_declared_trials(lake: str)
 def test_suggestions_follow_the_seed_and_the_worker(tmp_path: Path) -> None:
     def first_suggestion(name: str, worker: int, seed: int) -> float:
         (tmp_path / name).mkdir()
-        mine = study(str(tmp_path / name), worker, tuned(seed=seed))
+        mine = study(Lake(str(tmp_path / name)), worker, tuned(seed=seed))
         declared, trial = mine.claim(), mine.claim()
         assert declared is not None
         assert trial is not None
@@ -101,7 +102,7 @@ def test_suggestions_follow_the_seed_and_the_worker(tmp_path: Path) -> None:
     assert first_suggestion("d", 0, 7) != one
 
 
-def test_only_trials_that_are_worse_than_most_are_pruned_and_the_declared_one_never(lake: str) -> None:
+def test_only_trials_that_are_worse_than_most_are_pruned_and_the_declared_one_never(lake: Lake) -> None:
     mine = study(lake)
     declared = mine.claim()
     assert declared is not None
@@ -122,7 +123,7 @@ def test_only_trials_that_are_worse_than_most_are_pruned_and_the_declared_one_ne
     assert (mine.declared_auc(), mine.best_auc()) == (0.1, 0.8)
 
 
-def test_another_training_set_is_another_study(lake: str) -> None:
+def test_another_training_set_is_another_study(lake: Lake) -> None:
     mine = study(lake)
     trial = mine.claim()
     assert trial is not None
@@ -135,12 +136,12 @@ def test_another_training_set_is_another_study(lake: str) -> None:
 @pytest.mark.parametrize(
     "tail", [b'{"op_code":', b'{"op_code":4,"worker_id":"x"}', b"\0" * 5000, b"\xff", b"x" * 200_000]
 )
-def test_half_a_line_at_the_end_of_the_journal_is_removed_and_the_study_goes_on(lake: str, tail: bytes) -> None:
+def test_half_a_line_at_the_end_of_the_journal_is_removed_and_the_study_goes_on(lake: Lake, tail: bytes) -> None:
     mine = study(lake)
     first = mine.claim()
     assert first is not None
     mine.complete(first, 0.7)
-    (journal,) = Path(lake).rglob("tune.journal")
+    (journal,) = Path(lake.uri).rglob("tune.journal")
     with journal.open("ab") as file:
         file.write(tail)
     for worker in (1, 2):  # the first of them writes over what was cut off, the second reads what it has written
@@ -154,7 +155,7 @@ def test_half_a_line_at_the_end_of_the_journal_is_removed_and_the_study_goes_on(
 
 def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 200) as disk:
-        mine = study(str(disk))
+        mine = study(Lake(str(disk)))
         trial = mine.claim()
         assert trial is not None
         (journal,) = disk.rglob("tune.journal")
@@ -163,6 +164,6 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
             mine.fail(trial, "x" * 8192)
         assert journal.read_bytes().endswith(b"}\n")
         filler.unlink()
-        again = study(str(disk))
+        again = study(Lake(str(disk)))
         assert again.take_up() == 1
         assert again.claim() is not None
