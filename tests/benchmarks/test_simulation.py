@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.declarations import with_fields
 
+from nightjar.lake.lake import Lake
 from use_cases.flight_delay.use_case import USE_CASE
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -65,7 +66,7 @@ def simulate(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any
     module = import_module("simulation_year")
     monkeypatch.setattr(module, "weekly", lambda *_: [{"auc": 0.7}])
     progress = SimpleNamespace(now=lambda _: None, say=lambda _: None, seconds=0.0)
-    return module.Year(world, SHORT, 2013, str(folder / "lake"), progress).simulate()
+    return module.Year(world, SHORT, 2013, Lake(str(folder / "lake")), progress).simulate()
 
 
 def test_it_ends_the_same_wherever_it_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
