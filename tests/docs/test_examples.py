@@ -62,7 +62,7 @@ def run_on_a_month_of_profiles(example: Example, folder: Path) -> None:
             run_id="r",
         )
         lake.table(PROFILES_TABLE).replace(rows, [night], use_case="flight_delay", run_id="r")
-    run(example, {"lake": lake, "model_folder": str(model)})
+    run(example, {"lake_uri": lake.uri, "model_folder": str(model)})
 
 
 CONTEXTS: dict[str, Callable[[Example, Path], None]] = {
