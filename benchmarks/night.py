@@ -19,12 +19,12 @@ from pathlib import Path
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import load_use_case
+from nightjar.lake.results import read_result
 from nightjar.local import plan
 from nightjar.local.paths import Paths
 from nightjar.local.progress import Progress
 from nightjar.local.session import any_servers
-from nightjar.protocol.job import JobResult
-from nightjar.scoring.task import parts_of
+from nightjar.protocol.results import ScoreResult
 
 NIGHT = date(2013, 4, 3)
 PACKAGES = ("apache-airflow", "pyspark", "delta-spark", "deltalake", "mlflow", "xgboost", "great-expectations")
@@ -73,9 +73,12 @@ def main() -> None:
     """Print the line."""
     paths = Paths.here()
     total, started, folder = run_night(paths)
-    results = {path.parent.name: JobResult.from_json(path.read_text()) for path in folder.glob("*/result.json")}
+    results = {path.parent.name: read_result(str(path)) for path in folder.glob("*/result.json")}
     tasks = {task: round(result.seconds["total"], 2) for task, result in sorted(results.items())}
-    plain, said = plain_seconds(paths, parts_of(results["score"].values)[CHAMPION].scoring_model.folder)
+    scored = results["score"]
+    if not isinstance(scored, ScoreResult):
+        raise SystemExit(f"the night has no scores: {scored.error}")
+    plain, said = plain_seconds(paths, scored.parts[CHAMPION].scoring_model.folder)
     print(
         json.dumps(
             {

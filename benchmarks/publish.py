@@ -23,9 +23,9 @@ import pyarrow as pa
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.data_file import DataFile
 
 FILES = 16
 TABLE = TableSchema(

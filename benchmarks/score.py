@@ -32,8 +32,8 @@ HERE = Path(__file__).parent
 PROJECT = HERE / "project"
 sys.path.insert(0, str(PROJECT))  # its use cases replace the project's
 
-from nightjar.lake.data_file import DataFile  # noqa: E402
 from nightjar.lake.lake import Lake  # noqa: E402
+from nightjar.protocol.data_file import DataFile  # noqa: E402  # noqa: E402
 from use_cases.floats.use_case import USE_CASE as FLOATS  # noqa: E402
 
 WARM = 3

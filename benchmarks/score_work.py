@@ -198,7 +198,7 @@ def spark_udf(work: Work) -> None:
 def ours(work: Work) -> None:
     """The night's `score`, and the commit of `publish_scores`."""
     from nightjar.declaration.experiment import CHAMPION
-    from nightjar.scoring.task import ScoringModel, parts_of
+    from nightjar.protocol.scores import ScoringModel
     from nightjar_spark.score import open_features, score_nights
 
     use_case = work.declared
@@ -213,7 +213,7 @@ def ours(work: Work) -> None:
             run_id=str(time.time_ns()), task_id="score", lake=work.lake,
         )  # fmt: skip
         result = score_nights(spark, spec, use_case, open_features(spec, use_case, None), scoring_models)
-        written = parts_of(result.values)[CHAMPION].files
+        written = result.parts[CHAMPION].files
         Lake(work.lake).table(use_case.score_table).commit(written, [NIGHT], run_id=spec.run_id)
         return {"worker_peak_mb": result.metrics["worker_peak_mb"]}
 

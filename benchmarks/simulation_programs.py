@@ -18,11 +18,13 @@ from pyspark.sql import SparkSession
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
+from nightjar.lake.results import read_result
 from nightjar.local import server_environment
 from nightjar.local.paths import Paths
 from nightjar.local.ports import HOST, Ports, listen, port_of
 from nightjar.local.programs import mlflow_command
 from nightjar.local.servers import answers
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.programs import SPARK_PROGRAMS
 from nightjar.runner import run_program
@@ -69,7 +71,7 @@ class Programs:
             world_size=self._use_case.training.world_size if program == "train" else 1,
             threads_per_rank=1 if program == "train" else server_environment.cores(),
         )
-        files.write_text(f"{spec.output}/spec.json", spec.to_json())
+        files.write_text(f"{spec.output}/spec.json", dump_json(spec))
         result = self._in_spark(spec) if program in SPARK_PROGRAMS else self._in_ranks(spec)
         self.seconds[program] = self.seconds.get(program, 0.0) + time.monotonic() - began
         if result.status == "failed":
@@ -94,7 +96,7 @@ class Programs:
         )
         ranks.start()
         ranks.wait()
-        return JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+        return read_result(f"{spec.output}/result.json")
 
 
 @contextmanager

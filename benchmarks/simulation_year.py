@@ -19,6 +19,8 @@ from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.local.progress import Progress
+from nightjar.protocol.documents import dump_values
+from nightjar.protocol.results import PromoteResult, ReactResult
 
 HISTORY_MONTHS = 3
 """Months that the first model is trained on; nights are simulated from then on."""
@@ -103,8 +105,10 @@ class Year:
             for program in (*SCORE, *WATCH):
                 self._run(program, night, end, run_id=run_id)
             for day in _days(night, end):
-                decided = self._run("react", day, day, run_id=run_id).values["retrain"]
-                asked = {"night": day.isoformat(), "reason": decided["reason"]} if decided["request"] else None
+                reaction = self._run("react", day, day, run_id=run_id)
+                assert isinstance(reaction, ReactResult)
+                decided = reaction.retrain
+                asked = {"night": day.isoformat(), "reason": decided.reason} if decided.request else None
                 self._save(watched_until=day.isoformat(), asked=asked)
                 night = day + timedelta(days=1)
                 if self._train_as_asked():
@@ -125,13 +129,13 @@ class Year:
         results = {
             program: self._run(program, self.first, last, run_id=f"training__{last}") for program in OF_TRAININGS
         }
-        promoted = results["promote"].values
+        promoted, gate = results["promote"], results["gate"]
         trained = {
             "night": last.isoformat(),
             "reason": reason,
-            "promoted": bool(promoted.get("promoted")),
-            "version": str(promoted.get("model_version", "")),
-            "verdict": results["gate"].values,
+            "promoted": isinstance(promoted, PromoteResult) and promoted.promoted,
+            "version": promoted.model_version if isinstance(promoted, PromoteResult) else "",
+            "verdict": dump_values(gate),
             "metrics": dict(results["evaluate"].metrics),
         }
         if all(earlier["night"] != trained["night"] for earlier in self.state.trainings):

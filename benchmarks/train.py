@@ -26,6 +26,10 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
+from nightjar.lake.results import read_result
+from nightjar.protocol.documents import dump_json
+from nightjar.protocol.results import TrainResult
+
 PROJECT = Path(__file__).with_name("project")
 sys.path.insert(0, str(PROJECT))  # its use case replaces the project's, here and in the ranks
 
@@ -34,7 +38,7 @@ from nightjar.lake import delta, files  # noqa: E402
 from nightjar.lake.lake import Lake  # noqa: E402
 from nightjar.monitoring.profiles.profile import ProfiledColumn  # noqa: E402
 from nightjar.monitoring.profiles.summarize import profile_arrays  # noqa: E402
-from nightjar.protocol.job import JobResult, JobSpec  # noqa: E402
+from nightjar.protocol.job import JobSpec  # noqa: E402
 from nightjar.training.data.training_set import (  # noqa: E402
     DayCount,
     TrainingSet,
@@ -111,7 +115,7 @@ def freeze(lake: Lake, counts: list[DayCount]) -> TrainingSet:
     )
 
 
-def plain(lake: Lake, training_set: TrainingSet, threads: int, device: str) -> dict[str, float]:
+def plain(lake: Lake, training_set: TrainingSet, threads: int, device: str) -> dict[str, Any]:
     """(a): seconds and peak memory of the plain script."""
     training = USE_CASE.training
     engine = training.engines[0]
@@ -138,7 +142,7 @@ def plain(lake: Lake, training_set: TrainingSet, threads: int, device: str) -> d
     return figures
 
 
-def ours(lake: Lake, training_set: TrainingSet, world_size: int, threads: int, device: str) -> dict[str, float]:
+def ours(lake: Lake, training_set: TrainingSet, world_size: int, threads: int, device: str) -> dict[str, Any]:
     """(b) and (c): seconds, and the peak memory of the largest rank, of a job as Airflow starts it."""
     spec = JobSpec(
         program="train",
@@ -153,11 +157,11 @@ def ours(lake: Lake, training_set: TrainingSet, world_size: int, threads: int, d
         threads_per_rank=threads,
     )
     folder = training_set_uri(spec).rsplit("/", 1)[0]
-    files.write_text(training_set_uri(spec), training_set.to_json())
+    files.write_text(training_set_uri(spec), dump_json(training_set))
     files.write_text(
         f"{folder}/profile.json", profile_arrays({"nothing": [0.0]}, [ProfiledColumn("nothing", "numeric")]).to_json()
     )
-    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    files.write_text(f"{spec.output}/spec.json", dump_json(spec))
     lines: list[str] = []
     ranks = LocalRanks(
         program="train",
@@ -169,14 +173,14 @@ def ours(lake: Lake, training_set: TrainingSet, world_size: int, threads: int, d
     )
     ranks.start()
     ranks.wait()
-    result = JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
-    if result.status != "succeeded":
+    result = read_result(f"{spec.output}/result.json")
+    if not isinstance(result, TrainResult):
         raise SystemExit("\n".join([*lines, result.error]))
     return {
         "read": result.seconds["read"],
         "train": result.seconds["train_boosting"],
-        "peak": max(result.values["peak_memory_bytes"]),
-        "device": result.values["device"],
+        "peak": max(result.peak_memory_bytes),
+        "device": result.device,
     }
 
 

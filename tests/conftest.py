@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,6 +36,9 @@ LONG = (
     "tests/nightjar_spark/test_many_at_once.py",
 )
 """Units that take more than a minute, the longest first."""
+
+settings.register_profile("nightjar", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("nightjar")
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
     # PySpark treats a main module without a file as a doctest, and ends the process.

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from nightjar.protocol.documents import check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +28,6 @@ class Process:
     def of(cls, pid: int) -> Process:
         """Return the process that has the id ``pid`` on this machine now."""
         return cls(host=socket.gethostname(), pid=pid, born=_born(pid))
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Process:
-        """Parse the result of :func:`dataclasses.asdict`, ignoring further keys.
-
-        Call it within :func:`nightjar.protocol.documents.reading`.
-        """
-        process = cls(host=document["host"], pid=document["pid"], born=document["born"])
-        check_fields(process)
-        return process
 
     @property
     def is_here(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from nightjar.code_places import place_of
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import NightjarError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.settings.secrets import redacted
@@ -45,14 +46,14 @@ def run_program(
         log.exception("unexpected error")
         result = JobResult(status="failed", error=_unexpected(error, spec), error_kind="unexpected", retryable=True)
     seconds = {**result.seconds, "total": round(time.monotonic() - started, 3)}
-    result = replace(result, spec_fingerprint=spec.fingerprint, seconds=seconds)
+    result = replace(result, program=spec.program, spec_fingerprint=spec.fingerprint, seconds=seconds)
     if result.status == "failed":
         before_failure()
         _record_failure(spec, result)
     else:
         log.info(result.summary())
     before_result()
-    files.write_text(f"{spec.output}/result.json", result.to_json())
+    files.write_text(f"{spec.output}/result.json", dump_json(result))
     return result
 
 

@@ -6,7 +6,9 @@ import logging
 from dataclasses import replace
 
 from nightjar.lake import files
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.documents import dump_json
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import ChooseParamsResult
 from nightjar.registry.trials import TrialRuns
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.tuning.study import EngineStudy, searched, study_digest
@@ -15,13 +17,13 @@ from nightjar_jobs.runner import main
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> ChooseParamsResult:
     """Write the training set with the parameters of each engine's best completed trial.
 
     Returns:
         ``metrics`` of each engine: ``<engine>_best_auc``, ``<engine>_declared_auc`` (of the declared parameters, if
         that trial was completed), ``<engine>_trials_completed``, ``_pruned`` and ``_failed``.
-        ``values``: ``training_set`` (URI), ``training_set_sha256``, ``params`` by engine. ``links``: ``mlflow_run``.
+        ``links``: ``mlflow_run``.
 
     Raises:
         TrainingError: when an engine has no completed trial, or the run was frozen without tuning.
@@ -30,7 +32,7 @@ def run(spec: JobSpec) -> JobResult:
     """
     source = TrainingSet.input_of(spec, CHOOSE_TASK)
     recipe = replace(source.recipe, tuning=None)  # tuning is finished
-    chosen: dict[str, dict[str, object]] = {}
+    chosen: dict[str, dict[str, bool | int | float | str | None]] = {}
     metrics: dict[str, float] = {}
     for engine in searched(source.recipe):
         study = EngineStudy(spec, source, engine)
@@ -45,14 +47,15 @@ def run(spec: JobSpec) -> JobResult:
         log.info("%s: AUC %.4f, with the declared parameters %s", engine.kind, best.values[0], declared)
     training_set = replace(source, recipe=recipe)
     uri = training_set_uri(spec, CHOOSE_TASK)
-    files.write_text(uri, training_set.to_json())
+    files.write_text(uri, dump_json(training_set))
     params = {f"{kind}.{name}": value for kind, best_params in chosen.items() for name, value in best_params.items()}
     page = TrialRuns.of_run(spec, study_digest(spec, source)).close(params, metrics)
-    return JobResult(
-        status="succeeded",
+    return ChooseParamsResult(
         inputs=training_set.tables,
         metrics=metrics,
-        values={"training_set": uri, "training_set_sha256": training_set.sha256, "params": chosen},
+        training_set=uri,
+        training_set_sha256=training_set.sha256,
+        params=chosen,
         links={"mlflow_run": page} if page else {},
     )
 

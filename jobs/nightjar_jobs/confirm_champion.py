@@ -12,24 +12,23 @@ from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.protocol.errors import ModelError
-from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.scoring.task import ScoringModel, parts_of
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import ConfirmChampionResult, PublishScoresResult, ValidateScoresResult
+from nightjar.protocol.scores import ScoringModel
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> ConfirmChampionResult:
     """Check which versions have scored, and record a fallback in the ledger.
 
     Raises:
         ModelError: when a fallback has scored: the night is served, but the model needs attention.
     """
     use_case = load_use_case(spec.use_case)
-    published = earlier_result(spec, "publish_scores")
-    scoring_models = {
-        variant: ScoringModel(**scoring_model) for variant, scoring_model in published.values["scoring_models"].items()
-    }
+    published = earlier_result(spec, PublishScoresResult)
+    scoring_models = published.scoring_models
     fallbacks = {
         variant: scoring_model
         for variant, scoring_model in scoring_models.items()
@@ -43,14 +42,14 @@ def run(spec: JobSpec) -> JobResult:
         )
         age = model_age_days(Lake(spec.lake), use_case.name, versions[CHAMPION], spec.last_night)
         metrics = {} if age is None else {"model_age_days": age}
-        return JobResult(status="succeeded", metrics=metrics, values={"model_versions": versions})
+        return ConfirmChampionResult(metrics=metrics, model_versions=versions)
     nights = spec.nights(use_case.schedule.timezone)
     reason = "; ".join(
         f"version {scoring_model.version} was the fallback on nights {nights}: {scoring_model.fallback_reason}"
         for scoring_model in fallbacks.values()
     )
     _record(spec, reason, next(iter(fallbacks.values())), published)
-    parts = parts_of(earlier_result(spec, "validate_scores").values)
+    parts = earlier_result(spec, ValidateScoresResult).parts
     raise ModelError(
         f"FALLBACK, scores are published: {reason}",
         where=use_case.score_table.name,
@@ -59,10 +58,10 @@ def run(spec: JobSpec) -> JobResult:
     )
 
 
-def _record(spec: JobSpec, reason: str, scoring_model: ScoringModel, published: JobResult) -> None:
+def _record(spec: JobSpec, reason: str, scoring_model: ScoringModel, published: PublishScoresResult) -> None:
     """Record the fallback in the ledger once for each attempt, also when only this task is cleared."""
     lake = Lake(spec.lake)
-    attempt = int(earlier_result(spec, "validate_scores").values["attempt"])
+    attempt = earlier_result(spec, ValidateScoresResult).attempt
     earlier = ledger.read_details(lake, event="fallback", dag_id=spec.dag_id, run_id=spec.run_id)
     if any(details.get("attempt") == attempt for details in earlier):
         return

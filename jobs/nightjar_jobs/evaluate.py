@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightjar.declaration.target import Cost
@@ -14,9 +14,10 @@ from nightjar.evaluation.verdict import BASELINE, CHAMPION, note_on_champion, pr
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
-from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import GateError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import EvaluateResult, TrainResult
 from nightjar.registry import models
 from nightjar.training.candidates import baseline_uri, candidates_of_run
 from nightjar.training.data.shards import check_counts, read_days
@@ -34,26 +35,31 @@ JUDGED_AGAINST = "judged_against.json"
 """File with the champion that the run was compared with; it outlives the result, which a cleared task replaces."""
 
 
-def run(spec: JobSpec) -> JobResult:
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    """Version of the champion that the run was compared with; None without one."""
+
+    champion_version: str | None
+
+
+def run(spec: JobSpec) -> EvaluateResult:
     """Evaluate the run's models, the champion if any, and the baseline on the frozen holdout, which is read once.
 
     Returns:
         ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>``, ``baseline_holdout_<metric>`` and, of each
-        compressed model, ``<name>_holdout_<metric>``; see :mod:`nightjar.evaluation.metrics`. ``values``:
-        ``sha256`` (each of the run's models by name), ``champion_version`` (or null), ``champion_sha256`` and
-        ``champion_note`` (limits of the comparison with it, or empty).
+        compressed model, ``<name>_holdout_<metric>``; see :mod:`nightjar.evaluation.metrics`.
 
     Raises:
         ModelError: when a model cannot be loaded, or the champion does not fit the feature table.
         GateError: when metrics cannot be computed on the holdout.
     """
     started = time.monotonic()
-    trained = earlier_result(spec, "train").values
+    trained = earlier_result(spec, TrainResult)
     training_set = TrainingSet.of_run(spec)
     candidates = candidates_of_run(spec)
     sha256 = {candidate.name: candidate.sha256 for candidate in candidates}
     champion = _champion(spec, sha256.values())
-    contenders = {BASELINE: TabularModel.load(baseline_uri(spec), sha256=trained["baseline_sha256"])}
+    contenders = {BASELINE: TabularModel.load(baseline_uri(spec), sha256=trained.baseline_sha256)}
     contenders |= {prefix_of(candidate.name): candidate.load() for candidate in candidates}
     if champion:
         contenders[CHAMPION] = models.fetch(champion)
@@ -64,18 +70,15 @@ def run(spec: JobSpec) -> JobResult:
         measured = _measure(labels, values, training_set.recipe.cost, contenders[prefix].card.threshold)
         metrics |= {prefix + name: value for name, value in measured.items()}
         log.info("%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in measured.items())]))
-    return JobResult(
-        status="succeeded",
+    return EvaluateResult(
         rows_in=len(labels),
         rows_out=len(labels),
         inputs=training_set.tables,
         metrics=metrics,
-        values={
-            "sha256": sha256,
-            "champion_version": champion.version if champion else None,
-            "champion_sha256": champion.sha256 if champion else None,
-            "champion_note": _note(champion, contenders[CHAMPION], training_set) if champion else "",
-        },
+        sha256=sha256,
+        champion_version=champion.version if champion else None,
+        champion_sha256=champion.sha256 if champion else None,
+        champion_note=_note(champion, contenders[CHAMPION], training_set) if champion else "",
         seconds={"load": round(loaded - started, 3), "measure": round(time.monotonic() - loaded, 3)},
     )
 
@@ -100,9 +103,9 @@ def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion
     if champion and champion.sha256 in own_sha256 and champion.tags.get(models.RUN_TAG) == spec.run_id:
         fix = "find out who changed the file; clear evaluate of a new run"
         with reading("the version that this run was judged against", where=record, fix=fix, error=GateError):
-            replaced = parse_object(files.read_bytes(record))["champion_version"]
+            replaced = load_json(_Comparison, files.read_bytes(record)).champion_version
         return models.resolve(spec.use_case, replaced) if replaced else None
-    files.write_text(record, json.dumps({"champion_version": champion.version if champion else None}))
+    files.write_text(record, dump_json(_Comparison(champion_version=champion.version if champion else None)))
     return champion
 
 

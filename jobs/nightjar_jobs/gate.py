@@ -15,8 +15,10 @@ from nightjar.evaluation.verdict import CHAMPION, Choice, choose, prefix_of
 from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.documents import dump_values
 from nightjar.protocol.errors import GateError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import CandidateVerdict, EvaluateResult, GateResult, RegisterResult
 from nightjar.registry import models
 from nightjar.training.candidates import candidates_of_run
 from nightjar_jobs.runner import main
@@ -24,30 +26,26 @@ from nightjar_jobs.runner import main
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> GateResult:
     """Judge the run's registered versions by the metrics of ``evaluate``, and record the verdicts.
 
     Verdicts go to the ledger and to MLflow's tags. The first compressed model that is good enough is chosen, else the
     full model.
 
-    Returns:
-        ``values``: ``verdict`` (``promote`` or ``keep``), ``reasons`` and ``model_version`` of the chosen model,
-        ``variant`` (its name), ``candidates`` (version, verdict and reasons of each by name), ``champion_version``.
-
     Raises:
         GateError: when models cannot be compared, or the challenger is refused without a champion.
     """
     use_case = load_use_case(spec.use_case)
-    evaluated, registered = earlier_result(spec, "evaluate"), earlier_result(spec, "register")
+    evaluated, registered = earlier_result(spec, EvaluateResult), earlier_result(spec, RegisterResult)
     candidates = candidates_of_run(spec)
     names = [candidate.name for candidate in candidates]
-    versions = {name: models.resolve(spec.use_case, registered.values["versions"][name]) for name in names}
+    versions = {name: models.resolve(spec.use_case, registered.versions[name]) for name in names}
     champion = models.champion(spec.use_case)
     if champion is not None and champion.version in {version.version for version in versions.values()}:
         champion = None  # a rerun after promotion is judged against the champion of the evaluation
     _check_same(evaluated, versions, champion)
-    judged_against = evaluated.values["champion_version"]
-    if note := evaluated.values["champion_note"]:
+    judged_against = evaluated.champion_version
+    if note := evaluated.champion_note:
         log.warning("WARNING %s", note)
     choice = choose(
         use_case.gate,
@@ -69,34 +67,31 @@ def run(spec: JobSpec) -> JobResult:
             fix="train on more nights or better features; the floors are in the use case's declaration",
         )
     judged = (*(prefix_of(name) for name in names), CHAMPION)
-    return JobResult(
-        status="succeeded",
+    return GateResult(
         metrics={k: v for k, v in evaluated.metrics.items() if k.startswith(judged)},
-        values={
-            "verdict": verdict.decision,
-            "reasons": list(verdict.reasons),
-            "model_version": challenger.version,
-            "variant": choice.name,
-            "candidates": outcomes,
-            "champion_version": judged_against,
-            "champion_note": note,
-        },
+        verdict="promote" if verdict.decision == "promote" else "keep",
+        reasons=verdict.reasons,
+        model_version=challenger.version,
+        variant=choice.name,
+        candidates=outcomes,
+        champion_version=judged_against,
+        champion_note=note,
         links=models.links(challenger),
     )
 
 
 def _check_same(
-    evaluated: JobResult, versions: Mapping[str, models.ModelVersion], champion: models.ModelVersion | None
+    evaluated: EvaluateResult, versions: Mapping[str, models.ModelVersion], champion: models.ModelVersion | None
 ) -> None:
     """Check that ``evaluate`` has measured these versions and the current champion."""
     for name, version in versions.items():
-        if evaluated.values["sha256"].get(name) != version.sha256:
+        if evaluated.sha256.get(name) != version.sha256:
             raise GateError(
                 f"evaluate measured another model than version {version.version}",
                 where=version.uri,
                 fix="clear evaluate and register of this run",
             )
-    if champion is not None and champion.version != evaluated.values["champion_version"]:
+    if champion is not None and champion.version != evaluated.champion_version:
         raise GateError(
             f"champion version {champion.version} was not evaluated on this holdout",
             where=champion.uri,
@@ -105,18 +100,16 @@ def _check_same(
 
 
 def _record(
-    spec: JobSpec, versions: Mapping[str, models.ModelVersion], choice: Choice, evaluated: JobResult
-) -> dict[str, dict[str, object]]:
+    spec: JobSpec, versions: Mapping[str, models.ModelVersion], choice: Choice, evaluated: EvaluateResult
+) -> dict[str, CandidateVerdict]:
     """Tag each version with its verdict, record one event, and return version, verdict and reasons by name."""
-    outcomes: dict[str, dict[str, object]] = {}
+    outcomes: dict[str, CandidateVerdict] = {}
     for name, verdict in choice.verdicts.items():
         reasons = "; ".join(verdict.reasons)
         models.set_tags(versions[name], {"nightjar.verdict": verdict.decision, "nightjar.verdict_reasons": reasons})
-        outcomes[name] = {
-            "version": versions[name].version,
-            "verdict": verdict.decision,
-            "reasons": list(verdict.reasons),
-        }
+        outcomes[name] = CandidateVerdict(
+            version=versions[name].version, verdict=verdict.decision, reasons=verdict.reasons
+        )
     ledger.record(
         Lake(spec.lake),
         ledger.Event.of(
@@ -128,7 +121,7 @@ def _record(
             details={
                 "verdict": choice.verdict.decision,
                 "variant": choice.name,
-                "candidates": outcomes,
+                "candidates": {name: dump_values(outcome) for name, outcome in outcomes.items()},
                 "metrics": dict(evaluated.metrics),
             },
         ),

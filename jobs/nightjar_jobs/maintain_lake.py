@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.monitoring.tables import MONITORING_TABLES
+from nightjar.protocol.documents import dump_values
 from nightjar.protocol.errors import NightjarError, error_of_kind
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import MaintainLakeResult, TableMaintenance
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> MaintainLakeResult:
     """Remove files older than each table's retention, compact the ledger's small files, and record both in the ledger.
 
     A failure of one table does not affect the others.
-
-    Returns:
-        ``values``: table name to its maintenance (:class:`nightjar.lake.maintenance.Maintained`).
 
     Raises:
         NightjarError: naming the tables that could not be maintained, after all others are done.
     """
     lake = Lake(spec.lake)
-    done: dict[str, dict[str, Any]] = {}
+    done: dict[str, TableMaintenance] = {}
     failed: dict[str, NightjarError] = {}
     for schema in (*load_use_case(spec.use_case).tables, *MONITORING_TABLES, ledger.TABLE):
         try:
@@ -39,13 +37,18 @@ def run(spec: JobSpec) -> JobResult:
             failed[schema.name] = error
         else:
             if maintained:
-                done[schema.name] = maintained.to_dict()
-    removed = sum(table["removed"] for table in done.values())
-    put_together = sum(table["put_together"] for table in done.values())
-    reason = f"{len(done)} tables: {removed} files removed, {put_together} compacted"
+                done[schema.name] = maintained
+    removed = sum(table.removed for table in done.values())
+    compacted = sum(table.compacted for table in done.values())
+    reason = f"{len(done)} tables: {removed} files removed, {compacted} compacted"
     if failed:
         reason += f"; not maintained: {', '.join(failed)}"
-    ledger.record(lake, ledger.Event.of(spec, "maintenance", reason=reason, details=done))
+    ledger.record(
+        lake,
+        ledger.Event.of(
+            spec, "maintenance", reason=reason, details={name: dump_values(table) for name, table in done.items()}
+        ),
+    )
     if failed:
         first = next(iter(failed.values()))
         raise error_of_kind(
@@ -55,11 +58,10 @@ def run(spec: JobSpec) -> JobResult:
             how_many=len(failed),
             fix=first.fix,
         )
-    return JobResult(
-        status="succeeded",
-        outputs={name: table["version"] for name, table in done.items()},
-        metrics={"files_removed": float(removed), "files_put_together": float(put_together)},
-        values=done,
+    return MaintainLakeResult(
+        outputs={name: table.version for name, table in done.items()},
+        metrics={"files_removed": float(removed), "files_compacted": float(compacted)},
+        tables=done,
     )
 
 

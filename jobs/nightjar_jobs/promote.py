@@ -9,37 +9,35 @@ from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import GateError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import GateResult, PromoteResult
 from nightjar.registry import models
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> PromoteResult:
     """Give the alias ``champion`` to the run's version, at most once for each run.
-
-    Returns:
-        ``values``: ``promoted`` (whether this run has made the version champion), ``model_version``, ``reason``.
 
     Raises:
         GateError: when another version became champion after the gate, or when the use case requires an approval and
             the ledger has none for this version and run.
     """
     lake = Lake(spec.lake)
-    verdict = earlier_result(spec, "gate").values
-    challenger = models.resolve(spec.use_case, verdict["model_version"])
-    if verdict["verdict"] != "promote":
-        return _result(challenger, promoted=False, reason=f"the gate keeps version {verdict['champion_version']}")
+    gate = earlier_result(spec, GateResult)
+    challenger = models.resolve(spec.use_case, gate.model_version)
+    if gate.verdict != "promote":
+        return _result(challenger, promoted=False, reason=f"the gate keeps version {gate.champion_version}")
     champion = models.champion(spec.use_case)
     current = champion.version if champion else None
     promoted_before = bool(ledger.read(lake, event="promotion", dag_id=spec.dag_id, run_id=spec.run_id).num_rows)
     if promoted_before:
         reason = f"this run promoted version {challenger.version} already; champion now: version {current}"
         return _result(challenger, promoted=current == challenger.version, reason=reason)
-    if current not in (verdict["champion_version"], challenger.version):
+    if current not in (gate.champion_version, challenger.version):
         raise GateError(
-            f"version {current} became champion after the gate had compared with {verdict['champion_version']}",
+            f"version {current} became champion after the gate had compared with {gate.champion_version}",
             where=challenger.uri,
             fix="clear evaluate of this run and what follows it",
         )
@@ -52,12 +50,12 @@ def run(spec: JobSpec) -> JobResult:
         ledger.Event.of(
             spec,
             "promotion",
-            reason="; ".join(verdict["reasons"]),
+            reason="; ".join(gate.reasons),
             model_version=challenger.version,
-            details={"from": verdict["champion_version"], "to": challenger.version, "sha256": challenger.sha256},
+            details={"from": gate.champion_version, "to": challenger.version, "sha256": challenger.sha256},
         ),
     )
-    reason = f"version {challenger.version} is champion, in place of {verdict['champion_version'] or 'none'}"
+    reason = f"version {challenger.version} is champion, in place of {gate.champion_version or 'none'}"
     return _result(challenger, promoted=True, reason=reason)
 
 
@@ -74,12 +72,10 @@ def _check_approved(spec: JobSpec, challenger: models.ModelVersion) -> None:
         )
 
 
-def _result(challenger: models.ModelVersion, *, promoted: bool, reason: str) -> JobResult:
+def _result(challenger: models.ModelVersion, *, promoted: bool, reason: str) -> PromoteResult:
     log.info(reason)
-    return JobResult(
-        status="succeeded",
-        values={"promoted": promoted, "model_version": challenger.version, "reason": reason},
-        links=models.links(challenger),
+    return PromoteResult(
+        promoted=promoted, model_version=challenger.version, reason=reason, links=models.links(challenger)
     )
 
 

@@ -14,11 +14,13 @@ from nightjar.lake.arrow_start import start_arrow_without_pandas
 from nightjar.lake.commit import last_attempt
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
+from nightjar.protocol.documents import dump_values
 from nightjar.protocol.errors import GateError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import Nights
+from nightjar.protocol.results import PublishScoresResult, ValidateScoresResult
+from nightjar.protocol.scores import Part
 from nightjar.scoring import pins
-from nightjar.scoring.task import Part, data_files, parts_of
 from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> PublishScoresResult:
     """Commit exactly the files that passed `validate_scores`, then the shadow's, whose failure is ignored.
 
     A cleared task commits nothing if the table already has this attempt.
@@ -38,10 +40,10 @@ def run(spec: JobSpec) -> JobResult:
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
     schema, nights = use_case.score_table, spec.nights(use_case.schedule.timezone)
-    audited = earlier_result(spec, "validate_scores")
-    parts = parts_of(audited.values)
+    audited = earlier_result(spec, ValidateScoresResult)
+    parts = audited.parts
     files = [file for part in parts.values() for file in part.files]
-    attempt = int(audited.values["attempt"])
+    attempt = audited.attempt
     table = Lake(spec.lake).table(schema)
     opened = table.ensure()
     previous = int(opened.version())
@@ -54,7 +56,7 @@ def run(spec: JobSpec) -> JobResult:
         pins.Pins(
             versions=pins.versions_of({variant: part.scoring_model for variant, part in parts.items()}),
             features_version=audited.inputs[use_case.feature_table.name],
-            feature_files=tuple(audited.values["feature_files"]),
+            feature_files=audited.feature_files,
             published=True,
         ),
     )
@@ -62,38 +64,33 @@ def run(spec: JobSpec) -> JobResult:
     outputs = {schema.name: version}
     shadow_error = _publish_shadow(spec, use_case, audited, outputs)
     _record(spec, use_case, audited, parts, outputs, shadow_error)
-    return JobResult(
-        status="succeeded",
+    return PublishScoresResult(
         rows_in=audited.rows_out,
         rows_out=sum(file.rows for file in files),
         inputs=audited.inputs,
         outputs=outputs,
-        values={
-            "committed": version > previous,
-            "scoring_models": {variant: part.scoring_model.to_dict() for variant, part in parts.items()},
-            "shadow_error": shadow_error,
-        },
+        committed=version > previous,
+        scoring_models={variant: part.scoring_model for variant, part in parts.items()},
+        shadow_error=shadow_error,
         seconds={"publish": time.monotonic() - began},
     )
 
 
-def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: JobResult, outputs: dict[str, int]) -> str:
+def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: ValidateScoresResult, outputs: dict[str, int]) -> str:
     """Commit the shadow's scores; return why a declared shadow has none, else an empty string.
 
     Errors never fail the night: they are in the log, the result and the ledger.
     """
-    error = str(audited.values["shadow_error"])
+    error = audited.shadow_error
     schema, nights = use_case.shadow_table, spec.nights(use_case.schedule.timezone)
-    shadow_files = data_files(audited.values["shadow_files"])
-    if shadow_files and not error:
+    if audited.shadow_files and not error:
         try:
             table = Lake(spec.lake).table(schema)
             opened = table.ensure()
-            attempt = int(audited.values["attempt"])
             outputs[schema.name] = (
                 int(opened.version())
-                if _is_published(opened, nights, attempt)
-                else table.commit(shadow_files, nights, run_id=spec.run_id, attempt=attempt)
+                if _is_published(opened, nights, audited.attempt)
+                else table.commit(audited.shadow_files, nights, run_id=spec.run_id, attempt=audited.attempt)
             )
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
@@ -105,23 +102,22 @@ def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: JobResult, output
 def _record(
     spec: JobSpec,
     use_case: UseCase,
-    audited: JobResult,
+    audited: ValidateScoresResult,
     parts: Mapping[str, Part],
     outputs: Mapping[str, int],
     shadow_error: str,
 ) -> None:
     """Record the publication in the ledger once for each attempt, also by a retry after a crash."""
     lake = Lake(spec.lake)
-    attempt = int(audited.values["attempt"])
     earlier = ledger.read_details(lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)
-    if any(details.get("attempt") == attempt for details in earlier):
+    if any(details.get("attempt") == audited.attempt for details in earlier):
         return
     scoring_model = parts[CHAMPION].scoring_model
     details = {
-        "attempt": attempt,
-        "scoring_model": scoring_model.to_dict(),
+        "attempt": audited.attempt,
+        "scoring_model": dump_values(scoring_model),
         **_split(use_case, parts),
-        "shadow": audited.values["shadow"],
+        "shadow": dump_values(audited.shadow) if audited.shadow else None,
         **({"shadow_error": shadow_error} if shadow_error else {}),
     }
     event = ledger.Event.of(
@@ -140,7 +136,7 @@ def _split(use_case: UseCase, parts: Mapping[str, Part]) -> dict[str, Any]:
     experiment = use_case.scoring.experiment
     if experiment is None or len(parts) == 1:
         return {}
-    variants = {variant: {**part.scoring_model.to_dict(), "rows": part.rows_out} for variant, part in parts.items()}
+    variants = {variant: {**dump_values(part.scoring_model), "rows": part.rows_out} for variant, part in parts.items()}
     return {"experiment": experiment.name, "variants": variants}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -20,13 +20,14 @@ from nightjar.monitoring.incidents.checked import checked_kinds
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.incidents.lifecycle import Incident, advance_incidents, to_notification
 from nightjar.monitoring.incidents.model_age import model_age_days
-from nightjar.monitoring.incidents.retraining import Decision, decide
+from nightjar.monitoring.incidents.retraining import decide
 from nightjar.monitoring.incidents.retraining_evidence import collect_evidence
 from nightjar.monitoring.incidents.table import INCIDENTS_TABLE, incidents_before, write_incidents
 from nightjar.monitoring.performance.table import performance_findings
 from nightjar.monitoring.skew.table import skew_findings
-from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.scoring.task import parts_of
+from nightjar.protocol.incidents import RetrainingDecision
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import ReactResult, ValidateScoresResult
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ REQUEST = "retrain_request"
 """Event in the ledger."""
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> ReactResult:
     """Update the incidents of the nights, one night after the other, and decide on a retraining.
 
     Notifications (``values["notifications"]``) and the decision are those of the last night only; the other nights of a
@@ -48,7 +49,7 @@ def run(spec: JobSpec) -> JobResult:
     return react(spec, load_use_case(spec.use_case))
 
 
-def react(spec: JobSpec, use_case: UseCase) -> JobResult:
+def react(spec: JobSpec, use_case: UseCase) -> ReactResult:
     """:func:`run` for a given use case."""
     lake = Lake(spec.lake)
     began = time.monotonic()
@@ -57,21 +58,18 @@ def react(spec: JobSpec, use_case: UseCase) -> JobResult:
         incidents = advance_night(lake, use_case, night)
         version = write_incidents(lake, use_case.name, incidents, night, run_id=spec.run_id)
         rows += len(incidents)
-    notifications = [to_notification(incident, spec.last_night, use_case=use_case.name) for incident in incidents]
+    notifications = tuple(to_notification(incident, spec.last_night, use_case=use_case.name) for incident in incidents)
     for incident, notification in zip(incidents, notifications, strict=True):
         log.warning("incident %s, %s: %s", incident.incident_id, incident.state, notification.text)
     decision = _decide(spec, use_case)
     _record(spec, decision)
-    return JobResult(
-        status="succeeded",
+    return ReactResult(
         rows_in=rows,
         rows_out=rows,
         outputs={INCIDENTS_TABLE.name: version},
         metrics={"open_incidents": float(sum(incident.state != "resolved" for incident in incidents))},
-        values={
-            "notifications": [asdict(notification) for notification in notifications],
-            "retrain": {**asdict(decision), "night": spec.last_night.isoformat()},
-        },
+        notifications=notifications,
+        retrain=decision,
         seconds={"react": round(time.monotonic() - began, 3)},
     )
 
@@ -97,17 +95,17 @@ def read_findings(lake: Lake, use_case: UseCase, night: date) -> list[Finding]:
     ]
 
 
-def _decide(spec: JobSpec, use_case: UseCase) -> Decision:
+def _decide(spec: JobSpec, use_case: UseCase) -> RetrainingDecision:
     lake = Lake(spec.lake)
     policy, night = use_case.monitoring.retraining, spec.last_night
     if policy is None:
-        return Decision()
-    scoring_model = parts_of(earlier_result(spec, "validate_scores").values)[CHAMPION].scoring_model
+        return RetrainingDecision()
+    scoring_model = earlier_result(spec, ValidateScoresResult).parts[CHAMPION].scoring_model
     if scoring_model.fallback_reason or spec.params.get("model_version"):
         log.info(
             "version %s scored instead of the champion: its results are not a reason to retrain", scoring_model.version
         )
-        return Decision()
+        return RetrainingDecision()
     champion = scoring_model.version
     watched, auc = collect_evidence(lake, use_case, policy, night, champion=champion)
     age_days = model_age_days(lake, use_case.name, champion, night)
@@ -122,7 +120,7 @@ def _requested_nights(spec: JobSpec) -> list[date]:
     return [event["ds"] for event in ledger.read(Lake(spec.lake), event=REQUEST, use_case=spec.use_case).to_pylist()]
 
 
-def _record(spec: JobSpec, decision: Decision) -> None:
+def _record(spec: JobSpec, decision: RetrainingDecision) -> None:
     """Log the decision, and record a request in the ledger once per night."""
     if decision.blocked_by:
         log.warning("no retraining is requested (%s), although %s", decision.blocked_by, decision.reason)

@@ -12,9 +12,10 @@ from nightjar.declaration.use_case import load_use_case
 from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION, FULL, prefix_of, worse_by
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
-from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.documents import dump_json, parse_object, reading
 from nightjar.protocol.errors import TrainingError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import EvaluateResult, RegisterResult, TrainResult
 from nightjar.registry import models, tracking
 from nightjar.settings.environment import Settings
 from nightjar.training.candidates import Candidate, candidates_of_run
@@ -25,15 +26,14 @@ from nightjar_jobs.runner import main
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> RegisterResult:
     """Log the run's training and evaluation, and register its models as versions of the model ``spec.use_case``.
 
     Each compressed model is a version with its own MLflow run. The same training (model SHA-256 and spec) is
     registered only once.
 
     Returns:
-        ``values``: ``model_name``, ``model_version``, ``model_sha256``, ``model_uri``, ``mlflow_run_id`` of the full
-        model, and ``versions`` (each of the run's models by name). ``links``: ``mlflow_run``, ``mlflow_model``.
+        The full model and all versions; ``links``: ``mlflow_run``, ``mlflow_model``.
 
     Raises:
         ModelError: when a model's files were altered since the training.
@@ -47,17 +47,14 @@ def run(spec: JobSpec) -> JobResult:
         versions[candidate.name] = tracking.register(_record_compressed(spec, candidate, of_full)).version
     for name, number in versions.items():
         log.info("version %s of %s: the %s model", number, version.name, name)
-    return JobResult(
-        status="succeeded",
+    return RegisterResult(
         inputs=TrainingSet.of_run(spec).tables,
-        values={
-            "model_name": version.name,
-            "model_version": version.version,
-            "model_sha256": version.sha256,
-            "model_uri": version.uri,
-            "mlflow_run_id": version.run_id,
-            "versions": versions,
-        },
+        model_name=version.name,
+        model_version=version.version,
+        model_sha256=version.sha256,
+        model_uri=version.uri,
+        mlflow_run_id=version.run_id,
+        versions=versions,
         links=models.links(version),
     )
 
@@ -65,11 +62,11 @@ def run(spec: JobSpec) -> JobResult:
 def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
     """Return the record of the full model, from the results of the run's earlier tasks."""
     use_case = load_use_case(spec.use_case)
-    trained, evaluated = earlier_result(spec, "train"), earlier_result(spec, "evaluate")
+    trained, evaluated = earlier_result(spec, TrainResult), earlier_result(spec, EvaluateResult)
     training_set = TrainingSet.of_run(spec)
     git_commit = Settings.from_environment().git_commit
     model = full.load()
-    note = evaluated.values["champion_note"]
+    note = evaluated.champion_note
     return tracking.TrainingRecord(
         use_case=use_case.name,
         run_name=spec.run_id,
@@ -87,7 +84,7 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
             "nightjar.git_commit": git_commit,
             "nightjar.tables": json.dumps(dict(training_set.tables), sort_keys=True),
         },
-        texts={FILE: training_set.to_json(), PROFILE_FILE: model.profile},
+        texts={FILE: dump_json(training_set), PROFILE_FILE: model.profile},
         description=f"{use_case.target.prediction} Trained on {training_set.train.first} to {training_set.train.last}."
         + (f" In its evaluation, {note}." if note else ""),
     )

@@ -15,7 +15,7 @@ from nightjar.evaluation.verdict import FULL
 from nightjar.lake import files
 from nightjar.lake.results import read_result
 from nightjar.logs import PLAIN, log_to_stdout
-from nightjar.protocol.documents import reading
+from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import ModelError, NightjarError, TrainingError
 from nightjar.protocol.job import JobSpec
 from nightjar.registry import artifacts, models
@@ -100,15 +100,15 @@ def reproduce(use_case: str, version: str) -> Reproduction:
 def _training_set(version: models.ModelVersion) -> TrainingSet:
     fix = "reproduce with the release that trained it (tag nightjar.git_commit)"
     with reading(f"{FILE} of the version's run", where=version.uri, fix=fix, error=ModelError):
-        return TrainingSet.from_json(artifacts.read_text(version.run_id, FILE))
+        return load_json(TrainingSet, artifacts.read_text(version.run_id, FILE))
 
 
 def _train(spec: JobSpec, training_set: TrainingSet, profile: str) -> None:
     """Train in separate processes."""
     uri = training_set_uri(spec)
-    files.write_text(uri, training_set.to_json())
+    files.write_text(uri, dump_json(training_set))
     files.write_text(f"{uri.rsplit('/', 1)[0]}/{PROFILE_FILE}", profile)
-    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    files.write_text(f"{spec.output}/spec.json", dump_json(spec))
     ranks = LocalRanks(
         program=spec.program,
         spec_uri=f"{spec.output}/spec.json",

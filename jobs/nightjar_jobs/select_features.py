@@ -7,8 +7,10 @@ import os
 
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import ConfigurationError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import SelectFeaturesResult
 from nightjar.timing import timed
 from nightjar.training.data.training_set import SELECT_TASK, TrainingSet, training_set_uri
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
@@ -18,12 +20,11 @@ from nightjar_jobs.runner import main
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> SelectFeaturesResult:
     """Write the training set with only the features that beat random columns on the training days.
 
     Returns:
-        ``metrics``: ``features_kept``, ``features_dropped``. ``values``: ``training_set`` (URI),
-        ``training_set_sha256``, ``dropped`` (feature to reason).
+        ``metrics``: ``features_kept``, ``features_dropped``.
 
     Raises:
         TrainingError: when no feature helps, there are too few days, or the run was frozen without selection.
@@ -59,14 +60,15 @@ def run(spec: JobSpec) -> JobResult:
         log.info("dropped %s: %s", name, reason)
     training_set = without(source, list(reasons))
     uri = training_set_uri(spec, SELECT_TASK)
-    files.write_text(uri, training_set.to_json())
-    return JobResult(
-        status="succeeded",
+    files.write_text(uri, dump_json(training_set))
+    return SelectFeaturesResult(
         rows_in=source.train.rows,
         rows_out=source.train.rows,
         inputs=source.tables,
         metrics={"features_kept": float(len(training_set.features)), "features_dropped": float(len(reasons))},
-        values={"training_set": uri, "training_set_sha256": training_set.sha256, "dropped": reasons},
+        training_set=uri,
+        training_set_sha256=training_set.sha256,
+        dropped=reasons,
         seconds=seconds,
     )
 

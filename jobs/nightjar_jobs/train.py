@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.declaration.training import DeclaredEngine
 from nightjar.declaration.use_case import UseCase, load_use_case
@@ -22,6 +22,7 @@ from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar.protocol.documents import reading
 from nightjar.protocol.errors import TrainingError
 from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.results import CompressedModelFiles, TrainResult
 from nightjar.registry.live import LiveRun
 from nightjar.registry.models import FINGERPRINT_TAG
 from nightjar.timing import timed
@@ -64,10 +65,7 @@ def run(spec: JobSpec) -> JobResult:
     threads.
 
     Returns:
-        The result, on rank 0. ``values``: ``model`` (URI), ``model_sha256``, ``baseline`` (URI), ``baseline_sha256``,
-        ``training_set_sha256``; ``compressed``: name of each compressed model, in ``<output>/model-<name>/``, to its
-        ``model`` (URI), ``model_sha256``, ``bytes`` of its members' files, ``rows_per_second`` on one thread,
-        ``full_bytes`` and ``full_rows_per_second`` of the full model, and ``validation_auc``.
+        A :class:`TrainResult` on rank 0; a result without content on the other ranks.
 
     Raises:
         TrainingError: when a rank is missing, fails, has no rows, or runs out of memory.
@@ -76,9 +74,9 @@ def run(spec: JobSpec) -> JobResult:
     contract = LaunchContract.from_environment(os.environ)
     use_case = load_use_case(spec.use_case)
     training_set = TrainingSet.of_run(spec)
-    earlier = finished_result(spec)
-    if earlier and earlier.values.get("training_set_sha256") == training_set.sha256:
-        log.info("this run has trained already: %s", earlier.values["model"])
+    earlier = finished_result(spec, TrainResult)
+    if earlier and earlier.training_set_sha256 == training_set.sha256:
+        log.info("this run has trained already: %s", earlier.model)
         return earlier
     with reading("the ranks' timeout", where="NIGHTJAR_RENDEZVOUS_SECONDS", fix="give seconds, e.g. 300"):
         timeout = float(os.environ.get("NIGHTJAR_RENDEZVOUS_SECONDS", "300"))
@@ -86,7 +84,7 @@ def run(spec: JobSpec) -> JobResult:
     with _log_to_mlflow(spec, contract.rank) as report:
         trained = _fit_or_report(spec, training_set, group, report)
         if contract.rank != 0:
-            return JobResult(status="succeeded")
+            return JobResult()
         result = _save_result(spec, use_case, training_set, trained)
         for engine in training_set.recipe.engines:
             _checkpoints(spec, training_set, engine).clear()
@@ -213,12 +211,14 @@ def _fit(spec: JobSpec, training_set: TrainingSet, group: Group, report: Report)
     )
 
 
-def _save_result(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: _Trained) -> JobResult:
+def _save_result(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: _Trained) -> TrainResult:
     """Save the trained models on rank 0 and return the result."""
     seconds = dict(trained.seconds)
     with timed(seconds, "save"):
         saved, simple = _save(spec, use_case, training_set, trained)
-        compressed = {small.name: _save_compressed(spec, saved, small, profile) for small, profile in trained.smaller}
+        compressed: dict[str, CompressedModelFiles] = {
+            small.name: _save_compressed(spec, saved, small, profile) for small, profile in trained.smaller
+        }
     for fitted in trained.engines:
         card = fitted.card
         log.info(
@@ -227,8 +227,7 @@ def _save_result(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, tr
         )  # fmt: skip
     _record_training(spec, training_set, saved)
     rows = training_set.train.rows + training_set.validation.rows
-    return JobResult(
-        status="succeeded",
+    return TrainResult(
         rows_in=rows,
         rows_out=rows,
         inputs=training_set.tables,
@@ -240,18 +239,16 @@ def _save_result(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, tr
             **{f"{kind}_rows_per_second": value for kind, value in trained.rows_per_second.items()},
             "peak_memory_megabytes": max(trained.peaks) / 1e6,
         },
-        values={
-            "model": f"{spec.output}/{MODEL}",
-            "model_sha256": saved.sha256,
-            "baseline": f"{spec.output}/{BASELINE}",
-            "baseline_sha256": simple.sha256,
-            "compressed": compressed,
-            "training_set_sha256": training_set.sha256,
-            "world_size": spec.world_size,
-            "external_memory": any(fitted.external_memory for fitted in trained.engines),
-            "device": trained.engines[0].device,
-            "peak_memory_bytes": trained.peaks,
-        },
+        model=f"{spec.output}/{MODEL}",
+        model_sha256=saved.sha256,
+        baseline=f"{spec.output}/{BASELINE}",
+        baseline_sha256=simple.sha256,
+        compressed=compressed,
+        training_set_sha256=training_set.sha256,
+        world_size=spec.world_size,
+        external_memory=any(fitted.external_memory for fitted in trained.engines),
+        device=trained.engines[0].device,
+        peak_memory_bytes=tuple(trained.peaks),
         seconds=seconds,
     )
 
@@ -356,8 +353,8 @@ def _save(
 
 def _save_compressed(
     spec: JobSpec, full: model.TabularModel, small: CompressedModel, predictions: Profile
-) -> dict[str, Any]:
-    """Write a compressed model and return its values for the result."""
+) -> CompressedModelFiles:
+    """Write a compressed model."""
     card = replace(
         full.card,
         members=small.cards,
@@ -372,15 +369,17 @@ def _save_compressed(
         "%s: validation AUC %.4f, %d bytes instead of %d, %.0f rows/s instead of %.0f",
         small.name, card.validation_auc, bytes_of, full_bytes, small.rows_per_second, small.full_rows_per_second,
     )  # fmt: skip
-    return {
-        "model": f"{spec.output}/{MODEL}-{small.name}",
-        "model_sha256": saved.sha256,
-        "bytes": bytes_of,
-        "full_bytes": full_bytes,
-        "rows_per_second": small.rows_per_second,
-        "full_rows_per_second": small.full_rows_per_second,
-        "validation_auc": card.validation_auc,
-    }
+    return CompressedModelFiles(
+        model=f"{spec.output}/{MODEL}-{small.name}",
+        model_sha256=saved.sha256,
+        figures={
+            "bytes": bytes_of,
+            "full_bytes": full_bytes,
+            "rows_per_second": small.rows_per_second,
+            "full_rows_per_second": small.full_rows_per_second,
+            "validation_auc": card.validation_auc,
+        },
+    )
 
 
 if __name__ == "__main__":

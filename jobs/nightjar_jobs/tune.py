@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import TrainingError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import TuneResult
 from nightjar.registry.trials import FinishedTrial, State, TrialRuns
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.distributed.memory import out_of_memory
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(spec: JobSpec) -> JobResult:
+def run(spec: JobSpec) -> TuneResult:
     """Run trials of each engine that declares a search space, until the budget of trials or minutes is used up.
 
     Several workers can share the studies; ``spec.map_index`` is this worker's number. A worker that was killed fails
@@ -56,13 +57,12 @@ def run(spec: JobSpec) -> JobResult:
             until = started + 60 * study.tuning.minutes * position / len(studies)
             trials += worker.work(study, until)
     best = {f"{study.engine.kind}_best_auc": study.best_auc() for study in studies}
-    return JobResult(
-        status="succeeded",
+    return TuneResult(
         rows_in=rows,
         rows_out=rows,
         inputs=training_set.tables,
         metrics={"trials": float(trials), **{name: auc for name, auc in best.items() if auc is not None}},
-        values={"training_set_sha256": training_set.sha256},
+        training_set_sha256=training_set.sha256,
     )
 
 

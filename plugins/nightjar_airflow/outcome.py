@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightjar.protocol.job import JobResult
+from nightjar.protocol.results import PromoteResult, ReactResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
@@ -33,17 +34,16 @@ def emit_assets(context: Context, outlets: list[Asset], result: JobResult, night
         result: Result of the program.
         nights: First and last night.
     """
-    if result.values.get("promoted") is False:
+    if isinstance(result, PromoteResult) and not result.promoted:
         outlets.clear()
-    retrain: dict[str, Any] = result.values.get("retrain", {})
-    if retrain and not retrain["request"]:
+    if isinstance(result, ReactResult) and not result.retrain.request:
         outlets[:] = [outlet for outlet in outlets if not outlet.name.startswith(RETRAIN)]
     for outlet in outlets:
         extra: dict[str, Any] = {"first_night": nights[0], "last_night": nights[1]}
-        if "promoted" in result.values:
-            extra |= {"model_version": result.values["model_version"]}
-        elif outlet.name.startswith(RETRAIN):
-            extra |= {"reason": retrain["reason"]}
+        if isinstance(result, PromoteResult):
+            extra |= {"model_version": result.model_version}
+        elif isinstance(result, ReactResult) and outlet.name.startswith(RETRAIN):
+            extra |= {"reason": result.retrain.reason}
         else:
             extra |= {"rows": result.rows_out, "delta_version": result.outputs.get(outlet.name)}
         context["outlet_events"][outlet].extra = extra

@@ -8,13 +8,11 @@ application serves the run.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
 import threading
 import time
-from dataclasses import asdict
 from importlib import import_module
 
 from pyspark.sql import SparkSession
@@ -23,10 +21,18 @@ from nightjar.lake import files
 from nightjar.lake.results import read_spec
 from nightjar.logs import TIMED, log_to_stdout
 from nightjar.processes import Process
-from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import ConfigurationError, NightjarError
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.protocol.programs import HEARTBEAT_SECONDS, IDLE_SECONDS, SPARK_PROGRAMS, ApplicationFolder, Start
+from nightjar.protocol.programs import (
+    HEARTBEAT_SECONDS,
+    IDLE_SECONDS,
+    SPARK_PROGRAMS,
+    ApplicationFolder,
+    Driver,
+    Heartbeat,
+    Start,
+)
 from nightjar.runner import run_program
 from nightjar_spark.joblog import JobLog
 from nightjar_spark.session import build_session
@@ -54,7 +60,7 @@ class Application:
         self._beat(0)  # before the state: a client that sees the state then reads the heartbeat
         files.write_text(
             self._folder.state,
-            json.dumps({"application_id": self._spark.sparkContext.applicationId, **asdict(Process.of(os.getpid()))}),
+            dump_json(Driver(application_id=self._spark.sparkContext.applicationId, process=Process.of(os.getpid()))),
         )
         watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         watcher.start()
@@ -132,13 +138,13 @@ class Application:
         """Whether this application still serves the run."""
         try:
             with reading("the start that serves the run", where=self._run_folder.current, fix="clear the task"):
-                current = Start.from_document(parse_object(files.read_bytes(self._run_folder.current)))
+                current = load_json(Start, files.read_bytes(self._run_folder.current))
         except FileNotFoundError:
             return False
         return current.start == self._start
 
     def _beat(self, count: int) -> None:
-        files.write_text(self._folder.heartbeat, json.dumps({"count": count, "at": time.time(), "task": self._running}))
+        files.write_text(self._folder.heartbeat, dump_json(Heartbeat(count=count, at=time.time(), task=self._running)))
 
 
 def main(arguments: list[str]) -> None:

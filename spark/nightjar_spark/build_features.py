@@ -18,11 +18,12 @@ from pyspark.sql import SparkSession
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.lake import Lake
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import RowCountError, SourceError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import Nights, first_few
+from nightjar.protocol.results import BuildFeaturesResult
 from nightjar_spark.io import write_unpublished
 from nightjar_spark.main import main
 from nightjar_spark.raw_tables import read_raw
@@ -35,7 +36,7 @@ MAX_MISSING_SHARE = 0.1
 """Allowed share of missing history: a lost night must not stop the following month; an almost empty history must."""
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> BuildFeaturesResult:
     """Build the features and labels of the spec's nights.
 
     Raises:
@@ -47,7 +48,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     return build(spark, spec, load_use_case(spec.use_case))
 
 
-def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> BuildFeaturesResult:
     """Run :func:`run` for a given use case."""
     lake = Lake(spec.lake)
     nights = spec.nights(use_case.schedule.timezone)
@@ -73,13 +74,12 @@ def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         labels.name: lake.table(labels).commit(label_files, nights, run_id=spec.run_id),
     }
     phases.end("commit")
-    return JobResult(
-        status="succeeded",
+    return BuildFeaturesResult(
         rows_in=sum(expected.values()),
         rows_out=sum(file.rows for file in (*feature_files, *label_files)),
         inputs=versions,
         outputs=outputs,
-        values={"missing_history": [str(night) for night in missing]},
+        missing_history=tuple(missing),
         seconds=phases.seconds,
     )
 

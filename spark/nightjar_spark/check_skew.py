@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,8 +17,9 @@ from pyspark.sql import SparkSession
 
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake.lake import Lake
-from nightjar.monitoring.skew.table import SKEW_TABLE, NightSkew, not_judged_row, skew_rows
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.monitoring.skew.table import SKEW_TABLE, not_judged_row, skew_rows
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import CheckSkewResult
 from nightjar_spark.main import main
 from nightjar_spark.skew_sample import ServedNight, SkewSample, is_readable
 
@@ -31,7 +31,7 @@ NOTHING_SERVED = "No earlier night was scored."
 GONE = "The served features are older than the retention of the feature table."
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> CheckSkewResult:
     """Check nights that were scored before the spec's last night, and store the verdicts under that night.
 
     Skew does not fail the task: it is a finding. Nights that cannot be compared are ``not_judged``, with the reason.
@@ -42,7 +42,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     return check_skew(spark, spec, load_use_case(spec.use_case))
 
 
-def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> CheckSkewResult:
     """:func:`run` for a given use case."""
     lake = Lake(spec.lake)
     began = time.monotonic()
@@ -69,14 +69,20 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResu
                 "%s of %s: %s. %s", row["column_name"] or "rows", row["checked_night"], row["verdict"], row["cause"]
             )
     version = lake.table(SKEW_TABLE).replace(rows, [spec.last_night], use_case=use_case.name, run_id=spec.run_id)
-    return JobResult(
-        status="succeeded",
+    skewed, changed = (
+        tuple(sorted({column.name for skew in skews for column in skew.of(kind)}))
+        for kind in ("skew", "history_changed")
+    )
+    return CheckSkewResult(
         rows_in=len(rows),
         rows_out=len(rows),
         inputs=inputs,
         outputs={SKEW_TABLE.name: version},
         metrics={"skewed_columns": float(len({c.name for skew in skews for c in skew.of("skew")}))},
-        values=_values(skews),
+        verdict="skew" if skewed else "history_changed" if changed else "same" if skews else "not_judged",
+        skewed_columns=skewed,
+        changed_columns=changed,
+        checked_nights=tuple(skew.night for skew in skews),
         seconds={"check": round(time.monotonic() - began, 3)},
     )
 
@@ -94,21 +100,6 @@ def _served(spec: JobSpec, use_case: UseCase) -> list[ServedNight]:
         for row in rows
     }
     return [by_night[night] for night in sorted(by_night)]
-
-
-def _values(skews: Sequence[NightSkew]) -> dict[str, Any]:
-    """Return the verdict on all nights, and the columns that differ."""
-    columns = {
-        verdict: sorted({column.name for skew in skews for column in skew.of(verdict)})
-        for verdict in ("skew", "history_changed")
-    }
-    verdict = next((name for name, names in columns.items() if names), "same" if skews else "not_judged")
-    return {
-        "verdict": verdict,
-        "skewed_columns": columns["skew"],
-        "changed_columns": columns["history_changed"],
-        "checked_nights": [str(skew.night) for skew in skews],
-    }
 
 
 if __name__ == "__main__":

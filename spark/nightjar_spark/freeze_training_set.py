@@ -23,9 +23,11 @@ from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_
 from nightjar.monitoring.profiles.reference import LABEL
 from nightjar.monitoring.profiles.summarize import count_labels
 from nightjar.monitoring.profiles.variation import with_variation
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import ContractError, ModelError, RowCountError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.protocol.names import helper
+from nightjar.protocol.results import FreezeTrainingSetResult
 from nightjar.registry import models
 from nightjar.training.data.training_set import (
     PROFILE_FILE,
@@ -62,7 +64,7 @@ class _Day:
     categories: dict[str, list[str]]
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> FreezeTrainingSetResult:
     """Write ``training_set.json`` and ``profile.json`` to ``spec.output``.
 
     Uses the given interval, and only what was known on its last night. Without an interval, as in scheduled runs, uses
@@ -80,11 +82,11 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     return freeze(spark, spec, load_use_case(spec.use_case))
 
 
-def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> FreezeTrainingSetResult:
     """Run :func:`run` for a given use case."""
     lake = Lake(spec.lake)
     started = time.monotonic()
-    if earlier := finished_result(spec, FROZEN_FILE):
+    if earlier := finished_result(spec, FreezeTrainingSetResult, FROZEN_FILE):
         log.info("this run has a frozen training set already, at %s", dict(earlier.inputs))
         return earlier
     versions = {
@@ -122,13 +124,13 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
     labels_of = _labels_profile([day.count for day in days if day.count.day in training_days])
     profile = profile.with_column(LABEL, labels_of.columns[LABEL], labels_of.variation.get(LABEL))
     files.write_text(f"{spec.output}/{PROFILE_FILE}", profile.to_json())
-    files.write_text(training_set_uri(spec), training_set.to_json())
+    files.write_text(training_set_uri(spec), dump_json(training_set))
     labelled = sum(day.labelled for day in days)
     rows = sum(day.count.rows for day in days)
     for name, split in splits.items():
         log.info("%s: %s to %s, %d rows, %d positive", name, split.first, split.last, split.rows, split.positives)
-    result = JobResult(
-        status="succeeded",
+    result = FreezeTrainingSetResult(
+        program=spec.program,
         spec_fingerprint=spec.fingerprint,
         rows_in=labelled,
         rows_out=rows,
@@ -136,10 +138,10 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
         inputs=versions,
         metrics={f"{name}_rows": float(split.rows) for name, split in splits.items()}
         | {f"{name}_positive_share": split.positives / split.rows for name, split in splits.items()},
-        values={"training_set": training_set_uri(spec)},
+        training_set=training_set_uri(spec),
         seconds={"count": round(counted - started, 3), "profile": round(time.monotonic() - counted, 3)},
     )
-    files.write_text(f"{spec.output}/{FROZEN_FILE}", result.to_json())
+    files.write_text(f"{spec.output}/{FROZEN_FILE}", dump_json(result))
     return result
 
 

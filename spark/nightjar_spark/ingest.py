@@ -11,18 +11,18 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import History, write_figures, write_warnings
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import RowCountError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.protocol.names import BROKEN_RULES, MALFORMED, TEXT
+from nightjar.protocol.results import IngestResult, SourceRows
 from nightjar.settings.environment import Settings
 from nightjar.timing import timed
 from nightjar.validation import contract_versions
@@ -38,7 +38,7 @@ from nightjar_spark.main import main
 log = logging.getLogger(__name__)
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> IngestResult:
     """Ingest the nights of ``spec`` from the environment's landing.
 
     Raises:
@@ -53,7 +53,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     return ingest(spark, spec, load_use_case(spec.use_case), landing)
 
 
-def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) -> JobResult:
+def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) -> IngestResult:
     """Run :func:`run` for a given use case and landing."""
     nights = spec.nights(use_case.schedule.timezone)
     nights.check_past(datetime.now(UTC))
@@ -69,7 +69,7 @@ def ingest(spark: SparkSession, spec: JobSpec, use_case: UseCase, landing: str) 
 
 def _ingest_landed(
     spark: SparkSession, spec: JobSpec, use_case: UseCase, landed: Sequence[LandedFile], seconds: dict[str, float]
-) -> JobResult:
+) -> IngestResult:
     """Read, check and write all rows, then publish."""
     lake = Lake(spec.lake)
     nights = spec.nights(use_case.schedule.timezone)
@@ -156,25 +156,25 @@ def _result(
     page: str,
     outputs: dict[str, int],
     seconds: dict[str, float],
-) -> JobResult:
+) -> IngestResult:
     accepted = sum(item.accepted for item in annotated)
     rejected = sum(item.rejected for item in annotated)
-    by_source: dict[str, dict[str, Any]] = {
-        item.source.name: {
-            "rows_in": item.accepted + item.rejected,
-            "rows_out": item.accepted,
-            "rows_rejected": item.rejected,
-            "broken_rules": item.broken,
-        }
+    by_source = {
+        item.source.name: SourceRows(
+            rows_in=item.accepted + item.rejected,
+            rows_out=item.accepted,
+            rows_rejected=item.rejected,
+            broken_rules=item.broken,
+        )
         for item in annotated
     }
-    return JobResult(
-        status="succeeded",
+    return IngestResult(
         rows_in=accepted + rejected,
         rows_out=accepted,
         rows_rejected=rejected,
         outputs=outputs,
-        values={"sources": by_source, "warnings": [f"{check.night}: {check.what}" for check in broken]},
+        sources=by_source,
+        warnings=tuple(f"{check.night}: {check.what}" for check in broken),
         links={"data_docs": page},
         seconds=seconds,
     )

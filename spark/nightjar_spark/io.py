@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,12 +12,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from nightjar.declaration.tables import TableSchema
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.held_files import HeldFile, held_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
-from nightjar.protocol.documents import parse_object
+from nightjar.protocol.data_file import DataFile
+from nightjar.protocol.documents import dump_json, load_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +86,12 @@ def write_unpublished(frame: DataFrame, lake: Lake, schema: TableSchema) -> list
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         written = write_files(batches, uri, target, partition_by)
-        yield pa.RecordBatch.from_pydict({"file": [json.dumps(file.to_dict()) for file in written]})
+        yield pa.RecordBatch.from_pydict({"file": [dump_json(file) for file in written]})
 
     grouped = conform(frame, schema).hint("rebalance", *(F.col(column) for column in partition_by))
     ordered = grouped.sortWithinPartitions(*partition_by, *schema.key)
     rows = ordered.mapInArrow(write, "file string").collect()
-    return [DataFile.from_dict(parse_object(row["file"])) for row in rows]
+    return [load_json(DataFile, row["file"]) for row in rows]
 
 
 def replace_nights(

@@ -31,8 +31,8 @@ from nightjar.monitoring.drift.windows import ColumnWindows, compare_windows, wi
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION, read_reference
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, read_profiles
-from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.scoring.task import parts_of
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import NightDriftResult, ReportDriftResult, ValidateScoresResult
 from nightjar.settings.environment import Settings
 from nightjar.settings.secrets import without_credentials
 from nightjar_spark.drift_counts import Counted, count_nights
@@ -66,7 +66,7 @@ class _Night:
     domain: Domain | None
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> ReportDriftResult:
     """Compare the nights of ``spec``, whose scores are published.
 
     The task ``validate_scores`` of the same run names the scores that passed and the version of the feature table
@@ -80,14 +80,14 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     return report_drift(spark, spec, load_use_case(spec.use_case))
 
 
-def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> ReportDriftResult:
     """:func:`run` for a given use case."""
     lake = Lake(spec.lake)
     started = time.monotonic()
     nights = list(spec.nights(use_case.schedule.timezone))
-    audited = earlier_result(spec, "validate_scores")
+    audited = earlier_result(spec, ValidateScoresResult)
     inputs = _input_versions(lake, use_case, audited)
-    reference = read_reference(parts_of(audited.values)[CHAMPION].scoring_model.folder)
+    reference = read_reference(audited.parts[CHAMPION].scoring_model.folder)
     counted = count_nights(spark, lake, use_case, nights, inputs, reference.profile)
     reference.check_scored({night.model_sha256 for night in counted.values()}, where=use_case.score_table.name)
     counted_at = time.monotonic()
@@ -100,8 +100,7 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
     }
     drifts = {night: results.drift for night, results in compared.items()}
     rows = sum(len(drift.columns) for drift in drifts.values())
-    return JobResult(
-        status="succeeded",
+    return ReportDriftResult(
         rows_in=rows,
         rows_out=rows,
         inputs=inputs,
@@ -111,12 +110,16 @@ def report_drift(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobRe
             "compare_and_write": round(time.monotonic() - counted_at, 3),
         },
         metrics=_metrics(compared),
-        values=_values(drifts, reports, notes),
+        verdict="drift" if any(drift.verdict == "drift" for drift in drifts.values()) else "stable",
+        report=reports[nights[-1]],
+        drifted_columns=tuple(sorted({column.name for drift in drifts.values() for column in drift.drifted})),
+        nights={night: _night_result(drift, reports[night]) for night, drift in drifts.items()},
+        notes=tuple(notes),
         links={"report": reports[nights[-1]]},
     )
 
 
-def _input_versions(lake: Lake, use_case: UseCase, audited: JobResult) -> dict[str, int]:
+def _input_versions(lake: Lake, use_case: UseCase, audited: ValidateScoresResult) -> dict[str, int]:
     """Return the version of the feature table that was scored, and the current versions of scores and labels."""
     features, scores = use_case.feature_table.name, use_case.score_table.name
     labels = use_case.label_table.name
@@ -239,23 +242,10 @@ def _metrics(compared: Mapping[date, _Night]) -> dict[str, float]:
     return metrics
 
 
-def _values(drifts: Mapping[date, NightDrift], reports: Mapping[date, str], notes: list[str]) -> dict[str, Any]:
-    """Return the verdict on all nights (``drift`` when one drifted), the last report, and those of each night."""
-    by_night = {
-        str(night): {
-            "verdict": drift.verdict,
-            "report": reports[night],
-            "drifted_columns": [column.name for column in drift.drifted],
-        }
-        for night, drift in drifts.items()
-    }
-    return {
-        "verdict": "drift" if any(drift.verdict == "drift" for drift in drifts.values()) else "stable",
-        "report": reports[max(reports)],
-        "drifted_columns": sorted({column.name for drift in drifts.values() for column in drift.drifted}),
-        "nights": by_night,
-        "notes": notes,
-    }
+def _night_result(drift: NightDrift, report: str) -> NightDriftResult:
+    return NightDriftResult(
+        verdict=drift.verdict, report=report, drifted_columns=tuple(column.name for column in drift.drifted)
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, fi
 from nightjar.monitoring.experiments.report import ExperimentReport, render
 from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE, experiment_rows
 from nightjar.protocol.errors import ConfigurationError, ContractError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import ReportExperimentResult
 from nightjar.settings.environment import Settings
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 ONE_NIGHT = timedelta(days=1)
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> ReportExperimentResult:
     """Analyse the use case's experiment as of the spec's last night, on its nights with labels.
 
     Raises:
@@ -47,7 +48,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     return report_experiment(spark, spec, load_use_case(spec.use_case))
 
 
-def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> ReportExperimentResult:
     """:func:`run` for a given use case."""
     lake = Lake(spec.lake)
     began = time.monotonic()
@@ -99,18 +100,15 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
         log.log(level, "%s, %s against champion: %s, %s", experiment.name, comparison.variant, comparison.verdict, uri)
     if stalled:
         log.warning("%s: %d nights without new units, from %s on, %s", experiment.name, len(stalled), stalled[0], uri)
-    return JobResult(
-        status="succeeded",
+    return ReportExperimentResult(
         rows_in=len(rows),
         rows_out=len(rows),
         inputs=inputs,
         outputs={EXPERIMENTS_TABLE.name: version},
         metrics={"units": float(sum(analysis.units.values())), "mismatch_p": analysis.mismatch_p},
-        values={
-            "verdicts": {comparison.variant: comparison.verdict for comparison in analysis.comparisons},
-            "nights_without_new_units": [str(day) for day in stalled],
-            "report": uri,
-        },
+        verdicts={comparison.variant: comparison.verdict for comparison in analysis.comparisons},
+        nights_without_new_units=tuple(stalled),
+        report=uri,
         links={"experiment": uri},
         seconds={"count": counted - began, "write": time.monotonic() - counted},
     )

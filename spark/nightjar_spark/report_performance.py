@@ -35,8 +35,9 @@ from nightjar.monitoring.performance.table import (
 )
 from nightjar.monitoring.performance.wording import headline, verdict
 from nightjar.protocol.errors import GateError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import first_few
+from nightjar.protocol.results import NightPerformance, ReportPerformanceResult
 from nightjar.settings.environment import Settings
 from nightjar_spark.main import main
 from nightjar_spark.performance_counts import Counted, baseline_rates, count_nights
@@ -49,7 +50,7 @@ HISTORY_NIGHTS = 90
 """Earlier nights on the pages of a judged night."""
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> ReportPerformanceResult:
     """For each night of ``spec``: judge the night ``matured_after_nights`` earlier, and estimate the night itself.
 
     A judged night whose scores are published again is judged again, with the same labels: the table always describes
@@ -62,7 +63,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     return report_performance(spark, spec, load_use_case(spec.use_case))
 
 
-def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> ReportPerformanceResult:
     """:func:`run` for a given use case."""
     lake = Lake(spec.lake)
     started = time.monotonic()
@@ -79,14 +80,14 @@ def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) ->
     outputs, rows = _replace(spec, use_case, scored)
     pages = _write_pages(spec, use_case, nights, judged, inputs)
     last = pages[nights[-1]]
-    return JobResult(
-        status="succeeded",
+    return ReportPerformanceResult(
         rows_in=rows,
         rows_out=rows,
         inputs=inputs,
         outputs=outputs,
         metrics=_metrics(scored, last),
-        values={"nights": {str(night): _values(report) for night, report in pages.items()}, **_values(last)},
+        last=_night_result(last),
+        nights={night: _night_result(report) for night, report in pages.items()},
         links={
             "report": _uri(spec, nights[-1], "performance"),
             "performance": _uri(spec, nights[-1], "performance"),
@@ -210,14 +211,13 @@ def _uri(spec: JobSpec, night: date, page: str) -> str:
     return Lake(spec.lake).report_uri(spec.use_case, night, page)
 
 
-def _values(report: PerformanceReport) -> dict[str, Any]:
-    """Return a night's verdict for the result."""
-    return {
-        "verdict": report.state,
-        "judged_night": str(report.judged_night) if report.judged_night else None,
-        "said": f"{verdict(report)}: {headline(report)}",
-        "findings": [finding.subject for finding in report.findings],
-    }
+def _night_result(report: PerformanceReport) -> NightPerformance:
+    return NightPerformance(
+        verdict=report.state,
+        judged_night=report.judged_night,
+        summary=f"{verdict(report)}: {headline(report)}",
+        findings=tuple(finding.subject for finding in report.findings),
+    )
 
 
 def _metrics(scored: Sequence[ScoredNight], report: PerformanceReport) -> dict[str, float]:

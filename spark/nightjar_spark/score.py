@@ -26,10 +26,12 @@ from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.lake.scan import Scan, scan
 from nightjar.protocol.errors import GateError, LakeError, RowCountError, SourceError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import first_few
+from nightjar.protocol.results import BuildFeaturesResult, ScoreResult
+from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring import choice, pins
-from nightjar.scoring.task import Scored, ScoringModel, ScoringTask
+from nightjar.scoring.task import Scored, ScoringTask
 from nightjar.scoring.unit import score_unit
 from nightjar_spark.main import main
 from nightjar_spark.rows_done import RowsDone
@@ -39,7 +41,7 @@ TASKS_PER_CORE = 4
 """Tasks per core, to balance load; a unit's files do not depend on the task that writes them."""
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> ScoreResult:
     """Score the spec's nights with ``params.model_version``, or the champion (see :mod:`nightjar.scoring.choice`).
 
     Every attempt of a run uses the models and features of its first attempt, unless the run itself has rebuilt the
@@ -140,7 +142,7 @@ def _as_of(lake: Lake, name: str, pinned: pins.Pins) -> Features:
 def _built_by_this_run(spec: JobSpec, name: str) -> int:
     """Return the feature table's version after this run's own `build_features`; -1 when it has not run."""
     try:
-        return int(earlier_result(spec, "build_features").outputs[name])
+        return int(earlier_result(spec, BuildFeaturesResult).outputs[name])
     except GateError:
         return -1
 
@@ -151,7 +153,7 @@ def score_nights(
     use_case: UseCase,
     features: Features,
     scoring_models: Mapping[str, ScoringModel],
-) -> JobResult:
+) -> ScoreResult:
     """Score the nights with ``scoring_models``; the result names the unpublished files.
 
     Args:
@@ -195,8 +197,7 @@ def score_nights(
     seconds = {"resolve": resolved - began, "score": time.monotonic() - resolved}
     _check_counts(planned.rows, scored, use_case)
     outputs = _quarantine(spec, use_case, nights, scored)
-    return JobResult(
-        status="succeeded",
+    return ScoreResult(
         rows_in=scored.rows_in,
         rows_out=scored.rows_out,
         rows_rejected=scored.rows_rejected,
@@ -206,14 +207,12 @@ def score_nights(
             "rows_per_second": round(scored.rows_in / seconds["score"], 1),
             "worker_peak_mb": round(scored.peak_memory / 2**20, 1),
         },
-        values={
-            "parts": {variant: part.to_dict() for variant, part in scored.parts.items()},
-            "feature_files": features.files,
-            "shadow": shadow.to_dict() if shadow and not scored.shadow_error else None,
-            "shadow_files": [file.to_dict() for file in scored.shadow_files],
-            "shadow_error": scored.shadow_error or no_shadow,
-            "attempt": time.time_ns() // 1_000_000,
-        },
+        parts=scored.parts,
+        feature_files=tuple(features.files),
+        shadow=None if scored.shadow_error else shadow,
+        shadow_files=scored.shadow_files,
+        shadow_error=scored.shadow_error or no_shadow,
+        attempt=time.time_ns() // 1_000_000,
         seconds=seconds,
     )
 

@@ -22,6 +22,7 @@ from nightjar.monitoring.skew.table import ColumnSkew, Difference, NightSkew, Ve
 from nightjar.protocol.errors import GateError, LakeError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import Nights
+from nightjar.protocol.results import BuildFeaturesResult
 from nightjar_spark.io import conform, read_table
 from nightjar_spark.raw_tables import read_raw, with_history
 
@@ -168,7 +169,7 @@ class SkewSample:
     def _original_raw(self, night: ServedNight) -> Raw | None:
         """Return the raw tables that the served features were built from; None when unknown or not readable."""
         try:
-            built = earlier_result(replace(self.spec, run_id=night.run_id), "build_features")
+            built = earlier_result(replace(self.spec, run_id=night.run_id), BuildFeaturesResult)
         except GateError:
             return None
         if built.outputs[self.features] > night.features_version:  # rebuilt since they were served

@@ -19,9 +19,10 @@ from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ContractError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.protocol.names import path_segment
 from nightjar.protocol.nights import Nights
+from nightjar.protocol.results import TableRows, ValidateFeaturesResult
 from nightjar.timing import timed
 from nightjar.validation.data_docs import docs_uri, local_site
 from nightjar.validation.expectations import INDEX, TableCheck, TableVerdict, Verdict, validate
@@ -35,7 +36,7 @@ from nightjar_spark.main import main
 log = logging.getLogger(__name__)
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> ValidateFeaturesResult:
     """Validate the nights of ``spec``.
 
     Raises:
@@ -46,7 +47,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     return validate_features(spark, spec, load_use_case(spec.use_case))
 
 
-def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> JobResult:
+def validate_features(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> ValidateFeaturesResult:
     """Run :func:`run` for a given use case."""
     lake = Lake(spec.lake)
     seconds: dict[str, float] = {}
@@ -103,20 +104,17 @@ def _check(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule], nights:
     )
 
 
-def _result(verdict: Verdict, versions: dict[str, int], docs: str, seconds: dict[str, float]) -> JobResult:
+def _result(verdict: Verdict, versions: dict[str, int], docs: str, seconds: dict[str, float]) -> ValidateFeaturesResult:
     features = verdict.tables[0]
     page = f"{docs}/{features.page}"
-    return JobResult(
-        status="succeeded",
+    return ValidateFeaturesResult(
         rows_in=features.check.rows,
         rows_out=features.check.rows,
         inputs=versions,
-        values={
-            "data_docs": page,
-            "tables": {
-                table.check.table: {"rows": table.check.rows, "broken_rules": table.check.broken}
-                for table in verdict.tables
-            },
+        data_docs=page,
+        tables={
+            table.check.table: TableRows(rows=table.check.rows, broken_rules=table.check.broken)
+            for table in verdict.tables
         },
         links={"data_docs": page, "Data Docs of all runs": f"{docs}/{INDEX}"},
         seconds=seconds,

@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import date
 
 from pyspark.sql import SparkSession
@@ -16,17 +15,18 @@ from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import ContractError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import ScoreResult, ValidateScoresResult
+from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring import choice, pins
 from nightjar.scoring.audit import Audit, audit_scores
-from nightjar.scoring.task import ScoringModel, parts_of
 from nightjar_spark.main import main
 from nightjar_spark.score import Features, open_features, score_nights
 
 log = logging.getLogger(__name__)
 
 
-def run(spark: SparkSession, spec: JobSpec) -> JobResult:
+def run(spark: SparkSession, spec: JobSpec) -> ValidateScoresResult:
     """Audit each variant: rejected rows, row count, keys, nulls, range, and shift against the last published night.
 
     The result names the files that passed. If the champion's scores fail, its fallback scores; if a challenger's fail,
@@ -38,7 +38,7 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
     """
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
-    scored = earlier_result(spec, "score")
+    scored = earlier_result(spec, ScoreResult)
     with pins.dropped_on_refusal(spec):
         audits, refused = _audit(use_case, spec, scored)
         if refused:
@@ -52,23 +52,27 @@ def run(spark: SparkSession, spec: JobSpec) -> JobResult:
             "%s: %d rows, mean prediction %.4f; last published night %s: %s",
             variant, audit.rows, audit.mean_prediction, audit.last_night or "none", audit.last_mean,
         )  # fmt: skip
-    return replace(
-        scored,
+    return ValidateScoresResult(
         rows_in=scored.rows_out,
         rows_out=rows,
-        rows_rejected=0,
-        outputs={},
+        inputs=scored.inputs,
+        parts=scored.parts,
+        feature_files=scored.feature_files,
+        shadow=scored.shadow,
+        shadow_files=scored.shadow_files,
+        shadow_error=scored.shadow_error,
+        attempt=scored.attempt,
         metrics={"mean_prediction": math.fsum(audit.mean_prediction * audit.rows for audit in audits.values()) / rows},
         seconds={"audit": time.monotonic() - began},
     )
 
 
-def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[str, Audit], dict[str, ContractError]]:
+def _audit(use_case: UseCase, spec: JobSpec, scored: ScoreResult) -> tuple[dict[str, Audit], dict[str, ContractError]]:
     """Return the audits of variants that passed, and the errors of those that failed.
 
     A challenger without rows is not audited. A night without scores counts as a failure of the champion.
     """
-    lake, parts = Lake(spec.lake), parts_of(scored.values)
+    lake, parts = Lake(spec.lake), scored.parts
     nights = {
         variant: {date.fromisoformat(file.partition["ds"]) for file in part.files} for variant, part in parts.items()
     }
@@ -84,8 +88,8 @@ def _audit(use_case: UseCase, spec: JobSpec, scored: JobResult) -> tuple[dict[st
 
 
 def _score_with_fallbacks(
-    spark: SparkSession, spec: JobSpec, use_case: UseCase, scored: JobResult, refused: Mapping[str, ContractError]
-) -> JobResult:
+    spark: SparkSession, spec: JobSpec, use_case: UseCase, scored: ScoreResult, refused: Mapping[str, ContractError]
+) -> ScoreResult:
     """Score again with fallbacks: another version for the champion, the champion for a challenger.
 
     Raises:
@@ -94,7 +98,7 @@ def _score_with_fallbacks(
     pinned = pins.pinned(spec)
     pins.drop_unpublished(spec)
     features = open_features(spec, use_case, pinned)
-    scoring_models = {variant: part.scoring_model for variant, part in parts_of(scored.values).items()}
+    scoring_models = {variant: part.scoring_model for variant, part in scored.parts.items()}
     models = {scoring_models[variant].sha256 for variant in refused}
     if scoring_models[CHAMPION].sha256 in models:
         scoring_models[CHAMPION] = _select_fallback(

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 from tests.declarations import with_fields
+from tests.program_results import neutral_result
 
 from nightjar.lake.lake import Lake
+from nightjar.protocol.incidents import RetrainingDecision
+from nightjar.protocol.job import JobResult
+from nightjar.protocol.results import GateResult, PromoteResult, ReactResult
 from use_cases.flight_delay.use_case import USE_CASE
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -44,20 +48,22 @@ class World:
 
     def __call__(self, program: str, first: date, last: date, *, run_id: str, **params: Any) -> Any:
         self._pass()
-        values = self._do(program, first, last, int(params.get("model_version") or self.champion))
+        result = self._do(program, first, last, int(params.get("model_version") or self.champion))
         self._pass()
-        return SimpleNamespace(values=values, metrics={})
+        return result
 
-    def _do(self, program: str, first: date, last: date, version: int) -> dict[str, Any]:
+    def _do(self, program: str, first: date, last: date, version: int) -> JobResult:
         if program == "register":
             self.versions.setdefault(last, len(self.versions) + 1)
         if program == "promote":
             mine = self.versions[last]
             self.champion = max(self.champion, mine if mine in PROMOTED else 0)
-            return {"promoted": mine in PROMOTED, "model_version": mine}
+            return neutral_result(PromoteResult, promoted=mine in PROMOTED, model_version=str(mine))
         if program == "score":
             self.scored |= {first + timedelta(days=i): version for i in range((last - first).days + 1)}
-        return {"retrain": {"request": last in ASKED_FOR_ON, "reason": "drift"}}
+        if program == "react":
+            return neutral_result(ReactResult, retrain=RetrainingDecision(request=last in ASKED_FOR_ON, reason="drift"))
+        return neutral_result(GateResult) if program == "gate" else JobResult()
 
 
 def simulate(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -78,9 +78,9 @@ class Corpus:
             result = self._ingest(night, night, self.corrupted)
         except NightjarError as error:
             return Outcome(kind, ("stopped",), error.what)
-        broken = [f"{name} {source['broken_rules']}" for name, source in result.values["sources"].items()]
-        said = [*(line for line in broken if not line.endswith("{}")), *result.values["warnings"]]
-        did = ("rejected",) * bool(result.rows_rejected) + ("warned",) * bool(result.values["warnings"])
+        broken = [f"{name} {source['broken_rules']}" for name, source in result.sources.items()]
+        said = [*(line for line in broken if not line.endswith("{}")), *result.warnings]
+        did = ("rejected",) * bool(result.rows_rejected) + ("warned",) * bool(result.warnings)
         return Outcome(kind, did, "; ".join(said))
 
     def _ingest(self, first: date, last: date, landing: Path) -> JobResult:

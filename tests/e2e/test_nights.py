@@ -124,8 +124,8 @@ def test_maintenance_puts_the_ledger_together_and_takes_nothing_from_readers(
     commands.maintain(deployment.paths)
     found = re.search(rf"^{ledger.TABLE.name} +\d+ +(\d+) +(\d+) +0$", capsys.readouterr().out, re.MULTILINE)
     assert found is not None
-    nights, put_together = (int(number) for number in found.groups())
-    assert put_together > nights >= 1
+    nights, compacted = (int(number) for number in found.groups())
+    assert compacted > nights >= 1
     assert scores_of(deployment.lake, LAST).equals(before)
     assert ledger.read(Lake(deployment.lake)).slice(0, len(events)).equals(events)
     assert ledger.read(Lake(deployment.lake), event="maintenance").num_rows == 1

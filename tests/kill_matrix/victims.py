@@ -17,6 +17,7 @@ from itertools import product
 from pathlib import Path
 
 from nightjar.lake import files
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.programs import SPARK_PROGRAMS
 
@@ -90,7 +91,7 @@ def kill(case: Kill, spec: JobSpec, marker: Path) -> None:
     Raises:
         AssertionError: when it never got there, or something of it has outlived the signal.
     """
-    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    files.write_text(f"{spec.output}/spec.json", dump_json(spec))
     marker.unlink(missing_ok=True)
     site = Path(__file__).parent / "site"
     environ = {**os.environ, "KILL_MOMENT": case.moment, "KILL_MARKER": str(marker)}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.hostile_documents import NOT_AN_OBJECT, NOT_JSON, check, hostile
 from tests.landed_nights import NIGHTS, SHOP, land_night
+from tests.program_results import neutral_result
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Training
@@ -23,11 +24,12 @@ from nightjar.monitoring.performance.holdout import read_holdout_metrics
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import read_reference
 from nightjar.monitoring.profiles.summarize import count_numeric
-from nightjar.protocol.errors import LakeError, ModelError, NightjarError, SourceError
+from nightjar.protocol.documents import dump_json, dump_values
+from nightjar.protocol.errors import GateError, LakeError, ModelError, NightjarError, SourceError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.nights import Nights
+from nightjar.protocol.results import ScoreResult
 from nightjar.scoring import pins
-from nightjar.scoring.task import parts_of
 from nightjar.settings.secrets import redacted
 from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.distributed.checkpoint import Checkpoints
@@ -60,7 +62,7 @@ def document(text: str) -> dict[str, Any]:
 
 def test_a_spec_of_any_content_is_read_or_named(tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
-    check(file, document(spec(Lake("/lake")).to_json()), lambda: results.read_spec(str(file)))
+    check(file, document(dump_json(spec(Lake("/lake")))), lambda: results.read_spec(str(file)))
 
 
 RESULT = JobResult(status="succeeded", outputs={"raw/x": 1}, metrics={"rows": 1.0}, links={"page": "/x"})
@@ -68,12 +70,17 @@ RESULT = JobResult(status="succeeded", outputs={"raw/x": 1}, metrics={"rows": 1.
 
 def test_a_result_of_any_content_is_read_or_named(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
-    check(file, document(RESULT.to_json()), lambda: results.read_result(str(file)))
+    check(file, document(dump_json(RESULT)), lambda: results.read_result(str(file)))
 
 
 def test_an_earlier_result_of_any_content_is_read_or_done_again(lake: Lake) -> None:
-    valid = document(RESULT.to_json()) | {"spec_fingerprint": spec(lake).fingerprint}
-    check(Path(spec(lake).output, "result.json"), valid, lambda: results.finished_result(spec(lake)), fallback=None)
+    valid = document(dump_json(RESULT)) | {"spec_fingerprint": spec(lake).fingerprint}
+    check(
+        Path(spec(lake).output, "result.json"),
+        valid,
+        lambda: results.finished_result(spec(lake), JobResult),
+        fallback=None,
+    )
 
 
 def test_pins_of_any_content_are_read_or_named(lake: Lake) -> None:
@@ -102,7 +109,7 @@ def training_set() -> TrainingSet:
 
 def test_a_training_set_of_any_content_is_read_or_named(lake: Lake) -> None:
     file = Path(spec(lake).run_dir, "freeze_training_set", "training_set.json")
-    check(file, document(training_set().to_json()), lambda: TrainingSet.of_run(spec(lake)))
+    check(file, document(dump_json(training_set())), lambda: TrainingSet.of_run(spec(lake)))
 
 
 def test_a_checkpoint_of_any_content_is_read_or_not_used(lake: Lake) -> None:
@@ -186,10 +193,13 @@ def test_a_peer_of_any_content_proves_nothing(content: bytes) -> None:
     assert read_object(content) == {}
 
 
-@pytest.mark.parametrize("values", [{}, {"parts": None}, {"parts": {"champion": {}}}, {"parts": {"champion": []}}])
-def test_scores_that_a_result_does_not_name_are_an_error_of_the_lake(values: dict[str, Any]) -> None:
-    with pytest.raises(LakeError, match="the scores of this run cannot be read"):
-        parts_of(values)
+@pytest.mark.parametrize("parts", [None, 7, {"champion": {}}, {"champion": []}])
+def test_scores_that_a_result_does_not_name_are_an_error_of_the_result(lake: str, parts: Any) -> None:
+    document = {**dump_values(neutral_result(ScoreResult)), "parts": parts}
+    Path(spec(lake).run_dir, "score").mkdir(parents=True)
+    Path(spec(lake).run_dir, "score", "result.json").write_text(json.dumps(document))
+    with pytest.raises(GateError, match=r"the result cannot be read \(ValueError: ScoreResult\.parts"):
+        results.earlier_result(spec(lake), ScoreResult)
 
 
 @pytest.mark.parametrize("details", [{"candidates": []}, {"metrics": 7}])

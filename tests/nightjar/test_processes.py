@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
 from nightjar.processes import Process
+from nightjar.protocol.documents import dump_values, load_values
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_process_is_killed_with_its_group(sleeper: subprocess.Popen[bytes]) -> None:
-    process = Process.from_json(asdict(Process.of(sleeper.pid)))
+    process = load_values(Process, dump_values(Process.of(sleeper.pid)))
     assert process.is_alive
     assert process.kill_group()
     sleeper.wait(10)

@@ -28,6 +28,7 @@ from nightjar.local.progress import Progress
 from nightjar.local.servers import Servers
 from nightjar.protocol.job import JobResult
 from nightjar.protocol.nights import Nights
+from nightjar.protocol.results import parse_result
 from nightjar_airflow.cluster import api, follow, mirror, observer
 from nightjar_airflow.hooks import training_cluster
 from nightjar_airflow.operators.training_program import TrainingProgramOperator
@@ -45,14 +46,15 @@ START_SECONDS = 300
 
 PROGRAM = """
 import json, os, sys, time
+from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.lake import files
 rank = int(os.environ["RANK"])
-spec = JobSpec.from_json(files.read_text(sys.argv[sys.argv.index("--spec") + 1]))
+spec = load_json(JobSpec, files.read_text(sys.argv[sys.argv.index("--spec") + 1]))
 
 def finish(status="succeeded", **more):
     result = JobResult(status=status, spec_fingerprint=spec.fingerprint, **more)
-    files.write_text(f"{spec.output}/result.json", result.to_json())
+    files.write_text(f"{spec.output}/result.json", dump_json(result))
 
 def until(name):
     while not os.path.exists(os.path.join(os.environ["SIGNALS"], name)):
@@ -140,7 +142,7 @@ class Deployment:
         return Task(operator, self, try_number, max_tries, map_index)
 
     def result(self) -> JobResult:
-        return JobResult.from_json(Path(self.lake, "_runs/flight_delay_training/r-1/train/result.json").read_text())
+        return parse_result(Path(self.lake, "_runs/flight_delay_training/r-1/train/result.json").read_text())
 
     def failures(self) -> list[str]:
         """Reasons of the ledger's failures."""

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from kubernetes_double import eventually
 
+from nightjar.protocol.documents import dump_json
 from nightjar_airflow.cluster import api
 from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 
@@ -318,7 +319,7 @@ class TestEnding:
         written = next(result.parent.parent.rglob("result.json")).read_text()
         with pytest.raises(AirflowFailException, match=r"^label has one class$"):
             task.resume(event)
-        assert deployment.result().to_json() == written, "what the program wrote is left as it was"
+        assert dump_json(deployment.result()) == written, "what the program wrote is left as it was"
 
     def test_a_try_that_attaches_to_a_job_that_is_failing_gets_its_result(self, deployment: Any) -> None:
         deployment.cluster.grace_seconds = 3.0

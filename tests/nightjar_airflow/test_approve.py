@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes_double import eventually
+from tests.program_results import neutral_result
 
 from nightjar.lake import files, ledger
 from nightjar.lake.lake import Lake
 from nightjar.local.airflow_login import USER
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.documents import dump_json
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import GateResult
 from nightjar_airflow.dags import build_training_dag
 from nightjar_airflow.operators.approve import ApproveOperator
 from use_cases.flight_delay.use_case import USE_CASE
@@ -48,27 +51,25 @@ def judge(lake: str, run_id: str, *, verdict: str = "promote", champion: str | N
         task_id="gate",
         lake=lake,
     )
-    result = JobResult(
-        status="succeeded",
+    result = neutral_result(
+        GateResult,
         spec_fingerprint=spec.fingerprint,
         metrics={
             "holdout_auc": 0.7412341,
             "holdout_rows": 12345.0,
             **({"champion_holdout_auc": 0.7312331, "champion_holdout_rows": 12345.0} if champion else {}),
         },
-        values={
-            "verdict": verdict,
-            "reasons": [
-                "auc 0.7412 meets the floor 0.7",
-                "auc 0.741234 against 0.731234 of champion version 4: better",
-            ],
-            "model_version": "5",
-            "champion_version": champion,
-        },
+        verdict=verdict,
+        reasons=(
+            "auc 0.7412 meets the floor 0.7",
+            "auc 0.741234 against 0.731234 of champion version 4: better",
+        ),
+        model_version="5",
+        champion_version=champion,
         links={"mlflow_model": "http://127.0.0.1:5000/#/models/flight_delay/versions/5"},
     )
-    files.write_text(f"{spec.output}/spec.json", spec.to_json())
-    files.write_text(f"{spec.output}/result.json", result.to_json())
+    files.write_text(f"{spec.output}/spec.json", dump_json(spec))
+    files.write_text(f"{spec.output}/result.json", dump_json(result))
     return spec
 
 

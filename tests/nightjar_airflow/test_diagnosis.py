@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nightjar.protocol.documents import dump_values, load_values
 from nightjar_airflow.cluster.diagnosis import verdict, waiting
 from nightjar_airflow.cluster.outcome import Outcome
 from nightjar_airflow.cluster.state import JobState
@@ -119,7 +120,7 @@ def test_a_failure_without_pods_quotes_the_job() -> None:
 def test_an_outcome_survives_the_event() -> None:
     outcome = judged(state_of(job(FAILED), pod(1, "Failed", None, reason="Evicted")))
     assert outcome is not None
-    assert Outcome.from_event(outcome.to_event()) == outcome
+    assert load_values(Outcome, dump_values(outcome)) == outcome
     assert outcome.error.retryable
 
 

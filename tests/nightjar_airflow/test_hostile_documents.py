@@ -15,6 +15,7 @@ from tests.hostile_documents import NOT_AN_OBJECT, NOT_JSON, check, hostile
 
 from nightjar.monitoring.incidents.notifications import LastNotification, NotificationState
 from nightjar.processes import Process
+from nightjar.protocol.documents import dump_values
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.programs import ApplicationFolder
 from nightjar_airflow.cluster import cancellations
@@ -39,12 +40,12 @@ def test_what_people_know_of_incidents_of_any_content_is_read_or_said_once_more(
         unsent=("x",),
     )
     file = Path(lake, "monitoring/_notified/shop.json")
-    check(file, told.to_document(), lambda: incidents.read_notification_state("shop"), fallback=NotificationState())
+    check(file, dump_values(told), lambda: incidents.read_notification_state("shop"), fallback=NotificationState())
 
 
 def test_what_people_know_of_late_nights_of_any_content_is_read_or_said_once_more(lake: str) -> None:
     file = Path(lake, "monitoring/_late/shop.json")
-    valid = {"first": "2013-04-01", "told": "2013-04-02"}
+    valid = {"first": "2013-04-01", "last_notified": "2013-04-02"}
     check(file, valid, lambda: deadline._since("shop"), fallback=None)
 
 
@@ -53,11 +54,12 @@ def test_what_people_know_of_failures_of_any_content_is_read_or_said_once_more(l
         "dag_run": SimpleNamespace(dag_id="d", run_type="scheduled"),
         "ti": SimpleNamespace(task_id="ingest"),
     }
-    began = alert.Failing(cause="x", first_run="r", last_run="r", last_due="2013-04-01", notified_due="2013-04-01")
+    day = date(2013, 4, 1)
+    began = alert.Failing(cause="x", first_run="r", last_run="r", last_due=day, notified_due=day)
     file = Path(lake, "monitoring/_failures/d/ingest.json")
     file.parent.mkdir(parents=True)
-    for name, content in hostile(asdict(began)):
-        file.write_bytes(b"[" + content + b"]")
+    for name, content in hostile(dump_values(began)):
+        file.write_bytes(b'{"failing": [' + content + b"]}")
         assert all(failing.with_failure("r 2", date(2013, 4, 3), None) for failing in alert._known(context)), name
         file.write_bytes(content)
         assert alert._known(context) == [], name
@@ -73,7 +75,7 @@ def test_files_of_the_spark_application_of_any_content_are_read_or_none_serves(l
     hook._attach()
     start = folder.of_start("s")
     check(Path(start.heartbeat), {"count": 1, "at": 1.5, "task": ""}, hook._heartbeat, fallback=None)
-    check(Path(start.state), {"application_id": "a", **here}, hook._driver, fallback=None)
+    check(Path(start.state), {"application_id": "a", "process": here}, hook._driver, fallback=None)
 
 
 def test_jobs_to_cancel_of_any_content_are_read_or_left(lake: str) -> None:

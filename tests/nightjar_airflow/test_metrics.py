@@ -25,6 +25,7 @@ from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from nightjar.declaration.resources import Resources
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import UnreachableError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.metrics import METRICS, OF_MODELS, OF_NIGHTS, TAGS
@@ -329,20 +330,22 @@ EMITS = """
 from types import SimpleNamespace
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.documents import load_json
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import parse_result
 from nightjar_airflow import metrics
 from nightjar_airflow.usage import Usage
 from use_cases.flight_delay.use_case import USE_CASE
 stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
 context = {"dag_run": SimpleNamespace(run_type="manual")}
-metrics.emit(context, USE_CASE, JobSpec.from_json(SPEC), JobResult.from_json(RESULT), lambda: Usage(cpus=2))
+metrics.emit(context, USE_CASE, load_json(JobSpec, SPEC), parse_result(RESULT), lambda: Usage(cpus=2))
 """
 
 
 def test_a_collector_gets_the_same_when_the_task_s_process_ends(tmp_path: Path) -> None:
     collector = Collector()
     done = result(rows_in=720, rows_out=700, rows_rejected=20)
-    program = f"SPEC = {spec().to_json()!r}\nRESULT = {done.to_json()!r}\n{EMITS}"
+    program = f"SPEC = {dump_json(spec())!r}\nRESULT = {dump_json(done)!r}\n{EMITS}"
     environ = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path),

@@ -6,8 +6,11 @@ from typing import Any
 
 from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
+from tests.program_results import neutral_result
 
+from nightjar.protocol.incidents import RetrainingDecision
 from nightjar.protocol.job import JobResult
+from nightjar.protocol.results import PromoteResult, ReactResult
 from nightjar_airflow.dags import build_training_dag
 from nightjar_airflow.outcome import emit_assets
 from use_cases.flight_delay.use_case import USE_CASE
@@ -30,13 +33,13 @@ def test_a_table_says_which_nights_it_got_at_which_version() -> None:
 
 
 def test_a_promoted_model_says_which_version_it_is() -> None:
-    result = JobResult(status="succeeded", values={"promoted": True, "model_version": "4"})
+    result = neutral_result(PromoteResult, model_version="4")
     assert emitted([MODEL], result)["model/flight_delay"]["model_version"] == "4"
 
 
 def test_a_champion_that_stays_emits_nothing() -> None:
     outlets = [MODEL]
-    assert emitted(outlets, JobResult(status="succeeded", values={"promoted": False, "model_version": "4"})) == {}
+    assert emitted(outlets, neutral_result(PromoteResult, promoted=False)) == {}
     assert outlets == [], "Airflow emits an event for each outlet that is left"
 
 
@@ -45,10 +48,8 @@ INCIDENTS = Asset(name="monitoring/incidents", uri="delta://lake/monitoring/inci
 
 
 def reacted(*, request: bool) -> JobResult:
-    decision = {"request": request, "reason": "3 of the last 7 nights were in breach", "blocked_by": "", "night": ""}
-    return JobResult(
-        status="succeeded", rows_out=2, outputs={"monitoring/incidents": 5}, values={"alerts": [], "retrain": decision}
-    )
+    decision = RetrainingDecision(request=request, reason="3 of the last 7 nights were in breach")
+    return neutral_result(ReactResult, rows_out=2, outputs={"monitoring/incidents": 5}, retrain=decision)
 
 
 def test_a_training_that_is_asked_for_has_an_event_with_its_reason() -> None:

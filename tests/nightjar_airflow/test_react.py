@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +11,13 @@ from typing import Any
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
+from tests.program_results import neutral_result
 from tests.webhook import receiver
 
 from nightjar.lake import files
-from nightjar.monitoring.incidents.notifications import Notification
+from nightjar.protocol.incidents import Notification, RetrainingDecision
 from nightjar.protocol.job import JobResult
+from nightjar.protocol.results import ReactResult
 from nightjar_airflow.backends.local import LocalBackend
 from nightjar_airflow.notifiers import channels
 from nightjar_airflow.operators.react import ReactOperator
@@ -50,11 +51,8 @@ class Nights:
         def program(process: LocalBackend) -> JobResult:
             spec = process._spec
             self.asked_with = dict(spec.params)
-            retrain = {"request": request, "reason": "drift", "blocked_by": "", "night": spec.last_night.isoformat()}
-            return JobResult(
-                status="succeeded",
-                values={"notifications": [asdict(item) for item in notifications], "retrain": retrain},
-            )
+            retrain = RetrainingDecision(request=request, reason="drift")
+            return neutral_result(ReactResult, notifications=notifications, retrain=retrain)
 
         self.monkeypatch.setattr(LocalBackend, "run", program)
         run = SimpleNamespace(
@@ -164,4 +162,6 @@ def test_a_notification_that_no_channel_accepted_is_sent_by_the_next_night(
 def test_sent_notifications_are_stored_in_the_lake(nights: Nights, sent: list[str]) -> None:
     nights.run(1, DRIFT)
     known = json.loads(files.read_text(f"{nights.lake}/monitoring/_notified/flight_delay.json"))
-    assert known == {"last_night": "2013-04-01", "open": {DRIFT.subject: ["2013-04-01", "warn"]}, "unsent": []}
+    assert known == {
+        "last_night": "2013-04-01", "open": {DRIFT.subject: {"night": "2013-04-01", "severity": "warn"}}, "unsent": [],
+    }  # fmt: skip

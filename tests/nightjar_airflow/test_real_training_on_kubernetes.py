@@ -12,7 +12,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes_double import eventually
 from tests.nightjar_jobs import conftest as small_lake
+from tests.program_results import own_fields
 
+from nightjar.protocol.documents import load_json
 from nightjar.protocol.job import JobSpec
 from nightjar.training.model import TabularModel
 
@@ -37,7 +39,7 @@ def test_two_ranks_train_as_pods_the_very_model_that_they_train_as_processes(
     assert summary["rows_in"] == summary["rows_out"] == 1885 + 1015
     result = deployment.result()
     assert result.status == "succeeded"
-    model = TabularModel.load(result.values["model"], sha256=result.values["model_sha256"])
+    model = TabularModel.load(result.model, sha256=result.model_sha256)
     assert model.card.world_size == 2
     said = capsys.readouterr().out
     assert "2 ranks, 1885 training rows" in said
@@ -45,12 +47,12 @@ def test_two_ranks_train_as_pods_the_very_model_that_they_train_as_processes(
 
     other = frozen.Run(Path(deployment.lake), "as-processes")
     other.freeze()
-    assert other("train").values["model_sha256"] == result.values["model_sha256"]
+    assert other("train").model_sha256 == result.model_sha256
 
     retry = deployment.task(try_number=2)
     retry.run()
     assert "this run has trained already" in capsys.readouterr().out, "nothing is trained twice"
-    assert deployment.result().values == result.values
+    assert own_fields(deployment.result()) == own_fields(result)
 
 
 def test_an_evicted_training_is_retried_and_resumes_to_the_same_bytes(
@@ -88,7 +90,7 @@ def test_an_evicted_training_is_retried_and_resumes_to_the_same_bytes(
 
     undisturbed = frozen.Run(Path(deployment.lake), "undisturbed")
     undisturbed.freeze()
-    ours, theirs = (Path(r.values["model"]) for r in (deployment.result(), undisturbed("train")))
+    ours, theirs = (Path(r.model) for r in (deployment.result(), undisturbed("train")))
     assert {f.name: f.read_bytes() for f in ours.iterdir()} == {f.name: f.read_bytes() for f in theirs.iterdir()}
 
 
@@ -97,6 +99,6 @@ def test_a_rank_that_never_joins_is_named_by_the_first(deployment: Any, frozen: 
     deployment.connect(env={**deployment.settings["env"], "NIGHTJAR_RENDEZVOUS_SECONDS": "5"})
     with pytest.raises(AirflowFailException, match=r"rank 1 of 2 did not connect within 5 s"):
         deployment.task().run()
-    spec = JobSpec.from_json(Path(deployment.lake, "_runs/flight_delay_training/r-1/train/spec.json").read_text())
+    spec = load_json(JobSpec, Path(deployment.lake, "_runs/flight_delay_training/r-1/train/spec.json").read_text())
     assert deployment.result().spec_fingerprint == spec.fingerprint
     assert deployment.cluster.running_processes() == 0

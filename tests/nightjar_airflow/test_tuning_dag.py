@@ -17,7 +17,9 @@ from tests.nightjar_jobs import conftest as small_lake
 from nightjar.declaration.spaces import IntRange
 from nightjar.declaration.training import Boosting, Selection, Tuning
 from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.documents import load_json
 from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.results import parse_result
 from nightjar.training.data.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet
 from nightjar.training.model import TabularModel
 from nightjar.training.tuning.study import EngineStudy
@@ -124,7 +126,7 @@ def test_features_are_selected_and_trials_shared_in_airflow(
         eventually(lambda: states("train")[0] in over, RUN_SECONDS)
         assert states("freeze_training_set", "select_features", "choose_params", "train") == ["success"] * 4
         assert states("tune") == ["success"] * 2
-    specs = [JobSpec.from_json(Path(run_dir, f"tune~{index}", "spec.json").read_text()) for index in range(2)]
+    specs = [load_json(JobSpec, Path(run_dir, f"tune~{index}", "spec.json").read_text()) for index in range(2)]
     assert [spec.map_index for spec in specs] == [0, 1]
     assert {spec.threads_per_rank for spec in specs} == {max(1, len(os.sched_getaffinity(0)) // 2)}
     results = [_result(run_dir, f"tune~{index}") for index in range(2)]
@@ -135,13 +137,13 @@ def test_features_are_selected_and_trials_shared_in_airflow(
     chosen = _result(run_dir, CHOOSE_TASK)
     assert chosen.metrics["boosting_best_auc"] >= chosen.metrics["boosting_declared_auc"]
 
-    trained = TabularModel.load(_result(run_dir, "train").values["model"])
-    assert trained.card.members[0].params["max_depth"] == chosen.values["params"]["boosting"]["max_depth"]
-    dropped = _result(run_dir, SELECT_TASK).values["dropped"]
+    trained = TabularModel.load(_result(run_dir, "train").model)
+    assert trained.card.members[0].params["max_depth"] == chosen.params["boosting"]["max_depth"]
+    dropped = _result(run_dir, SELECT_TASK).dropped
     kept = [feature.name for feature in USE_CASE.features.columns if feature.name not in dropped]
     assert dropped
     assert [feature.name for feature in trained.card.features] == kept
 
 
 def _result(run_dir: Path, folder: str) -> JobResult:
-    return JobResult.from_json(Path(run_dir, folder, "result.json").read_text())
+    return parse_result(Path(run_dir, folder, "result.json").read_text())

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from tests.nightjar_jobs.nights import NIGHT, Nights
+from tests.program_results import neutral_result
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
@@ -31,7 +32,9 @@ from nightjar.lake import delta, files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.results import FreezeTrainingSetResult, parse_result
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import DayCount, TrainingSet, night_of, split_days
@@ -109,10 +112,10 @@ def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
     columns = [ProfiledColumn(f.name, f.kind) for f in use_case.features.columns]
     profile = profile_arrays({f.name: frame[f.name].to_pylist() for f in use_case.features.columns}, columns)
     folder = f"{spec.run_dir}/freeze_training_set"
-    files.write_text(f"{folder}/training_set.json", training_set.to_json())
+    files.write_text(f"{folder}/training_set.json", dump_json(training_set))
     files.write_text(f"{folder}/profile.json", profile.to_json())
-    result = JobResult(status="succeeded", inputs=training_set.tables)
-    files.write_text(f"{folder}/result.json", result.to_json())
+    result = neutral_result(FreezeTrainingSetResult, inputs=training_set.tables)
+    files.write_text(f"{folder}/result.json", dump_json(result))
     return training_set
 
 
@@ -152,13 +155,13 @@ class Run:
         """Put other figures into the result of ``task``."""
         result = self.result(task)
         changed = replace(result, metrics={**result.metrics, **metrics})
-        files.write_text(f"{self.spec(task).output}/result.json", changed.to_json())
+        files.write_text(f"{self.spec(task).output}/result.json", dump_json(changed))
 
     def change_values(self, task: str, **values: Any) -> None:
         """Put other values into the result of ``task``."""
         result = self.result(task)
-        changed = replace(result, values={**result.values, **values})
-        files.write_text(f"{self.spec(task).output}/result.json", changed.to_json())
+        changed = replace(result, **values)
+        files.write_text(f"{self.spec(task).output}/result.json", dump_json(changed))
 
     def freeze(self) -> TrainingSet:
         return freeze(self.spec("freeze_training_set"), USE_CASE)
@@ -168,7 +171,7 @@ class Run:
     ) -> SimpleNamespace:
         """Start ``program`` in processes; ``.ranks`` and ``.lines`` of what is returned are live."""
         spec = self.spec(program, map_index)
-        files.write_text(f"{spec.output}/spec.json", spec.to_json())
+        files.write_text(f"{spec.output}/spec.json", dump_json(spec))
         lines: list[str] = []
         ranks = LocalRanks(
             program=program,
@@ -188,7 +191,7 @@ class Run:
         return self.result(program)
 
     def result(self, program: str) -> JobResult:
-        return JobResult.from_json(files.read_text(f"{self.spec(program).output}/result.json"))
+        return parse_result(files.read_text(f"{self.spec(program).output}/result.json"))
 
     def events(self, event: str) -> list[dict[str, Any]]:
         from nightjar.lake import ledger
@@ -288,11 +291,11 @@ def versions(trained: Any, new_run: Callable[..., Any], registry: str, request: 
         run.adopt(trained, "freeze_training_set", "train")
         trained_here = run.result("train")
         other = replace(trained_here, spec_fingerprint=f"{run.run_id}{trained_here.spec_fingerprint}")
-        Path(f"{run.spec('train').output}/result.json").write_text(other.to_json())
+        Path(f"{run.spec('train').output}/result.json").write_text(dump_json(other))
     run_program(evaluate.run, first.spec("evaluate"))
     second.adopt(first, "evaluate")
     for run in (first, second):
-        found.append(str(run_program(register.run, run.spec("register")).values["model_version"]))
+        found.append(str(run_program(register.run, run.spec("register")).model_version))
     assert len(set(found)) == 2
     models.set_champion(models.resolve(USE_CASE.name, found[0]))
     return found

@@ -6,15 +6,18 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from tests.program_results import neutral_result
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta, files
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.results import BuildFeaturesResult
+from nightjar.protocol.scores import ScoringModel
 from nightjar.runner import run_program
-from nightjar.scoring.task import ScoringModel, parts_of
 from nightjar_jobs import confirm_champion, publish_scores
 from nightjar_spark import score, validate_scores
 from nightjar_spark.worker_errors import from_workers
@@ -36,7 +39,7 @@ ODD = {column.name: 9.0 for column in FEATURES.columns if column.type == "double
 def champion_of(result: JobResult) -> ScoringModel:
     """Who has scored the champion's rows, by the result of `score` or `validate_scores`."""
     assert result.status == "succeeded", result.error
-    return parts_of(result.values)[CHAMPION].scoring_model
+    return result.parts[CHAMPION].scoring_model
 
 
 class Nights:
@@ -60,8 +63,8 @@ class Nights:
         """Say that the features as they are now have been built by the run."""
         version = int(Lake(self.lake).table(FEATURES).open().version())
         spec = self.spec("build_features", run_id=run_id)
-        result = JobResult(status="succeeded", outputs={FEATURES.name: version})
-        files.write_text(f"{spec.output}/result.json", result.to_json())
+        result = neutral_result(BuildFeaturesResult, outputs={FEATURES.name: version})
+        files.write_text(f"{spec.output}/result.json", dump_json(result))
 
     def spec(self, program: str, *, night: date = NIGHT, run_id: str = "a", **params: Any) -> JobSpec:
         """What a nightly run asks ``program`` for."""

@@ -18,7 +18,6 @@ from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
 from nightjar.registry import models, rest
 from nightjar.scoring.split import assign
-from nightjar.scoring.task import parts_of
 from use_cases.flight_delay import use_case as declaration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
@@ -66,7 +65,7 @@ def test_each_variant_is_scored_by_its_own_version_and_the_row_says_which(nights
     assert {name: (one["version"], one["rows"]) for name, one in details["variants"].items()} == {
         name: (of_variant[name], counted[name]) for name in counted
     }
-    assert nights.run("confirm_champion").values["model_versions"] == of_variant
+    assert nights.run("confirm_champion").model_versions == of_variant
 
 
 def test_every_attempt_of_a_run_takes_the_challenger_of_the_first_one(nights: Nights, versions: list[str]) -> None:
@@ -74,7 +73,7 @@ def test_every_attempt_of_a_run_takes_the_challenger_of_the_first_one(nights: Ni
     nights.whole()
     before = nights.scores()
     challenge(versions[0])
-    assert nights.whole().values["committed"] is False
+    assert nights.whole().committed is False
     assert nights.scores() == before
 
 
@@ -121,7 +120,7 @@ def test_champion_is_the_fallback_of_a_challenger_whose_scores_are_refused(
     odd = strange(nights, tmp_path, mean)
     models.set_champion(models.resolve(USE_CASE.name, versions[0]))
     challenge(odd)
-    assert parts_of(nights.run("score", night=NEXT, run_id="b").values)["challenger"].scoring_model.version == odd
+    assert nights.run("score", night=NEXT, run_id="b").parts["challenger"].scoring_model.version == odd
     audited = nights.run("validate_scores", night=NEXT, run_id="b")
     assert audited.status == "succeeded", audited.error
     assert nights.run("publish_scores", night=NEXT, run_id="b").rows_out == 200

@@ -119,7 +119,7 @@ def test_a_shadow_that_is_no_model_does_not_fail_the_night(
         monkeypatch.setattr(module, "load_use_case", lambda name: shadowed)
     scored = nights.run("score")
     assert (scored.status, scored.rows_out) == ("succeeded", 200), scored.error
-    assert "the trees are not a complete UBJSON file" in scored.values["shadow_error"]
+    assert "the trees are not a complete UBJSON file" in scored.shadow_error
 
 
 def test_an_mlflow_that_is_away_does_not_keep_the_night_from_being_scored(

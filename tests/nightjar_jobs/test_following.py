@@ -87,7 +87,7 @@ def test_a_training_is_followed_and_then_completed_by_register(door: Door, new_r
     for program in (evaluate, register):
         result = run_program(program.run, run.spec(program.__name__.rsplit(".", 1)[1]))
         assert result.status == "succeeded", result.error
-    assert result.values["mlflow_run_id"] == followed["info"]["run_id"]
+    assert result.mlflow_run_id == followed["info"]["run_id"]
     assert _steps(door.uri, followed, "boosting_validation_auc_by_round") == list(range(1, ROUNDS + 1))
 
 
@@ -116,7 +116,7 @@ def test_mlflow_may_go_away_in_the_middle_and_the_model_registers_later(
     door.is_open = True
     registered = run_program(register.run, run.spec("register"))
     assert registered.status == "succeeded"
-    assert registered.values["model_sha256"] == run.result("train").values["model_sha256"]
+    assert registered.model_sha256 == run.result("train").model_sha256
     (run_of_training,) = _runs(door.uri, "left-alone")
     assert sorted(_steps(door.uri, run_of_training, "boosting_validation_auc_by_round")) == list(range(1, ROUNDS + 1))
 

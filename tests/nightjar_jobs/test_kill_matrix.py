@@ -17,6 +17,7 @@ from tests.nightjar_jobs.nights import NEXT, SCORES, USE_CASE, Nights
 
 from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
+from nightjar.protocol.documents import dump_json
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar_jobs import evaluate, gate, promote, register
@@ -90,7 +91,7 @@ def test_a_training_that_is_killed_while_it_registers_or_promotes_does_so_once(
         run.adopt(trained, "freeze_training_set", "train")
         result = run.result("train")  # of a training of its own, so that its version is
         (Path(run.spec("train").output) / "result.json").write_text(
-            result.to_json().replace(result.spec_fingerprint, run.spec("train").fingerprint)
+            dump_json(result).replace(result.spec_fingerprint, run.spec("train").fingerprint)
         )
         assert run_program(evaluate.run, run.spec("evaluate")).status == "succeeded"
         before = models.champion(USE_CASE.name)

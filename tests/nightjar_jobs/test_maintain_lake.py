@@ -30,8 +30,8 @@ def test_each_table_is_maintained_and_recorded_in_the_ledger(lake: str) -> None:
     spec = spec_of(lake)
     result = run_program(maintain_lake.run, spec)
     assert result.status == "succeeded", result.error
-    assert result.metrics == {"files_removed": 0.0, "files_put_together": 3.0}
-    assert set(result.values) == {USE_CASE.score_table.name, ledger.TABLE.name}
+    assert result.metrics == {"files_removed": 0.0, "files_compacted": 3.0}
+    assert set(result.tables) == {USE_CASE.score_table.name, ledger.TABLE.name}
     (event,) = ledger.read(Lake(lake), event="maintenance").to_pylist()
     assert json.loads(event["details"])[ledger.TABLE.name]["files"] == 1
     assert Path(f"{spec.output}/result.json").exists()

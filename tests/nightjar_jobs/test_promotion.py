@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.program_results import own_fields
 
 from nightjar.lake import files, ledger
 from nightjar.lake.lake import Lake
+from nightjar.protocol.documents import dump_json, dump_values
 from nightjar.protocol.errors import GateError, ModelError
+from nightjar.protocol.results import CompressedModelFiles
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
@@ -53,7 +56,7 @@ def _do(run: Any, *programs: str) -> Any:
 def _champion(start: Callable[[str], Any]) -> Any:
     """A run whose model is champion."""
     run = start("first")
-    assert _do(run, "evaluate", "register", "gate", "promote").values["promoted"] is True
+    assert _do(run, "evaluate", "register", "gate", "promote").promoted is True
     return run
 
 
@@ -71,12 +74,12 @@ def test_the_first_model_becomes_champion_and_leads_back_to_its_data(
     assert "/runs/" in registered.links["mlflow_run"]
     assert models.champion("flight_delay") is None
     verdict = _do(run, "gate")
-    assert (verdict.values["verdict"], verdict.values["champion_version"]) == ("promote", None)
+    assert (verdict.verdict, verdict.champion_version) == ("promote", None)
     promoted = _do(run, "promote")
-    assert promoted.values["promoted"] is True
+    assert promoted.promoted is True
     champion = models.champion("flight_delay")
     assert champion is not None
-    assert champion.sha256 == evaluated.values["sha256"]["full"]
+    assert champion.sha256 == evaluated.sha256["full"]
     assert champion.tags["nightjar.git_commit"] == "c0ffee"
     assert json.loads(champion.tags["nightjar.tables"]) == {"features/flight_delay": 33, "labels/flight_delay": 33}
     assert champion.tags["nightjar.verdict"] == "promote"
@@ -93,23 +96,23 @@ def test_mlflow_holds_the_run_and_a_model_without_pickle(start: Callable[[str], 
     run = start("a")
     registered = _do(run, "evaluate", "register")
     client = mlflow.MlflowClient()
-    logged = client.get_run(registered.values["mlflow_run_id"])
+    logged = client.get_run(registered.mlflow_run_id)
     assert logged.info.status == "FINISHED"
     assert logged.data.params["version of features/flight_delay"] == "33"
     assert logged.data.params["git_commit"] == "c0ffee"
     assert logged.data.params["holdout days"] == "2013-01-22 to 2013-02-04"
     assert {"seed", "world_size", "objective"} <= set(logged.data.params)
-    history = client.get_metric_history(registered.values["mlflow_run_id"], "boosting_validation_auc_by_round")
+    history = client.get_metric_history(registered.mlflow_run_id, "boosting_validation_auc_by_round")
     assert [metric.step for metric in history] == list(range(1, len(history) + 1))
     # the use case keeps all rounds, so that its figure is the last one's
     assert history[-1].value == pytest.approx(logged.data.metrics["validation_auc"])
-    names = {artifact.path for artifact in client.list_artifacts(registered.values["mlflow_run_id"])}
+    names = {artifact.path for artifact in client.list_artifacts(registered.mlflow_run_id)}
     assert {"training_set.json", "profile.json"} <= names
-    folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.values["model_uri"], dst_path=str(tmp_path))
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.model_uri, dst_path=str(tmp_path))
     found = sorted(path.name for path in Path(folder).rglob("*") if path.is_file())
     assert {"boosting.ubj", "model.json", "profile.json", "SHA256SUMS", "MLmodel"} <= set(found)
     assert not [name for name in found if name.endswith((".pkl", ".pickle", ".joblib"))]
-    loaded = mlflow.pyfunc.load_model(registered.values["model_uri"])
+    loaded = mlflow.pyfunc.load_model(registered.model_uri)
     features = TrainingSet.of_run(run.spec("train")).features
     types = {"categorical": "DataType.string", "numeric": "DataType.double"}
     assert [(c.name, str(c.type)) for c in loaded.metadata.signature.inputs] == [
@@ -127,9 +130,9 @@ def test_registering_twice_gives_one_version_and_another_run_gives_another(start
 
     run = start("a")
     first, second = _do(run, "evaluate", "register"), _do(run, "register")
-    assert first.values == second.values
+    assert own_fields(first) == own_fields(second)
     same = start("b")  # the very same training, seen by another run
-    assert _do(same, "evaluate", "register").values["model_version"] == first.values["model_version"]
+    assert _do(same, "evaluate", "register").model_version == first.model_version
     assert len(mlflow.MlflowClient().search_model_versions("name='flight_delay'")) == 1
 
 
@@ -138,7 +141,7 @@ def _challenger(start: Callable[[str], Any], **metrics: float) -> Any:
     run = start("challenger")
     _do(run, "evaluate")
     result = run.result("train")
-    trained = result.to_json().replace(result.spec_fingerprint, run.spec("train").fingerprint)
+    trained = dump_json(result).replace(result.spec_fingerprint, run.spec("train").fingerprint)
     Path(f"{run.spec('train').output}/result.json").write_text(trained)
     _do(run, "register")
     run.change("evaluate", **metrics)
@@ -151,13 +154,13 @@ def test_a_tie_does_not_promote(start: Callable[[str], Any]) -> None:
     measured = run.result("evaluate").metrics
     assert measured["holdout_log_loss"] == measured["champion_holdout_log_loss"]
     verdict = _do(run, "gate")
-    assert (verdict.status, verdict.values["verdict"]) == ("succeeded", "keep")
-    assert "not better" in verdict.values["reasons"][-1]
+    assert (verdict.status, verdict.verdict) == ("succeeded", "keep")
+    assert "not better" in verdict.reasons[-1]
     result = _do(run, "promote")
-    assert (result.status, result.values["promoted"]) == ("succeeded", False)
+    assert (result.status, result.promoted) == ("succeeded", False)
     champion = models.champion("flight_delay")
     assert champion is not None
-    assert champion.version == first.result("register").values["model_version"]
+    assert champion.version == first.result("register").model_version
     assert run.events("promotion") == []
 
 
@@ -165,17 +168,17 @@ def test_a_better_model_takes_over_once(start: Callable[[str], Any]) -> None:
     first = _champion(start)
     run = _challenger(start, champion_holdout_log_loss=0.7)
     result = _do(run, "gate", "promote")
-    old, new = (r.result("register").values["model_version"] for r in (first, run))
-    assert (result.values["promoted"], result.values["model_version"]) == (True, new)
+    old, new = (r.result("register").model_version for r in (first, run))
+    assert (result.promoted, result.model_version) == (True, new)
     assert old != new
     again = _do(run, "promote")
-    assert again.values["promoted"] is True
-    assert "already" in again.values["reason"]
+    assert again.promoted is True
+    assert "already" in again.reason
     assert [event["details"]["from"] for event in run.events("promotion")] == [old]
     # rolled back by a person: clearing the task must not promote again
     models.set_champion(models.resolve("flight_delay", old))
     rolled_back = _do(run, "promote")
-    assert rolled_back.values["promoted"] is False
+    assert rolled_back.promoted is False
     champion = models.champion("flight_delay")
     assert champion is not None
     assert champion.version == old
@@ -184,8 +187,8 @@ def test_a_better_model_takes_over_once(start: Callable[[str], Any]) -> None:
 def test_an_alias_that_moved_before_the_ledger_was_written_is_made_whole(start: Callable[[str], Any]) -> None:
     run = start("a")
     _do(run, "evaluate", "register", "gate")
-    models.set_champion(models.resolve("flight_delay", run.result("register").values["model_version"]))
-    assert _do(run, "promote").values["promoted"] is True
+    models.set_champion(models.resolve("flight_delay", run.result("register").model_version))
+    assert _do(run, "promote").promoted is True
     assert len(run.events("promotion")) == 1
 
 
@@ -193,24 +196,24 @@ def test_a_run_cleared_after_its_promotion_is_judged_as_it_was(start: Callable[[
     run = _champion(start)
     before = {task: run.result(task) for task in ("evaluate", "gate")}
     result = _do(run, "evaluate", "register", "gate", "promote")
-    assert result.values["promoted"] is True
+    assert result.promoted is True
     assert run.result("evaluate").metrics == before["evaluate"].metrics
-    assert run.result("gate").values == before["gate"].values
-    assert run.result("gate").values["verdict"] == "promote"
+    assert own_fields(run.result("gate")) == own_fields(before["gate"])
+    assert run.result("gate").verdict == "promote"
     assert len(run.events("promotion")) == 1
 
 
 def test_a_promotion_that_died_before_the_ledger_is_made_whole_by_clearing_the_run(start: Callable[[str], Any]) -> None:
     first = _champion(start)
-    old = first.result("register").values["model_version"]
+    old = first.result("register").model_version
     run = _challenger(start, champion_holdout_log_loss=0.7)
-    new = run.result("register").values["model_version"]
-    assert _do(run, "gate").values["verdict"] == "promote"
+    new = run.result("register").model_version
+    assert _do(run, "gate").verdict == "promote"
     models.set_champion(models.resolve("flight_delay", new))  # and then the process died
     evaluated = _do(run, "evaluate")
-    assert evaluated.values["champion_version"] == old
+    assert evaluated.champion_version == old
     run.change("evaluate", champion_holdout_log_loss=0.7)
-    assert _do(run, "register", "gate", "promote").values["promoted"] is True
+    assert _do(run, "register", "gate", "promote").promoted is True
     assert [event["details"]["from"] for event in run.events("promotion")] == [old]
 
 
@@ -220,7 +223,7 @@ def test_where_a_person_must_approve_nothing_is_promoted_without_the_ledgers_wor
     strict = replace(USE_CASE, gate=replace(USE_CASE.gate, approval=True))
     monkeypatch.setattr(promote, "load_use_case", lambda name: strict)
     run = start("a")
-    version = _do(run, "evaluate", "register", "gate").values["model_version"]
+    version = _do(run, "evaluate", "register", "gate").model_version
     spec = run.spec("approve")
 
     def answer(approved: bool, model_version: str) -> None:
@@ -233,14 +236,14 @@ def test_where_a_person_must_approve_nothing_is_promoted_without_the_ledgers_wor
     assert f"version {version} was rejected" in _do(run, "promote").error
     assert models.champion("flight_delay") is None
     answer(True, version)  # asked again
-    assert _do(run, "promote").values["promoted"] is True
+    assert _do(run, "promote").promoted is True
 
 
 def test_another_promotion_in_between_stops_this_one(start: Callable[[str], Any]) -> None:
     run = start("late")
     _do(run, "evaluate", "register", "gate")
     other = _challenger(start)
-    models.set_champion(models.resolve("flight_delay", other.result("register").values["model_version"]))
+    models.set_champion(models.resolve("flight_delay", other.result("register").model_version))
     result = _do(run, "promote")
     assert (result.status, result.error_kind) == ("failed", "gate")
     assert "became champion after the gate" in result.error
@@ -271,8 +274,8 @@ def test_a_model_below_the_floors_keeps_the_champion_green(start: Callable[[str]
     _champion(start)
     run = _challenger(start, holdout_auc=0.59, champion_holdout_log_loss=0.7)
     verdict = _do(run, "gate")
-    assert (verdict.status, verdict.values["verdict"]) == ("succeeded", "keep")
-    assert _do(run, "promote").values["promoted"] is False
+    assert (verdict.status, verdict.verdict) == ("succeeded", "keep")
+    assert _do(run, "promote").promoted is False
 
 
 def _with_smaller(run: Any, *, calibrator: Calibrator | None = None, **rounds: int) -> None:
@@ -281,7 +284,7 @@ def _with_smaller(run: Any, *, calibrator: Calibrator | None = None, **rounds: i
     They have the full model's calibrator, or ``calibrator``.
     """
     result, spec = run.result("train"), run.spec("train")
-    full = TabularModel.load(result.values["model"])
+    full = TabularModel.load(result.model)
     (trees,) = full.members
     assert isinstance(trees, BoostedTrees)
     compressed = {}
@@ -295,12 +298,14 @@ def _with_smaller(run: Any, *, calibrator: Calibrator | None = None, **rounds: i
         )
         smaller = save(uri, card, [BoostedTrees(trees.booster[:kept])], full.profile)
         figures = {"bytes": 1000, "full_bytes": 9000, "rows_per_second": 5e5, "full_rows_per_second": 1e5}
-        compressed[name] = {"model": uri, "model_sha256": smaller.sha256, "validation_auc": 0.75, **figures}
-    left = replace(result, values={**result.values, "compressed": compressed})
-    files.write_text(f"{spec.output}/result.json", left.to_json())
+        compressed[name] = CompressedModelFiles(
+            model=uri, model_sha256=smaller.sha256, figures={"validation_auc": 0.75, **figures}
+        )
+    left = replace(result, compressed=compressed)
+    files.write_text(f"{spec.output}/result.json", dump_json(left))
     frozen = TrainingSet.of_run(spec)
     declared = replace(frozen, recipe=replace(frozen.recipe, compression=tuple(rounds)))
-    files.write_text(training_set_uri(spec), declared.to_json())
+    files.write_text(training_set_uri(spec), dump_json(declared))
 
 
 def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version(start: Callable[[str], Any]) -> None:
@@ -314,18 +319,18 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     # the margin is the use case's; these are the metrics of the gate
     run.change("evaluate", pruned_holdout_log_loss=measured["holdout_log_loss"] + 0.003, pruned_holdout_auc=0.59)
     run.change("evaluate", int8_holdout_log_loss=measured["holdout_log_loss"] + 0.001)
-    registered = _do(run, "register").values["versions"]
+    registered = _do(run, "register").versions
     assert set(registered) == {"full", "int8", "pruned"}
     assert len(set(registered.values())) == 3
-    verdict = _do(run, "gate").values
-    assert (verdict["variant"], verdict["model_version"]) == ("int8", registered["int8"])
-    decisions = {name: said["verdict"] for name, said in verdict["candidates"].items()}
+    gate = _do(run, "gate")
+    assert (gate.variant, gate.model_version) == ("int8", registered["int8"])
+    decisions = {name: candidate.verdict for name, candidate in gate.candidates.items()}
     assert decisions == {"full": "passed_over", "int8": "promote", "pruned": "refused"}
-    assert _do(run, "promote").values["promoted"] is True
+    assert _do(run, "promote").promoted is True
     champion = models.champion("flight_delay")
     assert champion is not None
     assert (champion.version, champion.tags["nightjar.variant"]) == (registered["int8"], "int8")
-    assert champion.sha256 == run.result("train").values["compressed"]["int8"]["model_sha256"]
+    assert champion.sha256 == run.result("train").compressed["int8"].model_sha256
     assert float(champion.tags["nightjar.log_loss_worse_by"]) == pytest.approx(0.001)
     assert (champion.tags["nightjar.bytes"], champion.tags["nightjar.full_bytes"]) == ("1000", "9000")
     logged = mlflow.MlflowClient().get_run(champion.run_id).data
@@ -334,7 +339,7 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert logged.metrics["rows_per_second"] == 5e5
     own = {"eta": "0.5", "num_rounds": "155", "rounds": "155", "compression": "int8", "calibration": "platt"}
     assert own.items() <= logged.params.items()
-    assert logged.params["made_from_sha256"] == run.result("train").values["model_sha256"]
+    assert logged.params["made_from_sha256"] == run.result("train").model_sha256
     assert logged.params["train days"] == "2013-01-02 to 2013-01-14"
     assert "max_depth" not in logged.params, "a parameter of the full model"
     of_full = mlflow.MlflowClient().get_run(models.resolve("flight_delay", registered["full"]).run_id).data.params
@@ -344,7 +349,7 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert "misses the floor" in pruned.tags["nightjar.verdict_reasons"]
     assert "beyond 0.002" in pruned.tags["nightjar.verdict_reasons"]
     (event,) = run.events("gate")
-    assert event["details"]["candidates"] == verdict["candidates"]
+    assert event["details"]["candidates"] == {name: dump_values(c) for name, c in gate.candidates.items()}
     fetched = models.fetch(champion)
     assert fetched.card.members[0].rounds == 155
     # a training that goes on from this champion goes on from the full model that it was made from
@@ -372,12 +377,12 @@ def test_a_champion_that_has_seen_the_holdout_is_named_wherever_the_verdict_is(
     assert mine.card.seen == ((date(2013, 1, 2), date(2013, 1, 21)),)
     saved = save(uri, replace(mine.card, seen=seen), mine.members, mine.profile)
     run.change_values("train", model_sha256=saved.sha256)
-    assert _do(run, "evaluate", "register", "gate", "promote").values["promoted"] is True
+    assert _do(run, "evaluate", "register", "gate", "promote").promoted is True
     later = start("later")
-    verdict = _do(later, "evaluate", "register", "gate").values
+    gate = _do(later, "evaluate", "register", "gate")
     (event,) = later.events("gate")
-    version = mlflow.MlflowClient().get_model_version("flight_delay", verdict["model_version"])
-    for text in (" ".join(verdict["reasons"]), event["reason"], version.tags["nightjar.verdict_reasons"],
+    version = mlflow.MlflowClient().get_model_version("flight_delay", gate.model_version)
+    for text in (" ".join(gate.reasons), event["reason"], version.tags["nightjar.verdict_reasons"],
                  version.description):  # fmt: skip
         assert said in text
         assert ("champion version 1 was trained on" in text or "are not known" in text) == bool(said)
@@ -387,11 +392,11 @@ def test_a_run_with_smaller_models_that_is_cleared_registers_and_judges_as_it_di
     run = start("a")
     _with_smaller(run, int8=160)  # all of its rounds: it loses nothing
     first = _do(run, "evaluate", "register", "gate", "promote")
-    assert first.values["promoted"] is True
-    before = {task: run.result(task).values for task in ("register", "gate")}
+    assert first.promoted is True
+    before = {task: own_fields(run.result(task)) for task in ("register", "gate")}
     again = _do(run, "evaluate", "register", "gate", "promote")
-    assert again.values["promoted"] is True
-    assert {task: run.result(task).values for task in before} == before
+    assert again.promoted is True
+    assert {task: own_fields(run.result(task)) for task in before} == before
     assert before["gate"]["variant"] == "int8"
     assert len(run.events("promotion")) == 1
 
@@ -412,12 +417,12 @@ def test_costs_of_decisions_are_measured_and_reach_mlflow(start: Callable[[str],
 
     run = start("a")
     measured = _do(run, "evaluate").metrics
-    threshold = TabularModel.load(run.result("train").values["model"]).card.threshold
+    threshold = TabularModel.load(run.result("train").model).card.threshold
     assert threshold == pytest.approx(80 / 280)
     assert measured["holdout_expected_cost"] < min(measured["holdout_never_cost"], measured["holdout_always_cost"])
     assert measured["holdout_expected_cost"] < measured["baseline_holdout_expected_cost"]
     assert 0 < measured["holdout_calibration_error"] < 0.1
-    logged = mlflow.MlflowClient().get_run(_do(run, "register").values["mlflow_run_id"]).data
+    logged = mlflow.MlflowClient().get_run(_do(run, "register").mlflow_run_id).data
     assert logged.metrics["holdout_expected_cost"] == measured["holdout_expected_cost"]
     assert logged.metrics["holdout_recall"] == measured["holdout_recall"]
     assert logged.params["calibration"] in {"none", "platt", "isotonic"}
@@ -428,7 +433,7 @@ def test_a_model_of_another_evaluation_is_not_judged(start: Callable[[str], Any]
     _do(run, "evaluate", "register")
     spec = run.spec("evaluate")
     path = Path(f"{spec.output}/result.json")
-    path.write_text(path.read_text().replace(run.result("evaluate").values["sha256"]["full"], "0" * 64))
+    path.write_text(path.read_text().replace(run.result("evaluate").sha256["full"], "0" * 64))
     with pytest.raises(GateError, match="measured another model"):
         gate.run(run.spec("gate"))
 
@@ -440,7 +445,7 @@ def test_a_fetched_model_is_cached_and_every_tampering_is_noticed(
     champion = models.resolve("flight_delay")
     cache = tmp_path / "models"
     fetched = models.fetch(champion, str(cache))
-    assert fetched.sha256 == champion.sha256 == run.result("train").values["model_sha256"]
+    assert fetched.sha256 == champion.sha256 == run.result("train").model_sha256
     booster = cache / champion.sha256 / "boosting.ubj"
     corrupt = bytearray(booster.read_bytes())
     corrupt[100] ^= 1
@@ -478,9 +483,9 @@ def test_without_a_champion_the_error_says_what_to_do(registry: str) -> None:
 def test_a_model_altered_after_training_is_not_registered(start: Callable[[str], Any]) -> None:
     run = start("a")
     _do(run, "evaluate")
-    values = run.result("train").values
+    sha256 = run.result("train").model_sha256
     path = Path(f"{run.spec('train').output}/result.json")
-    path.write_text(path.read_text().replace(values["model_sha256"], "f" * 64))
+    path.write_text(path.read_text().replace(sha256, "f" * 64))
     result = _do(run, "register")
     assert (result.status, result.error_kind) == ("failed", "model")
     assert models.find("flight_delay", {}) is None

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.program_results import neutral_result
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.lake import delta, files, ledger
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.scoring.task import parts_of
+from nightjar.protocol.results import ValidateScoresResult, parse_result
+from nightjar.protocol.scores import Part, ScoringModel
 from nightjar_jobs.publish_scores import run
 from use_cases.flight_delay.use_case import USE_CASE
 
 SCORES = USE_CASE.score_table
 NIGHT = date(2013, 4, 1)
+SCORING_MODEL = ScoringModel(name="flight_delay", version="1", sha256="ab", folder="x")
 
 
 def spec_of(lake: str, run_id: str) -> JobSpec:
@@ -50,26 +52,20 @@ def scored_and_audited(lake: str, run_id: str, attempt: int, prediction: float) 
     save(
         spec,
         "validate_scores",
-        JobResult(
-            status="succeeded", rows_out=1, inputs={USE_CASE.feature_table.name: 1}, values=audited(written, attempt)
+        neutral_result(
+            ValidateScoresResult,
+            rows_out=1,
+            inputs={USE_CASE.feature_table.name: 1},
+            parts={CHAMPION: Part(scoring_model=SCORING_MODEL, files=tuple(written), rows_in=1)},
+            attempt=attempt,
+            feature_files=("a",),
         ),
     )
     return spec
 
 
-def audited(written: Sequence[DataFile], attempt: int, **more: Any) -> dict[str, Any]:
-    """What passed the audit."""
-    scoring_model = {"name": "flight_delay", "version": "1", "sha256": "ab", "folder": "x", "fallback_reason": None}
-    listed = [file.to_dict() for file in written]
-    return {
-        "parts": {CHAMPION: {"scoring_model": scoring_model, "files": listed, "rows_in": 1}},
-        "attempt": attempt, "feature_files": ["a"],
-        "shadow": None, "shadow_files": [], "shadow_error": "", **more,
-    }  # fmt: skip
-
-
 def save(spec: JobSpec, task_id: str, result: JobResult) -> None:
-    files.write_text(f"{spec.run_dir}/{task_id}/result.json", result.to_json())
+    files.write_text(f"{spec.run_dir}/{task_id}/result.json", dump_json(result))
 
 
 def published(lake: str) -> list[float]:
@@ -84,7 +80,7 @@ def publish(spec: JobSpec) -> JobResult:
 def test_a_cleared_publication_commits_nothing_more(lake: str) -> None:
     spec = scored_and_audited(lake, "a", 1, 0.25)
     first, again = publish(spec), publish(spec)
-    assert (first.values["committed"], again.values["committed"]) == (True, False)
+    assert (first.committed, again.committed) == (True, False)
     assert first.outputs == again.outputs
     assert published(lake) == [0.25]
     assert len(ledger.read(Lake(lake), event="publish").to_pylist()) == 1
@@ -112,8 +108,8 @@ def test_only_what_was_audited_is_published(lake: str) -> None:
 
 def test_files_are_described_as_they_were_written(lake: str) -> None:
     spec = scored_and_audited(lake, "a", 1, 0.25)
-    result = JobResult.from_json(files.read_text(f"{spec.run_dir}/validate_scores/result.json"))
-    (file,) = parts_of(result.values)[CHAMPION].files
+    result = parse_result(files.read_text(f"{spec.run_dir}/validate_scores/result.json"))
+    (file,) = result.parts[CHAMPION].files
     assert (file.rows, dict(file.partition)) == (1, {"ds": "2013-04-01"})
 
 
@@ -122,7 +118,7 @@ def test_the_same_scores_again_are_published_as_often_as_asked_and_change_nothin
     spec = scored_and_audited(lake, "a", 2, 0.25)  # score was cleared, and gave the same rows
     again, once_more = publish(spec), publish(spec)
     assert first.outputs == again.outputs == once_more.outputs
-    assert (again.values["committed"], once_more.values["committed"]) == (False, False)
+    assert (again.committed, once_more.committed) == (False, False)
     assert published(lake) == [0.25]
 
 
@@ -146,18 +142,17 @@ def test_the_shadow_is_published_beside_the_night_and_cannot_fail_it(lake: str) 
     schema = delta.arrow_schema(shadow)
     batch = pa.RecordBatch.from_pylist([row(0.5, "a")], schema=schema)
     written = write_files(iter([batch]), Lake(lake).table(shadow).uri, schema, ("ds",))
-    result = JobResult.from_json(files.read_text(f"{spec.run_dir}/validate_scores/result.json"))
-    values = {**result.values, "shadow_files": [file.to_dict() for file in written]}
-    save(spec, "validate_scores", replace(result, values=values))
+    result = parse_result(files.read_text(f"{spec.run_dir}/validate_scores/result.json"))
+    save(spec, "validate_scores", replace(result, shadow_files=tuple(written)))
     first, again = publish(spec), publish(spec)
     assert first.outputs == again.outputs == {SCORES.name: 1, shadow.name: 1}
     assert Lake(lake).table(shadow).read_nights([NIGHT])["prediction"].to_pylist() == [0.5]
 
     later = scored_and_audited(lake, "b", 2, 0.75)
-    lost = [{**written[0].to_dict(), "path": "ds=2013-04-01/gone.parquet"}]
-    result = JobResult.from_json(files.read_text(f"{later.run_dir}/validate_scores/result.json"))
-    save(later, "validate_scores", replace(result, values={**result.values, "shadow_files": lost}))
+    lost = replace(written[0], path="ds=2013-04-01/gone.parquet")
+    result = parse_result(files.read_text(f"{later.run_dir}/validate_scores/result.json"))
+    save(later, "validate_scores", replace(result, shadow_files=(lost,)))
     outcome = publish(later)
     assert (outcome.status, published(lake)) == ("succeeded", [0.75])
-    assert "does not exist" in outcome.values["shadow_error"]
+    assert "does not exist" in outcome.shadow_error
     assert Lake(lake).table(shadow).read_nights([NIGHT])["prediction"].to_pylist() == [0.5]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from tests.declarations import with_fields
 from tests.landed_nights import SHOP
+from tests.program_results import neutral_result, own_fields
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.monitoring import Retraining
@@ -18,8 +18,10 @@ from nightjar.monitoring.drift.table import DRIFT_TABLE
 from nightjar.monitoring.incidents.table import INCIDENTS_TABLE
 from nightjar.monitoring.performance.table import PERFORMANCE_TABLE
 from nightjar.monitoring.skew.table import SKEW_TABLE
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.scoring.task import Part, ScoringModel
+from nightjar.protocol.results import ValidateScoresResult
+from nightjar.protocol.scores import Part, ScoringModel
 from nightjar.validation.judged import UNKNOWN_COLUMN
 from nightjar_jobs.react import REQUEST, react
 
@@ -92,10 +94,8 @@ class ShopLake:
         scoring_model = ScoringModel(
             name="shop", version=version, sha256="0", folder="there", fallback_reason=stands_in
         )
-        audited = JobResult(
-            status="succeeded", values={"parts": {CHAMPION: Part(scoring_model=scoring_model).to_dict()}}
-        )
-        files.write_text(f"{spec.run_dir}/validate_scores/result.json", audited.to_json())
+        audited = neutral_result(ValidateScoresResult, parts={CHAMPION: Part(scoring_model=scoring_model)})
+        files.write_text(f"{spec.run_dir}/validate_scores/result.json", dump_json(audited))
         return react(spec, WATCHED)
 
     def incidents(self, night: date) -> list[tuple[str, str, str]]:
@@ -114,8 +114,8 @@ def made(lake: str) -> ShopLake:
 def test_a_quiet_night_has_no_incident_and_asks_for_nothing(made: ShopLake) -> None:
     result = made.react(NIGHT)
     assert (result.status, result.rows_out) == ("succeeded", 0)
-    assert result.values["notifications"] == []
-    assert result.values["retrain"]["request"] is False
+    assert result.notifications == ()
+    assert result.retrain.request is False
     assert made.incidents(NIGHT) == []
 
 
@@ -124,8 +124,8 @@ def test_three_nights_of_drift_are_one_incident_and_one_request(made: ShopLake) 
     for night in (NIGHT + timedelta(days=i) for i in range(5)):
         made.drift(night)
         result = made.react(night)
-        texts += [entry["text"] for entry in result.values["notifications"]]
-        asked.append(result.values["retrain"]["request"])
+        texts += [entry.text for entry in result.notifications]
+        asked.append(result.retrain.request)
     assert asked == [False, False, True, False, False]
     assert made.requests() == [NIGHT + timedelta(days=2)]
     assert texts[0].startswith("shop drift: 8 of 10 monitored columns moved, 30% are tolerated; worst: c0 (1.00)")
@@ -141,8 +141,8 @@ def test_a_night_that_runs_again_says_and_asks_the_same_once(made: ShopLake) -> 
         made.react(night)
     first = made.react(nights[-1])
     again = made.react(nights[-1])
-    assert first.values == again.values
-    assert first.values["retrain"]["request"] is True
+    assert own_fields(first) == own_fields(again)
+    assert first.retrain.request is True
     assert made.requests() == [nights[-1]]
     assert made.incidents(nights[-1]) == [("drift", "features/shop", "open")]
 
@@ -152,13 +152,13 @@ def test_what_drifts_on_broken_data_asks_for_no_training(made: ShopLake) -> None
         made.drift(night)
         made.warn(night)
         result = made.react(night)
-    decision = result.values["retrain"]
-    assert decision["request"] is False
-    assert decision["blocked_by"] == "data incident: the data of 4 of them were broken; repair them first"
+    decision = result.retrain
+    assert decision.request is False
+    assert decision.blocked_by == "data incident: the data of 4 of them were broken; repair them first"
     assert made.requests() == []
     assert made.incidents(NIGHT + timedelta(days=3)) == [("data", "raw/orders", "open")], "drift is reported with it"
-    (notification,) = result.values["notifications"]
-    assert "raw/orders.amount: mean 90; with it 8 of 10 monitored columns moved" in notification["text"]
+    (notification,) = result.notifications
+    assert "raw/orders.amount: mean 90; with it 8 of 10 monitored columns moved" in notification.text
 
 
 def test_a_night_of_broken_data_is_no_breach_though_nobody_reacted_to_it(made: ShopLake) -> None:
@@ -166,19 +166,19 @@ def test_a_night_of_broken_data_is_no_breach_though_nobody_reacted_to_it(made: S
     for night in nights:
         made.drift(night)
     made.warn(nights[1])
-    assert made.react(nights[0]).values["retrain"]["request"] is False
-    assert made.react(nights[2]).values["retrain"]["request"] is False
+    assert made.react(nights[0]).retrain.request is False
+    assert made.react(nights[2]).retrain.request is False
     made.drift(nights[2] + timedelta(days=1))
-    assert made.react(nights[2] + timedelta(days=1)).values["retrain"]["request"] is True
+    assert made.react(nights[2] + timedelta(days=1)).retrain.request is True
 
 
 def test_what_a_stand_in_got_asks_for_nothing(made: ShopLake) -> None:
     for night in (NIGHT + timedelta(days=i) for i in range(4)):
         made.drift(night)
         result = made.react(night, stands_in="the champion was refused")
-    assert result.values["retrain"]["request"] is False
+    assert result.retrain.request is False
     assert made.requests() == []
-    assert made.react(night).values["retrain"]["request"] is True
+    assert made.react(night).retrain.request is True
 
 
 def test_a_column_that_nobody_declared_is_told_of_and_keeps_nobody_from_training(made: ShopLake) -> None:
@@ -187,7 +187,7 @@ def test_a_column_that_nobody_declared_is_told_of_and_keeps_nobody_from_training
         made.warn(night, figure=UNKNOWN_COLUMN)
         result = made.react(night)
     assert made.incidents(night) == [("contract", "raw/orders", "open"), ("drift", "features/shop", "open")]
-    assert result.values["retrain"]["request"] is True
+    assert result.retrain.request is True
 
 
 def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: ShopLake) -> None:
@@ -200,10 +200,10 @@ def test_a_range_is_played_night_by_night_and_tells_of_its_last(made: ShopLake) 
         [("drift", "features/shop", "opened")], [("drift", "features/shop", "open")],
         [("drift", "features/shop", "resolved")], [],
     ]  # fmt: skip
-    assert result.values["notifications"] == []
-    (resolved,) = made.react(nights[2]).values["notifications"]
-    assert resolved["resolved"]
-    assert resolved["text"].startswith("shop drift: features/shop; last: 8 of 10 monitored columns moved")
+    assert result.notifications == ()
+    (resolved,) = made.react(nights[2]).notifications
+    assert resolved.resolved
+    assert resolved.text.startswith("shop drift: features/shop; last: 8 of 10 monitored columns moved")
 
 
 def test_a_backfill_keeps_incidents_and_asks_for_nothing(made: ShopLake) -> None:
@@ -211,14 +211,14 @@ def test_a_backfill_keeps_incidents_and_asks_for_nothing(made: ShopLake) -> None
     for night in nights:
         made.drift(night)
     for night in reversed(nights):  # in whatever order
-        decision = made.react(night, history=True).values["retrain"]
-        assert decision["request"] is False
+        decision = made.react(night, history=True).retrain
+        assert decision.request is False
     assert made.requests() == []
-    assert made.react(nights[-1], history=True).values["retrain"]["blocked_by"] == "the night is history"
+    assert made.react(nights[-1], history=True).retrain.blocked_by == "the night is history"
     assert [made.incidents(night) for night in nights] == [[("drift", "features/shop", "opened")]] * 3 + [
         [("drift", "features/shop", "open")]
     ]
-    assert made.react(nights[-1]).values["retrain"]["request"] is True, "the night itself, not as history"
+    assert made.react(nights[-1]).retrain.request is True, "the night itself, not as history"
 
 
 def test_what_another_version_got_is_no_reason_to_replace_this_one(made: ShopLake) -> None:
@@ -226,8 +226,8 @@ def test_what_another_version_got_is_no_reason_to_replace_this_one(made: ShopLak
     for i, night in enumerate(nights):
         made.drift(night, version="1" if i < 2 else "2")
         made.judge(night - LAG, 0.4, version="1")
-        decision = made.react(night, version="2").values["retrain"]
-    assert decision["reason"].startswith("3 of the last 7 nights were in breach (2013-04-03, 2013-04-04, 2013-04-05)")
+        decision = made.react(night, version="2").retrain
+    assert decision.reason.startswith("3 of the last 7 nights were in breach (2013-04-03, 2013-04-04, 2013-04-05)")
 
 
 def test_nights_that_were_judged_below_the_floor_ask_for_a_training(made: ShopLake) -> None:
@@ -235,7 +235,7 @@ def test_nights_that_were_judged_below_the_floor_ask_for_a_training(made: ShopLa
     for night in (NIGHT + timedelta(days=i) for i in range(3)):
         made.judge(night - LAG, 0.5)
         result = made.react(night)
-        asked.append(result.values["retrain"]["request"])
+        asked.append(result.retrain.request)
     assert asked == [False, False, True]
     assert made.incidents(night) == [("performance", "shop auc below the floor", "open")]
 
@@ -248,8 +248,8 @@ def test_nights_that_were_judged_below_the_floor_on_broken_data_do_not(made: Sho
         made.judge(night - LAG, 0.5)
     for night in nights:
         Lake(made.root).table(WARNINGS_TABLE).replace([], [night], use_case="shop", run_id="r")
-        decision = made.react(night).values["retrain"]
-    assert decision["blocked_by"].startswith("data incident: the data of 3 of them were broken")
+        decision = made.react(night).retrain
+    assert decision.blocked_by.startswith("data incident: the data of 3 of them were broken")
     assert made.requests() == []
 
 
@@ -263,9 +263,9 @@ def test_an_auc_that_only_all_judged_nights_together_show_below_the_floor_asks_f
     for i, auc in enumerate((0.55, 0.56, 0.54, 0.55, 0.55)[: 4 + broken]):
         night = NIGHT + timedelta(days=i)
         made.judge(night - LAG, auc, high=0.65)
-        decision = made.react(night).values["retrain"]
-        assert decision["request"] is (i == 3 + broken)
-    assert decision["reason"].startswith("over the last judged nights the AUC is 0.550 (")
+        decision = made.react(night).retrain
+        assert decision.request is (i == 3 + broken)
+    assert decision.reason.startswith("over the last judged nights the AUC is 0.550 (")
     assert not [entry for entry in made.incidents(night) if entry[0] == "performance"], "no night alone is below it"
 
 
@@ -276,8 +276,8 @@ def test_labels_that_are_late_do_not_end_an_incident(made: ShopLake) -> None:
     for night in nights[:3]:
         made.judge(night - LAG, 0.5, enough=False)
         made.react(night)
-    (notification,) = made.react(nights[2]).values["notifications"]
-    assert (notification["resolved"], notification["found"]) == (False, False)
+    (notification,) = made.react(nights[2]).notifications
+    assert (notification.resolved, notification.found) == (False, False)
     for night in nights[3:]:
         made.judge(night - LAG, 0.7)
         made.react(night)
@@ -304,6 +304,5 @@ def test_a_use_case_without_a_policy_asks_for_nothing(made: ShopLake) -> None:
         program="react", use_case="shop", first_night=NIGHT, last_night=NIGHT + timedelta(days=3), dag_id="d",
         run_id="r", task_id="react", lake=made.root,
     )  # fmt: skip
-    values = react(spec, SHOP).values
-    assert json.loads(json.dumps(values))["retrain"]["request"] is False
+    assert react(spec, SHOP).retrain.request is False
     assert made.requests() == []

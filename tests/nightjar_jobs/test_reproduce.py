@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from nightjar.lake import files
+from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import ModelError, TrainingError
 from nightjar.registry import artifacts, models
 from nightjar.runner import run_program
@@ -33,7 +34,7 @@ def version(trained: Any, new_run: Callable[..., Any], registry: str, request: p
     for program in (evaluate, register):
         result = run_program(program.run, run.spec(program.__name__.rsplit(".", 1)[1]))
         assert result.status == "succeeded", result.error
-    return str(result.values["model_version"])
+    return str(result.model_version)
 
 
 def test_a_version_is_the_same_to_the_byte_when_trained_again(version: str) -> None:
@@ -46,8 +47,8 @@ def test_other_trees_are_an_error_with_both_hashes(version: str, monkeypatch: py
     logged = artifacts.read_text
 
     def another_seed(run_id: str, name: str) -> str:
-        training_set = TrainingSet.from_json(logged(run_id, name))
-        return replace(training_set, recipe=replace(training_set.recipe, seed=1)).to_json()
+        training_set = load_json(TrainingSet, logged(run_id, name))
+        return dump_json(replace(training_set, recipe=replace(training_set.recipe, seed=1)))
 
     monkeypatch.setattr(artifacts, "read_text", another_seed)
     with pytest.raises(
@@ -87,13 +88,13 @@ def test_a_smaller_version_is_made_again_with_the_model_that_it_was_made_from(
     frozen = run.freeze()
     engine = replace(frozen.recipe.engines[0], num_rounds=20)
     wanted = replace(frozen, recipe=replace(frozen.recipe, engines=(engine,), compression=("distilled",)))
-    files.write_text(training_set_uri(run.spec("train")), wanted.to_json())
+    files.write_text(training_set_uri(run.spec("train")), dump_json(wanted))
     assert run("train").status == "succeeded"
     for program in (evaluate, register):
         result = run_program(program.run, run.spec(program.__name__.rsplit(".", 1)[1]))
         assert result.status == "succeeded", result.error
-    versions = result.values["versions"]
+    versions = result.versions
     assert reproduce("flight_delay", versions["distilled"]).differing == ()
-    full = TabularModel.load(run.result("train").values["model"])
+    full = TabularModel.load(run.result("train").model)
     student = models.fetch(models.resolve("flight_delay", versions["distilled"]))
     assert (full.card.members[0].rounds, student.card.members[0].rounds) == (20, 60)

@@ -6,12 +6,14 @@ import logging
 from datetime import date
 
 import pytest
+from tests.program_results import neutral_result
 
 from nightjar.lake import files, ledger
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result, finished_result
 from nightjar.protocol.errors import GateError, ModelError
 from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.results import EvaluateResult, GateResult, parse_result
 from nightjar.training.distributed.launch import EXIT_FAILED, EXIT_REPORTED
 from nightjar_jobs.runner import run_rank
 
@@ -39,13 +41,13 @@ def _break(spec: JobSpec) -> JobResult:
 
 
 def _result(spec: JobSpec) -> JobResult:
-    return JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+    return parse_result(files.read_text(f"{spec.output}/result.json"))
 
 
 def test_a_success_is_written_with_its_fingerprint(spec: JobSpec) -> None:
-    assert run_rank(lambda _: JobResult(status="succeeded", rows_in=1, rows_out=1), spec, rank=0) == 0
+    assert run_rank(lambda _: neutral_result(GateResult, rows_in=1, rows_out=1), spec, rank=0) == 0
     assert _result(spec).spec_fingerprint == spec.fingerprint
-    assert finished_result(spec) == _result(spec)
+    assert finished_result(spec, GateResult) == _result(spec)
 
 
 def test_failure_is_written_logged_last_and_recorded_in_the_ledger(
@@ -57,7 +59,7 @@ def test_failure_is_written_logged_last_and_recorded_in_the_ledger(
     assert caplog.messages[-1] == f"ERROR {line}"
     assert (_result(spec).error, _result(spec).error_kind) == (line, "model")
     assert ledger.read(Lake(spec.lake), event="failure")["reason"].to_pylist() == [line]
-    assert finished_result(spec) is None
+    assert finished_result(spec, JobResult) is None
 
 
 def test_an_unexpected_error_says_its_type_and_line(spec: JobSpec) -> None:
@@ -76,14 +78,14 @@ def test_another_rank_says_its_error_and_writes_nothing(spec: JobSpec, program: 
 def test_a_result_of_another_spec_or_a_forced_run_is_not_taken(spec: JobSpec) -> None:
     from dataclasses import replace
 
-    run_rank(lambda _: JobResult(status="succeeded"), spec, rank=0)
-    assert finished_result(replace(spec, last_night=date(2013, 1, 3))) is None
-    assert finished_result(replace(spec, params={"force": True})) is None
+    run_rank(lambda _: neutral_result(GateResult), spec, rank=0)
+    assert finished_result(replace(spec, last_night=date(2013, 1, 3)), JobResult) is None
+    assert finished_result(replace(spec, params={"force": True}), JobResult) is None
 
 
 def test_an_earlier_task_must_have_succeeded(spec: JobSpec) -> None:
     with pytest.raises(GateError, match="`evaluate` has left no result"):
-        earlier_result(spec, "evaluate")
+        earlier_result(spec, EvaluateResult)
     run_rank(_fail, spec, rank=0)
     with pytest.raises(GateError, match="`gate` has failed: no champion"):
-        earlier_result(spec, "gate")
+        earlier_result(spec, GateResult)

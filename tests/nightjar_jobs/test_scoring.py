@@ -66,7 +66,7 @@ def test_a_cleared_run_gives_the_same_rows_after_a_later_night_and_a_promotion(
     nights.features(NEXT)
     models.set_champion(models.resolve(USE_CASE.name, versions[1]))
     again = nights.whole()
-    assert (again.outputs, again.values["committed"]) == (first.outputs, False)
+    assert (again.outputs, again.committed) == (first.outputs, False)
     assert nights.scores() == before
     nights.whole(night=NEXT, run_id="b")
     assert {row["model_version"] for row in nights.scores(NEXT)} == {versions[1]}

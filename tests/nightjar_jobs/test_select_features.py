@@ -12,7 +12,8 @@ from nightjar.declaration.spaces import IntRange
 from nightjar.declaration.training import Boosting, Selection, Tuning
 from nightjar.lake import files
 from nightjar.monitoring.profiles.profile import Profile
-from nightjar.protocol.job import JobResult
+from nightjar.protocol.documents import dump_json
+from nightjar.protocol.results import parse_result
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import CHOOSE_TASK, SELECT_TASK, TrainingSet, training_set_uri
 from nightjar.training.model import TabularModel
@@ -36,27 +37,27 @@ def test_the_selected_and_tuned_set_is_what_is_trained_registered_and_reproduced
         space={"max_depth": IntRange(2, 4)},
     )
     asked = replace(frozen.recipe, engines=(engine,), tuning=Tuning(trials=2, folds=2), selection=Selection(probes=2))
-    files.write_text(training_set_uri(run.spec("train")), replace(frozen, recipe=asked).to_json())
+    files.write_text(training_set_uri(run.spec("train")), dump_json(replace(frozen, recipe=asked)))
 
     selected = run("select_features")
     assert selected.status == "succeeded", selected.error
     kept = TrainingSet.input_of(run.spec("tune"), CHOOSE_TASK)
     signal = next(feature.name for feature in frozen.features if feature.kind == "numeric")
     assert signal in [feature.name for feature in kept.features], "the one column that labels follow"
-    assert {feature.name for feature in kept.features} | set(selected.values["dropped"]) == set(names)
+    assert {feature.name for feature in kept.features} | set(selected.dropped) == set(names)
     assert len(kept.features) == selected.metrics["features_kept"] < len(names) / 2
     assert (kept.recipe.selection, kept.recipe.tuning) == (None, asked.tuning)
 
     launched = run.launch("tune", map_index=0)
     launched.ranks.wait()
-    assert JobResult.from_json(files.read_text(f"{launched.spec.output}/result.json")).status == "succeeded"
+    assert parse_result(files.read_text(f"{launched.spec.output}/result.json")).status == "succeeded"
     assert run_program(choose_params.run, run.spec("choose_params")).status == "succeeded"
     final = TrainingSet.of_run(run.spec("train"))
     assert final.features == kept.features
 
     trained = run("train")
     assert trained.status == "succeeded", trained.error
-    model = TabularModel.load(trained.values["model"])
+    model = TabularModel.load(trained.model)
     assert model.card.features == final.features
     assert set(model.card.categories) == {feature.name for feature in final.features if feature.kind == "categorical"}
     assert set(names) < set(Profile.from_json(model.profile).columns), "drift of what is left out is watched as well"
@@ -64,14 +65,14 @@ def test_the_selected_and_tuned_set_is_what_is_trained_registered_and_reproduced
     for program in (evaluate, register):
         result = run_program(program.run, run.spec(program.__name__.rsplit(".", 1)[1]))
         assert result.status == "succeeded", result.error
-    assert reproduce("flight_delay", result.values["model_version"]).differing == ()
+    assert reproduce("flight_delay", result.model_version).differing == ()
 
 
 def test_train_says_which_stage_is_missing(new_run: Callable[..., Any]) -> None:
     run = new_run("unselected")
     frozen = run.freeze()
     recipe = replace(frozen.recipe, selection=Selection())
-    files.write_text(training_set_uri(run.spec("train")), replace(frozen, recipe=recipe).to_json())
+    files.write_text(training_set_uri(run.spec("train")), dump_json(replace(frozen, recipe=recipe)))
     result = run("train")
     assert result.error.startswith("select_features has written no training set")
     assert f"clear the task {SELECT_TASK} of this run" in result.error

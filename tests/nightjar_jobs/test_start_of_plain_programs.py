@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nightjar.lake import files
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.programs import PLAIN_PROGRAMS
 
@@ -59,7 +60,7 @@ def write_spec(lake: str, program: str) -> str:
         program=program, use_case="flight_delay", first_night=night, last_night=night, dag_id="flight_delay_nightly",
         run_id="night", task_id=program, lake=lake,
     )  # fmt: skip
-    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    files.write_text(f"{spec.output}/spec.json", dump_json(spec))
     return f"{spec.output}/spec.json"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nightjar.lake import files
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobSpec
 from nightjar.training.distributed.launch import EXIT_TERMINATED
 
@@ -68,7 +69,7 @@ def test_sigterm_ends_a_rank_soon_with_its_own_code_and_no_result(where: str, la
         program="train", use_case="flight_delay", first_night=night, last_night=night, dag_id="d", run_id="r",
         task_id="train", lake=lake,
     )  # fmt: skip
-    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    files.write_text(f"{spec.output}/spec.json", dump_json(spec))
     program = tmp_path / "program.py"
     program.write_text(HEAD + PROGRAMS[where] + "\nmain(run)\n")
     environ = {**os.environ, "RANK": "0"}

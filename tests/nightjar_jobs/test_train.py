@@ -24,6 +24,7 @@ from deltalake import write_deltalake
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import Profile
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import RowCountError, TrainingError
 from nightjar.training.data.shards import Shard, read_shard
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
@@ -46,7 +47,7 @@ def test_two_ranks_train_a_model_that_predicts(trained: Any) -> None:
     assert result.rows_in == result.rows_out == 1885 + 1015
     assert result.metrics["validation_auc"] > 0.72
     assert result.inputs == {"features/flight_delay": 33, "labels/flight_delay": 33}
-    model = TabularModel.load(result.values["model"], sha256=result.values["model_sha256"])
+    model = TabularModel.load(result.model, sha256=result.model_sha256)
     assert model.card.world_size == 2
     assert model.card.members[0].rounds == result.metrics["boosting_rounds"]
     assert model.card.validation_auc == result.metrics["validation_auc"]
@@ -61,14 +62,14 @@ def test_the_exact_validation_auc_is_the_one_reported(trained: Any) -> None:
     result = trained.result("train")
     training_set = TrainingSet.of_run(trained.spec("train"))
     shard = read_shard(Lake(trained.lake), training_set, training_set.validation)
-    model = TabularModel.load(result.values["model"])
+    model = TabularModel.load(result.model)
     predicted = [(labels, model.members[0].predict(matrix, threads=1)) for matrix, labels in shard.batches()]
     exact = roc_auc_score(*map(np.concatenate, zip(*predicted, strict=True)))
     assert result.metrics["validation_auc"] == pytest.approx(exact, abs=1e-4)
 
 
 def test_the_profile_holds_features_and_predictions_of_all_ranks(trained: Any) -> None:
-    model = TabularModel.load(trained.result("train").values["model"])
+    model = TabularModel.load(trained.result("train").model)
     profile = Profile.from_json(model.profile)
     assert set(profile.columns) == {*(feature.name for feature in model.card.features), "prediction"}
     assert profile.columns["prediction"].rows == 1015
@@ -77,7 +78,7 @@ def test_the_profile_holds_features_and_predictions_of_all_ranks(trained: Any) -
 def test_a_training_is_in_the_ledger_with_its_versions(trained: Any) -> None:
     (event,) = trained.events("training")
     assert event["table_versions"] == '{"features/flight_delay": 33, "labels/flight_delay": 33}'
-    assert event["details"]["model_sha256"] == trained.result("train").values["model_sha256"]
+    assert event["details"]["model_sha256"] == trained.result("train").model_sha256
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -90,7 +91,7 @@ def test_the_same_inputs_give_the_same_bytes(
     result = again("train")
     assert result.status == "succeeded"
     assert _model_bytes(again) == _model_bytes(trained)
-    assert result.values["model_sha256"] == trained.result("train").values["model_sha256"]
+    assert result.model_sha256 == trained.result("train").model_sha256
 
 
 def test_a_finished_training_is_not_done_again_unless_forced(new_run: MakeRun) -> None:
@@ -115,7 +116,7 @@ def test_a_rank_killed_while_boosting_ends_all_with_a_clear_error(new_run: MakeR
     training_set = run.freeze()
     (engine,) = training_set.recipe.engines
     endless = replace(training_set.recipe, engines=(replace(engine, num_rounds=100_000, early_stopping_rounds=None),))
-    files.write_text(training_set_uri(run.spec("train")), replace(training_set, recipe=endless).to_json())
+    files.write_text(training_set_uri(run.spec("train")), dump_json(replace(training_set, recipe=endless)))
     launched = run.launch("train")
     ranks = launched.ranks
     pids = [rank.process.pid for rank in ranks._ranks]
@@ -229,7 +230,7 @@ def test_missing_rank_is_named_by_rank_0(new_run: MakeRun) -> None:
     run = new_run("alone")
     run.freeze()
     spec = run.spec("train")
-    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    files.write_text(f"{spec.output}/spec.json", dump_json(spec))
     contract = {
         "RANK": "0",
         "WORLD_SIZE": "2",
@@ -305,6 +306,7 @@ def test_out_of_memory_is_reported_by_the_affected_rank(new_run: MakeRun) -> Non
     # the limit comes when all is imported, so that it is the training which does not fit
     program = f"""
 import resource, sys
+from nightjar.protocol.documents import load_json
 from nightjar.protocol.job import JobSpec
 from nightjar.training.data import shards
 from nightjar_jobs import train
@@ -319,7 +321,7 @@ def append(shard, matrix, labels):
     read(shard, matrix, labels)
 
 shards.Shard.append = append
-sys.exit(run_rank(train.run, JobSpec.from_json({run.spec("train").to_json()!r}), rank=0))
+sys.exit(run_rank(train.run, load_json(JobSpec, {dump_json(run.spec("train"))!r}), rank=0))
 """
     contract = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **contract}, check=False)
@@ -359,7 +361,7 @@ def test_one_rank_trains_alone(new_run: MakeRun) -> None:
     run = new_run("one-rank", world_size=1)
     run.freeze()
     assert run("train").status == "succeeded"
-    assert run.result("train").values["world_size"] == 1
+    assert run.result("train").world_size == 1
 
 
 def test_failure_after_the_ranks_have_closed_is_reported_unchanged(

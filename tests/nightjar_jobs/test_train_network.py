@@ -20,6 +20,7 @@ from nightjar.declaration.training import Boosting, DeclaredEngine, Network
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import Profile
+from nightjar.protocol.documents import dump_json
 from nightjar.registry import models
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
 from nightjar.training.engines.network import model as network
@@ -39,7 +40,7 @@ def freeze(run: Any, engines: tuple[DeclaredEngine, ...] = ENGINES, **recipe: An
     """Freeze with another recipe than the use case's."""
     frozen: TrainingSet = run.freeze()
     changed = replace(frozen, recipe=replace(frozen.recipe, engines=engines, **recipe))
-    files.write_text(training_set_uri(run.spec("train")), changed.to_json())
+    files.write_text(training_set_uri(run.spec("train")), dump_json(changed))
     return changed
 
 
@@ -55,8 +56,8 @@ def both(training_lake: Path) -> Any:
 
 
 def model_of(run: Any) -> TabularModel:
-    values = run.result("train").values
-    return TabularModel.load(values["model"], sha256=values["model_sha256"])
+    trained = run.result("train")
+    return TabularModel.load(trained.model, sha256=trained.model_sha256)
 
 
 def test_two_ranks_train_two_engines_into_one_model_that_predicts(both: Any) -> None:
@@ -75,21 +76,21 @@ def test_two_ranks_train_two_engines_into_one_model_that_predicts(both: Any) -> 
 
 
 def test_smaller_models_are_whole_model_folders_of_their_own(both: Any) -> None:
-    full, compressed = model_of(both), both.result("train").values["compressed"]
+    full, compressed = model_of(both), both.result("train").compressed
     assert set(compressed) == {"int8", "pruned", "distilled"}
     matrix = np.random.default_rng(1).normal(size=(300, len(full.card.features))).astype(np.float32)
     for name, said in compressed.items():
-        small = TabularModel.load(said["model"], sha256=said["model_sha256"])
-        assert said["model"].endswith(f"/model-{name}")
-        assert small.card.validation_auc == said["validation_auc"] > 0.6
-        assert said["rows_per_second"] > 0 < said["full_rows_per_second"]
+        small = TabularModel.load(said.model, sha256=said.model_sha256)
+        assert said.model.endswith(f"/model-{name}")
+        assert small.card.validation_auc == said.figures["validation_auc"] > 0.6
+        assert said.figures["rows_per_second"] > 0 < said.figures["full_rows_per_second"]
         files_of = {key: len(data) for member in small.members for key, data in member.content().items()}
-        assert said["bytes"] == sum(files_of.values())
+        assert said.figures["bytes"] == sum(files_of.values())
         assert small.card.features == full.card.features
         assert small.predict_matrix(matrix).shape == (300,)
         assert Profile.from_json(small.profile).columns["prediction"].rows == 1015
-    assert compressed["int8"]["bytes"] < compressed["int8"]["full_bytes"]
-    cut = TabularModel.load(compressed["pruned"]["model"])
+    assert compressed["int8"].figures["bytes"] < compressed["int8"].figures["full_bytes"]
+    cut = TabularModel.load(compressed["pruned"].model)
     _, member = cut.members
     assert isinstance(member, network.Network)
     assert cut.card.members[1].params["hidden"] == list(member.architecture.hidden) == [32, 16]
@@ -97,7 +98,7 @@ def test_smaller_models_are_whole_model_folders_of_their_own(both: Any) -> None:
     assert cut.card.seen == full.card.seen
     frozen = TrainingSet.of_run(both.spec("train"))
     assert trained_days == (frozen.train.first, frozen.validation.last)
-    distilled = TabularModel.load(compressed["distilled"]["model"])
+    distilled = TabularModel.load(compressed["distilled"].model)
     assert [member.kind for member in distilled.card.members] == ["boosting"]
 
 
@@ -132,7 +133,7 @@ def test_a_training_killed_while_the_network_learns_ends_with_the_same_bytes(bot
     resumed = run.launch("train")
     resumed.ranks.wait()
     assert any(line.startswith("network: resuming after round") for line in resumed.lines)
-    assert run.result("train").values["model_sha256"] == both.result("train").values["model_sha256"]
+    assert run.result("train").model_sha256 == both.result("train").model_sha256
     assert files.read_text(f"{run.spec('train').output}/history.json") == files.read_text(
         f"{both.spec('train').output}/history.json"
     )
@@ -152,9 +153,9 @@ def test_loss_that_is_not_finite_is_the_same_error_on_all_ranks(new_run: MakeRun
 
 def test_two_ranks_start_from_a_version_in_the_lake(both: Any, new_run: MakeRun) -> None:
     run = new_run("warm")
-    base = both.result("train").values
-    frozen = freeze(run, base=Base(version="1", sha256=base["model_sha256"], frozen_layers=1))
-    download(base["model"], Path(run.lake, "models", frozen.use_case, base["model_sha256"]))
+    base = both.result("train")
+    frozen = freeze(run, base=Base(version="1", sha256=base.model_sha256, frozen_layers=1))
+    download(base.model, Path(run.lake, "models", frozen.use_case, base.model_sha256))
     result = run("train")
     assert result.status == "succeeded", result.error
     old, new = model_of(both), model_of(run)
@@ -170,7 +171,7 @@ def test_every_kind_of_model_scores_a_night_in_spark_s_workers(
 ) -> None:
     whole = model_of(both)
     model = whole if kind == "boosting + network" else alone(both, kind, str(tmp_path / "model"))
-    where = both.result("train").values["model"] if model is whole else str(tmp_path / "model")
+    where = both.result("train").model if model is whole else str(tmp_path / "model")
     models.set_champion(register(model, where))
     features = Lake(nights.lake).table(FEATURES).read_nights([NIGHT])
     expected = dict(zip(features["flight"].to_pylist(), model.predict(features), strict=True))
@@ -182,7 +183,7 @@ def test_every_kind_of_model_scores_a_night_in_spark_s_workers(
 
 def alone(both: Any, kind: str, uri: str) -> TabularModel:
     """One member of what the run has trained, as a model of its own."""
-    of = model_of(both) if kind == "network" else TabularModel.load(both.result("train").values["baseline"])
+    of = model_of(both) if kind == "network" else TabularModel.load(both.result("train").baseline)
     place = [card.kind for card in of.card.members].index(kind)
     card = replace(of.card, members=(replace(of.card.members[place], weight=1.0),))
     return save(uri, card, [of.members[place]], of.profile)

@@ -17,8 +17,10 @@ from optuna.trial import TrialState
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
 from nightjar.declaration.training import Boosting, Tuning
 from nightjar.lake import files
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import ConfigurationError, TrainingError, UnreachableError
 from nightjar.protocol.job import JobResult
+from nightjar.protocol.results import parse_result
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.model import TabularModel
@@ -50,7 +52,7 @@ def frozen(run: Any, tuning: Tuning = TUNING, *engines: Boosting) -> TrainingSet
     training_set = run.freeze()
     recipe = replace(training_set.recipe, engines=engines or (ENGINE,), tuning=tuning)
     training_set = replace(training_set, recipe=recipe)
-    files.write_text(training_set_uri(run.spec("tune")), training_set.to_json())
+    files.write_text(training_set_uri(run.spec("tune")), dump_json(training_set))
     return training_set
 
 
@@ -61,7 +63,7 @@ def study_of(run: Any, training_set: TrainingSet) -> EngineStudy:
 
 def result_of(launched: Any) -> JobResult:
     launched.ranks.wait()
-    return JobResult.from_json(files.read_text(f"{launched.spec.output}/result.json"))
+    return parse_result(files.read_text(f"{launched.spec.output}/result.json"))
 
 
 def test_two_workers_share_a_study_that_a_kill_does_not_shorten(new_run: MakeRun) -> None:
@@ -106,8 +108,8 @@ def test_two_workers_share_a_study_that_a_kill_does_not_shorten(new_run: MakeRun
 
     trained = run("train")
     assert trained.status == "succeeded", trained.error
-    assert trained.values["training_set_sha256"] == final.sha256
-    card = TabularModel.load(trained.values["model"]).card.members[0]
+    assert trained.training_set_sha256 == final.sha256
+    card = TabularModel.load(trained.model).card.members[0]
     assert card.rounds == best.params["num_rounds"]
     assert {name: card.params[name] for name in best.params if name != "num_rounds"} == {
         name: value for name, value in best.params.items() if name != "num_rounds"
@@ -208,7 +210,7 @@ def test_a_stage_of_other_rows_than_were_frozen_since_is_refused(new_run: MakeRu
     run = new_run("stale")
     training_set = frozen(run)
     stale = replace(training_set, tables={**training_set.tables, "labels/flight_delay": 7})
-    files.write_text(training_set_uri(run.spec("train"), CHOOSE_TASK), stale.to_json())
+    files.write_text(training_set_uri(run.spec("train"), CHOOSE_TASK), dump_json(stale))
     with pytest.raises(TrainingError, match="the training set of choose_params has other rows") as caught:
         TrainingSet.of_run(run.spec("train"))
     assert "clear the task choose_params" in caught.value.fix

@@ -61,7 +61,7 @@ def test_the_tutorial_ends_with_the_scores_that_it_promises(
     results = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"ingest"')))
     (auc,) = re.findall(r"the AUC is near (0\.\d+)", PAGE)
     assert results["evaluate"]["metrics"]["holdout_auc"] == pytest.approx(float(auc), abs=0.03)
-    assert results["promote"]["values"]["promoted"] is True
+    assert results["promote"]["promoted"] is True
     (entities,) = re.findall(r"^ENTITIES = (\d+)$", PAGE, re.MULTILINE)
     assert results["publish_scores"]["rows_out"] == int(entities)
 

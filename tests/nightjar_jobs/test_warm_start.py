@@ -53,7 +53,7 @@ def test_a_training_goes_on_from_the_registered_champion(
 
     trained_on = second("train")
     assert trained_on.status == "succeeded", trained_on.error
-    loaded = [TabularModel.load(uri) for uri in (first.result("train").values["model"], trained_on.values["model"])]
+    loaded = [TabularModel.load(uri) for uri in (first.result("train").model, trained_on.model)]
     before, after = (trees_of(model).booster for model in loaded)
     rounds = before.num_boosted_rounds()
     assert after.num_boosted_rounds() > rounds

@@ -12,8 +12,10 @@ from importlib import import_module
 
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import files
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.programs import SPARK_PROGRAMS
+from nightjar.protocol.results import parse_result
 from nightjar.runner import run_program
 from nightjar.training.distributed.launch import LocalRanks
 from nightjar_spark.session import build_session
@@ -51,17 +53,17 @@ def main(lake: str, first: date, last: date, night: date) -> None:
     run("history", DATA, first, last)
     run("training", TRAINING, first, last)
     run("nightly", NIGHT, night, night)
-    print(json.dumps({name: json.loads(result.to_json()) for name, result in results.items()}))
+    print(json.dumps({name: json.loads(dump_json(result)) for name, result in results.items()}))
     spark.stop()
 
 
 def in_ranks(spec: JobSpec) -> JobResult:
     """Run a program of ``nightjar_jobs`` as processes."""
-    files.write_text(f"{spec.output}/spec.json", spec.to_json())
+    files.write_text(f"{spec.output}/spec.json", dump_json(spec))
     ranks = LocalRanks(program=spec.program, spec_uri=f"{spec.output}/spec.json", world_size=spec.world_size)
     ranks.start()
     ranks.wait()
-    return JobResult.from_json(files.read_text(f"{spec.output}/result.json"))
+    return parse_result(files.read_text(f"{spec.output}/result.json"))
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def log_of(uri: str) -> list[str]:
 
 @seed(SEED)
 @settings(
-    max_examples=TABLES, deadline=None, database=None, phases=[Phase.generate], print_blob=False,
+    max_examples=TABLES, database=None, phases=[Phase.generate], print_blob=False,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(awkward=awkward_tables)

@@ -206,7 +206,7 @@ def verdicts(found: Mapping[tuple[int, str], Mapping[str, Any]]) -> dict[tuple[i
 def test_on_the_first_night_there_is_nothing_to_compare_and_it_says_so(shops: Shops) -> None:
     shops.serve(1)
     result = shops.check(1)
-    assert (result.status, result.values["verdict"]) == ("succeeded", "not_judged")
+    assert (result.status, result.verdict) == ("succeeded", "not_judged")
     (row,) = Lake(shops.lake).table(SKEW_TABLE).read_nights([night(1)]).to_pylist()
     assert (row["verdict"], row["cause"], row["checked_night"]) == ("not_judged", "No earlier night was scored.", None)
     assert skew_findings(Lake(shops.lake), "shop", night(1)) == []
@@ -224,8 +224,8 @@ def test_honest_features_are_the_same_and_a_rerun_says_so_again(shops: Shops) ->
     assert verdicts(found) == {}
     assert {row["rows"] for row in found.values()} == {SHOPS}
     assert {row["differing_rows"] for row in found.values()} == {0}
-    assert result.values["verdict"] == "same"
-    assert result.values["checked_nights"] == [str(night(1)), str(night(7))]
+    assert result.verdict == "same"
+    assert result.checked_nights == (night(1), night(7))
     assert result.rows_in == result.rows_out == len(found)
     assert shops.check(8).outputs == result.outputs == {SKEW_TABLE.name: 1}
     assert skew_findings(Lake(shops.lake), "shop", night(8)) == []
@@ -241,7 +241,7 @@ def test_a_feature_that_peeks_into_the_future_is_caught(shops: Shops) -> None:
     assert row["cause"] == skew_sample.FUTURE
     assert (row["rows"], row["differing_rows"], row["stored_differing_rows"]) == (SHOPS, SHOPS, 0)
     assert row["max_abs_difference"] == pytest.approx((1 + 4 + 9) / 3 - (1 + 4) / 2)
-    assert result.values["skewed_columns"] == ["usual"]
+    assert result.skewed_columns == ("usual",)
     assert result.metrics == {"skewed_columns": 1.0}
     (finding,) = skew_findings(Lake(shops.lake), "shop", night(3))
     assert (finding.severity, finding.subject, finding.severity_ratio) == (
@@ -272,7 +272,7 @@ def test_raw_rows_that_landed_again_are_counted_apart(shops: Shops) -> None:
     assert verdicts(found) == {(1, "usual"): "history_changed"}
     assert found[1, "usual"]["cause"] == "Landed again since then: raw/sales."
     assert found[1, "usual"]["max_abs_difference"] == pytest.approx(15)
-    assert (result.values["verdict"], result.values["skewed_columns"]) == ("history_changed", [])
+    assert (result.verdict, result.skewed_columns) == ("history_changed", ())
     assert result.metrics == {"skewed_columns": 0.0}
     (finding,) = skew_findings(Lake(shops.lake), "shop", night(3))
     assert (finding.severity, finding.kind) == ("warn", "skew")
@@ -338,7 +338,7 @@ def test_features_beyond_their_retention_are_not_judged(shops: Shops) -> None:
     (row,) = shops.found(3).values()
     assert (row["verdict"], row["checked_night"]) == ("not_judged", night(2))
     assert "older than the retention" in row["cause"]
-    assert result.values["verdict"] == "not_judged"
+    assert result.verdict == "not_judged"
 
 
 def test_a_sample_is_the_same_rows_on_all_sides(shops: Shops, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,8 @@ from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.protocol.errors import ContractError, RowCountError, TrainingError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import parse_result
 from nightjar.registry import models
 from nightjar.runner import run_program
 from nightjar.training import model
@@ -106,7 +107,7 @@ def frozen(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Job
 
 
 def test_days_are_joined_counted_and_split(frozen: JobSpec) -> None:
-    result = JobResult.from_json(files.read_text(f"{frozen.output}/result.json"))
+    result = parse_result(files.read_text(f"{frozen.output}/result.json"))
     found = TrainingSet.of_run(frozen)
     assert found.tables == {"features/tiny": 0, "labels/tiny": 0} == result.inputs
     assert (found.train.first, found.train.last) == (date(2013, 3, 2), date(2013, 3, 4))

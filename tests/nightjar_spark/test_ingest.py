@@ -30,6 +30,7 @@ from nightjar.protocol.errors import (
     StorageFullError,
 )
 from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.results import SourceRows
 from nightjar_spark.worker_errors import from_workers
 
 if TYPE_CHECKING:
@@ -89,12 +90,7 @@ def stopped(shop: Shop, kind: type[Exception], match: str, *, use_case: UseCase 
 def test_clean_nights_become_raw_tables(shop: Shop) -> None:
     result = shop.ingest(FIRST, SECOND)
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (22, 22, 0)
-    assert result.values["sources"]["orders"] == {
-        "rows_in": 16,
-        "rows_out": 16,
-        "rows_rejected": 0,
-        "broken_rules": {},
-    }
+    assert result.sources["orders"] == SourceRows(rows_in=16, rows_out=16, rows_rejected=0, broken_rules={})
     assert result.outputs == {**shop.versions(), "quarantine/shop": 1}
     row = shop.rows("raw/orders", FIRST)[0]
     written = datetime.fromtimestamp((shop.landing / "shop/2013-04-01/orders.csv").stat().st_mtime, UTC)
@@ -120,7 +116,7 @@ def test_rerun_gives_the_same_rows_and_no_new_version(shop: Shop) -> None:
 
 def test_warnings_are_reported_and_keep_their_rows(shop: Shop) -> None:
     result = shop.ingest()
-    assert result.values["sources"]["prices"]["broken_rules"] == {"price_known": 1}
+    assert result.sources["prices"].broken_rules == {"price_known": 1}
     assert [row["price"] for row in shop.rows("raw/prices", FIRST)] == [1.5, None, 3.0]
 
 
@@ -144,7 +140,7 @@ def test_rows_out_of_contract_go_to_quarantine_as_they_landed(shop: Shop) -> Non
     result = shop.ingest(use_case=tolerant(0.9))
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (23, 11, 12)
     broken = Counter(rule for _, rules, _ in cases for rule in rules)
-    assert result.values["sources"]["orders"]["broken_rules"] == broken
+    assert result.sources["orders"].broken_rules == broken
     names = ("shop", "number", "amount", "placed_at")
     rejected = {tuple(row[name] for name in names): (table, rules, row) for table, rules, row in shop.rejected(FIRST)}
     assert len(rejected) == 12
@@ -175,7 +171,7 @@ def test_a_row_on_which_a_rule_cannot_be_computed_goes_to_quarantine_or_is_warne
     orders = replace(ORDERS, rules=(*ORDERS.rules, *rules))
     result = shop.ingest(use_case=with_fields(SHOP, data={"sources": (orders, PRICES)}))
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (11, 10, 1)
-    assert result.values["sources"]["orders"]["broken_rules"] == {"ratio": 1, "day": 2}
+    assert result.sources["orders"].broken_rules == {"ratio": 1, "day": 2}
     ((table, broken, row),) = shop.rejected(FIRST)
     assert (table, broken, row["amount"]) == ("raw/orders", ["ratio"], "12")
 
@@ -184,7 +180,7 @@ def test_quotes_and_commas_in_a_field_are_read(shop: Shop) -> None:
     shop.land(FIRST, {"prices.csv": ['"Nut, ""best"" kind",2', '"",3', '"  ",4']})
     result = shop.ingest()
     assert {row["item"] for row in shop.rows("raw/prices", FIRST)} == {'Nut, "best" kind', "  "}
-    assert result.values["sources"]["prices"]["broken_rules"] == {"item_not_null": 1}
+    assert result.sources["prices"].broken_rules == {"item_not_null": 1}
 
 
 def test_every_row_of_a_duplicate_key_is_rejected(shop: Shop) -> None:
@@ -274,7 +270,7 @@ def test_every_line_is_held_to_the_file_s_own_header_and_to_its_quoting(shop: Sh
     rejected = [(row["line_number"], row["line"], rules[0]) for _, rules, row in shop.rejected(FIRST)]
     assert sorted(rejected) == [(number, line, "well_formed_line") for number, line in bad.items()]
     assert result.rows_in == result.rows_out + result.rows_rejected
-    assert any("note: undeclared column" in warning for warning in result.values["warnings"])
+    assert any("note: undeclared column" in warning for warning in result.warnings)
 
 
 def test_a_column_that_differs_in_case_alone_or_has_a_name_of_ours_passes_with_a_warning(shop: Shop) -> None:
@@ -284,7 +280,7 @@ def test_a_column_that_differs_in_case_alone_or_has_a_name_of_ours_passes_with_a
     write_manifest(folder)
     result = shop.ingest()
     assert [(row["item"], row["price"]) for row in shop.rows("raw/prices", FIRST)] == [("A", 1.5)]
-    unknown = [warning for warning in result.values["warnings"] if "undeclared column" in warning]
+    unknown = [warning for warning in result.warnings if "undeclared column" in warning]
     assert len(unknown) == 8
 
 
@@ -334,7 +330,7 @@ def test_full_disk_stops_with_what_to_do_and_leaves_the_tables(shop: Shop, spark
 FIELD = st.sampled_from(["N", "S", "W", "NA", "", "0", "1", "7", "-5", "1e9", "2013-04-01T02:00:00Z", "x,y", '5"'])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(lines=st.lists(st.lists(FIELD, min_size=1, max_size=6).map(",".join), min_size=1, max_size=25))
 def test_rows_in_are_rows_out_and_rejected_whatever_lands(shop: Shop, lines: list[str]) -> None:
     lines = [line if line.strip() else "NA" for line in lines]
@@ -443,7 +439,7 @@ def test_undeclared_columns_and_anomalies_warn_and_the_night_continues(shop: Sho
     assert "raw/orders.amount: " in orders.what
     assert "; and " in orders.what
     assert findings["contract", "raw/prices"].what == "raw/prices.note: undeclared column; it was not read"
-    assert shop.ingest(night, use_case=WATCHED).values["warnings"] == result.values["warnings"]
+    assert shop.ingest(night, use_case=WATCHED).warnings == result.warnings
 
 
 def test_a_contract_that_breaks_its_readers_stops_before_anything_is_read(shop: Shop) -> None:

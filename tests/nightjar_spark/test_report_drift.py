@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.landed_nights import ORDERS
+from tests.program_results import neutral_result
 
 from nightjar.declaration.data import Data
 from nightjar.declaration.entity import Entity
@@ -33,8 +34,11 @@ from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.sample import Sample
 from nightjar.monitoring.profiles.summarize import count_labels, profile_arrays
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, read_profiles
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import GateError, ModelError
 from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.results import ValidateScoresResult
+from nightjar.protocol.scores import Part, ScoringModel
 from nightjar_spark.report_drift import NO_PREDICTION, NO_ROW_COLUMNS, NO_SKETCH, report_drift
 
 if TYPE_CHECKING:
@@ -150,13 +154,13 @@ class Shop:
             lake=self.lake,
         )
         version = int(Lake(self.lake).table(SHOP.feature_table).open().version())
-        scoring_model = {"name": "shop", "version": "1", "sha256": self.sha256, "folder": self.folder}
-        result = JobResult(
-            status="succeeded",
-            values={"parts": {CHAMPION: {"scoring_model": scoring_model, "files": [], "rows_in": 1}}},
+        scoring_model = ScoringModel(name="shop", version="1", sha256=self.sha256, folder=self.folder)
+        result = neutral_result(
+            ValidateScoresResult,
+            parts={CHAMPION: Part(scoring_model=scoring_model, rows_in=1)},
             inputs={SHOP.feature_table.name: version},
         )
-        files.write_text(f"{spec.run_dir}/validate_scores/result.json", result.to_json())
+        files.write_text(f"{spec.run_dir}/validate_scores/result.json", dump_json(result))
         return spec
 
 
@@ -191,7 +195,7 @@ def test_of_a_split_night_the_champion_s_predictions_are_looked_at(spark: SparkS
     }
     put(lake, split.score_table, NIGHTS[0], scores)
     result = report_drift(spark, shop.spec(), split)
-    assert (result.values["verdict"], result.values["drifted_columns"]) == ("stable", [])
+    assert (result.verdict, result.drifted_columns) == ("stable", ())
     assert stored(lake, NIGHTS[0])["prediction"]["night_rows"] == ROWS / 2
     with pytest.raises(GateError, match="scores of several models"):
         report_drift(spark, shop.spec(), SHOP)
@@ -208,9 +212,9 @@ def test_a_stable_and_a_drifted_night_in_one_run(spark: SparkSession, lake: str)
     shop.night(NIGHTS[1], shift=20.0)
     result = report_drift(spark, shop.spec(*NIGHTS), SHOP)
 
-    assert result.values["verdict"] == "drift"
-    assert result.values["drifted_columns"] == ["amount", "prediction"]
-    assert [night["verdict"] for night in result.values["nights"].values()] == ["stable", "drift"]
+    assert result.verdict == "drift"
+    assert result.drifted_columns == ("amount", "prediction")
+    assert [night["verdict"] for night in result.nights.values()] == ["stable", "drift"]
     assert result.metrics["drifted_share"] == pytest.approx(2 / 3)
     assert result.metrics["max_psi"] >= result.metrics["prediction_psi"] > 0.25
     assert (result.rows_in, result.rows_out) == (8, 8)
@@ -231,8 +235,8 @@ def test_a_stable_and_a_drifted_night_in_one_run(spark: SparkSession, lake: str)
         "1",
     )
 
-    assert result.links["report"] == result.values["report"] == f"{lake}/reports/shop/2013-04-02/drift.html"
-    page = files.read_text(result.values["report"])
+    assert result.links["report"] == result.report == f"{lake}/reports/shop/2013-04-02/drift.html"
+    page = files.read_text(result.report)
     assert "2 of 3 monitored columns moved" in page
     assert "The last 2 nights" in page
     assert "none of 3 monitored columns moved" in files.read_text(f"{lake}/reports/shop/2013-04-01/drift.html")
@@ -255,7 +259,7 @@ def test_labels_and_all_columns_together(spark: SparkSession, lake: str) -> None
     assert domains[NIGHTS[1]]["top_columns"][0] == "amount"
     assert (domains[NIGHTS[1]]["night_rows"], domains[NIGHTS[1]]["usual_auc"]) == (ROWS, 0.6)
     assert result.metrics["domain_auc"] == domains[NIGHTS[1]]["auc"] > 0.85
-    assert result.values["notes"] == []
+    assert result.notes == ()
 
 
 def test_a_reference_whose_columns_whole_nights_share_says_so(spark: SparkSession, lake: str) -> None:
@@ -264,10 +268,10 @@ def test_a_reference_whose_columns_whole_nights_share_says_so(spark: SparkSessio
     shop.write_model(replace(reference, sample=Sample({}), usual_auc=None))
     shop.night(NIGHTS[0])
     result = report_drift(spark, shop.spec(), SHOP)
-    assert result.values["notes"] == [NO_ROW_COLUMNS]
+    assert result.notes == (NO_ROW_COLUMNS,)
     assert "domain_auc" not in result.metrics
     assert Lake(lake).table(DOMAIN_TABLE).read_nights([NIGHTS[0]]).num_rows == 0
-    assert NO_ROW_COLUMNS in files.read_text(result.values["report"])
+    assert NO_ROW_COLUMNS in files.read_text(result.report)
 
 
 def test_a_night_is_shown_beside_nights_of_the_same_model_only(spark: SparkSession, lake: str) -> None:
@@ -276,10 +280,10 @@ def test_a_night_is_shown_beside_nights_of_the_same_model_only(spark: SparkSessi
     shop.night(NIGHTS[0], shift=20.0)
     report_drift(spark, shop.spec(), SHOP)
     shop.night(NIGHTS[1], shift=20.0, version=["2"] * ROWS)
-    page = files.read_text(report_drift(spark, shop.spec(NIGHTS[1], NIGHTS[1]), SHOP).values["report"])
+    page = files.read_text(report_drift(spark, shop.spec(NIGHTS[1], NIGHTS[1]), SHOP).report)
     assert "nights in a row" not in page
     shop.night(NIGHTS[1], shift=20.0)
-    page = files.read_text(report_drift(spark, shop.spec(NIGHTS[1], NIGHTS[1]), SHOP).values["report"])
+    page = files.read_text(report_drift(spark, shop.spec(NIGHTS[1], NIGHTS[1]), SHOP).report)
     assert "Since at least 1 April: 2 nights in a row." in page
 
 
@@ -324,10 +328,10 @@ def test_without_predictions_in_the_profile_it_says_so(spark: SparkSession, lake
     shop = Shop(lake, predictions=False)
     shop.night(NIGHTS[0])
     result = report_drift(spark, shop.spec(), SHOP)
-    assert result.values["notes"] == [NO_PREDICTION, NO_SKETCH]
+    assert result.notes == (NO_PREDICTION, NO_SKETCH)
     assert "prediction_psi" not in result.metrics
     assert "prediction" not in stored(lake, NIGHTS[0])
-    assert NO_PREDICTION.replace("'", "&#39;") in files.read_text(result.values["report"])
+    assert NO_PREDICTION.replace("'", "&#39;") in files.read_text(result.report)
 
 
 def test_a_night_without_scores_fails_and_leaves_nothing(spark: SparkSession, lake: str) -> None:
@@ -382,6 +386,6 @@ def test_without_audited_scores_it_fails(spark: SparkSession, lake: str, result:
     shop.night(NIGHTS[0])
     spec = replace(shop.spec(), run_id="run2")
     if result is not None:
-        files.write_text(f"{spec.run_dir}/validate_scores/result.json", result.to_json())
+        files.write_text(f"{spec.run_dir}/validate_scores/result.json", dump_json(result))
     with pytest.raises(GateError, match="validate_scores"):
         report_drift(spark, spec, SHOP)

@@ -134,7 +134,7 @@ def test_units_count_once_by_their_first_night_with_a_label_and_no_night_on_whic
     assert row["low"] < row["difference"] < row["high"]
     assert (row["verdict"], row["decided_on"]) == ("higher", FIRST)
     assert row["mismatch_p"] > 0.01
-    assert result.values["verdicts"] == {"challenger": "higher"}
+    assert result.verdicts == {"challenger": "higher"}
     page = Path(result.links["experiment"]).read_text()
     assert "challenger is above champion in mean Brier score per unit, which is worse." in page
     assert "1 night does not\n    count" in page
@@ -180,13 +180,13 @@ def test_an_experiment_on_the_same_units_every_night_is_said_to_stand_still(
     nights.add(0, range(ORDERS))
     nights.add(1, range(ORDERS, 2 * ORDERS))
     fresh = report_experiment(spark, spec(lake, 2), nights.use_case)
-    assert fresh.values["nights_without_new_units"] == []
+    assert fresh.nights_without_new_units == ()
     assert "No new units" not in Path(fresh.links["experiment"]).read_text()
     for number in (2, 3):
         nights.add(number, range(2 * ORDERS))
     stalled = report_experiment(spark, spec(lake, 4), nights.use_case)
     assert stored(lake, 4)["verdict"] == "running"
-    assert stalled.values["nights_without_new_units"] == ["2013-04-03", "2013-04-04"]
+    assert stalled.nights_without_new_units == (date(2013, 4, 3), date(2013, 4, 4))
     assert "2 nights without new units, from 2013-04-03 on" in caplog.text
     page = Path(stalled.links["experiment"]).read_text()
     assert "<strong>No new units.</strong> The 2 nights from 2013-04-03 to 2013-04-04 added" in page
@@ -196,7 +196,7 @@ def test_a_night_without_labels_yet_is_no_data(spark: SparkSession, lake: str) -
     nights = Nights(lake, declared())
     nights.add(0, range(ORDERS))
     result = report_experiment(spark, spec(lake, 0), nights.use_case)
-    assert result.values["verdicts"] == {"challenger": "no_data"}
+    assert result.verdicts == {"challenger": "no_data"}
     assert "no night of the experiment has labels" in Path(result.links["experiment"]).read_text()
 
 

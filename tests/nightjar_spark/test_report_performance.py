@@ -25,6 +25,7 @@ from nightjar.lake import delta, ledger
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.performance.table import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar_spark.performance_counts import baseline_rates
@@ -143,7 +144,7 @@ def test_a_night_is_estimated_first_and_judged_when_its_labels_are_in(spark: Spa
     shop._put(CASE.label_table, 0, [{**row, "outcome": "done"} for row in shop.rows[0]])  # known when night 0 is scored
     before = {row["order_id"]: row["label"] for row in shop.rows[0]}
     result = report_performance(spark, shop.spec(0), CASE)
-    assert (result.values["verdict"], result.values["judged_night"]) == ("nothing_yet", None)
+    assert (result.last.verdict, result.last.judged_night) == ("nothing_yet", None)
     early = stored(lake, 0)
     assert {row["verdict"] for row in early.values()} == {"estimated"}
     assert early["auc"]["value"] is None
@@ -157,7 +158,7 @@ def test_a_night_is_estimated_first_and_judged_when_its_labels_are_in(spark: Spa
     shop.score(2)
     report_performance(spark, shop.spec(1), CASE)
     result = report_performance(spark, shop.spec(2), CASE)
-    assert (result.values["verdict"], result.values["judged_night"]) == ("judged", str(FIRST))
+    assert (result.last.verdict, result.last.judged_night) == ("judged", FIRST)
 
     labels, predictions, decisions = shop.arrays(0)
     row = stored(lake, 0)
@@ -219,7 +220,7 @@ def test_a_range_of_nights_is_as_single_ones_and_a_rerun_changes_nothing(
     assert Path(whole.links["performance"]).read_text().replace(str(other), lake) == _but_versions(page, whole, last)
     assert "AUC by night" in page
     assert "The last 4 judged nights, pooled" in week
-    assert [entry["verdict"] for entry in whole.values["nights"].values()] == ["nothing_yet"] * 2 + ["judged"] * 4
+    assert [entry["verdict"] for entry in whole.nights.values()] == ["nothing_yet"] * 2 + ["judged"] * 4
 
 
 def _but_versions(page: str, whole: JobResult, last: JobResult) -> str:
@@ -262,7 +263,7 @@ def test_nights_that_cannot_be_judged_are_said_to_be_so(spark: SparkSession, lak
     reason = "outcomes of 600 of 1200 scores have landed, below min_label_share 0.9"
     assert {(e["verdict"], e["reason"], e["value"]) for e in row.values()} == {("not_judged", reason, None)}
     assert row["auc"]["estimate"] is not None
-    assert (result.values["verdict"], result.metrics["label_share"]) == ("not_judged", 0.5)
+    assert (result.last.verdict, result.metrics["label_share"]) == ("not_judged", 0.5)
     assert "auc" not in result.metrics
     assert f"Not judged:</span> {reason}." in Path(result.links["performance"]).read_text()
     assert not Lake(lake).table(COUNTS_TABLE).read_nights([night(1)]).num_rows
@@ -289,11 +290,11 @@ def test_outcomes_without_a_label_have_landed_and_labels_all_alike_leave_ranks_u
         "all labels are equal, so ranks cannot be judged",
     )
     assert (row["brier"]["verdict"], row["brier"]["labelled_rows"]) == ("judged", 800)
-    assert result.values["verdict"] == "judged"
+    assert result.last.verdict == "judged"
     assert "Judged in part:</span> all labels are equal" in Path(result.links["performance"]).read_text()
     shop.label(0, cancelled=1)
     result = report_performance(spark, shop.spec(2), CASE)
-    assert (result.values["verdict"], stored(lake, 0)["brier"]["reason"]) == ("not_judged", "no row has a label")
+    assert (result.last.verdict, stored(lake, 0)["brier"]["reason"]) == ("not_judged", "no row has a label")
 
 
 def test_a_model_that_has_gone_bad_is_found_by_floor_holdout_and_baseline(spark: SparkSession, lake: str) -> None:
@@ -320,7 +321,7 @@ def test_a_model_that_has_gone_bad_is_found_by_floor_holdout_and_baseline(spark:
         for entry in found
     )
     assert found[0].what.startswith("scores of 2013-04-05: the AUC is ")
-    assert result.values["findings"] == [entry.subject for entry in found]
+    assert result.last.findings == tuple(entry.subject for entry in found)
     assert "Below the floor:" in Path(result.links["performance"]).read_text()
     assert [entry.subject for entry in performance_findings(Lake(lake), CASE, night(3))] == [
         "shop auc below the floor"
@@ -354,7 +355,7 @@ def test_several_versions_are_named_and_have_no_holdout(spark: SparkSession, lak
     shop._put(CASE.score_table, 0, [{**row, "model_version": str(1 + row["order_id"] % 2)} for row in shop.rows[0]])
     result = report_performance(spark, shop.spec(0), CASE)
     assert stored(lake, 0)["auc"]["model_version"] == "1,2"
-    assert json.loads(result.to_json())["values"]["verdict"] == "nothing_yet"
+    assert json.loads(dump_json(result))["last"]["verdict"] == "nothing_yet"
 
 
 def test_the_constant_is_what_was_known_at_the_prediction_moment(spark: SparkSession, lake: str) -> None:

@@ -18,6 +18,7 @@ from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ContractError
 from nightjar.protocol.job import JobResult
+from nightjar.protocol.results import TableRows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -69,12 +70,12 @@ def test_features_that_keep_their_contract_pass_and_their_page_is_reachable(shop
     shop.features(NIGHTS)
     result = shop.validate()
     assert (result.rows_in, result.rows_out) == (16, 16)
-    assert result.values["tables"] == {
-        "features/shop": {"rows": 16, "broken_rules": {}},
-        "raw/orders": {"rows": 16, "broken_rules": {}},
-        "raw/prices": {"rows": 6, "broken_rules": {"price_known": 2}},
+    assert result.tables == {
+        "features/shop": TableRows(rows=16, broken_rules={}),
+        "raw/orders": TableRows(rows=16, broken_rules={}),
+        "raw/prices": TableRows(rows=6, broken_rules={"price_known": 2}),
     }
-    page = Path(result.values["data_docs"])
+    page = Path(result.data_docs)
     assert page.is_relative_to(f"{shop.lake}/data_docs/shop/validations/features_shop")
     text = page.read_text()
     assert "No row breaks amount_between: amount is outside 0 to 500 euros" in text
@@ -84,7 +85,7 @@ def test_features_that_keep_their_contract_pass_and_their_page_is_reachable(shop
 
 def test_earlier_runs_stay_listed(shop: Validation) -> None:
     shop.features(NIGHTS)
-    pages = [Path(shop.validate().values["data_docs"]) for _ in range(2)]
+    pages = [Path(shop.validate().data_docs) for _ in range(2)]
     index = Path(shop.lake, "data_docs/shop/index.html").read_text()
     assert pages[0] != pages[1]
     for page in pages:
@@ -112,7 +113,7 @@ def test_warning_is_on_the_page_and_does_not_stop(shop: Validation) -> None:
     rule = between("amount", 0, 12, unit="euros", severity="warn")
     use_case = with_fields(SHOP, features={"rules": (rule,)})
     shop.features(NIGHTS)
-    assert shop.validate(use_case=use_case).values["tables"]["features/shop"]["broken_rules"] == {"amount_between": 10}
+    assert shop.validate(use_case=use_case).tables["features/shop"].broken_rules == {"amount_between": 10}
 
 
 def test_night_without_rows_stops(shop: Validation) -> None:

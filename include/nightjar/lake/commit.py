@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake import files
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.declared import check_declared
 from nightjar.lake.delta import ENGINE, delta_schema, open_table
 from nightjar.lake.held_files import held_files, is_within
 from nightjar.lake.retries import Retry
 from nightjar.lake.sameness import same_bytes
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import ConflictError, LakeError
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta, files
@@ -17,6 +16,7 @@ from nightjar.lake.held_files import held_files, table_errors
 from nightjar.lake.log_files import shorten_log
 from nightjar.lake.retries import Retry
 from nightjar.lake.table import Table
+from nightjar.protocol.results import TableMaintenance
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -27,32 +27,7 @@ TARGET_BYTES = 128 << 20
 """Target size of a compacted file."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Maintained:
-    """Result of a table's maintenance.
-
-    Attributes:
-        table: Name of the table.
-        version: Version afterwards.
-        files: Number of data files of that version.
-        put_together: Number of files replaced by compaction.
-        removed: Number of deleted data files, which no version within the retention references.
-        log_removed: Number of deleted log files, which no version within the retention needs.
-    """
-
-    table: str
-    version: int
-    files: int
-    put_together: int
-    removed: int
-    log_removed: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return asdict(self)
-
-
-def maintain(table: Table) -> Maintained | None:
+def maintain(table: Table) -> TableMaintenance | None:
     """Maintain a table; None when it does not exist. Safe with concurrent readers and writers, and when killed.
 
     A file is deleted when it was replaced more than ``retention_days`` of its schema ago, or last written that long ago
@@ -68,20 +43,20 @@ def maintain(table: Table) -> Maintained | None:
     table.check()
     schema = table.schema
     _on_latest(table, lambda opened: _declare_retention(opened, schema))
-    put_together = _on_latest(table, _compact_files) if schema.append_only else 0
+    compacted = _on_latest(table, _compact_files) if schema.append_only else 0
     latest = table.open()
     removed = _vacuum(latest, table.uri, schema.retention_days)
-    done = Maintained(
+    done = TableMaintenance(
         table=schema.name,
         version=int(latest.version()),
         files=len(held_files(latest, {})),
-        put_together=put_together,
+        compacted=compacted,
         removed=removed,
         log_removed=shorten_log(table.uri, schema.retention_days),
     )
     log.info(
         "%s@%d: %d files; %d compacted, %d removed (older than %d days), and %d of the log",
-        done.table, done.version, done.files, done.put_together, done.removed, schema.retention_days, done.log_removed,
+        done.table, done.version, done.files, done.compacted, done.removed, schema.retention_days, done.log_removed,
     )  # fmt: skip
     return done
 

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nightjar.lake import files
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.held_files import partition_value
+from nightjar.protocol.data_file import DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,8 @@ from nightjar.lake import files
 from nightjar.lake.held_files import data_file_uri
 
 if TYPE_CHECKING:
-    from nightjar.lake.data_file import DataFile
     from nightjar.lake.held_files import HeldFile
+    from nightjar.protocol.data_file import DataFile
 
 
 def same_bytes(uri: str, held: Sequence[HeldFile], written: Sequence[DataFile]) -> bool:

@@ -12,11 +12,11 @@ from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta
 from nightjar.lake.append import append_rows
 from nightjar.lake.commit import commit_files
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.declared import check_declared
 from nightjar.lake.parquet import write_files
 from nightjar.lake.retries import Retry, writing_errors
 from nightjar.lake.rows import read_nights
+from nightjar.protocol.data_file import DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa

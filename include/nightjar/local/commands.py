@@ -22,6 +22,7 @@ from nightjar.local.progress import Progress
 from nightjar.local.query import run_query
 from nightjar.local.session import Session, any_servers, own_servers
 from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.results import MaintainLakeResult
 
 
 def run(paths: Paths, *, stay: bool) -> None:
@@ -89,8 +90,8 @@ def maintain(paths: Paths) -> None:
         session.follower.wait_parsed((plan.MAINTENANCE,))
         _ensure(session, progress, request)
         for task in session.api.tasks(request.dag_id, request.run_id):
-            done = results.task_result(paths.lake, request, task.task_id).values
-            progress.say(summary.maintenance_table(done))
+            done = results.task_result(paths.lake, request, task.task_id, MaintainLakeResult)
+            progress.say(summary.maintenance_table(done.tables))
 
 
 def reproduce(paths: Paths, use_case: UseCase, version: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nightjar.declaration.sql import quote_ansi
 from nightjar.declaration.use_case import UseCase
@@ -15,8 +15,19 @@ from nightjar.lake.lake import Lake
 from nightjar.lake.results import read_result
 from nightjar.lake.rows import arrow_source
 from nightjar.local.follow import Request
+from nightjar.protocol.errors import LakeError
 from nightjar.protocol.job import JobResult, run_folder
 from nightjar.protocol.names import path_segment
+from nightjar.protocol.results import (
+    EvaluateResult,
+    GateResult,
+    IngestResult,
+    PromoteResult,
+    ReportDriftResult,
+    ScoreResult,
+)
+
+R = TypeVar("R", bound=JobResult)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,40 +72,44 @@ class TrainingOutcome:
         return f"AUC {self.auc:.4f} on {self.rows:,} rows held out; {self.verdict}"
 
 
-def task_result(lake: Path, request: Request, task_id: str) -> JobResult:
-    """Return the result of a task of a run.
+def task_result(lake: Path, request: Request, task_id: str, cls: type[R]) -> R:
+    """Return the result ``cls`` of a task of a run.
 
     Raises:
         FileNotFoundError: when the task has no result.
+        LakeError: when the result is one of another program, or of a failure.
     """
-    folder = run_folder(str(lake), request.dag_id, request.run_id)
-    return read_result(f"{folder}/{path_segment(task_id)}/result.json")
+    where = f"{run_folder(str(lake), request.dag_id, request.run_id)}/{path_segment(task_id)}/result.json"
+    result = read_result(where)
+    if not isinstance(result, cls):
+        raise LakeError(f"`{task_id}` has not succeeded", where=where, fix=f"read its log, then clear `{task_id}`")
+    return result
 
 
 def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:
     """Read the outcome of a night's run."""
-    score = task_result(lake, request, "score")
-    drift = task_result(lake, request, "report_drift").values
+    score = task_result(lake, request, "score", ScoreResult)
+    drift = task_result(lake, request, "report_drift", ReportDriftResult)
     return NightOutcome(
         night=night,
         scored=score.rows_out,
-        rejected_raw=task_result(lake, request, "ingest").rows_rejected,
+        rejected_raw=task_result(lake, request, "ingest", IngestResult).rows_rejected,
         rejected=score.rows_rejected,
-        verdict=str(drift["verdict"]),
-        report=str(drift["report"]),
+        verdict=drift.verdict,
+        report=drift.report,
     )
 
 
 def training_outcome(lake: Path, request: Request) -> TrainingOutcome:
     """Read the outcome of a training run."""
-    evaluated = task_result(lake, request, "evaluate")
-    judged = task_result(lake, request, "gate").values
-    promoted = task_result(lake, request, "promote").values
+    evaluated = task_result(lake, request, "evaluate", EvaluateResult)
+    judged = task_result(lake, request, "gate", GateResult)
+    promoted = task_result(lake, request, "promote", PromoteResult)
     return TrainingOutcome(
-        auc=evaluated.metrics[f"{prefix_of(judged['variant'])}auc"],
+        auc=evaluated.metrics[f"{prefix_of(judged.variant)}auc"],
         rows=evaluated.rows_out,
-        version=str(promoted["model_version"]),
-        verdict=str(promoted["reason"]),
+        version=promoted.model_version,
+        verdict=promoted.reason,
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from nightjar.local.ports import Ports
-from nightjar.protocol.documents import check_fields, parse_object, reading
+from nightjar.protocol.documents import dump_json, load_json, reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class RunLock:
     def publish(self, state: RunState) -> None:
         """Write the servers' addresses for other commands."""
         unfinished = self._run_file.with_suffix(".tmp")
-        unfinished.write_text(json.dumps(asdict(state)))
+        unfinished.write_text(dump_json(state))
         unfinished.replace(self._run_file)
 
     def release(self) -> None:
@@ -68,11 +67,7 @@ def read_state(run_file: Path) -> RunState | None:
             return None
         fix = "end the run (Ctrl-C where it was started), and start it again with `make run`"
         with reading("the file with the servers' addresses", where=str(run_file), fix=fix):
-            document = parse_object(run_file.read_bytes())
-            state = RunState(**{**document, "ports": Ports(**document["ports"])})
-            check_fields(state)
-            check_fields(state.ports)
-            return state
+            return load_json(RunState, run_file.read_bytes())
     except FileNotFoundError:  # starting: the lock is held, and the addresses are not written yet
         return None
     finally:

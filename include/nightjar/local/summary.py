@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nightjar.local.results import NightOutcome, TrainingOutcome
+from nightjar.protocol.results import TableMaintenance
 
 _SNIPPET = """\
 .venv/bin/python - <<'EOF'
@@ -37,14 +38,9 @@ def nights_table(nights: Sequence[NightOutcome]) -> str:
     return "\n".join(table(["night", "scored", "not scored", "raw rows rejected", "drift verdict"], rows))
 
 
-def maintenance_table(done: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the maintenance of each table, one line per table.
-
-    Args:
-        done: Table name to :class:`nightjar.lake.maintenance.Maintained` as JSON.
-    """
-    columns = ("version", "files", "put_together", "removed")
-    rows = [(name, *(int(maintained[column]) for column in columns)) for name, maintained in done.items()]
+def maintenance_table(done: Mapping[str, TableMaintenance]) -> str:
+    """Return the maintenance of each table, one line per table."""
+    rows = [(name, table.version, table.files, table.compacted, table.removed) for name, table in done.items()]
     return "\n".join(table(["table", "version", "files", "compacted", "removed"], rows))
 
 

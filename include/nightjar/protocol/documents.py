@@ -1,14 +1,24 @@
-"""Strict reading of JSON from files, tables, servers and users, with one error that names the source."""
+"""JSON in files, tables, servers' answers and events: dataclasses to JSON and back, read strictly.
+
+Everything that a later release, another program or a person may have written is read here, with one error that names
+its source.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from nightjar.declaration.declared import check_value, hints_of
 from nightjar.protocol.errors import ConfigurationError, NightjarError, first_line
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
+
+T = TypeVar("T")
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """Exceptions of parsers and constructors for text that is truncated, nested too deep, too large or malformed."""
@@ -66,12 +76,60 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     return document
 
 
-def check_fields(instance: Any) -> None:
-    """Check the fields of a dataclass made from a document against their annotations.
+def dump_values(instance: Any) -> Any:
+    """Return a dataclass as JSON values: objects, arrays, text and numbers. Dates become ISO 8601.
 
     Raises:
-        ConfigurationError: naming the field; call it within :func:`reading`.
+        ValueError: when a field holds something else than its annotation says, or no JSON value.
     """
-    cls: Any = type(instance)
-    for name, hint in hints_of(cls).items():
-        check_value(getattr(instance, name), hint, where=f"{cls.__name__}.{name}")
+    return _adapter(type(instance)).dump_python(instance, mode="json", warnings="error")
+
+
+def dump_json(instance: Any) -> str:
+    """Return a dataclass as canonical JSON: equal objects give the same text.
+
+    Raises:
+        ValueError: as :func:`dump_values`, and when a number is NaN or infinite.
+    """
+    return json.dumps(dump_values(instance), sort_keys=True, indent=1, allow_nan=False)
+
+
+def load_json(cls: type[T], text: str | bytes, *, extra: Literal["forbid", "ignore"] = "forbid") -> T:
+    """Return the dataclass ``cls`` from a JSON document. Types are checked, and never converted.
+
+    Args:
+        cls: The dataclass; its fields' annotations say what the document must hold.
+        text: The document.
+        extra: Whether names that ``cls`` does not have are an error, or are ignored.
+
+    Raises:
+        ValueError, RecursionError: for any other document, naming the field; call it within :func:`reading`.
+    """
+    return load_values(cls, parse_object(text), extra=extra)
+
+
+def load_values(cls: type[T], values: Any, *, extra: Literal["forbid", "ignore"] = "forbid") -> T:
+    """Return the dataclass ``cls`` from JSON values, like :func:`load_json`."""
+    from pydantic import ValidationError
+
+    try:
+        instance: T = _adapter(cls).validate_json(json.dumps(values), strict=True, extra=extra)
+        return instance
+    except ValidationError as error:
+        raise ValueError(_describe(cls, error.errors(include_url=False))) from error
+
+
+def _describe(cls: type, problems: list[ErrorDetails]) -> str:
+    """Return the first problem, with its field."""
+    first = problems[0]
+    field = ".".join([cls.__name__, *(str(part) for part in first["loc"])])
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"{field}: {first['msg']}, not {first['input']!r:.100}{more}"
+
+
+def _adapter(cls: type) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter  # 0.1 s, which workers of Spark do not pay
+
+    if cls not in _ADAPTERS:
+        _ADAPTERS[cls] = TypeAdapter(cls)
+    return _ADAPTERS[cls]

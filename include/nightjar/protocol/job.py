@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from nightjar.protocol.documents import check_fields, parse_object
+from nightjar.protocol.documents import dump_values
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.names import check_identifier, path_segment
 from nightjar.protocol.nights import Nights
@@ -81,37 +81,24 @@ class JobSpec:
 
         The number of threads is left out: it depends on the machine, not on the work.
         """
-        return hashlib.sha256(replace(self, threads_per_rank=1).to_json().encode()).hexdigest()
+        document = dump_values(replace(self, threads_per_rank=1))
+        return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def nights(self, timezone: str) -> Nights:
         """Return the nights of the interval, in the use case's ``timezone``."""
         return Nights(first=self.first_night, last=self.last_night, timezone=timezone)
-
-    def to_json(self) -> str:
-        """Return the spec as canonical JSON: equal specs give the same text."""
-        document = asdict(self)
-        document["first_night"] = self.first_night.isoformat()
-        document["last_night"] = self.last_night.isoformat()
-        document["params"] = dict(self.params)
-        return json.dumps(document, sort_keys=True, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> JobSpec:
-        """Parse the result of :meth:`to_json`; call it within :func:`nightjar.protocol.documents.reading`."""
-        document = parse_object(text)
-        for name in ("first_night", "last_night"):
-            document[name] = date.fromisoformat(document[name])
-        spec = cls(**document)
-        check_fields(spec)
-        return spec
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
     """What a program did, written to ``<output>/result.json`` once, when the program ends.
 
+    A program with more to report has a class of its own (:mod:`nightjar.protocol.results`); a failed program has only
+    these fields.
+
     Attributes:
         status: ``succeeded`` or ``failed``.
+        program: Name of the program.
         spec_fingerprint: :attr:`JobSpec.fingerprint` of its spec.
         rows_in: Rows read.
         rows_out: Rows written.
@@ -119,7 +106,6 @@ class JobResult:
         outputs: Delta table name to the version committed.
         inputs: Delta table name to the version read.
         metrics: Numbers worth a plot.
-        values: Values for later tasks (file lists, model version, verdict); JSON values only.
         links: Name to address of pages worth opening.
         seconds: Phase to wall-clock seconds.
         error: One-line message of a failure.
@@ -127,7 +113,9 @@ class JobResult:
         retryable: Whether another attempt may succeed.
     """
 
-    status: Literal["succeeded", "failed"]
+    PROGRAM: ClassVar[str] = ""
+    status: Literal["succeeded", "failed"] = "succeeded"
+    program: str = ""
     spec_fingerprint: str = ""
     rows_in: int = 0
     rows_out: int = 0
@@ -135,29 +123,11 @@ class JobResult:
     outputs: Mapping[str, int] = field(default_factory=dict)
     inputs: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     error_kind: str = ""
     retryable: bool = False
-
-    def to_json(self) -> str:
-        """Return the result as JSON.
-
-        Raises:
-            ValueError: when a number is NaN or infinite.
-        """
-        return json.dumps(asdict(self), sort_keys=True, indent=1, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> JobResult:
-        """Parse the result of :meth:`to_json`; call it within :func:`nightjar.protocol.documents.reading`."""
-        document = parse_object(text)
-        known = {f.name for f in fields(cls)}
-        result = cls(**{name: value for name, value in document.items() if name in known})
-        check_fields(result)
-        return result
 
     def summary(self) -> str:
         """Return one line for a log: rows, versions and seconds."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from nightjar.protocol.documents import check_fields
+from nightjar.processes import Process
 
 SPARK_PROGRAMS = (
     "ingest",
@@ -52,20 +50,26 @@ class Start:
 
     Attributes:
         start: Id of the start.
-        launcher: Process that launches it, as JSON; None before it exists.
+        launcher: Process that launches it; None before it exists.
         code: Digest of the code that it runs.
     """
 
     start: str
-    launcher: Mapping[str, Any] | None
+    launcher: Process | None
     code: str | None
 
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Start:
-        """Build it from the file's content; call it within :func:`nightjar.protocol.documents.reading`."""
-        start = cls(**document)
-        check_fields(start)
-        return start
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """The driver of a Spark application that is ready for work, as recorded in ``application.json``.
+
+    Attributes:
+        application_id: Spark's id of the application.
+        process: The driver's process.
+    """
+
+    application_id: str
+    process: Process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +85,6 @@ class Heartbeat:
     count: int
     at: float
     task: str
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Heartbeat:
-        """Build it from the file's content; call it within :func:`nightjar.protocol.documents.reading`."""
-        beat = cls(**document)
-        check_fields(beat)
-        return beat
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.held_files import held_files
 from nightjar.lake.lake import Lake
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import ContractError, GateError
+from nightjar.protocol.scores import Part
 from nightjar.scoring.keys import count_duplicate_keys
-from nightjar.scoring.task import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,9 @@ from nightjar.declaration.target import DECISION
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.python_values import python_rows
+from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring.reasons import reason_columns
-from nightjar.scoring.task import ScoringModel, ScoringTask
+from nightjar.scoring.task import ScoringTask
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from nightjar.declaration.scoring import CHAMPION_THEN
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
+from nightjar.protocol.documents import load_values
 from nightjar.protocol.errors import ConfigurationError, LakeError, ModelError, NightjarError, UnreachableError
 from nightjar.protocol.job import JobSpec
+from nightjar.protocol.scores import ScoringModel
 from nightjar.registry.models import ModelVersion, aliased, resolve, ship
 from nightjar.scoring.pins import Pins
-from nightjar.scoring.task import ScoringModel
 from nightjar.training.model import TabularModel, folder_in_lake
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _candidates(lake: Lake, use_case: UseCase) -> Iterator[ScoringModel]:
             continue
         try:
             with ledger.reading_details():
-                scoring_model = ScoringModel.from_dict(document)
+                scoring_model = load_values(ScoringModel, document)
             folder = folder_in_lake(lake, use_case.name, scoring_model.sha256)
         except (LakeError, ModelError) as error:
             log.warning("the model of a publish event cannot be the fallback: %s", error.what)

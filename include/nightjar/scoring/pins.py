@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from nightjar.lake import files
-from nightjar.protocol.documents import check_fields, parse_object, reading
+from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import ContractError, ModelError
 from nightjar.protocol.job import JobSpec
-from nightjar.scoring.task import ScoringModel
+from nightjar.protocol.scores import ScoringModel
 
 log = logging.getLogger(__name__)
 
@@ -51,17 +50,14 @@ def pinned(spec: JobSpec) -> Pins | None:
     fix = "find out who changed the file; rerun the nights with the param force, which selects again"
     try:
         with reading("the selection of the run's first attempt", where=_uri(spec), fix=fix, error=ModelError):
-            document = parse_object(files.read_bytes(_uri(spec)))
-            pins = Pins(**{**document, "feature_files": tuple(document["feature_files"])})
-            check_fields(pins)
-            return pins
+            return load_json(Pins, files.read_bytes(_uri(spec)))
     except FileNotFoundError:
         return None
 
 
 def keep(spec: JobSpec, pins: Pins) -> None:
     """Write the pins for later attempts of the run."""
-    files.write_text(_uri(spec), json.dumps(asdict(pins)))
+    files.write_text(_uri(spec), dump_json(pins))
 
 
 @contextmanager

@@ -4,46 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.lake import Lake
-from nightjar.protocol.documents import check_fields, reading
-from nightjar.protocol.errors import LakeError
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.nights import Nights
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoringModel:
-    """A model version that scores.
-
-    Attributes:
-        name: Registered name.
-        version: Registered version.
-        sha256: Expected checksum of the model folder.
-        folder: The model folder in the lake.
-        fallback_reason: Why it scores as the fallback of another version; None when it is not a fallback.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    folder: str
-    fallback_reason: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scoring model as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> ScoringModel:
-        """Parse :meth:`to_dict`; call it within :func:`nightjar.protocol.documents.reading`."""
-        scoring_model = cls(**document)
-        check_fields(scoring_model)
-        return scoring_model
+from nightjar.protocol.scores import Part, ScoringModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,46 +40,6 @@ class ScoringTask:
     def nights(self, timezone: str) -> Nights:
         """Return the nights of the run, in the use case's ``timezone``."""
         return Nights(first=self.first_night, last=self.last_night, timezone=timezone)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """Scores of one variant; of all rows without an experiment.
-
-    Attributes:
-        scoring_model: The model version that scored them.
-        files: Unpublished files of the scores table.
-        rows_in: Rows that it received.
-    """
-
-    scoring_model: ScoringModel
-    files: tuple[DataFile, ...] = ()
-    rows_in: int = 0
-
-    @property
-    def rows_out(self) -> int:
-        """Rows scored."""
-        return sum(file.rows for file in self.files)
-
-    @property
-    def rows_rejected(self) -> int:
-        """Rows without a finite prediction."""
-        return self.rows_in - self.rows_out
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the part as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Part:
-        """Parse :meth:`to_dict`; call it within :func:`nightjar.protocol.documents.reading`."""
-        part = cls(
-            scoring_model=ScoringModel.from_dict(document["scoring_model"]),
-            files=tuple(DataFile.from_dict(file) for file in document["files"]),
-            rows_in=document["rows_in"],
-        )
-        check_fields(part)
-        return part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,28 +97,3 @@ class Scored:
             shadow_error=errors[0] if errors else "",
             peak_memory=max((unit.peak_memory for unit in units), default=0),
         )
-
-
-def parts_of(values: Mapping[str, Any]) -> dict[str, Part]:
-    """Return each variant's part from the values of a result of `score` or `validate_scores`.
-
-    Raises:
-        LakeError: when the values have another form.
-    """
-    with _reading_result():
-        return {variant: Part.from_dict(part) for variant, part in values["parts"].items()}
-
-
-def data_files(listed: list[Mapping[str, Any]]) -> list[DataFile]:
-    """Return the data files in a result's JSON.
-
-    Raises:
-        LakeError: when the JSON has another form.
-    """
-    with _reading_result():
-        return [DataFile.from_dict(file) for file in listed]
-
-
-def _reading_result() -> AbstractContextManager[None]:
-    fix = "find out who changed result.json of `score` or `validate_scores`; clear `score` of this run"
-    return reading("the scores of this run", where="values of the result", fix=fix, error=LakeError)

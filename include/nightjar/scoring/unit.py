@@ -13,15 +13,16 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import TableFileWriter
 from nightjar.lake.scan import Reader, Unit
+from nightjar.protocol.data_file import DataFile
+from nightjar.protocol.scores import Part, ScoringModel
 from nightjar.registry.cache import load_from_lake
 from nightjar.scoring.batches import batch_rows, score_batch
 from nightjar.scoring.split import parts, splitting
-from nightjar.scoring.task import Part, Scored, ScoringModel, ScoringTask
+from nightjar.scoring.task import Scored, ScoringTask
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:

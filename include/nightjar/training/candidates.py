@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import CompressedModelFiles, TrainResult
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.model import TabularModel
 
@@ -48,10 +48,10 @@ def candidates_of_run(spec: JobSpec) -> tuple[Candidate, ...]:
         GateError: when ``train`` has no result or has failed.
         TrainingError: when the run has no frozen training set.
     """
-    trained = earlier_result(spec, TRAIN_TASK).values
-    compressed = trained.get("compressed", {})
+    trained = earlier_result(spec, TrainResult)
+    compressed = trained.compressed
     declared = TrainingSet.of_run(spec).recipe.compression
-    full = Candidate(name=FULL, uri=model_uri(spec, FULL), sha256=trained["model_sha256"])
+    full = Candidate(name=FULL, uri=model_uri(spec, FULL), sha256=trained.model_sha256)
     return (full, *(_compressed(spec, name, compressed[name]) for name in declared if name in compressed))
 
 
@@ -65,6 +65,5 @@ def baseline_uri(spec: JobSpec) -> str:
     return f"{spec.run_dir}/{TRAIN_TASK}/baseline"
 
 
-def _compressed(spec: JobSpec, name: str, values: Mapping[str, Any]) -> Candidate:
-    figures = {key: value for key, value in values.items() if key not in ("model", "model_sha256")}
-    return Candidate(name=name, uri=model_uri(spec, name), sha256=values["model_sha256"], figures=figures)
+def _compressed(spec: JobSpec, name: str, trained: CompressedModelFiles) -> Candidate:
+    return Candidate(name=name, uri=model_uri(spec, name), sha256=trained.model_sha256, figures=trained.figures)

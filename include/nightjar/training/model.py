@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from nightjar.declaration.features import Feature
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
-from nightjar.protocol.documents import check_fields, parse_object
+from nightjar.protocol.documents import dump_values, load_values, parse_object
 from nightjar.protocol.errors import ModelError, NightjarError, first_line
 from nightjar.protocol.names import check_identifier, check_sha256, is_file_name
 from nightjar.training.data.encoding import check_columns, encode
@@ -88,7 +88,7 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Return the content of ``model.json``."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1, default=date.isoformat)
+        return json.dumps({"format": FORMAT, **dump_values(self)}, sort_keys=True, indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> ModelCard:
@@ -104,17 +104,9 @@ class ModelCard:
                 where=CARD_FILE,
                 fix="train again with this release",
             )
-        document["features"] = tuple(Feature(**feature) for feature in document["features"])
-        document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
-        document["members"] = tuple(MemberCard(**member) for member in document["members"])
-        if not document["members"]:
+        card = load_values(cls, document)
+        if not card.members:
             raise ValueError("it has no members")
-        intervals = [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in document.get("seen", ())]
-        document["seen"] = tuple(intervals)
-        document["calibrator"] = Calibrator.from_dict(document["calibrator"])
-        card = cls(**document)
-        for part in (card, *card.members):
-            check_fields(part)
         return card
 
 

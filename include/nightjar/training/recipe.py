@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import PlainSerializer, PlainValidator
 
 from nightjar.declaration.target import Cost
 from nightjar.declaration.training import (
@@ -19,6 +20,9 @@ from nightjar.declaration.training import (
     engine_to_dict,
 )
 from nightjar.declaration.use_case import UseCase
+
+_AsDeclared = (PlainSerializer(engine_to_dict), PlainValidator(engine_from_dict))
+"""JSON of an engine: with its kind, and with the kind of each range of its search space."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +48,7 @@ class Recipe:
     model.
     """
 
-    engines: tuple[DeclaredEngine, ...]
+    engines: tuple[Annotated[DeclaredEngine, *_AsDeclared], ...]
     seed: int
     balance_classes: bool
     calibration: Calibration
@@ -53,7 +57,7 @@ class Recipe:
     base: Base | None
     compression: tuple[Compression, ...]
     pruning: Pruning
-    student: Boosting
+    student: Annotated[Boosting, *_AsDeclared]
     cost: Cost | None
 
     @classmethod
@@ -77,20 +81,3 @@ class Recipe:
     def with_engine(self, engine: DeclaredEngine) -> Recipe:
         """Return the recipe with ``engine`` in place of the engine of its kind."""
         return replace(self, engines=tuple(engine if e.kind == engine.kind else e for e in self.engines))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the recipe as JSON values."""
-        engines = [engine_to_dict(engine) for engine in self.engines]
-        return {**asdict(self), "engines": engines, "student": engine_to_dict(self.student)}
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Recipe:
-        """Parse the values of :meth:`to_dict`."""
-        values = dict(document)
-        values["engines"] = tuple(engine_from_dict(engine) for engine in values["engines"])
-        values["student"] = engine_from_dict(values["student"])
-        values["compression"] = tuple(values["compression"])
-        values["pruning"] = Pruning(**values["pruning"])
-        for name, kind in (("tuning", Tuning), ("selection", Selection), ("base", Base), ("cost", Cost)):
-            values[name] = kind(**values[name]) if values[name] else None
-        return cls(**values)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pydantic import AwareDatetime
+
 from nightjar.lake import files
-from nightjar.protocol.documents import check_fields, parse_object, reading
+from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import ConfigurationError, NightjarError
 from nightjar.settings.environment import Settings
-from nightjar_airflow.cluster.api import Json
 
 if TYPE_CHECKING:
     from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
@@ -37,23 +37,12 @@ class Cancellation:
     conn_id: str
     namespace: str
     job: str
-    asked_at: str
+    asked_at: AwareDatetime
 
     @classmethod
     def now(cls, cluster: TrainingClusterHook, job: str) -> Cancellation:
         """Return the cancellation of a Job as of now."""
-        return cls(
-            conn_id=cluster.conn_id, namespace=cluster.namespace, job=job, asked_at=datetime.now(UTC).isoformat()
-        )
-
-    @classmethod
-    def from_document(cls, document: Json) -> Cancellation:
-        """Build it from the JSON of :func:`dataclasses.asdict`."""
-        cancellation = cls(**document)
-        check_fields(cancellation)
-        if datetime.fromisoformat(cancellation.asked_at).tzinfo is None:
-            raise ValueError("asked_at has no time zone")
-        return cancellation
+        return cls(conn_id=cluster.conn_id, namespace=cluster.namespace, job=job, asked_at=datetime.now(UTC))
 
     def is_of(self, cluster: TrainingClusterHook) -> bool:
         """Return whether the Job is of this connection and namespace."""
@@ -73,7 +62,7 @@ async def cancel(cluster: TrainingClusterHook, job: str) -> None:
     """
     cancellation = Cancellation.now(cluster, job)
     try:
-        await asyncio.to_thread(files.write_text, cancellation.uri, json.dumps(asdict(cancellation)))
+        await asyncio.to_thread(files.write_text, cancellation.uri, dump_json(cancellation))
     except NightjarError as error:
         log.error("the cancellation of the Job %s is not stored in the lake: %s", job, error)
     await _carry_out(cluster, cancellation)
@@ -90,7 +79,7 @@ async def collect(cluster: TrainingClusterHook) -> None:
 
 
 async def _carry_out(cluster: TrainingClusterHook, cancellation: Cancellation) -> None:
-    await cluster.cancel_unless_ended(cancellation.job, made_before=datetime.fromisoformat(cancellation.asked_at))
+    await cluster.cancel_unless_ended(cancellation.job, made_before=cancellation.asked_at)
     try:
         await asyncio.to_thread(files.delete_file, cancellation.uri)
     except NightjarError as error:
@@ -103,7 +92,7 @@ def _pending() -> list[Cancellation]:
         uri = f"{_folder()}/{name}"
         try:
             with reading("a Job to cancel", where=uri, fix="delete the file"):
-                pending.append(Cancellation.from_document(parse_object(files.read_bytes(uri))))
+                pending.append(load_json(Cancellation, files.read_bytes(uri)))
         except FileNotFoundError:
             continue  # done by another process meanwhile
         except ConfigurationError as error:

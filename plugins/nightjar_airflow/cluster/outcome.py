@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from nightjar.protocol.errors import NightjarError, error_of_kind
 
@@ -52,15 +52,6 @@ class Outcome:
             how_many=error.how_many,
             fix=error.fix,
         )
-
-    @classmethod
-    def from_event(cls, event: dict[str, Any]) -> Outcome:
-        """Return the outcome from the result of :meth:`to_event`."""
-        return cls(**event)
-
-    def to_event(self) -> dict[str, Any]:
-        """Return the outcome as JSON values, for a trigger's event."""
-        return asdict(self)
 
     @property
     def error(self) -> NightjarError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import shutil
@@ -12,22 +11,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from airflow.sdk import BaseHook
 
 from nightjar.code_digest import code_digest
 from nightjar.processes import Process
-from nightjar.protocol.documents import parse_object, reading
+from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import ConfigurationError, StorageFullError, UnreachableError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.programs import (
     DEAD_AFTER_SECONDS,
     HEARTBEAT_SECONDS,
     ApplicationFolder,
+    Driver,
     Heartbeat,
     Start,
     StartFolder,
@@ -119,8 +118,8 @@ class SparkApplicationHook(BaseHook):
             files.delete_file(f"{spec.output}/{name}")
         here = self._serving()
         files.delete_file(f"{here.cancelled}/{spec.task_id}")
-        files.write_text(f"{spec.output}/spec.json", spec.to_json())
-        files.write_text(f"{here.inbox}/{spec.task_id}.json", spec.to_json())
+        files.write_text(f"{spec.output}/spec.json", dump_json(spec))
+        files.write_text(f"{here.inbox}/{spec.task_id}.json", dump_json(spec))
 
     def results(self, spec: JobSpec, on_line: Callable[[str], None]) -> Iterator[JobResult | None]:
         """Yield None while the job runs, then its result; every new log line goes to ``on_line``.
@@ -143,7 +142,7 @@ class SparkApplicationHook(BaseHook):
             if beat != last_beat:
                 last_beat, beat_at = beat, time.monotonic()
             if time.monotonic() - beat_at > DEAD_AFTER_SECONDS or not self._process_is_there():
-                files.write_text(f"{spec.output}/spec.json", spec.to_json())  # raises when the lake is full
+                files.write_text(f"{spec.output}/spec.json", dump_json(spec))  # raises when the lake is full
                 raise UnreachableError(
                     f"the Spark application died while it ran {spec.task_id}: {self._tail()}",
                     where=self._folder.log,
@@ -233,7 +232,7 @@ class SparkApplicationHook(BaseHook):
         program = Path(next(iter(nightjar_spark.__path__))) / "application.py"
         line = command(connection, properties, program, ["--folder", self._folder.root, "--start", start])
         self._files = self._folder.of_start(start)
-        files.write_text(self._folder.current, json.dumps({"start": start, "launcher": None, "code": code}))
+        files.write_text(self._folder.current, dump_json(Start(start=start, launcher=None, code=code)))
         log = Path(self._folder.log)
         with log.open("ab") if log.is_absolute() else nullcontext() as output:
             launcher = subprocess.Popen(
@@ -244,8 +243,8 @@ class SparkApplicationHook(BaseHook):
                 start_new_session=True,
                 pass_fds=[properties],
             )
-        process = asdict(Process.of(launcher.pid))
-        files.write_text(self._folder.current, json.dumps({"start": start, "launcher": process, "code": code}))
+        running = Start(start=start, launcher=Process.of(launcher.pid), code=code)
+        files.write_text(self._folder.current, dump_json(running))
         return launcher
 
     def _wait_until_ready(self, launcher: subprocess.Popen[bytes], began: float) -> None:
@@ -286,23 +285,21 @@ class SparkApplicationHook(BaseHook):
             )
 
     def _heartbeat(self) -> Heartbeat | None:
-        return self._read(self._files.heartbeat, Heartbeat.from_document) if self._files else None
+        return self._read(self._files.heartbeat, Heartbeat) if self._files else None
 
     def _driver(self) -> Process | None:
-        return self._read(self._files.state, Process.from_json) if self._files else None
+        driver = self._read(self._files.state, Driver) if self._files else None
+        return driver.process if driver else None
 
     def _current(self) -> Start | None:
-        return self._read(self._folder.current, Start.from_document)
+        return self._read(self._folder.current, Start)
 
     def _launcher(self) -> Process | None:
-        def of_start(document: dict[str, Any]) -> Process | None:
-            launcher = Start.from_document(document).launcher
-            return Process.from_json(launcher) if launcher else None
-
-        return self._read(self._folder.current, of_start)
+        current = self._current()
+        return current.launcher if current else None
 
     @staticmethod
-    def _read(uri: str, make: Callable[[dict[str, Any]], T]) -> T | None:
+    def _read(uri: str, cls: type[T]) -> T | None:
         """Parse a file of the application's folder; None when it is missing or invalid.
 
         Then no application is known to serve the run, and the next task starts one, which rewrites the files.
@@ -311,7 +308,7 @@ class SparkApplicationHook(BaseHook):
 
         try:
             with reading("a file of the Spark application", where=uri, fix="nothing; it is written again"):
-                return make(parse_object(files.read_bytes(uri)))
+                return load_json(cls, files.read_bytes(uri))
         except FileNotFoundError:
             return None
         except ConfigurationError as error:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk.bases.notifier import BaseNotifier
 
 from nightjar.lake import files
 from nightjar.monitoring.incidents.notifications import REMIND_NIGHTS
-from nightjar.protocol.documents import check_fields
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import NightjarError
 from nightjar.protocol.names import path_segment
 from nightjar.settings.environment import Settings
@@ -38,7 +37,7 @@ class Failing:
         cause: The error without its figures, as an identifier.
         first_run: First failed run.
         last_run: Latest failed run.
-        last_due: Day on which the latest failed run was due (YYYY-MM-DD).
+        last_due: Day on which the latest failed run was due.
         notified_due: Day on which the last notified run was due.
         runs: Number of failed runs.
         map_indexes: Failing instances of a mapped task; (None,) for a task that is not mapped.
@@ -47,35 +46,24 @@ class Failing:
     cause: str
     first_run: str
     last_run: str
-    last_due: str
-    notified_due: str
+    last_due: date
+    notified_due: date
     runs: int = 1
     map_indexes: tuple[int | None, ...] = ()
-
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> Failing:
-        """Build it from the JSON of :func:`dataclasses.asdict`."""
-        failing = cls(**{**document, "map_indexes": tuple(document["map_indexes"])})
-        check_fields(failing)
-        for day in (failing.last_due, failing.notified_due):
-            date.fromisoformat(day)
-        return failing
 
     def with_failure(self, run_id: str, due: date, index: int | None) -> Failing:
         """Return the state after another failure."""
         runs = self.runs + (run_id != self.last_run)
-        if due.isoformat() < self.last_due:
+        if due < self.last_due:
             return replace(self, runs=runs)
-        return replace(
-            self, last_run=run_id, last_due=due.isoformat(), runs=runs, map_indexes=(*self.others(index), index)
-        )
+        return replace(self, last_run=run_id, last_due=due, runs=runs, map_indexes=(*self.others(index), index))
 
     def with_success(self, due: date, index: int | None) -> Failing | None:
         """Return the state after a success; None when all failed instances have succeeded.
 
         A run for an earlier day, cleared or triggered by a person, does not count for the latest.
         """
-        if due.isoformat() < self.last_due:
+        if due < self.last_due:
             return self
         left = self.others(index)
         return replace(self, map_indexes=left) if left else None
@@ -86,7 +74,14 @@ class Failing:
 
     def needs_reminder(self, due: date) -> bool:
         """Return whether the last notification is old enough for a reminder."""
-        return due - date.fromisoformat(self.notified_due) >= timedelta(days=REMIND_NIGHTS)
+        return due - self.notified_due >= timedelta(days=REMIND_NIGHTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """The notified failures of a task, one for each cause."""
+
+    failing: tuple[Failing, ...] = ()
 
 
 class _TaskNotifier(BaseNotifier):
@@ -118,9 +113,8 @@ class AlertNotifier(_TaskNotifier):
         others = [failing for failing in known if failing.cause != cause]
         earlier = next((failing for failing in known if failing.cause == cause), None)
         if earlier is None:
-            day = due.isoformat()
             opened = Failing(
-                cause=cause, first_run=run_id, last_run=run_id, last_due=day, notified_due=day, map_indexes=(index,)
+                cause=cause, first_run=run_id, last_run=run_id, last_due=due, notified_due=due, map_indexes=(index,)
             )
             if send_alerts([f"NEW {_text(context, why)}"], context):
                 _keep(context, [*others, opened])
@@ -130,7 +124,7 @@ class AlertNotifier(_TaskNotifier):
         if not failing.needs_reminder(due):
             log.warning("%s; already notified", since)
         elif send_alerts([f"STILL OPEN {_text(context, why)} | {since}"], context):
-            failing = replace(failing, notified_due=due.isoformat())
+            failing = replace(failing, notified_due=due)
         _keep(context, [*others, failing])
 
 
@@ -158,7 +152,8 @@ class RecoveryNotifier(_TaskNotifier):
 def _known(context: Context) -> list[Failing]:
     """Return the notified failures of this task; empty when the lake does not answer."""
     try:
-        return read_state(_state(context), lambda document: [Failing.from_document(item) for item in document]) or []
+        state = read_state(_state(context), _Known)
+        return list(state.failing) if state else []
     except NightjarError as error:
         log.warning("the notifications sent for this task cannot be read: %s", error)
         return []
@@ -167,7 +162,7 @@ def _known(context: Context) -> list[Failing]:
 def _keep(context: Context, known: list[Failing]) -> None:
     try:
         if known:
-            files.write_text(_state(context), json.dumps([asdict(failing) for failing in known]))
+            files.write_text(_state(context), dump_json(_Known(failing=tuple(known))))
         else:
             files.delete_file(_state(context))
     except NightjarError as error:

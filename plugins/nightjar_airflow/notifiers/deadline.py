@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from zoneinfo import ZoneInfo
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
 from nightjar.monitoring.incidents.notifications import REMIND_NIGHTS
+from nightjar.protocol.documents import dump_json
 from nightjar.settings.environment import Settings
 from nightjar_airflow import ledger
 from nightjar_airflow.notifiers.addresses import run_page
@@ -37,10 +37,6 @@ class _Since:
 
     first: date
     last_notified: date
-
-    @classmethod
-    def from_document(cls, document: Any) -> _Since:
-        return cls(first=date.fromisoformat(document["first"]), last_notified=date.fromisoformat(document["told"]))
 
 
 async def night_is_late(use_case: str, timezone: str, minutes: int, context: Mapping[str, Any]) -> None:
@@ -89,12 +85,12 @@ def _notify_late(use_case: str, night: date, reason: str, context: Context) -> N
             return
         text = f"STILL LATE since the night {first}: {reason}"
     if send_alerts([text], context):
-        files.write_text(_state(use_case), json.dumps({"first": first.isoformat(), "told": night.isoformat()}))
+        files.write_text(_state(use_case), dump_json(_Since(first=first, last_notified=night)))
 
 
 def _since(use_case: str) -> _Since | None:
     """Return the series of late nights that was notified; None while nights are in time."""
-    return read_state(_state(use_case), _Since.from_document)
+    return read_state(_state(use_case), _Since)
 
 
 def _state(use_case: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from nightjar.lake import files
-from nightjar.monitoring.incidents.notifications import Notification, NotificationState, notifications_due
+from nightjar.monitoring.incidents.notifications import NotificationState, notifications_due
+from nightjar.protocol.documents import dump_json
+from nightjar.protocol.incidents import Notification
 from nightjar.settings.environment import Settings
 from nightjar_airflow.notifiers.addresses import run_page, with_pages
 from nightjar_airflow.notifiers.channels import send_alerts
@@ -30,12 +31,12 @@ def notify_incidents(use_case: str, notifications: Sequence[Notification], night
     texts = (*state.unsent, *(f"{with_pages(text)} | page: {run_page(run.dag_id, run.run_id)}" for text in due))
     if texts and not send_alerts(list(texts), context):
         new_state = replace(new_state, unsent=texts)
-    files.write_text(_state_file(use_case), json.dumps(new_state.to_document()))
+    files.write_text(_state_file(use_case), dump_json(new_state))
 
 
 def read_notification_state(use_case: str) -> NotificationState:
     """Return the notifications sent for a use case's incidents."""
-    return read_state(_state_file(use_case), NotificationState.of) or NotificationState()
+    return read_state(_state_file(use_case), NotificationState) or NotificationState()
 
 
 def _state_file(use_case: str) -> str:

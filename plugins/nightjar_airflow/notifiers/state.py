@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nightjar.lake import files
-from nightjar.protocol.documents import parse_json, reading
+from nightjar.protocol.documents import load_json, reading
 from nightjar.protocol.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def read_state(uri: str, make: Callable[[Any], T]) -> T | None:
-    """Build the state from a JSON file with ``make``; None when the file is missing or invalid.
+def read_state(uri: str, cls: type[T]) -> T | None:
+    """Return the state ``cls`` from a JSON file; None when the file is missing or invalid.
 
     The notification is then sent once more: a truncated file must not suppress alerts.
     """
     try:
         with reading("the notifications sent", where=uri, fix="nothing; they are sent once more"):
-            return make(parse_json(files.read_bytes(uri)))
+            return load_json(cls, files.read_bytes(uri))
     except FileNotFoundError:
         return None
     except ConfigurationError as error:

@@ -11,7 +11,8 @@ from airflow.sdk import Param
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.errors import TrainingError, UnreachableError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import GateResult
 from nightjar_airflow import ledger
 from nightjar_airflow.backends.result import required_result
 from nightjar_airflow.failure import one_line_failure
@@ -55,10 +56,10 @@ class ApproveOperator(ApprovalOperator):
     def execute(self, context: Context) -> None:
         """Ask for approval when the verdict of the gate is ``promote``."""
         _, result = _gate_result(context)
-        if result.values["verdict"] != "promote":
-            self.log.info("the gate keeps version %s: nothing to approve", result.values["champion_version"])
+        if result.verdict != "promote":
+            self.log.info("the gate keeps version %s: nothing to approve", result.champion_version)
             return
-        self.subject = f"{self.use_case.name}: make version {result.values['model_version']} champion?"
+        self.subject = f"{self.use_case.name}: make version {result.model_version} champion?"
         self.body = question(self.use_case, result)
         super().execute(context)
 
@@ -85,7 +86,7 @@ class ApproveOperator(ApprovalOperator):
             dag_id=spec.dag_id,
             run_id=spec.run_id,
             task_id=self.task_id,
-            model_version=result.values["model_version"],
+            model_version=result.model_version,
             details={
                 "approved": approved,
                 "user_id": person["id"],
@@ -95,20 +96,20 @@ class ApproveOperator(ApprovalOperator):
         )
         if not recorded:
             raise UnreachableError(
-                f"version {result.values['model_version']} was {done}, but the ledger did not record it",
+                f"version {result.model_version} was {done}, but the ledger did not record it",
                 where=f"{spec.lake}/ledger/events",
                 fix="fix the error in the line above; the retry asks again",
             )
 
 
-def question(use_case: UseCase, result: JobResult) -> str:
+def question(use_case: UseCase, result: GateResult) -> str:
     """Return the question with the facts for the decision, as Markdown.
 
     Args:
         use_case: The use case.
         result: Result of the gate.
     """
-    version, champion = result.values["model_version"], result.values["champion_version"]
+    version, champion = result.model_version, result.champion_version
     metrics = result.metrics
     names = sorted(name.removeprefix("holdout_") for name in metrics if name.startswith("holdout_"))
     links = [f"[{name.replace('_', ' ')}]({address})" for name, address in sorted(result.links.items())]
@@ -116,7 +117,7 @@ def question(use_case: UseCase, result: JobResult) -> str:
         f"Version {version} of **{use_case.title}** (`{use_case.name}`) passed the gate. Approved, it becomes "
         f"champion, {f'in place of version {champion}' if champion else 'the first one'}; rejected, nothing changes.",
         "",
-        *(f"- {reason}" for reason in result.values["reasons"]),
+        *(f"- {reason}" for reason in result.reasons),
         "",
         f"| On the holdout | Version {version} | {f'Champion, version {champion}' if champion else 'No champion'} |",
         "|---|---:|---:|",
@@ -134,7 +135,7 @@ def _figure(metrics: Mapping[str, float], name: str) -> str:
     return f"{value:,.0f}" if value.is_integer() else f"{value:.6f}"
 
 
-def _gate_result(context: Context) -> tuple[JobSpec, JobResult]:
+def _gate_result(context: Context) -> tuple[JobSpec, GateResult]:
     """Return spec and result of this run's gate.
 
     Raises:
@@ -147,4 +148,7 @@ def _gate_result(context: Context) -> tuple[JobSpec, JobResult]:
         spec = read_spec(where)
     except FileNotFoundError as error:
         raise TrainingError("`gate` was not run", where=where, fix="clear `gate` of this run") from error
-    return spec, required_result(spec)
+    result = required_result(spec)
+    if not isinstance(result, GateResult):
+        raise TrainingError("`gate` has failed", where=where, fix="clear `gate` of this run")
+    return spec, result

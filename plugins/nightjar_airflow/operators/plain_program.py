@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nightjar.lake import files
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.programs import PLAIN_PROGRAMS
 from nightjar_airflow.backends.local import LocalBackend
@@ -39,7 +40,7 @@ class PlainProgramOperator(ProgramOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the program, pass on its log, and return rows, versions and metrics of its result."""
         spec = self._spec(context)
-        files.write_text(spec_uri(spec), spec.to_json())
+        files.write_text(spec_uri(spec), dump_json(spec))
         self._process = process = LocalBackend(spec, self.log.info)
         return self._conclude(context, spec, process.run(), lambda: Usage(cpus=1.0))
 

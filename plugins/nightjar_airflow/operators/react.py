@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.monitoring.incidents.notifications import Notification
 from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import ReactResult
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.notifiers.deadline import night_in_time
 from nightjar_airflow.notifiers.incidents import notify_incidents, read_notification_state
@@ -44,8 +44,8 @@ class ReactOperator(PlainProgramOperator):
             self.log.info("%s is history: no notification is sent, and no training requested", night)
             self.outlets[:] = [outlet for outlet in self.outlets if not outlet.name.startswith(RETRAIN)]
             return summary
-        notifications = self.result.values["notifications"] if self.result else []
-        notify_incidents(self.use_case.name, [Notification.of(item) for item in notifications], night, context)
+        notifications = self.result.notifications if isinstance(self.result, ReactResult) else ()
+        notify_incidents(self.use_case.name, notifications, night, context)
         if run.run_type == "scheduled":
             night_in_time(self.use_case, context)
         return summary

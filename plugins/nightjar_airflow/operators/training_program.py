@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowTaskTimeout
 
 from nightjar.lake import files
 from nightjar.lake.results import read_spec
+from nightjar.protocol.documents import dump_json, load_values
 from nightjar.protocol.errors import ConfigurationError, TrainingError
 from nightjar.protocol.programs import TRAINING_PROGRAMS
 from nightjar_airflow.backends.kubernetes import PASSED_ON, KubernetesBackend
@@ -79,7 +80,7 @@ class TrainingProgramOperator(ProgramOperator):
             job_name: Watched Job.
             spec_uri: Location of the spec that the Job was made for.
         """
-        outcome = Outcome.from_event(event)
+        outcome = load_values(Outcome, event)
         extra = self._connection().extra_dejson
         ti = context["ti"]
         if outcome.ending == "gone" and not job_name.endswith(f"-{ti.try_number}"):
@@ -114,7 +115,7 @@ class TrainingProgramOperator(ProgramOperator):
     def _execute_locally(self, context: Context) -> dict[str, Any]:
         threads = threads_per_rank(self.world_size * self.at_once)
         spec = build_spec(context, self.use_case, self.program, world_size=self.world_size, threads_per_rank=threads)
-        files.write_text(spec_uri_of(spec), spec.to_json())
+        files.write_text(spec_uri_of(spec), dump_json(spec))
         self._backend = backend = LocalBackend(spec, self.log.info)
         return self._conclude(context, spec, backend.run(), partial(of_training, self.use_case, spec))
 
@@ -137,7 +138,7 @@ class TrainingProgramOperator(ProgramOperator):
             settings=settings,
             environ={name: os.environ[name] for name in PASSED_ON if name in os.environ},
         )
-        files.write_text(uri, spec.to_json())
+        files.write_text(uri, dump_json(spec))
         self._backend = backend = KubernetesBackend(self.training_conn_id, settings.namespace, extra)
         job_name = backend.submit(training)
         timeout = self.execution_timeout

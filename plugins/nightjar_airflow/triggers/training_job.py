@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from nightjar.protocol.documents import dump_values
 from nightjar.protocol.errors import NightjarError, TrainingError, UnreachableError
 from nightjar_airflow.cluster import cancellations
 from nightjar_airflow.cluster.observer import Observer
@@ -67,7 +68,7 @@ class TrainingJobTrigger(BaseTrigger):
         outcome = await self._outcome()
         await asyncio.sleep(max(0.0, earliest - time.monotonic()))
         self._fired = True
-        yield TriggerEvent(outcome.to_event())  # type: ignore[no-untyped-call]
+        yield TriggerEvent(dump_values(outcome))  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Cancel the Job, its pods and its Service, as the task was marked or cleared while it waited.

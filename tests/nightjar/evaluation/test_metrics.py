@@ -58,7 +58,7 @@ def test_decision_costs_match_values_computed_by_hand() -> None:
 
 
 @given(seed=st.integers(0, 10_000), missed=st.floats(0.1, 100), false_alarm=st.floats(0.1, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_threshold_costs_less_than_that_of_the_costs_where_predictions_are_true(
     seed: int, missed: float, false_alarm: float
 ) -> None:

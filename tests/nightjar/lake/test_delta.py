@@ -13,11 +13,11 @@ from tests.small_disk import small_disk
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files
 from nightjar.lake.commit import last_attempt
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.held_files import held_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.lake.table import Table
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import ConflictError, LakeError, StorageFullError
 
 TABLE = TableSchema(
@@ -106,7 +106,7 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_committed(lake: Lake, 
     elif damage == "other night":
         nights = [SECOND]
     elif damage == "miscounted":
-        file = DataFile(**{**file.to_dict(), "stats": json.dumps({"numRecords": 5})})
+        file = replace(file, stats=json.dumps({"numRecords": 5}))
     else:
         lake.table(TABLE).commit([file], nights, run_id="b")
         before += 1

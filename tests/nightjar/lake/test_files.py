@@ -15,7 +15,7 @@ from nightjar.lake import files
 from nightjar.protocol.errors import ConfigurationError, LakeError, StorageFullError, UnreachableError
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=2000))
 def test_what_is_written_is_read(tmp_path: Path, data: bytes) -> None:
     files.write_bytes(f"{tmp_path}/a/b.bin", data)

@@ -16,11 +16,11 @@ from deltalake import DeltaTable
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, ledger
 from nightjar.lake.commit import last_attempt
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.held_files import held_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import ConfigurationError, LakeError
 
 TABLE = TableSchema(name="scores/x", comment="x", columns=(DS, Column("id", "long", "id", nullable=False)), key=("id",))
@@ -56,7 +56,7 @@ def test_only_unpublished_files_that_are_old_go(lake: Lake) -> None:
     in_flight = written(lake, 3, night=NEXT)
     done = maintain(lake.table(TABLE))
     assert done is not None
-    assert (done.removed, done.put_together, done.files) == (1, 0, 1)
+    assert (done.removed, done.compacted, done.files) == (1, 0, 1)
     assert not forgotten.exists()
     assert ids(lake) == [1, 2]
     lake.table(TABLE).commit(in_flight, [NEXT], run_id="r", attempt=1)  # the running night can still commit its files
@@ -99,7 +99,7 @@ def test_the_ledgers_small_files_become_one_a_day_and_lose_nothing(lake: Lake) -
     before = ledger.read(lake)
     done = maintain(lake.table(ledger.TABLE))
     assert done is not None
-    assert (done.put_together, done.files) == (5, 2)
+    assert (done.compacted, done.files) == (5, 2)
     assert ledger.read(lake).equals(before)
     ledger.record(lake, ledger.Event(event="publish", use_case="x", ds=NIGHT))
     assert ledger.read(lake).num_rows == 6

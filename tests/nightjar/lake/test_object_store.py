@@ -15,9 +15,9 @@ from botocore.exceptions import ClientError
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files, ledger
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import UnreachableError
 
 THINGS = TableSchema(name="things", comment="Things.", columns=(DS, Column("value", "long", "A number.")))

@@ -38,7 +38,7 @@ def numbers(first: int, last: int, night: date = NIGHT) -> pa.Table:
     return pa.table({"ds": pa.array([night] * count, pa.date32()), "id": pa.array(range(first, last), pa.int64())})
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=5),
     group=st.integers(1, 40),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nightjar.local import database
@@ -74,8 +75,12 @@ def test_a_killed_server_recovers_what_was_committed(state: Path) -> None:
     with server(state) as (postgres, process):
         postgres.create_databases()
         postgres.set_schema_version("written before the kill")
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
+        psutil.wait_procs(
+            workers, timeout=10
+        )  # while one of them lives, PostgreSQL does not start; Nightjar tries again
     with server(state) as (postgres, _):
         assert postgres.schema_version() == "written before the kill"
 

@@ -10,12 +10,22 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from tests.program_results import neutral_result
 
 from nightjar.declaration.use_case import load_use_case
 from nightjar.local import plan, results, summary
 from nightjar.local.query import run_query
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.job import JobResult
+from nightjar.protocol.results import (
+    EvaluateResult,
+    GateResult,
+    IngestResult,
+    PromoteResult,
+    ReportDriftResult,
+    ScoreResult,
+)
 
 USE_CASE = load_use_case("flight_delay")
 NIGHT = date(2013, 4, 3)
@@ -24,22 +34,22 @@ NIGHT = date(2013, 4, 3)
 def leave(lake: Path, run: str, task: str, result: JobResult) -> None:
     folder = lake / "_runs" / run / task
     folder.mkdir(parents=True)
-    (folder / "result.json").write_text(result.to_json())
+    (folder / "result.json").write_text(dump_json(result))
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
     lake = tmp_path / "lake"
     night, training = "flight_delay_nightly/night__2013-04-03", "flight_delay_training/training__2013-01-01__2013-03-31"
-    leave(lake, night, "ingest", JobResult(status="succeeded", rows_in=1005, rows_out=1000, rows_rejected=5))
-    leave(lake, night, "score", JobResult(status="succeeded", rows_in=935, rows_out=934, rows_rejected=1))
+    leave(lake, night, "ingest", neutral_result(IngestResult, rows_in=1005, rows_out=1000, rows_rejected=5))
+    leave(lake, night, "score", neutral_result(ScoreResult, rows_in=935, rows_out=934, rows_rejected=1))
     report = f"{lake}/reports/flight_delay/2013-04-03/drift.html"
-    leave(lake, night, "report_drift", JobResult(status="succeeded", values={"verdict": "stable", "report": report}))
-    evaluated = JobResult(status="succeeded", rows_out=12345, metrics={"holdout_auc": 0.70712})
+    leave(lake, night, "report_drift", neutral_result(ReportDriftResult, report=report))
+    evaluated = neutral_result(EvaluateResult, rows_out=12345, metrics={"holdout_auc": 0.70712})
     leave(lake, training, "evaluate", evaluated)
-    promoted = {"promoted": True, "model_version": 1, "reason": "version 1 is champion, in place of none"}
-    leave(lake, training, "gate", JobResult(status="succeeded", values={"variant": "full"}))
-    leave(lake, training, "promote", JobResult(status="succeeded", values=promoted))
+    promoted = neutral_result(PromoteResult, reason="version 1 is champion, in place of none")
+    leave(lake, training, "gate", neutral_result(GateResult))
+    leave(lake, training, "promote", promoted)
     flights = range(1, 21)
     write_deltalake(
         str(lake / "scores" / "flight_delay"),

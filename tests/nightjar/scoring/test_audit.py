@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightjar.lake import delta
-from nightjar.lake.data_file import DataFile
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
+from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import ContractError, GateError
+from nightjar.protocol.scores import Part, ScoringModel
 from nightjar.scoring.audit import Audit, audit_scores
-from nightjar.scoring.task import Part, ScoringModel
 from use_cases.flight_delay.use_case import USE_CASE
 
 SCORES = USE_CASE.score_table

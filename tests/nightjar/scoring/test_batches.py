@@ -18,8 +18,9 @@ from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.lake import Lake
+from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring.batches import BATCH_BYTES, BatchScores, batch_rows, score_batch
-from nightjar.scoring.task import ScoringModel, ScoringTask
+from nightjar.scoring.task import ScoringTask
 from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
@@ -115,7 +116,7 @@ def raw_answers(saved: TabularModel, rows: pa.RecordBatch) -> NDArray[np.float64
 
 
 @given(place=st.integers(0, ROWS - 1))
-@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_in_are_rows_scored_and_rows_rejected(lake: Lake, place: int) -> None:
     rows = batch()
     plain = model(f"{lake}/models/x", rows, None)

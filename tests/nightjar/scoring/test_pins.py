@@ -11,6 +11,7 @@ from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import GateError, ModelError
 from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import TrainResult
 from nightjar.scoring import pins
 
 NIGHT = date(2013, 4, 1)
@@ -44,5 +45,5 @@ def test_corrupt_pins_are_refused_until_the_run_is_forced(lake: Lake, text: str)
 def test_corrupt_result_names_its_task(lake: Lake, text: str) -> None:
     files.write_text(f"{spec(lake).run_dir}/train/result.json", text)
     with pytest.raises(GateError, match="the result cannot be read") as caught:
-        earlier_result(spec(lake), "train")
+        earlier_result(spec(lake), TrainResult)
     assert caught.value.where.endswith("/train/result.json")

@@ -29,7 +29,7 @@ def close(a: Figures, b: Figures) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.lists(st.tuples(NUMBER, TEXT), min_size=1, max_size=60), cuts=st.sets(st.integers(1, 59)))
 def test_parts_in_any_cut_and_order_give_the_figures_of_the_whole(
     rows: list[tuple[float | None, str | None]], cuts: set[int]

@@ -169,7 +169,7 @@ def changes(draw: st.DrawFn) -> Change:
     )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(
     happened=st.lists(changes(), max_size=25),
     first=st.sampled_from((FIRST + timedelta(days=1), NIGHT)),
@@ -190,7 +190,7 @@ def test_whatever_happens_afterwards_and_lands_late_no_feature_notices(
     pd.testing.assert_frame_equal(features_of(spark, other, first=first, last=last), honest, check_exact=True)
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1000), minutes=st.floats(1, 600))
 def test_another_future_changes_no_feature(
     spark: SparkSession, raw: dict[str, pd.DataFrame], honest: pd.DataFrame, seed: int, minutes: float

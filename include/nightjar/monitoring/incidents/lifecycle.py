@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal, get_args
 
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
-from nightjar.monitoring.incidents.notifications import Notification
+from nightjar.protocol.incidents import Notification
 
 RESOLVED_AFTER_NIGHTS = 2
 """Checked nights without the finding until an incident is resolved; two, so that an incident does not flap."""

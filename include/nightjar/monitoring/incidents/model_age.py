@@ -6,7 +6,7 @@ from datetime import date
 
 from nightjar.lake import files, ledger
 from nightjar.lake.lake import Lake
-from nightjar.protocol.documents import reading
+from nightjar.protocol.documents import load_json, reading
 from nightjar.protocol.errors import LakeError
 from nightjar.protocol.job import run_folder
 from nightjar.training.data.training_set import FILE, FREEZE_TASK, TrainingSet
@@ -22,7 +22,7 @@ def model_age_days(lake: Lake, use_case: str, model_version: str, night: date) -
         uri = f"{run_folder(lake.uri, event['dag_id'], event['run_id'])}/{FREEZE_TASK}/{FILE}"
         try:
             with reading("the training set", where=uri, fix="find out what changed the file", error=LakeError):
-                training_set = TrainingSet.from_json(files.read_bytes(uri))
+                training_set = load_json(TrainingSet, files.read_bytes(uri))
         except FileNotFoundError:
             continue
         return float((night - training_set.train.last).days)

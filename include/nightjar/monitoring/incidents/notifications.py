@@ -5,36 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
-from nightjar.protocol.documents import check_fields
+from nightjar.protocol.incidents import Notification
 
 REMIND_NIGHTS = 7
 """Nights between reminders for an open incident."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Notification:
-    """State of an incident on one night, as `react` hands it over.
-
-    Attributes:
-        subject: Kind and subject; the same on all nights of an incident and of the next incident on that subject.
-        resolved: The incident is resolved on this night.
-        found: The night has a finding for the incident; False on the quiet nights before it is resolved.
-        severity: ``warn`` or ``breach`` (worse).
-        text: What happened, how severe it is, since when, where to look and what to do.
-    """
-
-    subject: str
-    resolved: bool
-    found: bool
-    severity: Literal["warn", "breach"]
-    text: str
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Notification:
-        """Build a notification from a result's values."""
-        return cls(**document)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,29 +43,6 @@ class NotificationState:
     def is_history(self, night: date) -> bool:
         """Whether notifications were already sent for a later night."""
         return self.last_night is not None and night < self.last_night
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the state as JSON values."""
-        open_incidents = {subject: [last.night.isoformat(), last.severity] for subject, last in self.open.items()}
-        last_night = self.last_night.isoformat() if self.last_night else None
-        return {"last_night": last_night, "open": open_incidents, "unsent": list(self.unsent)}
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> NotificationState:
-        """Invert :meth:`to_document`; call it within :func:`nightjar.protocol.documents.reading`."""
-        last_night = document["last_night"]
-        state = cls(
-            last_night=date.fromisoformat(last_night) if last_night else None,
-            open={
-                subject: LastNotification(night=date.fromisoformat(night), severity=severity)
-                for subject, (night, severity) in document["open"].items()
-            },
-            unsent=tuple(document["unsent"]),
-        )
-        check_fields(state)
-        for last in state.open.values():
-            check_fields(last)
-        return state
 
 
 def notifications_due(

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.monitoring.performance.intervals import Interval
+from nightjar.protocol.incidents import RetrainingDecision
 
 BUDGET_DAYS = 30
 
@@ -41,21 +42,6 @@ class WatchedNight:
         return (self.drifted or self.below_floor) and not self.in_breach
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """Decision on a retraining.
-
-    Attributes:
-        request: Whether to request a retraining.
-        reason: Why the policy wants a retraining; empty when it does not.
-        blocked_by: Why a wanted retraining is not requested; empty otherwise.
-    """
-
-    request: bool = False
-    reason: str = ""
-    blocked_by: str = ""
-
-
 def decide(
     policy: Retraining,
     watched: Sequence[WatchedNight],
@@ -64,7 +50,7 @@ def decide(
     auc: Interval | None,
     age_days: float | None,
     requested: Sequence[date],
-) -> Decision:
+) -> RetrainingDecision:
     """Decide on a night.
 
     The decision is deterministic. A night that runs after a later night has requested a retraining requests none, so
@@ -87,13 +73,13 @@ def decide(
         excused = sum(watched_night.excused for watched_night in window)
         breaches = excused + sum(watched_night.in_breach for watched_night in window)
         if excused and breaches >= policy.breaches:
-            return Decision(
+            return RetrainingDecision(
                 reason=f"{breaches} of the last {policy.of_nights} nights were in breach",
                 blocked_by=f"data incident: the data of {excused} of them were broken; repair them first",
             )
-        return Decision()
+        return RetrainingDecision()
     blocked_by = _blocked_by(policy, window, night, last, requested)
-    return Decision(request=not blocked_by, reason=reason, blocked_by=blocked_by)
+    return RetrainingDecision(request=not blocked_by, reason=reason, blocked_by=blocked_by)
 
 
 def _reason(policy: Retraining, window: Sequence[WatchedNight], auc: Interval | None, age_days: float | None) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.training import Training
 from nightjar.lake import files
-from nightjar.protocol.documents import check_fields, parse_object, reading
+from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import TrainingError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.names import check_identifier
@@ -86,38 +85,15 @@ class TrainingSet:
     def __post_init__(self) -> None:
         check_identifier(self.use_case, field="use_case")  # it becomes part of table names
 
-    def to_json(self) -> str:
-        """Return canonical JSON: equal training sets give equal bytes."""
-        document = {**asdict(self), "recipe": self.recipe.to_dict()}
-        return json.dumps(document, sort_keys=True, indent=1, default=date.isoformat)
-
     @property
     def sha256(self) -> str:
-        """SHA-256 of :meth:`to_json`; equal for training sets that give the same model."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """SHA-256 of the canonical JSON; equal for training sets that give the same model."""
+        return hashlib.sha256(dump_json(self).encode()).hexdigest()
 
     @property
     def rows(self) -> tuple[object, ...]:
         """Table versions and splits, which determine the rows."""
         return self.tables, self.train, self.validation, self.holdout
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> TrainingSet:
-        """Parse :meth:`to_json`; call it within :func:`nightjar.protocol.documents.reading`."""
-        document = parse_object(text)
-        document["key"] = tuple(document["key"])
-        document["features"] = tuple(Feature(**feature) for feature in document["features"])
-        document["categories"] = {name: tuple(values) for name, values in document["categories"].items()}
-        document["recipe"] = Recipe.from_dict(document["recipe"])
-        for name in ("train", "validation", "holdout"):
-            split = document[name]
-            split["first"], split["last"] = date.fromisoformat(split["first"]), date.fromisoformat(split["last"])
-            split["days"] = tuple(date.fromisoformat(day) for day in split["days"])
-            document[name] = Split(**split)
-            check_fields(document[name])
-        training_set = cls(**document)
-        check_fields(training_set)
-        return training_set
 
     @classmethod
     def of_run(cls, spec: JobSpec) -> TrainingSet:
@@ -182,7 +158,7 @@ def _read(spec: JobSpec, stage: str) -> TrainingSet:
     fix = f"find out who changed the file; clear the task {stage} of this run with force, and all that follow it"
     try:
         with reading("the training set", where=uri, fix=fix, error=TrainingError):
-            return TrainingSet.from_json(files.read_bytes(uri))
+            return load_json(TrainingSet, files.read_bytes(uri))
     except FileNotFoundError as error:
         what = "this run has no frozen training set" if stage == FREEZE_TASK else f"{stage} has written no training set"
         raise TrainingError(what, where=uri, fix=f"clear the task {stage} of this run") from error

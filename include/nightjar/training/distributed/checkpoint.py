@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightjar.lake import files
-from nightjar.protocol.documents import PARSER_ERRORS, check_fields, parse_object
+from nightjar.protocol.documents import PARSER_ERRORS, dump_json, load_json, parse_object
 from nightjar.protocol.errors import ConfigurationError, LakeError, TrainingError
 from nightjar.protocol.job import JobSpec
 from nightjar.training.distributed.rendezvous import Group
@@ -39,6 +39,23 @@ class Checkpoint:
     def rounds(self) -> int:
         """Number of rounds done."""
         return len(self.history)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """Content of :data:`STATE_FILE`.
+
+    Attributes:
+        training: What identifies the training.
+        history: Validation AUC after each round.
+        file: Name of the file with the engine's state.
+        sha256: SHA-256 of that file.
+    """
+
+    training: Mapping[str, Any]
+    history: tuple[float, ...]
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +91,9 @@ class Checkpoints:
         """
         name = f"round-{checkpoint.rounds:06d}.bin"
         files.write_bytes(f"{self.place}/{name}", checkpoint.state)
-        state = {
-            "training": self.training,
-            "history": checkpoint.history,
-            "file": name,
-            "sha256": hashlib.sha256(checkpoint.state).hexdigest(),
-        }
-        files.write_text(f"{self.place}/{STATE_FILE}", json.dumps(state, sort_keys=True))
+        sha256 = hashlib.sha256(checkpoint.state).hexdigest()
+        state = _State(training=self.training, history=checkpoint.history, file=name, sha256=sha256)
+        files.write_text(f"{self.place}/{STATE_FILE}", dump_json(state))
         self._remove(keep={name, STATE_FILE})
         log.info("checkpoint after round %d", checkpoint.rounds)
 
@@ -99,16 +112,14 @@ class Checkpoints:
             return None
 
     def _read(self) -> Checkpoint:
-        document = parse_object(files.read_bytes(f"{self.place}/{STATE_FILE}"))
-        differing = [name for name in self.training if document["training"].get(name) != self.training[name]]
+        saved = load_json(_State, files.read_bytes(f"{self.place}/{STATE_FILE}"))
+        differing = [name for name in self.training if saved.training.get(name) != self.training[name]]
         if differing:
             raise ValueError(f"it belongs to another training ({', '.join(sorted(differing))} differ)")
-        state = files.read_bytes(files.contained(self.place, str(document["file"])))
-        if hashlib.sha256(state).hexdigest() != document["sha256"]:
-            raise ValueError(f"{document['file']} is truncated or altered (SHA-256 differs)")
-        checkpoint = Checkpoint(history=tuple(document["history"]), state=state)
-        check_fields(checkpoint)
-        return checkpoint
+        state = files.read_bytes(files.contained(self.place, saved.file))
+        if hashlib.sha256(state).hexdigest() != saved.sha256:
+            raise ValueError(f"{saved.file} is truncated or altered (SHA-256 differs)")
+        return Checkpoint(history=saved.history, state=state)
 
     def agree(self, group: Group) -> Checkpoint | None:
         """Return the checkpoint that all ranks resume from: rank 0 selects it, the others read the same.

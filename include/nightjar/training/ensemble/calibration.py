@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from nightjar.declaration.training import Calibration
 from nightjar.evaluation.metrics import AUC_BINS
@@ -58,12 +58,6 @@ class Calibrator:
         if self.method == "isotonic":
             return self._between_knots(answers)
         return answers
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Calibrator:
-        """Parse the JSON of ``asdict``."""
-        knots = {name: tuple(document.get(name, ())) for name in ("answers", "probabilities")}
-        return cls(**{**document, **knots})
 
     def _between_knots(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Interpolate like ``numpy.interp``, whose rounding can change the order of two rows."""

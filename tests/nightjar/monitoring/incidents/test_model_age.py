@@ -9,6 +9,7 @@ from tests.training_sets import DAY, training_set
 from nightjar.lake import files, ledger
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.model_age import model_age_days
+from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobSpec
 from nightjar.training.data.training_set import training_set_uri
 
@@ -27,7 +28,7 @@ def judge(lake: Lake, version: str, run_id: str) -> JobSpec:
 
 def test_the_age_is_that_of_its_last_training_day(lake: Lake) -> None:
     spec = judge(lake, "7", "manual__2013-01-03T04:00:00+00:00")
-    files.write_text(training_set_uri(spec), training_set(()).to_json())
+    files.write_text(training_set_uri(spec), dump_json(training_set(())))
     assert model_age_days(lake, "shop", "7", NIGHT) == 29
     assert model_age_days(lake, "shop", "8", NIGHT) is None
     assert model_age_days(lake, "other", "7", NIGHT) is None

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Literal
@@ -15,6 +14,7 @@ from nightjar.monitoring.incidents.notifications import (
     NotificationState,
     notifications_due,
 )
+from nightjar.protocol.documents import dump_json, load_json
 
 NIGHT = date(2013, 4, 1)
 SUBJECTS = ("shop data: raw/orders", "shop drift: features/shop")
@@ -102,11 +102,11 @@ def test_incident_without_a_row_is_resolved() -> None:
 
 def test_state_survives_json() -> None:
     _, state = play([notification()], [notification(), notification(SUBJECTS[1])])
-    assert NotificationState.of(json.loads(json.dumps(state.to_document()))) == state
+    assert load_json(NotificationState, dump_json(state)) == state
     state = replace(state, unsent=("NEW shop data: raw/orders is odd",))
-    assert NotificationState.of(json.loads(json.dumps(state.to_document()))) == state
+    assert load_json(NotificationState, dump_json(state)) == state
     empty = NotificationState()
-    assert NotificationState.of(json.loads(json.dumps(empty.to_document()))) == empty
+    assert load_json(NotificationState, dump_json(empty)) == empty
 
 
 NOTIFICATIONS = st.lists(

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.declaration.monitoring import Retraining
-from nightjar.monitoring.incidents.retraining import BUDGET_DAYS, Decision, WatchedNight, decide
+from nightjar.monitoring.incidents.retraining import BUDGET_DAYS, WatchedNight, decide
 from nightjar.monitoring.performance.intervals import Interval
+from nightjar.protocol.incidents import RetrainingDecision
 
 TONIGHT = date(2013, 6, 1)
 POLICY = Retraining(breaches=3, of_nights=7, min_auc=0.6, max_age_days=60, cooldown_days=10, max_per_month=2)
@@ -33,7 +34,7 @@ def nights(text: str, last: date = TONIGHT) -> list[WatchedNight]:
 
 def on(
     text: str, *, auc: Interval | None = None, age_days: float | None = 10, requested: tuple[int, ...] = ()
-) -> Decision:
+) -> RetrainingDecision:
     days = [TONIGHT - timedelta(days=days) for days in requested]
     return decide(POLICY, nights(text), TONIGHT, auc=auc, age_days=age_days, requested=days)
 
@@ -47,7 +48,7 @@ def test_k_of_the_last_n_nights_in_breach_ask_for_one(text: str, request_: bool)
 
 
 def test_the_reason_names_the_nights() -> None:
-    assert on("....d.d.d") == Decision(
+    assert on("....d.d.d") == RetrainingDecision(
         request=True,
         reason="3 of the last 7 nights were in breach (2013-05-28, 2013-05-30, 2013-06-01)",
     )
@@ -58,8 +59,8 @@ def test_broken_data_is_no_reason_whatever_drifts_or_falls(text: str) -> None:
     blocked = on(text)
     assert not blocked.request
     assert blocked.blocked_by.startswith(f"data incident: the data of {text.count('x') + text.count('y')} of them")
-    assert on("bbbbbbb") == Decision()
-    assert on("b....d.") == Decision(), "no breach was excused"
+    assert on("bbbbbbb") == RetrainingDecision()
+    assert on("b....d.") == RetrainingDecision(), "no breach was excused"
 
 
 @pytest.mark.parametrize(("auc", "age_days"), [(GOOD, 10), (LOW, 10), (GOOD, 99)])
@@ -73,15 +74,15 @@ def test_an_auc_below_the_floor_over_the_last_judged_nights_asks_for_one() -> No
     assert low.request
     assert low.reason == "over the last judged nights the AUC is 0.550 (0.510 to 0.590), below the floor of 0.6"
     for auc in (GOOD, Interval(value=0.55, low=0.45, high=0.65), None):
-        assert on(".......", auc=auc) == Decision()
+        assert on(".......", auc=auc) == RetrainingDecision()
     floorless = replace(POLICY, min_auc=None)
-    assert decide(floorless, nights("."), TONIGHT, auc=LOW, age_days=1, requested=[]) == Decision()
+    assert decide(floorless, nights("."), TONIGHT, auc=LOW, age_days=1, requested=[]) == RetrainingDecision()
 
 
 def test_age_alone_asks_for_one() -> None:
-    assert on(".......", age_days=60.0) == Decision()
+    assert on(".......", age_days=60.0) == RetrainingDecision()
     assert on(".......", age_days=61.0).reason == "the champion's training data are 61 days old (at most 60)"
-    assert on(".......", age_days=None) == Decision()
+    assert on(".......", age_days=None) == RetrainingDecision()
 
 
 def test_nights_before_the_last_request_do_not_count_again() -> None:

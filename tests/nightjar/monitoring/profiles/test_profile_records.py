@@ -29,7 +29,7 @@ def store(lake: Lake, night: date, made: Profile, use_case: str = "shop") -> Non
     lake.table(PROFILES_TABLE).replace(told, [night], use_case=use_case, run_id="r")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(rows, min_size=1, max_size=4))
 def test_stored_nights_add_up_to_all_their_rows(nights: list[list[tuple[float, str | None]]]) -> None:
     """A week is known from its nights: counts and sketches exactly, moments to floating point."""

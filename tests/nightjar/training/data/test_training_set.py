@@ -11,6 +11,7 @@ from nightjar.declaration.gate import Gate
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
 from nightjar.declaration.target import Cost
 from nightjar.declaration.training import Boosting, Network, Pruning, Selection, Training, Tuning
+from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.training_set import DayCount, TrainingSet, night_of, split_days
 from nightjar.training.recipe import Base, Recipe
@@ -87,9 +88,9 @@ def test_a_training_set_survives_json_to_the_byte() -> None:
         ),
         **split_days(_days(9), TRAINING, GATE, where="here"),
     )
-    again = TrainingSet.from_json(training_set.to_json())
+    again = load_json(TrainingSet, dump_json(training_set))
     assert again == training_set
-    assert again.to_json() == training_set.to_json()
+    assert dump_json(again) == dump_json(training_set)
 
 
 def test_labels_belong_to_the_night_before() -> None:

@@ -19,7 +19,7 @@ from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
 
 TRAINING = {"spec": "abc", "world_size": 2, "params": {"eta": 0.1}, "since": date(2013, 1, 1)}
-LEADS_OUT = json.dumps({"training": TRAINING, "file": "../../x"}, default=str).encode()
+LEADS_OUT = json.dumps({"training": TRAINING, "history": [], "file": "../../x", "sha256": ""}, default=str).encode()
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_checkpoint_of_another_training_is_not_used_and_differences_are_logged(
         ("round-000001.bin", None, "FileNotFoundError"),
         (STATE_FILE, b'{"training": {', "Expecting property name"),
         (STATE_FILE, b"[]", "a JSON object is expected"),
-        (STATE_FILE, b"{}", "KeyError: 'training'"),
+        (STATE_FILE, b"{}", "_State.training: Field required"),
         (STATE_FILE, b"[" * 100_000, "RecursionError"),
         (STATE_FILE, LEADS_OUT, "is not a file below this folder"),
     ],

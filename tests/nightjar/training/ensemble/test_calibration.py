@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nightjar.evaluation.metrics import AUC_BINS, auc, auc_counts
+from nightjar.protocol.documents import dump_json, load_json
 from nightjar.training.ensemble import calibration
 from nightjar.training.ensemble.calibration import GROUPS, WORTH, Calibrator, fit, fit_method, pool_adjacent_violators
 
@@ -40,7 +38,7 @@ def few_rows(draw: st.DrawFn) -> Rows:
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
 @given(rows=few_rows(), asked=arrays(np.float64, 30, elements=st.floats(0, 1, width=32)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_order_is_kept_within_the_open_interval_by_any_fit(
     method: calibration.Method, rows: Rows, asked: np.ndarray
 ) -> None:
@@ -50,12 +48,12 @@ def test_order_is_kept_within_the_open_interval_by_any_fit(
     assert ((calibrated > 0) & (calibrated < 1)).all()
     alone = np.concatenate([calibrator.apply(np.sort(asked)[i : i + 1]) for i in range(len(asked))])
     assert (alone == calibrated).all()
-    assert Calibrator.from_dict(json.loads(json.dumps(asdict(calibrator)))) == calibrator
+    assert load_json(Calibrator, dump_json(calibrator)) == calibrator
     assert len(calibrator.answers) <= GROUPS + 2
 
 
 @given(rows=few_rows())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_platt_and_the_steps_of_isotonic_mean_what_the_labels_do(rows: Rows) -> None:
     labels, answers = rows
     counts = counts_of(labels, answers)

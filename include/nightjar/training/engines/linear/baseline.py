@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.features import Feature
-from nightjar.protocol.documents import parse_object
+from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.moments import moments
 from nightjar.training.data.shards import Shard
@@ -71,14 +70,12 @@ class Baseline:
 
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
-        return {FILE: json.dumps(asdict(self), sort_keys=True, indent=1).encode()}
+        return {FILE: dump_json(self).encode()}
 
 
 def load(content: Mapping[str, bytes]) -> Baseline:
     """Load the member from a model folder's files."""
-    document = parse_object(content[FILE])
-    document["features"] = tuple(Feature(**feature) for feature in document["features"])
-    return Baseline(**document)
+    return load_json(Baseline, content[FILE])
 
 
 def fit(

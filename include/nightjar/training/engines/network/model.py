@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nightjar.protocol.documents import parse_object
+from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import ModelError
 from nightjar.training.engines.network.graph_check import check_graph
 
@@ -60,15 +59,6 @@ class Architecture:
         """Width of the first layer's input: embeddings, numbers, and a missing indicator for each number."""
         return sum(self.widths) + 2 * len(self.numeric)
 
-    def to_json(self) -> str:
-        """Return the architecture as JSON."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Architecture:
-        """Parse the result of :meth:`to_json`."""
-        return cls(**{name: tuple(values) for name, values in parse_object(text).items()})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
@@ -102,7 +92,7 @@ class Network:
         return {
             GRAPH_FILE: self.graph,
             WEIGHTS_FILE: self.weights,
-            ARCHITECTURE_FILE: self.architecture.to_json().encode(),
+            ARCHITECTURE_FILE: dump_json(self.architecture).encode(),
         }
 
     @cached_property
@@ -137,7 +127,7 @@ def load(content: Mapping[str, bytes]) -> Network:
     graph = content[GRAPH_FILE]
     check_graph(graph)
     loaded = Network(
-        architecture=Architecture.from_json(content[ARCHITECTURE_FILE]), weights=content[WEIGHTS_FILE], graph=graph
+        architecture=load_json(Architecture, content[ARCHITECTURE_FILE]), weights=content[WEIGHTS_FILE], graph=graph
     )
     loaded._session  # noqa: B018 (a graph that the runtime rejects fails here, not at the first row)
     return loaded

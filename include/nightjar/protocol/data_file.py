@@ -1,12 +1,11 @@
-"""Parquet files in a table's folder that no version references yet."""
+"""Parquet files in a table's folder that no version references yet, as programs name them to each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from nightjar.protocol.documents import PARSER_ERRORS, check_fields, parse_object
+from nightjar.protocol.documents import PARSER_ERRORS, parse_object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +25,6 @@ class DataFile:
     size: int
     rows: int
     stats: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the file as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> DataFile:
-        """Build it from the result of :meth:`to_dict`; call it within :func:`nightjar.protocol.documents.reading`."""
-        file = cls(**document)
-        check_fields(file)
-        return file
 
     def counted_rows(self) -> int | None:
         """Return the row count of the statistics; None for invalid statistics."""
