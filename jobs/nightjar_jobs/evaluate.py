@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.declaration.target import Cost
 from nightjar.evaluation.metrics import all_metrics, decision_metrics
 from nightjar.evaluation.verdict import BASELINE, CHAMPION, note_on_champion, prefix_of
@@ -27,7 +29,6 @@ from nightjar.training.warm_start import days_seen
 from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
@@ -120,8 +121,6 @@ def _predict(
     spec: JobSpec, training_set: TrainingSet, contenders: Mapping[str, TabularModel]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Return the labels of the holdout and each contender's predictions, read day by day."""
-    import numpy as np
-
     columns = sorted({feature.name for model in contenders.values() for feature in model.card.features})
     labels: list[NDArray[np.float64]] = []
     predictions: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.declaration.training import DeclaredEngine
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files, ledger
@@ -46,7 +48,6 @@ from nightjar.training.warm_start import load_base
 from nightjar_jobs.runner import main
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)

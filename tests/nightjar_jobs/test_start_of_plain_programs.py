@@ -31,7 +31,13 @@ HEAVY = {
     "torch",
     "xgboost",
 }
-BEFORE_IT_RUNS = {"react": {"numpy", "pyarrow"}, "maintain_lake": {"numpy", "pyarrow"}}
+BEFORE_IT_RUNS = {
+    "react": {"numpy", "pyarrow"},
+    "maintain_lake": {"numpy", "pyarrow"},
+    "register": {"numpy"},
+    "gate": {"numpy"},
+    "promote": {"numpy"},
+}
 """Heavy packages that importing a program costs; none for the others."""
 TABLES = {"numpy", "pyarrow", "deltalake"}
 """Heavy packages that reading and writing tables of the lake costs."""

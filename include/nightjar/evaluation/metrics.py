@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.declaration.target import Cost
 from nightjar.protocol.errors import GateError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 AUC_BINS = 1 << 16
@@ -25,8 +26,6 @@ def auc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
 
     By ranks: Mann and Whitney (1947), U / (n1 n0); tied predictions share their mean rank.
     """
-    import numpy as np
-
     _, inverse, counts = np.unique(predictions, return_inverse=True, return_counts=True)
     mean_rank = np.cumsum(counts) - (counts - 1) / 2
     positives = float(labels.sum())
@@ -37,8 +36,6 @@ def auc(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
 
 def auc_counts(labels: NDArray[np.floating], predictions: NDArray[np.floating]) -> NDArray[np.int64]:
     """Count rows by bin of the prediction: 2 (negatives, positives) x :data:`AUC_BINS`. Counts of ranks add up."""
-    import numpy as np
-
     bins = np.minimum((predictions.astype(np.float64) * AUC_BINS).astype(np.int64), AUC_BINS - 1)
     positive = labels == 1
     return np.stack([np.bincount(bins[~positive], minlength=AUC_BINS), np.bincount(bins[positive], minlength=AUC_BINS)])
@@ -46,8 +43,6 @@ def auc_counts(labels: NDArray[np.floating], predictions: NDArray[np.floating]) 
 
 def auc_of_counts(counts: NDArray[np.int64]) -> float:
     """Return the AUC of the counts of :func:`auc_counts`, by trapezoids over the bins: ties of a bin count half."""
-    import numpy as np
-
     negatives, positives = counts.astype(np.float64)
     below = np.cumsum(negatives) - negatives
     return float((positives * (below + negatives / 2)).sum() / (positives.sum() * negatives.sum()))
@@ -55,8 +50,6 @@ def auc_of_counts(counts: NDArray[np.int64]) -> float:
 
 def average_precision(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     """Return the average precision: sum over thresholds of precision x gain in recall."""
-    import numpy as np
-
     order = np.argsort(-predictions, kind="stable")
     ranked, hits = predictions[order], np.cumsum(labels[order])
     # one threshold after each group of equal predictions
@@ -68,16 +61,12 @@ def average_precision(labels: NDArray[np.float64], predictions: NDArray[np.float
 
 def log_loss(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     """Return the mean negative log-likelihood, in nats."""
-    import numpy as np
-
     clipped = np.clip(predictions, _EPSILON, 1 - _EPSILON)
     return float(-np.mean(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped)))
 
 
 def brier(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     """Return the mean squared error of the probabilities (Brier, 1950, halved form)."""
-    import numpy as np
-
     return float(np.mean((predictions - labels) ** 2))
 
 
@@ -86,8 +75,6 @@ def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float
 
     The expected calibration error (Naeini, Cooper and Hauskrecht, 2015), with bins of equal counts.
     """
-    import numpy as np
-
     edges = np.quantile(predictions, np.arange(1, _ERROR_BINS) / _ERROR_BINS)
     bins = np.searchsorted(edges, predictions, side="right")
     return float(np.abs(np.bincount(bins, predictions - labels)).sum() / len(labels))
@@ -120,8 +107,6 @@ def all_metrics(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -
     Raises:
         GateError: when there are no rows, only one class, or predictions outside [0, 1].
     """
-    import numpy as np
-
     labels, predictions = np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
     positives = int(labels.sum())
     if positives in (0, len(labels)):

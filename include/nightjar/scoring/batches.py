@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nightjar.declaration.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
 from nightjar.declaration.target import DECISION
 from nightjar.declaration.use_case import UseCase
@@ -18,7 +20,6 @@ from nightjar.scoring.task import ScoringTask
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -68,7 +69,6 @@ def score_batch(
         variant: The experiment's variant that these rows belong to; None for a night that is not split.
         threads: Threads for the model.
     """
-    import numpy as np
     import pyarrow as pa
 
     matrix = model.encode(batch)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -19,7 +20,6 @@ def count_duplicate_keys(read: Callable[[], Iterator[pa.RecordBatch]]) -> int:
     Args:
         read: Yields the key columns in batches, the same rows at each call; called again only when hashes are equal.
     """
-    import numpy as np
     import pyarrow as pa
 
     hashes = np.sort(np.concatenate([np.empty(0, np.uint64), *map(_hash_rows, read())]))
@@ -31,7 +31,6 @@ def count_duplicate_keys(read: Callable[[], Iterator[pa.RecordBatch]]) -> int:
 
 
 def _hash_rows(batch: pa.RecordBatch) -> NDArray[np.uint64]:
-    import numpy as np
     import pandas as pd
 
     frame = batch.to_pandas(date_as_object=False)

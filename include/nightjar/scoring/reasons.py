@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.training.engines.boosting.model import BoostedTrees
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -26,7 +27,6 @@ def reason_columns(model: TabularModel, matrix: NDArray[np.float32], count: int)
         matrix: Rows x features, as the model encodes them.
         count: Number of reasons for each row; null where the model has fewer features.
     """
-    import numpy as np
     import pyarrow as pa
 
     names = pa.array([feature.name for feature in model.card.features], pa.string())

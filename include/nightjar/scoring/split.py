@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.use_case import UseCase
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -50,7 +51,6 @@ def assign(batch: pa.RecordBatch, experiment: Experiment, key: tuple[str, ...]) 
     Returns:
         One position for each row, from 0.
     """
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nightjar.declaration.training import Compression
 from nightjar.declaration.training import Network as NetworkEngine
 from nightjar.training.data.shards import Shard
@@ -23,7 +25,6 @@ from nightjar.training.ensemble.members import Ensemble, combine, predictions_of
 from nightjar.training.model import blend
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 LARGEST = 63
@@ -131,8 +132,6 @@ def int8(member: Network) -> Network:
     Symmetric quantization with one step size for each output unit (Jacob et al., Quantization and Training of Neural
     Networks, 2018, without zero points); a layer's inputs are quantized with one step size for each row.
     """
-    import numpy as np
-
     quantized: dict[str, NDArray[Any]] = {}
     for name, weight in weights_of(member).items():
         if not name.startswith(("embeddings.", "hidden.")) or not name.endswith(".weight"):
@@ -154,8 +153,6 @@ def pruned(member: Network, share: float) -> Network:
         member: A trained network.
         share: Share of each layer's units to remove, in [0, 1); at least one unit stays.
     """
-    import numpy as np
-
     weights = dict(weights_of(member))
     hidden = []
     for layer, width in enumerate(member.architecture.hidden):
@@ -217,8 +214,6 @@ def _speeds(
 
     The best of :data:`_TIMES` runs; the models alternate, so that other load on the machine affects both.
     """
-    import numpy as np
-
     matrices: list[NDArray[np.float32]] = []
     for matrix, _ in validation.batches():
         matrices.append(matrix)

@@ -14,6 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.declaration.features import Feature
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
@@ -28,7 +30,6 @@ from nightjar.training.engines.network import model as network
 from nightjar.training.ensemble.calibration import Calibrator
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -164,8 +165,6 @@ class TabularModel:
         Raises:
             ModelError: when a column is missing or of another type, or when prediction fails for a row of NaN.
         """
-        import numpy as np
-
         check_columns(schema, self.card.features)
         try:
             self.encode(schema.empty_table())
@@ -191,8 +190,6 @@ class TabularModel:
 
     def predict_matrix(self, matrix: NDArray[np.float32], *, threads: int = 1) -> NDArray[np.float64]:
         """Return :meth:`predict` for encoded rows."""
-        import numpy as np
-
         if not len(matrix):
             return np.empty(0, dtype=np.float64)
         cards = zip(self.members, self.card.members, strict=True)

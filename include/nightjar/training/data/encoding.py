@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.declaration.features import Feature
 from nightjar.lake.numbers import to_float32
 from nightjar.protocol.errors import ModelError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -26,7 +27,6 @@ def encode(
     Raises:
         ModelError: when a column is missing or of another type.
     """
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 

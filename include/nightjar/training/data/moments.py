@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.declaration.features import Feature
 from nightjar.training.distributed.collective import sum_over_ranks
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -27,8 +28,6 @@ def moments(
     Returns:
         One mean and one deviation for each feature; 0 and 1 for categories, deviation 1 for constants.
     """
-    import numpy as np
-
     numeric = np.array([feature.kind == "numeric" for feature in features])
     known, total, squares = (np.zeros(len(features)) for _ in range(3))
     for matrix in matrices():

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.lake.rows import read_rows
@@ -23,7 +25,6 @@ from nightjar.training.data.encoding import check_columns, encode
 from nightjar.training.data.training_set import Split, TrainingSet, night_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from deltalake import DeltaTable
     from numpy.typing import NDArray
@@ -77,8 +78,6 @@ class Shard:
 
     def batches(self) -> Iterator[Batch]:
         """Yield every batch in the order in which they were added."""
-        import numpy as np
-
         for place in self._batches:
             self._file.seek(place.offset)  # at each batch: views of one file may be read alternately
             matrix = np.fromfile(self._file, dtype=np.float32, count=place.rows * self.columns)
@@ -160,8 +159,6 @@ def read_shard(lake: Lake, training_set: TrainingSet, split: Split, rank: int = 
         TrainingError: when a feature is missing or of another type.
         StorageFullError: when the scratch disk is full.
     """
-    import numpy as np
-
     _check_features(lake, training_set)
     names = [feature.name for feature in training_set.features]
     shard = Shard(columns=len(names))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from nightjar.evaluation.metrics import auc_counts, auc_of_counts
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.distributed.collective import sum_over_ranks
@@ -20,8 +22,6 @@ def auc_over_ranks(labels: Any, predictions: Any, *, after: str) -> float:
     Raises:
         TrainingError: when predictions are not finite; on all ranks.
     """
-    import numpy as np
-
     is_finite = np.isfinite(predictions)
     counts = auc_counts(labels[is_finite], predictions[is_finite])
     not_finite = np.full((2, 1), len(is_finite) - np.count_nonzero(is_finite), dtype=counts.dtype)

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from nightjar.declaration.training import Calibration
 from nightjar.evaluation.metrics import AUC_BINS
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 Method = Literal["none", "platt", "isotonic"]
@@ -61,8 +62,6 @@ class Calibrator:
 
     def _between_knots(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Interpolate like ``numpy.interp``, whose rounding can change the order of two rows."""
-        import numpy as np
-
         x, y = np.array(self.answers), np.array(self.probabilities)
         left = np.clip(np.searchsorted(x, answers, side="right") - 1, 0, len(x) - 2)
         share = (answers - x[left]) / (x[left + 1] - x[left])
@@ -111,8 +110,6 @@ def fit_method(method: Method, counts: NDArray[np.int64]) -> Calibrator:
 
 def log_loss(calibrator: Calibrator, counts: NDArray[np.int64]) -> float:
     """Return the mean log loss (nats) of ``counts`` (2 x bins: negatives and positives by prediction)."""
-    import numpy as np
-
     answers, negatives, positives = _occupied(counts)
     probabilities = calibrator.apply(answers)
     return float(-(negatives * np.log1p(-probabilities) + positives * np.log(probabilities)).sum() / counts.sum())
@@ -123,8 +120,6 @@ def _platt(counts: NDArray[np.int64]) -> Calibrator:
 
     Newton's method with halved steps (Lin, Lin and Weng, 2007, A note on Platt's probabilistic outputs).
     """
-    import numpy as np
-
     answers, negatives, positives = _occupied(counts)
     logits, rows = _logit(answers), negatives + positives
     high, low = (positives.sum() + 1) / (positives.sum() + 2), 1 / (negatives.sum() + 2)
@@ -170,8 +165,6 @@ def _isotonic(counts: NDArray[np.int64]) -> Calibrator:
 
     Steps with only negatives or only positives are half a row away from 0 and 1.
     """
-    import numpy as np
-
     answers, negatives, positives = _occupied(counts)
     rows = negatives + positives
     group = (np.cumsum(rows) - rows) * GROUPS // rows.sum()
@@ -203,8 +196,6 @@ def pool_adjacent_violators(groups: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         The sums, one column for each step.
     """
-    import numpy as np
-
     steps: list[NDArray[np.float64]] = []
     for column in groups.T:
         step = column
@@ -216,15 +207,11 @@ def pool_adjacent_violators(groups: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _occupied(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return middle, negatives and positives of the bins that have rows."""
-    import numpy as np
-
     (bins,) = np.nonzero(counts.sum(axis=0))
     return (bins + 0.5) / AUC_BINS, counts[0, bins], counts[1, bins]
 
 
 def _logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    import numpy as np
-
     clipped = np.clip(probabilities, _MIN_PREDICTION, 1 - _MIN_PREDICTION)
     logits: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
     return logits
@@ -232,7 +219,5 @@ def _logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _logistic(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logistic function; scores are clipped to [-36, 36], as larger ones round to 1."""
-    import numpy as np
-
     probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(scores, -36.0, 36.0)))
     return probabilities

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.evaluation.metrics import auc_counts
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.collective import place, sum_over_ranks
@@ -19,7 +21,6 @@ from nightjar.training.model import blend
 from nightjar.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     _Day = tuple[NDArray[np.float32], list[NDArray[np.float64]]]
@@ -84,8 +85,6 @@ def combine(
 
 def predict_shard(member: Member, shard: Shard, *, threads: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the labels of a shard's rows and a member's predictions."""
-    import numpy as np
-
     by_day = [(labels, member.predict(matrix, threads=threads)) for matrix, labels in shard.batches()]
     return np.concatenate([labels for labels, _ in by_day]), np.concatenate([answers for _, answers in by_day])
 
@@ -102,8 +101,6 @@ def _predict_by_day(members: Sequence[Fitted], shard: Shard, *, threads: int) ->
 
 
 def _joined(by_day: Sequence[_Day]) -> tuple[NDArray[np.float32], list[NDArray[np.float64]]]:
-    import numpy as np
-
     labels = np.concatenate([of_day for of_day, _ in by_day])
     return labels, [np.concatenate(parts) for parts in zip(*(answers for _, answers in by_day), strict=True)]
 
@@ -120,8 +117,6 @@ def fit_weights(labels: NDArray[np.float32], answers: Sequence[NDArray[np.float6
         labels: 0 or 1 for each row of this rank.
         answers: Each member's probabilities of the same rows.
     """
-    import numpy as np
-
     if len(answers) == 1:
         return (1.0,)
     likelihoods = np.stack([np.where(labels == 1, prediction, 1 - prediction) for prediction in answers])
@@ -141,8 +136,6 @@ def fit_weights(labels: NDArray[np.float32], answers: Sequence[NDArray[np.float6
 
 def _mean_over_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean of each line of ``values`` (lines x rows of this rank) over the rows of all ranks."""
-    import numpy as np
-
     sums = sum_over_ranks(np.append(values.sum(axis=1), float(values.shape[1])))
     means: NDArray[np.float64] = sums[:-1] / sums[-1]
     return means
@@ -152,8 +145,6 @@ def _calibrate(
     labels: NDArray[np.float32], answers: NDArray[np.float64], rows_by_day: Sequence[int], recipe: Recipe, name: str
 ) -> Calibrator:
     """Fit the recipe's calibration; ``best`` compares methods on the later half of the validation days."""
-    import numpy as np
-
     rank, world_size = place()
     days = int(sum_over_ranks(np.array([len(rows_by_day)]))[0])
     own_days = len(range(rank, (days + 1) // 2, world_size))  # a rank has every world_size-th day

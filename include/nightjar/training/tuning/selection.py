@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, DeclaredEngine, Selection, Tuning
 from nightjar.lake.lake import Lake
@@ -24,7 +26,6 @@ from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.registry import ENGINES
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -91,8 +92,6 @@ def measure(
         TrainingError: when the engine fails, or predictions are not finite.
         StorageFullError: when the scratch disk is full.
     """
-    import numpy as np
-
     names = [feature.name for feature in training_set.features]
     probes = tuple(Feature(f"random_probe_{i}", "numeric", "Random numbers.") for i in range(selection.probes))
     recipe = training_set.recipe
@@ -172,8 +171,6 @@ def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
 
 def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:
     """Return the rows with columns of random numbers appended."""
-    import numpy as np
-
     wider = Shard(columns=shard.columns + probes)
     for matrix, labels in shard.batches():
         columns = random.standard_normal((len(labels), probes), dtype=np.float32)
@@ -183,8 +180,6 @@ def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:
 
 def _auc_lost(fitted: Fitted, judge: Shard, random: Generator, threads: int) -> list[float]:
     """Return the AUC lost when a column's values are permuted, for each column."""
-    import numpy as np
-
     from nightjar.evaluation.metrics import auc
 
     matrices, labels = zip(*judge.batches(), strict=True)

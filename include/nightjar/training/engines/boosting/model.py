@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nightjar.training.engines.boosting.ubjson_check import check_ubjson
 from nightjar.training.engines.libraries import import_xgboost
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 FILE = "boosting.ubj"
@@ -28,15 +29,11 @@ class BoostedTrees:
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
         """See :meth:`nightjar.training.engines.member.Member.predict`."""
-        import numpy as np
-
         self.booster.set_param({"nthread": threads})
         return np.asarray(self.booster.inplace_predict(matrix, missing=np.nan), dtype=np.float64)
 
     def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float32]:
         """Return SHAP values (rows x features) in log-odds; with the bias, those of a row add up to its margin."""
-        import numpy as np
-
         self.booster.set_param({"nthread": threads})
         rows = import_xgboost().DMatrix(matrix, missing=np.nan, nthread=threads)
         contributions: NDArray[np.float32] = self.booster.predict(rows, pred_contribs=True, validate_features=False)[

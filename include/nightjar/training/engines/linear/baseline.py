@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nightjar.declaration.features import Feature
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
@@ -16,7 +18,6 @@ from nightjar.training.distributed.collective import sum_over_ranks
 from nightjar.training.engines.member import MemberCard
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 FILE = "logistic.json"
@@ -51,8 +52,6 @@ class Baseline:
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
         """See :meth:`nightjar.training.engines.member.Member.predict`; always one thread."""
-        import numpy as np
-
         columns = design(matrix, self.features, self.categories, np.array(self.means), np.array(self.scales))
         # summed by column: a row's sum must not depend on the number of rows
         probability: NDArray[np.float64] = _probability((columns * np.array(self.weights)).sum(axis=1))
@@ -95,8 +94,6 @@ def fit(
     Raises:
         TrainingError: when it does not converge.
     """
-    import numpy as np
-
     stride = -(-all_rows // MAX_ROWS)
     batches = [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in shard.batches()]
     means, scales = moments(lambda: (matrix for matrix, _ in batches), features)
@@ -133,8 +130,6 @@ def design(
     scales: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the design matrix (rows x weights): intercept, numbers with missing indicators, one-hot categories."""
-    import numpy as np
-
     columns = [np.ones((len(matrix), 1))]
     for position, feature in enumerate(features):
         values = matrix[:, position].astype(np.float64)
@@ -153,8 +148,6 @@ def _sums(
     weights: NDArray[np.float64],
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
     """Return rows, gradient and Hessian of the log loss, summed over batches and ranks."""
-    import numpy as np
-
     size = len(weights)
     sums = np.zeros((size + 2, size))
     for matrix, labels in batches:
@@ -169,6 +162,4 @@ def _sums(
 
 def _probability(score: Any) -> Any:
     """Return the logistic function, without overflow."""
-    import numpy as np
-
     return 0.5 * (1 + np.tanh(score / 2))

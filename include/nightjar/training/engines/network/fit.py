@@ -13,6 +13,8 @@ from datetime import timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Network
 from nightjar.protocol.errors import TrainingError, first_line
@@ -38,7 +40,6 @@ from nightjar.training.engines.validation_auc import auc_over_ranks
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from numpy.typing import NDArray
 
@@ -183,8 +184,6 @@ def _extend(base: network.Network, values: Sequence[int | None]) -> tuple[Archit
         base: A trained network.
         values: For each column, the current size of its vocabulary; None for a number.
     """
-    import numpy as np
-
     weights = weights_of(base)
     for number, column in enumerate(base.architecture.categorical):
         name = f"embeddings.{number}.weight"
@@ -214,8 +213,6 @@ def _architecture(
     train: Shard, features: tuple[Feature, ...], values: tuple[int | None, ...], engine: Network
 ) -> Architecture:
     """Return the architecture for these features, with moments of all ranks' training rows."""
-    import numpy as np
-
     means, scales = moments(lambda: (matrix for matrix, _ in train.batches()), features)
     return Architecture(
         values=values,
@@ -235,8 +232,6 @@ def _steps(train: Shard, engine: Network, group: Group) -> tuple[int, int]:
 
 def _seed_of(seed: int, rank: int, epoch: int) -> int:
     """Return torch's seed for a training's seed, a rank and an epoch."""
-    import numpy as np
-
     return int(np.random.SeedSequence([seed, rank, epoch]).generate_state(1)[0])
 
 
@@ -336,8 +331,6 @@ def _learn(
 
 def _check_losses(losses: NDArray[np.float32], group: Group, epoch: int) -> None:
     """Check that all losses are finite; raise the same error on all ranks, naming the first rank affected."""
-    import numpy as np
-
     wrong = np.flatnonzero(~np.isfinite(losses))
     firsts = group.exchange(int(wrong[0]) if len(wrong) else None)
     if bad := [(step, rank) for rank, step in enumerate(firsts) if step is not None]:
@@ -352,7 +345,6 @@ def _check_losses(losses: NDArray[np.float32], group: Group, epoch: int) -> None
 
 def _answers(module: torch.nn.Module, shard: Shard, used: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the labels of a shard's rows and the network's current probabilities."""
-    import numpy as np
     import torch
 
     module.eval()

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nightjar.training.engines.network.model import INPUT, Architecture, Network
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Weights = Mapping[str, NDArray[Any]]
@@ -37,7 +38,6 @@ def member_of(architecture: Architecture, weights: Weights) -> Network:
 
 def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:
     """Return the weights of a member as float32, dequantized where they are 8-bit."""
-    import numpy as np
     from safetensors.numpy import load
 
     stored = load(network.weights)
@@ -62,7 +62,6 @@ class _Graph:
         Its input is :data:`nightjar.training.engines.network.model.INPUT` (rows x features), its output
         ``probability``.
         """
-        import numpy as np
         from onnx import TensorProto, helper
 
         parts = self._embeddings(architecture.categorical)
@@ -85,7 +84,6 @@ class _Graph:
 
     def _embeddings(self, columns: Sequence[int]) -> list[str]:
         """Add the embedding of each category; NaN has position 0."""
-        import numpy as np
         from onnx import TensorProto
 
         outputs = []
@@ -106,7 +104,6 @@ class _Graph:
 
     def _numbers(self, architecture: Architecture) -> list[str]:
         """Add the standardized numbers and their missing indicators."""
-        import numpy as np
         from onnx import TensorProto
 
         columns = architecture.numeric
@@ -133,7 +130,6 @@ class _Graph:
 
     def _integer_product(self, values: str, weight: str) -> str:
         """Add an integer product; each row of ``values`` has its own step size, so that rows are independent."""
-        import numpy as np
         from onnx import TensorProto
 
         largest = self._add("ReduceMax", [self._add("Abs", [values])], axes=[1], keepdims=1)
@@ -151,7 +147,6 @@ class _Graph:
         return self._constant(self._weights[name])
 
     def _constant(self, array: NDArray[Any] | np.generic) -> str:
-        import numpy as np
         from onnx import numpy_helper
 
         name = f"constant_{len(self._arrays)}"

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import ModelError
 from nightjar.training.engines.network.graph_check import check_graph
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 GRAPH_FILE = "network.onnx"
@@ -76,8 +77,6 @@ class Network:
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
         """See :meth:`nightjar.training.engines.member.Member.predict`; threads predict blocks of :data:`BLOCK` rows."""
-        import numpy as np
-
         blocks = [matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK)]
         with ThreadPoolExecutor(threads) as pool:
             answers = (
@@ -110,8 +109,6 @@ class Network:
         return ort.InferenceSession(self.graph, options, [name for name in _PROVIDERS if name in available])
 
     def _predict_block(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        import numpy as np
-
         rows = np.zeros((BLOCK, block.shape[1]), np.float32)
         rows[: len(block)] = block
         answers: NDArray[np.float32] = self._session.run(None, {INPUT: rows})[0]

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nightjar.training.data.shards import Shard
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from nightjar.training.data.shards import Batch
 
 BUFFER_ROWS = 1 << 17
@@ -26,8 +26,6 @@ def epoch(shard: Shard, *, rows: int, steps: int, seed: Sequence[int]) -> Iterat
         steps: Steps of the epoch, equal on all ranks.
         seed: Determines the order completely.
     """
-    import numpy as np
-
     random = np.random.default_rng(seed)
     days = shard.view(random.permutation(shard.batch_count).tolist()).batches()
     return islice(_cut(_shuffled(days, random), rows), steps)
@@ -63,6 +61,4 @@ def _cut(buffers: Iterable[Batch], rows: int) -> Iterator[Batch]:
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
-    import numpy as np
-
     return np.concatenate([matrix for matrix, _ in batches]), np.concatenate([labels for _, labels in batches])
