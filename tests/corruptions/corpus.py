@@ -15,8 +15,9 @@ from tests.corruptions.landed import Landed
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import WARNINGS_TABLE
 from nightjar.protocol.errors import NightjarError
-from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import Nights
+from nightjar.protocol.results import IngestResult
 from nightjar_spark.ingest import ingest
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.use_case import USE_CASE
@@ -78,12 +79,12 @@ class Corpus:
             result = self._ingest(night, night, self.corrupted)
         except NightjarError as error:
             return Outcome(kind, ("stopped",), error.what)
-        broken = [f"{name} {source['broken_rules']}" for name, source in result.sources.items()]
+        broken = [f"{name} {source.broken_rules}" for name, source in result.sources.items()]
         said = [*(line for line in broken if not line.endswith("{}")), *result.warnings]
         did = ("rejected",) * bool(result.rows_rejected) + ("warned",) * bool(result.warnings)
         return Outcome(kind, did, "; ".join(said))
 
-    def _ingest(self, first: date, last: date, landing: Path) -> JobResult:
+    def _ingest(self, first: date, last: date, landing: Path) -> IngestResult:
         spec = JobSpec(
             program="ingest", use_case=USE_CASE.name, first_night=first, last_night=last, dag_id="corruptions",
             run_id=f"{first}", task_id="ingest", lake=self.lake,

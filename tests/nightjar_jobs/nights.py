@@ -15,7 +15,7 @@ from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.documents import dump_json
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.protocol.results import BuildFeaturesResult
+from nightjar.protocol.results import BuildFeaturesResult, ScoreResult
 from nightjar.protocol.scores import ScoringModel
 from nightjar.runner import run_program
 from nightjar_jobs import confirm_champion, publish_scores
@@ -36,7 +36,7 @@ ODD = {column.name: 9.0 for column in FEATURES.columns if column.type == "double
 """Values of a row that a model answers otherwise than the plain ones."""
 
 
-def champion_of(result: JobResult) -> ScoringModel:
+def champion_of(result: ScoreResult) -> ScoringModel:
     """Who has scored the champion's rows, by the result of `score` or `validate_scores`."""
     assert result.status == "succeeded", result.error
     return result.parts[CHAMPION].scoring_model

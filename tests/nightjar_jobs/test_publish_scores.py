@@ -17,7 +17,7 @@ from nightjar.lake.parquet import write_files
 from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.protocol.results import ValidateScoresResult, parse_result
+from nightjar.protocol.results import PublishScoresResult, ValidateScoresResult, parse_result
 from nightjar.protocol.scores import Part, ScoringModel
 from nightjar_jobs.publish_scores import run
 from use_cases.flight_delay.use_case import USE_CASE
@@ -73,7 +73,7 @@ def published(lake: str) -> list[float]:
     return predictions
 
 
-def publish(spec: JobSpec) -> JobResult:
+def publish(spec: JobSpec) -> PublishScoresResult:
     return run(spec)
 
 

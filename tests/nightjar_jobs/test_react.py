@@ -19,8 +19,8 @@ from nightjar.monitoring.incidents.table import INCIDENTS_TABLE
 from nightjar.monitoring.performance.table import PERFORMANCE_TABLE
 from nightjar.monitoring.skew.table import SKEW_TABLE
 from nightjar.protocol.documents import dump_json
-from nightjar.protocol.job import JobResult, JobSpec
-from nightjar.protocol.results import ValidateScoresResult
+from nightjar.protocol.job import JobSpec
+from nightjar.protocol.results import ReactResult, ValidateScoresResult
 from nightjar.protocol.scores import Part, ScoringModel
 from nightjar.validation.judged import UNKNOWN_COLUMN
 from nightjar_jobs.react import REQUEST, react
@@ -85,7 +85,7 @@ class ShopLake:
     def react(
         self, night: date, last: date | None = None, *, version: str = "1", history: bool = False,
         stands_in: str | None = None,
-    ) -> JobResult:  # fmt: skip
+    ) -> ReactResult:  # fmt: skip
         spec = JobSpec(
             program="react", use_case="shop", first_night=night, last_night=last or night, dag_id="shop_nightly",
             run_id=f"night__{night}", task_id="react", lake=self.root,

@@ -214,7 +214,7 @@ def test_a_stable_and_a_drifted_night_in_one_run(spark: SparkSession, lake: str)
 
     assert result.verdict == "drift"
     assert result.drifted_columns == ("amount", "prediction")
-    assert [night["verdict"] for night in result.nights.values()] == ["stable", "drift"]
+    assert [night.verdict for night in result.nights.values()] == ["stable", "drift"]
     assert result.metrics["drifted_share"] == pytest.approx(2 / 3)
     assert result.metrics["max_psi"] >= result.metrics["prediction_psi"] > 0.25
     assert (result.rows_in, result.rows_out) == (8, 8)

@@ -17,8 +17,7 @@ from nightjar.lake import delta
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.errors import ContractError
-from nightjar.protocol.job import JobResult
-from nightjar.protocol.results import TableRows
+from nightjar.protocol.results import TableRows, ValidateFeaturesResult
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,7 +47,7 @@ class Validation:
         written = write_files(iter(table.to_batches()), uri, schema, ("ds",))
         Lake(self.lake).table(SHOP.feature_table).commit(written, nights, run_id="r")
 
-    def validate(self, first: date = FIRST, last: date = SECOND, *, use_case: UseCase = SHOP) -> JobResult:
+    def validate(self, first: date = FIRST, last: date = SECOND, *, use_case: UseCase = SHOP) -> ValidateFeaturesResult:
         from nightjar_spark.validate_features import validate_features
 
         return validate_features(self.spark, shop_spec("validate_features", self.lake, first, last), use_case)
