@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from nightjar.declaration.monitoring import Retraining
 from nightjar.evaluation.metrics import auc
 from nightjar.monitoring.performance.findings import CLEAR_AUC, find_problems
+from nightjar.monitoring.performance.rows import PerformanceRow, by_metric  # noqa: E402
 from nightjar.monitoring.performance.summary import Rows, summarize
 from nightjar.monitoring.performance.table import ALL, ScoredNight, performance_rows
 from use_cases.flight_delay.use_case import USE_CASE
@@ -29,7 +30,7 @@ from use_cases.flight_delay.use_case import USE_CASE
 CASE = replace(USE_CASE, monitoring=replace(USE_CASE.monitoring, retraining=Retraining(min_auc=0.6)))
 TRAINED_UNTIL, JUDGED_FROM = "2013-03-25", "2013-04-01"
 CORRUPTIONS = ("shuffled", "half_shuffled", "odds_times_3")
-Nights = list[dict[str, dict[str, Any]]]
+Nights = list[dict[str, PerformanceRow]]
 
 
 def flights() -> pd.DataFrame:
@@ -99,14 +100,14 @@ def judged(rows: pd.DataFrame, values: NDArray[np.float64], holdout: float, how:
             night=night, summaries={ALL: summarize(scored)}, judged_on=night + timedelta(days=3), model_version="1",
             baseline_rate=float(group.naive.iloc[0]), holdout={"auc": holdout},
         )  # fmt: skip
-        nights.append({row["metric"]: row for row in performance_rows(scored_night, CASE, run_id="benchmark")})
+        nights.append(by_metric(performance_rows(scored_night, CASE, run_id="benchmark")))
     return nights
 
 
 def severities_of(nights: Nights, last: int) -> tuple[bool, bool]:
     """Return whether night ``last`` has a warning, and whether it is below the floor."""
     window = nights[max(0, last - 27) : last + 1]
-    findings = find_problems(window, CASE, night=nights[last]["auc"]["ds"], link="")
+    findings = find_problems(window, CASE, night=nights[last]["auc"].ds, link="")
     severities = {finding.severity for finding in findings}
     return "warn" in severities, "breach" in severities
 
@@ -116,19 +117,17 @@ def main() -> None:
     rows = flights()
     values, of_holdout = predicted(rows)
     clean = judged(rows, values, of_holdout)
-    aucs = [night["auc"] for night in clean]
+    aucs = [auc for night in clean if (auc := night["auc"].interval) is not None]
     severities = [severities_of(clean, last) for last in range(len(clean))]
     result: dict[str, Any] = {
         "nights": len(clean),
         "holdout_auc": round(of_holdout, 3),
-        "mean_auc": round(float(np.mean([row["value"] for row in aucs])), 3),
-        "auc_deviation_between_nights": round(float(np.std([row["value"] for row in aucs])), 3),
-        "half_width_by_rows": round(float(np.median([(row["high"] - row["low"]) / 2 for row in aucs])), 3),
+        "mean_auc": round(float(np.mean([auc.value for auc in aucs])), 3),
+        "auc_deviation_between_nights": round(float(np.std([auc.value for auc in aucs])), 3),
+        "half_width_by_rows": round(float(np.median([(auc.high - auc.low) / 2 for auc in aucs])), 3),
         "warned_share": round(float(np.mean([warned for warned, _ in severities])), 3),
         "breach_share": round(float(np.mean([breach for _, breach in severities])), 3),
-        "warned_share_by_single_nights": round(
-            float(np.mean([row["high"] < of_holdout - CLEAR_AUC for row in aucs])), 3
-        ),
+        "warned_share_by_single_nights": round(float(np.mean([auc.high < of_holdout - CLEAR_AUC for auc in aucs])), 3),
     }
     for how in CORRUPTIONS:
         bad, warned, breached = judged(rows, values, of_holdout, how), [], []

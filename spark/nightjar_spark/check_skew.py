@@ -64,10 +64,8 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> CheckSk
     if not served:
         rows.append(not_judged_row(NOTHING_SERVED, **shared))
     for row in rows:
-        if row["verdict"] != "same":
-            log.info(
-                "%s of %s: %s. %s", row["column_name"] or "rows", row["checked_night"], row["verdict"], row["cause"]
-            )
+        if row.verdict != "same":
+            log.info("%s of %s: %s. %s", row.column_name or "rows", row.checked_night, row.verdict, row.cause)
     version = lake.table(SKEW_TABLE).replace(rows, [spec.last_night], use_case=use_case.name, run_id=spec.run_id)
     skewed, changed = (
         tuple(sorted({column.name for skew in skews for column in skew.of(kind)}))

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
@@ -24,13 +25,13 @@ from nightjar.monitoring.data_quality.table import read_warnings
 from nightjar.monitoring.data_quality.volumes import count_volumes
 from nightjar.monitoring.drift.comparison import NightDrift, compare
 from nightjar.monitoring.drift.domain import Domain, separate_samples
-from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE, domain_row
+from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE, DomainRow, domain_row
 from nightjar.monitoring.drift.report import Report, render
-from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, read_past_nights
+from nightjar.monitoring.drift.table import DRIFT_TABLE, DriftRow, drift_rows, read_past_nights
 from nightjar.monitoring.drift.windows import ColumnWindows, compare_windows, window_nights
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION, read_reference
-from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, read_profiles
+from nightjar.monitoring.profiles.table import PROFILES_TABLE, ProfileRow, profile_rows, read_profiles
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import NightDriftResult, ReportDriftResult, ValidateScoresResult
 from nightjar.settings.environment import Settings
@@ -39,6 +40,7 @@ from nightjar_spark.drift_counts import Counted, count_nights
 from nightjar_spark.main import main
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pyspark.sql import SparkSession
 
 log = logging.getLogger(__name__)
@@ -158,9 +160,9 @@ def _compare(lake: Lake, use_case: UseCase, counted: Mapping[date, Counted], ref
 
 def _store(spec: JobSpec, use_case: UseCase, compared: Mapping[date, _Night]) -> dict[str, int]:
     """Replace the nights' rows of the drift tables and return the new table versions."""
-    profiles: list[dict[str, Any]] = []
-    drifts: list[dict[str, Any]] = []
-    domains: list[dict[str, Any]] = []
+    profiles: list[ProfileRow] = []
+    drifts: list[DriftRow] = []
+    domains: list[DomainRow] = []
     for night, results in compared.items():
         counted = results.counted
         shared: dict[str, Any] = {
@@ -172,7 +174,11 @@ def _store(spec: JobSpec, use_case: UseCase, compared: Mapping[date, _Night]) ->
         profiles += profile_rows(counted.profile, model_sha256=counted.model_sha256, **shared)
         drifts += drift_rows(results.drift, results.windows, **shared)
         domains += [domain_row(results.domain, **shared)] if results.domain else []
-    written = {PROFILES_TABLE: profiles, DOMAIN_TABLE: domains, DRIFT_TABLE: drifts}
+    written: dict[TableSchema, Sequence[DataclassInstance]] = {
+        PROFILES_TABLE: profiles,
+        DOMAIN_TABLE: domains,
+        DRIFT_TABLE: drifts,
+    }
     lake, nights = Lake(spec.lake), list(compared)
     return {
         schema.name: lake.table(schema).replace(rows, nights, use_case=use_case.name, run_id=spec.run_id)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
@@ -23,6 +23,7 @@ from nightjar.monitoring.performance.metrics import tie_error
 from nightjar.monitoring.performance.pages import Pages
 from nightjar.monitoring.performance.report import render, render_week
 from nightjar.monitoring.performance.report_data import PerformanceReport
+from nightjar.monitoring.performance.rows import PerformanceRow
 from nightjar.monitoring.performance.table import (
     COUNTS_TABLE,
     PERFORMANCE_TABLE,
@@ -30,7 +31,8 @@ from nightjar.monitoring.performance.table import (
     count_rows,
     estimate_metrics,
     performance_rows,
-    read_rows,
+    read_counts,
+    read_performance,
     stored_estimates,
 )
 from nightjar.monitoring.performance.wording import headline, verdict
@@ -69,7 +71,7 @@ def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) ->
     started = time.monotonic()
     nights = list(spec.nights(use_case.schedule.timezone))
     inputs = _input_versions(lake, use_case)
-    stored = read_rows(lake, PERFORMANCE_TABLE, use_case.name, _window(nights, use_case))
+    stored = read_performance(lake, use_case.name, _window(nights, use_case))
     judged = _to_judge(lake, use_case, nights, inputs, stored)
     counted = count_nights(spark, lake, use_case, inputs, judged=judged, fresh=nights)
     _check_scored(use_case, [night for night in nights if night not in counted])
@@ -125,7 +127,7 @@ def _to_judge(
     use_case: UseCase,
     nights: Sequence[date],
     inputs: Mapping[str, int],
-    stored: Sequence[Mapping[str, Any]],
+    stored: Sequence[PerformanceRow],
 ) -> dict[date, date]:
     """Return each scored night to judge with the night whose run judges it: newly matured and already judged ones.
 
@@ -135,7 +137,7 @@ def _to_judge(
     scored = {date.fromisoformat(file.partition["ds"]) for file in held_files(table, {})}
     first = max(use_case.schedule.first_night, min(scored, default=date.max))
     wait = timedelta(days=use_case.monitoring.performance.matured_after_nights)
-    judged = {row["ds"]: row["judged_on"] for row in stored if row["ds"] in nights and row["judged_on"]}
+    judged = {row.ds: row.judged_on for row in stored if row.ds in nights and row.judged_on}
     return {**judged, **{night - wait: night for night in nights if night - wait >= first}}
 
 
@@ -146,7 +148,7 @@ def _scored(
     judged: Mapping[date, date],
     counted: Mapping[date, Counted],
     rates: Mapping[date, float],
-    stored: Sequence[Mapping[str, Any]],
+    stored: Sequence[PerformanceRow],
 ) -> list[ScoredNight]:
     """Return each night's scores with estimates: new ones for nights of this run, stored ones for others."""
     holdouts, stored_by_night = read_holdout_metrics(lake, use_case.name), stored_estimates(stored)
@@ -186,8 +188,8 @@ def _write_pages(
     window = _window(nights, use_case)
     pages = Pages(
         use_case=use_case,
-        rows=read_rows(lake, PERFORMANCE_TABLE, use_case.name, window),
-        counts=read_rows(lake, COUNTS_TABLE, use_case.name, window),
+        rows=read_performance(lake, use_case.name, window),
+        counts=read_counts(lake, use_case.name, window),
         shared={
             "git_commit": Settings.from_environment().git_commit,
             "run_id": spec.run_id,
@@ -224,11 +226,11 @@ def _metrics(scored: Sequence[ScoredNight], report: PerformanceReport) -> dict[s
     """Return the metrics that the last night judged, and its estimated AUC."""
     auc, estimated = report.figures.get("auc"), report.estimated.get("auc")
     metrics = {
-        "auc": auc["value"] if auc else None,
-        "auc_low": auc["low"] if auc else None,
-        "auc_high": auc["high"] if auc else None,
-        "estimated_auc": estimated["estimate"] if estimated else None,
-        **{name: report.figures[name]["value"] for name in ("log_loss", "expected_cost") if name in report.figures},
+        "auc": auc.value if auc else None,
+        "auc_low": auc.low if auc else None,
+        "auc_high": auc.high if auc else None,
+        "estimated_auc": estimated.estimate if estimated else None,
+        **{name: report.figures[name].value for name in ("log_loss", "expected_cost") if name in report.figures},
     }
     for night in scored:
         if night.night == report.judged_night and night.summary.rows:

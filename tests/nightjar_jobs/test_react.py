@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,10 +34,10 @@ LAG = timedelta(days=SHOP.monitoring.performance.matured_after_nights)
 PLAIN = {"string": "", "double": 0.0, "long": 0, "int": 0, "date": NIGHT}
 
 
-def rows_of(schema: Any, night: date, *rows: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rows_of(schema: Any, night: date, *rows: Mapping[str, Any]) -> list[Any]:
     """Rows of a monitoring table: what is given, plain values for the rest."""
     plain = {column.name: PLAIN[column.type] for column in schema.columns if not column.nullable}
-    return [{**plain, "ds": night, "use_case": "shop", **row} for row in rows]
+    return [SimpleNamespace(**{**plain, "ds": night, "use_case": "shop", **row}) for row in rows]
 
 
 class ShopLake:

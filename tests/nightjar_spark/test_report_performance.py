@@ -220,7 +220,7 @@ def test_a_range_of_nights_is_as_single_ones_and_a_rerun_changes_nothing(
     assert Path(whole.links["performance"]).read_text().replace(str(other), lake) == _but_versions(page, whole, last)
     assert "AUC by night" in page
     assert "The last 4 judged nights, pooled" in week
-    assert [entry["verdict"] for entry in whole.nights.values()] == ["nothing_yet"] * 2 + ["judged"] * 4
+    assert [entry.verdict for entry in whole.nights.values()] == ["nothing_yet"] * 2 + ["judged"] * 4
 
 
 def _but_versions(page: str, whole: JobResult, last: JobResult) -> str:

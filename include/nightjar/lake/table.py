@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta
@@ -20,7 +20,10 @@ from nightjar.protocol.data_file import DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from _typeshed import DataclassInstance
     from deltalake import DeltaTable
+
+Row = TypeVar("Row", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,33 +132,45 @@ class Table:
         """Read whole nights as Arrow, with partition pruning. Meant for small tables and tests."""
         return read_nights(self.open(version), nights, columns)
 
-    def replace(self, rows: Sequence[Mapping[str, Any]], nights: Iterable[date], *, use_case: str, run_id: str) -> int:
+    def replace(self, rows: Sequence[DataclassInstance], nights: Iterable[date], *, use_case: str, run_id: str) -> int:
         """Replace the use case's rows of ``nights`` in one commit, and return the new table version.
 
         For monitoring tables: a night has a few dozen rows, so they are written without a Spark job.
+
+        Args:
+            rows: Instances of the table's row class.
+            nights: Nights to replace.
+            use_case: Name of the use case.
+            run_id: Airflow run.
         """
         import pyarrow as pa
 
         target = delta.arrow_schema(self.schema)
-        table = pa.Table.from_pylist([dict(row) for row in rows], target)
+        table = pa.Table.from_pylist([vars(row) for row in rows], target)
         written = write_files(iter(table.to_batches()), self.uri, target, self.schema.partition_by)
         return self.commit(written, nights, run_id=run_id, within={"use_case": [use_case]})
 
-    def read_use_case(
-        self, use_case: str, nights: Iterable[date], columns: Sequence[str] | None = None
-    ) -> list[dict[str, Any]]:
+    def read_use_case(self, use_case: str, nights: Iterable[date], row_class: type[Row]) -> list[Row]:
         """Return the use case's rows of ``nights``; empty when the table does not exist yet.
 
         Args:
             use_case: Name of the use case.
             nights: Nights to read.
-            columns: Columns to read besides ``use_case``; None for all.
+            row_class: Dataclass of the rows. Its fields are the columns to read.
         """
+        names = [field.name for field in fields(row_class)]
+        return [row_class(**row) for row in self._read_columns(use_case, nights, names)]
+
+    def has_rows(self, use_case: str, night: date) -> bool:
+        """Return whether the use case has rows of ``night``."""
+        return bool(self._read_columns(use_case, [night], []))
+
+    def _read_columns(self, use_case: str, nights: Iterable[date], columns: Sequence[str]) -> list[dict[str, Any]]:
         wanted = list(nights)
         if not wanted or not self.exists():
             return []
-        rows = self.read_nights(wanted, None if columns is None else ["use_case", *columns]).to_pylist()
-        return [row for row in rows if row["use_case"] == use_case]
+        rows = self.read_nights(wanted, list(dict.fromkeys(["use_case", *columns]))).to_pylist()
+        return [{name: row[name] for name in columns} for row in rows if row["use_case"] == use_case]
 
     def _create(self) -> None:
         """Create the table. Another process may be quicker, and so may an earlier try whose reply was lost."""

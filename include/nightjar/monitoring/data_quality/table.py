@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from nightjar.declaration.rules import NightSeverity
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
@@ -61,6 +63,76 @@ WARNINGS_TABLE = TableSchema(
         Column("dag_run_id", "string", "Airflow run that checked the night.", nullable=False),
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandingRow:
+    """A row of :data:`LANDING_TABLE`."""
+
+    ds: date
+    use_case: str
+    table_name: str
+    column_name: str
+    rows: int
+    nulls: int
+    distinct_values: int
+    mean: float | None
+    std: float | None
+    minimum: float | None
+    maximum: float | None
+    p05: float | None
+    p25: float | None
+    p50: float | None
+    p75: float | None
+    p95: float | None
+    categories: str
+    dag_run_id: str
+
+    @property
+    def quantiles(self) -> dict[str, float]:
+        """The quantiles that are known, by name."""
+        values = {"p05": self.p05, "p25": self.p25, "p50": self.p50, "p75": self.p75, "p95": self.p95}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningRow:
+    """A row of :data:`WARNINGS_TABLE`."""
+
+    ds: date
+    use_case: str
+    table_name: str
+    column_name: str
+    figure: str
+    rule: str
+    severity: NightSeverity
+    observed: float
+    low: float | None
+    high: float | None
+    usual: float | None
+    what: str
+    dag_run_id: str
+
+    @property
+    def rank(self) -> tuple[bool, float, str, str]:
+        """Sort key: the largest is the worst."""
+        return self.severity == "stop_night", self.severity_ratio, self.column_name, self.figure
+
+    @property
+    def severity_ratio(self) -> float:
+        """Distance of the figure from the usual value, as a multiple of the distance of the exceeded bound.
+
+        Without a usual value, or where the bound equals it: the ratio of the figure and the bound.
+        """
+        bound = self.high if self.high is not None and self.observed > self.high else self.low
+        if bound is None:
+            return 1.0
+        if self.usual is not None and bound != self.usual:
+            return max(1.0, abs(self.observed - self.usual) / abs(bound - self.usual))
+        smaller, larger = sorted((abs(self.observed), abs(bound)))
+        return max(1.0, larger / smaller if smaller else larger)
+
+
 History = dict[str, dict[date, NightFigures]]
 """Figures by table, night and column."""
 
@@ -68,22 +140,22 @@ History = dict[str, dict[date, NightFigures]]
 def write_figures(lake: Lake, use_case: str, figures: History, nights: Iterable[date], *, run_id: str) -> int:
     """Replace the nights' figures and return the new table version."""
     rows = [
-        {
-            "ds": night,
-            "use_case": use_case,
-            "table_name": table,
-            "column_name": column,
-            "rows": column_figures.rows,
-            "nulls": column_figures.nulls,
-            "distinct_values": column_figures.distinct,
-            "mean": column_figures.mean,
-            "std": column_figures.std,
-            "minimum": column_figures.minimum,
-            "maximum": column_figures.maximum,
+        LandingRow(
+            ds=night,
+            use_case=use_case,
+            table_name=table,
+            column_name=column,
+            rows=column_figures.rows,
+            nulls=column_figures.nulls,
+            distinct_values=column_figures.distinct,
+            mean=column_figures.mean,
+            std=column_figures.std,
+            minimum=column_figures.minimum,
+            maximum=column_figures.maximum,
             **{name: column_figures.quantiles.get(name) for name in QUANTILES},
-            "categories": json.dumps(dict(column_figures.categories)),
-            "dag_run_id": run_id,
-        }
+            categories=json.dumps(dict(column_figures.categories)),
+            dag_run_id=run_id,
+        )
         for table, by_night in figures.items()
         for night, columns in by_night.items()
         for column, column_figures in columns.items()
@@ -95,14 +167,19 @@ def read_figures(lake: Lake, use_case: str, before: date) -> History:
     """Return the figures of the :data:`HISTORY_NIGHTS` nights before ``before``."""
     history: History = {}
     nights = [before - timedelta(days=days) for days in range(HISTORY_NIGHTS, 0, -1)]
-    for row in lake.table(LANDING_TABLE).read_use_case(use_case, nights):
-        columns: Any = history.setdefault(row["table_name"], {}).setdefault(row["ds"], {})
+    for row in lake.table(LANDING_TABLE).read_use_case(use_case, nights, LandingRow):
+        columns: Any = history.setdefault(row.table_name, {}).setdefault(row.ds, {})
         with naming_stored_row(LANDING_TABLE):
-            categories = parse_object(row["categories"])
-        columns[row["column_name"]] = Figures(
-            distinct=row["distinct_values"],
-            **{name: row[name] for name in ("rows", "nulls", "mean", "std", "minimum", "maximum")},
-            quantiles={name: row[name] for name in QUANTILES if row[name] is not None},
+            categories = parse_object(row.categories)
+        columns[row.column_name] = Figures(
+            rows=row.rows,
+            nulls=row.nulls,
+            distinct=row.distinct_values,
+            mean=row.mean,
+            std=row.std,
+            minimum=row.minimum,
+            maximum=row.maximum,
+            quantiles=row.quantiles,
             categories=categories,
         )
     return history
@@ -112,17 +189,22 @@ def write_warnings(
     lake: Lake, use_case: str, warnings: Sequence[Judged], nights: Iterable[date], *, run_id: str
 ) -> int:
     """Replace the nights' warnings and return the new table version."""
-    copied = ("figure", "rule", "severity", "observed", "low", "high", "usual")
     rows = [
-        {
-            "ds": warning.night,
-            "use_case": use_case,
-            "table_name": warning.table,
-            "column_name": warning.column,
-            **{name: getattr(warning, name) for name in copied},
-            "what": warning.what,
-            "dag_run_id": run_id,
-        }
+        WarningRow(
+            ds=warning.night,
+            use_case=use_case,
+            table_name=warning.table,
+            column_name=warning.column,
+            figure=warning.figure,
+            rule=warning.rule,
+            severity=warning.severity,
+            observed=warning.observed,
+            low=warning.low,
+            high=warning.high,
+            usual=warning.usual,
+            what=warning.what,
+            dag_run_id=run_id,
+        )
         for warning in warnings
     ]
     return lake.table(WARNINGS_TABLE).replace(rows, nights, use_case=use_case, run_id=run_id)
@@ -133,57 +215,37 @@ def data_findings(lake: Lake, use_case: str, night: date) -> list[Finding]:
 
     An undeclared column is a finding of its own kind: no program reads it, and no data are broken.
     """
-    grouped: dict[tuple[FindingKind, str], list[dict[str, Any]]] = {}
-    for row in lake.table(WARNINGS_TABLE).read_use_case(use_case, [night]):
-        kind: FindingKind = "contract" if row["figure"] == UNKNOWN_COLUMN else "data"
-        grouped.setdefault((kind, row["table_name"]), []).append(row)
+    grouped: dict[tuple[FindingKind, str], list[WarningRow]] = {}
+    for row in lake.table(WARNINGS_TABLE).read_use_case(use_case, [night], WarningRow):
+        kind: FindingKind = "contract" if row.figure == UNKNOWN_COLUMN else "data"
+        grouped.setdefault((kind, row.table_name), []).append(row)
     return [_finding(kind, table, rows, use_case, lake) for (kind, table), rows in sorted(grouped.items())]
 
 
 def read_warnings(lake: Lake, use_case: str, night: date) -> list[str] | None:
     """Return the problems with the night's data, one sentence each, the worst first; None when it was not checked."""
-    if not lake.table(LANDING_TABLE).read_use_case(use_case, [night], []):
+    if not lake.table(LANDING_TABLE).has_rows(use_case, night):
         return None
-    warnings = lake.table(WARNINGS_TABLE).read_use_case(use_case, [night])
-    return [row["what"] for row in sorted(warnings, key=_rank, reverse=True)]
+    warnings = lake.table(WARNINGS_TABLE).read_use_case(use_case, [night], WarningRow)
+    return [row.what for row in sorted(warnings, key=lambda row: row.rank, reverse=True)]
 
 
 def nights_of_broken_data(lake: Lake, use_case: str, nights: Iterable[date]) -> set[date]:
     """Return the nights that have a warning other than an undeclared column."""
-    rows = lake.table(WARNINGS_TABLE).read_use_case(use_case, nights, ["ds", "figure"])
-    return {row["ds"] for row in rows if row["figure"] != UNKNOWN_COLUMN}
+    rows = lake.table(WARNINGS_TABLE).read_use_case(use_case, nights, WarningRow)
+    return {row.ds for row in rows if row.figure != UNKNOWN_COLUMN}
 
 
-def _rank(row: Mapping[str, Any]) -> tuple[bool, float, str, str]:
-    """Sort key: the largest is the worst."""
-    return row["severity"] == "stop_night", _severity_ratio(row), row["column_name"], row["figure"]
-
-
-def _finding(kind: FindingKind, table: str, rows: Sequence[Mapping[str, Any]], use_case: str, lake: Lake) -> Finding:
-    worst = max(rows, key=_rank)
+def _finding(kind: FindingKind, table: str, rows: Sequence[WarningRow], use_case: str, lake: Lake) -> Finding:
+    worst = max(rows, key=lambda row: row.rank)
     more = f"; and {len(rows) - 1} more" if len(rows) > 1 else ""
     return Finding(
         kind=kind,
         subject=table,
-        night=worst["ds"],
-        what=f"{worst['what']}{more}",
-        severity="breach" if worst["severity"] == "stop_night" else "warn",
-        severity_ratio=_severity_ratio(worst),
-        link=f"{lake.report_uri(use_case, worst['ds'], 'drift')}#data",
+        night=worst.ds,
+        what=f"{worst.what}{more}",
+        severity="breach" if worst.severity == "stop_night" else "warn",
+        severity_ratio=worst.severity_ratio,
+        link=f"{lake}/reports/{use_case}/{worst.ds}/drift.html#data",
         runbook=RUNBOOK,
     )
-
-
-def _severity_ratio(row: Mapping[str, Any]) -> float:
-    """Distance of the figure from the usual value, as a multiple of the distance of the exceeded bound.
-
-    Without a usual value, or where the bound equals it: the ratio of the figure and the bound.
-    """
-    observed, low, high, usual = (row[name] for name in ("observed", "low", "high", "usual"))
-    bound = high if high is not None and observed > high else low
-    if bound is None:
-        return 1.0
-    if usual is not None and bound != usual:
-        return float(max(1.0, abs(observed - usual) / abs(bound - usual)))
-    smaller, larger = sorted((abs(observed), abs(bound)))
-    return float(max(1.0, larger / smaller if smaller else larger))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
-from nightjar.monitoring.drift.domain import Domain
+from nightjar.monitoring.drift.domain import Domain, DomainVerdict
 
 DOMAIN_TABLE = TableSchema(
     name="monitoring/domain",
@@ -39,20 +39,39 @@ DOMAIN_TABLE = TableSchema(
 NAMED = 5
 
 
-def domain_row(domain: Domain, *, night: date, use_case: str, model_version: str, run_id: str) -> dict[str, Any]:
-    """The row of :data:`DOMAIN_TABLE` for one night."""
-    return {
-        "ds": night,
-        "use_case": use_case,
-        "auc": domain.auc.value,
-        "auc_low": domain.auc.low,
-        "auc_high": domain.auc.high,
-        "usual_auc": domain.usual_auc,
-        "verdict": domain.verdict,
-        "top_columns": list(domain.shares)[:NAMED],
-        "first_share": next(iter(domain.shares.values()), None),
-        "night_rows": domain.night_rows,
-        "reference_rows": domain.reference_rows,
-        "model_version": model_version,
-        "dag_run_id": run_id,
-    }
+@dataclass(frozen=True, kw_only=True)
+class DomainRow:
+    """A row of :data:`DOMAIN_TABLE`."""
+
+    ds: date
+    use_case: str
+    auc: float
+    auc_low: float
+    auc_high: float
+    usual_auc: float | None
+    verdict: DomainVerdict
+    top_columns: list[str]
+    first_share: float | None
+    night_rows: int
+    reference_rows: int
+    model_version: str
+    dag_run_id: str
+
+
+def domain_row(domain: Domain, *, night: date, use_case: str, model_version: str, run_id: str) -> DomainRow:
+    """Return the row of :data:`DOMAIN_TABLE` for one night."""
+    return DomainRow(
+        ds=night,
+        use_case=use_case,
+        auc=domain.auc.value,
+        auc_low=domain.auc.low,
+        auc_high=domain.auc.high,
+        usual_auc=domain.usual_auc,
+        verdict=domain.verdict,
+        top_columns=list(domain.shares)[:NAMED],
+        first_share=next(iter(domain.shares.values()), None),
+        night_rows=domain.night_rows,
+        reference_rows=domain.reference_rows,
+        model_version=model_version,
+        dag_run_id=run_id,
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
+from nightjar.declaration.monitoring import Drift
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake.lake import Lake
-from nightjar.monitoring.drift.comparison import NightDrift
+from nightjar.monitoring.drift.comparison import ColumnDrift, NightDrift, Verdict
 from nightjar.monitoring.drift.measures import TEST_NAME
 from nightjar.monitoring.drift.windows import ColumnWindows
+from nightjar.monitoring.profiles.profile import ColumnKind
 
 DRIFT_TABLE = TableSchema(
     name="monitoring/drift",
@@ -67,6 +68,54 @@ DRIFT_TABLE = TableSchema(
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriftRow:
+    """A row of :data:`DRIFT_TABLE`."""
+
+    ds: date
+    use_case: str
+    column_name: str
+    kind: ColumnKind
+    psi: float
+    raw_psi: float
+    usual_psi: float
+    test: str
+    test_statistic: float
+    degrees_of_freedom: int
+    p_value: float
+    q_value: float | None
+    max_psi: float
+    max_q: float
+    verdict: Verdict
+    null_share: float
+    reference_null_share: float
+    night_rows: int
+    reference_rows: int
+    model_version: str
+    dag_run_id: str
+    js_distance: float | None
+    ks: float | None
+    wasserstein: float | None
+    new_categories: list[str] | None
+    week_nights: int | None
+    week_psi: float | None
+    recent_nights: int | None
+    recent_psi: float | None
+    weekday_nights: int | None
+    weekday_psi: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnVerdict:
+    """Columns of :data:`DRIFT_TABLE` that hold the verdict on a column."""
+
+    ds: date
+    column_name: str
+    psi: float
+    verdict: Verdict
+    model_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PastNight:
     """Result of an earlier night's comparison.
 
@@ -91,7 +140,7 @@ def drift_rows(
     use_case: str,
     model_version: str,
     run_id: str,
-) -> list[dict[str, Any]]:
+) -> list[DriftRow]:
     """Return the rows of :data:`DRIFT_TABLE` for one night, one per column.
 
     Args:
@@ -103,45 +152,54 @@ def drift_rows(
         run_id: Airflow run.
     """
     return [
-        {
-            "ds": night,
-            "use_case": use_case,
-            "column_name": column.name,
-            "kind": column.night.kind,
-            "psi": column.psi,
-            "raw_psi": column.raw_psi,
-            "usual_psi": column.usual_psi,
-            "test": TEST_NAME,
-            "test_statistic": column.statistic,
-            "degrees_of_freedom": column.degrees,
-            "p_value": column.p,
-            "q_value": column.q,
-            "max_psi": drift.thresholds.max_psi,
-            "max_q": drift.thresholds.max_q,
-            "verdict": column.verdict,
-            "null_share": column.night.null_share,
-            "reference_null_share": column.reference.null_share,
-            "night_rows": column.night.rows,
-            "reference_rows": column.reference.rows,
-            "model_version": model_version,
-            "dag_run_id": run_id,
-            "js_distance": column.js_distance,
-            "ks": column.ks,
-            "wasserstein": column.wasserstein,
-            "new_categories": list(column.new_categories),
-            **_window_columns(windows[column.name]),
-        }
+        _row(column, windows[column.name], drift.thresholds, night, use_case, model_version, run_id)
         for column in sorted(drift.columns, key=lambda c: c.name)
     ]
 
 
-def _window_columns(windows: ColumnWindows) -> dict[str, Any]:
-    named = {"week": windows.week, "recent": windows.recent, "weekday": windows.weekday}
-    return {
-        f"{name}_{figure}": getattr(window, figure) if window else None
-        for name, window in named.items()
-        for figure in ("nights", "psi")
-    }
+def _row(
+    column: ColumnDrift,
+    windows: ColumnWindows,
+    thresholds: Drift,
+    night: date,
+    use_case: str,
+    model_version: str,
+    run_id: str,
+) -> DriftRow:
+    week, recent, weekday = windows.week, windows.recent, windows.weekday
+    return DriftRow(
+        ds=night,
+        use_case=use_case,
+        column_name=column.name,
+        kind=column.night.kind,
+        psi=column.psi,
+        raw_psi=column.raw_psi,
+        usual_psi=column.usual_psi,
+        test=TEST_NAME,
+        test_statistic=column.statistic,
+        degrees_of_freedom=column.degrees,
+        p_value=column.p,
+        q_value=column.q,
+        max_psi=thresholds.max_psi,
+        max_q=thresholds.max_q,
+        verdict=column.verdict,
+        null_share=column.night.null_share,
+        reference_null_share=column.reference.null_share,
+        night_rows=column.night.rows,
+        reference_rows=column.reference.rows,
+        model_version=model_version,
+        dag_run_id=run_id,
+        js_distance=column.js_distance,
+        ks=column.ks,
+        wasserstein=column.wasserstein,
+        new_categories=list(column.new_categories),
+        week_nights=week.nights if week else None,
+        week_psi=week.psi if week else None,
+        recent_nights=recent.nights if recent else None,
+        recent_psi=recent.psi if recent else None,
+        weekday_nights=weekday.nights if weekday else None,
+        weekday_psi=weekday.psi if weekday else None,
+    )
 
 
 def read_past_nights(lake: Lake, use_case: str, nights: Sequence[date], *, model_version: str) -> list[PastNight]:
@@ -153,18 +211,13 @@ def read_past_nights(lake: Lake, use_case: str, nights: Sequence[date], *, model
         nights: Nights to read.
         model_version: Version of the model; PSI against another model's training set is left out.
     """
-    columns = ["ds", "column_name", "psi", "verdict", "model_version"]
-    rows = lake.table(DRIFT_TABLE).read_use_case(use_case, nights, columns)
+    rows = lake.table(DRIFT_TABLE).read_use_case(use_case, nights, ColumnVerdict)
     return [
         PastNight(
             night=night,
-            psi={
-                row["column_name"]: row["psi"]
-                for row in rows
-                if row["ds"] == night and row["model_version"] == model_version
-            },
-            watched=sum(row["ds"] == night and row["verdict"] != "not_watched" for row in rows),
-            drifted=sum(row["ds"] == night and row["verdict"] == "drift" for row in rows),
+            psi={row.column_name: row.psi for row in rows if row.ds == night and row.model_version == model_version},
+            watched=sum(row.ds == night and row.verdict != "not_watched" for row in rows),
+            drifted=sum(row.ds == night and row.verdict == "drift" for row in rows),
         )
-        for night in sorted({row["ds"] for row in rows})
+        for night in sorted({row.ds for row in rows})
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Literal
 
 from nightjar.declaration.experiment import CHAMPION, Experiment, FixedHorizon
 from nightjar.declaration.tables import DS, Column, TableSchema
-from nightjar.monitoring.experiments.analysis import Analysis
+from nightjar.monitoring.experiments.analysis import Analysis, Verdict
 
 EXPERIMENTS_TABLE = TableSchema(
     name="monitoring/experiments",
@@ -44,37 +45,65 @@ EXPERIMENTS_TABLE = TableSchema(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExperimentRow:
+    """A row of :data:`EXPERIMENTS_TABLE`."""
+
+    ds: date
+    use_case: str
+    experiment: str
+    variant: str
+    metric: str
+    design: Literal["fixed_horizon", "sequential"]
+    nights: int
+    champion_share: float
+    share: float
+    champion_units: int
+    units: int
+    champion_mean: float | None
+    mean: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    lift: float | None
+    alpha: float
+    mismatch_p: float
+    verdict: Verdict
+    decided_on: date | None
+    dag_run_id: str
+
+
 def experiment_rows(
     analysis: Analysis, experiment: Experiment, *, night: date, use_case: str, run_id: str
-) -> list[dict[str, Any]]:
+) -> list[ExperimentRow]:
     """Return the rows of :data:`EXPERIMENTS_TABLE` for one night, one per challenger."""
     rows = []
     for comparison in analysis.comparisons:
         last = comparison.path[-1] if comparison.path else None
         rows.append(
-            {
-                "ds": night,
-                "use_case": use_case,
-                "experiment": experiment.name,
-                "variant": comparison.variant,
-                "metric": experiment.metric,
-                "design": "fixed_horizon" if isinstance(experiment.design, FixedHorizon) else "sequential",
-                "nights": len(analysis.nights),
-                "champion_share": experiment.variants[CHAMPION],
-                "share": experiment.variants[comparison.variant],
-                "champion_units": comparison.champion.units,
-                "units": comparison.challenger.units,
-                "champion_mean": comparison.champion.mean if comparison.champion.units else None,
-                "mean": comparison.challenger.mean if comparison.challenger.units else None,
-                "difference": last.difference if last else None,
-                "low": last.low if last else None,
-                "high": last.high if last else None,
-                "lift": comparison.lift,
-                "alpha": experiment.design.alpha,
-                "mismatch_p": analysis.mismatch_p,
-                "verdict": comparison.verdict,
-                "decided_on": comparison.decided_on,
-                "dag_run_id": run_id,
-            }
+            ExperimentRow(
+                ds=night,
+                use_case=use_case,
+                experiment=experiment.name,
+                variant=comparison.variant,
+                metric=experiment.metric,
+                design="fixed_horizon" if isinstance(experiment.design, FixedHorizon) else "sequential",
+                nights=len(analysis.nights),
+                champion_share=experiment.variants[CHAMPION],
+                share=experiment.variants[comparison.variant],
+                champion_units=comparison.champion.units,
+                units=comparison.challenger.units,
+                champion_mean=comparison.champion.mean if comparison.champion.units else None,
+                mean=comparison.challenger.mean if comparison.challenger.units else None,
+                difference=last.difference if last else None,
+                low=last.low if last else None,
+                high=last.high if last else None,
+                lift=comparison.lift,
+                alpha=experiment.design.alpha,
+                mismatch_p=analysis.mismatch_p,
+                verdict=comparison.verdict,
+                decided_on=comparison.decided_on,
+                dag_run_id=run_id,
+            )
         )
     return rows

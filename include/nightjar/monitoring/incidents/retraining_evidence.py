@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Any
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.declaration.use_case import UseCase
@@ -14,7 +13,8 @@ from nightjar.monitoring.drift.findings import drifted_nights
 from nightjar.monitoring.incidents.retraining import WatchedNight
 from nightjar.monitoring.performance.findings import NIGHTS, over_nights
 from nightjar.monitoring.performance.intervals import Interval
-from nightjar.monitoring.performance.table import PERFORMANCE_TABLE, judged_nights, read_rows
+from nightjar.monitoring.performance.rows import PerformanceRow
+from nightjar.monitoring.performance.table import judged_nights, read_performance
 
 
 def collect_evidence(
@@ -33,11 +33,9 @@ def collect_evidence(
     window = _last(night, policy.of_nights)
     judged_window = sorted({*(day - lag for day in window), *_last(night - lag, NIGHTS)})
     broken = nights_of_broken_data(lake, use_case.name, {*window, *judged_window})
-    rows = read_rows(lake, PERFORMANCE_TABLE, use_case.name, judged_window)
+    rows = read_performance(lake, use_case.name, judged_window)
     judged = {
-        day: metrics
-        for day, metrics in judged_nights(rows, night).items()
-        if metrics["auc"]["model_version"] == champion
+        day: metrics for day, metrics in judged_nights(rows, night).items() if metrics["auc"].model_version == champion
     }
     drifted = drifted_nights(lake, use_case, window, model_version=champion)
     watched = [
@@ -58,9 +56,9 @@ def _last(night: date, count: int) -> list[date]:
     return [night - timedelta(days=i) for i in range(count)]
 
 
-def _below_floor(judged: Mapping[str, Mapping[str, Any]] | None, policy: Retraining, on: date) -> bool:
+def _below_floor(judged: Mapping[str, PerformanceRow] | None, policy: Retraining, on: date) -> bool:
     """Whether the whole confidence interval of the AUC that was judged ``on`` this night lies below the floor."""
-    if judged is None or policy.min_auc is None or judged["auc"]["judged_on"] != on:
+    if judged is None or policy.min_auc is None or judged["auc"].judged_on != on:
         return False
-    high = judged["auc"]["high"]
+    high = judged["auc"].high
     return high is not None and high < policy.min_auc

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
-from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake.lake import Lake
@@ -40,12 +39,20 @@ INCIDENTS_TABLE = TableSchema(
 )
 MAX_GAP_NIGHTS = 30
 """Maximum gap between two monitored nights; incidents that were open before a longer gap are dropped."""
-_FIELDS = tuple(f.name for f in fields(Incident))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentRow(Incident):
+    """A row of :data:`INCIDENTS_TABLE`: an incident on one night."""
+
+    ds: date
+    use_case: str
+    dag_run_id: str
 
 
 def write_incidents(lake: Lake, use_case: str, incidents: Sequence[Incident], night: date, *, run_id: str) -> int:
     """Replace the night's incidents and return the new table version."""
-    rows = [{"ds": night, "use_case": use_case, **asdict(incident), "dag_run_id": run_id} for incident in incidents]
+    rows = [IncidentRow(ds=night, use_case=use_case, dag_run_id=run_id, **vars(incident)) for incident in incidents]
     return lake.table(INCIDENTS_TABLE).replace(rows, [night], use_case=use_case, run_id=run_id)
 
 
@@ -58,10 +65,10 @@ def incidents_before(lake: Lake, use_case: str, night: date) -> list[Incident]:
 def read_incidents(lake: Lake, use_case: str, nights: Sequence[date]) -> dict[date, list[Incident]]:
     """Return the incidents of each of ``nights`` that has any."""
     by_night: dict[date, list[Incident]] = {}
-    for row in lake.table(INCIDENTS_TABLE).read_use_case(use_case, nights):
-        by_night.setdefault(row["ds"], []).append(_incident(row))
+    for row in lake.table(INCIDENTS_TABLE).read_use_case(use_case, nights, IncidentRow):
+        by_night.setdefault(row.ds, []).append(_incident(row))
     return by_night
 
 
-def _incident(row: dict[str, Any]) -> Incident:
-    return Incident(**{name: row[name] for name in _FIELDS})
+def _incident(row: IncidentRow) -> Incident:
+    return Incident(**{field.name: getattr(row, field.name) for field in fields(Incident)})

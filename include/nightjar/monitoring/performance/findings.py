@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.intervals import Interval
+from nightjar.monitoring.performance.rows import PerformanceRow
 
-Row = Mapping[str, Any]
-Night = Mapping[str, Row]
+Night = Mapping[str, PerformanceRow]
 """Rows of ``monitoring/performance`` by metric, for one night without slices."""
 NIGHTS, MIN_NIGHTS = 7, 4
 """Judged nights that a warning is based on, and the minimum of them with a value. Rows of one night share its weather:
@@ -46,8 +46,8 @@ def find_problems(
     if not nights:
         return []
     last = nights[-1]
-    version = last["auc"]["model_version"]
-    recent = [rows for rows in nights if rows["auc"]["model_version"] == version][-NIGHTS:]
+    version = last["auc"].model_version
+    recent = [rows for rows in nights if rows["auc"].model_version == version][-NIGHTS:]
     confidence = use_case.monitoring.performance.confidence
     problems = [
         *_below_the_floor(last if judged is None else judged, use_case),
@@ -59,7 +59,7 @@ def find_problems(
             kind="performance",
             subject=f"{use_case.name} {problem.subject}",
             night=night,
-            what=f"scores of {last['auc']['ds']}: {problem.what}",
+            what=f"scores of {last['auc'].ds}: {problem.what}",
             severity=problem.severity,
             severity_ratio=problem.severity_ratio,
             link=link,
@@ -80,16 +80,17 @@ class _Problem:
 
 
 def _below_the_floor(judged: Night, use_case: UseCase) -> Iterator[_Problem]:
-    floor, auc = use_case.monitoring.retraining.min_auc if use_case.monitoring.retraining else None, judged["auc"]
-    if floor is not None and auc["high"] is not None and auc["high"] < floor:
-        what = f"the AUC is {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), below the floor of {floor:g}"
-        yield _Problem("auc below the floor", what, "breach", (1 - auc["value"]) / (1 - floor))
+    floor = use_case.monitoring.retraining.min_auc if use_case.monitoring.retraining else None
+    auc = judged["auc"].interval
+    if floor is not None and auc is not None and auc.high < floor:
+        what = f"the AUC is {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), below the floor of {floor:g}"
+        yield _Problem("auc below the floor", what, "breach", (1 - auc.value) / (1 - floor))
 
 
 def _below_the_holdout(recent: Sequence[Night], confidence: float) -> Iterator[_Problem]:
     last = recent[-1]["auc"]
-    holdout = last["holdout"]
-    if holdout is None or (last["high"] or 1.0) >= holdout:
+    holdout = last.holdout
+    if holdout is None or (last.high or 1.0) >= holdout:
         return
     over = over_nights(recent, "auc", "value", confidence)
     if over and over.high < holdout - CLEAR_AUC:
@@ -100,12 +101,12 @@ def _below_the_holdout(recent: Sequence[Night], confidence: float) -> Iterator[_
 
 def _above_the_baseline(recent: Sequence[Night], confidence: float) -> Iterator[_Problem]:
     for metric, name in AGAINST_BASELINE.items():
-        rows = [night[metric] for night in recent if metric in night and night[metric]["excess"] is not None]
-        if not rows or rows[-1]["ds"] != recent[-1]["auc"]["ds"] or rows[-1]["excess"] <= 0:
+        rows = [night[metric] for night in recent if metric in night and night[metric].excess is not None]
+        if not rows or rows[-1].ds != recent[-1]["auc"].ds or (rows[-1].excess or 0.0) <= 0:
             continue
         excess = over_nights(recent, metric, "excess", confidence)
         if excess and excess.low > 0:
-            baseline = math.fsum(row["baseline"] for row in rows) / len(rows)
+            baseline = math.fsum(row.baseline or 0.0 for row in rows) / len(rows)
             what = (
                 f"over the last {len(recent)} judged nights the {name} is "
                 f"{baseline + excess.value:.3g}; the baseline has {baseline:.3g}"
@@ -113,14 +114,17 @@ def _above_the_baseline(recent: Sequence[Night], confidence: float) -> Iterator[
             yield _Problem(f"{metric} above the baseline", what, "warn", 1 + excess.value / baseline)
 
 
-def over_nights(nights: Sequence[Night], metric: str, column: str, confidence: float) -> Interval | None:
+def over_nights(
+    nights: Sequence[Night], metric: str, column: Literal["value", "excess"], confidence: float
+) -> Interval | None:
     """Return the mean over nights with Student's interval, nights being independent units; None with too few."""
     from scipy.special import stdtrit  # takes 0.15 s, and most importers only read findings
 
-    rows = [night[metric] for night in nights if metric in night and night[metric][column] is not None]
-    if len(rows) < MIN_NIGHTS:
+    rows = [night[metric] for night in nights if metric in night]
+    known = [row.value if column == "value" else row.excess for row in rows]
+    values = [value for value in known if value is not None]
+    if len(values) < MIN_NIGHTS:
         return None
-    values = [row[column] for row in rows]
     mean = math.fsum(values) / len(values)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * deviation / math.sqrt(len(values))

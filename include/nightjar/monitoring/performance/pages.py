@@ -15,7 +15,8 @@ from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.nightly_rows import naming_stored_row
 from nightjar.monitoring.performance.calibration import group_rows
 from nightjar.monitoring.performance.findings import find_problems
-from nightjar.monitoring.performance.report_data import PerformanceReport, Point, Row, State, as_of, by_metric
+from nightjar.monitoring.performance.report_data import PerformanceReport, Point, State, as_of
+from nightjar.monitoring.performance.rows import CountsRow, PerformanceRow, by_metric
 from nightjar.monitoring.performance.summary import POSITIVE, UNLABELLED, Summary, merge, probability_of
 from nightjar.monitoring.performance.table import (
     ALL,
@@ -47,27 +48,27 @@ class Pages:
     """
 
     use_case: UseCase
-    rows: Sequence[Row]
-    counts: Sequence[Row]
+    rows: Sequence[PerformanceRow]
+    counts: Sequence[CountsRow]
     shared: Mapping[str, Any]
     read: Callable[[str], Summary] = field(default_factory=lambda: lru_cache(maxsize=None)(Summary.from_json))
 
     def of_night(self, night: date, judged: date | None, *, link: str) -> PerformanceReport:
         """Return the page of ``night``, whose run judged the night ``judged``; None when there is none yet."""
         first = (judged or night) - timedelta(days=SHOWN_NIGHTS - 1)
-        known = [as_of(row, night) for row in self.rows if first <= row["ds"] <= night]
-        judged_rows = [row for row in known if row["ds"] == judged]
-        figures = by_metric([row for row in judged_rows if not row["slice"]])
+        known = [as_of(row, night) for row in self.rows if first <= row.ds <= night]
+        judged_rows = [row for row in known if row.ds == judged]
+        figures = by_metric([row for row in judged_rows if not row.slice])
         state = self._state(figures)
         summary = self._summary(ALL, [judged] if judged and state == "judged" else [])
         return PerformanceReport(
             night=night,
             nights=[judged] if judged else [],
             state=state,
-            reason=next((row["reason"] for row in figures.values() if row["reason"]), ""),
+            reason=next((row.reason for row in figures.values() if row.reason), ""),
             figures=figures,
-            slices=[row for row in judged_rows if row["slice"]],
-            estimated=by_metric([row for row in known if row["ds"] == night and not row["slice"]]),
+            slices=[row for row in judged_rows if row.slice],
+            estimated=by_metric([row for row in known if row.ds == night and not row.slice]),
             history=_points(known),
             findings=self._findings([judged] if judged and state == "judged" else [], night, link),
             notes=_notes(figures),
@@ -76,7 +77,7 @@ class Pages:
 
     def of_week(self, night: date, *, link: str) -> PerformanceReport:
         """Return the page of the last judged nights as of ``night``, pooled, with earlier weeks as a plot."""
-        judged = sorted({row["ds"] for row in self.counts if row["judged_on"] <= night and row["ds"] <= night})
+        judged = sorted({row.ds for row in self.counts if row.judged_on <= night and row.ds <= night})
         last = len(judged)
         starts = [last - WEEK_NIGHTS * (i + 1) for i in range(SHOWN_WEEKS)]
         weeks = [judged[max(0, start) : start + WEEK_NIGHTS] for start in starts if start + WEEK_NIGHTS > 0]
@@ -84,14 +85,14 @@ class Pages:
         if not weeks:
             return PerformanceReport(night=night, weekly=True, state="nothing_yet", **self._shared_fields(Summary()))
         rows = self._pooled(weeks[-1], night, slices=True)
-        figures = by_metric([row for row in rows if not row["slice"]])
+        figures = by_metric([row for row in rows if not row.slice])
         earlier = [Point(night=week[-1], rows=by_metric(self._pooled(week, night))) for week in weeks[:-1]]
         return PerformanceReport(
             night=night,
             weekly=True,
             nights=weeks[-1],
             figures=figures,
-            slices=[row for row in rows if row["slice"]],
+            slices=[row for row in rows if row.slice],
             history=[*earlier, Point(night=weeks[-1][-1], rows=figures)],
             findings=self._findings(weeks[-1], night, link, figures),
             notes=_notes(figures),
@@ -99,13 +100,13 @@ class Pages:
         )
 
     def _findings(
-        self, nights: Sequence[date], night: date, link: str, figures: Mapping[str, Row] | None = None
+        self, nights: Sequence[date], night: date, link: str, figures: Mapping[str, PerformanceRow] | None = None
     ) -> list[Finding]:
         """Return the findings of the last of ``nights``; ``figures`` overrides its rows for pooled nights."""
         if not nights:
             return []
         first = nights[-1] - timedelta(days=WINDOW_NIGHTS - 1)
-        by_night = judged_nights((row for row in self.rows if first <= row["ds"] <= nights[-1]), night)
+        by_night = judged_nights((row for row in self.rows if first <= row.ds <= nights[-1]), night)
         return find_problems(list(by_night.values()), self.use_case, night=night, link=link, judged=figures)
 
     def _shared_fields(self, summary: Summary) -> dict[str, Any]:
@@ -122,35 +123,35 @@ class Pages:
             **self.shared,
         }
 
-    def _state(self, figures: Mapping[str, Row]) -> State:
+    def _state(self, figures: Mapping[str, PerformanceRow]) -> State:
         if not figures:
             return "nothing_yet"
-        return "judged" if any(row["verdict"] == "judged" for row in figures.values()) else "not_judged"
+        return "judged" if any(row.verdict == "judged" for row in figures.values()) else "not_judged"
 
     def _summary(self, place: Place, nights: Sequence[date]) -> Summary:
         """Merge the nights' summaries of a slice."""
-        rows = [row for row in self.counts if row["ds"] in nights and (row["slice"], row["slice_value"]) == place]
+        rows = [row for row in self.counts if row.ds in nights and (row.slice, row.slice_value) == place]
         with naming_stored_row(COUNTS_TABLE):
-            return merge([self.read(row["summary"]) for row in rows])
+            return merge([self.read(row.summary) for row in rows])
 
-    def _pooled(self, nights: Sequence[date], night: date, *, slices: bool = False) -> list[dict[str, Any]]:
+    def _pooled(self, nights: Sequence[date], night: date, *, slices: bool = False) -> list[PerformanceRow]:
         """Return rows like those of one night for the pooled rows of ``nights``, optionally with slices.
 
         The baseline is the label rate known when the first night was scored. Holdout metrics are included if one
         version scored all nights.
         """
-        held = [row for row in self.counts if row["ds"] in nights]
-        places = {(row["slice"], row["slice_value"]) for row in held} if slices else {ALL}
-        versions = sorted({version for row in held for version in row["model_version"].split(",")})
-        whole = [row for row in self.rows if row["ds"] in nights and not row["slice"]]
-        first = next((row for row in whole if row["ds"] == nights[0] and row["metric"] == "label_rate"), None)
-        of_holdout = {row["metric"]: row["holdout"] for row in whole if row["holdout"] is not None}
+        held = [row for row in self.counts if row.ds in nights]
+        places = {(row.slice, row.slice_value) for row in held} if slices else {ALL}
+        versions = sorted({version for row in held for version in row.model_version.split(",")})
+        whole = [row for row in self.rows if row.ds in nights and not row.slice]
+        first = next((row for row in whole if row.ds == nights[0] and row.metric == "label_rate"), None)
+        of_holdout = {row.metric: row.holdout for row in whole if row.holdout is not None}
         pooled = ScoredNight(
             night=nights[-1],
             summaries={place: self._summary(place, nights) for place in places},
             judged_on=night,
             model_version=",".join(versions),
-            baseline_rate=first["baseline"] if first else None,
+            baseline_rate=first.baseline if first else None,
             holdout=of_holdout if len(versions) == 1 else {},
         )
         pooled = replace(pooled, estimates=estimate_metrics(pooled, self.use_case))
@@ -165,20 +166,20 @@ def histogram(summary: Summary) -> list[tuple[int, int]]:
     return [(int(n), int(k)) for n, k in zip(*counted, strict=True)]
 
 
-def _points(rows: Sequence[Row]) -> list[Point]:
-    nights: dict[date, dict[str, Row]] = {}
+def _points(rows: Sequence[PerformanceRow]) -> list[Point]:
+    nights: dict[date, dict[str, PerformanceRow]] = {}
     for row in rows:
-        if not row["slice"]:
-            nights.setdefault(row["ds"], {})[row["metric"]] = row
+        if not row.slice:
+            nights.setdefault(row.ds, {})[row.metric] = row
     return [Point(night=night, rows=nights[night]) for night in sorted(nights)]
 
 
-def _notes(figures: Mapping[str, Row]) -> list[str]:
+def _notes(figures: Mapping[str, PerformanceRow]) -> list[str]:
     """Return notes on the model versions that scored."""
     row = figures.get("auc")
-    if row is None or not row["model_version"]:
+    if row is None or not row.model_version:
         return []
-    versions = row["model_version"].split(",")
+    versions = row.model_version.split(",")
     if len(versions) > 1:
         return [f"Versions {', '.join(versions)} scored these rows, so they are not compared with a holdout."]
-    return [_NO_HOLDOUT.format(versions[0])] if row["holdout"] is None else []
+    return [_NO_HOLDOUT.format(versions[0])] if row.holdout is None else []

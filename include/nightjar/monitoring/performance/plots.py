@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from datetime import date
 
     from nightjar.monitoring.performance.calibration import Group
+    from nightjar.monitoring.performance.intervals import Interval
     from nightjar.monitoring.performance.report_data import Point
+    from nightjar.monitoring.performance.rows import PerformanceRow
 
-Row = Mapping[str, Any]
 Scale = Callable[[float], float]
 WIDTH = 360.0
 MAX_SLICES = 20
@@ -56,9 +57,9 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def gauge(row: Row, floor: float | None) -> Markup:
+def gauge(auc: Interval, holdout: float | None, floor: float | None) -> Markup:
     """Draw the AUC with its interval between chance and 1, with the holdout and the floor as marks."""
-    low = min(0.5, math.floor(row["low"] * 20) / 20)
+    low = min(0.5, math.floor(auc.low * 20) / 20)
     left, right, y = 8.0, WIDTH - 8, 44.0
 
     def x(value: float) -> float:
@@ -67,16 +68,16 @@ def gauge(row: Row, floor: float | None) -> Markup:
     parts = [_line("axis", left, y, right, y)]
     parts += [_line("axis", x(tick), y - 3, x(tick), y + 3) for tick in ticks(low, 1.0, 5)]
     parts += [text(x(tick), y + 19, f"{tick:g}", "tick") for tick in ticks(low, 1.0, 5)]
-    parts.append(_rect("reach", x(row["low"]), y - 7, x(row["high"]) - x(row["low"]), 14))
-    label = f"AUC {figure('auc', row['value'])}, interval {span('auc', row['low'], row['high'])}"
-    for name, value in (("holdout", row["holdout"]), ("floor", floor)):
+    parts.append(_rect("reach", x(auc.low), y - 7, x(auc.high) - x(auc.low), 14))
+    label = f"AUC {figure('auc', auc.value)}, interval {span('auc', auc.low, auc.high)}"
+    for name, value in (("holdout", holdout), ("floor", floor)):
         if value is not None:
             above = name == "holdout"
             parts.append(_line(f"mark {name}", x(value), y - 13, x(value), y + 9))
             place = min(max(x(value), 34), WIDTH - 34)
             parts.append(text(place, y - 18 if above else y + 34, f"{name} {figure('auc', value)}", "tick"))
             label += f"; {name} {figure('auc', value)}"
-    parts.append(_dot("point", x(row["value"]), y, 5.5))
+    parts.append(_dot("point", x(auc.value), y, 5.5))
     return _svg(80 if floor is not None else 66, label, parts, "plot gauge")
 
 
@@ -87,8 +88,8 @@ def nights_plot(
     drawn = [(point.night, point.rows[metric]) for point in points if _shown(point.rows.get(metric))]
     if not drawn:
         return Markup("")
-    last = [row for _, row in drawn if row["value"] is not None][-1:]
-    holdout = last[0]["holdout"] if last and metric == "auc" else None
+    last = [row for _, row in drawn if row.value is not None][-1:]
+    holdout = last[0].holdout if last and metric == "auc" else None
     scale, marks = _vertical_scale(drawn, [floor, holdout], metric)
     left, right, foot = 44.0, WIDTH - 6, 160.0
     parts = [_line("grid", left, scale(tick), right, scale(tick)) for tick in marks]
@@ -109,17 +110,17 @@ def nights_plot(
     return _svg(foot + 22, f"{NAMES[metric]} by {'week' if weekly else 'night'}: {values}", parts)
 
 
-def _shown(row: Row | None) -> bool:
-    return row is not None and (row["value"] is not None or row["estimate"] is not None)
+def _shown(row: PerformanceRow | None) -> bool:
+    return row is not None and (row.value is not None or row.estimate is not None)
 
 
 def _vertical_scale(
-    drawn: Sequence[tuple[date, Row]], lines: Sequence[float | None], metric: str
+    drawn: Sequence[tuple[date, PerformanceRow]], lines: Sequence[float | None], metric: str
 ) -> tuple[Scale, list[float]]:
     """Return the scale from values to heights and its marks; one very wide interval does not flatten the others."""
-    values = [v for _, row in drawn for v in (row["value"], row["estimate"]) if v is not None]
+    values = [v for _, row in drawn for v in (row.value, row.estimate) if v is not None]
     values += [line for line in lines if line is not None]
-    values += [row["baseline"] for _, row in drawn if metric != "auc" and row["baseline"] is not None]
+    values += [row.baseline for _, row in drawn if metric != "auc" and row.baseline is not None]
     ends = [v for _, row in drawn for v in _ends(row) if v is not None and math.isfinite(v)]
     widths = sorted(
         high - low for low, high in map(_ends, (row for _, row in drawn)) if low is not None and high is not None
@@ -138,24 +139,25 @@ def _vertical_scale(
     return scale, marks
 
 
-def _ends(row: Row) -> tuple[float | None, float | None]:
-    judged = row["value"] is not None
-    return (row["low"], row["high"]) if judged else (row["estimate_low"], row["estimate_high"])
+def _ends(row: PerformanceRow) -> tuple[float | None, float | None]:
+    judged = row.value is not None
+    return (row.low, row.high) if judged else (row.estimate_low, row.estimate_high)
 
 
-def _night_marks(row: Row, x: float, scale: Scale, width: float) -> list[Markup]:
+def _night_marks(row: PerformanceRow, x: float, scale: Scale, width: float) -> list[Markup]:
     low, high = _ends(row)
-    judged = row["value"] is not None
+    judged = row.value is not None
     kind = "" if judged else " guess"
     parts = []
     if low is not None and high is not None:
         parts.append(_line(f"whisker{kind}", x, scale(low), x, scale(high)))
-    if judged and row["metric"] != "auc" and row["baseline"] is not None:
-        parts.append(_line("constant", x - width, scale(row["baseline"]), x + width, scale(row["baseline"])))
-    if judged and row["estimate"] is not None:
-        parts.append(_dot("point guess small", x, scale(row["estimate"]), min(2.4, width)))
-    middle = row["value"] if judged else row["estimate"]
-    parts.append(_dot(f"point{kind}", x, scale(middle), min(3.6, width)))
+    if judged and row.metric != "auc" and row.baseline is not None:
+        parts.append(_line("constant", x - width, scale(row.baseline), x + width, scale(row.baseline)))
+    if judged and row.estimate is not None:
+        parts.append(_dot("point guess small", x, scale(row.estimate), min(2.4, width)))
+    middle = row.value if row.value is not None else row.estimate
+    if middle is not None:
+        parts.append(_dot(f"point{kind}", x, scale(middle), min(3.6, width)))
     return parts
 
 
@@ -175,23 +177,23 @@ def _axis(metric: str, value: float) -> str:
     return share(value) if metric == "label_rate" else f"{value:g}"
 
 
-def _describe(metric: str, row: Row, unit: str) -> str:
-    if row["value"] is None:
-        return f"estimated {figure(metric, row['estimate'], unit)}"
-    baseline = (
-        "" if metric == "auc" or row["baseline"] is None else f", baseline {figure(metric, row['baseline'], unit)}"
-    )
-    return f"{figure(metric, row['value'], unit)} ({span(metric, row['low'], row['high'])}){baseline}"
+def _describe(metric: str, row: PerformanceRow, unit: str) -> str:
+    if row.value is None:
+        return f"estimated {figure(metric, row.estimate, unit)}"
+    baseline = "" if metric == "auc" or row.baseline is None else f", baseline {figure(metric, row.baseline, unit)}"
+    return f"{figure(metric, row.value, unit)} ({span(metric, row.low, row.high)}){baseline}"
 
 
-def slices_plot(values: Sequence[Mapping[str, Row]], whole: Row) -> Markup:
+def slices_plot(values: Sequence[Mapping[str, PerformanceRow]], whole: PerformanceRow) -> Markup:
     """Draw the AUC of each value of a slice with its interval; all rows as a line."""
-    drawn = [rows["auc"] for rows in values if rows.get("auc") and rows["auc"]["value"] is not None][:MAX_SLICES]
-    if not drawn or whole["value"] is None:
+    measured = [(rows["auc"], rows["auc"].interval) for rows in values if "auc" in rows]
+    drawn = [(row, auc) for row, auc in measured if auc is not None][:MAX_SLICES]
+    of_all = whole.interval
+    if not drawn or of_all is None:
         return Markup("")
     step, top, left, right = 22.0, 22.0, 66.0, WIDTH - 46
-    low = min(0.5, *(row["low"] for row in drawn))
-    high = max(whole["high"], *(row["high"] for row in drawn))
+    low = min(0.5, *(auc.low for _, auc in drawn))
+    high = max(of_all.high, *(auc.high for _, auc in drawn))
     low, high = max(low, 0.3), min(1.0, high + 0.01)
 
     def x(value: float) -> float:
@@ -201,20 +203,20 @@ def slices_plot(values: Sequence[Mapping[str, Row]], whole: Row) -> Markup:
     marks = ticks(low, high)
     parts = [_line("grid", x(tick), top - 6, x(tick), foot) for tick in marks]
     parts += [text(x(tick), foot + 15, f"{tick:g}", "tick") for tick in marks]
-    parts.append(_rect("reach", x(whole["low"]), top - 6, x(whole["high"]) - x(whole["low"]), foot - top + 6))
-    parts.append(_line("mark whole", x(whole["value"]), top - 6, x(whole["value"]), foot))
-    parts.append(text(x(whole["value"]), top - 11, "all rows", "tick"))
-    for i, row in enumerate(drawn):
+    parts.append(_rect("reach", x(of_all.low), top - 6, x(of_all.high) - x(of_all.low), foot - top + 6))
+    parts.append(_line("mark whole", x(of_all.value), top - 6, x(of_all.value), foot))
+    parts.append(text(x(of_all.value), top - 11, "all rows", "tick"))
+    for i, (row, auc) in enumerate(drawn):
         y = top + step * (i + 0.5)
-        kind = " moved" if row["high"] < whole["low"] else ""
-        parts.append(text(left - 10, y + 4, _short(row["slice_value"]), "name"))
-        parts.append(_line(f"whisker{kind}", x(row["low"]), y, x(row["high"]), y))
-        parts.append(_dot(f"point{kind}", x(row["value"]), y))
-        parts.append(text(right + 8, y + 4, figure("auc", row["value"]), "side"))
-    label = f"AUC by {drawn[0]['slice']}: " + "; ".join(
-        f"{row['slice_value']} {figure('auc', row['value'])} ({span('auc', row['low'], row['high'])})" for row in drawn
+        kind = " moved" if auc.high < of_all.low else ""
+        parts.append(text(left - 10, y + 4, _short(row.slice_value), "name"))
+        parts.append(_line(f"whisker{kind}", x(auc.low), y, x(auc.high), y))
+        parts.append(_dot(f"point{kind}", x(auc.value), y))
+        parts.append(text(right + 8, y + 4, figure("auc", auc.value), "side"))
+    label = f"AUC by {drawn[0][0].slice}: " + "; ".join(
+        f"{row.slice_value} {figure('auc', auc.value)} ({span('auc', auc.low, auc.high)})" for row, auc in drawn
     )
-    return _svg(foot + 22, f"{label}; all rows {figure('auc', whole['value'])}", parts)
+    return _svg(foot + 22, f"{label}; all rows {figure('auc', of_all.value)}", parts)
 
 
 def calibration_plot(groups: Sequence[Group], histogram: Sequence[tuple[int, int]]) -> Markup:

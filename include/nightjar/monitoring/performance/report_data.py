@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 from nightjar.declaration.target import Cost
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.calibration import Group
 from nightjar.monitoring.performance.metrics import METRICS
+from nightjar.monitoring.performance.rows import PerformanceRow
 
-Row = Mapping[str, Any]
 State = Literal["judged", "not_judged", "nothing_yet"]
 
 
@@ -27,7 +27,7 @@ class Point:
     """
 
     night: date
-    rows: Mapping[str, Row]
+    rows: Mapping[str, PerformanceRow]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +66,12 @@ class PerformanceReport:
     nights: Sequence[date] = ()
     state: State = "judged"
     reason: str = ""
-    figures: Mapping[str, Row] = field(default_factory=dict)
-    slices: Sequence[Row] = ()
+    figures: Mapping[str, PerformanceRow] = field(default_factory=dict)
+    slices: Sequence[PerformanceRow] = ()
     slice_names: Sequence[str] = ()
     calibration: Sequence[Group] = ()
     histogram: Sequence[tuple[int, int]] = ()
-    estimated: Mapping[str, Row] = field(default_factory=dict)
+    estimated: Mapping[str, PerformanceRow] = field(default_factory=dict)
     history: Sequence[Point] = ()
     findings: Sequence[Finding] = ()
     notes: Sequence[str] = ()
@@ -90,7 +90,7 @@ class PerformanceReport:
     @property
     def has_auc(self) -> bool:
         """Whether there is an AUC."""
-        return self.state == "judged" and self.figures["auc"]["value"] is not None
+        return self.state == "judged" and self.figures["auc"].value is not None
 
     @property
     def metrics(self) -> list[str]:
@@ -104,21 +104,21 @@ class PerformanceReport:
             return "drift"
         return "stable" if self.has_auc else "unknown"
 
-    def of_slice(self, name: str) -> list[Mapping[str, Row]]:
+    def of_slice(self, name: str) -> list[Mapping[str, PerformanceRow]]:
         """Return rows by metric of each judged value of a slice; numbers ascending, other values by size."""
-        values: dict[str, dict[str, Row]] = {}
+        values: dict[str, dict[str, PerformanceRow]] = {}
         for row in self.slices:
-            if row["slice"] == name:
-                values.setdefault(row["slice_value"], {})[row["metric"]] = row
-        judged = [rows for rows in values.values() if any(row["verdict"] == "judged" for row in rows.values())]
+            if row.slice == name:
+                values.setdefault(row.slice_value, {})[row.metric] = row
+        judged = [rows for rows in values.values() if any(row.verdict == "judged" for row in rows.values())]
         if any(_NUMBER.fullmatch(value) for value in values):
-            return sorted(judged, key=lambda rows: slice_sort_key(_any(rows)["slice_value"]))
-        return sorted(judged, key=lambda rows: (-_any(rows)["labelled_rows"], _any(rows)["slice_value"]))
+            return sorted(judged, key=lambda rows: slice_sort_key(_any(rows).slice_value))
+        return sorted(judged, key=lambda rows: (-_any(rows).labelled_rows, _any(rows).slice_value))
 
     def too_small(self, name: str) -> list[str]:
         """Return the values of a slice that have too few labelled rows."""
-        judged = {_any(rows)["slice_value"] for rows in self.of_slice(name)}
-        return sorted({row["slice_value"] for row in self.slices if row["slice"] == name} - judged, key=slice_sort_key)
+        judged = {_any(rows).slice_value for rows in self.of_slice(name)}
+        return sorted({row.slice_value for row in self.slices if row.slice == name} - judged, key=slice_sort_key)
 
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE]-?\d+)?")
@@ -130,18 +130,25 @@ def slice_sort_key(value: str) -> tuple[bool, float, str]:
     return not is_number, float(value) if is_number else 0.0, value
 
 
-def _any(rows: Mapping[str, Row]) -> Row:
+def _any(rows: Mapping[str, PerformanceRow]) -> PerformanceRow:
     return next(iter(rows.values()))
 
 
-def by_metric(rows: Sequence[Row]) -> dict[str, Row]:
-    """Index the rows of one night and slice by metric."""
-    return {row["metric"]: row for row in rows}
-
-
-def as_of(row: Row, night: date) -> Row:
+def as_of(row: PerformanceRow, night: date) -> PerformanceRow:
     """Return a row as it was on ``night``: judged later means only estimated then."""
-    if row["judged_on"] is None or row["judged_on"] <= night:
+    if row.judged_on is None or row.judged_on <= night:
         return row
-    unknown = ("value", "low", "high", "estimate_error", "baseline", "excess", "excess_low", "excess_high", "judged_on")
-    return {**row, **dict.fromkeys(unknown), "verdict": "estimated", "reason": None}
+    return replace(
+        row,
+        value=None,
+        low=None,
+        high=None,
+        estimate_error=None,
+        baseline=None,
+        excess=None,
+        excess_low=None,
+        excess_high=None,
+        judged_on=None,
+        verdict="estimated",
+        reason=None,
+    )

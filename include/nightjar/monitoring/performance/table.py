@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.declaration.use_case import UseCase
@@ -15,6 +14,7 @@ from nightjar.monitoring.performance.estimate import estimate
 from nightjar.monitoring.performance.findings import find_problems
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metrics import METRICS, Measured, measure
+from nightjar.monitoring.performance.rows import CountsRow, PerformanceRow
 from nightjar.monitoring.performance.summary import Summary
 
 Place = tuple[str, str]
@@ -127,7 +127,7 @@ def estimate_metrics(night: ScoredNight, use_case: UseCase) -> dict[tuple[str, s
     }
 
 
-def performance_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[dict[str, Any]]:
+def performance_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[PerformanceRow]:
     """Return the night's rows of :data:`PERFORMANCE_TABLE`; judged if ``judged_on`` is set and it can be judged."""
     reason = night.not_judged_reason(use_case) if night.judged_on else ""
     places = {ALL, *night.summaries, *((name, value) for name, value, _ in night.estimates)}
@@ -157,74 +157,74 @@ def _measure(
 
 def _row(
     night: ScoredNight, place: Place, metric: str, summary: Summary, measured: Measured, use_case: str, run_id: str
-) -> dict[str, Any]:
+) -> PerformanceRow:
     interval, excess, expected = measured.interval, measured.excess, night.estimates.get((*place, metric))
-    error = interval.value - expected.value if interval and expected else None
-    verdict = "estimated" if night.judged_on is None else "judged" if interval else "not_judged"
-    return {
-        "ds": night.night,
-        "use_case": use_case,
-        "slice": place[0],
-        "slice_value": place[1],
-        "metric": metric,
-        **_ends(("value", "low", "high"), interval),
-        **_ends(("estimate", "estimate_low", "estimate_high"), expected),
-        "estimate_error": error,
-        "baseline": measured.baseline,
-        **_ends(("excess", "excess_low", "excess_high"), excess),
-        "holdout": night.holdout.get(metric) if place == ALL else None,
-        "rows": summary.rows,
-        "landed_rows": summary.landed,
-        "labelled_rows": summary.labelled,
-        "verdict": verdict,
-        "reason": measured.reason or None,
-        "judged_on": night.judged_on,
-        "model_version": night.model_version,
-        "dag_run_id": run_id,
-    }
+    return PerformanceRow(
+        ds=night.night,
+        use_case=use_case,
+        slice=place[0],
+        slice_value=place[1],
+        metric=metric,
+        value=interval.value if interval else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        estimate=expected.value if expected else None,
+        estimate_low=expected.low if expected else None,
+        estimate_high=expected.high if expected else None,
+        estimate_error=interval.value - expected.value if interval and expected else None,
+        baseline=measured.baseline,
+        excess=excess.value if excess else None,
+        excess_low=excess.low if excess else None,
+        excess_high=excess.high if excess else None,
+        holdout=night.holdout.get(metric) if place == ALL else None,
+        rows=summary.rows,
+        landed_rows=summary.landed,
+        labelled_rows=summary.labelled,
+        verdict="estimated" if night.judged_on is None else "judged" if interval else "not_judged",
+        reason=measured.reason or None,
+        judged_on=night.judged_on,
+        model_version=night.model_version,
+        dag_run_id=run_id,
+    )
 
 
-def _ends(names: Sequence[str], interval: Interval | None) -> dict[str, float | None]:
-    values = (None,) * 3 if interval is None else (interval.value, interval.low, interval.high)
-    return dict(zip(names, values, strict=True))
-
-
-def count_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[dict[str, Any]]:
+def count_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[CountsRow]:
     """Return the night's rows of :data:`COUNTS_TABLE`; empty when it was not judged."""
     if night.judged_on is None or night.not_judged_reason(use_case):
         return []
     return [
-        {
-            "ds": night.night,
-            "use_case": use_case.name,
-            "slice": name,
-            "slice_value": value,
-            "judged_on": night.judged_on,
-            "model_version": night.model_version,
-            "summary": summary.to_json(),
-            "dag_run_id": run_id,
-        }
+        CountsRow(
+            ds=night.night,
+            use_case=use_case.name,
+            slice=name,
+            slice_value=value,
+            judged_on=night.judged_on,
+            model_version=night.model_version,
+            summary=summary.to_json(),
+            dag_run_id=run_id,
+        )
         for (name, value), summary in sorted(night.summaries.items())
     ]
 
 
-def read_rows(lake: Lake, table: TableSchema, use_case: str, nights: Iterable[date]) -> list[dict[str, Any]]:
+def read_performance(lake: Lake, use_case: str, nights: Iterable[date]) -> list[PerformanceRow]:
     """Read the use case's rows of ``nights``, sorted by night and key."""
-    return sorted(
-        lake.table(table).read_use_case(use_case, nights),
-        key=lambda row: (row["ds"], *(row[name] for name in table.key)),
-    )
+    rows = lake.table(PERFORMANCE_TABLE).read_use_case(use_case, nights, PerformanceRow)
+    return sorted(rows, key=lambda row: (row.ds, row.slice, row.slice_value, row.metric))
 
 
-def stored_estimates(rows: Iterable[Mapping[str, Any]]) -> dict[date, dict[tuple[str, str, str], Interval]]:
+def read_counts(lake: Lake, use_case: str, nights: Iterable[date]) -> list[CountsRow]:
+    """Read the counts of ``nights``, sorted by night and slice."""
+    rows = lake.table(COUNTS_TABLE).read_use_case(use_case, nights, CountsRow)
+    return sorted(rows, key=lambda row: (row.ds, row.slice, row.slice_value))
+
+
+def stored_estimates(rows: Iterable[PerformanceRow]) -> dict[date, dict[tuple[str, str, str], Interval]]:
     """Return the estimates made on each night, from its rows."""
     stored: dict[date, dict[tuple[str, str, str], Interval]] = {}
     for row in rows:
-        if row["estimate"] is not None:
-            place = (row["slice"], row["slice_value"], row["metric"])
-            stored.setdefault(row["ds"], {})[place] = Interval(
-                value=row["estimate"], low=row["estimate_low"], high=row["estimate_high"]
-            )
+        if row.estimated is not None:
+            stored.setdefault(row.ds, {})[row.slice, row.slice_value, row.metric] = row.estimated
     return stored
 
 
@@ -232,17 +232,17 @@ def performance_findings(lake: Lake, use_case: UseCase, night: date) -> list[Fin
     """Return the findings of the night that ``night`` has judged; empty when it judged none."""
     judged = night - timedelta(days=use_case.monitoring.performance.matured_after_nights)
     window = [judged - timedelta(days=i) for i in range(WINDOW_NIGHTS)]
-    nights = judged_nights(read_rows(lake, PERFORMANCE_TABLE, use_case.name, window), night)
-    if judged not in nights or nights[judged]["label_rate"]["judged_on"] != night:
+    nights = judged_nights(read_performance(lake, use_case.name, window), night)
+    if judged not in nights or nights[judged]["label_rate"].judged_on != night:
         return []
     link = lake.report_uri(use_case.name, night, "performance")
     return find_problems(list(nights.values()), use_case, night=night, link=link)
 
 
-def judged_nights(rows: Iterable[Mapping[str, Any]], night: date) -> dict[date, dict[str, Mapping[str, Any]]]:
+def judged_nights(rows: Iterable[PerformanceRow], night: date) -> dict[date, dict[str, PerformanceRow]]:
     """Return the rows by metric, without slices, of each night judged by ``night``, oldest first."""
-    by_night: dict[date, dict[str, Mapping[str, Any]]] = {}
+    by_night: dict[date, dict[str, PerformanceRow]] = {}
     for row in rows:
-        if not row["slice"] and row["judged_on"] is not None and row["judged_on"] <= night:
-            by_night.setdefault(row["ds"], {})[row["metric"]] = row
-    return {ds: by_night[ds] for ds in sorted(by_night) if by_night[ds]["label_rate"]["verdict"] == "judged"}
+        if not row.slice and row.judged_on is not None and row.judged_on <= night:
+            by_night.setdefault(row.ds, {})[row.metric] = row
+    return {ds: by_night[ds] for ds in sorted(by_night) if by_night[ds]["label_rate"].verdict == "judged"}

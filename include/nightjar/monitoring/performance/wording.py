@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.monitoring.reporting.formatting import count, number, share
 
 if TYPE_CHECKING:
     from nightjar.monitoring.incidents.findings import Finding
     from nightjar.monitoring.performance.calibration import Group
+    from nightjar.monitoring.performance.intervals import Interval
     from nightjar.monitoring.performance.report_data import PerformanceReport, Point
+    from nightjar.monitoring.performance.rows import PerformanceRow
 
-Row = Mapping[str, Any]
 NAMES = {
     "auc": "AUC",
     "pr_auc": "PR-AUC",
@@ -89,29 +90,30 @@ def headline(report: PerformanceReport) -> str:
     if report.state == "not_judged":
         return f"{report.reason}."
     row = report.figures["auc"]
-    if row["value"] is None:
-        return f"{row['reason']}."
-    auc = f"the AUC is {figure('auc', row['value'])}"
+    if row.value is None:
+        return f"{row.reason}."
+    auc = f"the AUC is {figure('auc', row.value)}"
     subjects = [finding.subject for finding in report.findings]
     if any(subject.endswith("below the floor") for subject in subjects):
         return f"{auc}, and its whole interval lies below the floor of {report.floor:g}."
     if any(subject.endswith("below the holdout") for subject in subjects):
-        return f"{auc}; over several nights it is clearly below the {figure('auc', row['holdout'])} of the holdout."
+        return f"{auc}; over several nights it is clearly below the {figure('auc', row.holdout)} of the holdout."
     if subjects:
         worse = [
             NAMES[metric].lower() for metric in NAMES if any(f" {metric} above" in subject for subject in subjects)
         ]
         return f"over several nights the baseline has the better {' and '.join(worse)}."
-    if row["holdout"] is None:
-        return f"{auc}, better than chance." if row["low"] > 0.5 else f"{auc}, not significantly better than chance."
-    return f"{auc}, {_against(report, row)}."
+    if row.holdout is None:
+        is_better = row.low is not None and row.low > 0.5
+        return f"{auc}, better than chance." if is_better else f"{auc}, not significantly better than chance."
+    return f"{auc}, {_against(report, row.interval, row.holdout)}."
 
 
-def _against(report: PerformanceReport, row: Row) -> str:
-    holdout = f"the {figure('auc', row['holdout'])} of the holdout"
-    if row["low"] <= row["holdout"] <= row["high"]:
+def _against(report: PerformanceReport, auc: Interval | None, of_holdout: float) -> str:
+    holdout = f"the {figure('auc', of_holdout)} of the holdout"
+    if auc is None or auc.low <= of_holdout <= auc.high:
         return f"in line with {holdout}"
-    if row["low"] > row["holdout"]:
+    if auc.low > of_holdout:
         return f"above {holdout}"
     return f"below {holdout}" if report.weekly else f"below {holdout}, as a single night may be"
 
@@ -135,74 +137,77 @@ def changes(report: PerformanceReport) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def _rate(rows: Mapping[str, Row]) -> str:
+def _rate(rows: Mapping[str, PerformanceRow]) -> str:
     row = rows.get("label_rate")
-    if row is None or row["value"] is None:
+    if row is None or row.value is None:
         return ""
-    observed = f"{share(row['value'])} of the labels are positive"
-    if row["estimate"] is None:
-        return f"{observed}." if row["baseline"] is None else f"{observed}; {share(row['baseline'])} were earlier."
-    if row["estimate_low"] <= row["value"] <= row["estimate_high"]:
-        return f"{observed}, as expected from the scores ({share(row['estimate'])})."
-    more = "more" if row["value"] > row["estimate"] else "fewer"
-    return f"{observed}, {more} than the {share(row['estimate'])} expected from the scores."
+    observed = f"{share(row.value)} of the labels are positive"
+    if row.estimated is None:
+        return f"{observed}." if row.baseline is None else f"{observed}; {share(row.baseline)} were earlier."
+    if row.estimated.low <= row.value <= row.estimated.high:
+        return f"{observed}, as expected from the scores ({share(row.estimated.value)})."
+    more = "more" if row.value > row.estimated.value else "fewer"
+    return f"{observed}, {more} than the {share(row.estimated.value)} expected from the scores."
 
 
-def _against_baseline(rows: Mapping[str, Row], unit: str) -> str:
+def _against_baseline(rows: Mapping[str, PerformanceRow], unit: str) -> str:
     """Compare log loss and cost with the baseline."""
     parts = []
     for metric in ("log_loss", "expected_cost"):
         row = rows.get(metric)
-        if row and row["value"] is not None and row["baseline"]:
-            less = 1 - row["value"] / row["baseline"]
-            unsure = row["excess_low"] <= 0 <= row["excess_high"]
+        if row and row.value is not None and row.baseline:
+            less = 1 - row.value / row.baseline
+            excess = row.excess_interval
+            unsure = excess is not None and excess.low <= 0 <= excess.high
             side = "below" if less >= 0 else "above"
             doubt = ", which may be chance" if unsure else ""
             parts.append(
-                f"{NAMES[metric].lower()} {figure(metric, row['value'], unit)} is {share(abs(less))} {side} "
-                f"the baseline\u2019s {figure(metric, row['baseline'], unit)}{doubt}"
+                f"{NAMES[metric].lower()} {figure(metric, row.value, unit)} is {share(abs(less))} {side} "
+                f"the baseline\u2019s {figure(metric, row.baseline, unit)}{doubt}"
             )
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
 
-def _calibration(rows: Mapping[str, Row]) -> str:
+def _calibration(rows: Mapping[str, PerformanceRow]) -> str:
     row = rows.get("calibration_error")
-    if row is None or row["value"] is None:
+    error = row.interval if row else None
+    if error is None:
         return ""
-    if row["low"] == 0:
+    if error.low == 0:
         return "The probabilities show no calibration error beyond chance."
-    limits = f"{share(row['low'])} to {share(row['high'])}"
-    return f"Probabilities are off by {share(row['value'])} on average ({limits}), corrected for chance."
+    limits = f"{share(error.low)} to {share(error.high)}"
+    return f"Probabilities are off by {share(error.value)} on average ({limits}), corrected for chance."
 
 
-def _estimate_error(rows: Mapping[str, Row], unit: str) -> str:
+def _estimate_error(rows: Mapping[str, PerformanceRow], unit: str) -> str:
     parts = []
     for metric in ("auc", "log_loss", "expected_cost"):
         row = rows.get(metric)
-        if row and row["estimate_error"] is not None:
-            side = "too high" if row["estimate_error"] < 0 else "too low"
-            off = figure(metric, abs(row["estimate_error"]), unit)
-            parts.append(f"{NAMES[metric]} {figure(metric, row['estimate'], unit)} ({off} {side})")
+        if row and row.estimate_error is not None:
+            side = "too high" if row.estimate_error < 0 else "too low"
+            off = figure(metric, abs(row.estimate_error), unit)
+            parts.append(f"{NAMES[metric]} {figure(metric, row.estimate, unit)} ({off} {side})")
     return f"Estimated before the labels landed: {', '.join(parts)}." if parts else ""
 
 
 def _against_history(report: PerformanceReport) -> str:
     """Compare the AUC with earlier nights or weeks."""
     row = report.figures.get("auc")
-    values = _judged(report.history[:-1], "auc")
-    if row is None or row["value"] is None or len(values) < 3:
+    values = [auc.value for _, auc in _judged(report.history[:-1], "auc")]
+    if row is None or row.value is None or len(values) < 3:
         return ""
-    lower = sum(earlier["value"] < row["value"] for earlier in values)
+    lower = sum(earlier < row.value for earlier in values)
     period = "weeks" if report.weekly else "nights"
     if lower in (0, len(values)):
         return f"Its AUC is {'above' if lower else 'below'} that of all {len(values)} {period} before."
     return f"Its AUC is above that of {lower} of the {len(values)} {period} before."
 
 
-def _judged(points: Sequence[Point], metric: str) -> list[Row]:
+def _judged(points: Sequence[Point], metric: str) -> list[tuple[PerformanceRow, Interval]]:
+    """Return the judged rows of a metric with their values."""
     rows = [point.rows[metric] for point in points if metric in point.rows]
-    return [row for row in rows if row["value"] is not None]
+    return [(row, interval) for row in rows if (interval := row.interval) is not None]
 
 
 def describe_onset(report: PerformanceReport) -> str:
@@ -210,11 +215,11 @@ def describe_onset(report: PerformanceReport) -> str:
     rows = _judged(report.history, "auc")
     if not rows:
         return ""
-    limits = [limit for limit in (report.floor, rows[-1]["holdout"]) if limit is not None]
+    limits = [limit for limit in (report.floor, rows[-1][0].holdout) if limit is not None]
     if not limits:
         return ""
     limit = max(limits)
-    below = [row["high"] < limit for row in rows]
+    below = [auc.high < limit for _, auc in rows]
     period = "week" if report.weekly else "night"
     if not below[-1]:
         named = f"{'the floor' if limit == report.floor else 'the holdout’s AUC'} of {figure('auc', limit)}"
@@ -227,42 +232,40 @@ def describe_onset(report: PerformanceReport) -> str:
         first -= 1
     nights = len(below) - first
     streak = f"the last {nights} judged {period}s" if nights > 1 else f"only this {period}"
-    began = f"{'the week to ' if report.weekly else ''}{rows[first]['ds']:%-d %B}"
+    began = f"{'the week to ' if report.weekly else ''}{rows[first][0].ds:%-d %B}"
     return f"Below {figure('auc', limit)} since {began}: {streak}."
 
 
 def describe_slices(report: PerformanceReport, name: str) -> list[str]:
     """Describe values of a slice with an AUC clearly below that of all rows, or an unexpected share of positives."""
     whole, all_rates = report.figures.get("auc"), report.figures.get("label_rate")
-    shift = (
-        (all_rates["value"] - all_rates["estimate"]) if all_rates and all_rates["estimate_error"] is not None else 0.0
-    )
+    shift = (all_rates.estimate_error or 0.0) if all_rates else 0.0
     sentences = []
     for rows in report.of_slice(name):
         auc, rate = rows.get("auc"), rows.get("label_rate")
-        value = next(iter(rows.values()))["slice_value"]
-        if whole and auc and auc["high"] is not None and whole["low"] is not None and auc["high"] < whole["low"]:
+        value = next(iter(rows.values())).slice_value
+        if whole and auc and auc.high is not None and whole.low is not None and auc.high < whole.low:
             sentences.append(
-                f"{value}: AUC {figure('auc', auc['value'])} ({span('auc', auc['low'], auc['high'])}), "
-                "clearly below all rows."
+                f"{value}: AUC {figure('auc', auc.value)} ({span('auc', auc.low, auc.high)}), clearly below all rows."
             )
-        elif rate and rate["estimate"] is not None and _is_unexpected(rate, shift):
-            sentences.append(f"{value}: {share(rate['value'])} positive, {share(rate['estimate'])} expected.")
+        elif rate and rate.interval and rate.estimated and _are_disjoint(rate.interval, rate.estimated, shift):
+            observed, expected = share(rate.interval.value), share(rate.estimated.value)
+            sentences.append(f"{value}: {observed} positive, {expected} expected.")
     return sentences
 
 
-def _is_unexpected(rate: Row, shift: float) -> bool:
+def _are_disjoint(observed: Interval, expected: Interval, shift: float) -> bool:
     """Whether the intervals of the observed and the expected share are disjoint after the shift of all rows."""
-    return bool(rate["low"] > rate["estimate_high"] + shift or rate["high"] < rate["estimate_low"] + shift)
+    return observed.low > expected.high + shift or observed.high < expected.low + shift
 
 
 def list_estimates(report: PerformanceReport) -> list[tuple[str, str, str]]:
     """Return name, value and interval of each estimated metric."""
     unit = report.cost.unit if report.cost else ""
     return [
-        (NAMES[metric], figure(metric, row["estimate"], unit), span(metric, row["estimate_low"], row["estimate_high"]))
+        (NAMES[metric], figure(metric, row.estimate, unit), span(metric, row.estimate_low, row.estimate_high))
         for metric, row in report.estimated.items()
-        if row["estimate"] is not None
+        if row.estimate is not None
     ]
 
 

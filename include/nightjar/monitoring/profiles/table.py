@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.nightly_rows import naming_stored_row
-from nightjar.monitoring.profiles.profile import ColumnProfile, Profile, column_from_json, column_to_json
+from nightjar.monitoring.profiles.profile import (
+    ColumnKind,
+    ColumnProfile,
+    Profile,
+    column_from_json,
+    column_to_json,
+)
 
 PROFILES_TABLE = TableSchema(
     name="monitoring/profiles",
@@ -32,24 +38,50 @@ PROFILES_TABLE = TableSchema(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProfileRow:
+    """A row of :data:`PROFILES_TABLE`."""
+
+    ds: date
+    use_case: str
+    column_name: str
+    kind: ColumnKind
+    rows: int
+    nulls: int
+    mean: float | None
+    profile: str
+    model_sha256: str
+    model_version: str
+    dag_run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredProfile:
+    """Columns of :data:`PROFILES_TABLE` that :func:`read_profiles` reads."""
+
+    ds: date
+    column_name: str
+    profile: str
+
+
 def profile_rows(
     profile: Profile, *, night: date, use_case: str, model_sha256: str, model_version: str, run_id: str
-) -> list[dict[str, Any]]:
+) -> list[ProfileRow]:
     """Return the rows of :data:`PROFILES_TABLE` for one night, one per column."""
     return [
-        {
-            "ds": night,
-            "use_case": use_case,
-            "column_name": name,
-            "kind": column.kind,
-            "rows": column.rows,
-            "nulls": column.nulls,
-            "mean": column.mean,
-            "profile": column_to_json(column),
-            "model_sha256": model_sha256,
-            "model_version": model_version,
-            "dag_run_id": run_id,
-        }
+        ProfileRow(
+            ds=night,
+            use_case=use_case,
+            column_name=name,
+            kind=column.kind,
+            rows=column.rows,
+            nulls=column.nulls,
+            mean=column.mean,
+            profile=column_to_json(column),
+            model_sha256=model_sha256,
+            model_version=model_version,
+            dag_run_id=run_id,
+        )
         for name, column in sorted(profile.columns.items())
     ]
 
@@ -57,9 +89,9 @@ def profile_rows(
 def read_profiles(lake: Lake, use_case: str, nights: Sequence[date]) -> dict[date, Profile]:
     """Return the profiles of ``nights``, oldest first; nights without a profile are left out."""
     columns: dict[date, dict[str, ColumnProfile]] = {}
-    for row in lake.table(PROFILES_TABLE).read_use_case(use_case, nights, ["ds", "column_name", "profile"]):
+    for row in lake.table(PROFILES_TABLE).read_use_case(use_case, nights, StoredProfile):
         with naming_stored_row(PROFILES_TABLE):
-            columns.setdefault(row["ds"], {})[row["column_name"]] = column_from_json(row["profile"])
+            columns.setdefault(row.ds, {})[row.column_name] = column_from_json(row.profile)
     return {
         night: Profile(rows=max(column.rows for column in columns[night].values()), columns=columns[night])
         for night in sorted(columns)

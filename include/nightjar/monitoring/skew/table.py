@@ -49,6 +49,24 @@ SKEW_TABLE = TableSchema(
 
 
 @dataclass(frozen=True, kw_only=True)
+class SkewRow:
+    """A row of :data:`SKEW_TABLE`."""
+
+    ds: date
+    use_case: str
+    checked_night: date | None
+    column_name: str
+    rows: int
+    differing_rows: int
+    stored_differing_rows: int
+    max_abs_difference: float | None
+    features_version: int | None
+    cause: str
+    verdict: Verdict
+    dag_run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """Differences between two tables of the same rows in one column.
 
@@ -153,62 +171,62 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def skew_rows(skew: NightSkew, *, night: date, use_case: str, run_id: str) -> list[dict[str, Any]]:
+def skew_rows(skew: NightSkew, *, night: date, use_case: str, run_id: str) -> list[SkewRow]:
     """Return the rows of :data:`SKEW_TABLE` for one served night, one per column."""
     return [
-        {
-            "ds": night,
-            "use_case": use_case,
-            "checked_night": skew.night,
-            "column_name": column.name,
-            "rows": skew.rows,
-            "differing_rows": len(column.differing.keys),
-            "stored_differing_rows": len(column.stored.keys),
-            "max_abs_difference": column.differing.max_abs,
-            "features_version": skew.features_version,
-            "cause": column.cause,
-            "verdict": column.verdict,
-            "dag_run_id": run_id,
-        }
+        SkewRow(
+            ds=night,
+            use_case=use_case,
+            checked_night=skew.night,
+            column_name=column.name,
+            rows=skew.rows,
+            differing_rows=len(column.differing.keys),
+            stored_differing_rows=len(column.stored.keys),
+            max_abs_difference=column.differing.max_abs,
+            features_version=skew.features_version,
+            cause=column.cause,
+            verdict=column.verdict,
+            dag_run_id=run_id,
+        )
         for column in skew.columns
     ]
 
 
 def not_judged_row(
     reason: str, *, night: date, use_case: str, run_id: str, checked: date | None = None, version: int | None = None
-) -> dict[str, Any]:
+) -> SkewRow:
     """Return the row for one served night, or for all, that was not compared."""
-    return {
-        "ds": night,
-        "use_case": use_case,
-        "checked_night": checked,
-        "column_name": ROWS,
-        "rows": 0,
-        "differing_rows": 0,
-        "stored_differing_rows": 0,
-        "max_abs_difference": None,
-        "features_version": version,
-        "cause": reason,
-        "verdict": "not_judged",
-        "dag_run_id": run_id,
-    }
+    return SkewRow(
+        ds=night,
+        use_case=use_case,
+        checked_night=checked,
+        column_name=ROWS,
+        rows=0,
+        differing_rows=0,
+        stored_differing_rows=0,
+        max_abs_difference=None,
+        features_version=version,
+        cause=reason,
+        verdict="not_judged",
+        dag_run_id=run_id,
+    )
 
 
 def skew_findings(lake: Lake, use_case: str, night: date) -> list[Finding]:
     """Return the findings of ``night``: a breach for skew, a warning when history has changed since serving."""
-    rows = lake.table(SKEW_TABLE).read_use_case(use_case, [night])
-    rows.sort(key=lambda row: (row["checked_night"] or night, row["column_name"]))
+    rows = lake.table(SKEW_TABLE).read_use_case(use_case, [night], SkewRow)
+    rows.sort(key=lambda row: (row.checked_night or night, row.column_name))
     findings = []
     for verdict in ("skew", "history_changed"):
-        if wrong := [row for row in rows if row["verdict"] == verdict]:
+        if wrong := [row for row in rows if row.verdict == verdict]:
             findings.append(_finding(verdict, wrong, use_case, night))
     return findings
 
 
-def _finding(verdict: str, wrong: Sequence[Row], use_case: str, night: date) -> Finding:
-    worst = max(row["differing_rows"] / max(row["rows"], 1) for row in wrong)
+def _finding(verdict: str, wrong: Sequence[SkewRow], use_case: str, night: date) -> Finding:
+    worst = max(row.differing_rows / max(row.rows, 1) for row in wrong)
     named = "; ".join(map(_in_words, wrong[:MAX_NAMED])) + ("; …" if len(wrong) > MAX_NAMED else "")
-    causes = list(dict.fromkeys(row["cause"] for row in wrong))
+    causes = list(dict.fromkeys(row.cause for row in wrong))
     subject = {"skew": "train/score skew", "history_changed": "history changed since it was served"}[verdict]
     return Finding(
         kind="skew",
@@ -222,9 +240,6 @@ def _finding(verdict: str, wrong: Sequence[Row], use_case: str, night: date) -> 
     )
 
 
-def _in_words(row: Row) -> str:
-    size = f", by up to {row['max_abs_difference']:.3g}" if row["max_abs_difference"] is not None else ""
-    return (
-        f"{row['column_name'] or 'the rows'} in {row['differing_rows']} of {row['rows']} rows "
-        f"of {row['checked_night']}{size}"
-    )
+def _in_words(row: SkewRow) -> str:
+    size = f", by up to {row.max_abs_difference:.3g}" if row.max_abs_difference is not None else ""
+    return f"{row.column_name or 'the rows'} in {row.differing_rows} of {row.rows} rows of {row.checked_night}{size}"

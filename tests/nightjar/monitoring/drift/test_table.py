@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 from nightjar.lake.lake import Lake
@@ -16,7 +17,7 @@ def write(lake: Lake, compared: Any, use_case: str, night: date = NIGHT, moved: 
     windows = dict.fromkeys(drift.by_name, ColumnWindows(recent=Window(nights=14, psi=0.02)))
     rows = drift_rows(drift, windows, night=night, use_case=use_case, model_version="3", run_id="r1")
     lake.table(DRIFT_TABLE).replace(rows, [night], use_case=use_case, run_id="r1")
-    return rows
+    return [asdict(row) for row in rows]
 
 
 def stored(lake: Lake, night: date = NIGHT) -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def test_nights_from_before_a_column_was_measured_hold_null(lake: Lake, compared
     rows = drift_rows(
         drift, dict.fromkeys(drift.by_name, ColumnWindows()), night=NIGHT, use_case="a", model_version="3", run_id="r"
     )
-    narrow = [{name: row[name] for name in old.column_names} for row in rows]
+    narrow: list[Any] = [SimpleNamespace(**{name: getattr(row, name) for name in old.column_names}) for row in rows]
     lake.table(old).replace(narrow, [NIGHT], use_case="a", run_id="r")
     write(lake, compared, "flight_delay", night=date(2013, 4, 2))
     assert {row["js_distance"] for row in stored(lake)} == {None}

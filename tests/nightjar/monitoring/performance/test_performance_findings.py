@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.nightjar.monitoring.performance.performance_nights import FIRST, HOLD
 from nightjar.declaration.monitoring import Retraining
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.performance.findings import MIN_NIGHTS, NIGHTS, find_problems
+from nightjar.monitoring.performance.rows import PerformanceRow
 from nightjar.monitoring.performance.summary import summarize
 from nightjar.monitoring.performance.table import (
     ALL,
@@ -22,19 +23,30 @@ from nightjar.monitoring.performance.table import (
     PERFORMANCE_TABLE,
     judged_nights,
     performance_findings,
-    read_rows,
+    read_performance,
 )
 
+NEUTRAL: dict[str, Any] = {
+    **dict.fromkeys(field.name for field in fields(PerformanceRow)),
+    "use_case": "shop", "slice": "", "slice_value": "", "rows": 1000, "landed_rows": 1000, "labelled_rows": 1000,
+    "verdict": "judged", "dag_run_id": "r",
+}  # fmt: skip
 
-def nights_of(figures: Sequence[dict[str, Any]], **changed: Any) -> list[dict[str, dict[str, Any]]]:
+
+def row_of(metric: str, **known: Any) -> PerformanceRow:
+    """A row with these fields, and neutral values in the others."""
+    return PerformanceRow(**{**NEUTRAL, "metric": metric, **known})
+
+
+def nights_of(figures: Sequence[dict[str, Any]], **changed: Any) -> list[dict[str, PerformanceRow]]:
     """Nights with these AUCs and excesses; intervals of a half width of 0.04."""
     made = []
     for i, entry in enumerate(figures):
         auc, excess = entry.get("auc", 0.7), entry.get("excess", -0.05)
         common = {"ds": FIRST + timedelta(days=i), "model_version": entry.get("version", "3"), "holdout": None}
         made.append({
-            "auc": {**common, "value": auc, "low": auc - 0.04, "high": auc + 0.04, "holdout": HOLDOUT["auc"]},
-            **{m: {**common, "value": 0.5 + excess, "baseline": 0.5, "excess": excess}
+            "auc": row_of("auc", **{**common, "holdout": HOLDOUT["auc"]}, value=auc, low=auc - 0.04, high=auc + 0.04),
+            **{m: row_of(m, **common, value=0.5 + excess, baseline=0.5, excess=excess)
                for m in ("log_loss", "brier", "expected_cost")},
         } | changed)  # fmt: skip
     return made
@@ -59,7 +71,7 @@ def test_a_constant_that_is_better_for_days_is_a_warning() -> None:
         worse = nights_of([{"excess": value} for value in (0.02, 0.05, 0.03, 0.04, 0.06)])
         for night in worse:
             for other in {"log_loss", "brier", "expected_cost"} - {metric}:
-                night[other]["excess"] = -0.1
+                night[other] = replace(night[other], excess=-0.1)
         assert subjects(worse) == [f"warn {metric} above the baseline"]
     well_again = nights_of([{"excess": value} for value in (0.05, 0.06, 0.07, 0.06, 0.05, 0.06, -0.001)])
     assert subjects(well_again) == [], "the last night is well again"
@@ -71,7 +83,7 @@ def test_a_constant_that_is_better_for_days_is_a_warning() -> None:
     unknown = nights_of([{"excess": 0.05}] * 5)
     for night in unknown[:3]:
         for metric in ("log_loss", "brier", "expected_cost"):
-            night[metric]["excess"] = night[metric]["baseline"] = None
+            night[metric] = replace(night[metric], excess=None, baseline=None)
     assert subjects(unknown) == [], "nights without a baseline do not count"
 
 
@@ -89,14 +101,14 @@ def test_the_floor_is_that_of_the_whole_interval_of_one_night() -> None:
     assert found.severity_ratio == pytest.approx(0.5 / 0.4)
     assert found.what == "scores of 2013-04-01: the AUC is 0.500 (0.460 to 0.540), below the floor of 0.6"
     assert (found.kind, found.link, found.runbook) == ("performance", "page", "docs/runbooks/performance.md")
-    whole = {"auc": {"value": 0.55, "low": 0.54, "high": 0.56}}
+    whole = {"auc": row_of("auc", value=0.55, low=0.54, high=0.56)}
     assert subjects(nights_of([{"auc": 0.57}] * 2), judged=whole) == ["breach auc below the floor"]
     assert subjects([]) == []
 
 
 def test_nights_whose_labels_are_all_alike_say_nothing_of_ranks() -> None:
     nights = nights_of([{"auc": 0.62}] * NIGHTS)
-    nights[-1]["auc"] |= {"value": None, "low": None, "high": None}
+    nights[-1]["auc"] = replace(nights[-1]["auc"], value=None, low=None, high=None)
     assert subjects(nights) == []
 
 
@@ -110,7 +122,7 @@ def test_findings_are_of_the_night_that_was_judged_and_as_the_table_says(lake: L
         lake.table(table).replace(rows, written, use_case="shop", run_id="r")
     last = FIRST + timedelta(days=10)
     found = performance_findings(lake, JUDGED, last)
-    looked = judged_nights(read_rows(lake, PERFORMANCE_TABLE, "shop", written), last)
+    looked = judged_nights(read_performance(lake, "shop", written), last)
     assert list(looked) == written
     assert found == find_problems(
         list(looked.values()), JUDGED, night=last, link=f"{lake}/reports/shop/{last}/performance.html"

@@ -102,9 +102,9 @@ def test_the_plots_are_well_formed_and_speak(broken: Pages, html: Html) -> None:
 def test_nothing_is_loaded_from_elsewhere_and_names_stay_text(good: Pages, html: Html) -> None:
     hostile = replace(good, use_case=replace(good.use_case, title=f"Flights {HOSTILE}"))
     hostile = replace(hostile, rows=[
-        {**row, "slice_value": HOSTILE} if row["slice_value"] == "UA" else row for row in hostile.rows
+        replace(row, slice_value=HOSTILE) if row.slice_value == "UA" else row for row in hostile.rows
     ], counts=[
-        {**row, "slice_value": HOSTILE} if row["slice_value"] == "UA" else row for row in hostile.counts
+        replace(row, slice_value=HOSTILE) if row.slice_value == "UA" else row for row in hostile.counts
     ])  # fmt: skip
     made = html(hostile)
     page = Page(made)
@@ -174,14 +174,14 @@ def test_an_earlier_night_s_page_shows_what_was_known_then(good: Pages) -> None:
     """Made again later, also after its nights were judged, it is the same page."""
     then = LAST - timedelta(days=7)
     early = Nights()
-    early.rows = [row for row in good.rows if row["ds"] <= then - timedelta(days=3)]
+    early.rows = [row for row in good.rows if row.ds <= then - timedelta(days=3)]
     early.rows += [
-        {**row, "value": None, "low": None, "high": None, "estimate_error": None, "baseline": None, "excess": None,
-         "excess_low": None, "excess_high": None, "judged_on": None, "verdict": "estimated", "reason": None}
+        replace(row, value=None, low=None, high=None, estimate_error=None, baseline=None, excess=None,
+                excess_low=None, excess_high=None, judged_on=None, verdict="estimated", reason=None)
         for row in good.rows
-        if then - timedelta(days=3) < row["ds"] <= then and row["estimate"] is not None
+        if then - timedelta(days=3) < row.ds <= then and row.estimate is not None
     ]  # fmt: skip
-    early.counts = [row for row in good.counts if row["judged_on"] <= then]
+    early.counts = [row for row in good.counts if row.judged_on <= then]
     assert render(of_night(good, then)) == render(of_night(early.pages(), then))
     assert render_week(of_week(good, then)) == render_week(of_week(early.pages(), then))
 
@@ -190,14 +190,14 @@ def test_the_week_is_the_rows_of_its_nights_together(good: Pages) -> None:
     report = of_week(good)
     nights = [JUDGED_NIGHT - timedelta(days=i) for i in range(6, -1, -1)]
     assert list(report.nights) == nights
-    held = [row for row in good.counts if row["ds"] in nights and not row["slice"]]
-    pooled = merge([Summary.from_json(row["summary"]) for row in held])
+    held = [row for row in good.counts if row.ds in nights and not row.slice]
+    pooled = merge([Summary.from_json(row.summary) for row in held])
     expected = measure(pooled, confidence=0.95, cost=JUDGED.target.cost, baseline_rate=0.22)
     for metric, measured in expected.items():
         assert measured.interval is not None
-        assert report.figures[metric]["value"] == measured.interval.value
-    assert report.figures["auc"]["labelled_rows"] == pooled.labelled
-    judged = {rows["auc"]["slice_value"] for rows in report.of_slice("carrier")}
+        assert report.figures[metric].value == measured.interval.value
+    assert report.figures["auc"].labelled_rows == pooled.labelled
+    judged = {rows["auc"].slice_value for rows in report.of_slice("carrier")}
     assert len(judged) > len(of_night(good).of_slice("carrier")), "a week has the rows for smaller slices"
     assert judged | set(report.too_small("carrier")) <= set(CARRIERS)
     assert [point.night for point in report.history] == [LAST - timedelta(days=3 + 7 * i) for i in (3, 2, 1, 0)]
@@ -283,6 +283,6 @@ def test_values_of_a_slice_that_are_numbers_stand_in_their_order() -> None:
     of_values = {("origin", value): summarize(draw(random, count)) for value, count in rows.items()}
     made.add(FIRST, {("", ""): merge(list(of_values.values())), **of_values})
     report = made.pages().of_night(FIRST + timedelta(days=3), FIRST, link="page")
-    judged = [next(iter(row.values()))["slice_value"] for row in report.of_slice("origin")]
+    judged = [next(iter(row.values())).slice_value for row in report.of_slice("origin")]
     assert judged == ["0", "2", "9", "10", "11"]
     assert report.too_small("origin") == ["-3", "1", "2.5", "missing"]
