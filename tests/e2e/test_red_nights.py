@@ -216,7 +216,7 @@ def kill_driver(deployment: Deployment, night: Request, task: str) -> None:
         with suppress(OSError, ValueError, KeyError):
             for state in folder.glob("*/heartbeat.json"):
                 if json.loads(state.read_text()).get("task") == task:
-                    driver = json.loads((state.parent / "application.json").read_text())["pid"]
+                    driver = json.loads((state.parent / "application.json").read_text())["process"]["pid"]
                     jvm = int(Path(f"/proc/{driver}/stat").read_text().rsplit(")", 1)[1].split()[1])
                     for pid in (driver, jvm):
                         os.kill(pid, signal.SIGKILL)
