@@ -73,7 +73,7 @@ query: setup ## [SQL="SELECT ..."] | Read the lake's tables with DuckDB; without
 bi: setup ## | Serve the lake's tables to JDBC and ODBC clients until Ctrl-C
 	@exec $(NIGHTJAR) bi
 
-maintain: setup ## | Remove from the lake what is older than its tables' retention, and say what was done
+maintain: setup ## | Remove files of the lake that were replaced longer ago than their tables' retention; published nights stay
 	@exec $(NIGHTJAR) maintain
 
 data-dictionary: setup ## | Write docs/data_dictionary.md from the declared tables
