@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from nightjar.declaration.monitoring import Retraining
 from nightjar.evaluation.metrics import auc
 from nightjar.monitoring.performance.findings import CLEAR_AUC, find_problems
-from nightjar.monitoring.performance.rows import PerformanceRow, by_metric  # noqa: E402
+from nightjar.monitoring.performance.rows import PerformanceRow, by_metric
 from nightjar.monitoring.performance.summary import Rows, summarize
 from nightjar.monitoring.performance.table import ALL, ScoredNight, performance_rows
 from use_cases.flight_delay.use_case import USE_CASE

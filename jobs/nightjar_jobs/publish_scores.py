@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 
 
 def run(spec: JobSpec) -> PublishScoresResult:
-    """Commit exactly the files that passed `validate_scores`, then the shadow's, whose failure is ignored.
+    """Commit exactly the files that passed `validate_scores`, then the shadow's files.
+
+    A failure of the shadow is recorded and does not fail the task.
 
     A cleared task commits nothing if the table already has this attempt.
 
@@ -79,7 +81,7 @@ def run(spec: JobSpec) -> PublishScoresResult:
 def _publish_shadow(spec: JobSpec, use_case: UseCase, audited: ValidateScoresResult, outputs: dict[str, int]) -> str:
     """Commit the shadow's scores; return why a declared shadow has none, else an empty string.
 
-    Errors never fail the night: they are in the log, the result and the ledger.
+    An error does not fail the task. The log, the result and the ledger record it.
     """
     error = audited.shadow_error
     schema, nights = use_case.shadow_table, spec.nights(use_case.schedule.timezone)
@@ -107,7 +109,7 @@ def _record(
     outputs: Mapping[str, int],
     shadow_error: str,
 ) -> None:
-    """Record the publication in the ledger once for each attempt, also by a retry after a crash."""
+    """Record the publication in the ledger once for each attempt. A retry after a crash adds the missing event."""
     lake = Lake(spec.lake)
     earlier = ledger.read_details(lake, event="publish", dag_id=spec.dag_id, run_id=spec.run_id)
     if any(details.get("attempt") == audited.attempt for details in earlier):
@@ -143,8 +145,11 @@ def _split(use_case: UseCase, parts: Mapping[str, Part]) -> dict[str, Any]:
 def _is_published(table: DeltaTable, nights: Nights, attempt: int) -> bool:
     """Whether the table has this attempt's scores of the nights.
 
-    Files that a later attempt has replaced must not be committed again: readers differ on a Delta log that adds a path
-    after removing it.
+    Files that a later attempt has replaced must not be committed again: readers of Delta disagree about a path that is
+    added after it was removed.
+
+    Raises:
+        GateError: when a later attempt has been published.
     """
     attempts = [last_attempt(table, night) for night in nights]
     later = sum(last is not None and last > attempt for last in attempts)

@@ -80,7 +80,9 @@ def current(lake: str) -> dict[str, Any]:
 
 def pid_of(lake: str) -> int:
     """The driver that serves the run."""
-    return int(json.loads((folder_of(lake) / current(lake)["start"] / "application.json").read_text())["process"]["pid"])
+    return int(
+        json.loads((folder_of(lake) / current(lake)["start"] / "application.json").read_text())["process"]["pid"]
+    )
 
 
 def command_lines(lake: str) -> dict[int, str]:

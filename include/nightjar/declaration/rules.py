@@ -30,10 +30,10 @@ class Rule(Declaration):
 
     Attributes:
         name: Identifier, unique within its table.
-        broken_when: Spark SQL predicate, true for a row that breaks the rule; null counts as kept.
+        broken_when: Spark SQL predicate, true for a row that breaks the rule. A null predicate passes.
         reason: Explanation for the reader of the quarantine.
-        severity: ``reject_row`` sends the row to quarantine, ``stop_night`` fails the task at the first broken row,
-            ``warn`` only reports it.
+        severity: ``reject_row`` sends the row to quarantine, ``stop_night`` fails the task if at least one row
+            breaks the rule, ``warn`` only reports it.
     """
 
     name: Name
@@ -52,11 +52,12 @@ class NightRule(Declaration):
         column: Column of the figure; empty for a figure of the table (``rows``).
         low: Lowest allowed value; None for no lower bound.
         high: Highest allowed value; None for no upper bound.
-        of_usual: Bounds are multiples of the value on the last nights (of the same weekday, where weekdays differ).
-            Such a rule, and one on ``distance``, is skipped until there are enough nights; the log says so.
+        of_usual: Whether the bounds are multiples of what is usual on recent nights (on the same weekday, if the
+            figure varies by weekday). Such a rule, and one on ``distance``, is skipped until there are enough nights;
+            the log says so.
         unit: Unit of the figure, for messages.
         reason: Explanation of a broken rule.
-        severity: ``stop_night`` publishes nothing of the night, ``warn`` only reports it.
+        severity: ``stop_night`` keeps the night from being published, ``warn`` only reports it.
     """
 
     name: Name

@@ -1,4 +1,4 @@
-"""The start of Arrow in a short program."""
+"""Import Arrow faster, without pandas, in short programs."""
 
 from __future__ import annotations
 

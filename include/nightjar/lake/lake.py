@@ -1,4 +1,4 @@
-"""The lake's handle: where its tables and small files are."""
+"""Handle of the lake: locations of its tables and small files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lake:
-    """The folder or URI below which all tables and small files are.
+    """Root of all tables and small files, a folder or a URI.
 
     Attributes:
         uri: The lake's root.

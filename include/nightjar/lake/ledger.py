@@ -136,7 +136,9 @@ def read(lake: Lake, **equal: str) -> pa.Table:
 @contextmanager
 def reading_details() -> Iterator[None]:
     """Turn any exception from reading an event's details into one error."""
-    fix = "find the event with `make query`; events of other tools need another `event` name"
+    fix = (
+        "find the event with `make query`; if another tool wrote it, give it an `event` name that Nightjar does not use"
+    )
     with reading("the details of an event", where=TABLE.name, fix=fix, error=LakeError):
         yield
 

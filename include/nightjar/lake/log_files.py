@@ -1,8 +1,8 @@
 """Shorten a Delta table's log: remove the files before a checkpoint that has been verified.
 
-A file name does not prove its content: a checkpoint may be truncated, or lack an action. Once the log before it is
-removed, the files that it does not name are lost. Each checkpoint is therefore opened alone, in a copy, and compared
-with the commits before it.
+A file name does not prove its content: a checkpoint may be truncated, or lack an action. Once the older log files are
+removed, any data file that the checkpoint does not list is lost. Each checkpoint is therefore opened alone, in a copy,
+and compared with the commits before it.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class _Log:
 
 
 def shorten_log(table_uri: str, retention_days: int) -> int:
-    """Remove the log files before the checkpoint needed for the oldest version within the retention.
+    """Remove the log files before the newest verified checkpoint that is not newer than the oldest retained version.
 
-    The oldest version was the latest when the retention began, however old its commit. Files are
+    The oldest retained version is the one that was current ``retention_days`` ago. Files are
     removed oldest first, so that the log stays valid when the process is killed.
 
     Returns:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def same_bytes(uri: str, held: Sequence[HeldFile], written: Sequence[DataFile]) -> bool:
-    """Return whether two sets of files are equal but for names; as rows are sorted, equal rows give equal bytes.
+    """Return whether two sets of files have equal contents in each partition; their names are ignored.
 
-    Different files usually differ in size, or at their ends, where Parquet has its statistics. Only files that are
-    almost certainly equal are read whole. A file with deleted rows never counts as equal.
+    Sizes are compared first, then the ends of the files, where Parquet has its statistics, and then the SHA-256 of the
+    whole files. A file with deleted rows never counts as equal.
     """
 
     def differ(read: Callable[[str], int | str | bytes]) -> bool:

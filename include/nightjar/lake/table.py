@@ -98,13 +98,13 @@ class Table:
         Of two commits that replace the same night at the same time, one fails.
 
         Args:
-            data_files: Files in the table's folder that were never part of a version; none for empty nights.
+            data_files: Files in the table's folder that no version contains yet. An empty sequence empties the nights.
             nights: The partitions to replace.
             run_id: DAG run, recorded with the commit.
             within: Restricts the replacement to values of further partition columns,
                 e.g. ``{"use_case": ["flight_delay"]}``.
-            attempt: Number that grows with each attempt at these nights, for
-                :func:`nightjar.lake.commit.last_attempt`; default: the time.
+            attempt: Attempt number, which grows with each attempt at these nights;
+                :func:`nightjar.lake.commit.last_attempt` reads it. Defaults to the time, in milliseconds since 1970.
 
         Returns:
             The version that holds the files.
@@ -173,7 +173,7 @@ class Table:
         return [{name: row[name] for name in columns} for row in rows if row["use_case"] == use_case]
 
     def _create(self) -> None:
-        """Create the table. Another process may be quicker, and so may an earlier try whose reply was lost."""
+        """Create the table. It may exist by now: by another process, or by an earlier try whose reply was lost."""
         from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError
 

@@ -1,6 +1,6 @@
 """JSON in files, tables, servers' answers and events: dataclasses to JSON and back, read strictly.
 
-Everything that a later release, another program or a person may have written is read here, with one error that names
+Any JSON that the running process did not write itself is read here. A malformed document raises one error that names
 its source.
 """
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+_WITHOUT_VALUE = frozenset({"missing", "unexpected_keyword_argument"})
+"""Problems of a name, and not of a value."""
 
 PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """Exceptions of parsers and constructors for text that is truncated, nested too deep, too large or malformed."""
@@ -65,7 +67,7 @@ def parse_json(text: str | bytes, *, object_of: Callable[[list[tuple[str, Any]]]
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
-    """Return :func:`parse_json` of a document that must be an object.
+    """Parse a JSON document that must be an object, and return it.
 
     Raises:
         ValueError, RecursionError: for any other document; call it within :func:`reading`.
@@ -123,12 +125,13 @@ def _describe(cls: type, problems: list[ErrorDetails]) -> str:
     """Return the first problem, with its field."""
     first = problems[0]
     field = ".".join([cls.__name__, *(str(part) for part in first["loc"])])
+    value = "" if first["type"] in _WITHOUT_VALUE else f", not {first['input']!r:.100}"
     more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f"{field}: {first['msg']}, not {first['input']!r:.100}{more}"
+    return f"{field}: {first['msg']}{value}{more}"
 
 
 def _adapter(cls: type) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter  # 0.1 s, which workers of Spark do not pay
+    from pydantic import TypeAdapter  # imported here: it takes 0.1 s, and workers of Spark do not need it
 
     if cls not in _ADAPTERS:
         _ADAPTERS[cls] = TypeAdapter(cls)

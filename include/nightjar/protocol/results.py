@@ -40,7 +40,7 @@ class IngestResult(JobResult):
 
     Attributes:
         sources: Source to its rows.
-        warnings: Broken checks that do not stop the night, each with its night.
+        warnings: Failed checks that do not stop the night, each with its night.
     """
 
     PROGRAM: ClassVar = "ingest"
@@ -53,7 +53,7 @@ class BuildFeaturesResult(JobResult):
     """Result of ``build_features``.
 
     Attributes:
-        missing_history: Preceding nights that the features should read and that are not in the raw tables.
+        missing_history: Nights of the features' history that are missing from the raw tables.
     """
 
     PROGRAM: ClassVar = "build_features"
@@ -78,7 +78,7 @@ class ValidateFeaturesResult(JobResult):
     """Result of ``validate_features``.
 
     Attributes:
-        data_docs: Page with all expectations.
+        data_docs: URI of the page with all expectations.
         tables: Table to its rows.
     """
 
@@ -92,11 +92,11 @@ class ScoreResult(JobResult):
     """Result of ``score``: scores that are written and not published.
 
     Attributes:
-        parts: Variant to its scores; only the champion's without an experiment.
+        parts: Variant to its scores. Without an experiment there is only the champion.
         feature_files: Files of the nights in the feature table.
         shadow: Model that wrote ``shadow_files``; None when no shadow has scored.
         shadow_files: Unpublished files of the shadow table.
-        shadow_error: Why a declared shadow has no scores; empty when it has.
+        shadow_error: Why the declared shadow has no scores; empty when it has scores, or no shadow is declared.
         attempt: Number that grows with each attempt at these nights.
     """
 
@@ -123,7 +123,7 @@ class PublishScoresResult(JobResult):
     Attributes:
         committed: Whether this attempt made the commit; False when the table had these scores already.
         scoring_models: Variant to the model that scored it.
-        shadow_error: Why a declared shadow has no scores; empty when it has.
+        shadow_error: Why the declared shadow has no scores; empty when it has scores, or no shadow is declared.
     """
 
     PROGRAM: ClassVar = "publish_scores"
@@ -168,7 +168,7 @@ class NightDriftResult:
 
     Attributes:
         verdict: ``drift`` or ``stable``.
-        report: Its page.
+        report: URI of its page.
         drifted_columns: Monitored columns that drifted.
     """
 
@@ -183,7 +183,7 @@ class ReportDriftResult(JobResult):
 
     Attributes:
         verdict: ``drift`` when at least one night drifted.
-        report: Page of the last night.
+        report: URI of the last night's page.
         drifted_columns: Monitored columns that drifted on at least one night.
         nights: Night to its drift.
         notes: What could not be measured, and why.
@@ -199,11 +199,11 @@ class ReportDriftResult(JobResult):
 
 @dataclass(frozen=True, kw_only=True)
 class NightPerformance:
-    """Performance as judged on one night.
+    """Performance as judged by one night's run.
 
     Attributes:
-        verdict: ``judged``, ``not_judged`` or ``nothing_yet``.
-        judged_night: Scored night whose labels have matured; None without one.
+        verdict: ``judged``, ``not_judged`` (too few labels) or ``nothing_yet`` (no night has mature labels).
+        judged_night: Scored night whose labels have matured; None when no night has mature labels.
         summary: Verdict and headline of the report.
         findings: Subjects of the findings.
     """
@@ -219,8 +219,8 @@ class ReportPerformanceResult(JobResult):
     """Result of ``report_performance``.
 
     Attributes:
-        last: Performance as judged on the last night.
-        nights: Night to the performance as judged on it.
+        last: Performance as judged by the last night's run.
+        nights: Night to the performance as judged by its run.
     """
 
     PROGRAM: ClassVar = "report_performance"
@@ -234,8 +234,8 @@ class ReportExperimentResult(JobResult):
 
     Attributes:
         verdicts: Challenger to its verdict.
-        nights_without_new_units: Nights whose units had all been counted before.
-        report: The page.
+        nights_without_new_units: Nights that added no new unit to the experiment.
+        report: URI of the page.
     """
 
     PROGRAM: ClassVar = "report_experiment"
@@ -250,7 +250,7 @@ class ReactResult(JobResult):
 
     Attributes:
         notifications: One for each incident of the last night.
-        retrain: Whether to train again.
+        retrain: Decision on a retraining, with its reason.
     """
 
     PROGRAM: ClassVar = "react"
@@ -277,7 +277,7 @@ class SelectFeaturesResult(JobResult):
     Attributes:
         training_set: URI of the training set with the remaining features.
         training_set_sha256: Its SHA-256.
-        dropped: Dropped feature to the reason.
+        dropped: Feature to the reason why it was dropped.
     """
 
     PROGRAM: ClassVar = "select_features"
@@ -288,7 +288,7 @@ class SelectFeaturesResult(JobResult):
 
 @dataclass(frozen=True, kw_only=True)
 class TuneResult(JobResult):
-    """Result of ``tune``, of one worker.
+    """Result of one worker of ``tune``.
 
     Attributes:
         training_set_sha256: SHA-256 of the training set that was tuned on.
@@ -332,19 +332,19 @@ class CompressedModelFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult(JobResult):
-    """Result of ``train``, of rank 0.
+    """Result of ``train``, written by rank 0.
 
     Attributes:
         model: URI of the model folder.
         model_sha256: Checksum of the folder.
         baseline: URI of the baseline's folder.
         baseline_sha256: Checksum of that folder.
-        compressed: Compression to its model.
+        compressed: Compression to the compressed model's files.
         training_set_sha256: SHA-256 of the training set.
         world_size: Number of ranks.
         external_memory: Whether an engine kept its rows on disk.
         device: Device of the first engine.
-        peak_memory_bytes: Largest resident size of each rank.
+        peak_memory_bytes: Peak resident memory of each rank.
     """
 
     PROGRAM: ClassVar = "train"
@@ -362,10 +362,10 @@ class TrainResult(JobResult):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateResult(JobResult):
-    """Result of ``evaluate``; its ``metrics`` are those of all models on the same holdout.
+    """Result of ``evaluate``; ``metrics`` holds those of all models on the same holdout.
 
     Attributes:
-        sha256: Name of each of the run's models to its checksum.
+        sha256: Name of a model of the run to its checksum.
         champion_version: Version of the champion that was measured; None without one.
         champion_sha256: Its checksum.
         champion_note: Limits of the comparison with the champion; empty for none.
@@ -388,7 +388,7 @@ class RegisterResult(JobResult):
         model_sha256: Checksum of its folder.
         model_uri: Its URI in MLflow.
         mlflow_run_id: Its MLflow run.
-        versions: Name of each of the run's models to its version.
+        versions: Name of a model of the run to its version.
     """
 
     PROGRAM: ClassVar = "register"
@@ -406,7 +406,8 @@ class CandidateVerdict:
 
     Attributes:
         version: Its version.
-        verdict: ``promote``, ``keep``, ``refused`` or ``passed_over``.
+        verdict: ``promote``, ``keep``, ``refused`` (misses a limit, without a champion to keep) or ``passed_over``
+            (passes, but another model of the run is preferred).
         reasons: Why.
     """
 
@@ -421,10 +422,10 @@ class GateResult(JobResult):
 
     Attributes:
         verdict: ``promote`` or ``keep``.
-        reasons: Why, of the chosen model.
+        reasons: Reasons for the verdict on the chosen model.
         model_version: Version of the chosen model.
         variant: Name of the chosen model.
-        candidates: Name of each of the run's models to the verdict on it.
+        candidates: Name of a model of the run to the verdict on it.
         champion_version: Version that it was compared with; None without a champion.
         champion_note: Limits of that comparison; empty for none.
     """
@@ -445,7 +446,7 @@ class PromoteResult(JobResult):
 
     Attributes:
         promoted: Whether this run has made the version champion.
-        model_version: The version.
+        model_version: Version that the gate chose.
         reason: Why, or why not.
     """
 
@@ -522,7 +523,8 @@ def parse_result(text: str | bytes) -> JobResult:
     """Return the result of any program from its JSON. Names that a later release has added are ignored.
 
     Raises:
-        ValueError, KeyError: when it is no result; call it within :func:`nightjar.protocol.documents.reading`.
+        ValueError, KeyError: when the document is not a result; call it within
+            :func:`nightjar.protocol.documents.reading`.
     """
     document = parse_object(text)
     succeeded = document["status"] == "succeeded"

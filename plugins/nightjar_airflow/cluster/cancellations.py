@@ -1,4 +1,4 @@
-"""Jobs to be cancelled, stored in the lake until they are: the API may be unavailable, or Airflow killed meanwhile."""
+"""Pending cancellations of Jobs, stored in the lake: they survive an unavailable API and a killed Airflow process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Cancellation:
         conn_id: The training connection.
         namespace: Namespace of the Job.
         job: Name of the Job.
-        asked_at: Time of the cancellation; a Job created later under the same name is another one.
+        asked_at: Time of the request. A Job of that name that was created after it is not cancelled.
     """
 
     conn_id: str
@@ -55,10 +55,10 @@ class Cancellation:
 
 
 async def cancel(cluster: TrainingClusterHook, job: str) -> None:
-    """Cancel a Job unless it has ended; the lake stores the cancellation until it is done.
+    """Store the cancellation in the lake, cancel the Job unless it has ended, then delete the stored cancellation.
 
     Raises:
-        NightjarError: when it failed; :func:`collect` retries it later.
+        NightjarError: when the API does not cancel the Job; :func:`collect` retries a stored cancellation later.
     """
     cancellation = Cancellation.now(cluster, job)
     try:
@@ -69,7 +69,7 @@ async def cancel(cluster: TrainingClusterHook, job: str) -> None:
 
 
 async def collect(cluster: TrainingClusterHook) -> None:
-    """Retry the pending cancellations of this connection, as far as possible now."""
+    """Retry the pending cancellations of this connection and namespace; stop at the first error."""
     try:
         for cancellation in await asyncio.to_thread(_pending):
             if cancellation.is_of(cluster):
@@ -91,7 +91,7 @@ def _pending() -> list[Cancellation]:
     for name in files.list_files(_folder()):
         uri = f"{_folder()}/{name}"
         try:
-            with reading("a Job to cancel", where=uri, fix="delete the file"):
+            with reading("a pending cancellation", where=uri, fix="delete the file"):
                 pending.append(load_json(Cancellation, files.read_bytes(uri)))
         except FileNotFoundError:
             continue  # done by another process meanwhile

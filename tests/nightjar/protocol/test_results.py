@@ -64,7 +64,7 @@ def test_a_failure_has_only_the_fields_of_every_result() -> None:
 
 
 def test_a_result_without_a_field_of_its_program_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"GateResult\.verdict: Field required, .*, and 6 more"):
+    with pytest.raises(ValueError, match=r"GateResult\.verdict: Field required, and 6 more"):
         parse_result(dump_json(JobResult(program="gate")))
 
 
