@@ -56,4 +56,4 @@ def test_a_row_class_has_the_columns_of_its_table_with_their_types(schema: Table
     for column in schema.columns:
         types = plain_types(hints[column.name])
         assert types - {NoneType} == {TYPES.get(column.type, "array")}, column.name
-        assert column.nullable or NoneType not in types, f"{column.name} may not be null"
+        assert (NoneType in types) == column.nullable, f"{column.name} is null or not as in the table"
