@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import pytest
 from tests.declarations import with_fields
 from tests.landed_nights import SHOP
 
+from nightjar.declaration.experiment import Experiment, Sequential
+from nightjar.declaration.training import Training
 from nightjar.protocol.errors import ConfigurationError
 
 Declare = Callable[[], Any]
 Wrong = tuple[Declare, str, str, str]
 """A declaration, and parts of its error: what, where, fix."""
+SPLIT = Experiment(
+    name="half",
+    variants={"champion": 0.5, "challenger": 0.5},
+    metric="brier",
+    design=Sequential(effect=0.1),
+    first_night=date(2013, 4, 2),
+)
+BOUNDED = with_fields(SHOP, schedule={"last_night": date(2013, 12, 31)})
 
 
 def shop(**changed: Any) -> Declare:
     """Return a function that declares the small use case with other values; see :func:`with_fields`."""
     return lambda: with_fields(SHOP, **changed)
+
+
+def data(**changed: Any) -> Declare:
+    return shop(data=changed)
+
+
+def features(**changed: Any) -> Declare:
+    return shop(features=changed)
+
+
+def training(**fields: Any) -> Declare:
+    return lambda: Training(**fields)
 
 
 def cases(wrong: Mapping[str, Sequence[Wrong]]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.nightjar.declaration.refusals import Declare, Wrong, assert_refused, cases, shop
+from tests.nightjar.declaration.refusals import Declare, Wrong, assert_refused, cases, shop, training
 
 from nightjar.declaration.resources import Resources
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
@@ -17,10 +17,6 @@ NAN, INFINITE = float("nan"), float("inf")
 
 def boosting(**params: Any) -> Declare:
     return lambda: Boosting(params=params)
-
-
-def training(**fields: Any) -> Declare:
-    return lambda: Training(**fields)
 
 
 WRONG: dict[str, list[Wrong]] = {
