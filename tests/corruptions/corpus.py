@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from pyspark.sql import SparkSession
-from tests.corruptions.kinds import Kind
+from tests.corruptions.kind import Kind
 from tests.corruptions.landed import Landed
 
 from nightjar.lake.lake import Lake
