@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
+from tests.nightjar_airflow.cluster_programs import first_event
 
 from nightjar.declaration.resources import Resources
 from nightjar.lake import ledger
@@ -134,6 +135,13 @@ class Deployment:
         """Wait until the programs of ``ranks`` pods run."""
         eventually(lambda: len(self.cluster.living) == ranks)
 
+    def assert_no_orphans(self) -> None:
+        """Wait until no process, no pod, no Service and no Job is left that has not ended."""
+        eventually(lambda: not self.cluster.running_processes() and not self.cluster.living)
+        eventually(lambda: all(_has_ended(job) for job in self.cluster.jobs()))
+        if not self.cluster.jobs():
+            eventually(lambda: not self.cluster.store.list("services") and not self.cluster.pods())
+
     def task(self, try_number: int = 1, *, max_tries: int = 2, world_size: int = 2, **more: Any) -> Task:
         resources = more.pop("resources", Resources(cpus=1, memory_gib=2))
         map_index = more.pop("map_index", -1)
@@ -149,11 +157,8 @@ class Deployment:
         return [row["reason"] for row in ledger.read(Lake(self.lake), event="failure").to_pylist()]
 
 
-async def first_event(trigger: TrainingJobTrigger) -> dict[str, Any]:
-    """The event with which a trigger fires."""
-    async for event in trigger.run():
-        return dict(event.payload)
-    raise AssertionError("the trigger ended without an event")
+def _has_ended(job: dict[str, Any]) -> bool:
+    return bool({"Failed", "Complete"} & {condition["type"] for condition in job["status"]["conditions"]})
 
 
 class Task:
