@@ -17,6 +17,13 @@ until("go")
 if rank == 0:
     finish()
 """
+FAILS_WHILE_ANOTHER_WAITS = """
+until("go")
+if rank == 0:
+    finish("failed", error="label has one class")
+    sys.exit(3)
+until("never")
+"""
 REPORTS = """
 if rank == 0:
     finish("failed", error="{}")

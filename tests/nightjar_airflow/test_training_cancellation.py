@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import threading
+from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +17,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, Tas
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from kubernetes_double import eventually
 from tests.nightjar_airflow.cluster_programs import WAITS
+
+from nightjar_airflow.cluster import api
 
 pytestmark = pytest.mark.e2e
 
@@ -136,3 +140,77 @@ class TestCancelling:
             dag_id="flight_delay_training", task_id="train", run_id="r-1", map_index=-1
         )
         return trigger
+
+
+class TestCancellations:
+    @pytest.mark.parametrize("collector", ["another task", "a trigger"])
+    def test_a_job_that_could_not_be_cancelled_is_cancelled_later(
+        self, deployment: Any, monkeypatch: pytest.MonkeyPatch, collector: str
+    ) -> None:
+        monkeypatch.setattr(api, "ATTEMPTS", 2)
+        deployment.image(WAITS)
+        task = deployment.task()
+        task.defer()
+        deployment.all_run()
+        (job,) = deployment.cluster.jobs()
+        other = deployment.task(map_index=1)
+        if collector == "a trigger":
+            other.defer()
+        deployment.cluster.fault(f"/jobs/{job['metadata']['name']}", status=503, times=1_000)
+        self._marked_failed(task, monkeypatch)
+        assert len(list(Path(deployment.lake, "_runs/_cancelled_jobs").iterdir())) == 1
+        deployment.cluster.server.faults.clear()
+        if collector == "a trigger":
+            other.wait_while(lambda: self._gone(deployment, job), lambda: deployment.signal("go"))
+        else:
+            other.defer()
+            self._gone(deployment, job)
+        assert not list(Path(deployment.lake, "_runs/_cancelled_jobs").iterdir())
+
+    def test_a_running_triggerer_keeps_trying(self, deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(api, "ATTEMPTS", 1)
+        deployment.image(WAITS)
+        task = deployment.task()
+        task.defer()
+        deployment.all_run()
+        (job,) = deployment.cluster.jobs()
+        deployment.cluster.fault(f"/jobs/{job['metadata']['name']}", status=503, times=3)
+        self._marked_failed(task, monkeypatch, seconds=None)
+        self._gone(deployment, job)
+
+    def test_a_later_job_of_the_same_name_is_left_alone(self, deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(api, "ATTEMPTS", 1)
+        deployment.image(WAITS)
+        task = deployment.task()
+        task.defer()
+        deployment.all_run()
+        (job,) = deployment.cluster.jobs()
+        deployment.cluster.fault(f"/jobs/{job['metadata']['name']}", status=503, times=1_000)
+        self._marked_failed(task, monkeypatch)
+        deployment.cluster.server.faults.clear()
+        later = {"creationTimestamp": "2099-01-01T00:00:00Z"}
+        deployment.cluster.store.update("jobs", "ml", job["metadata"]["name"], lambda j: j["metadata"].update(later))
+        deployment.task(map_index=1).defer()
+        assert _job_names(deployment) >= {job["metadata"]["name"]}
+        assert not any("deletionTimestamp" in job["metadata"] for job in deployment.cluster.jobs())
+
+    @staticmethod
+    def _marked_failed(task: Any, monkeypatch: pytest.MonkeyPatch, *, seconds: float | None = 0.5) -> None:
+        """The task is marked failed; its triggerer goes away after some seconds, or stays until all is done."""
+        monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: {"r 1": {"train": "failed"}})
+        trigger = task.trigger()
+        trigger._task_instance = SimpleNamespace(dag_id="d", task_id="train", run_id="r 1", map_index=-1)
+
+        async def killed() -> None:
+            with pytest.raises(TimeoutError) if seconds else nullcontext():
+                await asyncio.wait_for(trigger.on_kill(), seconds or 20)
+
+        asyncio.run(killed())
+
+    @staticmethod
+    def _gone(deployment: Any, job: Any) -> None:
+        eventually(lambda: job["metadata"]["name"] not in _job_names(deployment))
+
+
+def _job_names(deployment: Any) -> set[str]:
+    return {job["metadata"]["name"] for job in deployment.cluster.jobs()}

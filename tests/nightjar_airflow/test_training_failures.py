@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes_double import eventually
-from tests.nightjar_airflow.cluster_programs import NOTICES, REPORTS, WAITS
+from tests.nightjar_airflow.cluster_programs import FAILS_WHILE_ANOTHER_WAITS, NOTICES, REPORTS, WAITS, first_event
 
 from nightjar.declaration.resources import Resources
+from nightjar.protocol.documents import dump_json
 
 pytestmark = pytest.mark.e2e
 
@@ -158,3 +161,80 @@ class TestFailures:
         deployment.cluster.credentials.token = "another-token"
         with pytest.raises(AirflowFailException, match=r"the cluster refuses Airflow: Unauthorized"):
             deployment.task().defer()
+
+
+class TestEnding:
+    @pytest.mark.parametrize("blocked", ["while it watches", "before it lists"])
+    def test_a_programs_own_failure_stands_when_the_triggerer_was_late(self, deployment: Any, blocked: str) -> None:
+        deployment.image(FAILS_WHILE_ANOTHER_WAITS)
+        task = deployment.task()
+        task.defer()
+        deployment.all_run()
+        result = Path(deployment.lake, "_runs/flight_delay_training/r-1/train/result.json")
+
+        def fail() -> None:
+            deployment.signal("go")
+            eventually(lambda: any(c["type"] == "Failed" for c in deployment.cluster.jobs()[0]["status"]["conditions"]))
+            assert not deployment.cluster.running_processes(), "the other rank was killed after its grace"
+
+        async def late() -> Any:
+            watching = asyncio.create_task(asyncio.wait_for(first_event(task.trigger()), 30))
+            await asyncio.sleep(0.5 if blocked == "while it watches" else 0)
+            fail()  # on the triggerer's own loop
+            return await watching
+
+        event = asyncio.run(late())
+        written = next(result.parent.parent.rglob("result.json")).read_text()
+        with pytest.raises(AirflowFailException, match=r"^label has one class$"):
+            task.resume(event)
+        assert dump_json(deployment.result()) == written, "what the program wrote is left as it was"
+
+    def test_a_try_that_attaches_to_a_job_that_is_failing_gets_its_result(self, deployment: Any) -> None:
+        deployment.cluster.grace_seconds = 3.0
+        deployment.image(FAILS_WHILE_ANOTHER_WAITS)
+        deployment.task().defer()
+        deployment.all_run()
+        deployment.signal("go")
+        deployment.all_run(1)
+        retry = deployment.task(try_number=2)
+        with pytest.raises(AirflowFailException, match=r"^label has one class$"):
+            retry.run()
+        assert len(deployment.cluster.jobs()) <= 1
+
+    def test_a_new_job_waits_for_the_pods_of_the_old_one(
+        self, deployment: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        deployment.cluster.grace_seconds = 1.0
+        deployment.image(WAITS)
+        deployment.task().defer()
+        deployment.all_run()
+        living: list[set[str]] = []
+        create = deployment.cluster.create
+
+        def noticed(kind: str, namespace: str, thing: Any) -> Any:
+            living.append(set(deployment.cluster.living))
+            return create(kind, namespace, thing)
+
+        deployment.cluster.create = noticed
+        deployment.task(try_number=2, max_tries=3).defer()
+        assert living[0] == set()
+        assert "waiting for the pods of an earlier attempt to end: flight-delay-train-" in capsys.readouterr().out
+        deployment.all_run()
+
+    def test_pods_that_a_lost_node_never_ends_are_not_waited_for(
+        self, deployment: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("nightjar_airflow.hooks.training_cluster.LEFT_BEHIND_SECONDS", 0.0)
+        deployment.cluster.grace_seconds = 600.0
+        deployment.image(WAITS)
+        deployment.task().defer()
+        deployment.all_run()
+        for pod in deployment.cluster.pods():
+            deployment.cluster.store.update(
+                "pods",
+                "ml",
+                pod["metadata"]["name"],
+                lambda p: p["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z"),
+            )
+        deployment.task(try_number=2, max_tries=3).defer()
+        assert len(deployment.cluster.jobs()) == 2
