@@ -32,7 +32,6 @@ LONG = (
     "tests/corruptions/test_corruptions.py",
     "tests/nightjar_spark/test_kill_matrix.py",
     "tests/use_cases/flight_delay/test_point_in_time.py",
-    "tests/nightjar_spark/test_ingest.py",
     "tests/nightjar_spark/test_many_at_once.py",
 )
 """Units that take more than a minute, the longest first."""
