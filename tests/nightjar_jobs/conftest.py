@@ -299,3 +299,17 @@ def versions(trained: Any, new_run: Callable[..., Any], registry: str, request: 
     assert len(set(found)) == 2
     models.set_champion(models.resolve(USE_CASE.name, found[0]))
     return found
+
+
+@pytest.fixture
+def start_run(
+    trained: Any, new_run: Callable[..., Any], registry: str, request: pytest.FixtureRequest
+) -> Callable[[str], Any]:
+    """Makes runs that have the trained model, each with its own run id."""
+
+    def make(name: str) -> Any:
+        run = new_run(f"{request.node.name}-{name}")
+        run.adopt(trained, "freeze_training_set", "train")
+        return run
+
+    return make
