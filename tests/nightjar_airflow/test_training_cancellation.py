@@ -157,14 +157,14 @@ class TestCancellations:
         if collector == "a trigger":
             other.defer()
         deployment.cluster.fault(f"/jobs/{job['metadata']['name']}", status=503, times=1_000)
-        self._marked_failed(task, monkeypatch)
+        self._mark_failed(task, monkeypatch)
         assert len(list(Path(deployment.lake, "_runs/_cancelled_jobs").iterdir())) == 1
         deployment.cluster.server.faults.clear()
         if collector == "a trigger":
-            other.wait_while(lambda: self._gone(deployment, job), lambda: deployment.signal("go"))
+            other.wait_while(lambda: self._wait_until_gone(deployment, job), lambda: deployment.signal("go"))
         else:
             other.defer()
-            self._gone(deployment, job)
+            self._wait_until_gone(deployment, job)
         assert not list(Path(deployment.lake, "_runs/_cancelled_jobs").iterdir())
 
     def test_a_running_triggerer_keeps_trying(self, deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +175,8 @@ class TestCancellations:
         deployment.all_run()
         (job,) = deployment.cluster.jobs()
         deployment.cluster.fault(f"/jobs/{job['metadata']['name']}", status=503, times=3)
-        self._marked_failed(task, monkeypatch, seconds=None)
-        self._gone(deployment, job)
+        self._mark_failed(task, monkeypatch, seconds=None)
+        self._wait_until_gone(deployment, job)
 
     def test_a_later_job_of_the_same_name_is_left_alone(self, deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(api, "ATTEMPTS", 1)
@@ -186,7 +186,7 @@ class TestCancellations:
         deployment.all_run()
         (job,) = deployment.cluster.jobs()
         deployment.cluster.fault(f"/jobs/{job['metadata']['name']}", status=503, times=1_000)
-        self._marked_failed(task, monkeypatch)
+        self._mark_failed(task, monkeypatch)
         deployment.cluster.server.faults.clear()
         later = {"creationTimestamp": "2099-01-01T00:00:00Z"}
         deployment.cluster.store.update("jobs", "ml", job["metadata"]["name"], lambda j: j["metadata"].update(later))
@@ -195,8 +195,8 @@ class TestCancellations:
         assert not any("deletionTimestamp" in job["metadata"] for job in deployment.cluster.jobs())
 
     @staticmethod
-    def _marked_failed(task: Any, monkeypatch: pytest.MonkeyPatch, *, seconds: float | None = 0.5) -> None:
-        """The task is marked failed; its triggerer goes away after some seconds, or stays until all is done."""
+    def _mark_failed(task: Any, monkeypatch: pytest.MonkeyPatch, *, seconds: float | None = 0.5) -> None:
+        """Mark the task failed; its triggerer goes away after some seconds, or stays until all is done."""
         monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: {"r 1": {"train": "failed"}})
         trigger = task.trigger()
         trigger._task_instance = SimpleNamespace(dag_id="d", task_id="train", run_id="r 1", map_index=-1)
@@ -208,7 +208,7 @@ class TestCancellations:
         asyncio.run(killed())
 
     @staticmethod
-    def _gone(deployment: Any, job: Any) -> None:
+    def _wait_until_gone(deployment: Any, job: Any) -> None:
         eventually(lambda: job["metadata"]["name"] not in _job_names(deployment))
 
 

@@ -14,7 +14,7 @@ from nightjar_airflow.cluster import api
 pytestmark = pytest.mark.e2e
 
 
-class TestARoughConnection:
+class TestUnreliableConnection:
     def test_busy_and_failing_servers_are_asked_again(self, deployment: Any) -> None:
         deployment.image(SUCCEEDS)
         for method, path in (("GET", "/jobs"), ("POST", "/jobs"), ("POST", "/services"), ("GET", "/pods?label")):

@@ -18,7 +18,7 @@ from nightjar_airflow.hooks.training_cluster import TrainingClusterHook
 pytestmark = pytest.mark.e2e
 
 
-def _is_kept(deployment: Any) -> bool:
+def _only_job_runs(deployment: Any) -> bool:
     """Return whether the only Job still runs."""
     (job,) = deployment.cluster.jobs()
     return "deletionTimestamp" not in job["metadata"] and deployment.cluster.running_processes() == 2
@@ -40,7 +40,7 @@ class TestCredentials:
                 time.sleep(1.0)
                 deployment.cluster.server.cut_streams()
                 eventually(lambda more=more: deployment.cluster.credentials.issued >= issued + more)  # type: ignore[misc]
-            assert _is_kept(deployment)
+            assert _only_job_runs(deployment)
             deployment.cluster.credentials.token_seconds = 60.0
             deployment.signal("go")
 
@@ -108,7 +108,7 @@ class TestCredentials:
         with pytest.raises(AirflowException, match=r"the cluster refuses Airflow: .*the Job continues") as raised:
             task.resume(event)
         assert type(raised.value) is AirflowException, "worth a retry"
-        assert _is_kept(deployment)
+        assert _only_job_runs(deployment)
         retry = deployment.task(try_number=try_number + 1)
         retry.defer()
         retry.resume(retry.wait_while(lambda: deployment.signal("go")))

@@ -67,7 +67,7 @@ class TestStarting:
             deployment.task().run()
         assert type(raised.value) is AirflowException
 
-    def test_a_volume_that_cannot_be_mounted_is_shown_and_said_in_the_end(
+    def test_a_volume_that_cannot_be_mounted_is_logged_and_named_in_the_failure(
         self, deployment: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         deployment.image(WAITS)
@@ -82,7 +82,7 @@ class TestStarting:
         assert f"rank 0 {why}" in capsys.readouterr().out
         eventually(lambda: not deployment.cluster.jobs())
 
-    def test_a_network_that_is_missing_for_a_moment_is_said_once(
+    def test_a_network_that_is_missing_for_a_moment_is_logged_once(
         self, deployment: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         deployment.image(WAITS)

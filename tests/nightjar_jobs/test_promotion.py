@@ -89,7 +89,9 @@ def test_a_better_model_takes_over_once(start_run: Callable[[str], Any]) -> None
     assert champion.version == old
 
 
-def test_an_alias_that_moved_before_the_ledger_was_written_is_made_whole(start_run: Callable[[str], Any]) -> None:
+def test_a_promotion_whose_alias_moved_before_the_ledger_was_written_is_completed(
+    start_run: Callable[[str], Any],
+) -> None:
     run = start_run("a")
     run_programs(run, "evaluate", "register", "gate")
     models.set_champion(models.resolve("flight_delay", run.result("register").model_version))
@@ -108,7 +110,7 @@ def test_a_run_cleared_after_its_promotion_is_judged_as_it_was(start_run: Callab
     assert len(run.events("promotion")) == 1
 
 
-def test_a_promotion_that_died_before_the_ledger_is_made_whole_by_clearing_the_run(
+def test_a_promotion_that_died_before_the_ledger_was_written_is_completed_by_clearing_the_run(
     start_run: Callable[[str], Any],
 ) -> None:
     first = promote_first(start_run)
@@ -124,7 +126,7 @@ def test_a_promotion_that_died_before_the_ledger_is_made_whole_by_clearing_the_r
     assert [event["details"]["from"] for event in run.events("promotion")] == [old]
 
 
-def test_where_a_person_must_approve_nothing_is_promoted_without_the_ledgers_word(
+def test_a_model_that_needs_approval_is_promoted_only_once_the_ledger_has_it(
     start_run: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = replace(USE_CASE, gate=replace(USE_CASE.gate, approval=True))

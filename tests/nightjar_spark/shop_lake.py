@@ -52,7 +52,7 @@ class Shop:
         return [(row["table_name"], row["rules"], json.loads(row["row_json"])) for row in rows]
 
 
-def stopped(shop: Shop, kind: type[Exception], match: str, *, use_case: UseCase = SHOP) -> Any:
+def assert_stops(shop: Shop, kind: type[Exception], match: str, *, use_case: UseCase = SHOP) -> Any:
     """Ingest the first night, see it stop with ``kind``, and see the raw tables as they were."""
     versions, rows = shop.versions(), {name: shop.rows(name) for name in RAW}
     with pytest.raises(kind, match=match) as caught:

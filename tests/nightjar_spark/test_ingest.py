@@ -54,7 +54,7 @@ def test_rerun_gives_the_same_rows_and_no_new_version(shop: Shop) -> None:
     assert shop.versions() == versions
 
 
-def test_interval_in_the_future(shop: Shop) -> None:
+def test_interval_in_the_future_is_refused(shop: Shop) -> None:
     versions = shop.versions()
     with pytest.raises(ConfigurationError, match="reaches into the future"):
         shop.ingest(FIRST, datetime.now(UTC).date() + timedelta(days=1))

@@ -21,12 +21,12 @@ from nightjar.protocol.errors import ContractError
 pytestmark = pytest.mark.spark
 
 
-def figures(shop: Shop, night: date) -> dict[tuple[str, str], dict[str, Any]]:
+def read_figures(shop: Shop, night: date) -> dict[tuple[str, str], dict[str, Any]]:
     return {(row["table_name"], row["column_name"]): row for row in shop.rows("monitoring/landing", night)}
 
 
 def test_figures_of_what_landed_are_kept_for_the_next_nights(shop: Shop) -> None:
-    found = figures(shop, FIRST)
+    found = read_figures(shop, FIRST)
     assert (found["raw/orders", ""]["rows"], found["raw/orders", ""]["nulls"]) == (8, 0)
     amount = found["raw/orders", "amount"]
     assert (amount["mean"], amount["minimum"], amount["maximum"], amount["distinct_values"]) == (13.5, 10, 17, 8)
@@ -35,7 +35,7 @@ def test_figures_of_what_landed_are_kept_for_the_next_nights(shop: Shop) -> None
     assert found["raw/prices", "price"]["nulls"] == 1
 
 
-def history(shop: Shop, nights: int = 20) -> date:
+def ingest_history(shop: Shop, nights: int = 20) -> date:
     """Land and ingest a number of ordinary nights; return the next night."""
     after = FIRST + timedelta(days=nights)
     for night in (FIRST + timedelta(days=i) for i in range(nights)):
@@ -49,7 +49,7 @@ WATCHED = with_fields(SHOP, data={"sources": (replace(ORDERS, night_rules=(volum
 
 
 def test_a_rule_of_nights_stops_the_night_and_leaves_its_warning_and_page(shop: Shop) -> None:
-    night = history(shop)
+    night = ingest_history(shop)
     shop.land(night, {"orders.csv": orders_of(night)})
     before = shop.versions()
     with pytest.raises(ContractError) as caught:
@@ -62,11 +62,11 @@ def test_a_rule_of_nights_stops_the_night_and_leaves_its_warning_and_page(shop: 
     assert shop.versions() == before
     (stop,) = [row for row in shop.rows("monitoring/warnings", night) if row["severity"] == "stop_night"]
     assert (stop["rule"], stop["observed"], stop["low"], stop["high"], stop["usual"]) == ("volume", 8, 12, 32, 20)
-    assert figures(shop, night) == {}  # a refused night says nothing of what is usual
+    assert read_figures(shop, night) == {}  # a refused night says nothing of what is usual
 
 
 def test_undeclared_columns_and_anomalies_warn_and_the_night_continues(shop: Shop) -> None:
-    night = history(shop)
+    night = ingest_history(shop)
     lines = [f"{'NS'[i % 2]},{i},{500 + i},{night}T{i:02d}:30:00Z" for i in range(20)]
     folder = shop.land(night, {"orders.csv": lines})
     prices = (folder / "prices.csv").read_text().splitlines()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from tests.landed_nights import orders_of, write_manifest
-from tests.nightjar_spark.shop_lake import FIRST, SECOND, Shop, stopped
+from tests.nightjar_spark.shop_lake import FIRST, SECOND, Shop, assert_stops
 
 from nightjar.protocol.errors import RowCountError, SourceError
 
@@ -34,23 +34,23 @@ def test_missing_empty_truncated_and_other_files_stop_before_anything_is_read(sh
     folder = shop.land()
     whole = (folder / "orders.csv").read_bytes()
     (folder / "orders.csv").unlink()
-    stopped(
+    assert_stops(
         shop, SourceError, r"orders.csv of night 2013-04-01 is missing \| where: .*orders.csv \| how many: 1 \| do:"
     )
     (folder / "orders.csv").write_bytes(b"")
-    stopped(shop, SourceError, r"is empty \(0 bytes\)")
+    assert_stops(shop, SourceError, r"is empty \(0 bytes\)")
     (folder / "orders.csv").write_bytes(whole[:-10])
-    stopped(shop, SourceError, f"is truncated: {len(whole) - 10} bytes of {len(whole)}")
+    assert_stops(shop, SourceError, f"is truncated: {len(whole) - 10} bytes of {len(whole)}")
     (folder / "orders.csv").write_bytes(whole.replace(b"amount", b"sum"))
     write_manifest(folder)
-    stopped(shop, SourceError, r"another schema: missing amount \(double\), unknown sum")
+    assert_stops(shop, SourceError, r"another schema: missing amount \(double\), unknown sum")
     shop.land(FIRST, {"orders.csv": []})
-    stopped(shop, SourceError, "has a header and no rows")
+    assert_stops(shop, SourceError, "has a header and no rows")
 
 
 def test_line_break_inside_a_quoted_field_is_text(shop: Shop) -> None:
     folder = shop.land(FIRST, {"prices.csv": ['"A\nB",1', "C,2"]})
-    stopped(shop, RowCountError, "2 rows were read of prices.csv of night 2013-04-01, and its manifest promises 3")
+    assert_stops(shop, RowCountError, "2 rows were read of prices.csv of night 2013-04-01, and its manifest promises 3")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["prices.csv"]["rows"] = 2
     (folder / "manifest.json").write_text(json.dumps(manifest))

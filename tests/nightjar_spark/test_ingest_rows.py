@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.declarations import with_fields
 from tests.landed_nights import ORDERS, PRICES, SHOP, orders_of, tolerant
-from tests.nightjar_spark.shop_lake import FIRST, Shop, stopped
+from tests.nightjar_spark.shop_lake import FIRST, Shop, assert_stops
 
 from nightjar.declaration.rules import Rule
 from nightjar.protocol.errors import ContractError
@@ -89,7 +89,7 @@ def test_same_key_in_two_nights_is_no_duplicate(shop: Shop) -> None:
 def test_beyond_the_tolerance_the_night_stops_and_the_quarantine_shows_why(shop: Shop) -> None:
     bad = [f"N,{i},2000,2013-04-01T01:00:00Z" for i in range(20, 24)]
     shop.land(FIRST, {"orders.csv": [*orders_of(FIRST), *bad]})
-    error = stopped(shop, ContractError, "raw/orders, night 2013-04-01: 4 of 12 rows rejected")
+    error = assert_stops(shop, ContractError, "raw/orders, night 2013-04-01: 4 of 12 rows rejected")
     assert "most by amount_between (4 rows: amount is outside 0 to 1000 euros)" in error.what
     assert error.where.startswith(f"{shop.lake}/data_docs/shop/validations/raw_orders/")
     assert error.how_many == 4
@@ -105,7 +105,7 @@ def test_tolerance_of_the_source_decides(shop: Shop) -> None:
 
 def test_stop_night_rule_stops_at_one_row(shop: Shop) -> None:
     shop.land(FIRST, {"prices.csv": ["A,1.5", "B,101"]})
-    stopped(shop, ContractError, r"raw/prices, night 2013-04-01: 1 of 2 .* price_between stops the night")
+    assert_stops(shop, ContractError, r"raw/prices, night 2013-04-01: 1 of 2 .* price_between stops the night")
     assert shop.rejected(FIRST) == [("raw/prices", ["price_between"], {"item": "B", "price": "101"})]
 
 

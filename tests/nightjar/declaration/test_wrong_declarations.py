@@ -158,7 +158,7 @@ def test_every_dataclass_that_an_author_writes_checks_itself() -> None:
     assert {cls.__name__ for cls in own if not issubclass(cls, Declaration)} <= made_by_programs
 
 
-def test_what_can_work_is_declared() -> None:
+def test_valid_declarations_are_accepted() -> None:
     use_case = import_module("use_cases.flight_delay.use_case").USE_CASE
     assert isinstance(use_case, UseCase)
     assert replace(SHOP.schedule, nightly="15 3 * * mon-fri", timezone="America/Argentina/Buenos_Aires").timezone

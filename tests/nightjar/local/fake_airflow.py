@@ -115,10 +115,10 @@ LOG: list[Any] = [
 ]
 
 
-def follower(api: AirflowApi, out: io.StringIO | None = None, *, fresh: bool = False) -> Follower:
+def make_follower(api: AirflowApi, out: io.StringIO | None = None, *, fresh: bool = False) -> Follower:
     return Follower(api, Progress(out or io.StringIO()), lambda: None, fresh=fresh)
 
 
-def a_run(night: int, state: str = "success", prefix: str = "backfill") -> dict[str, str]:
+def make_run(night: int, state: str = "success", prefix: str = "backfill") -> dict[str, str]:
     moment = (START + timedelta(days=night)).isoformat()
     return {"dag_run_id": f"{prefix}__{night}", "logical_date": moment, "state": state}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nightjar.local.fake_airflow import LOG, START, FakeAirflow, a_run
+from tests.nightjar.local.fake_airflow import LOG, START, FakeAirflow, make_run
 
 import use_cases
 from nightjar.local.airflow_api import AirflowApi, ApiError, Task
@@ -51,7 +51,7 @@ def test_the_components_that_are_not_healthy_are_named(airflow: tuple[FakeAirflo
 
 def test_runs_are_read_page_by_page(airflow: tuple[FakeAirflow, AirflowApi]) -> None:
     fake, api = airflow
-    fake.runs = [a_run(night) for night in range(250)]
+    fake.runs = [make_run(night) for night in range(250)]
     found = api.runs_between("d", START, START + timedelta(days=229))
     assert [run["dag_run_id"] for run in found] == [f"backfill__{night}" for night in range(230)]
 
@@ -97,7 +97,7 @@ def test_all_tasks_and_running_runs_are_read_page_by_page(airflow: tuple[FakeAir
     fake, api = airflow
     fake.task_states = {f"tune~{number}": "success" for number in range(250)}
     assert [task.task_id for task in api.tasks("d", "night__2013-04-01")] == list(fake.task_states)
-    fake.runs = [a_run(day, "running") for day in range(130)]
+    fake.runs = [make_run(day, "running") for day in range(130)]
     assert len(api.running("d")) == 130
 
 
@@ -130,7 +130,7 @@ KILLED = (
         ([*SOURCES, *LOG], LOG[1]["error_detail"][0]["exc_value"]),
     ],
 )
-def test_the_reason_of_a_failure_is_never_where_its_log_lies(
+def test_the_reason_of_a_failure_is_never_the_path_of_its_log(
     log: list[Any], reason: str, airflow: tuple[FakeAirflow, AirflowApi]
 ) -> None:
     fake, api = airflow
