@@ -50,7 +50,7 @@ class _Log:
 def shorten_log(table_uri: str, retention_days: int) -> int:
     """Remove the log files before the newest verified checkpoint that is not newer than the oldest retained version.
 
-    The oldest retained version is the one that was current ``retention_days`` ago. Files are
+    The oldest retained version was the current one ``retention_days`` ago. Files are
     removed oldest first, so that the log stays valid when the process is killed.
 
     Returns:

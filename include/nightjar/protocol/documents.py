@@ -107,15 +107,20 @@ def load_json(cls: type[T], text: str | bytes, *, extra: Literal["forbid", "igno
     Raises:
         ValueError, RecursionError: for any other document, naming the field; call it within :func:`reading`.
     """
-    return load_values(cls, parse_object(text), extra=extra)
+    parse_object(text)  # finite numbers and valid Unicode, which pydantic does not ask for
+    return _validated(cls, text, extra)
 
 
 def load_values(cls: type[T], values: Any, *, extra: Literal["forbid", "ignore"] = "forbid") -> T:
     """Return the dataclass ``cls`` from JSON values, like :func:`load_json`."""
+    return _validated(cls, json.dumps(values), extra)
+
+
+def _validated(cls: type[T], text: str | bytes, extra: Literal["forbid", "ignore"]) -> T:
     from pydantic import ValidationError
 
     try:
-        instance: T = _adapter(cls).validate_json(json.dumps(values), strict=True, extra=extra)
+        instance: T = _adapter(cls).validate_json(text, strict=True, extra=extra)
         return instance
     except ValidationError as error:
         raise ValueError(_describe(cls, error.errors(include_url=False))) from error

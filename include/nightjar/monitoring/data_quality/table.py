@@ -246,6 +246,6 @@ def _finding(kind: FindingKind, table: str, rows: Sequence[WarningRow], use_case
         what=f"{worst.what}{more}",
         severity="breach" if worst.severity == "stop_night" else "warn",
         severity_ratio=worst.severity_ratio,
-        link=f"{lake}/reports/{use_case}/{worst.ds}/drift.html#data",
+        link=f"{lake.report_uri(use_case, worst.ds, 'drift')}#data",
         runbook=RUNBOOK,
     )
