@@ -23,6 +23,15 @@ from nightjar_airflow.cluster import api
 pytestmark = pytest.mark.e2e
 
 
+def deferred_task(deployment: Any) -> Any:
+    """Return a task that waits for a training whose ranks all run."""
+    deployment.image(WAITS)
+    task = deployment.task()
+    task.defer()
+    deployment.all_run()
+    return task
+
+
 class TestCancelling:
     def test_a_kill_of_the_deferred_task_cancels_job_service_and_pods(
         self, deployment: Any, monkeypatch: pytest.MonkeyPatch
@@ -129,10 +138,7 @@ class TestCancelling:
     @staticmethod
     def _deferred(deployment: Any, monkeypatch: pytest.MonkeyPatch, *, state: str | None) -> Any:
         """Return a trigger whose task is in ``state``."""
-        deployment.image(WAITS)
-        task = deployment.task()
-        task.defer()
-        deployment.all_run()
+        task = deferred_task(deployment)
         states = {"r-1": {"train": state} if state else {}}
         monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: states)
         trigger = task.trigger()
@@ -148,10 +154,7 @@ class TestCancellations:
         self, deployment: Any, monkeypatch: pytest.MonkeyPatch, collector: str
     ) -> None:
         monkeypatch.setattr(api, "ATTEMPTS", 2)
-        deployment.image(WAITS)
-        task = deployment.task()
-        task.defer()
-        deployment.all_run()
+        task = deferred_task(deployment)
         (job,) = deployment.cluster.jobs()
         other = deployment.task(map_index=1)
         if collector == "a trigger":
@@ -169,10 +172,7 @@ class TestCancellations:
 
     def test_a_running_triggerer_keeps_trying(self, deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(api, "ATTEMPTS", 1)
-        deployment.image(WAITS)
-        task = deployment.task()
-        task.defer()
-        deployment.all_run()
+        task = deferred_task(deployment)
         (job,) = deployment.cluster.jobs()
         deployment.cluster.fault(f"/jobs/{job['metadata']['name']}", status=503, times=3)
         self._mark_failed(task, monkeypatch, seconds=None)
@@ -180,10 +180,7 @@ class TestCancellations:
 
     def test_a_later_job_of_the_same_name_is_left_alone(self, deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(api, "ATTEMPTS", 1)
-        deployment.image(WAITS)
-        task = deployment.task()
-        task.defer()
-        deployment.all_run()
+        task = deferred_task(deployment)
         (job,) = deployment.cluster.jobs()
         deployment.cluster.fault(f"/jobs/{job['metadata']['name']}", status=503, times=1_000)
         self._mark_failed(task, monkeypatch)
