@@ -36,7 +36,7 @@ LONG = (
 )
 """Units that take more than a minute, the longest first."""
 
-settings.register_profile("nightjar", deadline=None)  # a busy machine is no fault of the code
+settings.register_profile("nightjar", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("nightjar")
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist

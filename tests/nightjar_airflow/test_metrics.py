@@ -52,7 +52,7 @@ class StatsD:
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(0.05)  # sent within this machine, so it is there at once
+        self.socket.settimeout(0.05)  # sent within this machine, so it is there immediately
         self.port = self.socket.getsockname()[1]
 
     def lines(self) -> list[str]:
