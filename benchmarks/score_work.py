@@ -199,12 +199,15 @@ def ours(work: Work) -> None:
     """The night's `score`, and the commit of `publish_scores`."""
     from nightjar.declaration.experiment import CHAMPION
     from nightjar.protocol.scores import ScoringModel
-    from nightjar_spark.score import open_features, score_nights
+    from nightjar.scoring.choice import SelectedModels
+    from nightjar.scoring.features import open_features
+    from nightjar_spark.score import score_nights
 
     use_case = work.declared
     spark = session()
     sha256 = json.loads(Path(work.out + ".model").read_text())["sha256"]
-    scoring_models = {CHAMPION: ScoringModel(name="m", version="1", sha256=sha256, folder=work.model)}
+    champion = ScoringModel(name="m", version="1", sha256=sha256, folder=work.model)
+    models = SelectedModels(scoring_models={CHAMPION: champion})
     shutil.rmtree(f"{work.lake}/{use_case.score_table.name}", ignore_errors=True)
 
     def once() -> dict[str, float]:
@@ -212,7 +215,7 @@ def ours(work: Work) -> None:
             program="score", use_case=use_case.name, first_night=NIGHT, last_night=NIGHT, dag_id="bench",
             run_id=str(time.time_ns()), task_id="score", lake=work.lake,
         )  # fmt: skip
-        result = score_nights(spark, spec, use_case, open_features(spec, use_case, None), scoring_models)
+        result = score_nights(spark, spec, use_case, open_features(spec, use_case, None), models)
         written = result.parts[CHAMPION].files
         Lake(work.lake).table(use_case.score_table).commit(written, [NIGHT], run_id=spec.run_id)
         return {"worker_peak_mb": result.metrics["worker_peak_mb"]}

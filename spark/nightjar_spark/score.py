@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake import files
 from nightjar.lake.held_files import held_files
 from nightjar.lake.lake import Lake
-from nightjar.lake.results import earlier_result
 from nightjar.lake.scan import Scan, scan
-from nightjar.protocol.errors import GateError, LakeError, RowCountError, SourceError
+from nightjar.protocol.errors import RowCountError
 from nightjar.protocol.job import JobSpec
-from nightjar.protocol.nights import first_few
-from nightjar.protocol.results import BuildFeaturesResult, ScoreResult
-from nightjar.protocol.scores import ScoringModel
+from nightjar.protocol.results import ScoreResult
 from nightjar.scoring import choice, pins
+from nightjar.scoring.choice import SelectedModels
+from nightjar.scoring.features import Features, open_features
 from nightjar.scoring.task import Scored, ScoringTask
 from nightjar.scoring.unit import score_unit
 from nightjar_spark.main import main
@@ -55,145 +49,31 @@ def run(spark: SparkSession, spec: JobSpec) -> ScoreResult:
     pinned = pins.pinned(spec)
     features = open_features(spec, use_case, pinned)
     with pins.dropped_on_refusal(spec):
-        scoring_models = choice.select_scoring_models(spec, use_case, features.schema, pinned)
-        versions = pins.versions_of(scoring_models)
-        chosen = pins.Pins(
-            versions=versions,
-            features_version=features.version,
-            feature_files=features.files,
-            published=pinned is not None and pinned.published and pinned.versions == versions,
-        )
-        if chosen != pinned:
-            pins.keep(spec, chosen)
-        return score_nights(spark, spec, use_case, features, scoring_models)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Features:
-    """The features of the nights.
-
-    Attributes:
-        table: The feature table at the version to read.
-        version: The version written to the rows. It stays that of the first attempt while the nights have the same
-            files, although later nights advance the table.
-        files: The nights' files, as paths in the log.
-    """
-
-    table: DeltaTable
-    version: int
-    files: tuple[str, ...]
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Arrow schema of the feature table."""
-        return pa.schema(self.table.schema().to_arrow())
-
-
-def open_features(spec: JobSpec, use_case: UseCase, pinned: pins.Pins | None) -> Features:
-    """Open the features that the run's first attempt has read, or the current ones.
-
-    Args:
-        spec: Names the nights.
-        use_case: Names the table.
-        pinned: Selection of the run's first attempt; None at the first attempt.
-
-    Raises:
-        SourceError: naming nights without features, or when the pinned features no longer exist.
-    """
-    lake = Lake(spec.lake)
-    name, nights = use_case.feature_table.name, list(spec.nights(use_case.schedule.timezone))
-    current = lake.open_table(name)
-    held = held_files(current, {"ds": [night.isoformat() for night in nights]})
-    paths = tuple(sorted(file.path for file in held))
-    if pinned and paths == pinned.feature_files and not any(len(file.deleted) for file in held):
-        return Features(table=current, version=pinned.features_version, files=paths)
-    if pinned and _built_by_this_run(spec, name) <= pinned.features_version:
-        log.info("%s has newer features of these nights; version %d is read", name, pinned.features_version)
-        return _as_of(lake, name, pinned)
-    present = {file.partition["ds"] for file in held}
-    if empty := [night for night in nights if night.isoformat() not in present]:
-        raise SourceError(
-            f"there are no features of {first_few(empty)}",
-            where=name,
-            how_many=len(empty),
-            fix="clear `ingest` of these nights, or check the landed files",
-        )
-    return Features(table=current, version=int(current.version()), files=paths)
-
-
-def _as_of(lake: Lake, name: str, pinned: pins.Pins) -> Features:
-    """Open the features of the first attempt."""
-    uri = lake.table_uri(name)
-    lost = [path for path in pinned.feature_files if not files.exists(files.contained(uri, path))]
-    try:
-        if not lost:
-            table = lake.open_table(name, pinned.features_version)
-            return Features(table=table, version=pinned.features_version, files=pinned.feature_files)
-    except LakeError as error:
-        log.warning("%s", error)
-    raise SourceError(
-        f"the features that the run's first attempt has read (version {pinned.features_version}) no longer exist",
-        where=name,
-        how_many=len(lost),
-        fix="clear `build_features` of this run to build them again, or rerun the nights with the param force",
-    )
-
-
-def _built_by_this_run(spec: JobSpec, name: str) -> int:
-    """Return the feature table's version after this run's own `build_features`; -1 when it has not run."""
-    try:
-        return int(earlier_result(spec, BuildFeaturesResult).outputs[name])
-    except GateError:
-        return -1
+        models = choice.select_and_pin_models(spec, use_case, features, pinned)
+        return score_nights(spark, spec, use_case, features, models)
 
 
 def score_nights(
-    spark: SparkSession,
-    spec: JobSpec,
-    use_case: UseCase,
-    features: Features,
-    scoring_models: Mapping[str, ScoringModel],
+    spark: SparkSession, spec: JobSpec, use_case: UseCase, features: Features, models: SelectedModels
 ) -> ScoreResult:
-    """Score the nights with ``scoring_models``; the result names the unpublished files.
+    """Score the nights with ``models``; the result names the unpublished files.
 
     Args:
         spark: The session.
         spec: Names the nights.
         use_case: The use case.
         features: The features of the nights.
-        scoring_models: Variant to scoring model; only the champion's without an experiment.
+        models: The scoring models of the variants, and the shadow.
 
     Raises:
         RowCountError: when rows were lost or added.
     """
-    lake = Lake(spec.lake)
-    began = time.monotonic()
+    _log_models(models)
     nights = list(spec.nights(use_case.schedule.timezone))
-    champion = scoring_models[CHAMPION]
-    shadow, no_shadow = choice.shadow(lake, use_case, features.schema, champion)
-    for variant, scoring_model in scoring_models.items():
-        log.info(
-            "%s: model %s version %s, sha256 %s",
-            variant,
-            scoring_model.name,
-            scoring_model.version,
-            scoring_model.sha256[:12],
-        )
-    log.info("shadow: %s", f"version {shadow.version}" if shadow else no_shadow or "none")
-    task = ScoringTask(
-        use_case=use_case.name,
-        lake=lake,
-        scoring_models=scoring_models,
-        shadow=shadow,
-        features_version=features.version,
-        run_id=spec.run_id,
-        first_night=spec.first_night,
-        last_night=spec.last_night,
-    )
-    partitions = {"ds": [night.isoformat() for night in nights]}
-    planned = scan(features.table, lake.table(use_case.feature_table).uri, partitions)
+    began = time.monotonic()
+    planned = _plan(spec, use_case, features, nights)
     resolved = time.monotonic()
-    scored = _score(spark, planned, task)
+    scored = _score(spark, planned, _task(spec, use_case, features, models))
     seconds = {"resolve": resolved - began, "score": time.monotonic() - resolved}
     _check_counts(planned.rows, scored, use_case)
     outputs = _quarantine(spec, use_case, nights, scored)
@@ -209,11 +89,43 @@ def score_nights(
         },
         parts=scored.parts,
         feature_files=tuple(features.files),
-        shadow=None if scored.shadow_error else shadow,
+        shadow=None if scored.shadow_error else models.shadow,
         shadow_files=scored.shadow_files,
-        shadow_error=scored.shadow_error or no_shadow,
+        shadow_error=scored.shadow_error or models.shadow_error,
         attempt=time.time_ns() // 1_000_000,
         seconds=seconds,
+    )
+
+
+def _log_models(models: SelectedModels) -> None:
+    for variant, scoring_model in models.scoring_models.items():
+        log.info(
+            "%s: model %s version %s, sha256 %s",
+            variant,
+            scoring_model.name,
+            scoring_model.version,
+            scoring_model.sha256[:12],
+        )
+    shadow = models.shadow
+    log.info("shadow: %s", f"version {shadow.version}" if shadow else models.shadow_error or "none")
+
+
+def _plan(spec: JobSpec, use_case: UseCase, features: Features, nights: Sequence[date]) -> Scan:
+    """Return the units of the nights' feature files."""
+    partitions = {"ds": [night.isoformat() for night in nights]}
+    return scan(features.table, Lake(spec.lake).table(use_case.feature_table).uri, partitions)
+
+
+def _task(spec: JobSpec, use_case: UseCase, features: Features, models: SelectedModels) -> ScoringTask:
+    return ScoringTask(
+        use_case=use_case.name,
+        lake=Lake(spec.lake),
+        scoring_models=models.scoring_models,
+        shadow=models.shadow,
+        features_version=features.version,
+        run_id=spec.run_id,
+        first_night=spec.first_night,
+        last_night=spec.last_night,
     )
 
 

@@ -20,8 +20,10 @@ from nightjar.protocol.results import ScoreResult, ValidateScoresResult
 from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring import choice, pins
 from nightjar.scoring.audit import Audit, audit_scores
+from nightjar.scoring.choice import SelectedModels
+from nightjar.scoring.features import Features, open_features
 from nightjar_spark.main import main
-from nightjar_spark.score import Features, open_features, score_nights
+from nightjar_spark.score import score_nights
 
 log = logging.getLogger(__name__)
 
@@ -98,17 +100,30 @@ def _score_with_fallbacks(
     pinned = pins.pinned(spec)
     pins.drop_unpublished(spec)
     features = open_features(spec, use_case, pinned)
+    models = _replace_refused(spec, use_case, features, pinned, scored, refused)
+    return score_nights(spark, spec, use_case, features, models)
+
+
+def _replace_refused(
+    spec: JobSpec,
+    use_case: UseCase,
+    features: Features,
+    pinned: pins.Pins | None,
+    scored: ScoreResult,
+    refused: Mapping[str, ContractError],
+) -> SelectedModels:
+    """Return the models that scored, with fallbacks for each variant whose model was refused."""
     scoring_models = {variant: part.scoring_model for variant, part in scored.parts.items()}
-    models = {scoring_models[variant].sha256 for variant in refused}
-    if scoring_models[CHAMPION].sha256 in models:
+    refused_models = {scoring_models[variant].sha256 for variant in refused}
+    if scoring_models[CHAMPION].sha256 in refused_models:
         scoring_models[CHAMPION] = _select_fallback(
-            spec, use_case, features, scoring_models[CHAMPION], pinned, models, refused
+            spec, use_case, features, scoring_models[CHAMPION], pinned, refused_models, refused
         )
     for variant, scoring_model in scoring_models.items():
-        if variant != CHAMPION and scoring_model.sha256 in models:
+        if variant != CHAMPION and scoring_model.sha256 in refused_models:
             reason = refused[variant].what if variant in refused else f"version {scoring_model.version} is refused"
             scoring_models[variant] = choice.replace_challenger(variant, scoring_models[CHAMPION], reason)
-    return score_nights(spark, spec, use_case, features, scoring_models)
+    return choice.add_shadow(Lake(spec.lake), use_case, features.schema, scoring_models)
 
 
 def _select_fallback(
@@ -117,14 +132,17 @@ def _select_fallback(
     features: Features,
     champion: ScoringModel,
     pinned: pins.Pins | None,
-    models: Collection[str],
+    refused_models: Collection[str],
     refused: Mapping[str, ContractError],
 ) -> ScoringModel:
+    """Return the champion's fallback; raise the champion's error when it has none."""
     error = refused.get(CHAMPION) or next(iter(refused.values()))
     log.warning("version %s: %s", champion.version, error.what)
     if champion.fallback_reason is None and choice.allows_fallback(spec, pinned):
         reason = f"version {champion.version}: {error.what}"
-        fallback = choice.select_fallback(Lake(spec.lake), use_case, features.schema, reason=reason, without=models)
+        fallback = choice.select_fallback(
+            Lake(spec.lake), use_case, features.schema, reason=reason, without=refused_models
+        )
         if fallback is not None:
             return fallback
     raise error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nightjar.declaration.experiment import CHAMPION, Experiment
@@ -17,6 +17,8 @@ from nightjar.protocol.errors import ConfigurationError, LakeError, ModelError, 
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.scores import ScoringModel
 from nightjar.registry.models import ModelVersion, aliased, resolve, ship
+from nightjar.scoring import pins
+from nightjar.scoring.features import Features
 from nightjar.scoring.pins import Pins
 from nightjar.training.model import TabularModel, folder_in_lake
 
@@ -26,42 +28,85 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def select_scoring_models(
-    spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None
-) -> dict[str, ScoringModel]:
-    """Return the scoring model of each variant, copied to the lake and checked against the features.
+@dataclass(frozen=True, kw_only=True)
+class SelectedModels:
+    """Models that score the nights.
 
-    Without an experiment the champion scores all rows. The champion's fallback is another version
-    (:func:`select_fallback`); a challenger's fallback is the champion. ``fallback_reason`` says why. An explicitly
-    requested or already published version has no fallback.
+    Attributes:
+        scoring_models: Variant to scoring model; only the champion's without an experiment.
+        shadow: Model whose predictions are recorded but not used; None without a shadow.
+        shadow_error: Why the declared shadow cannot score; empty when it can, or no shadow is declared.
+    """
+
+    scoring_models: Mapping[str, ScoringModel]
+    shadow: ScoringModel | None = None
+    shadow_error: str = ""
+
+
+def select_and_pin_models(spec: JobSpec, use_case: UseCase, features: Features, pinned: Pins | None) -> SelectedModels:
+    """Select the model of each variant and the shadow, and pin versions and features for later attempts of the run.
+
+    Every model is copied to the lake and checked against the features. Without an experiment the champion scores all
+    rows. The champion's fallback is another version (:func:`select_fallback`); a challenger's fallback is the champion.
+    ``fallback_reason`` says why. An explicitly requested or already published version has no fallback.
 
     Args:
         spec: Job with the params ``model_version`` and ``model_policy``.
         use_case: The use case.
-        features: Schema of the feature table.
-        pins: Selection of the run's first attempt; None at the first attempt.
+        features: Features of the nights.
+        pinned: Selection of the run's first attempt; None at the first attempt.
 
     Raises:
         ModelError: when neither the version nor a fallback can score.
         UnreachableError: when MLflow does not answer and there is no fallback.
         ConfigurationError: when the nights had different champions.
     """
-    champion = _champion(spec, use_case, features, pins)
+    scoring_models = _select_scoring_models(spec, use_case, features.schema, pinned)
+    _pin(spec, scoring_models, features, pinned)
+    return add_shadow(Lake(spec.lake), use_case, features.schema, scoring_models)
+
+
+def add_shadow(
+    lake: Lake, use_case: UseCase, features: pa.Schema, scoring_models: Mapping[str, ScoringModel]
+) -> SelectedModels:
+    """Add the declared shadow to the scoring models; a shadow that cannot score never raises."""
+    shadow, error = _select_shadow(lake, use_case, features, scoring_models[CHAMPION])
+    return SelectedModels(scoring_models=scoring_models, shadow=shadow, shadow_error=error)
+
+
+def _select_scoring_models(
+    spec: JobSpec, use_case: UseCase, features: pa.Schema, pinned: Pins | None
+) -> dict[str, ScoringModel]:
+    """Return the scoring model of each variant."""
+    champion = _select_champion(spec, use_case, features, pinned)
     experiment = use_case.scoring.experiment
     if experiment is None or not _splits(spec, experiment):
         return {CHAMPION: champion}
-    lake, pinned = Lake(spec.lake), pins.versions if pins else {}
+    lake, versions = Lake(spec.lake), pinned.versions if pinned else {}
     return {
         variant: champion
         if variant == CHAMPION
-        else _challenger(lake, use_case, features, champion, variant, pinned.get(variant))
+        else _select_challenger(lake, use_case, features, champion, variant, versions.get(variant))
         for variant in experiment.variants
     }
 
 
-def allows_fallback(spec: JobSpec, pins: Pins | None) -> bool:
+def _pin(spec: JobSpec, scoring_models: Mapping[str, ScoringModel], features: Features, pinned: Pins | None) -> None:
+    """Write the selection for later attempts, unless it is that of the first attempt."""
+    versions = pins.versions_of(scoring_models)
+    selected = Pins(
+        versions=versions,
+        features_version=features.version,
+        feature_files=features.files,
+        published=pinned is not None and pinned.published and pinned.versions == versions,
+    )
+    if selected != pinned:
+        pins.keep(spec, selected)
+
+
+def allows_fallback(spec: JobSpec, pinned: Pins | None) -> bool:
     """Whether the champion may have a fallback: not when its version was requested or has published already."""
-    return not spec.params.get("model_version") and not (pins and pins.published and CHAMPION in pins.versions)
+    return not spec.params.get("model_version") and not (pinned and pinned.published and CHAMPION in pinned.versions)
 
 
 def replace_challenger(variant: str, champion: ScoringModel, reason: str) -> ScoringModel:
@@ -70,21 +115,21 @@ def replace_challenger(variant: str, champion: ScoringModel, reason: str) -> Sco
     return replace(champion, fallback_reason=f"variant {variant}: {reason}")
 
 
-def _champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pins: Pins | None) -> ScoringModel:
+def _select_champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pinned: Pins | None) -> ScoringModel:
     """Return the model of the variant ``champion``, which scores all rows without an experiment."""
     lake = Lake(spec.lake)
-    requested = spec.params.get("model_version") or (pins.versions.get(CHAMPION) if pins else None)
+    requested = spec.params.get("model_version") or (pinned.versions.get(CHAMPION) if pinned else None)
     intended = f"version {requested}" if requested else "the champion"
     if not requested and spec.params.get("model_policy") == CHAMPION_THEN:
         requested = champion_then(spec, use_case)
     try:
         version = resolve(use_case.name, requested)
         intended = f"version {version.version}"
-        return _ready(version, lake, features)
+        return _ship_and_check(version, lake, features)
     except (ModelError, UnreachableError) as error:
         fallback = (
             select_fallback(lake, use_case, features, reason=f"{intended}: {error.what}")
-            if allows_fallback(spec, pins)
+            if allows_fallback(spec, pinned)
             else None
         )
         if fallback is None:
@@ -98,7 +143,7 @@ def _splits(spec: JobSpec, experiment: Experiment) -> bool:
     return not is_requested and spec.last_night >= experiment.first_night
 
 
-def _challenger(
+def _select_challenger(
     lake: Lake, use_case: UseCase, features: pa.Schema, champion: ScoringModel, variant: str, pinned: str | None
 ) -> ScoringModel:
     """Return the ``pinned`` version, or that of the alias ``variant``; the champion when it cannot score."""
@@ -106,7 +151,7 @@ def _challenger(
         version = resolve(use_case.name, pinned) if pinned else aliased(use_case.name, variant)
         if version is None:
             return replace_challenger(variant, champion, "no version has this alias")
-        return _ready(version, lake, features)
+        return _ship_and_check(version, lake, features)
     except NightjarError as error:
         return replace_challenger(variant, champion, error.what)
     except Exception as error:  # a challenger never fails the night
@@ -140,8 +185,8 @@ def select_fallback(
     return None
 
 
-def shadow(
-    lake: Lake, use_case: UseCase, features: pa.Schema, scoring_model: ScoringModel
+def _select_shadow(
+    lake: Lake, use_case: UseCase, features: pa.Schema, champion: ScoringModel
 ) -> tuple[ScoringModel | None, str]:
     """Return the shadow model, or None and why a declared shadow cannot score; never raises."""
     alias = use_case.scoring.shadow
@@ -151,9 +196,9 @@ def shadow(
         version = aliased(use_case.name, alias)
         if version is None:
             return None, f"no version has the alias {alias}"
-        if version.sha256 == scoring_model.sha256:
+        if version.sha256 == champion.sha256:
             return None, f"version {version.version} has the alias {alias}, and scores the night itself"
-        return _ready(version, lake, features), ""
+        return _ship_and_check(version, lake, features), ""
     except Exception as error:  # a shadow never fails the night
         return None, f"{type(error).__name__}: {error}"
 
@@ -220,7 +265,7 @@ def _candidates(lake: Lake, use_case: UseCase) -> Iterator[ScoringModel]:
         yield _scoring_model(version, folder)
 
 
-def _ready(version: ModelVersion, lake: Lake, features: pa.Schema) -> ScoringModel:
+def _ship_and_check(version: ModelVersion, lake: Lake, features: pa.Schema) -> ScoringModel:
     model, folder = ship(version, lake)
     model.check(features)
     return _scoring_model(version, folder)
