@@ -28,11 +28,11 @@ from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import RowCountError, TrainingError
 from nightjar.training.data.shards import Shard, read_shard
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
+from nightjar.training.distributed.agreement import check_same_data, check_shards
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.memory import out_of_memory
 from nightjar.training.distributed.rendezvous import SECRET, Group, LaunchContract
 from nightjar.training.model import TabularModel
-from nightjar_jobs import train
 
 pytestmark = pytest.mark.e2e
 MakeRun = Callable[..., Any]
@@ -281,11 +281,11 @@ def _on_ranks(world_size: int, check: Callable[[Group, int], None]) -> list[Exce
 
 
 def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) -> list[Exception | None]:
-    """``_check_shards`` on ranks that hold (train rows, validation rows)."""
+    """``check_shards`` on ranks that hold (train rows, validation rows)."""
 
     def check(group: Group, rank: int) -> None:
         shards = [Shard(columns=3, rows=rows, positives=rows // 2) for rows in counts[rank]]
-        train._check_shards(group, training_set, *shards, where="here")
+        check_shards(group, training_set, *shards, where="here")
 
     return _on_ranks(len(counts), check)
 
@@ -293,7 +293,7 @@ def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) ->
 def test_ranks_that_disagree_on_the_data_are_the_same_clear_error_on_every_rank(trained: Any) -> None:
     mine = TrainingSet.of_run(trained.spec("train"))
     other = replace(mine, tables={**mine.tables, "features/flight_delay": 7})
-    errors = _on_ranks(3, lambda group, rank: train._check_same_data(group, other if rank == 2 else mine, where="here"))
+    errors = _on_ranks(3, lambda group, rank: check_same_data(group, other if rank == 2 else mine, where="here"))
     assert all(isinstance(error, TrainingError) for error in errors)
     assert len({str(error) for error in errors}) == 1
     assert "rank 2 has read another training set than rank 0" in str(errors[0])
