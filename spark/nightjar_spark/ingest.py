@@ -79,7 +79,7 @@ def _ingest_landed(
                 spark, lambda source: annotate_source(spark, source, landed), use_case.data.sources
             )
         with timed(seconds, "quarantine"):
-            outputs = {use_case.quarantine_table.name: _quarantine(annotated, spec, use_case)}
+            quarantined = _quarantine(annotated, spec, use_case)
         check_rows_read(landed, {item.source.name: item.counts for item in annotated})
         with timed(seconds, "judge"):
             judged = judge_landed(annotated, lake, use_case, nights, landed)
@@ -88,15 +88,12 @@ def _ingest_landed(
         with timed(seconds, "great_expectations"):
             page = validate_landed(annotated, judged, spec, use_case, nights)
         with timed(seconds, "write"):
-            files = run_concurrently(spark, lambda item: _write_accepted(item, lake), annotated)
+            written = run_concurrently(spark, lambda item: _write_accepted(item, lake), annotated)
         with timed(seconds, "publish"):
-            figures: History = {item.source.table.name: dict(item.figures) for item in annotated}
-            write_figures(lake, use_case.name, figures, nights, run_id=spec.run_id)
-            for item, written in zip(annotated, files, strict=True):
-                table = item.source.table
-                outputs[table.name] = lake.table(table).commit(written, nights, run_id=spec.run_id)
+            published = _publish(annotated, written, spec, use_case)
     finally:
         spark.catalog.clearCache()  # also of sources that were read before another one failed
+    outputs = {use_case.quarantine_table.name: quarantined, **published}
     return _result(annotated, broken, page, outputs, seconds)
 
 
@@ -134,6 +131,19 @@ def _write_accepted(item: Annotated, lake: Lake) -> list[DataFile]:
     written = write_unpublished(item.rows.where(~is_rejected(item.rules)), lake, table)
     _check_count("written", table.name, _rows(written), item.accepted)
     return written
+
+
+def _publish(
+    annotated: Sequence[Annotated], written: Sequence[list[DataFile]], spec: JobSpec, use_case: UseCase
+) -> dict[str, int]:
+    """Publish the figures and the raw tables; return the version of each raw table."""
+    lake, nights = Lake(spec.lake), spec.nights(use_case.schedule.timezone)
+    figures: History = {item.source.table.name: dict(item.figures) for item in annotated}
+    write_figures(lake, use_case.name, figures, nights, run_id=spec.run_id)
+    return {
+        item.source.table.name: lake.table(item.source.table).commit(files, nights, run_id=spec.run_id)
+        for item, files in zip(annotated, written, strict=True)
+    }
 
 
 def _rows(files: Sequence[DataFile]) -> int:
