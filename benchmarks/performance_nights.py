@@ -27,7 +27,7 @@ from nightjar.monitoring.performance.summary import Rows, summarize
 from nightjar.monitoring.performance.table import ALL, ScoredNight, performance_rows
 from use_cases.flight_delay.use_case import USE_CASE
 
-CASE = replace(USE_CASE, monitoring=replace(USE_CASE.monitoring, retraining=Retraining(min_auc=0.6)))
+CASE = replace(USE_CASE, monitoring=replace(USE_CASE.monitoring, retraining=Retraining(floor=0.6)))
 TRAINED_UNTIL, JUDGED_FROM = "2013-03-25", "2013-04-01"
 CORRUPTIONS = ("shuffled", "half_shuffled", "odds_times_3")
 Nights = list[dict[str, PerformanceRow]]
@@ -92,8 +92,8 @@ def judged(rows: pd.DataFrame, values: NDArray[np.float64], holdout: float, how:
     random, nights = np.random.default_rng(1), []
     for day, group in rows.assign(p=values)[rows.day >= JUDGED_FROM].groupby("day"):
         p = corrupt(group.p.to_numpy(), how, random) if how else group.p.to_numpy()
-        assert CASE.target.cost is not None
-        alarms = (p >= CASE.target.cost.threshold).astype(np.float64)
+        assert CASE.problem.cost is not None
+        alarms = (p >= CASE.problem.cost.threshold).astype(np.float64)
         scored = Rows(predictions=p, labels=group.late.to_numpy(), landed=np.ones(len(p), bool), decisions=alarms)
         night = cast("pd.Timestamp", day).date()
         scored_night = ScoredNight(

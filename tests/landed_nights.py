@@ -16,6 +16,7 @@ from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.rules import Rule, between, not_null, one_of
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
 from nightjar.declaration.target import Target
@@ -82,6 +83,7 @@ SHOP = UseCase(
     features=FeatureSet(
         columns=(Feature("amount", "numeric", "Amount, euros."),), rules=(between("amount", 0, 500, unit="euros"),)
     ),
+    problem=Binary(),
     target=Target(label="1 when it came back.", prediction="Probability that it comes back."),
     training=Training(),
     gate=Gate(floors={"auc": 0.5}),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.evaluation.metrics import all_metrics, decision_metrics
 from nightjar.evaluation.verdict import BASELINE, CHAMPION, note_on_champion, prefix_of
 from nightjar.lake import files

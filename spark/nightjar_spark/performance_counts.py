@@ -106,7 +106,7 @@ def _scores(
         frame = frame.join(
             features_read.select("ds", *use_case.key, *from_features), on=["ds", *use_case.key], how="left"
         )
-    decision = F.col("decision").cast("double") if use_case.target.cost else F.lit(None).cast("double")
+    decision = F.col("decision").cast("double") if use_case.problem.cost else F.lit(None).cast("double")
     named = (F.coalesce(F.col(name).cast("string"), F.lit(MISSING)) for name in slices)
     return frame.select(
         *dict.fromkeys(["ds", *use_case.key]),

@@ -88,7 +88,7 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
             )
             for variant in experiment.variants
         },
-        cost=use_case.target.cost,
+        cost=use_case.problem.cost,
         git_commit=Settings.from_environment().git_commit,
         run_id=spec.run_id,
         table_versions=inputs,
@@ -181,7 +181,7 @@ def _value(use_case: UseCase, experiment: Experiment) -> Column:
         return label
     if experiment.metric == "brier":
         return F.pow(F.col("prediction") - label, F.lit(2.0))
-    cost = use_case.target.cost
+    cost = use_case.problem.cost
     if cost is None:
         raise ConfigurationError("no cost is declared", where=f"use case {use_case.name}", fix="declare `cost`")
     alarm = F.when(label == 0, cost.false_alarm).otherwise(0.0)

@@ -18,6 +18,7 @@ from nightjar.declaration.data import Data, Source
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
 from nightjar.declaration.target import Target
@@ -77,6 +78,7 @@ SHOP = UseCase(
             Feature("size", "categorical", "large or small."),
         )
     ),
+    problem=Binary(),
     target=Target(label="Sold out.", prediction="Probability of selling out."),
     training=Training(),
     gate=Gate(floors={}),

@@ -18,6 +18,7 @@ from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import CHAMPION, Experiment, Sequential
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.tables import Column, TableSchema
@@ -71,6 +72,7 @@ SHOP = UseCase(
             Feature("weekday", "numeric", "Day of the week.", drift=False),
         )
     ),
+    problem=Binary(),
     target=Target(label="Returned.", prediction="Probability of a return."),
     training=Training(),
     gate=Gate(floors={}),

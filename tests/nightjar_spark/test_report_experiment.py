@@ -16,7 +16,7 @@ from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.declaration.experiment import Experiment, FixedHorizon, Sequential
 from nightjar.declaration.scoring import Scoring
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.lake import Lake
@@ -44,7 +44,7 @@ HALF = Experiment(
 
 def declared(**changed: Any) -> UseCase:
     experiment = replace(HALF, **changed)
-    return with_fields(SHOP, target={"cost": Cost(missed=10, false_alarm=2)}, scoring=Scoring(experiment=experiment))
+    return with_fields(SHOP, problem={"cost": Cost(missed=10, false_alarm=2)}, scoring=Scoring(experiment=experiment))
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from tests.nightjar_spark.test_report_drift import SHOP
 from nightjar.declaration.experiment import Experiment, Sequential
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.scoring import Scoring
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation import metrics
 from nightjar.lake import delta, ledger
@@ -41,9 +41,9 @@ COST = Cost(missed=10, false_alarm=2)
 CASE = with_fields(
     SHOP,
     schedule={"first_night": FIRST},
-    target={"cost": COST},
+    problem={"cost": COST},
     monitoring=Monitoring(
-        performance=Performance(matured_after_nights=2, slices=("channel",)), retraining=Retraining(min_auc=0.6)
+        performance=Performance(matured_after_nights=2, slices=("channel",)), retraining=Retraining(floor=0.6)
     ),
 )
 

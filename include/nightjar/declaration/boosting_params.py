@@ -15,7 +15,6 @@ from nightjar.declaration.declared import (
     NotNegative,
     Positive,
     PositiveShare,
-    Probability,
     check_choice,
     check_value,
     refuse,
@@ -24,10 +23,9 @@ from nightjar.declaration.declared import (
 Constraints = str | tuple[int, ...] | Mapping[str, int]
 
 PARAMETERS: Mapping[str, Any] = {
-    "objective": Literal["binary:logistic"],
+    "objective": str,
     "booster": Literal["gbtree"],
     "tree_method": Literal["hist"],
-    "eval_metric": Literal["auc"],
     "eta": PositiveShare,
     "learning_rate": PositiveShare,
     "gamma": NotNegative,
@@ -51,7 +49,7 @@ PARAMETERS: Mapping[str, Any] = {
     "max_cat_to_onehot": Count,
     "max_cat_threshold": Count,
     "scale_pos_weight": Positive,
-    "base_score": Probability,
+    "base_score": float,
     "max_cached_hist_node": Count,
     "monotone_constraints": Constraints,
     "interaction_constraints": str | tuple[tuple[str, ...], ...],
@@ -72,11 +70,15 @@ DECIDED: Mapping[str, str] = {
     "nthread": "declare Training.resources",
     "n_jobs": "declare Training.resources",
     "device": "declare Training.resources",
-    "disable_default_eval_metric": "leave it out: the validation AUC is measured over all ranks",
+    "disable_default_eval_metric": "leave it out: the validation metric is measured over all ranks",
     "num_boost_round": "declare Boosting.num_rounds",
     "n_estimators": "declare Boosting.num_rounds",
     "early_stopping_rounds": "declare Boosting.early_stopping_rounds",
-    "num_class": "leave it out: a label is 0 or 1",
+    "num_class": "declare Multiclass.classes as the problem",
+    "quantile_alpha": "declare Regression.quantiles as the problem",
+    "huber_slope": "declare Regression.huber_slope as the problem",
+    "tweedie_variance_power": "declare Regression.tweedie_power as the problem",
+    "eval_metric": "declare Gate.decisive_metric, which training watches on the validation days",
 }
 """Parameters that Nightjar sets itself, each with what to declare instead."""
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from nightjar.declaration.declared import check_known, refuse
+from nightjar.declaration.declared import check_choice, check_known, refuse
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
-from nightjar.declaration.gate import Gate
-from nightjar.declaration.quality import QUALITY_METRICS
+from nightjar.declaration.gate import Gate, check_bound
+from nightjar.declaration.monitoring import Retraining
+from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
-from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Training
+from nightjar.declaration.training import Boosting, Network, Training
 
 _READ_AS = {"numeric": frozenset({"int", "long", "double", "boolean"}), "categorical": frozenset({"string"})}
 """Feature kind to the column types that a model reads as that kind."""
@@ -60,22 +60,85 @@ def check_feature_types(features: FeatureSet, entity: Entity, *, where: str) -> 
             )
 
 
-def check_metrics(gate: Gate, target: Target, *, where: str) -> None:
-    """Check that the gate's metrics can be computed: some need a cost.
+def check_metrics(problem: Problem, gate: Gate, retraining: Retraining | None, *, where: str) -> None:
+    """Check that the metrics of the gate and the bound of retraining belong to the problem type.
 
     Raises:
-        ConfigurationError: listing the metrics that need no cost.
+        ConfigurationError: listing the problem type's metrics, or naming the right kind of bound.
     """
-    if target.cost is not None:
+    gate.check_metrics(problem.metrics, where=f"{where}.gate")
+    if retraining is None:
         return
-    for name in (*gate.floors, *gate.ceilings, gate.decisive_metric):
-        if QUALITY_METRICS[name].needs_cost:
-            refuse(
-                f"the gate checks {name}, and no cost is declared",
-                where=where,
-                fix="declare Target.cost, or choose from: "
-                + ", ".join(name for name, metric in QUALITY_METRICS.items() if not metric.needs_cost),
+    place = f"{where}.monitoring.retraining"
+    for name, bound in (("floor", retraining.floor), ("ceiling", retraining.ceiling)):
+        if bound is not None:
+            check_bound(
+                problem.monitored, bound, problem.metrics, is_floor=name == "floor", where=f"{place}.{name}"
             )
+
+
+OBJECTIVES: Mapping[str, str] = {
+    "squared": "reg:squarederror",
+    "absolute": "reg:absoluteerror",
+    "huber": "reg:pseudohubererror",
+    "poisson": "count:poisson",
+    "tweedie": "reg:tweedie",
+    "quantile": "reg:quantileerror",
+}
+"""Loss of a regression to XGBoost's objective."""
+
+
+def objective_of(problem: Problem) -> str:
+    """Return XGBoost's objective for a problem type."""
+    if isinstance(problem, Regression):
+        return OBJECTIVES[problem.loss]
+    return "multi:softprob" if isinstance(problem, Multiclass) else "binary:logistic"
+
+
+_CALIBRATIONS: Mapping[str, tuple[str, ...]] = {
+    "binary": ("none", "platt", "isotonic", "best"),
+    "multiclass": ("none", "temperature", "best"),
+    "regression": ("none", "conformal", "best"),
+}
+
+
+def check_supported(problem: Problem, training: Training, scoring: Scoring, *, where: str) -> None:
+    """Check that the engines, the calibration and the options are built for the problem type.
+
+    Raises:
+        ConfigurationError: with what is possible for the problem type.
+    """
+    check_choice(
+        training.calibration,
+        _CALIBRATIONS[problem.kind],
+        kind=f"calibration of a {problem.kind} problem",
+        where=f"{where}.training.calibration",
+    )
+    for engine in (*training.engines, training.student):
+        objective = engine.params.get("objective") if isinstance(engine, Boosting) else None
+        if objective is not None and engine is not training.student and objective != objective_of(problem):
+            refuse(
+                f"the objective {objective!r} is not that of the problem type",
+                where=f"{where}.training.engines",
+                fix=f"leave it out: {problem.kind} trains with {objective_of(problem)!r}",
+            )
+    if isinstance(problem, Binary):
+        return
+    unsupported = {
+        "a Network among the engines": any(isinstance(engine, Network) for engine in training.engines),
+        "balance_classes": training.balance_classes,
+        "scale_pos_weight": any("scale_pos_weight" in e.params for e in training.engines if isinstance(e, Boosting)),
+        "compression": bool(training.compression),
+        "reason_codes": bool(scoring.reason_codes),
+        "an experiment": scoring.experiment is not None,
+    }
+    if wrong := [name for name, is_declared in unsupported.items() if is_declared]:
+        refuse(
+            f"{', '.join(wrong)} cannot be declared for a {problem.kind} problem yet",
+            where=where,
+            how_many=len(wrong),
+            fix="leave it out; it is built for Binary",
+        )
 
 
 def check_monotone_constraints(training: Training, feature_names: tuple[str, ...], *, where: str) -> None:
@@ -135,7 +198,7 @@ def check_reason_codes(scoring: Scoring, training: Training, features: FeatureSe
 
 
 def check_experiment(
-    experiment: Experiment, key: tuple[str, ...], target: Target, schedule: Schedule, *, where: str
+    experiment: Experiment, key: tuple[str, ...], problem: Problem, schedule: Schedule, *, where: str
 ) -> None:
     """Check the unit, the metric and the first night of an experiment.
 
@@ -143,11 +206,11 @@ def check_experiment(
         ConfigurationError: for a unit outside the key, a missing cost, or a first night after the last one.
     """
     check_known(experiment.unit, key, kind="column of the key", where=f"{where}.unit")
-    if experiment.metric == "cost" and target.cost is None:
+    if experiment.metric == "cost" and problem.cost is None:
         refuse(
             "the experiment compares costs, and no cost is declared",
             where=f"{where}.metric",
-            fix="declare Target.cost, or compare the label or the Brier score",
+            fix="declare the cost of the problem, or compare the label or the Brier score",
         )
     if schedule.last_night and experiment.first_night > schedule.last_night:
         refuse(

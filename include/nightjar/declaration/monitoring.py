@@ -71,9 +71,12 @@ class Retraining(Declaration):
     Attributes:
         breaches: Number of breached nights ...
         of_nights: ... among this many last nights. A night is in breach when its verdict is drift, or when the whole
-            confidence interval of its AUC lies below ``min_auc``.
-        min_auc: Floor of the AUC; None for no floor. The AUC over the last seven evaluated nights (at least four) below
-            it, with its whole interval, is a reason too, even where no single night is in breach.
+            confidence interval of the monitored metric of its problem type (AUC, accuracy or mean absolute error) is
+            worse than ``floor`` or ``ceiling``.
+        floor: Lowest acceptable value of the monitored metric, where more is better; None for no floor. The metric over
+            the last seven evaluated nights (at least four) below it, with its whole interval, is a reason too, even
+            where no single night is in breach.
+        ceiling: The same where less is better: highest acceptable value.
         max_age_days: Maximum days since the end of the champion's training set.
         cooldown_days: Minimum days between two requests.
         max_per_month: Maximum requests in 30 days.
@@ -81,7 +84,8 @@ class Retraining(Declaration):
 
     breaches: Count = 3
     of_nights: Count = 7
-    min_auc: Probability | None = None
+    floor: NotNegative | None = None
+    ceiling: NotNegative | None = None
     max_age_days: Count = 90
     cooldown_days: Count = 7
     max_per_month: Count = 3

@@ -1,8 +1,8 @@
-"""Quality metrics of the gate: direction and range of each."""
+"""Quality metrics: direction and range of each. Standard library only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -15,26 +15,32 @@ class QualityMetric:
         name: Name in the metrics of ``evaluate``, without the prefix ``holdout_``.
         lower_is_better: Whether lower values are better.
         high: Highest possible value; the lowest is 0.
-        needs_cost: Whether it needs a declared cost.
     """
 
     name: str
     lower_is_better: bool
     high: float = 1.0
-    needs_cost: bool = False
+
+    def worse_by(self, value: float, reference: float) -> float:
+        """Return by how much ``value`` is worse than ``reference``; negative when it is better."""
+        return value - reference if self.lower_is_better else reference - value
+
+    @property
+    def better(self) -> str:
+        """Direction in words: ``less`` or ``more`` is better."""
+        return "less" if self.lower_is_better else "more"
 
 
-QUALITY_METRICS: Mapping[str, QualityMetric] = {
-    metric.name: metric
-    for metric in (
-        QualityMetric(name="auc", lower_is_better=False),
-        QualityMetric(name="pr_auc", lower_is_better=False),
-        QualityMetric(name="log_loss", lower_is_better=True, high=inf),
-        QualityMetric(name="brier", lower_is_better=True),
-        QualityMetric(name="calibration_error", lower_is_better=True),
-        QualityMetric(name="expected_cost", lower_is_better=True, high=inf, needs_cost=True),
-        QualityMetric(name="recall", lower_is_better=False, needs_cost=True),
-        QualityMetric(name="precision", lower_is_better=False, needs_cost=True),
-    )
-}
-"""Metric name to its properties, in display order."""
+def losses(*names: str, high: float = inf) -> tuple[QualityMetric, ...]:
+    """Return metrics of which less is better."""
+    return tuple(QualityMetric(name=name, lower_is_better=True, high=high) for name in names)
+
+
+def shares(*names: str) -> tuple[QualityMetric, ...]:
+    """Return metrics between 0 and 1 of which more is better."""
+    return tuple(QualityMetric(name=name, lower_is_better=False) for name in names)
+
+
+def by_name(metrics: Iterable[QualityMetric]) -> Mapping[str, QualityMetric]:
+    """Index metrics by name, in order."""
+    return {metric.name: metric for metric in metrics}

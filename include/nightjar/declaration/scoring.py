@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nightjar.declaration.declared import CountOrZero, Declaration, Name, Share, Version, refuse
+from nightjar.declaration.declared import CountOrZero, Declaration, Name, NotNegative, Share, Version, refuse
 from nightjar.declaration.experiment import CHAMPION, Experiment
 from nightjar.declaration.tables import Column
 
@@ -21,10 +21,12 @@ class ScoreAudit(Declaration):
 
     Attributes:
         max_mean_shift: Maximum absolute difference between the mean prediction and that of the last published night.
+            For classes, of the mean probability of any class; for numbers, in standard deviations of the last published
+            night's predictions. None for 0.25, for numbers 1.
         max_rejected_share: Maximum share of rows that the model could not score.
     """
 
-    max_mean_shift: Share = 0.25
+    max_mean_shift: NotNegative | None = None
     max_rejected_share: Share = 0.01
 
 

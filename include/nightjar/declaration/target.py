@@ -1,53 +1,20 @@
-"""What a use case predicts, and the cost of errors. Standard library only."""
+"""What a use case predicts, in words. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightjar.declaration.declared import Declaration, Positive, Text
-from nightjar.declaration.tables import Column
-
-DECISION = Column(
-    "decision",
-    "boolean",
-    "Whether the prediction reaches the model's decision threshold, above which an alarm costs less than a miss; "
-    "null for a model without a threshold.",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost(Declaration):
-    """Cost of errors, from which the decision threshold follows.
-
-    Attributes:
-        missed: Cost of a false negative.
-        false_alarm: Cost of a false positive.
-        unit: Unit of both.
-    """
-
-    missed: Positive
-    false_alarm: Positive
-    unit: Text = "USD"
-
-    @property
-    def threshold(self) -> float:
-        """Probability above which an alarm costs less than a miss, with correct decisions free.
-
-        Source: Elkan, 2001, The foundations of cost-sensitive learning.
-        """
-        return self.false_alarm / (self.missed + self.false_alarm)
+from nightjar.declaration.declared import Declaration, Text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target(Declaration):
-    """What is predicted.
+    """What is predicted, in words; its type is the use case's ``problem``.
 
     Attributes:
-        label: Meaning of the label column, ``label`` in ``labels/<name>`` (1.0, 0.0 or null).
+        label: Meaning of the label column, ``label`` in ``labels/<name>``; null means that there is none.
         prediction: Meaning of the prediction column.
-        cost: Cost of errors; None for a use case without a decision threshold.
     """
 
     label: Text
     prediction: Text
-    cost: Cost | None = None

@@ -27,8 +27,11 @@ from nightjar.declaration.resources import SMALL, Resources
 from nightjar.declaration.spaces import Choice, Space, span_from_dict
 from nightjar.protocol.programs import FITTING_PROGRAMS
 
-Calibration = Literal["none", "platt", "isotonic", "best"]
-"""How model outputs become probabilities; ``best`` chooses among the three on the validation days."""
+Calibration = Literal["none", "platt", "isotonic", "temperature", "conformal", "best"]
+"""How model outputs become probabilities, or quantiles that hold; ``best`` chooses on the validation days.
+
+``platt`` and ``isotonic`` are for binary problems, ``temperature`` for multiclass problems, and ``conformal`` for the
+quantiles of regressions."""
 Compression = Literal["int8", "pruned", "distilled"]
 """``int8``: network weights quantized to 8 bits. ``pruned``: smallest weights removed. ``distilled``: one small booster
 trained on the whole model's predictions."""

@@ -12,6 +12,7 @@ from nightjar.declaration.checks import (
     check_monotone_constraints,
     check_nights,
     check_reason_codes,
+    check_supported,
 )
 from nightjar.declaration.data import Data, Source
 from nightjar.declaration.declared import Declaration, Name, Text, check_known
@@ -20,12 +21,13 @@ from nightjar.declaration.experiment import EXPERIMENT_COLUMNS
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring
+from nightjar.declaration.problem import Problem
 from nightjar.declaration.reserved import check_use_case_name
 from nightjar.declaration.rules import check_rules
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import FALLBACK_REASON, Scoring
 from nightjar.declaration.tables import DS, Column, TableSchema
-from nightjar.declaration.target import DECISION, Target
+from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.protocol.names import check_identifier
@@ -43,7 +45,8 @@ class UseCase(Declaration):
         data: What lands each night, and what features and labels are built from.
         entity: What is scored each night.
         features: Model inputs.
-        target: What is predicted, and the cost of errors.
+        problem: Problem type: the kind of label and prediction, and the cost of errors.
+        target: What is predicted, in words.
         training: How a model is trained.
         gate: Requirements for a promotion.
         scoring: Options of scoring, its fallback, and limits for its scores.
@@ -57,6 +60,7 @@ class UseCase(Declaration):
     data: Data
     entity: Entity
     features: FeatureSet
+    problem: Problem
     target: Target
     training: Training
     gate: Gate
@@ -73,12 +77,13 @@ class UseCase(Declaration):
         check_rules(self.features.rules, columns, where=f"{where}.features.rules")
         slices = self.monitoring.performance.slices
         check_known(slices, columns, kind="column", where=f"{where}.monitoring.performance.slices")
-        check_metrics(self.gate, self.target, where=f"{where}.gate")
+        check_metrics(self.problem, self.gate, self.monitoring.retraining, where=where)
+        check_supported(self.problem, self.training, self.scoring, where=where)
         check_monotone_constraints(self.training, self.feature_names, where=f"{where}.training, monotone_constraints")
         check_reason_codes(self.scoring, self.training, self.features, where=f"{where}.scoring.reason_codes")
         if self.scoring.experiment is not None:
             place = f"{where}.scoring.experiment"
-            check_experiment(self.scoring.experiment, self.key, self.target, self.schedule, where=place)
+            check_experiment(self.scoring.experiment, self.key, self.problem, self.schedule, where=place)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -89,6 +94,11 @@ class UseCase(Declaration):
     def feature_names(self) -> tuple[str, ...]:
         """Names of the model inputs, in order."""
         return tuple(feature.name for feature in self.features.columns)
+
+    @property
+    def decisive_metric(self) -> str:
+        """Metric that compares models in the gate, and that training watches on the validation days."""
+        return self.gate.decisive_metric or next(iter(self.problem.metrics))
 
     @property
     def feature_table(self) -> TableSchema:
@@ -111,7 +121,7 @@ class UseCase(Declaration):
             columns=(
                 DS,
                 *self.entity.key,
-                Column("label", "double", self.target.label),
+                Column("label", self.problem.label_type, self.target.label),
                 Column("outcome", "string", "What happened to the entity.", nullable=False),
                 Column("known_at", "timestamp", "When the label became known (UTC); null without a label."),
             ),
@@ -127,7 +137,7 @@ class UseCase(Declaration):
             columns=(
                 DS,
                 *self.entity.columns,
-                Column("prediction", "double", self.target.prediction, nullable=False),
+                *self.problem.prediction_columns(self.target.prediction),
                 Column("model_name", "string", "Registered model that scored the row.", nullable=False),
                 Column("model_version", "string", "Its version in the registry.", nullable=False),
                 Column("model_sha256", "string", "SHA-256 of the model's files.", nullable=False),
@@ -140,7 +150,7 @@ class UseCase(Declaration):
                     nullable=False,
                 ),
                 # Keep these last: schema evolution appends columns.
-                *((DECISION,) if self.target.cost else ()),
+                *self.problem.decision_columns,
                 FALLBACK_REASON,
                 *self.scoring.reason_columns,
                 *(EXPERIMENT_COLUMNS if self.scoring.experiment else ()),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightjar.declaration.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
-from nightjar.declaration.target import DECISION
+from nightjar.declaration.problem import DECISION
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.python_values import python_rows
@@ -80,7 +80,7 @@ def score_batch(
         batch, matrix, prediction = batch.filter(pa.array(is_finite)), matrix[is_finite], prediction[is_finite]
     outputs: dict[str, Any] = {
         "prediction": pa.array(prediction, pa.float64()),
-        DECISION.name: _decisions(prediction, model.card.threshold),
+        DECISION: _decisions(prediction, model.card.threshold),
         **reason_columns(model, matrix, use_case.scoring.reason_codes),
     }
     return BatchScores(scores=_score_rows(batch, outputs, scoring_model, use_case, task, variant), rejected=rejected)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
 
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.declaration.training import (
     Boosting,
     Calibration,
@@ -75,7 +75,7 @@ class Recipe:
             compression=training.compression,
             pruning=training.pruning,
             student=training.student,
-            cost=use_case.target.cost,
+            cost=use_case.problem.cost,
         )
 
     def with_engine(self, engine: DeclaredEngine) -> Recipe:

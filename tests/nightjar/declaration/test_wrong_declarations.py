@@ -35,7 +35,7 @@ from nightjar.declaration.monitoring import Performance
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.spaces import IntRange
 from nightjar.declaration.tables import Column
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.declaration.training import Boosting, Training, Tuning, WarmStart
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol import results

@@ -20,7 +20,7 @@ from nightjar.declaration.experiment import FixedHorizon, Sequential
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Drift, Performance, Retraining
 from nightjar.declaration.scoring import ScoreAudit, Scoring
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.declaration.training import Boosting, Network, Training
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -102,7 +102,7 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Performance(min_slice_rows=0), "min_slice_rows is 0", "Performance.min_slice_rows", "at least 1"),
         (lambda: Retraining(breaches=8), "breaches 8 of of_nights 7", "Retraining.breaches", "from 1 to of_nights"),
         (lambda: Retraining(breaches=0), "breaches is 0", "Retraining.breaches", "at least 1"),
-        (lambda: Retraining(min_auc=60.0), "min_auc is 60.0", "Retraining.min_auc", "below 1 or None"),
+        (lambda: Retraining(floor=60.0), "floor is 60.0", "Retraining.floor", "below 1 or None"),
         (lambda: Retraining(max_age_days=0), "max_age_days is 0", "Retraining.max_age_days", "at least 1"),
         (lambda: Retraining(cooldown_days=0), "cooldown_days is 0", "Retraining.cooldown_days", "at least 1"),
         (lambda: Retraining(max_per_month=0), "max_per_month is 0", "Retraining.max_per_month", "at least 1"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.evaluation import metrics
 from nightjar.protocol.errors import GateError
 

@@ -111,7 +111,7 @@ def test_costs_are_a_ceiling_and_must_be_declared() -> None:
     assert judge(gate, _metrics(holdout_expected_cost=29.0), champion=None).decision == "promote"
     assert judge(gate, _metrics(holdout_expected_cost=31.0), champion=None).decision == "refused"
     with pytest.raises(ConfigurationError, match="no cost is declared"):
-        with_fields(load_use_case("flight_delay"), gate=gate, target={"cost": None})
+        with_fields(load_use_case("flight_delay"), gate=gate, problem={"cost": None})
 
 
 def size(of_model: float, speed: float) -> dict[str, float]:

@@ -8,6 +8,7 @@ from nightjar.declaration.data import Data, Source
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
 from nightjar.declaration.target import Target
@@ -43,6 +44,7 @@ USE_CASE = UseCase(
     ),
     entity=Entity(key=(Column("id", "long", "Row of the day.", nullable=False),)),
     features=FeatureSet(columns=NUMERIC + CATEGORICAL),
+    problem=Binary(),
     target=Target(label="1 with the probability that the inputs give, else 0.", prediction="Probability of 1."),
     training=Training(
         engines=(

@@ -11,7 +11,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from nightjar.declaration.experiment import CHAMPION, Experiment, FixedHorizon
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.monitoring.drift.plots import text
 from nightjar.monitoring.experiments.analysis import MAX_MISMATCH_P, MIN_UNITS, Analysis, Comparison
 from nightjar.monitoring.reporting import pages

@@ -87,9 +87,9 @@ def _reason(policy: Retraining, window: Sequence[WatchedNight], auc: Interval | 
     if len(breaches) >= policy.breaches:
         days = ", ".join(map(str, sorted(breaches)))
         return f"{len(breaches)} of the last {policy.of_nights} nights were in breach ({days})"
-    if auc is not None and policy.min_auc is not None and auc.high < policy.min_auc:
+    if auc is not None and policy.floor is not None and auc.high < policy.floor:
         figures = f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
-        return f"over the last judged nights the AUC is {figures}, below the floor of {policy.min_auc:g}"
+        return f"over the last judged nights the AUC is {figures}, below the floor of {policy.floor:g}"
     if age_days is not None and age_days > policy.max_age_days:
         return f"the champion's training data are {age_days:.0f} days old (at most {policy.max_age_days})"
     return ""

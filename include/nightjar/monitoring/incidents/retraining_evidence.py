@@ -58,7 +58,7 @@ def _last(night: date, count: int) -> list[date]:
 
 def _below_floor(judged: Mapping[str, PerformanceRow] | None, policy: Retraining, on: date) -> bool:
     """Whether the whole confidence interval of the AUC that was judged ``on`` this night lies below the floor."""
-    if judged is None or policy.min_auc is None or judged["auc"].judged_on != on:
+    if judged is None or policy.floor is None or judged["auc"].judged_on != on:
         return False
     high = judged["auc"].high
-    return high is not None and high < policy.min_auc
+    return high is not None and high < policy.floor

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.summary import Summary, probability_of

@@ -80,7 +80,7 @@ class _Problem:
 
 
 def _below_the_floor(judged: Night, use_case: UseCase) -> Iterator[_Problem]:
-    floor = use_case.monitoring.retraining.min_auc if use_case.monitoring.retraining else None
+    floor = use_case.monitoring.retraining.floor if use_case.monitoring.retraining else None
     auc = judged["auc"].interval
     if floor is not None and auc is not None and auc.high < floor:
         what = f"the AUC is {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), below the floor of {floor:g}"

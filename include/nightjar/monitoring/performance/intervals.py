@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightjar.declaration.quality import QUALITY_METRICS
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

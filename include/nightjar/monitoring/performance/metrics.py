@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.calibration import calibration_error, group_rows
 from nightjar.monitoring.performance.intervals import Interval

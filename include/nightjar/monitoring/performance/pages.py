@@ -118,8 +118,8 @@ class Pages:
             "calibration": group_rows(summary, use_case.monitoring.performance.confidence),
             "histogram": histogram(summary),
             "confidence": use_case.monitoring.performance.confidence,
-            "cost": use_case.target.cost,
-            "floor": use_case.monitoring.retraining.min_auc if use_case.monitoring.retraining else None,
+            "cost": use_case.problem.cost,
+            "floor": use_case.monitoring.retraining.floor if use_case.monitoring.retraining else None,
             **self.shared,
         }
 

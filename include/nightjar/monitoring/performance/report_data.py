@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.calibration import Group
 from nightjar.monitoring.performance.metrics import METRICS

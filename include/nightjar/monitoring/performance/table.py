@@ -123,7 +123,7 @@ def estimate_metrics(night: ScoredNight, use_case: UseCase) -> dict[tuple[str, s
         (*place, metric): interval
         for place, summary in night.summaries.items()
         if place == ALL or summary.rows >= declared.min_slice_rows
-        for metric, interval in estimate(summary, confidence=declared.confidence, cost=use_case.target.cost).items()
+        for metric, interval in estimate(summary, confidence=declared.confidence, cost=use_case.problem.cost).items()
     }
 
 
@@ -144,14 +144,14 @@ def _measure(
 ) -> Mapping[str, Measured]:
     """Measure each metric of a slice, or give the reason why not; of an estimated night only estimated metrics."""
     declared = use_case.monitoring.performance
-    metrics = [metric for metric in METRICS if use_case.target.cost or metric != "expected_cost"]
+    metrics = [metric for metric in METRICS if use_case.problem.cost or metric != "expected_cost"]
     if night.judged_on is None:
         return {metric: Measured() for metric in metrics if (*place, metric) in night.estimates}
     too_small = place != ALL and summary.labelled < declared.min_slice_rows
     if reason := reason or (TOO_SMALL if too_small else ""):
         return {metric: Measured(reason=reason) for metric in metrics}
     return measure(
-        summary, confidence=declared.confidence, cost=use_case.target.cost, baseline_rate=night.baseline_rate
+        summary, confidence=declared.confidence, cost=use_case.problem.cost, baseline_rate=night.baseline_rate
     )
 
 

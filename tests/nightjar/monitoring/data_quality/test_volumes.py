@@ -8,6 +8,7 @@ from nightjar.declaration.data import Data, Source
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
 from nightjar.declaration.target import Target
@@ -37,6 +38,7 @@ SHOP = UseCase(
     ),
     entity=Entity(key=(Column("k", "int", "Key."),)),
     features=FeatureSet(columns=(Feature("x", "numeric", "X."),)),
+    problem=Binary(),
     target=Target(label="l", prediction="p"),
     training=Training(),
     gate=Gate(floors={}),

@@ -10,7 +10,7 @@ import pytest
 from tests.nightjar.monitoring.experiments.test_experiments import EXPERIMENT, HALVES, late, simulate
 
 from nightjar.declaration.experiment import Experiment, FixedHorizon, Sequential
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.monitoring.experiments.analysis import analyse
 from nightjar.monitoring.experiments.report import ExperimentReport, render
 

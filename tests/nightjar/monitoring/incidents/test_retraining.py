@@ -14,7 +14,7 @@ from nightjar.monitoring.performance.intervals import Interval
 from nightjar.protocol.incidents import RetrainingDecision
 
 TONIGHT = date(2013, 6, 1)
-POLICY = Retraining(breaches=3, of_nights=7, min_auc=0.6, max_age_days=60, cooldown_days=10, max_per_month=2)
+POLICY = Retraining(breaches=3, of_nights=7, floor=0.6, max_age_days=60, cooldown_days=10, max_per_month=2)
 GOOD, LOW = Interval(value=0.7, low=0.65, high=0.75), Interval(value=0.55, low=0.51, high=0.59)
 
 
@@ -75,7 +75,7 @@ def test_an_auc_below_the_floor_over_the_last_judged_nights_asks_for_one() -> No
     assert low.reason == "over the last judged nights the AUC is 0.550 (0.510 to 0.590), below the floor of 0.6"
     for auc in (GOOD, Interval(value=0.55, low=0.45, high=0.65), None):
         assert on(".......", auc=auc) == RetrainingDecision()
-    floorless = replace(POLICY, min_auc=None)
+    floorless = replace(POLICY, floor=None)
     assert decide(floorless, nights("."), TONIGHT, auc=LOW, age_days=1, requested=[]) == RetrainingDecision()
 
 

@@ -13,7 +13,7 @@ from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.tables import Column
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.performance.pages import Pages
 from nightjar.monitoring.performance.summary import Rows, Summary, summarize, summarize_groups
@@ -32,8 +32,8 @@ JUDGED = with_fields(
     SHOP,
     title="Flight delays out of New York",
     entity={"carried": (Column("origin", "string", "Origin."), Column("carrier", "string", "Carrier."))},
-    target={"cost": COST},
-    monitoring=Monitoring(performance=Performance(slices=("origin", "carrier")), retraining=Retraining(min_auc=0.6)),
+    problem={"cost": COST},
+    monitoring=Monitoring(performance=Performance(slices=("origin", "carrier")), retraining=Retraining(floor=0.6)),
 )
 HOLDOUT = {
     "auc": 0.722, "pr_auc": 0.44, "log_loss": 0.46, "brier": 0.148, "calibration_error": 0.012, "expected_cost": 35.1,

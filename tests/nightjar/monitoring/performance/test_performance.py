@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from tests.nightjar.monitoring.performance.performance_nights import COST, draw, rows_of
 
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.evaluation import metrics
 from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.calibration import GROUPS, calibration_error, group_rows

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.declaration.target import Cost
+from nightjar.declaration.problem import Cost
 from nightjar.protocol.errors import GateError
 
 if TYPE_CHECKING:
@@ -48,6 +48,14 @@ def auc_of_counts(counts: NDArray[np.int64]) -> float:
     return float((positives * (below + negatives / 2)).sum() / (positives.sum() * negatives.sum()))
 
 
+def average_precision_of_counts(counts: NDArray[np.int64]) -> float:
+    """Return the average precision of the counts of :func:`auc_counts`; rows of a bin share a threshold."""
+    negatives, positives = counts[:, ::-1].astype(np.float64)
+    hits, rows = np.cumsum(positives), np.cumsum(positives + negatives)
+    precision = np.divide(hits, rows, out=np.zeros_like(hits), where=rows > 0)
+    return float((positives * precision).sum() / hits[-1])
+
+
 def average_precision(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     """Return the average precision: sum over thresholds of precision x gain in recall."""
     order = np.argsort(-predictions, kind="stable")
@@ -61,13 +69,21 @@ def average_precision(labels: NDArray[np.float64], predictions: NDArray[np.float
 
 def log_loss(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     """Return the mean negative log-likelihood, in nats."""
+    return float(losses_of_rows("log_loss", labels, predictions).mean())
+
+
+def losses_of_rows(metric: str, labels: NDArray[np.floating], predictions: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return each row's contribution to a metric that is a mean of rows: ``log_loss`` (nats) or ``brier``."""
+    labels, predictions = labels.astype(np.float64), predictions.astype(np.float64)
+    if metric == "brier":
+        return (predictions - labels) ** 2
     clipped = np.clip(predictions, _EPSILON, 1 - _EPSILON)
-    return float(-np.mean(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped)))
+    return -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
 
 
 def brier(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
     """Return the mean squared error of the probabilities (Brier, 1950, halved form)."""
-    return float(np.mean((predictions - labels) ** 2))
+    return float(losses_of_rows("brier", labels, predictions).mean())
 
 
 def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
@@ -81,15 +97,15 @@ def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float
 
 
 def decision_metrics(
-    labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost, threshold: float
+    labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost
 ) -> dict[str, float]:
-    """Return cost, recall and precision of an alarm for each row whose prediction reaches ``threshold``.
+    """Return cost, recall and precision of an alarm for each row whose prediction reaches the threshold of the costs.
 
     Returns:
         ``expected_cost``, ``never_cost`` (no alarms) and ``always_cost`` (an alarm for each row), per row in
         ``cost.unit``; ``recall`` and ``precision`` of the alarms; precision is 0 without alarms.
     """
-    alarm, event = predictions >= threshold, labels == 1
+    alarm, event = predictions >= cost.threshold, labels == 1
     rows, alarms, events = len(labels), int(alarm.sum()), int(event.sum())
     hits = int((alarm & event).sum())
     return {

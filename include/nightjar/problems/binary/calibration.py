@@ -1,6 +1,6 @@
 """Calibration of predictions into probabilities.
 
-A calibrator is fitted to counts of rows by prediction (:func:`nightjar.evaluation.metrics.auc_counts`). Counts add up
+A calibrator is fitted to counts of rows by prediction (:func:`nightjar.problems.binary.metrics.auc_counts`). Counts add up
 over ranks, so every rank fits the same calibrator, and memory does not grow with the rows. The prediction of a bin is
 its middle.
 """
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nightjar.declaration.training import Calibration
-from nightjar.evaluation.metrics import AUC_BINS
+from nightjar.problems.binary.metrics import AUC_BINS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,8 +69,8 @@ class Calibrator:
 
 
 def fit(
-    calibration: Calibration, earlier: NDArray[np.int64], later: NDArray[np.int64]
-) -> tuple[Calibrator, dict[Method, float]]:
+    calibration: str, earlier: NDArray[np.int64], later: NDArray[np.int64]
+) -> tuple[Calibrator, dict[str, float]]:
     """Fit a calibrator to all counts.
 
     ``best`` fits each method to the earlier days and selects the smallest log loss on the later days; ``none`` is
@@ -86,13 +85,13 @@ def fit(
     Returns:
         The calibrator, and each method's mean log loss (nats) on the later days; empty when methods were not compared.
     """
-    losses: dict[Method, float] = {}
+    losses: dict[str, float] = {}
     if calibration == "best" and earlier.sum() and later.sum():
         losses = {method: log_loss(fit_method(method, earlier), later) for method in METHODS}
     return fit_method(_select_method(calibration, losses), earlier + later), losses
 
 
-def _select_method(calibration: Calibration, losses: Mapping[Method, float]) -> Method:
+def _select_method(calibration: str, losses: Mapping[str, float]) -> str:
     if calibration != "best":
         return calibration
     if not losses:
@@ -101,7 +100,7 @@ def _select_method(calibration: Calibration, losses: Mapping[Method, float]) -> 
     return method if losses["none"] - losses[method] >= WORTH else "none"
 
 
-def fit_method(method: Method, counts: NDArray[np.int64]) -> Calibrator:
+def fit_method(method: str, counts: NDArray[np.int64]) -> Calibrator:
     """Fit one method to ``counts`` (2 x bins: negatives and positives by prediction)."""
     if method == "platt":
         return _platt(counts)

@@ -1,0 +1,1 @@
+"""Yes/no questions: probabilities, their metrics, calibration and decisions."""

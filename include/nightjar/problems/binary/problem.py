@@ -1,0 +1,121 @@
+"""Yes/no questions, as training, evaluation and scoring see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nightjar.declaration.problem import DECISION, Binary
+from nightjar.declaration.quality import QualityMetric
+from nightjar.problems.binary import calibration
+from nightjar.problems.binary.calibration import Calibrator
+from nightjar.problems.binary.metrics import (
+    all_metrics,
+    auc_counts,
+    auc_of_counts,
+    average_precision_of_counts,
+    decision_metrics,
+    losses_of_rows,
+)
+from nightjar.problems.mixture import weights_of_mixture
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
+
+POSITIVES = "positives"
+_BY_COUNTS = {"auc": auc_of_counts, "pr_auc": average_precision_of_counts}
+_BY_MEAN = ("log_loss", "brier")
+
+
+@dataclass(frozen=True)
+class BinaryProblem:
+    """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are one probability for each row."""
+
+    declared: Binary
+
+    @property
+    def valid_label(self) -> str:
+        """Labels are 0 or 1."""
+        return "label IN (0.0, 1.0)"
+
+    @property
+    def label_counts(self) -> Mapping[str, str]:
+        """Positives are counted."""
+        return {POSITIVES: "label = 1.0"}
+
+    def count_labels(self, labels: Labels) -> dict[str, int]:
+        """Count the positives."""
+        return {POSITIVES: int(labels.sum())}
+
+    def encode_labels(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+        """Return the labels."""
+        encoded: NDArray[np.float64] = column.to_numpy()
+        return encoded
+
+    def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
+        """Both classes must occur."""
+        if counts[POSITIVES] not in (0, rows):
+            return ""
+        return f"one class only: {counts[POSITIVES]} of {rows} labels are 1"
+
+    def boosting_params(self) -> dict[str, Any]:
+        """Return the objective, whose output is a probability."""
+        return {"objective": "binary:logistic"}
+
+    def validation_metric(self, decisive: str) -> QualityMetric:
+        """AUC, average precision, log loss or Brier score; decisions need calibrated probabilities, so log loss."""
+        return self.declared.metrics[decisive if decisive in (*_BY_COUNTS, *_BY_MEAN) else "log_loss"]
+
+    def validation_sums(self, metric: str, labels: Labels, outputs: Outputs) -> NDArray[Any]:
+        """Return counts by bin and label, or the sum of the rows' losses and their number."""
+        if metric in _BY_COUNTS:
+            return auc_counts(labels, outputs).ravel()
+        return np.array([losses_of_rows(metric, labels, outputs).sum(), len(labels)], dtype=np.float64)
+
+    def validation_value(self, metric: str, sums: NDArray[Any]) -> float:
+        """Return the metric of summed counts or losses."""
+        if metric in _BY_COUNTS:
+            return _BY_COUNTS[metric](sums.reshape(2, -1))
+        return float(sums[0] / sums[1])
+
+    def fit_weights(self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks) -> tuple[float, ...]:
+        """Minimize the log loss of the members' mean."""
+        likelihoods = np.stack([np.where(labels == 1, prediction, 1 - prediction) for prediction in outputs])
+        return weights_of_mixture(likelihoods, sum_over_ranks)
+
+    def blend(self, outputs: Sequence[Outputs], weights: Sequence[float]) -> Outputs:
+        """Return the weighted mean of the members' probabilities."""
+        if len(outputs) == 1:
+            return outputs[0]
+        mean: Outputs = sum(w * p for w, p in zip(weights, outputs, strict=True))  # type: ignore[assignment]
+        return mean
+
+    def fit_calibrator(
+        self, method: str, labels: Labels, outputs: Outputs, cut: int, sum_over_ranks: SumOverRanks
+    ) -> tuple[Calibrator, dict[str, float]]:
+        """Fit Platt's or an isotonic calibration to counts by bin."""
+        parts = [auc_counts(labels[part], outputs[part]) for part in (slice(cut), slice(cut, None))]
+        earlier, later = sum_over_ranks(np.stack(parts))
+        return calibration.fit(method, earlier, later)
+
+    def measure(self, labels: Labels, outputs: Outputs) -> dict[str, float]:
+        """Return the metrics of probabilities and, with costs, of the decisions at their threshold."""
+        measured = all_metrics(labels, outputs)
+        cost = self.declared.cost
+        return measured | (decision_metrics(labels, outputs, cost) if cost else {})
+
+    def columns(self, outputs: Outputs) -> dict[str, pa.Array]:
+        """Return the probability, and the decision at the threshold of the costs."""
+        import pyarrow as pa
+
+        cost = self.declared.cost
+        return {
+            "prediction": pa.array(outputs, pa.float64()),
+            DECISION: pa.nulls(len(outputs), pa.bool_()) if cost is None else pa.array(outputs >= cost.threshold),
+        }

@@ -1,0 +1,1 @@
+"""One of several classes: probabilities, their metrics, calibration and decisions."""

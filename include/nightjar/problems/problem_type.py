@@ -1,0 +1,92 @@
+"""The functions that a problem type provides; :mod:`nightjar.problems.registry` finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from nightjar.declaration.quality import QualityMetric
+    from nightjar.problems.calibrators import Calibrator
+
+    Labels = NDArray[np.floating[Any]]
+    """One number for each row: the label, or the position of its class."""
+    Outputs = NDArray[np.float64]
+    """What a model predicts: one number for each row, or rows x outputs (classes, quantiles)."""
+    SumOverRanks = Callable[[NDArray[Any]], NDArray[Any]]
+    """Adds an array over all ranks; every rank calls it and receives the sum."""
+
+
+class ProblemType(Protocol):
+    """What training, evaluation and scoring need to know of a problem type. Numpy and Arrow only."""
+
+    # Labels
+
+    @property
+    def valid_label(self) -> str:
+        """SQL condition of a label that is allowed; a null is never one."""
+
+    @property
+    def label_counts(self) -> Mapping[str, str]:
+        """Name of a group of labels to its SQL condition. Rows of each group are counted by day; counts add up."""
+
+    def count_labels(self, labels: Labels) -> dict[str, int]:
+        """Count labels by the groups of :attr:`label_counts`."""
+
+    def encode_labels(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+        """Return labels of a table as numbers. All are valid, none is null."""
+
+    def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
+        """Return why a split with these labels cannot be trained on or judged by; empty if it can."""
+
+    # Training
+
+    def boosting_params(self) -> dict[str, Any]:
+        """Return XGBoost's parameters of the problem: its objective and what belongs to it."""
+
+    def validation_metric(self, decisive: str) -> QualityMetric:
+        """Return the metric that training watches: the decisive one, if sums over rows give it, else the loss."""
+
+    def validation_sums(self, metric: str, labels: Labels, outputs: Outputs) -> NDArray[Any]:
+        """Return a vector of sums over rows, from which :meth:`validation_value` computes the metric."""
+
+    def validation_value(self, metric: str, sums: NDArray[Any]) -> float:
+        """Return the metric of the rows whose sums were added up."""
+
+    def fit_weights(self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks) -> tuple[float, ...]:
+        """Return the weight of each member, adding up to 1, that suits the rows of all ranks best."""
+
+    def blend(self, outputs: Sequence[Outputs], weights: Sequence[float]) -> Outputs:
+        """Return the members' common output, row by row."""
+
+    def fit_calibrator(
+        self, method: str, labels: Labels, outputs: Outputs, cut: int, sum_over_ranks: SumOverRanks
+    ) -> tuple[Calibrator, dict[str, float]]:
+        """Fit a calibrator to the rows of all ranks.
+
+        Args:
+            method: As declared in ``Training.calibration``; ``best`` compares methods on the later rows.
+            labels: Labels of this rank's validation rows, in the order of days.
+            outputs: The members' common output for these rows.
+            cut: Number of this rank's rows that belong to the earlier half of the validation days.
+            sum_over_ranks: Adds arrays over the ranks.
+
+        Returns:
+            The calibrator, and each method's loss on the later days; empty when methods were not compared.
+        """
+
+    # Evaluation and scoring
+
+    def measure(self, labels: Labels, outputs: Outputs) -> dict[str, float]:
+        """Return all metrics of the declaration, ``rows``, and the groups of :meth:`count_labels`.
+
+        Raises:
+            GateError: when they cannot be measured on these rows.
+        """
+
+    def columns(self, outputs: Outputs) -> dict[str, pa.Array]:
+        """Return the columns of the score table that hold the prediction and the decision."""

@@ -1,0 +1,24 @@
+"""The problem types: the one place that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
+from nightjar.problems.binary.problem import BinaryProblem
+from nightjar.problems.multiclass.problem import MulticlassProblem
+from nightjar.problems.problem_type import ProblemType
+from nightjar.problems.regression.problem import RegressionProblem
+
+
+def problem_type(declared: Problem) -> ProblemType:
+    """Return the functions of a declared problem."""
+    return _TYPES[declared.kind](declared)
+
+
+_TYPES: Mapping[str, Callable[[Any], ProblemType]] = {
+    Binary.kind: BinaryProblem,
+    Multiclass.kind: MulticlassProblem,
+    Regression.kind: RegressionProblem,
+}

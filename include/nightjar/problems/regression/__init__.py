@@ -1,0 +1,1 @@
+"""Numbers: their metrics, quantiles and decisions."""
