@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.declaration.problem import Cost
-from nightjar.evaluation.metrics import all_metrics, decision_metrics
-from nightjar.evaluation.verdict import BASELINE, CHAMPION, note_on_champion, prefix_of
+from nightjar.evaluation.verdict import CHAMPION, baseline_prefix, note_on_champion, prefix_of
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
+from nightjar.problems.problem_type import ProblemType
+from nightjar.problems.registry import problem_type
 from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobSpec
@@ -47,8 +47,8 @@ def run(spec: JobSpec) -> EvaluateResult:
     """Evaluate the run's models, the champion if any, and the baseline on the frozen holdout, which is read once.
 
     Returns:
-        ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>``, ``baseline_holdout_<metric>`` and, of each
-        compressed model, ``<name>_holdout_<metric>``; see :mod:`nightjar.evaluation.metrics`.
+        ``metrics``: ``holdout_<metric>``, ``champion_holdout_<metric>`` and, of each baseline and each compressed
+        model, ``<name>_holdout_<metric>``; the metrics are those of the problem type.
 
     Raises:
         ModelError: when a model cannot be loaded, or the champion does not fit the feature table.
@@ -60,15 +60,19 @@ def run(spec: JobSpec) -> EvaluateResult:
     candidates = candidates_of_run(spec)
     sha256 = {candidate.name: candidate.sha256 for candidate in candidates}
     champion = _champion(spec, sha256.values())
-    contenders = {BASELINE: TabularModel.load(baseline_uri(spec), sha256=trained.baseline_sha256)}
+    contenders = {
+        baseline_prefix(name): TabularModel.load(baseline_uri(spec, name), sha256=checksum)
+        for name, checksum in trained.baselines.items()
+    }
     contenders |= {prefix_of(candidate.name): candidate.load() for candidate in candidates}
     if champion:
         contenders[CHAMPION] = models.fetch(champion)
     loaded = time.monotonic()
-    labels, predictions = _predict(spec, training_set, contenders)
+    problem = problem_type(training_set.recipe.problem)
+    labels, outputs = _predict(spec, training_set, problem, contenders)
     metrics: dict[str, float] = {}
-    for prefix, values in predictions.items():
-        measured = _measure(labels, values, training_set.recipe.cost, contenders[prefix].card.threshold)
+    for prefix, of_model in outputs.items():
+        measured = problem.measure(labels, of_model)
         metrics |= {prefix + name: value for name, value in measured.items()}
         log.info("%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in measured.items())]))
     return EvaluateResult(
@@ -82,16 +86,6 @@ def run(spec: JobSpec) -> EvaluateResult:
         champion_note=_note(champion, contenders[CHAMPION], training_set) if champion else "",
         seconds={"load": round(loaded - started, 3), "measure": round(time.monotonic() - loaded, 3)},
     )
-
-
-def _measure(
-    labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost | None, threshold: float | None
-) -> dict[str, float]:
-    """Return all metrics; decisions use the model's threshold, or that of ``cost`` if it has none."""
-    measured = all_metrics(labels, predictions)
-    if cost is None:
-        return measured
-    return measured | decision_metrics(labels, predictions, cost, cost.threshold if threshold is None else threshold)
 
 
 def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion | None:
@@ -118,20 +112,20 @@ def _note(champion: models.ModelVersion, model: TabularModel, training_set: Trai
 
 
 def _predict(
-    spec: JobSpec, training_set: TrainingSet, contenders: Mapping[str, TabularModel]
+    spec: JobSpec, training_set: TrainingSet, problem: ProblemType, contenders: Mapping[str, TabularModel]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Return the labels of the holdout and each contender's predictions, read day by day."""
+    """Return the labels of the holdout and each contender's outputs, read day by day."""
     columns = sorted({feature.name for model in contenders.values() for feature in model.card.features})
-    labels: list[NDArray[np.float64]] = []
-    predictions: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}
+    by_day: list[NDArray[np.float64]] = []
+    outputs: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}
     for _, rows in read_days(Lake(spec.lake), training_set, training_set.holdout.days, columns):
-        labels.append(rows["label"].to_numpy())
+        by_day.append(problem.encode_labels(rows["label"]))
         for prefix, model in contenders.items():
-            predictions[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
-    truth = np.concatenate(labels)
+            outputs[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
+    labels = np.concatenate(by_day)
     where = training_set_uri(spec)
-    check_counts("holdout", training_set.holdout, len(truth), int(truth.sum()), where=where)
-    return truth, {prefix: np.concatenate(p) for prefix, p in predictions.items()}
+    check_counts("holdout", training_set.holdout, len(labels), problem.count_labels(labels), where=where)
+    return labels, {prefix: np.concatenate(parts) for prefix, parts in outputs.items()}
 
 
 if __name__ == "__main__":

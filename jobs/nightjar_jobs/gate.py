@@ -49,6 +49,7 @@ def run(spec: JobSpec) -> GateResult:
         log.warning("WARNING %s", note)
     choice = choose(
         use_case.gate,
+        use_case.problem,
         evaluated.metrics,
         {candidate.name: candidate.figures for candidate in candidates[1:]},
         champion=judged_against,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from nightjar.declaration.problem import Problem
 from nightjar.declaration.use_case import load_use_case
-from nightjar.evaluation.verdict import BASELINE, CHALLENGER, CHAMPION, FULL, prefix_of, worse_by
+from nightjar.evaluation.verdict import CHALLENGER, CHAMPION, FULL, baseline_prefix, prefix_of
 from nightjar.lake import files
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.documents import dump_json, parse_object, reading
@@ -72,8 +73,10 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
         run_name=spec.run_id,
         model_uri=full.uri,
         features=model.card.features,
+        outputs=model.card.problem.prediction_columns(model.card.prediction),
         params={**_params_of_run(training_set, git_commit), **_params_of_model(model.card)},
         metrics={**trained.metrics, **evaluated.metrics},
+        metric=model.card.validation_metric,
         history=_history(f"{spec.run_dir}/train/history.json"),
         tags={
             models.SHA256_TAG: model.sha256,
@@ -91,11 +94,11 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
 
 
 def _history(uri: str) -> dict[str, list[float]]:
-    """Return the validation AUC of each engine after each round."""
+    """Return the validation metric of each engine after each round."""
     fix = "find out who changed the file; clear train of this run"
     with reading("the history of the training", where=uri, fix=fix, error=TrainingError):
         history = parse_object(files.read_bytes(uri))
-        return {engine: [float(auc) for auc in rounds] for engine, rounds in history.items()}
+        return {engine: [float(value) for value in rounds] for engine, rounds in history.items()}
 
 
 def _record_compressed(
@@ -103,8 +106,10 @@ def _record_compressed(
 ) -> tracking.TrainingRecord:
     """Return the record of a compressed model, with its figures and its loss against the full model."""
     model = candidate.load()
-    metric = load_use_case(spec.use_case).gate.decisive_metric
-    worse = worse_by(metric, of_full.metrics[prefix_of(candidate.name) + metric], of_full.metrics[CHALLENGER + metric])
+    use_case = load_use_case(spec.use_case)
+    metric = use_case.decisive_metric
+    own, full = (of_full.metrics[prefix + metric] for prefix in (prefix_of(candidate.name), CHALLENGER))
+    worse = use_case.problem.metrics[metric].worse_by(own, full)
     figures = {**candidate.figures, f"{metric}_worse_by": worse}
     return replace(
         of_full,
@@ -116,7 +121,7 @@ def _record_compressed(
             **_params_of_model(model.card),
             "made_from_sha256": of_full.tags[models.SHA256_TAG],
         },
-        metrics={**figures, **_holdout_metrics(of_full.metrics, candidate.name)},
+        metrics={**figures, **_holdout_metrics(of_full.metrics, candidate.name, model.card.problem)},
         history={},
         tags={
             **of_full.tags,
@@ -129,10 +134,11 @@ def _record_compressed(
     )
 
 
-def _holdout_metrics(metrics: Mapping[str, float], name: str) -> dict[str, float]:
-    """Return a model's holdout metrics under their common names, with those of champion and baseline."""
+def _holdout_metrics(metrics: Mapping[str, float], name: str, problem: Problem) -> dict[str, float]:
+    """Return a model's holdout metrics under their common names, with those of champion and baselines."""
     own_prefix = prefix_of(name)
-    references = {key: value for key, value in metrics.items() if key.startswith((BASELINE, CHAMPION))}
+    others = (CHAMPION, *map(baseline_prefix, problem.baselines))
+    references = {key: value for key, value in metrics.items() if key.startswith(others)}
     return {
         CHALLENGER + key.removeprefix(own_prefix): value for key, value in metrics.items() if key.startswith(own_prefix)
     } | references
@@ -146,6 +152,11 @@ def _params_of_run(training_set: TrainingSet, git_commit: str) -> dict[str, Any]
         **{f"{name} days": f"{split.first} to {split.last}" for name, split in splits.items()},
         "git_commit": git_commit,
     }
+
+
+def _params_of_problem(problem: Problem) -> dict[str, Any]:
+    """Return the problem type and what it declares."""
+    return {"problem": problem.kind, **{f"problem.{name}": value for name, value in asdict(problem).items()}}
 
 
 def _params_of_model(card: ModelCard) -> dict[str, Any]:
@@ -167,7 +178,7 @@ def _params_of_model(card: ModelCard) -> dict[str, Any]:
         "world_size": card.world_size,
         "seed": card.seed,
         "calibration": card.calibrator.method,
-        "threshold": card.threshold,
+        **_params_of_problem(card.problem),
     }
 
 

@@ -20,6 +20,7 @@ from nightjar.protocol.results import CompressedModelFiles, TrainResult
 from nightjar.registry.live import LiveRun
 from nightjar.registry.models import FINGERPRINT_TAG
 from nightjar.timing import timed
+from nightjar.training.baselines import fit_baselines
 from nightjar.training.compression import CompressedModel, compress
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.collective import collective
@@ -28,13 +29,11 @@ from nightjar.training.distributed.memory import peak_memory
 from nightjar.training.distributed.progress import Report, silent
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
 from nightjar.training.engines.context import TrainingContext
-from nightjar.training.engines.linear import baseline
-from nightjar.training.engines.validation_auc import auc_over_ranks
-from nightjar.training.ensemble.members import combine, predict_shard
+from nightjar.training.ensemble.members import combine
 from nightjar.training.fitting import clear_checkpoints, fit_engines
 from nightjar.training.model import TabularModel
 from nightjar.training.reading import read_context
-from nightjar.training.saving import BASELINE, MODEL, TrainedModels, save_compressed, save_models
+from nightjar.training.saving import MODEL, TrainedModels, save_compressed, save_models
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
@@ -43,7 +42,8 @@ log = logging.getLogger(__name__)
 def run(spec: JobSpec) -> JobResult:
     """Train the model of ``spec.use_case`` on the run's frozen training set, as one of its ranks.
 
-    Writes ``<output>/model/``, ``<output>/baseline/`` and ``<output>/history.json`` (validation AUC by round). The same
+    Writes ``<output>/model/``, a folder for each baseline (``<output>/baseline/``), and
+    ``<output>/history.json`` (validation metric by round). The same
     training set, recipe, seed and number of ranks give identical files of boosted trees, for any number of threads and
     also after resuming from a checkpoint. A network's files are identical only on the CPU with the same number of
     threads.
@@ -103,9 +103,9 @@ class _Trained:
     """The trained models; the same on each rank.
 
     Attributes:
-        models: The model and the baseline.
-        predictions: Profile of the model's probabilities on the validation days.
-        compressed: Compressed models, each with the profile of its probabilities.
+        models: The model and the baselines.
+        predictions: Profile of the model's predictions on the validation days.
+        compressed: Compressed models, each with the profile of its predictions.
         rows_per_second: Training rows times rounds per second, of each engine.
         peaks: Largest resident size of each rank so far, in bytes.
     """
@@ -124,24 +124,20 @@ def _fit(spec: JobSpec, context: TrainingContext, report: Report, seconds: dict[
         fitted = fit_engines(spec, context, report, seconds)
         with timed(seconds, "combine"):
             ensemble = combine(fitted.engines, context.validation, training_set.recipe, threads=threads)
-            predictions = profile_predictions(group, ensemble.predictions)
+            predictions = profile_predictions(group, context.metric.problem, ensemble.outputs)
         with timed(seconds, "compress"):
             compressed = tuple(
-                (small, profile_predictions(group, small.ensemble.predictions))
+                (small, profile_predictions(group, context.metric.problem, small.ensemble.outputs))
                 for small in compress(fitted.engines, ensemble, context)
             )
         with timed(seconds, "baseline"):
-            rows = training_set.train.rows
-            simple = baseline.fit(context.train, training_set.features, training_set.categories, rows)
-            labels, answers = predict_shard(simple, context.validation, threads=threads)
-            simple_auc = auc_over_ranks(labels, answers, after="the baseline's last step")
+            baselines = fit_baselines(context)
         peaks = group.exchange(peak_memory())
     return _Trained(
         models=TrainedModels(
             engines=fitted.engines,
             ensemble=ensemble,
-            baseline=simple,
-            baseline_auc=simple_auc,
+            baselines=baselines,
             seen_by_base=context.base.card.seen if context.base else (),
         ),
         predictions=predictions,
@@ -153,10 +149,10 @@ def _fit(spec: JobSpec, context: TrainingContext, report: Report, seconds: dict[
 
 @dataclass(frozen=True, kw_only=True)
 class _Saved:
-    """The models as saved: the full one, the baseline, and the files of each compression."""
+    """The models as saved: the full one, the baselines by name, and the files of each compression."""
 
     full: TabularModel
-    baseline: TabularModel
+    baselines: dict[str, TabularModel]
     compressed: dict[str, CompressedModelFiles]
 
 
@@ -166,24 +162,24 @@ def _save(
     """Save the models on rank 0, each with the profile of the training rows and of its own predictions."""
     with timed(seconds, "save"):
         profile = add_predictions(read_training_profile(spec), trained.predictions)
-        full, simple = save_models(spec, use_case, training_set, trained.models, profile.to_json())
+        full, baselines = save_models(spec, use_case, training_set, trained.models, profile.to_json())
         compressed: dict[str, CompressedModelFiles] = {
             small.name: save_compressed(spec, full, small, add_predictions(profile, predictions).to_json())
             for small, predictions in trained.compressed
         }
-    return _Saved(full=full, baseline=simple, compressed=compressed)
+    return _Saved(full=full, baselines=baselines, compressed=compressed)
 
 
 def _report(
     spec: JobSpec, training_set: TrainingSet, trained: _Trained, saved: _Saved, seconds: dict[str, float]
 ) -> TrainResult:
     """Log the training, record it in the ledger, and return the result."""
-    engines = trained.models.engines
+    engines, metric = trained.models.engines, saved.full.card.validation_metric
     for fitted in engines:
         card = fitted.card
         log.info(
-            "%s: validation AUC %.4f at round %d of %d",
-            card.kind, card.validation_auc, card.rounds, len(fitted.history),
+            "%s: validation %s %.4f at round %d of %d",
+            card.kind, metric, card.validation_score, card.rounds, len(fitted.history),
         )  # fmt: skip
     _record_training(spec, training_set, saved.full)
     rows = training_set.train.rows + training_set.validation.rows
@@ -192,17 +188,16 @@ def _report(
         rows_out=rows,
         inputs=training_set.tables,
         metrics={
-            "validation_auc": saved.full.card.validation_auc,
-            "baseline_validation_auc": trained.models.baseline_auc,
-            **{f"{fitted.card.kind}_validation_auc": fitted.card.validation_auc for fitted in engines},
+            f"validation_{metric}": saved.full.card.validation_score,
+            **{f"{baseline.name}_validation_{metric}": baseline.card.validation_score for baseline in trained.models.baselines},
+            **{f"{fitted.card.kind}_validation_{metric}": fitted.card.validation_score for fitted in engines},
             **{f"{fitted.card.kind}_rounds": float(fitted.card.rounds) for fitted in engines},
             **{f"{kind}_rows_per_second": value for kind, value in trained.rows_per_second.items()},
             "peak_memory_megabytes": max(trained.peaks) / 1e6,
         },
         model=f"{spec.output}/{MODEL}",
         model_sha256=saved.full.sha256,
-        baseline=f"{spec.output}/{BASELINE}",
-        baseline_sha256=saved.baseline.sha256,
+        baselines={name: model.sha256 for name, model in saved.baselines.items()},
         compressed=saved.compressed,
         training_set_sha256=training_set.sha256,
         world_size=spec.world_size,
@@ -215,7 +210,7 @@ def _report(
 
 def _record_training(spec: JobSpec, training_set: TrainingSet, saved: TabularModel) -> None:
     rounds = ", ".join(f"{member.rounds} rounds of {member.kind}" for member in saved.card.members)
-    reason = f"validation AUC {saved.card.validation_auc:.4f} after {rounds} on {spec.world_size} ranks"
+    reason = f"validation {saved.card.validation_metric} {saved.card.validation_score:.4f} after {rounds} on {spec.world_size} ranks"
     details = {"model_sha256": saved.sha256, "training_set_sha256": training_set.sha256}
     event = ledger.Event.of(spec, "training", reason=reason, table_versions=training_set.tables, details=details)
     ledger.record(Lake(spec.lake), event)

@@ -36,7 +36,7 @@ def run(spec: JobSpec) -> TuneResult:
     its unfinished trial and queues the parameters again.
 
     Returns:
-        ``metrics``: ``trials`` of this worker and attempt, and ``<engine>_best_auc`` of all workers so far.
+        ``metrics``: ``trials`` of this worker and attempt, and ``<engine>_best_<metric>`` of all workers so far.
 
     Raises:
         TrainingError: when there are too few training days, or the run was frozen without tuning.
@@ -56,12 +56,12 @@ def run(spec: JobSpec) -> TuneResult:
         for position, study in enumerate(studies, start=1):
             until = started + 60 * study.tuning.minutes * position / len(studies)
             trials += worker.work(study, until)
-    best = {f"{study.engine.kind}_best_auc": study.best_auc() for study in studies}
+    best = {f"{study.engine.kind}_best_{study.metric.name}": study.best_score() for study in studies}
     return TuneResult(
         rows_in=rows,
         rows_out=rows,
         inputs=training_set.tables,
-        metrics={"trials": float(trials), **{name: auc for name, auc in best.items() if auc is not None}},
+        metrics={"trials": float(trials), **{name: score for name, score in best.items() if score is not None}},
         training_set_sha256=training_set.sha256,
     )
 
@@ -111,13 +111,13 @@ class _Worker:
     def _run_trial(self, study: EngineStudy, trial: Trial) -> FinishedTrial:
         """Run one trial; parameters that cannot be trained fail only this trial."""
         started, params = time.time(), study.params(trial)
-        engine, aucs = study.engine.with_params(params), []
+        engine, scores = study.engine.with_params(params), []
         state: State = "FINISHED"
         log.info("%s: trial %d begins: %s", engine.kind, trial.number, _format_params(params))
         try:
-            for auc in cross_validate(engine, self.folds, self.training_set, group=self.group, threads=self.threads):
-                aucs.append(auc)
-                if study.report(trial, fmean(aucs), len(aucs)):
+            for score in cross_validate(engine, self.folds, self.training_set, group=self.group, threads=self.threads):
+                scores.append(score)
+                if study.report(trial, fmean(scores), len(scores)):
                     state = "PRUNED"
                     break
         except (TrainingError, MemoryError) as failure:
@@ -128,28 +128,37 @@ class _Worker:
         if state == "PRUNED":
             study.prune(trial)
         if state == "FINISHED":
-            study.complete(trial, fmean(aucs))
+            study.complete(trial, fmean(scores))
         name = f"{engine.kind} trial {trial.number}"
-        return FinishedTrial(name=name, state=state, params=params, aucs=aucs, worker=self.number, started=started)
+        return FinishedTrial(
+            name=name,
+            state=state,
+            params=params,
+            metric=study.metric.name,
+            scores=scores,
+            worker=self.number,
+            started=started,
+        )
 
 
 def _log_trial(
     study: EngineStudy, number: int, finished: FinishedTrial, seconds: Sequence[float], until: float
 ) -> None:
     """Log one line for a finished trial."""
-    tuning, best = study.tuning, study.best_auc()
+    tuning, best = study.tuning, study.best_score()
     finished_count = sum(study.counts().values())
     each_has = math.ceil((tuning.trials - finished_count) / tuning.workers)
     left = max(0.0, min(until - time.monotonic(), fmean(seconds) * each_has))
     log.info(
-        "%s: trial %d %s after %d of %d folds | %s | AUC %s | best %s | %d of %d trials finished | at most %.0f s left",
+        "%s: trial %d %s after %d of %d folds | %s | %s %s | best %s | %d of %d trials finished | at most %.0f s left",
         study.engine.kind,
         number,
         finished.state.lower(),
-        len(finished.aucs),
+        len(finished.scores),
         tuning.folds,
         _format_params(finished.params),
-        f"{fmean(finished.aucs):.4f}" if finished.aucs else "none",
+        finished.metric,
+        f"{fmean(finished.scores):.4f}" if finished.scores else "none",
         "none" if best is None else f"{best:.4f}",
         finished_count,
         tuning.trials,

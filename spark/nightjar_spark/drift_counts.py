@@ -93,7 +93,7 @@ def _scored(
     columns = [ProfiledColumn(name, "categorical") for name in _IDENTITY]
     bins = Profile(rows=0, columns={name: count_categories({}, ()) for name in _IDENTITY})
     if PREDICTION in reference.columns:
-        columns.append(ProfiledColumn(PREDICTION, "numeric"))
+        columns.append(ProfiledColumn(PREDICTION, reference.columns[PREDICTION].kind))
         bins = bins.with_column(PREDICTION, reference.columns[PREDICTION])
     if use_case.scoring.experiment:
         frame = read_table(spark, lake, table, nights=nights, version=versions[table])
@@ -153,7 +153,7 @@ def _labels(
     table = use_case.label_table.name
     if table not in versions or LABEL not in reference.columns:
         return {}
-    columns, landed = [ProfiledColumn(LABEL, "numeric")], {}
+    columns, landed = [ProfiledColumn(LABEL, reference.columns[LABEL].kind)], {}
     profiles = profile_table(spark, lake, table, columns, reference, nights=nights, version=versions[table])
     for night, profile in profiles.items():
         column = profile.columns[LABEL]

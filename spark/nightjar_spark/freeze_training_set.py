@@ -19,16 +19,18 @@ from nightjar.evaluation.verdict import FULL
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import finished_result
+from nightjar.monitoring.profiles.labels import profile_counts
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.reference import LABEL
-from nightjar.monitoring.profiles.summarize import count_labels
 from nightjar.monitoring.profiles.variation import with_variation
+from nightjar.problems.registry import problem_type
 from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import ContractError, ModelError, RowCountError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.names import helper
 from nightjar.protocol.results import FreezeTrainingSetResult
 from nightjar.registry import models
+from nightjar.training.data.shards import listed
 from nightjar.training.data.training_set import (
     PROFILE_FILE,
     DayCount,
@@ -42,7 +44,7 @@ from nightjar.training.recipe import Base, Recipe
 from nightjar.training.warm_start import check_held_out
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
-from nightjar_spark.profiling import profile_reference
+from nightjar_spark.profiling import fix_bins, profile_nights, profile_reference
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -57,7 +59,7 @@ _MATCHED = helper("has_features")
 
 @dataclass(frozen=True, kw_only=True)
 class _Day:
-    """Counts of one label day: labelled rows, rows with features, positives, and categories."""
+    """Counts of one label day: labelled rows, rows with features by group of labels, and categories."""
 
     labelled: int
     count: DayCount
@@ -71,12 +73,12 @@ def run(spark: SparkSession, spec: JobSpec) -> FreezeTrainingSetResult:
     all nights. A rerun keeps the frozen set unless forced.
 
     Returns:
-        ``rows_in``: labelled rows; ``rows_rejected``: those without features. ``metrics``: rows and share of positives
-        per split.
+        ``rows_in``: labelled rows; ``rows_rejected``: those without features. ``metrics``: rows of each split, and the
+        share of each group of labels.
 
     Raises:
-        TrainingError: when there are no labels, a split is too small, or has one class only.
-        ContractError: when a label is neither 0, 1 nor null.
+        TrainingError: when there are no labels, a split is too small, or has labels that cannot be trained on.
+        ContractError: when a label is not allowed for the problem type.
         RowCountError: when keys are not unique.
     """
     return freeze(spark, spec, load_use_case(spec.use_case))
@@ -99,8 +101,7 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> FreezeTrain
     counted = time.monotonic()
     splits = split_days(
         [day.count for day in days],
-        use_case.training,
-        use_case.gate,
+        use_case,
         where=f"labels/{use_case.name} of {_interval(spec)}",
     )
     training_days = set(splits["train"].days)
@@ -121,14 +122,15 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> FreezeTrain
     profile = profile_reference(
         spark, lake, table, columns, nights, use_case.key, watched=watched, version=versions[table]
     )
-    labels_of = _labels_profile([day.count for day in days if day.count.day in training_days])
+    of_training = [day.count for day in days if day.count.day in training_days]
+    labels_of = _profile_labels(spark, lake, use_case, of_training, versions[use_case.label_table.name])
     profile = profile.with_column(LABEL, labels_of.columns[LABEL], labels_of.variation.get(LABEL))
     files.write_text(f"{spec.output}/{PROFILE_FILE}", profile.to_json())
     files.write_text(training_set_uri(spec), dump_json(training_set))
     labelled = sum(day.labelled for day in days)
     rows = sum(day.count.rows for day in days)
     for name, split in splits.items():
-        log.info("%s: %s to %s, %d rows, %d positive", name, split.first, split.last, split.rows, split.positives)
+        log.info("%s: %s to %s, %d rows, %s", name, split.first, split.last, split.rows, listed(split.labels))
     result = FreezeTrainingSetResult(
         program=spec.program,
         spec_fingerprint=spec.fingerprint,
@@ -137,7 +139,11 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> FreezeTrain
         rows_rejected=labelled - rows,
         inputs=versions,
         metrics={f"{name}_rows": float(split.rows) for name, split in splits.items()}
-        | {f"{name}_positive_share": split.positives / split.rows for name, split in splits.items()},
+        | {
+            f"{name}_{group}_share": count / split.rows
+            for name, split in splits.items()
+            for group, count in split.labels.items()
+        },
         training_set=training_set_uri(spec),
         seconds={"count": round(counted - started, 3), "profile": round(time.monotonic() - counted, 3)},
     )
@@ -145,9 +151,16 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> FreezeTrain
     return result
 
 
-def _labels_profile(days: Sequence[DayCount]) -> Profile:
+def _profile_labels(
+    spark: SparkSession, lake: Lake, use_case: UseCase, days: Sequence[DayCount], version: int
+) -> Profile:
     """Return the profile of these days' labels, with their variation between days."""
-    profiles = [Profile(rows=d.rows, columns={LABEL: count_labels(d.rows, d.positives)}) for d in days]
+    counted = [(day.rows, profile_counts(use_case.problem, day.rows, day.labels)) for day in days]
+    profiles = [Profile(rows=rows, columns={LABEL: column}) for rows, column in counted if column]
+    if not profiles:
+        frame = read_table(spark, lake, use_case.label_table.name, nights=[day.day for day in days], version=version)
+        labels, columns = frame.where("label IS NOT NULL"), [ProfiledColumn(LABEL, "numeric")]
+        profiles = list(profile_nights(labels, columns, fix_bins(labels, columns)).values())
     return with_variation(merge_all(profiles), profiles)
 
 
@@ -169,7 +182,7 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
 
     Days without any features (the first of a history) are left out.
     """
-    key = list(use_case.key)
+    key, problem = list(use_case.key), problem_type(use_case.problem)
     categorical = [feature.name for feature in use_case.features.columns if feature.kind == "categorical"]
     inputs = features.select(
         *key,
@@ -184,8 +197,11 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
         .agg(
             F.count(F.lit(1)).alias("joined"),
             F.count(_MATCHED).alias("rows"),
-            F.sum(F.when(F.col(_MATCHED).isNotNull(), F.col("label"))).alias("positives"),
-            F.sum((~F.col("label").isin(0.0, 1.0)).cast("int")).alias("invalid"),
+            *(
+                F.count_if(F.expr(condition) & F.col(_MATCHED).isNotNull()).alias(helper(f"group_{number}"))
+                for number, condition in enumerate(problem.label_counts.values())
+            ),
+            F.count_if(~F.expr(problem.valid_label)).alias("invalid"),
             *(F.collect_set(helper(f"category_{name}")).alias(helper(f"category_{name}")) for name in categorical),
         )
         .where("rows > 0")
@@ -196,7 +212,11 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
     return [
         _Day(
             labelled=row["joined"],
-            count=DayCount(day=row[_DAY], rows=row["rows"], positives=int(row["positives"])),
+            count=DayCount(
+                day=row[_DAY],
+                rows=row["rows"],
+                labels={name: row[helper(f"group_{number}")] for number, name in enumerate(problem.label_counts)},
+            ),
             categories={name: row[helper(f"category_{name}")] for name in categorical},
         )
         for row in rows
@@ -207,7 +227,8 @@ def _check_labels(rows: Sequence[Any], use_case: UseCase) -> None:
     invalid = {row[_DAY]: row["invalid"] for row in rows if row["invalid"]}
     if invalid:
         raise ContractError(
-            "labels are neither 0, 1 nor null",
+            f"labels are not allowed for a {use_case.problem.kind} problem: they must be null, or "
+            f"{problem_type(use_case.problem).valid_label}",
             where=f"labels/{use_case.name}, first on {min(invalid)}",
             how_many=sum(invalid.values()),
             fix="correct the label's definition and build the features of those nights again",

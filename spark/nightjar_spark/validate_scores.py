@@ -51,8 +51,8 @@ def run(spark: SparkSession, spec: JobSpec) -> ValidateScoresResult:
     rows = sum(audit.rows for audit in audits.values())
     for variant, audit in audits.items():
         log.info(
-            "%s: %d rows, mean prediction %.4f; last published night %s: %s",
-            variant, audit.rows, audit.mean_prediction, audit.last_night or "none", audit.last_mean,
+            "%s: %d rows, means %s; last published night %s: %s",
+            variant, audit.rows, _formatted(audit.means), audit.last_night or "none", _formatted(audit.last_means),
         )  # fmt: skip
     return ValidateScoresResult(
         rows_in=scored.rows_out,
@@ -64,9 +64,16 @@ def run(spark: SparkSession, spec: JobSpec) -> ValidateScoresResult:
         shadow_files=scored.shadow_files,
         shadow_error=scored.shadow_error,
         attempt=scored.attempt,
-        metrics={"mean_prediction": math.fsum(audit.mean_prediction * audit.rows for audit in audits.values()) / rows},
+        metrics={
+            f"mean_{name}": math.fsum(audit.means[name] * audit.rows for audit in audits.values()) / rows
+            for name in audits[CHAMPION].means
+        },
         seconds={"audit": time.monotonic() - began},
     )
+
+
+def _formatted(means: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {mean:.4f}" for name, mean in means.items()) or "none"
 
 
 def _audit(use_case: UseCase, spec: JobSpec, scored: ScoreResult) -> tuple[dict[str, Audit], dict[str, ContractError]]:

@@ -33,6 +33,10 @@ class Gate(Declaration):
     min_holdout_rows: Count = 1000
     approval: bool = False
 
+    def decisive(self, metrics: Mapping[str, QualityMetric]) -> QualityMetric:
+        """Return the metric that compares models, one of the problem type's ``metrics``."""
+        return metrics[self.decisive_metric or next(iter(metrics))]
+
     def check_metrics(self, metrics: Mapping[str, QualityMetric], *, where: str) -> None:
         """Check metric names, and that each bound is reachable and in the right field.
 

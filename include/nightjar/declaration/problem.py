@@ -25,6 +25,8 @@ from nightjar.protocol.names import IDENTIFIER_FORM, is_identifier
 
 DECISION = "decision"
 """Name of the decision column, which a score table has when costs are declared."""
+LINEAR, CONSTANT = "baseline", "constant"
+"""Baselines that a model must beat: a linear model on the same features, and the labels' shares or mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class Binary(Declaration):
 
     kind: ClassVar[str] = "binary"
     label_type: ClassVar[str] = "double"
+    baselines: ClassVar[tuple[str, ...]] = (LINEAR,)
+    label_groups: ClassVar[tuple[str, ...]] = ("positives",)
 
     cost: Cost | None = None
 
@@ -128,6 +132,7 @@ class Multiclass(Declaration):
 
     kind: ClassVar[str] = "multiclass"
     label_type: ClassVar[str] = "string"
+    baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
 
     classes: tuple[Text, ...]
     cost: CostMatrix | None = None
@@ -170,6 +175,11 @@ class Multiclass(Declaration):
     def monitored(self) -> str:
         """Metric of the nights that monitoring compares with the holdout."""
         return "accuracy"
+
+    @property
+    def label_groups(self) -> tuple[str, ...]:
+        """Groups of labels that are counted: the classes."""
+        return self.classes
 
     @property
     def probability_columns(self) -> tuple[str, ...]:
@@ -242,6 +252,8 @@ class Regression(Declaration):
 
     kind: ClassVar[str] = "regression"
     label_type: ClassVar[str] = "double"
+    baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
+    label_groups: ClassVar[tuple[str, ...]] = ("positive", "negative")
 
     unit: Text
     loss: Loss = "squared"
@@ -331,3 +343,5 @@ def quantile_column(probability: float) -> str:
 
 
 Problem = Binary | Multiclass | Regression
+PROBLEMS: Mapping[str, type[Problem]] = {problem.kind: problem for problem in (Binary, Multiclass, Regression)}
+"""Kind of a problem to its declaration."""

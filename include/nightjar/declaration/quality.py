@@ -25,6 +25,10 @@ class QualityMetric:
         """Return by how much ``value`` is worse than ``reference``; negative when it is better."""
         return value - reference if self.lower_is_better else reference - value
 
+    def best(self, values: Iterable[float]) -> float:
+        """Return the best of some values."""
+        return min(values) if self.lower_is_better else max(values)
+
     @property
     def better(self) -> str:
         """Direction in words: ``less`` or ``more`` is better."""

@@ -68,7 +68,7 @@ class Boosting(Declaration):
     Attributes:
         params: XGBoost parameters (objective, depth, eta, ...).
         num_rounds: Upper bound of boosting rounds.
-        early_stopping_rounds: Stop after this many rounds without a better validation AUC and keep the best round; None
+        early_stopping_rounds: Stop after this many rounds without a better validation metric and keep the best round; None
             trains and keeps all rounds.
         checkpoint_every_rounds: Rounds between checkpoints, from which a killed training resumes. It affects the
             model's bytes, as the random state of column sampling restarts at each checkpoint.
@@ -113,7 +113,7 @@ class Network(Declaration):
         weight_decay: Weight decay of AdamW.
         batch_size: Rows per step, over all ranks.
         epochs: Maximum passes over the training rows.
-        early_stopping_epochs: Stop after this many epochs without a better validation AUC; the best epoch is kept.
+        early_stopping_epochs: Stop after this many epochs without a better validation metric; the best epoch is kept.
         clip_norm: Maximum norm of a gradient (gradient clipping).
         checkpoint_every_epochs: Epochs between checkpoints, from which a killed training resumes.
         space: Search ranges of the numbers above.
@@ -178,7 +178,7 @@ class Selection(Declaration):
     """Feature selection: drop features that help less than a random column.
 
     Attributes:
-        method: Importance of a feature: ``gain`` of its splits, or the loss of validation AUC by ``permutation``.
+        method: Importance of a feature: ``gain`` of its splits, or what the validation metric loses by ``permutation``.
         probes: Number of random columns; a feature must beat the best of them.
         repeats: Number of trainings, each with new random columns; a feature must win in most of them.
     """

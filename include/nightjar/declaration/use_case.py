@@ -98,7 +98,7 @@ class UseCase(Declaration):
     @property
     def decisive_metric(self) -> str:
         """Metric that compares models in the gate, and that training watches on the validation days."""
-        return self.gate.decisive_metric or next(iter(self.problem.metrics))
+        return self.gate.decisive(self.problem.metrics).name
 
     @property
     def feature_table(self) -> TableSchema:

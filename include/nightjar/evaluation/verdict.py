@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from nightjar.declaration.gate import Gate
-from nightjar.declaration.quality import QUALITY_METRICS
+from nightjar.declaration.problem import CONSTANT, LINEAR, Problem
+from nightjar.declaration.quality import QualityMetric
 from nightjar.protocol.errors import GateError
 
 FULL = "full"
 """Name of the uncompressed model, beside the compressed models made from it."""
 CHALLENGER = "holdout_"
 CHAMPION = "champion_holdout_"
-BASELINE = "baseline_holdout_"
+_BASELINES = {LINEAR: "the baseline", CONSTANT: "the constant baseline"}
 GAIN, COST = 1.25, 0.9
 """A compressed model is worth it when it is at least 1.25 times as small or as fast as the full model, and at least 0.9
 times as good in the other: two timings of one model differ by up to a tenth."""
@@ -75,18 +77,19 @@ def note_on_champion(version: str, *, seen: int | None, held_out: int) -> str:
     )
 
 
+def baseline_prefix(name: str) -> str:
+    """Return the prefix of a baseline's metric names, e.g. ``baseline_holdout_``."""
+    return f"{name}_{CHALLENGER}"
+
+
 def prefix_of(name: str) -> str:
     """Return the prefix of a model's metric names: ``holdout_`` for the full model, else ``<name>_holdout_``."""
     return CHALLENGER if name == FULL else f"{name}_{CHALLENGER}"
 
 
-def worse_by(metric: str, value: float, reference: float) -> float:
-    """Return by how much ``value`` of ``metric`` is worse than ``reference``; negative when it is better."""
-    return value - reference if QUALITY_METRICS[metric].lower_is_better else reference - value
-
-
 def choose(
     gate: Gate,
+    problem: Problem,
     metrics: Mapping[str, float],
     smaller: Mapping[str, Mapping[str, float]],
     *,
@@ -101,6 +104,7 @@ def choose(
 
     Args:
         gate: Requirements for each model.
+        problem: The problem type.
         metrics: As for :func:`judge`; those of compressed models are named ``<name>_holdout_<metric>``.
         smaller: Compressed models in order of preference, each with its ``bytes`` and ``rows_per_second`` and the full
             model's ``full_bytes`` and ``full_rows_per_second``.
@@ -111,16 +115,16 @@ def choose(
     Raises:
         GateError: as :func:`judge`.
     """
-    verdicts = {FULL: judge(gate, metrics, champion=champion, note=note)}
+    verdicts = {FULL: judge(gate, problem, metrics, champion=champion, note=note)}
     chosen = FULL
-    metric = gate.decisive_metric
-    of_full = _figure(metrics, CHALLENGER + metric)
+    metric = gate.decisive(problem.metrics)
+    of_full = _figure(metrics, CHALLENGER + metric.name)
     for name, figures in smaller.items():
-        verdict = judge(gate, metrics, champion=champion, name=name, note=note)
-        loss = worse_by(metric, _figure(metrics, prefix_of(name) + metric), of_full)
+        verdict = judge(gate, problem, metrics, champion=champion, name=name, note=note)
+        loss = metric.worse_by(_figure(metrics, prefix_of(name) + metric.name), of_full)
         is_close = loss <= max_loss
         reason = (
-            f"{metric} worse than the full model's by {loss:.6f}: {'within' if is_close else 'beyond'} {max_loss:g}"
+            f"{metric.name} worse than the full model's by {loss:.6f}: {'within' if is_close else 'beyond'} {max_loss:g}"
         )
         is_worth_it, size_and_speed = _is_worth_it(figures, name)
         verdicts[name] = replace(verdict, reasons=(*verdict.reasons, reason, size_and_speed))
@@ -150,14 +154,21 @@ def _pass_over(verdict: Verdict, name: str, chosen: str) -> Verdict:
 
 
 def judge(
-    gate: Gate, metrics: Mapping[str, float], *, champion: str | None, name: str = FULL, note: str = ""
+    gate: Gate,
+    problem: Problem,
+    metrics: Mapping[str, float],
+    *,
+    champion: str | None,
+    name: str = FULL,
+    note: str = "",
 ) -> Verdict:
     """Judge a challenger by its metrics on the holdout.
 
     Args:
         gate: Required floors, ceilings, rows and improvement.
-        metrics: ``holdout_<metric>`` (see :func:`prefix_of`), ``baseline_holdout_<metric>`` and, with a champion,
-            ``champion_holdout_<metric>``.
+        problem: The problem type, with its baselines.
+        metrics: ``holdout_<metric>`` (see :func:`prefix_of`), ``<baseline>_holdout_<metric>`` of each baseline and,
+            with a champion, ``champion_holdout_<metric>``.
         champion: The champion's version; None without a champion.
         name: The training's model that is the challenger.
         note: Limits of the comparison with the champion; becomes the last reason.
@@ -176,13 +187,14 @@ def judge(
         )
     checks = [_bound(metrics, prefix, metric, bound, floor=True) for metric, bound in sorted(gate.floors.items())]
     checks += [_bound(metrics, prefix, metric, bound, floor=False) for metric, bound in sorted(gate.ceilings.items())]
-    checks.append(_beats(gate, metrics, prefix, BASELINE, "the baseline", by_more_than=0.0))
+    compare = partial(_beats, metrics, prefix, gate.decisive(problem.metrics), problem.label_groups)
+    checks += [compare(baseline_prefix(key), _BASELINES[key], by_more_than=0.0) for key in problem.baselines]
     good_enough = all(passed for passed, _ in checks)
     if champion is None:
         reasons = (*(reason for _, reason in checks), "no champion to compare with")
         return Verdict(decision="promote" if good_enough else "refused", reasons=reasons)
     of_champion = f"champion version {champion}"
-    better, reason = _beats(gate, metrics, prefix, CHAMPION, of_champion, by_more_than=gate.min_improvement)
+    better, reason = compare(CHAMPION, of_champion, by_more_than=gate.min_improvement)
     reasons = (*(text for _, text in checks), reason, *((note,) if note else ()))
     return Verdict(decision="promote" if good_enough and better else "keep", reasons=reasons)
 
@@ -206,19 +218,25 @@ def _bound(metrics: Mapping[str, float], prefix: str, metric: str, bound: float,
 
 
 def _beats(
-    gate: Gate, metrics: Mapping[str, float], prefix: str, reference: str, name: str, *, by_more_than: float
+    metrics: Mapping[str, float],
+    prefix: str,
+    metric: QualityMetric,
+    label_groups: Sequence[str],
+    reference: str,
+    name: str,
+    *,
+    by_more_than: float,
 ) -> tuple[bool, str]:
     """Return whether the challenger is better by more than ``by_more_than``, and the reason; equal is not better."""
-    for count in ("rows", "positives"):
+    for count in ("rows", *label_groups):
         if _figure(metrics, prefix + count) != _figure(metrics, reference + count):
             raise GateError(
                 f"challenger and {name} were not evaluated on the same holdout",
                 where=reference + count,
                 fix="clear evaluate of this run",
             )
-    metric = gate.decisive_metric
-    value, reference_value = _figure(metrics, prefix + metric), _figure(metrics, reference + metric)
-    better = worse_by(metric, reference_value, value) > by_more_than
-    compared = f"{metric} {value:.6f} against {reference_value:.6f} of {name}"
+    value, reference_value = _figure(metrics, prefix + metric.name), _figure(metrics, reference + metric.name)
+    better = metric.worse_by(reference_value, value) > by_more_than
+    compared = f"{metric.name} {value:.6f} against {reference_value:.6f} of {name}"
     margin = f"by more than {by_more_than:g}"
     return better, f"{compared}: {'better' if better else 'not better'} {margin}"

@@ -80,7 +80,7 @@ def train(paths: Paths, use_case: UseCase, nights: tuple[date, date], *, again: 
         session.follower.wait_parsed(plan.dag_ids(use_case)[:2])
         _ensure(session, progress, plan.history(use_case, *nights))
         _ensure(session, progress, request)
-        progress.say(results.training_outcome(paths.lake, request).line())
+        progress.say(results.training_outcome(paths.lake, request, use_case).line())
 
 
 def maintain(paths: Paths) -> None:
@@ -145,7 +145,7 @@ def _closing_message(
         nights=[
             results.night_outcome(lake, request, night) for request, night in zip(nights, first_nights, strict=True)
         ],
-        training=results.training_outcome(lake, plan.training(use_case, *plan.first_history(use_case))),
+        training=results.training_outcome(lake, plan.training(use_case, *plan.first_history(use_case)), use_case),
         riskiest=results.riskiest(lake, use_case, first_nights[-1]),
         airflow_url=session.ports.airflow_url,
         mlflow_url=session.ports.mlflow_url,

@@ -56,20 +56,22 @@ class TrainingOutcome:
     """Outcome of one training.
 
     Attributes:
-        auc: Area under the ROC curve on the holdout, of the model that the gate chose.
+        metric: Metric that compares models.
+        value: Its value on the holdout, of the model that the gate chose.
         rows: Labelled rows of the holdout.
         version: Registered version.
         verdict: Outcome of the promotion, from ``promote``.
     """
 
-    auc: float
+    metric: str
+    value: float
     rows: int
     version: str
     verdict: str
 
     def line(self) -> str:
         """Return one line for a terminal."""
-        return f"AUC {self.auc:.4f} on {self.rows:,} rows held out; {self.verdict}"
+        return f"{self.metric} {self.value:.4f} on {self.rows:,} rows held out; {self.verdict}"
 
 
 def task_result(lake: Path, request: Request, task_id: str, cls: type[R]) -> R:
@@ -100,13 +102,14 @@ def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:
     )
 
 
-def training_outcome(lake: Path, request: Request) -> TrainingOutcome:
+def training_outcome(lake: Path, request: Request, use_case: UseCase) -> TrainingOutcome:
     """Read the outcome of a training run."""
     evaluated = task_result(lake, request, "evaluate", EvaluateResult)
     judged = task_result(lake, request, "gate", GateResult)
     promoted = task_result(lake, request, "promote", PromoteResult)
     return TrainingOutcome(
-        auc=evaluated.metrics[f"{prefix_of(judged.variant)}auc"],
+        metric=use_case.decisive_metric,
+        value=evaluated.metrics[prefix_of(judged.variant) + use_case.decisive_metric],
         rows=evaluated.rows_out,
         version=promoted.model_version,
         verdict=promoted.reason,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -90,3 +91,32 @@ class ProblemType(Protocol):
 
     def columns(self, outputs: Outputs) -> dict[str, pa.Array]:
         """Return the columns of the score table that hold the prediction and the decision."""
+
+    # The audit of a night's scores
+
+    @property
+    def audit_columns(self) -> tuple[str, ...]:
+        """Columns of the score table that the audit reads."""
+
+    @property
+    def out_of_range(self) -> str:
+        """What is wrong with rows that :meth:`count_out_of_range` counts."""
+
+    def count_out_of_range(self, scores: pa.RecordBatch) -> int:
+        """Count rows whose prediction is outside of its range."""
+
+    def sums(self, scores: pa.RecordBatch | pa.Table) -> dict[str, float]:
+        """Return sums over rows, whose means the audit compares with those of the last published night."""
+
+    @property
+    def max_mean_shift(self) -> float:
+        """Largest shift of the means, unless the use case declares another."""
+
+    def mean_shift(self, means: Mapping[str, float], last: Mapping[str, float]) -> tuple[float, str]:
+        """Return how far the means are from those of the last published night, and what moved, in words."""
+
+
+def are_finite(outputs: Outputs) -> NDArray[np.bool_]:
+    """Return whether all outputs of a row are finite, for each row."""
+    is_finite = np.isfinite(outputs)
+    return is_finite if is_finite.ndim == 1 else is_finite.all(axis=1)

@@ -322,7 +322,7 @@ class CompressedModelFiles:
         model: URI of its folder.
         model_sha256: Checksum of the folder.
         figures: ``bytes`` of its members' files, ``rows_per_second`` on one thread, ``full_bytes`` and
-            ``full_rows_per_second`` of the full model, and ``validation_auc``.
+            ``full_rows_per_second`` of the full model, and ``validation_score``.
     """
 
     model: str
@@ -337,8 +337,7 @@ class TrainResult(JobResult):
     Attributes:
         model: URI of the model folder.
         model_sha256: Checksum of the folder.
-        baseline: URI of the baseline's folder.
-        baseline_sha256: Checksum of that folder.
+        baselines: Name of each baseline to the checksum of its folder.
         compressed: Compression to the compressed model's files.
         training_set_sha256: SHA-256 of the training set.
         world_size: Number of ranks.
@@ -350,8 +349,7 @@ class TrainResult(JobResult):
     PROGRAM: ClassVar = "train"
     model: str
     model_sha256: str
-    baseline: str
-    baseline_sha256: str
+    baselines: Mapping[str, str]
     compressed: Mapping[str, CompressedModelFiles] = field(default_factory=dict)
     training_set_sha256: str
     world_size: int

@@ -12,11 +12,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.features import Feature
+from nightjar.declaration.tables import Column
 from nightjar.protocol.errors import UnreachableError, first_line
 from nightjar.registry import models
 from nightjar.registry.artifacts import MODEL_DATA, load_mlflow
 from nightjar.settings.environment import Settings
-from nightjar.training.distributed.progress import auc_by_round
+from nightjar.training.distributed.progress import score_by_round
 from nightjar.training.model import download as download_folder
 
 if TYPE_CHECKING:
@@ -36,9 +37,11 @@ class TrainingRecord:
         run_name: Display name of the run.
         model_uri: The model folder in the lake.
         features: Inputs of the signature.
+        outputs: Columns of a prediction, the outputs of the signature.
         params: Parameters.
         metrics: Final metrics.
-        history: Engine to its validation AUC by round.
+        metric: Name of the validation metric.
+        history: Engine to its validation metric by round.
         tags: Tags of the run and of the version; they must identify the training.
         texts: File name to content of text artifacts.
         description: Description of the version.
@@ -48,8 +51,10 @@ class TrainingRecord:
     run_name: str
     model_uri: str
     features: Sequence[Feature]
+    outputs: Sequence[Column]
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
+    metric: str
     history: Mapping[str, Sequence[float]]
     tags: Mapping[str, str]
     texts: Mapping[str, str]
@@ -100,7 +105,7 @@ def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
     new = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
     metrics = [Metric(name, float(value), now, 0) for name, value in new.items()]
     for kind, history in record.history.items():
-        name = auc_by_round(kind)
+        name = score_by_round(kind, record.metric)
         logged = {metric.step for metric in client.get_metric_history(run_id, name)}
         rounds = enumerate(history, start=1)
         metrics += [Metric(name, value, started, step) for step, value in rounds if step not in logged]
@@ -128,9 +133,10 @@ def _log_model(mlflow: ModuleType, run_id: str, record: TrainingRecord) -> str:
     from mlflow.types import ColSpec, DataType, Schema
 
     types = {"numeric": DataType.double, "categorical": DataType.string}
+    output_types = {"double": DataType.double, "string": DataType.string}
     signature = ModelSignature(
         inputs=Schema([ColSpec(types[feature.kind], feature.name) for feature in record.features]),
-        outputs=Schema([ColSpec(DataType.double, "prediction")]),
+        outputs=Schema([ColSpec(output_types[column.type], column.name) for column in record.outputs]),
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / MODEL_DATA

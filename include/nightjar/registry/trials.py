@@ -35,7 +35,8 @@ class FinishedTrial:
         name: Display name.
         state: How it ended.
         params: Its hyperparameters.
-        aucs: AUC of each trained fold.
+        metric: Name of the validation metric.
+        scores: Its value for each trained fold.
         worker: Number of the worker that ran it.
         started: Start as Unix time, in seconds.
     """
@@ -43,7 +44,8 @@ class FinishedTrial:
     name: str
     state: State
     params: Mapping[str, Any]
-    aucs: Sequence[float]
+    metric: str
+    scores: Sequence[float]
     worker: int
     started: float
 
@@ -70,7 +72,7 @@ class TrialRuns:
         return cls(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"), spec.use_case, f"tune {spec.run_id}", study)
 
     def record(self, trial: FinishedTrial) -> None:
-        """Log a run with the trial's parameters, AUC by fold, mean AUC and state."""
+        """Log a run with the trial's parameters, metric by fold, its mean and the state."""
         self._try(lambda: self._record(trial))
 
     def close(self, params: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
@@ -92,9 +94,9 @@ class TrialRuns:
         tags = {_PARENT_TAG: self._parent(experiment), STATE_TAG: trial.state, "nightjar.worker": str(trial.worker)}
         run_id = self._create(experiment, trial.name, tags, started=trial.started)
         now = int(time.time() * 1000)
-        metrics = [_metric("fold_auc", value, now, step) for step, value in enumerate(trial.aucs, start=1)]
-        if trial.aucs:
-            metrics.append(_metric("mean_auc", sum(trial.aucs) / len(trial.aucs), now, 0))
+        metrics = [_metric(f"fold_{trial.metric}", value, now, step) for step, value in enumerate(trial.scores, start=1)]
+        if trial.scores:
+            metrics.append(_metric(f"mean_{trial.metric}", sum(trial.scores) / len(trial.scores), now, 0))
         self._log(run_id, metrics, trial.params)
         self._call("runs/update", {"run_id": run_id, "status": _STATUS[trial.state], "end_time": now})
 

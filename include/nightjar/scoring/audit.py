@@ -14,6 +14,7 @@ from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
 from nightjar.lake.held_files import held_files
 from nightjar.lake.lake import Lake
+from nightjar.problems.registry import problem_type
 from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.errors import ContractError, GateError
 from nightjar.protocol.scores import Part
@@ -30,22 +31,22 @@ class Audit:
 
     Attributes:
         rows: Rows in the files.
-        mean_prediction: Their mean prediction.
+        means: Means of their prediction, as the problem type defines them.
         last_night: The last published night, which they are compared with; None for the first night.
-        last_mean: Its mean prediction.
+        last_means: Its means; empty for the first night.
     """
 
     rows: int
-    mean_prediction: float
+    means: Mapping[str, float]
     last_night: date | None
-    last_mean: float | None
+    last_means: Mapping[str, float]
 
 
 def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[date]) -> Audit:
     """Check unpublished scores, and return their figures.
 
     The checks are: share of rejected rows, row count, missing nights, nulls, duplicate keys, range of the predictions,
-    and shift of their mean against the last published night. Files are read in batches. The check for duplicates holds
+    and shift of their means against the last published night. Files are read in batches. The check for duplicates holds
     eight bytes for each row, one night at a time.
 
     Raises:
@@ -80,45 +81,45 @@ def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[d
         _refuse(bool(nulls), f"column {column} has nulls", where, nulls)
     duplicates = _count_duplicate_keys(use_case, lake, data_files)
     _refuse(bool(duplicates), "rows have duplicate keys", where, duplicates)
-    outside = rows - sum(file.inside for file in statistics)
-    _refuse(bool(outside), "predictions are outside 0 to 1", where, outside)
-    mean = math.fsum(file.total for file in statistics) / rows
-    last_night, last_mean = _last_published(use_case, lake, min(nights))
-    if last_mean is not None:
-        _refuse(
-            abs(mean - last_mean) > use_case.scoring.audit.max_mean_shift,
-            f"the mean prediction is {mean:.3f}, it was {last_mean:.3f} on {last_night} "
-            f"(allowed shift {use_case.scoring.audit.max_mean_shift})",
-            where,
-            rows,
-        )
-    return Audit(rows=rows, mean_prediction=mean, last_night=last_night, last_mean=last_mean)
+    problem = problem_type(use_case.problem)
+    out_of_range = sum(file.out_of_range for file in statistics)
+    _refuse(bool(out_of_range), problem.out_of_range, where, out_of_range)
+    means = {name: total / rows for name, total in _add_up([file.sums for file in statistics]).items()}
+    last_night, last_means = _last_published(use_case, lake, min(nights))
+    if last_means:
+        declared = use_case.scoring.audit.max_mean_shift
+        allowed = problem.max_mean_shift if declared is None else declared
+        shift, moved = problem.mean_shift(means, last_means)
+        _refuse(shift > allowed, f"{moved} on {last_night} (allowed shift {allowed:g})", where, rows)
+    return Audit(rows=rows, means=means, last_night=last_night, last_means=last_means)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _FileStatistics:
-    """Statistics of one file: rows, nulls by required column, predictions within 0 to 1, and their sum."""
+    """Statistics of one file: rows, nulls by required column, predictions out of range, and sums for the means."""
 
     rows: int
     nulls: Mapping[str, int]
-    inside: int
-    total: float
+    out_of_range: int
+    sums: Mapping[str, float]
 
 
 @files.with_retries
 def _read_statistics(use_case: UseCase, lake: Lake, file: DataFile) -> _FileStatistics:
-    import pyarrow.compute as pc
-
-    inside, totals = 0, []
+    problem = problem_type(use_case.problem)
+    out_of_range, sums = 0, []
     with _open(use_case, lake, file) as parquet:
         rows = parquet.metadata.num_rows
         nulls = {name: _count_nulls(parquet, name) for name in _required(use_case)}
-        for batch in parquet.iter_batches(columns=["prediction"]):
-            prediction = batch.column("prediction")
-            within = pc.and_(pc.greater_equal(prediction, 0.0), pc.less_equal(prediction, 1.0))
-            inside += pc.sum(within).as_py() or 0
-            totals.append(pc.sum(prediction).as_py() or 0.0)
-    return _FileStatistics(rows=rows, nulls=nulls, inside=inside, total=math.fsum(totals))
+        for batch in parquet.iter_batches(columns=list(problem.audit_columns)):
+            out_of_range += problem.count_out_of_range(batch)
+            sums.append(problem.sums(batch))
+    return _FileStatistics(rows=rows, nulls=nulls, out_of_range=out_of_range, sums=_add_up(sums))
+
+
+def _add_up(sums: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Add sums by name."""
+    return {name: math.fsum(part[name] for part in sums) for name in (sums[0] if sums else ())}
 
 
 def _required(use_case: UseCase) -> list[str]:
@@ -176,21 +177,20 @@ def _open(use_case: UseCase, lake: Lake, file: DataFile) -> Iterator[pq.ParquetF
         raise GateError(f"a file of scores cannot be read ({error})", where=uri, fix=fix) from error
 
 
-def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date | None, float | None]:
-    """Return the last published night before ``before`` and its mean prediction; reads one partition."""
-    import pyarrow.compute as pc
-
+def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date | None, dict[str, float]]:
+    """Return the last published night before ``before`` and the means of its predictions; reads one partition."""
     scores = lake.table(use_case.score_table)
     if not scores.exists():
-        return None, None
+        return None, {}
     held = held_files(scores.open(), {})
     nights = [date.fromisoformat(night) for night in {file.partition["ds"] for file in held}]
     earlier = [night for night in nights if night < before]
     if not earlier:
-        return None, None
+        return None, {}
     night = max(earlier)
-    mean = pc.mean(scores.read_nights([night], ["prediction"])["prediction"]).as_py()
-    return night, mean
+    problem = problem_type(use_case.problem)
+    published = scores.read_nights([night], list(problem.audit_columns))
+    return night, {name: total / len(published) for name, total in problem.sums(published).items()}
 
 
 def _refuse(broken: bool, what: str, where: str, how_many: int) -> None:

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nightjar.declaration.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
-from nightjar.declaration.problem import DECISION
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.python_values import python_rows
+from nightjar.problems.problem_type import are_finite
 from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring.reasons import reason_columns
 from nightjar.scoring.task import ScoringTask
@@ -72,24 +70,14 @@ def score_batch(
     import pyarrow as pa
 
     matrix = model.encode(batch)
-    prediction = model.predict_matrix(matrix, threads=threads)
-    is_finite = np.isfinite(prediction)
+    outputs = model.predict_matrix(matrix, threads=threads)
+    is_finite = are_finite(outputs)
     rejected = None
     if not is_finite.all():
         rejected = _quarantine_rows(batch.filter(pa.array(~is_finite)), use_case, task)
-        batch, matrix, prediction = batch.filter(pa.array(is_finite)), matrix[is_finite], prediction[is_finite]
-    outputs: dict[str, Any] = {
-        "prediction": pa.array(prediction, pa.float64()),
-        DECISION: _decisions(prediction, model.card.threshold),
-        **reason_columns(model, matrix, use_case.scoring.reason_codes),
-    }
-    return BatchScores(scores=_score_rows(batch, outputs, scoring_model, use_case, task, variant), rejected=rejected)
-
-
-def _decisions(prediction: NDArray[np.float64], threshold: float | None) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.nulls(len(prediction), pa.bool_()) if threshold is None else pa.array(prediction >= threshold)
+        batch, matrix, outputs = batch.filter(pa.array(is_finite)), matrix[is_finite], outputs[is_finite]
+    columns = {**model.problem.columns(outputs), **reason_columns(model, matrix, use_case.scoring.reason_codes)}
+    return BatchScores(scores=_score_rows(batch, columns, scoring_model, use_case, task, variant), rejected=rejected)
 
 
 def _score_rows(
@@ -100,7 +88,7 @@ def _score_rows(
     task: ScoringTask,
     variant: str | None,
 ) -> pa.RecordBatch:
-    """Rows of the scores table: the model's ``outputs``, their origin, and the batch's own columns."""
+    """Rows of the scores table: columns of the model's outputs, their origin, and the batch's own columns."""
     import pyarrow as pa
 
     schema = arrow_schema(use_case.score_table)

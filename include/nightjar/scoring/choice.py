@@ -125,7 +125,7 @@ def _select_champion(spec: JobSpec, use_case: UseCase, features: pa.Schema, pinn
     try:
         version = resolve(use_case.name, requested)
         intended = f"version {version.version}"
-        return _ship_and_check(version, lake, features)
+        return _ship_and_check(version, lake, use_case, features)
     except (ModelError, UnreachableError) as error:
         fallback = (
             select_fallback(lake, use_case, features, reason=f"{intended}: {error.what}")
@@ -151,7 +151,7 @@ def _select_challenger(
         version = resolve(use_case.name, pinned) if pinned else aliased(use_case.name, variant)
         if version is None:
             return replace_challenger(variant, champion, "no version has this alias")
-        return _ship_and_check(version, lake, features)
+        return _ship_and_check(version, lake, use_case, features)
     except NightjarError as error:
         return replace_challenger(variant, champion, error.what)
     except Exception as error:  # a challenger never fails the night
@@ -176,7 +176,7 @@ def select_fallback(
         if candidate.sha256 in without:
             continue
         try:
-            TabularModel.load(candidate.folder, sha256=candidate.sha256).check(features)
+            TabularModel.load(candidate.folder, sha256=candidate.sha256).check(features, use_case.problem)
         except NightjarError as error:
             log.warning("version %s cannot be the fallback: %s", candidate.version, error.what)
             continue
@@ -198,7 +198,7 @@ def _select_shadow(
             return None, f"no version has the alias {alias}"
         if version.sha256 == champion.sha256:
             return None, f"version {version.version} has the alias {alias}, and scores the night itself"
-        return _ship_and_check(version, lake, features), ""
+        return _ship_and_check(version, lake, use_case, features), ""
     except Exception as error:  # a shadow never fails the night
         return None, f"{type(error).__name__}: {error}"
 
@@ -265,9 +265,9 @@ def _candidates(lake: Lake, use_case: UseCase) -> Iterator[ScoringModel]:
         yield _scoring_model(version, folder)
 
 
-def _ship_and_check(version: ModelVersion, lake: Lake, features: pa.Schema) -> ScoringModel:
+def _ship_and_check(version: ModelVersion, lake: Lake, use_case: UseCase, features: pa.Schema) -> ScoringModel:
     model, folder = ship(version, lake)
-    model.check(features)
+    model.check(features, use_case.problem)
     return _scoring_model(version, folder)
 
 

@@ -23,7 +23,7 @@ class Candidate:
         name: ``full``, or the compression.
         uri: Its model folder.
         sha256: Checksum of the folder.
-        figures: Figures of a compressed model: ``bytes``, ``rows_per_second``, ``validation_auc``, and the full
+        figures: Figures of a compressed model: ``bytes``, ``rows_per_second``, ``validation_score``, and the full
             model's ``full_bytes`` and ``full_rows_per_second``; empty for the full model.
     """
 
@@ -60,9 +60,9 @@ def model_uri(spec: JobSpec, name: str) -> str:
     return f"{spec.run_dir}/{TRAIN_TASK}/model{'' if name == FULL else f'-{name}'}"
 
 
-def baseline_uri(spec: JobSpec) -> str:
-    """Return the URI of this run's baseline."""
-    return f"{spec.run_dir}/{TRAIN_TASK}/baseline"
+def baseline_uri(spec: JobSpec, name: str) -> str:
+    """Return the URI of a baseline of this run."""
+    return f"{spec.run_dir}/{TRAIN_TASK}/{name}"
 
 
 def _compressed(spec: JobSpec, name: str, trained: CompressedModelFiles) -> Candidate:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nightjar.declaration.training import Compression
 from nightjar.declaration.training import Network as NetworkEngine
+from nightjar.problems.problem_type import ProblemType
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.progress import Progress, silent
 from nightjar.training.engines.context import TrainingContext
@@ -21,8 +22,7 @@ from nightjar.training.engines.network.fit import fit_from
 from nightjar.training.engines.network.graph import STEP, member_of, weights_of
 from nightjar.training.engines.network.model import Network
 from nightjar.training.engines.registry import ENGINES
-from nightjar.training.ensemble.members import Ensemble, combine, predictions_of
-from nightjar.training.model import blend
+from nightjar.training.ensemble.members import Ensemble, combine, member_outputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def compress(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCont
         compressed = combine(
             members, context.validation, context.training_set.recipe, threads=context.threads, name=name
         )
-        full_speed, speed = _speeds((full, ensemble), (members, compressed), context.validation)
+        full_speed, speed = _speeds((full, ensemble), (members, compressed), context)
         models.append(
             CompressedModel(
                 name=name,
@@ -175,9 +175,9 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCon
     All ranks call it, inside the collective. Hinton, Vinyals and Dean (2015), Distilling the Knowledge in a Neural
     Network.
     """
-    soft_labels = Shard(columns=context.train.columns)
+    soft_labels = Shard(columns=context.train.columns, count_labels=context.train.count_labels)
     for matrix, _ in context.train.batches():
-        soft_labels.append(matrix, _predict(full, ensemble, matrix, context.threads).astype("float32"))
+        soft_labels.append(matrix, _predict(full, ensemble, matrix, context.metric.problem, context.threads).astype("float32"))
     recipe = context.training_set.recipe
     unbalanced = replace(recipe, balance_classes=False)  # the labels are calibrated probabilities already
     training_set = replace(context.training_set, recipe=unbalanced)
@@ -187,7 +187,7 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCon
 
 def _aside(context: TrainingContext, name: Compression) -> TrainingContext:
     """Return the context of a training beside the main one: silent, without checkpoints and without a base."""
-    progress = Progress(name, context.training_set.train.rows, silent, silent)
+    progress = Progress(name, context.metric.metric, context.training_set.train.rows, silent, silent)
     return replace(context, progress=progress, checkpoints=None, base=None)
 
 
@@ -202,20 +202,24 @@ def _with_compression(fitted: Fitted, name: Compression, **params: object) -> Fi
 
 
 def _predict(
-    members: tuple[Fitted, ...], ensemble: Ensemble, matrix: NDArray[np.float32], threads: int
+    members: tuple[Fitted, ...],
+    ensemble: Ensemble,
+    matrix: NDArray[np.float32],
+    problem: ProblemType,
+    threads: int,
 ) -> NDArray[np.float64]:
-    return ensemble.calibrator.apply(blend(predictions_of(members, matrix, threads=threads), ensemble.weights))
+    return ensemble.calibrator.apply(problem.blend(member_outputs(members, matrix, threads=threads), ensemble.weights))
 
 
 def _speeds(
-    full: tuple[tuple[Fitted, ...], Ensemble], small: tuple[tuple[Fitted, ...], Ensemble], validation: Shard
+    full: tuple[tuple[Fitted, ...], Ensemble], small: tuple[tuple[Fitted, ...], Ensemble], context: TrainingContext
 ) -> tuple[float, float]:
     """Return rows per second of both models, on one thread, over about :data:`_TIMED_ROWS` rows.
 
     The best of :data:`_TIMES` runs; the models alternate, so that other load on the machine affects both.
     """
     matrices: list[NDArray[np.float32]] = []
-    for matrix, _ in validation.batches():
+    for matrix, _ in context.validation.batches():
         matrices.append(matrix)
         if sum(map(len, matrices)) >= _TIMED_ROWS:
             break
@@ -223,6 +227,6 @@ def _speeds(
     for _ in range(_TIMES):
         for place, (members, ensemble) in enumerate((full, small)):
             started = time.perf_counter()
-            _predict(members, ensemble, rows, threads=1)
+            _predict(members, ensemble, rows, context.metric.problem, threads=1)
             best[place] = min(best[place], time.perf_counter() - started)
     return len(rows) / best[0], len(rows) / best[1]

@@ -44,7 +44,7 @@ def fit_engines(spec: JobSpec, context: TrainingContext, report: Report, seconds
     say = log.info if context.group.contract.rank == 0 else silent
     engines, rows_per_second = [], {}
     for engine in training_set.recipe.engines:
-        progress = Progress(engine.kind, training_set.train.rows, say, report)
+        progress = Progress(engine.kind, context.metric.metric, training_set.train.rows, say, report)
         with timed(seconds, f"train_{engine.kind}"):
             own = replace(context, progress=progress, checkpoints=_checkpoints(spec, training_set, engine))
             engines.append(ENGINES[engine.kind].fit(engine, own))

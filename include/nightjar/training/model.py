@@ -17,17 +17,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightjar.declaration.features import Feature
+from nightjar.declaration.problem import Problem
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
+from nightjar.problems.calibrators import Calibrator
+from nightjar.problems.problem_type import ProblemType
+from nightjar.problems.registry import problem_type
 from nightjar.protocol.documents import dump_values, load_values, parse_object
 from nightjar.protocol.errors import ModelError, NightjarError, first_line
 from nightjar.protocol.names import check_identifier, check_sha256, is_file_name
 from nightjar.training.data.encoding import check_columns, encode
 from nightjar.training.engines.boosting import model as boosted
 from nightjar.training.engines.linear import baseline
-from nightjar.training.engines.member import Member, MemberCard, probabilities
+from nightjar.training.engines.member import Member, MemberCard, outputs_of
 from nightjar.training.engines.network import model as network
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.training.recipe import DeclaredProblem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 CARD_FILE = "model.json"
 PROFILE_FILE = "profile.json"
 SUMS_FILE = "SHA256SUMS"
-FORMAT = 2
+FORMAT = 3
 
 
 LOADERS: Mapping[str, Callable[[Mapping[str, bytes]], Member]] = {
@@ -57,12 +61,13 @@ class ModelCard:
         categories: Categorical feature to its frozen vocabulary.
         label: Meaning of the label.
         prediction: Meaning of the output.
+        problem: The problem type, with the costs from which decisions follow.
         members: Cards of the members.
-        calibrator: Maps the members' mean to a probability.
-        threshold: Smallest probability at which an alarm costs less than a miss; None without declared costs.
+        calibrator: Maps the members' common output to the model's.
         seed: Seed of all random numbers.
         world_size: Number of ranks that trained it.
-        validation_auc: The model's AUC on the validation days.
+        validation_metric: Name of the metric that training watched on the validation days.
+        validation_score: Its value.
         tables: Delta table name to the version that was read.
         seen: First and last label day of each interval that it or its base was trained and validated on; empty when
             unknown, in models of releases before 0.2.0.
@@ -73,12 +78,13 @@ class ModelCard:
     categories: Mapping[str, tuple[str, ...]]
     label: str
     prediction: str
+    problem: DeclaredProblem
     members: tuple[MemberCard, ...]
     calibrator: Calibrator
-    threshold: float | None
     seed: int
     world_size: int
-    validation_auc: float
+    validation_metric: str
+    validation_score: float
     tables: Mapping[str, int]
     seen: tuple[tuple[date, date], ...] = ()
 
@@ -113,7 +119,7 @@ class ModelCard:
 
 @dataclass(frozen=True, kw_only=True)
 class TabularModel:
-    """A model that predicts a probability for each row of a feature table.
+    """A model that predicts the outputs of its problem type for each row of a feature table.
 
     Attributes:
         card: Its description.
@@ -126,6 +132,11 @@ class TabularModel:
     members: tuple[Member, ...] = field(repr=False)
     profile: str = field(repr=False)
     sha256: str
+
+    @property
+    def problem(self) -> ProblemType:
+        """The functions of its problem type."""
+        return problem_type(self.card.problem)
 
     @classmethod
     def load(cls, uri: str, *, sha256: str | None = None) -> TabularModel:
@@ -159,13 +170,26 @@ class TabularModel:
                 members.append(LOADERS[member.kind](content))
         return cls(card=card, members=tuple(members), profile=profile, sha256=digest)
 
-    def check(self, schema: pa.Schema) -> None:
-        """Check that the model can read a table and predicts.
+    def check(self, schema: pa.Schema, problem: Problem) -> None:
+        """Check that the model can read a table and predicts what a use case asks for.
+
+        Args:
+            schema: Schema of the feature table.
+            problem: The use case's problem.
 
         Raises:
-            ModelError: when a column is missing or of another type, or when prediction fails for a row of NaN.
+            ModelError: when a column is missing or of another type, when the model predicts other columns, or when
+                prediction fails for a row of NaN.
         """
         check_columns(schema, self.card.features)
+        own, asked = (tuple(column.name for column in p.prediction_columns("")) for p in (self.card.problem, problem))
+        if own != asked or self.card.problem.kind != problem.kind:
+            raise ModelError(
+                f"the model predicts {', '.join(own)} ({self.card.problem.kind}), and the use case asks for "
+                f"{', '.join(asked)} ({problem.kind})",
+                where=f"model {self.sha256[:12]}",
+                fix="train a model for the problem that the use case declares now",
+            )
         try:
             self.encode(schema.empty_table())
             self.predict_matrix(np.full((1, len(self.card.features)), np.nan, np.float32))
@@ -181,7 +205,9 @@ class TabularModel:
         return encode(table, self.card.features, self.card.categories)
 
     def predict(self, table: pa.Table | pa.RecordBatch, *, threads: int = 1) -> NDArray[np.float64]:
-        """Return one probability for each row; it depends neither on other rows nor on ``threads``.
+        """Return the outputs of each row; they depend neither on other rows nor on ``threads``.
+
+        See :class:`nightjar.problems.problem_type.ProblemType` for their shape.
 
         Raises:
             ModelError: when a column is missing or of another type.
@@ -190,20 +216,12 @@ class TabularModel:
 
     def predict_matrix(self, matrix: NDArray[np.float32], *, threads: int = 1) -> NDArray[np.float64]:
         """Return :meth:`predict` for encoded rows."""
-        if not len(matrix):
-            return np.empty(0, dtype=np.float64)
+        if not len(matrix):  # engines do not predict zero rows, and outputs have their shape all the same
+            return self.predict_matrix(np.full((1, matrix.shape[1]), np.nan, np.float32), threads=threads)[:0]
         cards = zip(self.members, self.card.members, strict=True)
         used = [(member, card) for member, card in cards if card.weight]
-        predictions = [probabilities(member, card.event_weight, matrix, threads=threads) for member, card in used]
-        return self.card.calibrator.apply(blend(predictions, [card.weight for _, card in used]))
-
-
-def blend(predictions: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
-    """Return the weighted mean of the members' probabilities, row by row."""
-    if len(predictions) == 1:
-        return predictions[0]
-    mean: NDArray[np.float64] = sum(w * p for w, p in zip(weights, predictions, strict=True))  # type: ignore[assignment]
-    return mean
+        predictions = [outputs_of(member, card.event_weight, matrix, threads=threads) for member, card in used]
+        return self.card.calibrator.apply(self.problem.blend(predictions, [card.weight for _, card in used]))
 
 
 def save(uri: str, card: ModelCard, members: Sequence[Member], profile: str) -> TabularModel:

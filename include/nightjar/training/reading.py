@@ -13,6 +13,7 @@ from nightjar.training.distributed.agreement import check_same_data, check_shard
 from nightjar.training.distributed.progress import Progress, silent
 from nightjar.training.distributed.rendezvous import Group
 from nightjar.training.engines.context import TrainingContext
+from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.warm_start import load_base
 
 log = logging.getLogger(__name__)
@@ -44,12 +45,13 @@ def read_context(spec: JobSpec, training_set: TrainingSet, group: Group, seconds
         base = load_base(lake, training_set)
     if rank == 0:
         log.info("%d ranks, %d training rows, %d features", world_size, training_set.train.rows, train.columns)
+    metric = ValidationMetric.of(training_set.recipe).metric
     return TrainingContext(
         train=train,
         validation=validation,
         training_set=training_set,
         group=group,
         threads=spec.threads_per_rank,
-        progress=Progress("training", training_set.train.rows, silent, silent),
+        progress=Progress("training", metric, training_set.train.rows, silent, silent),
         base=base,
     )

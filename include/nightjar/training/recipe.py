@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
-from nightjar.declaration.problem import Cost
+from nightjar.declaration.problem import PROBLEMS, Problem
 from nightjar.declaration.training import (
     Boosting,
     Calibration,
@@ -20,9 +21,25 @@ from nightjar.declaration.training import (
     engine_to_dict,
 )
 from nightjar.declaration.use_case import UseCase
+from nightjar.protocol.documents import load_values
 
 _AsDeclared = (PlainSerializer(engine_to_dict), PlainValidator(engine_from_dict))
 """JSON of an engine: with its kind, and with the kind of each range of its search space."""
+
+
+def _problem_to_dict(problem: Problem) -> dict[str, Any]:
+    return {"kind": problem.kind, **asdict(problem)}
+
+
+def _problem_from_dict(document: Any) -> Problem:
+    if not isinstance(document, Mapping):
+        return document  # as declared
+    values = dict(document)
+    return load_values(PROBLEMS[values.pop("kind")], values)
+
+
+DeclaredProblem = Annotated[Problem, PlainSerializer(_problem_to_dict), PlainValidator(_problem_from_dict)]
+"""A problem, in JSON with its kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +75,8 @@ class Recipe:
     compression: tuple[Compression, ...]
     pruning: Pruning
     student: Annotated[Boosting, *_AsDeclared]
-    cost: Cost | None
+    problem: DeclaredProblem
+    decisive_metric: str
 
     @classmethod
     def of(cls, use_case: UseCase, base: Base | None = None) -> Recipe:
@@ -75,7 +93,8 @@ class Recipe:
             compression=training.compression,
             pruning=training.pruning,
             student=training.student,
-            cost=use_case.problem.cost,
+            problem=use_case.problem,
+            decisive_metric=use_case.decisive_metric,
         )
 
     def with_engine(self, engine: DeclaredEngine) -> Recipe:

@@ -9,14 +9,15 @@ from datetime import date
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import CompressedModelFiles
 from nightjar.training import model
+from nightjar.training.baselines import FittedBaseline
 from nightjar.training.compression import CompressedModel, sizes
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.engines.fitted import Fitted
-from nightjar.training.engines.linear.baseline import Baseline
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.ensemble.members import Ensemble
 from nightjar.training.model import ModelCard, TabularModel
 
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 HISTORY_FILE = "history.json"
 MODEL = "model"
-BASELINE = "baseline"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +34,20 @@ class TrainedModels:
     Attributes:
         engines: Trained member of each engine.
         ensemble: Weights and calibration of the members.
-        baseline: The baseline.
-        baseline_auc: Validation AUC of the baseline.
+        baselines: The baselines.
         seen_by_base: Intervals of days that the base was trained and validated on.
     """
 
     engines: tuple[Fitted, ...]
     ensemble: Ensemble
-    baseline: Baseline
-    baseline_auc: float
+    baselines: tuple[FittedBaseline, ...]
     seen_by_base: tuple[tuple[date, date], ...]
 
 
 def save_models(
     spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: TrainedModels, profile: str
-) -> tuple[TabularModel, TabularModel]:
-    """Write the histories, the model and the baseline below ``spec.output``; return the last two.
+) -> tuple[TabularModel, dict[str, TabularModel]]:
+    """Write the histories, the model and the baselines below ``spec.output``; return the model, and each baseline.
 
     Args:
         spec: The training's job.
@@ -62,36 +60,42 @@ def save_models(
     files.write_text(f"{spec.output}/{HISTORY_FILE}", json.dumps(history))
     card = _card(spec, use_case, training_set, trained)
     members = [fitted.member for fitted in trained.engines]
-    baseline_card = replace(
-        card,
-        members=(trained.baseline.card(trained.baseline_auc),),
-        calibrator=Calibrator(),
-        validation_auc=trained.baseline_auc,
-    )
-    return (
-        model.save(f"{spec.output}/{MODEL}", card, members, profile),
-        model.save(f"{spec.output}/{BASELINE}", baseline_card, [trained.baseline], profile),
-    )
+    full = model.save(f"{spec.output}/{MODEL}", card, members, profile)
+    return full, {
+        baseline.name: model.save(
+            f"{spec.output}/{baseline.name}",
+            replace(
+                card,
+                members=(baseline.card,),
+                calibrator=Calibrator(),
+                validation_score=baseline.card.validation_score,
+            ),
+            [baseline.member],
+            profile,
+        )
+        for baseline in trained.baselines
+    }
 
 
 def _card(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: TrainedModels) -> ModelCard:
     """Return the model's card, whose members have their weights."""
-    ensemble, cost = trained.ensemble, training_set.recipe.cost
+    ensemble, recipe = trained.ensemble, training_set.recipe
     return ModelCard(
         use_case=use_case.name,
         features=training_set.features,
         categories=training_set.categories,
         label=use_case.target.label,
         prediction=use_case.target.prediction,
+        problem=recipe.problem,
         members=tuple(
             replace(fitted.card, weight=weight)
             for fitted, weight in zip(trained.engines, ensemble.weights, strict=True)
         ),
         calibrator=ensemble.calibrator,
-        threshold=cost.threshold if cost else None,
-        seed=training_set.recipe.seed,
+        seed=recipe.seed,
         world_size=spec.world_size,
-        validation_auc=ensemble.validation_auc,
+        validation_metric=ValidationMetric.of(recipe).name,
+        validation_score=ensemble.validation_score,
         tables=training_set.tables,
         seen=(*trained.seen_by_base, (training_set.train.first, training_set.validation.last)),
     )
@@ -113,14 +117,14 @@ def save_compressed(
         full.card,
         members=compressed.cards,
         calibrator=compressed.ensemble.calibrator,
-        validation_auc=compressed.ensemble.validation_auc,
+        validation_score=compressed.ensemble.validation_score,
     )
     members = tuple(fitted.member for fitted in compressed.members)
     saved = model.save(uri, card, members, profile)
     bytes_of, full_bytes = (sum(sizes(of).values()) for of in (members, full.members))
     log.info(
-        "%s: validation AUC %.4f, %d bytes instead of %d, %.0f rows/s instead of %.0f",
-        compressed.name, card.validation_auc, bytes_of, full_bytes,
+        "%s: validation %s %.4f, %d bytes instead of %d, %.0f rows/s instead of %.0f",
+        compressed.name, card.validation_metric, card.validation_score, bytes_of, full_bytes,
         compressed.rows_per_second, compressed.full_rows_per_second,
     )  # fmt: skip
     return CompressedModelFiles(
@@ -131,6 +135,6 @@ def save_compressed(
             "full_bytes": full_bytes,
             "rows_per_second": compressed.rows_per_second,
             "full_rows_per_second": compressed.full_rows_per_second,
-            "validation_auc": card.validation_auc,
+            "validation_score": card.validation_score,
         },
     )

@@ -74,7 +74,7 @@ def lake(tmp_path: Path) -> Path:
 def message(lake: Path) -> str:
     return summary.render(
         nights=[results.night_outcome(lake, plan.night(USE_CASE, NIGHT), NIGHT)],
-        training=results.training_outcome(lake, plan.training(USE_CASE, *plan.first_history(USE_CASE))),
+        training=results.training_outcome(lake, plan.training(USE_CASE, *plan.first_history(USE_CASE)), USE_CASE),
         riskiest=results.riskiest(lake, USE_CASE, NIGHT),
         airflow_url="http://127.0.0.1:8080",
         mlflow_url="http://127.0.0.1:5000",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nightjar.lake import files
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.reference import PREDICTION
 from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.problems.problem_type import ProblemType
 from nightjar.protocol.documents import reading
 from nightjar.protocol.errors import TrainingError
 from nightjar.protocol.job import JobSpec
@@ -15,8 +16,7 @@ from nightjar.training.data.training_set import FREEZE_TASK, PROFILE_FILE
 from nightjar.training.distributed.rendezvous import Group
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from nightjar.problems.problem_type import Outputs
 
 
 def read_training_profile(spec: JobSpec) -> Profile:
@@ -31,15 +31,20 @@ def read_training_profile(spec: JobSpec) -> Profile:
         return Profile.from_json(files.read_bytes(uri))
 
 
-def profile_predictions(group: Group, predictions: NDArray[np.float64]) -> Profile:
+def profile_predictions(group: Group, problem: ProblemType, outputs: Outputs) -> Profile:
     """Return the profile of all ranks' predictions, in rank 0's bins; all ranks call it.
 
     Args:
         group: The ranks.
-        predictions: This rank's probabilities on the validation days.
+        problem: The problem type, whose column ``prediction`` is profiled.
+        outputs: The model's outputs for this rank's validation rows.
     """
-    columns = [ProfiledColumn(PREDICTION, "numeric")]
-    data = {PREDICTION: predictions}
+    import pyarrow as pa
+
+    predictions = problem.columns(outputs)[PREDICTION]
+    kind: Literal["numeric", "categorical"] = "categorical" if pa.types.is_string(predictions.type) else "numeric"
+    columns = [ProfiledColumn(PREDICTION, kind)]
+    data = {PREDICTION: predictions.to_numpy(zero_copy_only=False)}
     first_profile = profile_arrays(data, columns).to_json() if group.contract.rank == 0 else ""
     reference = Profile.from_json(group.exchange(first_profile)[0])
     own_profile = profile_arrays(data, columns, reference)

@@ -119,3 +119,37 @@ class BinaryProblem:
             "prediction": pa.array(outputs, pa.float64()),
             DECISION: pa.nulls(len(outputs), pa.bool_()) if cost is None else pa.array(outputs >= cost.threshold),
         }
+
+    @property
+    def audit_columns(self) -> tuple[str, ...]:
+        """The probability."""
+        return ("prediction",)
+
+    @property
+    def out_of_range(self) -> str:
+        """Probabilities lie within 0 and 1."""
+        return "predictions are outside 0 to 1"
+
+    def count_out_of_range(self, scores: pa.RecordBatch) -> int:
+        """Count probabilities below 0 or above 1, and nulls."""
+        import pyarrow.compute as pc
+
+        prediction = scores.column("prediction")
+        within = pc.and_(pc.greater_equal(prediction, 0.0), pc.less_equal(prediction, 1.0))
+        return scores.num_rows - (pc.sum(within).as_py() or 0)
+
+    def sums(self, scores: pa.RecordBatch | pa.Table) -> dict[str, float]:
+        """Return the sum of the probabilities."""
+        import pyarrow.compute as pc
+
+        return {"prediction": pc.sum(scores.column("prediction")).as_py() or 0.0}
+
+    @property
+    def max_mean_shift(self) -> float:
+        """A quarter of the range."""
+        return 0.25
+
+    def mean_shift(self, means: Mapping[str, float], last: Mapping[str, float]) -> tuple[float, str]:
+        """Return the difference of the mean probabilities."""
+        mean, was = means["prediction"], last["prediction"]
+        return abs(mean - was), f"the mean prediction is {mean:.3f}, it was {was:.3f}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -20,6 +21,7 @@ from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.lake.rows import read_rows
 from nightjar.lake.scan import reader_of
+from nightjar.problems.registry import problem_type
 from nightjar.protocol.errors import LakeError, ModelError, RowCountError, TrainingError
 from nightjar.training.data.encoding import check_columns, encode
 from nightjar.training.data.training_set import Split, TrainingSet, night_of
@@ -30,16 +32,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
-    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`) and labels (0 or 1 for each row)."""
+    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`) and labels (one number for each row)."""
+
+    CountLabels = Callable[[NDArray[np.float32]], Mapping[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """A batch in the scratch file: its offset in bytes, rows and positives."""
+    """A batch in the scratch file: its offset in bytes, rows and counts of labels."""
 
     offset: int
     rows: int
-    positives: int
+    labels: Mapping[str, int]
 
 
 @dataclass(kw_only=True)
@@ -48,13 +52,15 @@ class Shard:
 
     Attributes:
         columns: Number of features.
+        count_labels: Counts labels by group; see :meth:`nightjar.problems.problem_type.ProblemType.count_labels`.
         rows: Number of rows.
-        positives: Rows whose label is 1.
+        labels: Number of rows by group of labels.
     """
 
     columns: int
+    count_labels: CountLabels = field(repr=False)
     rows: int = 0
-    positives: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
     _batches: list[_Place] = field(default_factory=list, repr=False)
     _file: IO[bytes] = field(default_factory=tempfile.TemporaryFile, repr=False)
 
@@ -69,7 +75,7 @@ class Shard:
             for array in (matrix, labels):
                 self._file.write(array.data)
             self._file.flush()
-        self._take(_Place(offset=offset, rows=len(labels), positives=int(labels.sum())))
+        self._take(_Place(offset=offset, rows=len(labels), labels=self.count_labels(labels)))
 
     @property
     def batch_count(self) -> int:
@@ -85,7 +91,7 @@ class Shard:
 
     def view(self, batches: Iterable[int]) -> Shard:
         """Return a shard of the batches at these positions, in this order, that reads the same file."""
-        view = Shard(columns=self.columns, _file=self._file)
+        view = Shard(columns=self.columns, count_labels=self.count_labels, _file=self._file)
         for position in batches:
             view._take(self._batches[position])
         return view
@@ -93,7 +99,7 @@ class Shard:
     def _take(self, place: _Place) -> None:
         self._batches.append(place)
         self.rows += place.rows
-        self.positives += place.positives
+        self.labels.update(place.labels)
 
 
 def days_of_rank(days: Sequence[date], rank: int, world_size: int) -> tuple[date, ...]:
@@ -161,10 +167,11 @@ def read_shard(lake: Lake, training_set: TrainingSet, split: Split, rank: int = 
     """
     _check_features(lake, training_set)
     names = [feature.name for feature in training_set.features]
-    shard = Shard(columns=len(names))
+    problem = problem_type(training_set.recipe.problem)
+    shard = Shard(columns=len(names), count_labels=problem.count_labels)
     for _, rows in read_days(lake, training_set, days_of_rank(split.days, rank, world_size), names):
         matrix = encode(rows, training_set.features, training_set.categories)
-        shard.append(matrix, rows["label"].to_numpy().astype(np.float32))
+        shard.append(matrix, problem.encode_labels(rows["label"]).astype(np.float32))
     return shard
 
 
@@ -183,17 +190,22 @@ def _check_features(lake: Lake, training_set: TrainingSet) -> None:
         ) from error
 
 
-def check_counts(name: str, split: Split, rows: int, positives: int, *, where: str) -> None:
+def check_counts(name: str, split: Split, rows: int, labels: Mapping[str, int], *, where: str) -> None:
     """Check that the rows are those that were frozen.
 
     Raises:
         RowCountError: with both figures.
     """
-    if (rows, positives) != (split.rows, split.positives):
+    if (rows, dict(labels)) != (split.rows, dict(split.labels)):
         raise RowCountError(
-            f"the {name} split was frozen with {split.rows} rows ({split.positives} positive), "
-            f"but {rows} ({positives}) were read",
+            f"the {name} split was frozen with {split.rows} rows ({listed(split.labels)}), "
+            f"but {rows} ({listed(labels)}) were read",
             where=where,
-            how_many=abs(split.rows - rows) or abs(split.positives - positives),
+            how_many=abs(split.rows - rows) or max(abs(split.labels[name] - labels[name]) for name in split.labels),
             fix="clear freeze_training_set of this run with force, and check that keys are unique in both tables",
         )
+
+
+def listed(labels: Mapping[str, int]) -> str:
+    """Return counts of labels by group for a message."""
+    return ", ".join(f"{count} {name}" for name, count in labels.items())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from nightjar.declaration.features import Feature
-from nightjar.declaration.gate import Gate
-from nightjar.declaration.training import Training
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
+from nightjar.problems.registry import problem_type
 from nightjar.protocol.documents import dump_json, load_json, reading
 from nightjar.protocol.errors import TrainingError
 from nightjar.protocol.job import JobSpec
@@ -36,23 +37,24 @@ class Split:
         last: Last label day, included.
         days: The label days that have labelled rows, ascending.
         rows: Labelled rows.
-        positives: Rows whose label is 1.
+        labels: Rows by group of labels; see
+            :attr:`nightjar.problems.problem_type.ProblemType.label_counts`.
     """
 
     first: date
     last: date
     days: tuple[date, ...]
     rows: int
-    positives: int
+    labels: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DayCount:
-    """Labelled rows and positives of one label day."""
+    """Labelled rows of one label day, and how many of them are in each group of labels."""
 
     day: date
     rows: int
-    positives: int
+    labels: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,18 +171,18 @@ def night_of(day: date) -> date:
     return day - _FEATURE_LAG
 
 
-def split_days(counts: Sequence[DayCount], training: Training, gate: Gate, *, where: str) -> dict[str, Split]:
+def split_days(counts: Sequence[DayCount], use_case: UseCase, *, where: str) -> dict[str, Split]:
     """Split label days in time order into train, validation and holdout.
 
     Args:
-        counts: Labelled rows and positives per label day.
-        training: Declares the days of validation and holdout.
-        gate: Declares the minimum number of holdout rows.
+        counts: Labelled rows by label day.
+        use_case: Declares the days of validation and holdout, the minimum number of holdout rows, and the problem.
         where: Location for the error.
 
     Raises:
-        TrainingError: when there are no labels, or a part is empty or has one class only.
+        TrainingError: when there are no labels, or a part is empty or has labels that cannot be trained on.
     """
+    training = use_case.training
     counts = sorted((count for count in counts if count.rows), key=lambda count: count.day)
     if not counts:
         raise TrainingError(
@@ -199,22 +201,26 @@ def split_days(counts: Sequence[DayCount], training: Training, gate: Gate, *, wh
     }
     splits = {name: _split(counts, low, high) for name, (low, high) in bounds.items()}
     for name, split in splits.items():
-        _check_split(name, split, gate.min_holdout_rows if name == "holdout" else 1, where)
+        _check_split(name, split, use_case, where)
     return splits
 
 
 def _split(counts: Sequence[DayCount], first: date, last: date) -> Split:
     inside = [count for count in counts if first <= count.day <= last]
+    labels: Counter[str] = Counter()
+    for count in inside:
+        labels.update(count.labels)
     return Split(
         first=first,
         last=last,
         days=tuple(count.day for count in inside),
         rows=sum(count.rows for count in inside),
-        positives=sum(count.positives for count in inside),
+        labels=dict(labels),
     )
 
 
-def _check_split(name: str, split: Split, least: int, where: str) -> None:
+def _check_split(name: str, split: Split, use_case: UseCase, where: str) -> None:
+    least = use_case.gate.min_holdout_rows if name == "holdout" else 1
     place = f"{where}, {name} days {split.first} to {split.last}"
     if split.rows < least:
         raise TrainingError(
@@ -223,10 +229,10 @@ def _check_split(name: str, split: Split, least: int, where: str) -> None:
             how_many=split.rows,
             fix="load more nights, widen the interval, or shorten holdout_days and validation_days of the use case",
         )
-    if split.positives in (0, split.rows):
+    if obstacle := problem_type(use_case.problem).obstacle_to_training(split.rows, split.labels):
         raise TrainingError(
-            f"the {name} split has one class only: {split.positives} of {split.rows} labels are 1",
+            f"the {name} split has {obstacle}",
             where=place,
             how_many=split.rows,
-            fix="check the label, or widen the interval until both classes occur",
+            fix="check the label, or widen the interval until all kinds of labels occur",
         )

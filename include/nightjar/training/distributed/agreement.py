@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard, check_counts
 from nightjar.training.data.training_set import TrainingSet
@@ -46,7 +47,7 @@ def check_shards(group: Group, training_set: TrainingSet, train: Shard, validati
         TrainingError: naming the ranks without rows.
         RowCountError: when the rows differ from the frozen ones.
     """
-    counts = group.exchange([[train.rows, train.positives], [validation.rows, validation.positives]])
+    counts = group.exchange([[train.rows, train.labels], [validation.rows, validation.labels]])
     for name, split, position in (("train", training_set.train, 0), ("validation", training_set.validation, 1)):
         empty = [rank for rank, count in enumerate(counts) if not count[position][0]]
         if empty:
@@ -56,5 +57,7 @@ def check_shards(group: Group, training_set: TrainingSet, train: Shard, validati
                 how_many=len(empty),
                 fix="train with fewer ranks (world_size of the use case), or on more nights",
             )
-        rows, positives = (sum(count[position][i] for count in counts) for i in (0, 1))
-        check_counts(name, split, rows, positives, where=where)
+        labels: Counter[str] = Counter()
+        for count in counts:
+            labels.update(count[position][1])
+        check_counts(name, split, sum(count[position][0] for count in counts), labels, where=where)

@@ -28,7 +28,7 @@ class Checkpoint:
     """The state of a training after a number of rounds.
 
     Attributes:
-        history: Validation AUC after each round; its length is the number of rounds done.
+        history: Validation metric after each round; its length is the number of rounds done.
         state: The engine's state.
     """
 
@@ -47,7 +47,7 @@ class _State:
 
     Attributes:
         training: What identifies the training.
-        history: Validation AUC after each round.
+        history: Validation metric after each round.
         file: Name of the file with the engine's state.
         sha256: SHA-256 of that file.
     """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from nightjar.declaration.quality import QualityMetric
+
 PROGRESS_SECONDS = 2.0
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -15,27 +17,29 @@ def silent(*_: object) -> None:
     """Do nothing: for ranks other than 0, and for trainings without progress output."""
 
 
-def auc_by_round(kind: str) -> str:
-    """Return the name of the metric that an engine logs for each round."""
-    return f"{kind}_validation_auc_by_round"
+def score_by_round(kind: str, metric: str) -> str:
+    """Return the name under which an engine logs the validation metric of each round."""
+    return f"{kind}_validation_{metric}_by_round"
 
 
 class Progress:
-    """Report finished rounds, validation AUC, rows per second and seconds left of one engine's training.
+    """Report finished rounds, the validation metric, rows per second and seconds left of one engine's training.
 
     Args:
         kind: Kind of the engine.
+        metric: The validation metric.
         rows: Training rows of all ranks.
         say: Receives a line at the first round and then every :data:`PROGRESS_SECONDS`.
-        report: Receives each round's metrics: ``<kind>_validation_auc_by_round``, ``<kind>_rows_per_second_by_round``
+        report: Receives each round's metrics: ``<kind>_validation_<metric>_by_round``, ``<kind>_rows_per_second_by_round``
             and ``<kind>_seconds_left`` (an upper bound, because of early stopping). A network's round is an epoch.
 
     Attributes:
         rows_per_second: Training rows times rounds of this process, divided by their seconds.
     """
 
-    def __init__(self, kind: str, rows: int, say: Callable[[str], None], report: Report) -> None:
+    def __init__(self, kind: str, metric: QualityMetric, rows: int, say: Callable[[str], None], report: Report) -> None:
         self._kind = kind
+        self._metric = metric
         self._rows = rows
         self._say = say
         self._report = report
@@ -51,13 +55,13 @@ class Progress:
             self._say(f"{self._kind}: resuming after round {len(history)} of at most {num_rounds}, from a checkpoint")
 
     def round_done(self, history: Sequence[float]) -> None:
-        """Report a finished round; the last value of ``history`` is its AUC."""
+        """Report a finished round; the last value of ``history`` is its metric."""
         now, done = time.monotonic(), len(history)
         seconds_per_round = (now - self._started) / (done - self._resumed_rounds)
         left = seconds_per_round * (self._num_rounds - done)
         self.rows_per_second = self._rows / seconds_per_round
         figures = {
-            auc_by_round(self._kind): history[-1],
+            score_by_round(self._kind, self._metric.name): history[-1],
             f"{self._kind}_rows_per_second_by_round": self.rows_per_second,
             f"{self._kind}_seconds_left": left,
         }
@@ -65,6 +69,6 @@ class Progress:
         if now - self._logged_at >= PROGRESS_SECONDS:
             self._logged_at = now
             self._say(
-                f"{self._kind}: round {done} of at most {self._num_rounds} | validation AUC {history[-1]:.4f} "
-                f"(best {max(history):.4f}) | {self.rows_per_second:,.0f} rows/s | at most {left:.0f} s left"
+                f"{self._kind}: round {done} of at most {self._num_rounds} | "
+                f"validation {self._metric.name} {history[-1]:.4f} (best {self._metric.best(history):.4f}) | {self.rows_per_second:,.0f} rows/s | at most {left:.0f} s left"
             )

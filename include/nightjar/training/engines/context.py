@@ -9,6 +9,7 @@ from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.checkpoint import Checkpoints
 from nightjar.training.distributed.progress import Progress
 from nightjar.training.distributed.rendezvous import Group
+from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.model import TabularModel
 
 
@@ -35,3 +36,8 @@ class TrainingContext:
     progress: Progress
     checkpoints: Checkpoints | None = None
     base: TabularModel | None = None
+
+    @property
+    def metric(self) -> ValidationMetric:
+        """The metric that this training watches on the validation days."""
+        return ValidationMetric.of(self.training_set.recipe)

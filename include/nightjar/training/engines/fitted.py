@@ -14,7 +14,7 @@ class Fitted:
     Attributes:
         member: The trained member, up to the best round.
         card: Its card; the weight is fitted later.
-        history: Validation AUC after each round or epoch.
+        history: Validation metric after each round or epoch.
         external_memory: Whether rows were read from scratch disk.
         device: ``cpu`` or ``cuda``.
     """

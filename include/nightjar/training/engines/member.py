@@ -16,10 +16,11 @@ class Member(Protocol):
     """The trained model of one engine."""
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """Return uncalibrated probabilities for the rows of ``matrix``.
+        """Return the member's outputs for the rows of ``matrix``, uncalibrated.
 
-        See :func:`nightjar.training.data.encoding.encode` for the matrix. A row's probability depends neither on other
-        rows nor on ``threads``.
+        See :func:`nightjar.training.data.encoding.encode` for the matrix, and
+        :class:`nightjar.problems.problem_type.ProblemType` for outputs. A row's outputs depend neither on other rows
+        nor on ``threads``.
         """
 
     def content(self) -> Mapping[str, bytes]:
@@ -35,7 +36,7 @@ class MemberCard:
         engine: Name and version of the library.
         params: Parameters of the engine.
         rounds: Number of rounds or epochs up to the best one.
-        validation_auc: AUC on the validation days at that round.
+        validation_score: Validation metric (:class:`ModelCard.validation_metric`) at that round.
         weight: Weight in the model's prediction; the members' weights add up to 1.
         event_weight: Weight of a positive row in its training, relative to a negative row.
     """
@@ -44,17 +45,17 @@ class MemberCard:
     engine: str
     params: Mapping[str, Any]
     rounds: int
-    validation_auc: float
+    validation_score: float
     weight: float = 1.0
     event_weight: float = 1.0
 
 
-def probabilities(
+def outputs_of(
     member: Member, event_weight: float, matrix: NDArray[np.float32], *, threads: int
 ) -> NDArray[np.float64]:
-    """Return a member's probabilities, corrected for the weight of positives in its training.
+    """Return a member's outputs; probabilities are corrected for the weight of positives in its training.
 
-    Its odds are ``event_weight`` times too large (Elkan, 2001, The foundations of cost-sensitive learning, theorem 2).
+    Their odds are ``event_weight`` times too large (Elkan, 2001, The foundations of cost-sensitive learning, theorem 2).
     The correction keeps the order of the rows.
     """
     answers = member.predict(matrix, threads=threads)

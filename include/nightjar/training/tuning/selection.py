@@ -24,6 +24,7 @@ from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.registry import ENGINES
+from nightjar.training.engines.validation import ValidationMetric
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -38,7 +39,7 @@ class Measured:
     """Importances of one training with probes.
 
     Attributes:
-        features: Feature to its importance: gain, or AUC lost when its values are permuted.
+        features: Feature to its importance: gain, or validation metric lost when its values are permuted.
         best_probe: Importance of the best probe.
     """
 
@@ -62,7 +63,7 @@ def split_rows(lake: Lake, training_set: TrainingSet, *, where: str) -> tuple[Sh
     gap_days = (training_set.recipe.tuning or Tuning()).gap_days
     fold = forward_chain(split.days, folds=BLOCKS - 1, gap_days=gap_days, where=where)[-1]
     shard = read_shard(lake, training_set, split)
-    check_counts("train", split, shard.rows, shard.positives, where=where)
+    check_counts("train", split, shard.rows, shard.labels, where=where)
     position = {day: batch for batch, day in enumerate(split.days)}
     return shard.view(position[day] for day in fold.train), shard.view(position[day] for day in fold.validation)
 
@@ -100,6 +101,7 @@ def measure(
     engine = boosting.for_columns(
         declared[0] if declared else Boosting(), names, [*names, *(probe.name for probe in probes)]
     )
+    metric = ValidationMetric.of(recipe)
     judged = _with_probes(judge, len(probes), random)
     context = TrainingContext(
         train=_with_probes(train, len(probes), random),
@@ -111,7 +113,7 @@ def measure(
         ),
         group=group,
         threads=threads,
-        progress=Progress(engine.kind, train.rows, silent, silent),
+        progress=Progress(engine.kind, metric.metric, train.rows, silent, silent),
     )
     fitted = boosting.fit(engine, context)
     columns = [*names, *(probe.name for probe in probes)]
@@ -120,7 +122,7 @@ def measure(
         gains = fitted.member.booster.get_score(importance_type="total_gain")  # type: ignore[attr-defined]
         helps = [float(gains.get(column, 0.0)) for column in columns]
     else:
-        helps = _auc_lost(fitted, judged, random, threads)
+        helps = _metric_lost(fitted, judged, metric, random, threads)
     figures = dict(zip(columns, helps, strict=True))
     return Measured(
         features={name: figures[name] for name in names}, best_probe=max(figures[probe.name] for probe in probes)
@@ -134,7 +136,7 @@ def dropped(measured: Sequence[Measured], selection: Selection, *, where: str) -
         TrainingError: when these are all features.
     """
     names = list(measured[0].features)
-    unit = "gain" if selection.method == "gain" else "AUC lost"
+    unit = "gain" if selection.method == "gain" else "metric lost"
     reasons = {}
     for name in names:
         wins = sum(repeat.helps(name) for repeat in measured)
@@ -171,28 +173,28 @@ def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
 
 def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:
     """Return the rows with columns of random numbers appended."""
-    wider = Shard(columns=shard.columns + probes)
+    wider = Shard(columns=shard.columns + probes, count_labels=shard.count_labels)
     for matrix, labels in shard.batches():
         columns = random.standard_normal((len(labels), probes), dtype=np.float32)
         wider.append(np.ascontiguousarray(np.hstack([matrix, columns])), labels)
     return wider
 
 
-def _auc_lost(fitted: Fitted, judge: Shard, random: Generator, threads: int) -> list[float]:
-    """Return the AUC lost when a column's values are permuted, for each column."""
-    from nightjar.evaluation.metrics import auc
-
+def _metric_lost(
+    fitted: Fitted, judge: Shard, metric: ValidationMetric, random: Generator, threads: int
+) -> list[float]:
+    """Return by how much the validation metric is worse when a column's values are permuted, for each column."""
     matrices, labels = zip(*judge.batches(), strict=True)
     matrix, truth = np.concatenate(matrices), np.concatenate(labels).astype(np.float64)
 
     def measured(rows: NDArray[np.float32]) -> float:
-        return auc(truth, fitted.member.predict(rows, threads=threads))
+        return metric.of_rows(truth, fitted.member.predict(rows, threads=threads))
 
     whole = measured(matrix)
     lost = []
     for column in range(judge.columns):
         own = matrix[:, column].copy()
         matrix[:, column] = random.permutation(own)
-        lost.append(whole - measured(matrix))
+        lost.append(metric.metric.worse_by(measured(matrix), whole))
         matrix[:, column] = own
     return lost

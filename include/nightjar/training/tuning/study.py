@@ -13,6 +13,7 @@ from nightjar.lake import files
 from nightjar.protocol.errors import ConfigurationError, TrainingError, UnreachableError
 from nightjar.protocol.job import JobSpec
 from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.recipe import Recipe
 from nightjar.training.tuning.journal import open_journal
 
@@ -63,6 +64,7 @@ class EngineStudy:
             )
         self.engine = engine
         self.tuning = tuning
+        self.metric = ValidationMetric.of(training_set.recipe).metric
         self._worker = spec.map_index or 0
         self._study = self._open(_storage(spec), _name(spec, training_set, engine))
         self._seed(training_set.recipe.seed)
@@ -106,12 +108,12 @@ class EngineStudy:
         return {name: _suggest(trial, name, span) for name, span in self.engine.space.items()}
 
     def report(self, trial: Trial, mean: float, folds: int) -> bool:
-        """Report the mean AUC after ``folds`` folds; return whether to prune. The declared trial is never pruned."""
+        """Report the mean metric after ``folds`` folds; return whether to prune. The declared trial is never pruned."""
         trial.report(mean, step=folds)
         return folds < self.tuning.folds and _DECLARED not in trial.user_attrs and trial.should_prune()
 
     def complete(self, trial: Trial, mean: float) -> None:
-        """Complete the trial with the mean AUC of all folds."""
+        """Complete the trial with the mean metric of all folds."""
         self._study.tell(trial, mean)
 
     def prune(self, trial: Trial) -> None:
@@ -128,7 +130,7 @@ class EngineStudy:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def best(self) -> FrozenTrial:
-        """Return the completed trial with the best AUC, the first of equal ones.
+        """Return the completed trial with the best validation metric, the first of equal ones.
 
         Raises:
             TrainingError: when no trial was completed.
@@ -136,7 +138,8 @@ class EngineStudy:
         from optuna.trial import TrialState
 
         if completed := self._trials(TrialState.COMPLETE):
-            return max(completed, key=lambda trial: (trial.values[0], -trial.number))
+            best = self.metric.best(trial.values[0] for trial in completed)
+            return min((t for t in completed if t.values[0] == best), key=lambda trial: trial.number)
         errors = [trial.user_attrs[_ERROR] for trial in self._counted() if _ERROR in trial.user_attrs]
         raise TrainingError(
             f"no trial of {self.engine.kind} was completed; {errors[-1] if errors else 'none was started in time'}",
@@ -145,15 +148,15 @@ class EngineStudy:
             fix="narrow the space or give more minutes, then clear freeze_training_set of this run with force",
         )
 
-    def best_auc(self) -> float | None:
-        """Return the best mean AUC so far; None before the first completed trial."""
+    def best_score(self) -> float | None:
+        """Return the best mean metric so far; None before the first completed trial."""
         from optuna.trial import TrialState
 
         completed = self._trials(TrialState.COMPLETE)
-        return max(trial.values[0] for trial in completed) if completed else None
+        return self.metric.best(trial.values[0] for trial in completed) if completed else None
 
-    def declared_auc(self) -> float | None:
-        """Return the mean AUC of the declared parameters; None when that trial was not completed."""
+    def declared_score(self) -> float | None:
+        """Return the mean metric of the declared parameters; None when that trial was not completed."""
         from optuna.trial import TrialState
 
         completed = self._trials(TrialState.COMPLETE)
@@ -182,9 +185,10 @@ class EngineStudy:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        direction = "minimize" if self.metric.lower_is_better else "maximize"
         pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
         try:
-            self._study = optuna.create_study(storage=storage, study_name=name, direction="maximize", pruner=pruner)
+            self._study = optuna.create_study(storage=storage, study_name=name, direction=direction, pruner=pruner)
             patience = 0.0
         except optuna.exceptions.DuplicatedStudyError:
             self._study = optuna.load_study(storage=storage, study_name=name, pruner=pruner)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from nightjar.declaration.training import DeclaredEngine, Tuning
 from nightjar.lake.lake import Lake
+from nightjar.problems.registry import problem_type
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
 from nightjar.training.data.shards import Shard, check_counts, read_shard
@@ -15,6 +16,7 @@ from nightjar.training.distributed.progress import Progress, silent
 from nightjar.training.distributed.rendezvous import Group
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.registry import ENGINES
+from nightjar.training.engines.validation import ValidationMetric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +31,14 @@ def read_folds(lake: Lake, training_set: TrainingSet, tuning: Tuning, *, where: 
     """Read the training days and cut them into folds; validation and holdout days are not read.
 
     Raises:
-        TrainingError: when there are too few days, or a fold has one class only.
+        TrainingError: when there are too few days, or a fold has labels that cannot be trained on.
         RowCountError: when the rows differ from the frozen ones.
         StorageFullError: when the scratch disk is full.
     """
     split = training_set.train
     shard = read_shard(lake, training_set, split)
-    check_counts("train", split, shard.rows, shard.positives, where=where)
+    check_counts("train", split, shard.rows, shard.labels, where=where)
+    problem = problem_type(training_set.recipe.problem)
     position = {day: batch for batch, day in enumerate(split.days)}
     folds = []
     for fold in forward_chain(split.days, folds=tuning.folds, gap_days=tuning.gap_days, where=where):
@@ -44,12 +47,12 @@ def read_folds(lake: Lake, training_set: TrainingSet, tuning: Tuning, *, where: 
             validation=shard.view(position[day] for day in fold.validation),
         )
         for part, days in ((rows.train, fold.train), (rows.validation, fold.validation)):
-            if part.positives in (0, part.rows):
+            if obstacle := problem.obstacle_to_training(part.rows, part.labels):
                 raise TrainingError(
-                    f"a fold has one class only: {part.positives} of {part.rows} labels are 1",
+                    f"a fold has {obstacle}",
                     where=f"{where}, days {days[0]} to {days[-1]}",
                     how_many=part.rows,
-                    fix="declare fewer folds in training.tuning, or widen the interval until both classes occur",
+                    fix="declare fewer folds in training.tuning, or widen the interval until all kinds of labels occur",
                 )
         folds.append(rows)
     return tuple(folds)
@@ -58,7 +61,7 @@ def read_folds(lake: Lake, training_set: TrainingSet, tuning: Tuning, *, where: 
 def cross_validate(
     engine: DeclaredEngine, folds: tuple[FoldRows, ...], training_set: TrainingSet, *, group: Group, threads: int
 ) -> Iterator[float]:
-    """Train ``engine`` on each fold in turn; yield its AUC on the days that follow.
+    """Train ``engine`` on each fold in turn; yield its validation metric on the days that follow.
 
     Trains without a warm start: the base may have been trained on the validation days of a fold.
 
@@ -72,6 +75,7 @@ def cross_validate(
     Raises:
         TrainingError: when the engine fails, or predictions are not finite.
     """
+    metric = ValidationMetric.of(training_set.recipe).metric
     without_base = replace(training_set, recipe=replace(training_set.recipe, base=None))
     for fold in folds:
         context = TrainingContext(
@@ -80,7 +84,7 @@ def cross_validate(
             training_set=without_base,
             group=group,
             threads=threads,
-            progress=Progress(engine.kind, fold.train.rows, silent, silent),
+            progress=Progress(engine.kind, metric, fold.train.rows, silent, silent),
         )
         fitted = ENGINES[engine.kind].fit(engine, context)
-        yield fitted.card.validation_auc
+        yield fitted.card.validation_score

@@ -1,4 +1,4 @@
-"""Train boosted trees over all ranks, with exact validation AUC, early stopping and checkpoints."""
+"""Train boosted trees over all ranks, with an exact validation metric, early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting
+from nightjar.problems.problem_type import ProblemType
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data import matrix
 from nightjar.training.data.class_weight import event_weight
@@ -19,11 +20,10 @@ from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.distributed.progress import Progress
 from nightjar.training.engines.boosting.model import FILE, BoostedTrees
 from nightjar.training.engines.context import TrainingContext
-from nightjar.training.engines.early_stopping import best_round, stalled
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import Member, MemberCard
-from nightjar.training.engines.validation_auc import auc_over_ranks
+from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.model import TabularModel
 
 
@@ -34,7 +34,8 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
     """
     train, validation, group, checkpoints = context.train, context.validation, context.group, context.checkpoints
     recipe = context.training_set.recipe
-    model_params = engine_params(declared, recipe.seed)
+    metric = context.metric
+    model_params = engine_params(declared, metric.problem, recipe.seed)
     if recipe.balance_classes:
         model_params["scale_pos_weight"] = event_weight(train, group)
     params = {**model_params, "device": device.choose(group), "nthread": context.threads}
@@ -49,8 +50,8 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
             bins = _bins(train, validation, context.training_set.features, params, scratch)
             with termination.rounds() if checkpoints else nullcontext():
-                booster = _rounds(bins, params, start, history, declared, writer, context.progress)
-            best = len(history) if declared.early_stopping_rounds is None else best_round(history) + 1
+                booster = _rounds(bins, params, start, history, declared, metric, writer, context.progress)
+            best = len(history) if declared.early_stopping_rounds is None else metric.best_round(history) + 1
             rounds = int(booster.num_boosted_rounds()) - len(history) + best
             booster = booster[:rounds]  # a copy that does not reference the matrices
             del bins  # XGBoost removes its external memory files
@@ -64,7 +65,7 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
         # without the number of threads, which does not change the model
         params={**model_params, **_declared_values(declared), "device": device_kind},
         rounds=rounds,
-        validation_auc=history[best - 1],
+        validation_score=history[best - 1],
         event_weight=float(model_params.get("scale_pos_weight", 1.0)),
     )
     return Fitted(
@@ -129,6 +130,7 @@ def _rounds(
     start: bytes | None,
     history: list[float],
     engine: Boosting,
+    metric: ValidationMetric,
     writer: Checkpoints | None,
     progress: Progress,
 ) -> Any:
@@ -138,7 +140,7 @@ def _rounds(
     first = len(history)
     base_rounds = int(booster.num_boosted_rounds()) - first
     progress.start(history, engine.num_rounds)
-    while len(history) < engine.num_rounds and not stalled(history, engine.early_stopping_rounds):
+    while len(history) < engine.num_rounds and not metric.stalled(history, engine.early_stopping_rounds):
         done = len(history)
         if done % engine.checkpoint_every_rounds == 0 and done > first:
             _restart_sampling(booster)
@@ -147,7 +149,7 @@ def _rounds(
             termination.exit_if_terminating()
         booster.update(train, base_rounds + done)
         predictions = booster.predict(validation)
-        history.append(auc_over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))
+        history.append(metric.over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))
         progress.round_done(history)
     return booster
 
@@ -164,13 +166,13 @@ def _restart_sampling(booster: Any) -> None:
     booster.set_param({"tree_method": "hist"})
 
 
-def engine_params(engine: Boosting, seed: int) -> dict[str, Any]:
-    """Return the use case's parameters with those that Nightjar sets."""
+def engine_params(engine: Boosting, problem: ProblemType, seed: int) -> dict[str, Any]:
+    """Return the use case's parameters with those of its problem and those that Nightjar sets."""
     return {
-        "objective": "binary:logistic",
-        **{name: value for name, value in engine.params.items() if name != "eval_metric"},
+        **problem.boosting_params(),
+        **engine.params,
         "tree_method": "hist",
-        "disable_default_eval_metric": True,  # its AUC over ranks is a mean of local AUCs; auc_over_ranks is exact
+        "disable_default_eval_metric": True,  # over ranks it is a mean of local metrics; ValidationMetric is exact
         "seed": seed,
         "seed_per_iteration": True,  # a round's sample must not depend on the process that trains it
     }

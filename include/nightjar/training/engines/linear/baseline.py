@@ -14,6 +14,7 @@ from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.moments import moments
 from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.collective import sum_over_ranks
 from nightjar.training.engines.member import MemberCard
 
@@ -57,14 +58,14 @@ class Baseline:
         probability: NDArray[np.float64] = _probability((columns * np.array(self.weights)).sum(axis=1))
         return probability
 
-    def card(self, validation_auc: float) -> MemberCard:
+    def card(self, validation_score: float) -> MemberCard:
         """Return the baseline's card."""
         return MemberCard(
             kind="logistic",
             engine="logistic regression",
             params={"ridge": RIDGE, "max_rows": MAX_ROWS},
             rounds=0,
-            validation_auc=validation_auc,
+            validation_score=validation_score,
         )
 
     def content(self) -> dict[str, bytes]:
@@ -77,25 +78,22 @@ def load(content: Mapping[str, bytes]) -> Baseline:
     return load_json(Baseline, content[FILE])
 
 
-def fit(
-    shard: Shard, features: tuple[Feature, ...], categories: Mapping[str, tuple[str, ...]], all_rows: int
-) -> Baseline:
+def fit(train: Shard, training_set: TrainingSet) -> Baseline:
     """Fit the baseline to every n-th row of all ranks' shards; all ranks call it, inside the collective.
 
     Newton's method on the penalized log loss (iteratively reweighted least squares; Hastie, Tibshirani and Friedman,
     The Elements of Statistical Learning, 4.4.1), with sums over all ranks.
 
     Args:
-        shard: This rank's training rows.
-        features: The matrix's columns.
-        categories: Categorical feature to its vocabulary.
-        all_rows: Number of rows of all ranks.
+        train: This rank's training rows.
+        training_set: Features with their vocabularies, and the number of rows of all ranks.
 
     Raises:
         TrainingError: when it does not converge.
     """
-    stride = -(-all_rows // MAX_ROWS)
-    batches = [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in shard.batches()]
+    features, categories = training_set.features, training_set.categories
+    stride = -(-training_set.train.rows // MAX_ROWS)
+    batches = [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in train.batches()]
     means, scales = moments(lambda: (matrix for matrix, _ in batches), features)
     columns = partial(design, features=features, categories=categories, means=means, scales=scales)
     weights = np.zeros(columns(batches[0][0]).shape[1])

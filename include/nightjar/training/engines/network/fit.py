@@ -1,4 +1,4 @@
-"""Train a network over all ranks, with exact validation AUC, early stopping and checkpoints."""
+"""Train a network over all ranks, with an exact validation metric, early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from nightjar.training.distributed.checkpoint import Checkpoint
 from nightjar.training.distributed.collective import COLLECTIVE_SECONDS
 from nightjar.training.distributed.rendezvous import Group
 from nightjar.training.engines.context import TrainingContext
-from nightjar.training.engines.early_stopping import best_round, stalled
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.libraries import import_xgboost, require_torch
 from nightjar.training.engines.member import Member, MemberCard
@@ -36,7 +35,6 @@ from nightjar.training.engines.network import rows as network_rows
 from nightjar.training.engines.network.graph import member_of, weights_of
 from nightjar.training.engines.network.model import Architecture
 from nightjar.training.engines.network.module import build_module, copied_weights, freeze, put_weights
-from nightjar.training.engines.validation_auc import auc_over_ranks
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
@@ -70,7 +68,7 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
     import torch
 
     train, group, checkpoints, progress = context.train, context.group, context.checkpoints, context.progress
-    recipe = context.training_set.recipe
+    recipe, metric = context.training_set.recipe, context.metric
     torch.set_num_threads(context.threads)
     used = device.choose(group)
     seed = recipe.seed
@@ -94,7 +92,7 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
         with termination.rounds() if checkpoints else nullcontext(), _process_group(group, used):
             over_ranks = _over_ranks(module, group, used)
             progress.start(history, engine.epochs)
-            while len(history) < engine.epochs and not stalled(history, engine.early_stopping_epochs):
+            while len(history) < engine.epochs and not metric.stalled(history, engine.early_stopping_epochs):
                 number = len(history)
                 torch.manual_seed(_seed_of(seed, group.contract.rank, number))  # of dropout
                 batches = network_rows.epoch(train, rows=rows, steps=steps, seed=[seed, group.contract.rank, number])
@@ -102,8 +100,8 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
                 losses = _learn(over_ranks, optimizer, batches, rates, weight, engine.clip_norm, used)
                 _check_losses(losses, group, number + 1)
                 labels, answers = _answers(module, context.validation, used)
-                history.append(auc_over_ranks(labels, answers, after=f"epoch {number + 1}"))
-                if best_round(history) == number:
+                history.append(metric.over_ranks(labels, answers, after=f"epoch {number + 1}"))
+                if metric.best_round(history) == number:
                     best = copied_weights(module)
                 progress.round_done(history)
                 if writer is not None and (
@@ -114,10 +112,10 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
     except (
         RuntimeError,
         import_xgboost().core.XGBoostError,
-    ) as error:  # the second: summing the AUC's counts
+    ) as error:  # the second: summing the validation metric
         raise group.lost_rank(timeout_seconds=3.0) or _training_failed(error) from error
     kind = used.split(":")[0]
-    rounds = best_round(history) + 1
+    rounds = metric.best_round(history) + 1
     card = MemberCard(
         kind=engine.kind,
         engine=library_version(),
@@ -130,7 +128,7 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
             "threads": context.threads,
         },
         rounds=rounds,
-        validation_auc=history[rounds - 1],
+        validation_score=history[rounds - 1],
         event_weight=weight,
     )
     return Fitted(

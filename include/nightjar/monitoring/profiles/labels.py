@@ -1,0 +1,35 @@
+"""Profiles of labels from their counts by group, for problem types whose groups are all labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nightjar.declaration.problem import Binary, Multiclass, Problem
+from nightjar.monitoring.profiles.profile import ColumnProfile
+from nightjar.monitoring.profiles.summarize import count_categories, count_labels
+
+
+def profile_counts(problem: Problem, rows: int, labels: Mapping[str, int]) -> ColumnProfile | None:
+    """Return the profile of ``rows`` labels; None when the counts by group do not tell the labels.
+
+    Args:
+        problem: The problem type.
+        rows: Number of labels.
+        labels: Number of labels by group; see :attr:`nightjar.problems.problem_type.ProblemType.label_counts`.
+    """
+    profile = _PROFILES.get(problem.kind)
+    return profile(rows, labels) if profile else None
+
+
+def _of_binary(rows: int, labels: Mapping[str, int]) -> ColumnProfile:
+    return count_labels(rows, labels["positives"])
+
+
+def _of_classes(rows: int, labels: Mapping[str, int]) -> ColumnProfile:
+    return count_categories(labels, tuple(labels))
+
+
+_PROFILES: Mapping[str, Callable[[int, Mapping[str, int]], ColumnProfile]] = {
+    Binary.kind: _of_binary,
+    Multiclass.kind: _of_classes,
+}

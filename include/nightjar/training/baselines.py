@@ -1,0 +1,64 @@
+"""The baselines of a training: simple models that its model must beat, by problem type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from nightjar.declaration.problem import CONSTANT, LINEAR, Binary, Multiclass, Regression
+from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.engines.context import TrainingContext
+from nightjar.training.engines.linear import baseline, constant, multinomial, ridge
+from nightjar.training.engines.member import Member, MemberCard
+from nightjar.training.ensemble.members import predict_shard
+
+
+class BaselineModel(Member, Protocol):
+    """The trained model of a baseline."""
+
+    def card(self, validation_score: float) -> MemberCard:
+        """Return its card."""
+
+
+Fit = Callable[[Shard, TrainingSet], BaselineModel]
+
+_FITS: Mapping[str, Mapping[str, Fit]] = {
+    Binary.kind: {LINEAR: baseline.fit},
+    Multiclass.kind: {LINEAR: multinomial.fit, CONSTANT: constant.fit},
+    Regression.kind: {LINEAR: ridge.fit, CONSTANT: constant.fit},
+}
+"""Kind of a problem to each of its baselines and the function that fits it, which all ranks call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedBaseline:
+    """A trained baseline; the same on every rank.
+
+    Attributes:
+        name: Its name in the problem's declaration.
+        member: The trained model.
+        card: Its card.
+    """
+
+    name: str
+    member: Member
+    card: MemberCard
+
+
+def fit_baselines(context: TrainingContext) -> tuple[FittedBaseline, ...]:
+    """Fit the baselines of the problem to the training rows of all ranks; all ranks call it, inside the collective.
+
+    Raises:
+        TrainingError: when one does not converge; on all ranks.
+    """
+    problem = context.training_set.recipe.problem
+    return tuple(_fit(name, _FITS[problem.kind][name], context) for name in problem.baselines)
+
+
+def _fit(name: str, fit: Fit, context: TrainingContext) -> FittedBaseline:
+    member = fit(context.train, context.training_set)
+    labels, outputs = predict_shard(member, context.validation, threads=context.threads)
+    score = context.metric.over_ranks(labels, outputs, after=f"the last step of the {name}")
+    return FittedBaseline(name=name, member=member, card=member.card(score))
