@@ -20,13 +20,15 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from nightjar.declaration.monitoring import Retraining
-from nightjar.evaluation.metrics import auc
+from nightjar.declaration.problem import cost_of_binary
+from nightjar.problems.binary.metrics import auc
 from nightjar.monitoring.performance.findings import CLEAR_AUC, find_problems
 from nightjar.monitoring.performance.rows import PerformanceRow, by_metric
 from nightjar.monitoring.performance.summary import Rows, summarize
 from nightjar.monitoring.performance.table import ALL, ScoredNight, performance_rows
 from use_cases.flight_delay.use_case import USE_CASE
 
+COST = cost_of_binary(USE_CASE.problem)
 CASE = replace(USE_CASE, monitoring=replace(USE_CASE.monitoring, retraining=Retraining(floor=0.6)))
 TRAINED_UNTIL, JUDGED_FROM = "2013-03-25", "2013-04-01"
 CORRUPTIONS = ("shuffled", "half_shuffled", "odds_times_3")
@@ -92,8 +94,8 @@ def judged(rows: pd.DataFrame, values: NDArray[np.float64], holdout: float, how:
     random, nights = np.random.default_rng(1), []
     for day, group in rows.assign(p=values)[rows.day >= JUDGED_FROM].groupby("day"):
         p = corrupt(group.p.to_numpy(), how, random) if how else group.p.to_numpy()
-        assert CASE.problem.cost is not None
-        alarms = (p >= CASE.problem.cost.threshold).astype(np.float64)
+        assert COST is not None
+        alarms = (p >= COST.threshold).astype(np.float64)
         scored = Rows(predictions=p, labels=group.late.to_numpy(), landed=np.ones(len(p), bool), decisions=alarms)
         night = cast("pd.Timestamp", day).date()
         scored_night = ScoredNight(

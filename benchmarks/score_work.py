@@ -30,7 +30,7 @@ from nightjar.protocol.job import JobSpec
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import MemberCard
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import ModelCard, save
 
 NIGHT = date(2026, 1, 2)
@@ -137,12 +137,13 @@ def make(work: Work) -> None:
         },
         label="drawn",
         prediction="drawn",
-        members=(MemberCard(kind="boosting", engine="xgboost", params={}, rounds=engine.num_rounds, validation_auc=0),),
+        problem=use_case.problem,
+        members=(MemberCard(kind="boosting", engine="xgboost", params={}, rounds=engine.num_rounds, validation_score=0),),
         calibrator=Calibrator(method="none"),
-        threshold=None,
         seed=1,
         world_size=1,
-        validation_auc=0,
+        validation_metric="log_loss",
+        validation_score=0,
         tables={},
     )
     model = save(work.model, card, [BoostedTrees(booster)], "{}")

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.evaluation.metrics import auc_counts
+from nightjar.problems.binary.metrics import auc_counts
 from nightjar.monitoring.performance.intervals import delong
 
 if TYPE_CHECKING:

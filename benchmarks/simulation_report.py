@@ -12,7 +12,7 @@ from simulation_alarms import FAR, Truth, covered_nights, truth
 from simulation_year import Year, scored_and_known, weekly
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.evaluation.metrics import auc
+from nightjar.problems.binary.metrics import auc
 from nightjar.lake.lake import Lake
 
 if TYPE_CHECKING:

@@ -153,7 +153,7 @@ class Year:
 
 def weekly(lake: Lake, use_case: UseCase, first: date, last: date) -> list[dict[str, Any]]:
     """Week by week from ``first``: AUC of the published scores, flights with a label, and model versions."""
-    from nightjar.evaluation.metrics import auc
+    from nightjar.problems.binary.metrics import auc
 
     weeks = []
     for monday in (first + timedelta(days=7 * i) for i in range((last - first).days // 7 + 1)):

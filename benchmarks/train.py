@@ -67,7 +67,7 @@ def write_days(lake: Lake, rows: int) -> list[DayCount]:
             table = pa.concat_tables([of_day[position] for of_day in tables])
             write_deltalake(lake.table(schema).uri, table, mode="append", partition_by=["ds"])
         counts += [
-            DayCount(day=day, rows=rows, positives=int(np.sum(labels["label"])))
+            DayCount(day=day, rows=rows, labels={"positives": int(np.sum(labels["label"]))})
             for day, (_, labels) in zip(days[start : start + 10], tables, strict=True)
         ]
     return counts
@@ -111,7 +111,7 @@ def freeze(lake: Lake, counts: list[DayCount]) -> TrainingSet:
         features=USE_CASE.features.columns,
         categories=CATEGORIES,
         recipe=Recipe.of(USE_CASE),
-        **split_days(counts, USE_CASE.training, USE_CASE.gate, where="benchmark"),
+        **split_days(counts, USE_CASE, where="benchmark"),
     )
 
 

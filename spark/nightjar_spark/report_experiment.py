@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from nightjar.declaration.experiment import Experiment
+from nightjar.declaration.problem import cost_of_binary
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
 from nightjar.lake.held_files import held_files
@@ -88,7 +89,7 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
             )
             for variant in experiment.variants
         },
-        cost=use_case.problem.cost,
+        cost=cost_of_binary(use_case.problem),
         git_commit=Settings.from_environment().git_commit,
         run_id=spec.run_id,
         table_versions=inputs,
@@ -181,7 +182,7 @@ def _value(use_case: UseCase, experiment: Experiment) -> Column:
         return label
     if experiment.metric == "brier":
         return F.pow(F.col("prediction") - label, F.lit(2.0))
-    cost = use_case.problem.cost
+    cost = cost_of_binary(use_case.problem)
     if cost is None:
         raise ConfigurationError("no cost is declared", where=f"use case {use_case.name}", fix="declare `cost`")
     alarm = F.when(label == 0, cost.false_alarm).otherwise(0.0)

@@ -56,7 +56,7 @@ def main() -> None:
         fitted = registry.ENGINES[engine.kind].fit(engine, context)
         said[engine.kind] = {
             "device": fitted.device,
-            "auc": fitted.card.validation_auc,
+            "auc": fitted.card.validation_score,
             "rows_per_second": progress.rows_per_second,
         }
     print(json.dumps(said))

@@ -13,7 +13,7 @@ from nightjar.protocol.results import CompressedModelFiles
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
 from nightjar.training.engines.boosting.model import BoostedTrees
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import TabularModel, save
 from nightjar_jobs import evaluate, gate, promote, register
 
@@ -67,7 +67,7 @@ def add_smaller_models(run: Any, *, calibrator: Calibrator | None = None, **roun
         smaller = save(uri, card, [BoostedTrees(trees.booster[:kept])], full.profile)
         figures = {"bytes": 1000, "full_bytes": 9000, "rows_per_second": 5e5, "full_rows_per_second": 1e5}
         compressed[name] = CompressedModelFiles(
-            model=uri, model_sha256=smaller.sha256, figures={"validation_auc": 0.75, **figures}
+            model=uri, model_sha256=smaller.sha256, figures={"validation_score": 0.75, **figures}
         )
     left = replace(result, compressed=compressed)
     files.write_text(f"{spec.output}/result.json", dump_json(left))

@@ -14,7 +14,7 @@ from tests.program_results import own_fields
 from nightjar.protocol.documents import dump_values
 from nightjar.protocol.errors import ModelError
 from nightjar.registry import models
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar_spark.freeze_training_set import full_model
 
 pytestmark = pytest.mark.e2e

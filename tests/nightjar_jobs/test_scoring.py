@@ -18,7 +18,7 @@ from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
 from nightjar.registry import models
 from nightjar.training.engines.boosting.model import BoostedTrees
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.problems.binary.calibration import Calibrator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
 

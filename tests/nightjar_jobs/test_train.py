@@ -50,7 +50,7 @@ def test_two_ranks_train_a_model_that_predicts(trained: Any) -> None:
     model = TabularModel.load(result.model, sha256=result.model_sha256)
     assert model.card.world_size == 2
     assert model.card.members[0].rounds == result.metrics["boosting_rounds"]
-    assert model.card.validation_auc == result.metrics["validation_auc"]
+    assert model.card.validation_score == result.metrics["validation_auc"]
     features = Lake(trained.lake).open_table("features/flight_delay").to_pyarrow_dataset()
     predictions = model.predict(features.to_table(filter=ds.field("ds") == trained.spec("train").first_night))
     assert 0 < predictions.min() < predictions.max() < 1

@@ -64,7 +64,7 @@ def test_two_ranks_train_two_engines_into_one_model_that_predicts(both: Any) -> 
     result, model = both.result("train"), model_of(both)
     assert [member.kind for member in model.card.members] == ["boosting", "network"]
     assert model.card.engine.split(" + ")[1].startswith("torch ")
-    assert result.metrics["network_validation_auc"] == model.card.members[1].validation_auc > 0.67
+    assert result.metrics["network_validation_auc"] == model.card.members[1].validation_score > 0.67
     assert result.metrics["network_validation_auc"] > result.metrics["baseline_validation_auc"] + 0.1
     assert result.metrics["network_rows_per_second"] > 0
     features = Lake(both.lake).open_table("features/flight_delay").to_pyarrow_dataset()
@@ -82,7 +82,7 @@ def test_smaller_models_are_whole_model_folders_of_their_own(both: Any) -> None:
     for name, said in compressed.items():
         small = TabularModel.load(said.model, sha256=said.model_sha256)
         assert said.model.endswith(f"/model-{name}")
-        assert small.card.validation_auc == said.figures["validation_auc"] > 0.6
+        assert small.card.validation_score == said.figures["validation_auc"] > 0.6
         assert said.figures["rows_per_second"] > 0 < said.figures["full_rows_per_second"]
         files_of = {key: len(data) for member in small.members for key, data in member.content().items()}
         assert said.figures["bytes"] == sum(files_of.values())

@@ -30,7 +30,7 @@ from nightjar.runner import run_program
 from nightjar.training import model
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.engines.linear.baseline import Baseline
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import ModelCard
 from nightjar.training.recipe import Base
 from nightjar_spark.freeze_training_set import freeze
@@ -190,7 +190,8 @@ def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
         threshold=None,
         seed=1,
         world_size=1,
-        validation_auc=0.7,
+        validation_metric="auc",
+        validation_score=0.7,
         tables={},
     )
     saved = model.save(f"{tmp_path}/saved", card, [simple], "{}")

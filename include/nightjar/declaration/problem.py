@@ -20,7 +20,7 @@ from nightjar.declaration.declared import (
     refuse,
 )
 from nightjar.declaration.quality import QualityMetric, by_name, losses, shares
-from nightjar.declaration.tables import Column
+from nightjar.declaration.tables import Column, ColumnType
 from nightjar.protocol.names import IDENTIFIER_FORM, is_identifier
 
 DECISION = "decision"
@@ -61,7 +61,7 @@ class Binary(Declaration):
     """
 
     kind: ClassVar[str] = "binary"
-    label_type: ClassVar[str] = "double"
+    label_type: ClassVar[ColumnType] = "double"
     baselines: ClassVar[tuple[str, ...]] = (LINEAR,)
     label_groups: ClassVar[tuple[str, ...]] = ("positives",)
 
@@ -131,7 +131,7 @@ class Multiclass(Declaration):
     """
 
     kind: ClassVar[str] = "multiclass"
-    label_type: ClassVar[str] = "string"
+    label_type: ClassVar[ColumnType] = "string"
     baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
 
     classes: tuple[Text, ...]
@@ -251,7 +251,7 @@ class Regression(Declaration):
     """
 
     kind: ClassVar[str] = "regression"
-    label_type: ClassVar[str] = "double"
+    label_type: ClassVar[ColumnType] = "double"
     baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
     label_groups: ClassVar[tuple[str, ...]] = ("positive", "negative")
 
@@ -343,5 +343,12 @@ def quantile_column(probability: float) -> str:
 
 
 Problem = Binary | Multiclass | Regression
+
+
+def cost_of_binary(problem: Problem) -> Cost | None:
+    """Return the cost of errors of a binary problem; None for other types."""
+    return problem.cost if isinstance(problem, Binary) else None
+
+
 PROBLEMS: Mapping[str, type[Problem]] = {problem.kind: problem for problem in (Binary, Multiclass, Regression)}
 """Kind of a problem to its declaration."""

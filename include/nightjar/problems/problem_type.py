@@ -119,4 +119,4 @@ class ProblemType(Protocol):
 def are_finite(outputs: Outputs) -> NDArray[np.bool_]:
     """Return whether all outputs of a row are finite, for each row."""
     is_finite = np.isfinite(outputs)
-    return is_finite if is_finite.ndim == 1 else is_finite.all(axis=1)
+    return is_finite if is_finite.ndim == 1 else np.asarray(is_finite.all(axis=1))

@@ -26,7 +26,8 @@ class PyfuncModel:
         outputs = self._model.predict(pa.Table.from_pandas(model_input, schema=schema, preserve_index=False))
         card = self._model.card
         names = [column.name for column in card.problem.prediction_columns(card.prediction)]
-        return pa.table(self._model.problem.columns(outputs)).select(names).to_pandas()
+        predictions: pd.DataFrame = pa.table(self._model.problem.columns(outputs)).select(names).to_pandas()
+        return predictions
 
 
 def _load_pyfunc(path: str) -> PyfuncModel:

@@ -31,11 +31,10 @@ def _problem_to_dict(problem: Problem) -> dict[str, Any]:
     return {"kind": problem.kind, **asdict(problem)}
 
 
-def _problem_from_dict(document: Any) -> Problem:
-    if not isinstance(document, Mapping):
-        return document  # as declared
+def _problem_from_dict(document: Mapping[str, Any]) -> Problem:
     values = dict(document)
-    return load_values(PROBLEMS[values.pop("kind")], values)
+    problem: Problem = load_values(PROBLEMS[values.pop("kind")], values)
+    return problem
 
 
 DeclaredProblem = Annotated[Problem, PlainSerializer(_problem_to_dict), PlainValidator(_problem_from_dict)]

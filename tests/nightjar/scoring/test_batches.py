@@ -25,7 +25,7 @@ from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import MemberCard
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import ModelCard, TabularModel, save
 
 USE_CASE = load_use_case("flight_delay")
@@ -37,12 +37,13 @@ CARD = ModelCard(
     categories={feature.name: ("AA", "UA") for feature in USE_CASE.features.columns if feature.kind == "categorical"},
     label="late",
     prediction="probability",
-    members=(MemberCard(kind="boosting", engine="xgboost 3", params={}, rounds=8, validation_auc=0.7),),
+    members=(MemberCard(kind="boosting", engine="xgboost 3", params={}, rounds=8, validation_score=0.7),),
     calibrator=Calibrator(method="platt", slope=0.9, intercept=-0.2),
     threshold=None,
     seed=1,
     world_size=1,
-    validation_auc=0.7,
+    validation_metric="auc",
+    validation_score=0.7,
     tables={},
 )
 

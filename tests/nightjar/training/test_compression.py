@@ -10,7 +10,7 @@ from tests.nightjar.training.engines.test_network import SMALL, TRAINING_SET, ro
 from tests.training_sets import context
 
 from nightjar.declaration.training import Boosting, Pruning
-from nightjar.evaluation.metrics import auc
+from nightjar.problems.binary.metrics import auc
 from nightjar.training.compression import compress, int8, pruned, sizes
 from nightjar.training.engines import registry
 from nightjar.training.engines.fitted import Fitted
@@ -98,7 +98,7 @@ def test_each_compression_of_the_recipe_is_made_and_evaluated(fitted: tuple[Fitt
     whole = sum(sizes(tuple(trained.member for trained in fitted)).values())
     for small in found:
         assert sum(sizes(tuple(trained.member for trained in small.members)).values()) < whole
-        assert small.ensemble.validation_auc > ensemble.validation_auc - 0.06
+        assert small.ensemble.validation_score > ensemble.validation_score - 0.06
         assert small.rows_per_second > 0 < small.full_rows_per_second
         assert small.cards[-1].params["compression"] == small.name
     _, cut, taught = found

@@ -21,7 +21,7 @@ from nightjar.training.engines import registry
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network.graph import weights_of
-from nightjar.training.ensemble.calibration import Calibrator
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import ModelCard, TabularModel, folder_in_lake, save
 from nightjar.training.recipe import Base
 from nightjar.training.warm_start import load_base
@@ -58,7 +58,8 @@ def base(lake: Lake) -> TabularModel:
         threshold=None,
         seed=1,
         world_size=1,
-        validation_auc=0.7,
+        validation_metric="auc",
+        validation_score=0.7,
         tables={},
     )
     members = [f.member for f in fitted]
@@ -83,7 +84,7 @@ def test_trees_are_added_to_those_of_the_base(base: TabularModel, lake: Lake, tm
     kept = int(np.argmax(fitted.history)) + 1
     assert len(fitted.history) == 12
     assert fitted.card.rounds == before + kept == fitted.member.booster.num_boosted_rounds()  # type: ignore[attr-defined]
-    assert fitted.card.validation_auc == max(fitted.history)
+    assert fitted.card.validation_score == max(fitted.history)
     matrix = rows(200, 8)
     of_base = fitted.member.booster[:before].inplace_predict(matrix)  # type: ignore[attr-defined]
     assert (of_base == base.members[0].predict(matrix, threads=1)).all()

@@ -26,7 +26,8 @@ def _of_binary(rows: int, labels: Mapping[str, int]) -> ColumnProfile:
 
 
 def _of_classes(rows: int, labels: Mapping[str, int]) -> ColumnProfile:
-    return count_categories(labels, tuple(labels))
+    counts: dict[str | None, int] = {**labels}
+    return count_categories(counts, tuple(labels))
 
 
 _PROFILES: Mapping[str, Callable[[int, Mapping[str, int]], ColumnProfile]] = {

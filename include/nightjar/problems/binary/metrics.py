@@ -76,9 +76,11 @@ def losses_of_rows(metric: str, labels: NDArray[np.floating], predictions: NDArr
     """Return each row's contribution to a metric that is a mean of rows: ``log_loss`` (nats) or ``brier``."""
     labels, predictions = labels.astype(np.float64), predictions.astype(np.float64)
     if metric == "brier":
-        return (predictions - labels) ** 2
+        squares: NDArray[np.float64] = (predictions - labels) ** 2
+        return squares
     clipped = np.clip(predictions, _EPSILON, 1 - _EPSILON)
-    return -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
+    losses: NDArray[np.float64] = -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
+    return losses
 
 
 def brier(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
@@ -97,7 +99,7 @@ def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float
 
 
 def decision_metrics(
-    labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost
+    labels: NDArray[np.floating], predictions: NDArray[np.floating], cost: Cost
 ) -> dict[str, float]:
     """Return cost, recall and precision of an alarm for each row whose prediction reaches the threshold of the costs.
 
@@ -117,13 +119,16 @@ def decision_metrics(
     }
 
 
-def all_metrics(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> dict[str, float]:
+def all_metrics(labels: NDArray[np.floating], predictions: NDArray[np.floating]) -> dict[str, float]:
     """Return ``auc``, ``pr_auc``, ``log_loss``, ``brier``, ``calibration_error``, ``rows`` and ``positives``.
 
     Raises:
         GateError: when there are no rows, only one class, or predictions outside [0, 1].
     """
-    labels, predictions = np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
+    return _all_metrics(np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64))
+
+
+def _all_metrics(labels: NDArray[np.float64], predictions: NDArray[np.float64]) -> dict[str, float]:
     positives = int(labels.sum())
     if positives in (0, len(labels)):
         raise GateError(

@@ -136,7 +136,7 @@ class BinaryProblem:
 
         prediction = scores.column("prediction")
         within = pc.and_(pc.greater_equal(prediction, 0.0), pc.less_equal(prediction, 1.0))
-        return scores.num_rows - (pc.sum(within).as_py() or 0)
+        return int(scores.num_rows - (pc.sum(within).as_py() or 0))
 
     def sums(self, scores: pa.RecordBatch | pa.Table) -> dict[str, float]:
         """Return the sum of the probabilities."""

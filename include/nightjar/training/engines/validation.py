@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from nightjar.training.distributed.collective import sum_over_ranks
 from nightjar.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from nightjar.problems.problem_type import Labels, Outputs
 
 
@@ -42,7 +44,7 @@ class ValidationMetric:
         """Name of the metric."""
         return self.metric.name
 
-    def over_ranks(self, labels: Labels, outputs: Outputs, *, after: str) -> float:
+    def over_ranks(self, labels: Labels, outputs: NDArray[np.floating[Any]], *, after: str) -> float:
         """Return the metric of the rows of all ranks; all ranks call it, inside the collective.
 
         Args:
@@ -53,6 +55,7 @@ class ValidationMetric:
         Raises:
             TrainingError: when predictions are not finite; on all ranks.
         """
+        outputs = np.asarray(outputs, dtype=np.float64)
         is_finite = are_finite(outputs)
         sums = self.problem.validation_sums(self.name, labels[is_finite], outputs[is_finite])
         not_finite = len(is_finite) - np.count_nonzero(is_finite)

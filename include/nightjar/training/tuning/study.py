@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
 from nightjar.declaration.training import DeclaredEngine
@@ -185,7 +185,7 @@ class EngineStudy:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        direction = "minimize" if self.metric.lower_is_better else "maximize"
+        direction: Literal["minimize", "maximize"] = "minimize" if self.metric.lower_is_better else "maximize"
         pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
         try:
             self._study = optuna.create_study(storage=storage, study_name=name, direction=direction, pruner=pruner)

@@ -56,13 +56,13 @@ def test_early_stopping_keeps_the_best_round_and_stops_after_its_patience(tmp_pa
     boosted = trained(tmp_path, early_stopping_rounds=5)
     assert boosted.card.rounds == int(np.argmax(boosted.history)) + 1
     assert len(boosted.history) == boosted.card.rounds + 5 < 60
-    assert boosted.card.validation_auc == pytest.approx(max(boosted.history))
+    assert boosted.card.validation_score == pytest.approx(max(boosted.history))
 
 
 def test_without_early_stopping_all_rounds_are_kept(tmp_path: Path) -> None:
     boosted = trained(tmp_path, early_stopping_rounds=None)
     assert boosted.card.rounds == len(boosted.history) == 60
-    assert boosted.card.validation_auc == boosted.history[-1] < max(boosted.history)
+    assert boosted.card.validation_score == boosted.history[-1] < max(boosted.history)
 
 
 def model_bytes(boosted: Fitted) -> bytes:

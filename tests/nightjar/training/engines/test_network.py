@@ -92,14 +92,14 @@ def member(fitted: Fitted) -> network.Network:
 
 
 def test_network_learns_a_nonlinear_function_and_keeps_its_best_epoch(fitted: Fitted) -> None:
-    assert fitted.card.validation_auc == max(fitted.history) > 0.7
+    assert fitted.card.validation_score == max(fitted.history) > 0.7
     assert fitted.card.rounds == int(np.argmax(fitted.history)) + 1
-    from nightjar.evaluation.metrics import auc
+    from nightjar.problems.binary.metrics import auc
 
     validation = shard(600, 2)
     labels, answers = zip(*((y, fitted.member.predict(x, threads=1)) for x, y in validation.batches()), strict=True)
     found = auc(np.concatenate(labels).astype(np.float64), np.concatenate(answers))
-    assert found == pytest.approx(fitted.card.validation_auc, abs=1e-4)
+    assert found == pytest.approx(fitted.card.validation_score, abs=1e-4)
 
 
 def test_training_stops_after_its_patience(tmp_path: Path) -> None:

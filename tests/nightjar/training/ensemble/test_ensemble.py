@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightjar.declaration.use_case import load_use_case
-from nightjar.evaluation.metrics import log_loss
+from nightjar.problems.binary.metrics import log_loss
 from nightjar.protocol.documents import load_values
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port
@@ -45,7 +45,7 @@ class Says:
 
 def fitted(member: Any, event_weight: float = 1.0) -> Fitted:
     """A member as an engine gives it back."""
-    card = MemberCard(kind="says", engine="", params={}, rounds=0, validation_auc=0.5, event_weight=event_weight)
+    card = MemberCard(kind="says", engine="", params={}, rounds=0, validation_score=0.5, event_weight=event_weight)
     return Fitted(member=member, card=card, history=(), external_memory=False, device="cpu")
 
 
@@ -139,7 +139,7 @@ group = Group(contract, "job", timeout_seconds=60)
 with collective(group):
     made = combine(SAYS, shards(world_size)[rank], RECIPE, threads=1)
     ports = open_to_other_machines()
-found = {"weights": made.weights, "auc": made.validation_auc, "calibrator": asdict(made.calibrator)}
+found = {"weights": made.weights, "auc": made.validation_score, "calibrator": asdict(made.calibrator)}
 print(json.dumps({"ports": ports, **found}))
 group.close()
 """
@@ -168,7 +168,7 @@ def test_any_number_of_ranks_comes_to_the_same(caplog: pytest.LogCaptureFixture)
     assert several[0] == several[1] == several[2]
     assert several[0]["ports"] == []
     assert several[0]["weights"] == pytest.approx(alone.weights, abs=1e-9)
-    assert several[0]["auc"] == pytest.approx(alone.validation_auc, abs=1e-12)
+    assert several[0]["auc"] == pytest.approx(alone.validation_score, abs=1e-12)
     calibrator = several[0]["calibrator"]
     assert calibrator["method"] == alone.calibrator.method
     grid = np.linspace(0, 1, 50)
