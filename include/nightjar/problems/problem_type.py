@@ -42,7 +42,10 @@ class ProblemType(Protocol):
         """Return labels of a table as numbers. All are valid, none is null."""
 
     def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
-        """Return why a split with these labels cannot be trained on or judged by; empty if it can."""
+        """Return why a split with these labels cannot be trained on; empty if it can."""
+
+    def obstacle_to_measuring(self, rows: int, counts: Mapping[str, int]) -> str:
+        """Return why a validation or holdout split with these labels cannot be judged by; empty if it can."""
 
     # Training
 

@@ -20,6 +20,7 @@ from nightjar.problems.binary.metrics import (
     decision_metrics,
     losses_of_rows,
 )
+from nightjar.problems.blending import weighted_mean
 from nightjar.problems.mixture import weights_of_mixture
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class BinaryProblem:
             return ""
         return f"one class only: {counts[POSITIVES]} of {rows} labels are 1"
 
+    def obstacle_to_measuring(self, rows: int, counts: Mapping[str, int]) -> str:
+        """Both classes must occur."""
+        return self.obstacle_to_training(rows, counts)
+
     def boosting_params(self) -> dict[str, Any]:
         """Return the objective, whose output is a probability."""
         return {"objective": "binary:logistic"}
@@ -91,10 +96,7 @@ class BinaryProblem:
 
     def blend(self, outputs: Sequence[Outputs], weights: Sequence[float]) -> Outputs:
         """Return the weighted mean of the members' probabilities."""
-        if len(outputs) == 1:
-            return outputs[0]
-        mean: Outputs = sum(w * p for w, p in zip(weights, outputs, strict=True))  # type: ignore[assignment]
-        return mean
+        return weighted_mean(outputs, weights)
 
     def fit_calibrator(
         self, method: str, labels: Labels, outputs: Outputs, cut: int, sum_over_ranks: SumOverRanks

@@ -1,0 +1,159 @@
+"""One of several classes, as training, evaluation and scoring see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nightjar.declaration.checks import objective_of
+from nightjar.declaration.problem import DECISION, Multiclass
+from nightjar.declaration.quality import QualityMetric
+from nightjar.problems.blending import weighted_mean
+from nightjar.problems.mixture import weights_of_mixture
+from nightjar.problems.multiclass import calibration
+from nightjar.problems.multiclass.metrics import (
+    all_metrics,
+    cost_matrix,
+    decide,
+    likelihoods_of,
+    losses_of_rows,
+    most_probable,
+    positions_of,
+)
+from nightjar.protocol.errors import GateError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from nightjar.problems.calibrators import Calibrator
+    from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
+
+_BY_MEAN = ("log_loss", "accuracy")
+
+
+@dataclass(frozen=True)
+class MulticlassProblem:
+    """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are probabilities, rows x classes.
+
+    A label in training is the position of its class.
+    """
+
+    declared: Multiclass
+
+    @property
+    def valid_label(self) -> str:
+        """Labels are declared classes."""
+        return f"label IN ({', '.join(map(_sql_text, self.declared.classes))})"
+
+    @property
+    def label_counts(self) -> Mapping[str, str]:
+        """Each class is counted."""
+        return {name: f"label = {_sql_text(name)}" for name in self.declared.classes}
+
+    def count_labels(self, labels: Labels) -> dict[str, int]:
+        """Count the rows of each class."""
+        counts = np.bincount(positions_of(labels), minlength=len(self.declared.classes))
+        return dict(zip(self.declared.classes, counts.tolist(), strict=True))
+
+    def encode_labels(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+        """Return the position of each label's class.
+
+        Raises:
+            GateError: when a label is not a declared class.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        positions = pc.index_in(column.cast(pa.string()), value_set=pa.array(self.declared.classes, pa.string()))
+        if positions.null_count:
+            raise GateError(
+                f"{positions.null_count} of {len(positions)} labels are not declared classes",
+                where="the column label",
+                how_many=positions.null_count,
+                fix=f"give labels of Multiclass.classes ({', '.join(self.declared.classes)}), or declare the class",
+            )
+        encoded: NDArray[np.float64] = positions.to_numpy().astype(np.float64)
+        return encoded
+
+    def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
+        """Each class must occur."""
+        missing = [name for name in self.declared.classes if not counts[name]]
+        return f"classes without a label: {', '.join(missing)}, among {rows} labels" if missing else ""
+
+    def obstacle_to_measuring(self, rows: int, counts: Mapping[str, int]) -> str:
+        """At least two classes must occur; metrics are over those that do."""
+        occurring = [name for name in self.declared.classes if counts[name]]
+        if len(occurring) > 1:
+            return ""
+        return f"fewer than two classes: {rows} labels are {' or '.join(occurring) or 'none'}"
+
+    def boosting_params(self) -> dict[str, Any]:
+        """Return the objective, whose outputs are probabilities, and the number of classes."""
+        return {"objective": objective_of(self.declared), "num_class": len(self.declared.classes)}
+
+    def validation_metric(self, decisive: str) -> QualityMetric:
+        """Log loss or accuracy; all others need more than sums over rows, or calibrated probabilities: log loss."""
+        return self.declared.metrics[decisive if decisive in _BY_MEAN else "log_loss"]
+
+    def validation_sums(self, metric: str, labels: Labels, outputs: Outputs) -> NDArray[Any]:
+        """Return the sum of the rows' losses, or of right classes, and the number of rows."""
+        if metric == "accuracy":
+            values: NDArray[Any] = most_probable(outputs) == labels
+        else:
+            values = losses_of_rows(labels, outputs)
+        return np.array([values.sum(), len(labels)], dtype=np.float64)
+
+    def validation_value(self, metric: str, sums: NDArray[Any]) -> float:
+        """Return the mean."""
+        return float(sums[0] / sums[1])
+
+    def fit_weights(
+        self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks
+    ) -> tuple[float, ...]:
+        """Minimize the log loss of the members' mean."""
+        likelihoods = np.stack([likelihoods_of(labels, probabilities) for probabilities in outputs])
+        return weights_of_mixture(likelihoods, sum_over_ranks)
+
+    def blend(self, outputs: Sequence[Outputs], weights: Sequence[float]) -> Outputs:
+        """Return the weighted mean of the members' probabilities."""
+        return weighted_mean(outputs, weights)
+
+    def fit_calibrator(
+        self, method: str, labels: Labels, outputs: Outputs, cut: int, sum_over_ranks: SumOverRanks
+    ) -> tuple[Calibrator, dict[str, float]]:
+        """Fit a temperature."""
+        return calibration.fit(method, labels, outputs, cut, sum_over_ranks)
+
+    def measure(self, labels: Labels, outputs: Outputs) -> dict[str, float]:
+        """Return the metrics of probabilities and, with costs, of decisions; macro metrics over occurring classes."""
+        counts = {name: float(count) for name, count in self.count_labels(labels).items()}
+        return all_metrics(labels, outputs, self.declared) | counts
+
+    def columns(self, outputs: Outputs) -> dict[str, pa.Array]:
+        """Return the most probable class, each class's probability, and the class with the lowest expected cost."""
+        import pyarrow as pa
+
+        costs = cost_matrix(self.declared)
+        return {
+            "prediction": self._names(most_probable(outputs)),
+            **{
+                column: pa.array(outputs[:, position], pa.float64())
+                for position, column in enumerate(self.declared.probability_columns)
+            },
+            DECISION: pa.nulls(len(outputs), pa.string()) if costs is None else self._names(decide(outputs, costs)),
+        }
+
+    def _names(self, positions: NDArray[np.int64]) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array(self.declared.classes, pa.string()).take(pa.array(positions))
+
+
+def _sql_text(value: str) -> str:
+    """Return a string literal of Spark SQL."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
