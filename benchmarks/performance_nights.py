@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.declaration.problem import cost_of_binary
-from nightjar.problems.binary.metrics import auc
 from nightjar.monitoring.performance.findings import CLEAR_AUC, find_problems
 from nightjar.monitoring.performance.rows import PerformanceRow, by_metric
 from nightjar.monitoring.performance.summary import Rows, summarize
 from nightjar.monitoring.performance.table import ALL, ScoredNight, performance_rows
+from nightjar.problems.binary.metrics import auc
 from use_cases.flight_delay.use_case import USE_CASE
 
 COST = cost_of_binary(USE_CASE.problem)

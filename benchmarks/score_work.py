@@ -26,11 +26,11 @@ from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.job import JobSpec
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import MemberCard
-from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import ModelCard, save
 
 NIGHT = date(2026, 1, 2)
@@ -138,7 +138,9 @@ def make(work: Work) -> None:
         label="drawn",
         prediction="drawn",
         problem=use_case.problem,
-        members=(MemberCard(kind="boosting", engine="xgboost", params={}, rounds=engine.num_rounds, validation_score=0),),
+        members=(
+            MemberCard(kind="boosting", engine="xgboost", params={}, rounds=engine.num_rounds, validation_score=0),
+        ),
         calibrator=Calibrator(method="none"),
         seed=1,
         world_size=1,

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.problems.binary.metrics import auc_counts
 from nightjar.monitoring.performance.intervals import delong
+from nightjar.problems.binary.metrics import auc_counts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from simulation_alarms import FAR, Truth, covered_nights, truth
 from simulation_year import Year, scored_and_known, weekly
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.problems.binary.metrics import auc
 from nightjar.lake.lake import Lake
+from nightjar.problems.binary.metrics import auc
 
 if TYPE_CHECKING:
     import pandas as pd

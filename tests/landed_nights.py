@@ -15,8 +15,8 @@ from nightjar.declaration.data import Data, Source
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
-from nightjar.declaration.rules import Rule, between, not_null, one_of
 from nightjar.declaration.problem import Binary
+from nightjar.declaration.rules import Rule, between, not_null, one_of
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
 from nightjar.declaration.target import Target

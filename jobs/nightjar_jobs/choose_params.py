@@ -21,8 +21,8 @@ def run(spec: JobSpec) -> ChooseParamsResult:
     """Write the training set with the parameters of each engine's best completed trial.
 
     Returns:
-        ``metrics`` of each engine: ``<engine>_best_<metric>``, ``<engine>_declared_<metric>`` (of the declared parameters, if
-        that trial was completed), ``<engine>_trials_completed``, ``_pruned`` and ``_failed``.
+        ``metrics`` of each engine: ``<engine>_best_<metric>``, ``<engine>_declared_<metric>`` (of the declared
+        parameters, if that trial was completed), ``<engine>_trials_completed``, ``_pruned`` and ``_failed``.
         ``links``: ``mlflow_run``.
 
     Raises:
@@ -44,7 +44,9 @@ def run(spec: JobSpec) -> ChooseParamsResult:
             metrics[f"{engine.kind}_declared_{study.metric.name}"] = declared
         metrics |= {f"{engine.kind}_trials_{name}": float(number) for name, number in study.counts().items()}
         log.info("%s: trial %d is the best of %s: %s", engine.kind, best.number, study.counts(), best.params)
-        log.info("%s: %s %.4f, with the declared parameters %s", engine.kind, study.metric.name, best.values[0], declared)
+        log.info(
+            "%s: %s %.4f, with the declared parameters %s", engine.kind, study.metric.name, best.values[0], declared
+        )
     training_set = replace(source, recipe=recipe)
     uri = training_set_uri(spec, CHOOSE_TASK)
     files.write_text(uri, dump_json(training_set))

@@ -189,7 +189,10 @@ def _report(
         inputs=training_set.tables,
         metrics={
             f"validation_{metric}": saved.full.card.validation_score,
-            **{f"{baseline.name}_validation_{metric}": baseline.card.validation_score for baseline in trained.models.baselines},
+            **{
+                f"{baseline.name}_validation_{metric}": baseline.card.validation_score
+                for baseline in trained.models.baselines
+            },
             **{f"{fitted.card.kind}_validation_{metric}": fitted.card.validation_score for fitted in engines},
             **{f"{fitted.card.kind}_rounds": float(fitted.card.rounds) for fitted in engines},
             **{f"{kind}_rows_per_second": value for kind, value in trained.rows_per_second.items()},
@@ -210,7 +213,9 @@ def _report(
 
 def _record_training(spec: JobSpec, training_set: TrainingSet, saved: TabularModel) -> None:
     rounds = ", ".join(f"{member.rounds} rounds of {member.kind}" for member in saved.card.members)
-    reason = f"validation {saved.card.validation_metric} {saved.card.validation_score:.4f} after {rounds} on {spec.world_size} ranks"
+    card = saved.card
+    score = f"validation {card.validation_metric} {card.validation_score:.4f}"
+    reason = f"{score} after {rounds} on {spec.world_size} ranks"
     details = {"model_sha256": saved.sha256, "training_set_sha256": training_set.sha256}
     event = ledger.Event.of(spec, "training", reason=reason, table_versions=training_set.tables, details=details)
     ledger.record(Lake(spec.lake), event)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nightjar.lake import files
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.documents import dump_json
 from nightjar.protocol.results import CompressedModelFiles
 from nightjar.runner import run_program
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
 from nightjar.training.engines.boosting.model import BoostedTrees
-from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import TabularModel, save
 from nightjar_jobs import evaluate, gate, promote, register
 

@@ -11,10 +11,10 @@ import pytest
 from tests.nightjar_jobs.promotions import add_smaller_models, run_programs
 from tests.program_results import own_fields
 
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.documents import dump_values
 from nightjar.protocol.errors import ModelError
 from nightjar.registry import models
-from nightjar.problems.binary.calibration import Calibrator
 from nightjar_spark.freeze_training_set import full_model
 
 pytestmark = pytest.mark.e2e

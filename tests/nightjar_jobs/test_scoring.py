@@ -16,9 +16,9 @@ from tests.nightjar_jobs.test_fallback import changed, promote_with_another_sum
 
 from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.registry import models
 from nightjar.training.engines.boosting.model import BoostedTrees
-from nightjar.problems.binary.calibration import Calibrator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
 

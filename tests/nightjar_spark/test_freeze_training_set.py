@@ -22,6 +22,7 @@ from nightjar.declaration.training import Boosting, Network, Training, WarmStart
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.errors import ContractError, RowCountError, TrainingError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import parse_result
@@ -30,7 +31,6 @@ from nightjar.runner import run_program
 from nightjar.training import model
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.engines.linear.baseline import Baseline
-from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import ModelCard
 from nightjar.training.recipe import Base
 from nightjar_spark.freeze_training_set import freeze

@@ -15,8 +15,8 @@ from tests.declarations import with_fields
 from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.declaration.experiment import Experiment, FixedHorizon, Sequential
-from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.problem import Cost
+from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
 from nightjar.lake.lake import Lake

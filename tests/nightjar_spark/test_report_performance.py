@@ -17,8 +17,8 @@ from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.declaration.experiment import Experiment, Sequential
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
-from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.problem import Cost
+from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation import metrics
 from nightjar.lake import delta, ledger

@@ -72,9 +72,7 @@ def check_metrics(problem: Problem, gate: Gate, retraining: Retraining | None, *
     place = f"{where}.monitoring.retraining"
     for name, bound in (("floor", retraining.floor), ("ceiling", retraining.ceiling)):
         if bound is not None:
-            check_bound(
-                problem.monitored, bound, problem.metrics, is_floor=name == "floor", where=f"{place}.{name}"
-            )
+            check_bound(problem.monitored, bound, problem.metrics, is_floor=name == "floor", where=f"{place}.{name}")
 
 
 OBJECTIVES: Mapping[str, str] = {

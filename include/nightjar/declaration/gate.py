@@ -62,9 +62,7 @@ class Gate(Declaration):
             )
 
 
-def check_bound(
-    name: str, bound: float, metrics: Mapping[str, QualityMetric], *, is_floor: bool, where: str
-) -> None:
+def check_bound(name: str, bound: float, metrics: Mapping[str, QualityMetric], *, is_floor: bool, where: str) -> None:
     """Check that a metric is known, and that its bound is of the right kind and can be reached.
 
     Raises:

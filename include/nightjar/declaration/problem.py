@@ -178,8 +178,8 @@ class Multiclass(Declaration):
 
     @property
     def label_groups(self) -> tuple[str, ...]:
-        """Groups of labels that are counted: the classes."""
-        return self.classes
+        """Groups of labels that are counted: one for each class, in the order of the classes."""
+        return tuple(f"rows_{name}" for name in self.classes)
 
     @property
     def probability_columns(self) -> tuple[str, ...]:
@@ -220,7 +220,7 @@ class QuantileCost(Declaration):
 
     @property
     def quantile(self) -> float:
-        """Quantile with the lowest expected cost (the newsvendor's critical ratio; Arrow, Harris and Marschak, 1951)."""
+        """Quantile with the lowest expected cost: the newsvendor's critical ratio (Arrow, Harris, Marschak, 1951)."""
         return self.under / (self.under + self.over)
 
 

@@ -68,8 +68,8 @@ class Boosting(Declaration):
     Attributes:
         params: XGBoost parameters (objective, depth, eta, ...).
         num_rounds: Upper bound of boosting rounds.
-        early_stopping_rounds: Stop after this many rounds without a better validation metric and keep the best round; None
-            trains and keeps all rounds.
+        early_stopping_rounds: Stop after this many rounds without a better validation metric, and keep the best round;
+            None trains and keeps all rounds.
         checkpoint_every_rounds: Rounds between checkpoints, from which a killed training resumes. It affects the
             model's bytes, as the random state of column sampling restarts at each checkpoint.
         space: Search ranges of ``params`` (and ``num_rounds``).

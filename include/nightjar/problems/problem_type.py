@@ -61,7 +61,9 @@ class ProblemType(Protocol):
     def validation_value(self, metric: str, sums: NDArray[Any]) -> float:
         """Return the metric of the rows whose sums were added up."""
 
-    def fit_weights(self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks) -> tuple[float, ...]:
+    def fit_weights(
+        self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks
+    ) -> tuple[float, ...]:
         """Return the weight of each member, adding up to 1, that suits the rows of all ranks best."""
 
     def blend(self, outputs: Sequence[Outputs], weights: Sequence[float]) -> Outputs:

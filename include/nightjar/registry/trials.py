@@ -94,7 +94,9 @@ class TrialRuns:
         tags = {_PARENT_TAG: self._parent(experiment), STATE_TAG: trial.state, "nightjar.worker": str(trial.worker)}
         run_id = self._create(experiment, trial.name, tags, started=trial.started)
         now = int(time.time() * 1000)
-        metrics = [_metric(f"fold_{trial.metric}", value, now, step) for step, value in enumerate(trial.scores, start=1)]
+        metrics = [
+            _metric(f"fold_{trial.metric}", value, now, step) for step, value in enumerate(trial.scores, start=1)
+        ]
         if trial.scores:
             metrics.append(_metric(f"mean_{trial.metric}", sum(trial.scores) / len(trial.scores), now, 0))
         self._log(run_id, metrics, trial.params)

@@ -19,7 +19,6 @@ from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 BATCH_BYTES = 64 << 20
 """Approximate memory of a batch with its matrix and predictions."""

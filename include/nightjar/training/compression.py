@@ -177,7 +177,9 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCon
     """
     soft_labels = Shard(columns=context.train.columns, count_labels=context.train.count_labels)
     for matrix, _ in context.train.batches():
-        soft_labels.append(matrix, _predict(full, ensemble, matrix, context.metric.problem, context.threads).astype("float32"))
+        soft_labels.append(
+            matrix, _predict(full, ensemble, matrix, context.metric.problem, context.threads).astype("float32")
+        )
     recipe = context.training_set.recipe
     unbalanced = replace(recipe, balance_classes=False)  # the labels are calibrated probabilities already
     training_set = replace(context.training_set, recipe=unbalanced)

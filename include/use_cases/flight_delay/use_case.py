@@ -9,11 +9,11 @@ from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
+from nightjar.declaration.problem import Binary, Cost
 from nightjar.declaration.rules import between
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.tables import Column
-from nightjar.declaration.problem import Binary, Cost
 from nightjar.declaration.target import Target
 from nightjar.declaration.training import Boosting, Training
 from nightjar.declaration.use_case import UseCase
@@ -96,8 +96,8 @@ USE_CASE = UseCase(
             ),
         ),
     ),
-    # Costs depend on probabilities, so a proper score, the log loss, compares models. It has no bound: a stormy fortnight is hard for
-    # every model, and champion and baseline are measured on the same one.
+    # Costs depend on probabilities, so a proper score, the log loss, compares models. It has no bound: a stormy
+    # fortnight is hard for every model, and champion and baseline are measured on the same one.
     gate=Gate(floors={"auc": 0.6}),
     # A storm shifts a whole day: between consecutive nights of 2013 the mean prediction changed by up to 0.40, and by
     # more than 0.25 thirteen times (`make simulate`).

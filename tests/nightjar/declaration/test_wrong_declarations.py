@@ -32,10 +32,10 @@ from nightjar.declaration.declared import Declaration
 from nightjar.declaration.features import Feature
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Performance
+from nightjar.declaration.problem import Cost
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.spaces import IntRange
 from nightjar.declaration.tables import Column
-from nightjar.declaration.problem import Cost
 from nightjar.declaration.training import Boosting, Training, Tuning, WarmStart
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol import results

@@ -19,8 +19,8 @@ from tests.nightjar.declaration.refusals import (
 from nightjar.declaration.experiment import FixedHorizon, Sequential
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Drift, Performance, Retraining
-from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.problem import Cost
+from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.training import Boosting, Network, Training
 
 NAN, INFINITE = float("nan"), float("inf")

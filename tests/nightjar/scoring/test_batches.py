@@ -18,6 +18,7 @@ from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.lake import Lake
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring.batches import BATCH_BYTES, BatchScores, batch_rows, score_batch
 from nightjar.scoring.task import ScoringTask
@@ -25,7 +26,6 @@ from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import MemberCard
-from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import ModelCard, TabularModel, save
 
 USE_CASE = load_use_case("flight_delay")

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from nightjar.declaration.features import Feature
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.errors import ModelError
 from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import FILE, BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import MemberCard
-from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import CARD_FILE, PROFILE_FILE, SUMS_FILE, ModelCard, TabularModel, download, save
 
 MODEL_FILES = (FILE, CARD_FILE, PROFILE_FILE)
@@ -27,7 +27,9 @@ CARD = ModelCard(
     categories={"carrier": ("AA", "B6", "DL", "UA")},
     label="late",
     prediction="probability",
-    members=(MemberCard(kind="boosting", engine="xgboost 3", params={"max_depth": 3}, rounds=12, validation_score=0.7),),
+    members=(
+        MemberCard(kind="boosting", engine="xgboost 3", params={"max_depth": 3}, rounds=12, validation_score=0.7),
+    ),
     calibrator=Calibrator(),
     threshold=0.2,
     seed=1,

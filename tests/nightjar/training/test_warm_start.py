@@ -14,6 +14,7 @@ from tests.training_sets import context
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, DeclaredEngine
 from nightjar.lake.lake import Lake
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.compression import int8, pruned
 from nightjar.training.data.training_set import TrainingSet
@@ -21,7 +22,6 @@ from nightjar.training.engines import registry
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network.graph import weights_of
-from nightjar.problems.binary.calibration import Calibrator
 from nightjar.training.model import ModelCard, TabularModel, folder_in_lake, save
 from nightjar.training.recipe import Base
 from nightjar.training.warm_start import load_base

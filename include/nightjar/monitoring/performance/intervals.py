@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.declaration.quality import QUALITY_METRICS
 from nightjar.declaration.problem import Cost
+from nightjar.declaration.quality import QUALITY_METRICS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -68,9 +68,7 @@ class Calibrator:
         return between
 
 
-def fit(
-    calibration: str, earlier: NDArray[np.int64], later: NDArray[np.int64]
-) -> tuple[Calibrator, dict[str, float]]:
+def fit(calibration: str, earlier: NDArray[np.int64], later: NDArray[np.int64]) -> tuple[Calibrator, dict[str, float]]:
     """Fit a calibrator to all counts.
 
     ``best`` fits each method to the earlier days and selects the smallest log loss on the later days; ``none`` is

@@ -98,9 +98,7 @@ def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float
     return float(np.abs(np.bincount(bins, predictions - labels)).sum() / len(labels))
 
 
-def decision_metrics(
-    labels: NDArray[np.floating], predictions: NDArray[np.floating], cost: Cost
-) -> dict[str, float]:
+def decision_metrics(labels: NDArray[np.floating], predictions: NDArray[np.floating], cost: Cost) -> dict[str, float]:
     """Return cost, recall and precision of an alarm for each row whose prediction reaches the threshold of the costs.
 
     Returns:

@@ -89,7 +89,9 @@ class BinaryProblem:
             return _BY_COUNTS[metric](sums.reshape(2, -1))
         return float(sums[0] / sums[1])
 
-    def fit_weights(self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks) -> tuple[float, ...]:
+    def fit_weights(
+        self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks
+    ) -> tuple[float, ...]:
         """Minimize the log loss of the members' mean."""
         likelihoods = np.stack([np.where(labels == 1, prediction, 1 - prediction) for prediction in outputs])
         return weights_of_mixture(likelihoods, sum_over_ranks)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
 
 _BY_MEAN = ("log_loss", "accuracy")
+SUM_TOLERANCE = 1e-5
+"""Largest distance of a row's summed probabilities from 1; engines compute in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,13 @@ class MulticlassProblem:
     @property
     def label_counts(self) -> Mapping[str, str]:
         """Each class is counted."""
-        return {name: f"label = {_sql_text(name)}" for name in self.declared.classes}
+        groups = zip(self.declared.label_groups, self.declared.classes, strict=True)
+        return {group: f"label = {_sql_text(name)}" for group, name in groups}
 
     def count_labels(self, labels: Labels) -> dict[str, int]:
         """Count the rows of each class."""
         counts = np.bincount(positions_of(labels), minlength=len(self.declared.classes))
-        return dict(zip(self.declared.classes, counts.tolist(), strict=True))
+        return dict(zip(self.declared.label_groups, counts.tolist(), strict=True))
 
     def encode_labels(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
         """Return the position of each label's class.
@@ -81,12 +84,12 @@ class MulticlassProblem:
 
     def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
         """Each class must occur."""
-        missing = [name for name in self.declared.classes if not counts[name]]
+        missing = sorted(set(self.declared.classes).difference(self._occurring(counts)))
         return f"classes without a label: {', '.join(missing)}, among {rows} labels" if missing else ""
 
     def obstacle_to_measuring(self, rows: int, counts: Mapping[str, int]) -> str:
         """At least two classes must occur; metrics are over those that do."""
-        occurring = [name for name in self.declared.classes if counts[name]]
+        occurring = self._occurring(counts)
         if len(occurring) > 1:
             return ""
         return f"fewer than two classes: {rows} labels are {' or '.join(occurring) or 'none'}"
@@ -146,6 +149,45 @@ class MulticlassProblem:
             },
             DECISION: pa.nulls(len(outputs), pa.string()) if costs is None else self._names(decide(outputs, costs)),
         }
+
+    @property
+    def audit_columns(self) -> tuple[str, ...]:
+        """The probabilities of the classes."""
+        return self.declared.probability_columns
+
+    @property
+    def out_of_range(self) -> str:
+        """Probabilities lie within 0 and 1, and add up to 1."""
+        return "probabilities are outside 0 to 1, or do not add up to 1"
+
+    def count_out_of_range(self, scores: pa.RecordBatch) -> int:
+        """Count rows with a probability below 0 or above 1, with a null, or whose probabilities do not add up to 1."""
+        columns = [scores.column(name).to_numpy(zero_copy_only=False) for name in self.audit_columns]
+        probabilities = np.stack(columns, axis=1)
+        within = ((probabilities >= 0) & (probabilities <= 1)).all(axis=1)
+        adds_up = np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE
+        return int(np.count_nonzero(~(within & adds_up)))
+
+    def sums(self, scores: pa.RecordBatch | pa.Table) -> dict[str, float]:
+        """Return the sum of each class's probability."""
+        import pyarrow.compute as pc
+
+        return {name: pc.sum(scores.column(name)).as_py() or 0.0 for name in self.audit_columns}
+
+    @property
+    def max_mean_shift(self) -> float:
+        """A quarter of the range."""
+        return 0.25
+
+    def mean_shift(self, means: Mapping[str, float], last: Mapping[str, float]) -> tuple[float, str]:
+        """Return the largest difference of a class's mean probability."""
+        name = max(means, key=lambda column: abs(means[column] - last[column]))
+        return abs(means[name] - last[name]), f"the mean of {name} is {means[name]:.3f}, it was {last[name]:.3f}"
+
+    def _occurring(self, counts: Mapping[str, int]) -> list[str]:
+        """Return the classes that have labels."""
+        groups = zip(self.declared.label_groups, self.declared.classes, strict=True)
+        return [name for group, name in groups if counts[group]]
 
     def _names(self, positions: NDArray[np.int64]) -> pa.Array:
         import pyarrow as pa

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -150,6 +151,49 @@ class RegressionProblem:
                 else pa.array(decide(outputs, self.declared, cost), pa.float64())
             ),
         }
+
+    @property
+    def audit_columns(self) -> tuple[str, ...]:
+        """The prediction and the quantiles."""
+        return ("prediction", *self.declared.quantile_columns)
+
+    @property
+    def out_of_range(self) -> str:
+        """Predictions are finite; quantiles ascend."""
+        below = ", below 0" if self.declared.has_lower_bound else ""
+        return f"predictions are not finite{below}, or their quantiles do not ascend"
+
+    def count_out_of_range(self, scores: pa.RecordBatch) -> int:
+        """Count rows with a prediction or quantile that is not allowed, or with quantiles that do not ascend."""
+        prediction, *quantiles = (scores.column(name).to_numpy(zero_copy_only=False) for name in self.audit_columns)
+        is_right = np.isfinite(prediction)
+        if self.declared.has_lower_bound:
+            is_right &= prediction >= 0
+        if quantiles:
+            ascending = np.stack(quantiles, axis=1)
+            is_right &= np.isfinite(ascending).all(axis=1) & (np.diff(ascending, axis=1) >= 0).all(axis=1)
+        return int(np.count_nonzero(~is_right))
+
+    def sums(self, scores: pa.RecordBatch | pa.Table) -> dict[str, float]:
+        """Return the sums of the predictions and of their squares."""
+        import pyarrow.compute as pc
+
+        prediction = scores.column("prediction")
+        squares = pc.multiply(prediction, prediction)
+        return {"prediction": pc.sum(prediction).as_py() or 0.0, "square": pc.sum(squares).as_py() or 0.0}
+
+    @property
+    def max_mean_shift(self) -> float:
+        """One standard deviation of the last published night's predictions."""
+        return 1.0
+
+    def mean_shift(self, means: Mapping[str, float], last: Mapping[str, float]) -> tuple[float, str]:
+        """Return the difference of the means, in standard deviations of the last published night's predictions."""
+        mean, was = means["prediction"], last["prediction"]
+        deviation = math.sqrt(max(last["square"] - was**2, 0.0))
+        shift = 0.0 if mean == was else math.inf if deviation == 0 else abs(mean - was) / deviation
+        moved = f"the mean prediction is {mean:.4g}, it was {was:.4g} with a standard deviation of {deviation:.3g}"
+        return shift, moved
 
     def _shaped(self, outputs: Outputs) -> Outputs:
         """Return outputs as rows x quantiles: engines return a single quantile as one number for each row."""

@@ -229,9 +229,11 @@ def _check_split(name: str, split: Split, use_case: UseCase, where: str) -> None
             how_many=split.rows,
             fix="load more nights, widen the interval, or shorten holdout_days and validation_days of the use case",
         )
-    if obstacle := problem_type(use_case.problem).obstacle_to_training(split.rows, split.labels):
+    problem = problem_type(use_case.problem)
+    obstacle = problem.obstacle_to_training if name == "train" else problem.obstacle_to_measuring
+    if reason := obstacle(split.rows, split.labels):
         raise TrainingError(
-            f"the {name} split has {obstacle}",
+            f"the {name} split has {reason}",
             where=place,
             how_many=split.rows,
             fix="check the label, or widen the interval until all kinds of labels occur",

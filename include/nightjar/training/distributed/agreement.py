@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard, check_counts
 from nightjar.training.data.training_set import TrainingSet

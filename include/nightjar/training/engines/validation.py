@@ -55,9 +55,9 @@ class ValidationMetric:
         Raises:
             TrainingError: when predictions are not finite; on all ranks.
         """
-        outputs = np.asarray(outputs, dtype=np.float64)
-        is_finite = are_finite(outputs)
-        sums = self.problem.validation_sums(self.name, labels[is_finite], outputs[is_finite])
+        predicted = outputs.astype(np.float64)
+        is_finite = are_finite(predicted)
+        sums = self.problem.validation_sums(self.name, labels[is_finite], predicted[is_finite])
         not_finite = len(is_finite) - np.count_nonzero(is_finite)
         summed = sum_over_ranks(np.append(sums, np.array([not_finite], dtype=sums.dtype)))
         if bad := int(summed[-1]):

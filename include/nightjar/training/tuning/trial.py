@@ -46,10 +46,13 @@ def read_folds(lake: Lake, training_set: TrainingSet, tuning: Tuning, *, where: 
             train=shard.view(position[day] for day in fold.train),
             validation=shard.view(position[day] for day in fold.validation),
         )
-        for part, days in ((rows.train, fold.train), (rows.validation, fold.validation)):
-            if obstacle := problem.obstacle_to_training(part.rows, part.labels):
+        for part, days, obstacle in (
+            (rows.train, fold.train, problem.obstacle_to_training),
+            (rows.validation, fold.validation, problem.obstacle_to_measuring),
+        ):
+            if reason := obstacle(part.rows, part.labels):
                 raise TrainingError(
-                    f"a fold has {obstacle}",
+                    f"a fold has {reason}",
                     where=f"{where}, days {days[0]} to {days[-1]}",
                     how_many=part.rows,
                     fix="declare fewer folds in training.tuning, or widen the interval until all kinds of labels occur",

@@ -12,8 +12,8 @@ from tests.declarations import with_fields
 from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
-from nightjar.declaration.tables import Column
 from nightjar.declaration.problem import Cost
+from nightjar.declaration.tables import Column
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.performance.pages import Pages
 from nightjar.monitoring.performance.summary import Rows, Summary, summarize, summarize_groups

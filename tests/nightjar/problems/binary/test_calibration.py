@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nightjar.problems.binary.metrics import AUC_BINS, auc, auc_counts
-from nightjar.protocol.documents import dump_json, load_json
 from nightjar.problems.binary import calibration
 from nightjar.problems.binary.calibration import GROUPS, WORTH, Calibrator, fit, fit_method, pool_adjacent_violators
+from nightjar.problems.binary.metrics import AUC_BINS, auc, auc_counts
+from nightjar.protocol.documents import dump_json, load_json
 
 Rows = tuple[np.ndarray, np.ndarray]
 

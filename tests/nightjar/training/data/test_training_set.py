@@ -8,8 +8,8 @@ import pytest
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.gate import Gate
-from nightjar.declaration.spaces import Choice, FloatRange, IntRange
 from nightjar.declaration.problem import Cost
+from nightjar.declaration.spaces import Choice, FloatRange, IntRange
 from nightjar.declaration.training import Boosting, Network, Pruning, Selection, Training, Tuning
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
