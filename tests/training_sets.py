@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import date
 
 from nightjar.declaration.features import Feature
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.training import DeclaredEngine
 from nightjar.declaration.use_case import load_use_case
+from nightjar.problems.binary.problem import BinaryProblem
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.distributed.checkpoint import Checkpoints
@@ -20,7 +22,10 @@ from nightjar.training.model import TabularModel
 from nightjar.training.recipe import Recipe
 
 DAY = date(2013, 1, 2)
-NOTHING = Split(first=DAY, last=DAY, days=(DAY,), rows=0, positives=0)
+NOTHING = Split(first=DAY, last=DAY, days=(DAY,), rows=0, labels={"positives": 0})
+METRIC = "auc"
+"""Metric that the trainings watch."""
+count_labels = BinaryProblem(Binary()).count_labels
 
 
 def training_set(
@@ -28,7 +33,7 @@ def training_set(
     categories: Mapping[str, tuple[str, ...]] | None = None,
     engines: tuple[DeclaredEngine, ...] = (),
 ) -> TrainingSet:
-    """A training set of ``features``; its recipe is that of the default use case, with ``engines`` where given."""
+    """A training set of ``features``; its recipe is that of the default use case by AUC, with ``engines`` where given."""
     recipe = Recipe.of(load_use_case("flight_delay"))
     return TrainingSet(
         use_case="test",
@@ -39,7 +44,7 @@ def training_set(
         train=NOTHING,
         validation=NOTHING,
         holdout=NOTHING,
-        recipe=replace(recipe, engines=engines or recipe.engines),
+        recipe=replace(recipe, engines=engines or recipe.engines, decisive_metric=METRIC),
     )
 
 
@@ -65,7 +70,7 @@ def context(
         training_set=found,
         group=one_rank(),
         threads=1,
-        progress=Progress("test", train.rows, silent, report),
+        progress=Progress("test", Binary().metrics[METRIC], train.rows, silent, report),
         checkpoints=Checkpoints(place=checkpoints, training={"name": "test"}) if checkpoints else None,
         base=base,
     )

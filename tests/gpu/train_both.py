@@ -36,7 +36,7 @@ def shard(rows: int, seed: int) -> Shard:
     labels = (random.random(rows) < 1 / (1 + np.exp(-strength))).astype(np.float32)
     matrix = np.column_stack([carriers, numbers]).astype(np.float32)
     matrix[random.random(matrix.shape) < 0.05] = np.nan
-    filled = Shard(columns=1 + NUMBERS)
+    filled = Shard(columns=1 + NUMBERS, count_labels=count_labels)
     for start in range(0, rows, 5000):
         filled.append(matrix[start : start + 5000], labels[start : start + 5000])
     return filled

@@ -284,7 +284,10 @@ def _check_on_ranks(training_set: TrainingSet, counts: list[tuple[int, int]]) ->
     """``check_shards`` on ranks that hold (train rows, validation rows)."""
 
     def check(group: Group, rank: int) -> None:
-        shards = [Shard(columns=3, rows=rows, positives=rows // 2) for rows in counts[rank]]
+        shards = [
+            Shard(columns=3, count_labels=count_labels, rows=rows, labels=Counter(positives=rows // 2))
+            for rows in counts[rank]
+        ]
         check_shards(group, training_set, *shards, where="here")
 
     return _on_ranks(len(counts), check)

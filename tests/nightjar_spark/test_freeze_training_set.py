@@ -187,7 +187,7 @@ def test_a_warm_start_freezes_the_champion_and_begins_with_its_vocabulary(
         prediction="probability",
         members=(simple.card(0.7),),
         calibrator=Calibrator(),
-        threshold=None,
+        problem=Binary(),
         seed=1,
         world_size=1,
         validation_metric="auc",

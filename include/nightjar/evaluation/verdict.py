@@ -123,7 +123,8 @@ def choose(
         verdict = judge(gate, problem, metrics, champion=champion, name=name, note=note)
         loss = metric.worse_by(_figure(metrics, prefix_of(name) + metric.name), of_full)
         is_close = loss <= max_loss
-        reason = f"{metric.name} worse than the full model's by {loss:.6f}: {'within' if is_close else 'beyond'} {max_loss:g}"
+        limit = f"{'within' if is_close else 'beyond'} {max_loss:g}"
+        reason = f"{metric.name} worse than the full model's by {loss:.6f}: {limit}"
         is_worth_it, size_and_speed = _is_worth_it(figures, name)
         verdicts[name] = replace(verdict, reasons=(*verdict.reasons, reason, size_and_speed))
         if chosen == FULL and is_close and is_worth_it and verdict.decision == "promote":

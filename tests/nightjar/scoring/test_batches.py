@@ -39,7 +39,7 @@ CARD = ModelCard(
     prediction="probability",
     members=(MemberCard(kind="boosting", engine="xgboost 3", params={}, rounds=8, validation_score=0.7),),
     calibrator=Calibrator(method="platt", slope=0.9, intercept=-0.2),
-    threshold=None,
+    problem=Binary(),
     seed=1,
     world_size=1,
     validation_metric="auc",

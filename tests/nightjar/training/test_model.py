@@ -31,7 +31,7 @@ CARD = ModelCard(
         MemberCard(kind="boosting", engine="xgboost 3", params={"max_depth": 3}, rounds=12, validation_score=0.7),
     ),
     calibrator=Calibrator(),
-    threshold=0.2,
+    problem=Binary(cost=Cost(missed=4, false_alarm=1)),
     seed=1,
     world_size=1,
     validation_metric="auc",

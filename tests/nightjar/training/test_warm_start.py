@@ -55,7 +55,7 @@ def base(lake: Lake) -> TabularModel:
         prediction="probability",
         members=tuple(f.card for f in fitted),
         calibrator=Calibrator(),
-        threshold=None,
+        problem=Binary(),
         seed=1,
         world_size=1,
         validation_metric="auc",

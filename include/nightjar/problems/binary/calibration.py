@@ -1,8 +1,8 @@
 """Calibration of predictions into probabilities.
 
-A calibrator is fitted to counts of rows by prediction (:func:`nightjar.problems.binary.metrics.auc_counts`). Counts add up
-over ranks, so every rank fits the same calibrator, and memory does not grow with the rows. The prediction of a bin is
-its middle.
+A calibrator is fitted to counts of rows by prediction (:func:`nightjar.problems.binary.metrics.auc_counts`). Counts add
+up over ranks, so every rank fits the same calibrator, and memory does not grow with the rows. The prediction of a bin
+is its middle.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
-    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`) and labels (one number for each row)."""
+    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`), and one label for each row."""
 
     CountLabels = Callable[[NDArray[np.float32]], Mapping[str, int]]
 

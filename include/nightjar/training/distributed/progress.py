@@ -30,8 +30,9 @@ class Progress:
         metric: The validation metric.
         rows: Training rows of all ranks.
         say: Receives a line at the first round and then every :data:`PROGRESS_SECONDS`.
-        report: Receives each round's metrics: ``<kind>_validation_<metric>_by_round``, ``<kind>_rows_per_second_by_round``
-            and ``<kind>_seconds_left`` (an upper bound, because of early stopping). A network's round is an epoch.
+        report: Receives each round's metrics: ``<kind>_validation_<metric>_by_round``,
+            ``<kind>_rows_per_second_by_round`` and ``<kind>_seconds_left`` (an upper bound, because of early
+            stopping). A network's round is an epoch.
 
     Attributes:
         rows_per_second: Training rows times rounds of this process, divided by their seconds.
@@ -70,5 +71,6 @@ class Progress:
             self._logged_at = now
             self._say(
                 f"{self._kind}: round {done} of at most {self._num_rounds} | "
-                f"validation {self._metric.name} {history[-1]:.4f} (best {self._metric.best(history):.4f}) | {self.rows_per_second:,.0f} rows/s | at most {left:.0f} s left"
+                f"validation {self._metric.name} {history[-1]:.4f} (best {self._metric.best(history):.4f}) | "
+                f"{self.rows_per_second:,.0f} rows/s | at most {left:.0f} s left"
             )

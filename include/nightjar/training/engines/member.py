@@ -55,8 +55,8 @@ def outputs_of(
 ) -> NDArray[np.float64]:
     """Return a member's outputs; probabilities are corrected for the weight of positives in its training.
 
-    Their odds are ``event_weight`` times too large (Elkan, 2001, The foundations of cost-sensitive learning, theorem 2).
-    The correction keeps the order of the rows.
+    The odds are ``event_weight`` times too large (Elkan, 2001, The foundations of cost-sensitive learning, theorem
+    2). The correction keeps the order of the rows.
     """
     answers = member.predict(matrix, threads=threads)
     return answers if event_weight == 1.0 else answers / (answers + event_weight * (1 - answers))

@@ -130,7 +130,7 @@ def test_a_feature_that_is_missing_or_of_another_type_is_named_with_its_table(fi
 
 
 def test_full_scratch_disk_is_reported() -> None:
-    full = Shard(columns=1, _file=open("/dev/full", "wb"))  # noqa: SIM115
+    full = Shard(columns=1, count_labels=count_labels, _file=open("/dev/full", "wb"))  # noqa: SIM115
     with pytest.raises(StorageFullError, match="no space left") as caught:
         full.append(np.zeros((2, 1), dtype=np.float32), np.zeros(2, dtype=np.float32))
     assert "TMPDIR" in caught.value.where
@@ -146,7 +146,7 @@ def test_a_vacuumed_version_is_refused_clearly(filled: Lake) -> None:
 
 
 def test_a_view_holds_the_chosen_batches_of_the_same_file_and_may_be_read_in_turns() -> None:
-    shard = Shard(columns=2)
+    shard = Shard(columns=2, count_labels=count_labels)
     for value in (1, 2, 3):
         shard.append(np.full((value, 2), value, np.float32), np.ones(value, np.float32))
     first, last = shard.view([0]), shard.view([1, 2])

@@ -39,7 +39,7 @@ def rows(n: int = 4000) -> tuple[pa.Table, np.ndarray]:
 
 
 def fitted(table: pa.Table, labels: np.ndarray) -> Baseline:
-    shard = Shard(columns=len(FEATURES))
+    shard = Shard(columns=len(FEATURES), count_labels=count_labels)
     matrix = encode(table, FEATURES, CATEGORIES)
     for start in range(0, len(labels), 700):
         shard.append(matrix[start : start + 700], labels[start : start + 700])

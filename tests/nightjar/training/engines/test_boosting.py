@@ -29,7 +29,7 @@ def shard(rows: int, seed: int) -> Shard:
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(rows, 2)).astype(np.float32)
     labels = (matrix[:, 0] + 3 * random.normal(size=rows) > 0).astype(np.float32)
-    filled = Shard(columns=2)
+    filled = Shard(columns=2, count_labels=count_labels)
     for part in range(0, rows, 150):
         filled.append(matrix[part : part + 150], labels[part : part + 150])
     return filled

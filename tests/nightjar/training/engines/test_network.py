@@ -61,7 +61,7 @@ def shard(number: int, seed: int, *, positives: float = 0.0) -> Shard:
     far = np.abs(np.nan_to_num(matrix[:, 1], nan=50) - 50) / 20
     strength = 2 * far - 2 + (matrix[:, 0] == 2) * 1.5 + positives
     labels = (random.random(number) < 1 / (1 + np.exp(-strength))).astype(np.float32)
-    filled = Shard(columns=4)
+    filled = Shard(columns=4, count_labels=count_labels)
     for part in range(0, number, 150):
         filled.append(matrix[part : part + 150], labels[part : part + 150])
     return filled
@@ -225,7 +225,7 @@ def test_balanced_classes_raise_predictions_of_both_engines(tmp_path: Path) -> N
 
 def test_features_of_one_kind_are_enough(tmp_path: Path) -> None:
     for kinds in ([0, 2], [1, 3]):
-        of_kind = Shard(columns=2)
+        of_kind = Shard(columns=2, count_labels=count_labels)
         for matrix, labels in shard(600, 1).batches():
             of_kind.append(np.ascontiguousarray(matrix[:, kinds]), labels)
         features = tuple(FEATURES[i] for i in kinds)
@@ -237,7 +237,7 @@ def test_features_of_one_kind_are_enough(tmp_path: Path) -> None:
 
 def test_each_epoch_reads_every_row_once_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_rows, "BUFFER_ROWS", 250)
-    numbered = Shard(columns=1)
+    numbered = Shard(columns=1, count_labels=count_labels)
     for start in range(0, 1000, 100):
         numbered.append(np.arange(start, start + 100, dtype=np.float32)[:, None], np.zeros(100, np.float32))
 

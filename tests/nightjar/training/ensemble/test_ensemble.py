@@ -63,7 +63,10 @@ def mixture(weights: tuple[float, ...], rows: int = 60_000, seed: int = 1) -> tu
 def shards(world_size: int) -> list[Shard]:
     """Seven days of rows with two members' answers for columns, as ranks hold them: every ``world_size``-th."""
     labels, answers = mixture((0.7, 0.3), rows=DAYS * 500)
-    matrix, made = np.stack(answers, axis=1).astype(np.float32), [Shard(columns=2) for _ in range(world_size)]
+    matrix, made = (
+        np.stack(answers, axis=1).astype(np.float32),
+        [Shard(columns=2, count_labels=count_labels) for _ in range(world_size)],
+    )
     for day in range(DAYS):
         part = slice(day * 500, (day + 1) * 500)
         made[day % world_size].append(matrix[part], labels[part])
@@ -181,7 +184,7 @@ def test_members_that_were_trained_on_weighted_events_weigh_as_if_they_had_not_b
     """Answers with odds five times too large: weights, and log loss before any calibration, are as of plain ones."""
     plain, recipe = shards(1)[0], replace(RECIPE, calibration="none")
     expected = combine(SAYS, plain, recipe, threads=1)
-    weighted = Shard(columns=2)
+    weighted = Shard(columns=2, count_labels=count_labels)
     for matrix, labels in plain.batches():
         odds = 5 * matrix / (1 - matrix)
         weighted.append((odds / (1 + odds)).astype(np.float32), labels)

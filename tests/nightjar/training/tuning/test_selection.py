@@ -38,7 +38,7 @@ def rows(seed: int, number: int = 3000) -> Shard:
     columns |= {name: random.integers(0, 3, number).astype(float) for name in CATEGORIES}
     strength = 1.2 * columns["strong"] + 0.5 * columns["weak"] + 0.8 * (columns["category"] == 1)
     labels = (random.random(number) < 1 / (1 + np.exp(-strength))).astype(np.float32)
-    shard = Shard(columns=len(FEATURES))
+    shard = Shard(columns=len(FEATURES), count_labels=count_labels)
     matrix = np.stack([columns[feature.name] for feature in FEATURES], axis=1).astype(np.float32)
     shard.append(np.ascontiguousarray(matrix), labels)
     return shard
