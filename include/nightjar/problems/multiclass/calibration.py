@@ -12,6 +12,7 @@ import numpy as np
 
 from nightjar.problems.binary.calibration import WORTH, Calibrator
 from nightjar.problems.multiclass.metrics import losses_of_rows, positions_of
+from nightjar.problems.multiclass.softmax import softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Temperature:
 
     def apply(self, outputs: Outputs) -> Outputs:
         """Return probabilities (rows x classes) that add up to 1, each row independent of others. NaN is preserved."""
-        return _softmax(_logits(outputs) / self.temperature)
+        return softmax(_logits(outputs) / self.temperature)
 
 
 def fit(
@@ -95,7 +96,7 @@ def fit_temperature(labels: Labels, outputs: Outputs, sum_over_ranks: SumOverRan
     of_labels = logits[np.arange(len(positions)), positions]
     low, high, factor = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE, 1.0
     for _ in range(_MAX_STEPS):
-        probabilities = _softmax(factor * logits)
+        probabilities = softmax(factor * logits)
         mean = (probabilities * logits).sum(axis=1)
         variance = (probabilities * (logits - mean[:, None]) ** 2).sum(axis=1)
         slope, curvature = sum_over_ranks(np.array([(mean - of_labels).sum(), variance.sum()]))
@@ -113,9 +114,3 @@ def fit_temperature(labels: Labels, outputs: Outputs, sum_over_ranks: SumOverRan
 def _logits(probabilities: Outputs) -> NDArray[np.float64]:
     logits: NDArray[np.float64] = np.log(np.maximum(probabilities.astype(np.float64), _MIN_PREDICTION))
     return logits
-
-
-def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return shares

@@ -1,0 +1,68 @@
+"""Rows and columns to which the linear baselines are fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nightjar.declaration.features import Feature
+from nightjar.training.data.moments import moments
+from nightjar.training.data.shards import Shard
+from nightjar.training.engines.linear.baseline import MAX_ROWS, RIDGE, design
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Batch = tuple[NDArray[np.float32], NDArray[np.float64]]
+    """Matrix and labels of some rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Features of a baseline, and what standardizes them; see :func:`nightjar.training.engines.linear.baseline.design`.
+
+    Attributes:
+        features: Inputs.
+        categories: Categorical feature to its frozen vocabulary.
+        means: Mean of each feature over the training rows; 0 for categories.
+        scales: Standard deviation of each feature; 1 for categories and constants.
+    """
+
+    features: tuple[Feature, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+
+    def columns(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the design matrix (rows x weights), whose first column is the intercept."""
+        return design(matrix, self.features, self.categories, np.array(self.means), np.array(self.scales))
+
+    @property
+    def penalties(self) -> NDArray[np.float64]:
+        """Ridge of each weight: :data:`nightjar.training.engines.linear.baseline.RIDGE`, and 0 for the intercept."""
+        width = self.columns(np.empty((0, len(self.features)), np.float32)).shape[1]
+        penalties = np.full(width, RIDGE)
+        penalties[0] = 0.0
+        return penalties
+
+
+def sample(shard: Shard, all_rows: int) -> list[Batch]:
+    """Return every n-th row of this rank's shard, so that all ranks together have at most about ``MAX_ROWS`` rows.
+
+    Args:
+        shard: This rank's training rows.
+        all_rows: Number of rows of all ranks.
+    """
+    stride = max(1, -(-all_rows // MAX_ROWS))
+    return [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in shard.batches()]
+
+
+def standardized(
+    batches: Sequence[Batch], features: tuple[Feature, ...], categories: Mapping[str, tuple[str, ...]]
+) -> Inputs:
+    """Return the inputs, standardized by the rows of all ranks; all ranks call it, inside the collective."""
+    means, scales = moments(lambda: (matrix for matrix, _ in batches), features)
+    return Inputs(features=features, categories=categories, means=tuple(means.tolist()), scales=tuple(scales.tolist()))

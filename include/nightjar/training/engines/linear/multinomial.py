@@ -1,0 +1,141 @@
+"""The baseline of several classes: multinomial logistic regression, fitted over all ranks and saved as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nightjar.declaration.features import Feature
+from nightjar.problems.multiclass.softmax import softmax
+from nightjar.protocol.documents import dump_json, load_json
+from nightjar.protocol.errors import TrainingError
+from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.collective import sum_over_ranks
+from nightjar.training.engines.linear.inputs import Inputs, sample, standardized
+from nightjar.training.engines.linear.lbfgs import minimize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nightjar.training.engines.linear.inputs import Batch
+
+FILE = "multinomial.json"
+_INTERCEPT_RIDGE = 1e-6  # keeps the intercept of a class without a sampled row finite, and fixes the intercepts' sum
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multinomial:
+    """Multinomial logistic regression on standardized numbers and one-hot encoded categories.
+
+    Attributes:
+        inputs: Features, and what standardizes them.
+        weights: For each class the intercept, then the other columns of the design matrix.
+    """
+
+    inputs: Inputs
+    weights: tuple[tuple[float, ...], ...]
+
+    def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+        """Return probabilities (rows x classes); see :meth:`nightjar.training.engines.member.Member.predict`."""
+        columns = self.inputs.columns(matrix)
+        # summed by column: a row's sum must not depend on the number of rows
+        scores = np.stack([(columns * np.array(of_class)).sum(axis=1) for of_class in self.weights], axis=1)
+        return softmax(scores)
+
+    def content(self) -> dict[str, bytes]:
+        """See :meth:`nightjar.training.engines.member.Member.content`."""
+        return {FILE: dump_json(self).encode()}
+
+
+def load(content: Mapping[str, bytes]) -> Multinomial:
+    """Load the member from a model folder's files."""
+    return load_json(Multinomial, content[FILE])
+
+
+def fit(
+    shard: Shard,
+    features: tuple[Feature, ...],
+    categories: Mapping[str, tuple[str, ...]],
+    all_rows: int,
+    classes: int,
+) -> Multinomial:
+    """Fit the baseline to every n-th row of all ranks' shards; all ranks call it, inside the collective.
+
+    L-BFGS on the penalized log loss, with sums over all ranks, from the logarithm of the classes' shares. The gradient
+    is preconditioned by a bound of the Hessian (Böhning, 1992, Multinomial logistic regression algorithm): for each
+    class half the columns' products.
+
+    Args:
+        shard: This rank's training rows; a label is the position of its class.
+        features: The matrix's columns.
+        categories: Categorical feature to its vocabulary.
+        all_rows: Number of rows of all ranks.
+        classes: Number of classes.
+
+    Raises:
+        TrainingError: when it does not converge.
+    """
+    batches = sample(shard, all_rows)
+    inputs = standardized(batches, features, categories)
+    rows_of_class, products = _sums(batches, inputs, classes)
+    rows = rows_of_class.sum()
+    start = np.zeros((classes, len(products)))
+    start[:, 0] = np.log((rows_of_class + 1) / (rows + classes))
+    penalties = inputs.penalties
+    penalties[0] = _INTERCEPT_RIDGE
+
+    def evaluate(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return mean log loss and gradient over all ranks, with the penalty."""
+        loss, gradient = _loss_and_gradient(batches, inputs, weights)
+        distance = weights - start
+        penalty = float((penalties * distance**2).sum()) / 2
+        return loss / float(rows) + penalty, gradient / rows + penalties * distance
+
+    inverse = np.linalg.inv(products / (2 * rows) + np.diag(penalties))
+    weights = minimize(evaluate, start, lambda gradient: gradient @ inverse)
+    if weights is None:
+        raise TrainingError(
+            "the baseline does not converge",
+            where="multinomial logistic regression on the training rows",
+            how_many=start.size,
+            fix="check the features for infinite or very large values",
+        )
+    return Multinomial(inputs=inputs, weights=tuple(tuple(of_class) for of_class in weights.tolist()))
+
+
+def _sums(batches: Sequence[Batch], inputs: Inputs, classes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the rows of each class and the products of the columns, summed over batches and ranks."""
+    width = len(inputs.penalties)
+    rows_of_class, products = np.zeros(classes), np.zeros((width, width))
+    for matrix, labels in batches:
+        columns = inputs.columns(matrix)
+        rows_of_class += np.bincount(labels.astype(np.int64), minlength=classes)
+        products += columns.T @ columns
+    return sum_over_ranks(rows_of_class), sum_over_ranks(products)
+
+
+def _loss_and_gradient(
+    batches: Sequence[Batch], inputs: Inputs, weights: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the log loss and its gradient (classes x columns), summed over batches and ranks."""
+    sums = np.zeros(weights.size + 1)
+    for matrix, labels in batches:
+        columns = inputs.columns(matrix)
+        scores = columns @ weights.T
+        of_labels = np.arange(len(labels)), labels.astype(np.int64)
+        errors = softmax(scores)
+        sums[0] += (_log_of_sum(scores) - scores[of_labels]).sum()
+        errors[of_labels] -= 1
+        sums[1:] += (errors.T @ columns).ravel()
+    total = sum_over_ranks(sums)
+    return float(total[0]), total[1:].reshape(weights.shape)
+
+
+def _log_of_sum(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithm of the sum of each row's powers of e."""
+    largest = scores.max(axis=1)
+    logarithms: NDArray[np.float64] = largest + np.log(np.exp(scores - largest[:, None]).sum(axis=1))
+    return logarithms
