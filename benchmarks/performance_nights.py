@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.declaration.problem import cost_of_binary
-from nightjar.monitoring.performance.findings import CLEAR_AUC, find_problems
+from nightjar.monitoring.performance.binary.summary import Rows, summarize
+from nightjar.monitoring.performance.findings import find_problems
+from nightjar.monitoring.performance.monitored import CLEAR_SHARE
 from nightjar.monitoring.performance.rows import PerformanceRow, by_metric
-from nightjar.monitoring.performance.summary import Rows, summarize
 from nightjar.monitoring.performance.table import ALL, ScoredNight, performance_rows
 from nightjar.problems.binary.metrics import auc
 from use_cases.flight_delay.use_case import USE_CASE
@@ -100,7 +101,7 @@ def judged(rows: pd.DataFrame, values: NDArray[np.float64], holdout: float, how:
         night = cast("pd.Timestamp", day).date()
         scored_night = ScoredNight(
             night=night, summaries={ALL: summarize(scored)}, judged_on=night + timedelta(days=3), model_version="1",
-            baseline_rate=float(group.naive.iloc[0]), holdout={"auc": holdout},
+            baseline={"rate": float(group.naive.iloc[0])}, holdout={"auc": holdout},
         )  # fmt: skip
         nights.append(by_metric(performance_rows(scored_night, CASE, run_id="benchmark")))
     return nights
@@ -129,7 +130,9 @@ def main() -> None:
         "half_width_by_rows": round(float(np.median([(auc.high - auc.low) / 2 for auc in aucs])), 3),
         "warned_share": round(float(np.mean([warned for warned, _ in severities])), 3),
         "breach_share": round(float(np.mean([breach for _, breach in severities])), 3),
-        "warned_share_by_single_nights": round(float(np.mean([auc.high < of_holdout - CLEAR_AUC for auc in aucs])), 3),
+        "warned_share_by_single_nights": round(
+            float(np.mean([auc.high < of_holdout - CLEAR_SHARE for auc in aucs])), 3
+        ),
     }
     for how in CORRUPTIONS:
         bad, warned, breached = judged(rows, values, of_holdout, how), [], []

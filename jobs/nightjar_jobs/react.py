@@ -23,6 +23,7 @@ from nightjar.monitoring.incidents.model_age import model_age_days
 from nightjar.monitoring.incidents.retraining import decide
 from nightjar.monitoring.incidents.retraining_evidence import collect_evidence
 from nightjar.monitoring.incidents.table import INCIDENTS_TABLE, incidents_before, write_incidents
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.table import performance_findings
 from nightjar.monitoring.skew.table import skew_findings
 from nightjar.protocol.incidents import RetrainingDecision
@@ -107,9 +108,17 @@ def _decide(spec: JobSpec, use_case: UseCase) -> RetrainingDecision:
         )
         return RetrainingDecision()
     champion = scoring_model.version
-    watched, auc = collect_evidence(lake, use_case, policy, night, champion=champion)
+    watched, over_nights = collect_evidence(lake, use_case, policy, night, champion=champion)
     age_days = model_age_days(lake, use_case.name, champion, night)
-    decision = decide(policy, watched, night, auc=auc, age_days=age_days, requested=_requested_nights(spec))
+    decision = decide(
+        policy,
+        watched,
+        night,
+        monitored=performance_problem(use_case.problem).monitored,
+        over_nights=over_nights,
+        age_days=age_days,
+        requested=_requested_nights(spec),
+    )
     if decision.request and spec.params.get("history"):
         return replace(decision, request=False, blocked_by="the night is history")
     return decision

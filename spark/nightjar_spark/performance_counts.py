@@ -1,7 +1,7 @@
 """Join scores with later labels and count them, in one Spark job for all nights and slices.
 
 Each task counts its Arrow batches with numpy and sends small summaries to the driver, which merges them
-(:mod:`nightjar.monitoring.performance.summary`); rows are not collected.
+(:mod:`nightjar.monitoring.performance.problem`); rows are not collected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.drift.wording import MISSING
-from nightjar.monitoring.performance.summary import Rows, Summary, merge, summarize_groups
+from nightjar.monitoring.performance.problem import Baseline, LabelGroup, PerformanceProblem, ScoredRows, Summary
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.table import ALL, Place
 from nightjar_spark.io import read_table
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 HISTORY_NIGHTS = 28
-"""Nights (whole weeks) whose label rate, as known when a night was scored, is the baseline prediction."""
+"""Nights (whole weeks) whose labels, as known when a night was scored, give the baseline prediction."""
 _ROWS_AT_ONCE = 200_000
-_NO_LABEL, _OUTCOMES = 2, 3
+_EXACT = "decimal(38, 12)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ def count_nights(
     *,
     judged: Mapping[date, date],
     fresh: Sequence[date],
+    baselines: Mapping[date, Baseline],
 ) -> dict[date, Counted]:
     """Summarize the scores of nights; nights without published scores are left out.
 
@@ -67,6 +69,7 @@ def count_nights(
         inputs: Version of each table to read.
         judged: Scored night to the night whose run judges it; labels that landed in between are joined.
         fresh: Nights whose scores are counted without labels.
+        baselines: The baseline's prediction for each night where it is known.
     """
     without = [night for night in fresh if night not in judged]
     versions = defaultdict(list)
@@ -80,7 +83,7 @@ def count_nights(
         labels = _labels(spark, lake, use_case, inputs, judged)
         scores = _scores(spark, lake, use_case, inputs, judged)
         rows = rows.unionByName(scores.join(labels, on=["ds", *use_case.key], how="left"))
-    summaries = _count(rows, use_case.monitoring.performance.slices)
+    summaries = _count(rows, use_case, baselines)
     return {night: Counted(summaries=summaries[night], versions=tuple(versions[night])) for night in sorted(summaries)}
 
 
@@ -96,7 +99,7 @@ def _published(
 def _scores(
     spark: SparkSession, lake: Lake, use_case: UseCase, inputs: Mapping[str, int], nights: Iterable[date]
 ) -> DataFrame:
-    """Select night, key, prediction, decision and slices of the champion's scores."""
+    """Select night, key, the problem type's columns and slices of the champion's scores."""
     wanted = sorted(nights)
     frame = _published(spark, lake, use_case, inputs, wanted)
     slices = use_case.monitoring.performance.slices
@@ -106,12 +109,11 @@ def _scores(
         frame = frame.join(
             features_read.select("ds", *use_case.key, *from_features), on=["ds", *use_case.key], how="left"
         )
-    decision = F.col("decision").cast("double") if use_case.problem.cost else F.lit(None).cast("double")
+    columns = performance_problem(use_case.problem).score_columns
     named = (F.coalesce(F.col(name).cast("string"), F.lit(MISSING)) for name in slices)
     return frame.select(
         *dict.fromkeys(["ds", *use_case.key]),
-        "prediction",
-        decision.alias("decision"),
+        *(F.expr(expression).alias(f"_{name}") for name, expression in columns.items()),
         *(value.alias(f"_s{i}") for i, value in enumerate(named)),
     )
 
@@ -128,44 +130,44 @@ def _labels(
     pairs = [(scored, night) for scored, nights in serves.items() for night in nights]
     scored_by = F.broadcast(spark.createDataFrame(pairs, "_scored date, ds date"))
     rows = read_table(spark, lake, table, nights=landed, version=inputs[table]).join(scored_by, on="ds")
-    # An integer keeps the aggregation in Spark's hash tables; a struct of night and label would sort all rows.
-    outcome = F.coalesce(F.col("label").cast("int"), F.lit(_NO_LABEL))
-    first = F.min(F.datediff("ds", "_scored") * _OUTCOMES + outcome) % _OUTCOMES
+    # Numbers keep the aggregation in Spark's hash tables; a struct of night and label would sort all rows.
+    label = F.expr(performance_problem(use_case.problem).label)
     return (
         rows.groupBy("_scored", *use_case.key)
-        .agg(first.alias("_outcome"))
-        .select(
-            F.col("_scored").alias("ds"),
-            *use_case.key,
-            F.when(F.col("_outcome") != _NO_LABEL, F.col("_outcome").cast("double")).alias("label"),
-            F.lit(True).alias("_landed"),
-        )
+        .agg(F.min_by(label, F.datediff("ds", "_scored")).alias("label"))
+        .select(F.col("_scored").alias("ds"), *use_case.key, "label", F.lit(True).alias("_landed"))
     )
 
 
-def _count(joined: DataFrame, slices: Sequence[str]) -> dict[date, dict[Place, Summary]]:
-    columns = ["prediction", "label", "_landed", "decision", *(f"_s{i}" for i in range(len(slices)))]
+def _count(
+    joined: DataFrame, use_case: UseCase, baselines: Mapping[date, Baseline]
+) -> dict[date, dict[Place, Summary]]:
+    problem, slices = performance_problem(use_case.problem), use_case.monitoring.performance.slices
+    columns = ["label", "_landed", *map("_{}".format, problem.score_columns), *(f"_s{i}" for i in range(len(slices)))]
+    counter = _counter(problem, slices, {str(night): baseline for night, baseline in baselines.items()})
     selected = joined.select(F.col("ds").cast("string").alias("night"), *columns)
     schema = "night string, slice string, slice_value string, summary string"
     parts: defaultdict[tuple[date, Place], list[Summary]] = defaultdict(list)
-    for row in selected.mapInArrow(_counter(tuple(slices)), schema).collect():
+    for row in selected.mapInArrow(counter, schema).collect():
         parts[date.fromisoformat(row["night"]), (row["slice"], row["slice_value"])].append(
-            Summary.from_json(row["summary"])
+            problem.read_summary(row["summary"])
         )
     by_night: dict[date, dict[Place, Summary]] = {}
     for (night, place), summaries in sorted(parts.items()):
-        by_night.setdefault(night, {})[place] = merge(summaries)
+        by_night.setdefault(night, {})[place] = problem.merge(summaries)
     return by_night
 
 
-def _counter(slices: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _counter(
+    problem: PerformanceProblem, slices: Sequence[str], baselines: Mapping[str, Baseline]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function that a Spark task runs on its Arrow batches: it yields one row per night, slice and value."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         parts: defaultdict[tuple[str, str, str], list[Summary]] = defaultdict(list)
         for table in _gathered(batches):
-            for place, summary in _count_table(table, slices).items():
-                parts[place] = [merge([*parts[place], summary])]
+            for place, summary in _count_table(table, problem, slices, baselines).items():
+                parts[place] = [problem.merge([*parts[place], summary])]
         rows = [(*place, summary.to_json()) for place, (summary,) in parts.items()]
         columns = zip(*rows, strict=True) if rows else ((), (), (), ())
         names = ["night", "slice", "slice_value", "summary"]
@@ -186,18 +188,24 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def _count_table(table: pa.Table, slices: tuple[str, ...]) -> dict[tuple[str, str, str], Summary]:
+def _count_table(
+    table: pa.Table, problem: PerformanceProblem, slices: Sequence[str], baselines: Mapping[str, Baseline]
+) -> dict[tuple[str, str, str], Summary]:
     nights, night_codes = _encoded(table["night"])
-    rows = Rows(
-        predictions=table["prediction"].to_numpy(),
-        labels=table["label"].cast(pa.float64()).to_numpy(),
+    names = sorted({name for night in nights for name in baselines.get(night, {})})
+    rows = ScoredRows(
+        columns={name: table[f"_{name}"].to_numpy() for name in problem.score_columns},
+        labels=table["label"].to_numpy(),
         landed=table["_landed"].fill_null(False).to_numpy(),
-        decisions=table["decision"].to_numpy(),
+        baseline={
+            name: np.array([baselines.get(night, {}).get(name, np.nan) for night in nights])[night_codes]
+            for name in names
+        },
     )
-    summaries = {(nights[code], *ALL): summary for code, summary in summarize_groups(rows, night_codes).items()}
+    summaries = {(nights[code], *ALL): summary for code, summary in problem.summarize(rows, night_codes).items()}
     for i, name in enumerate(slices):
         values, codes = _encoded(table[f"_s{i}"])
-        for code, summary in summarize_groups(rows, night_codes * len(values) + codes).items():
+        for code, summary in problem.summarize(rows, night_codes * len(values) + codes).items():
             summaries[nights[code // len(values)], name, values[code % len(values)]] = summary
     return summaries
 
@@ -208,28 +216,31 @@ def _encoded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
 
 
-def baseline_rates(
+def count_baselines(
     spark: SparkSession, lake: Lake, use_case: UseCase, inputs: Mapping[str, int], nights: Sequence[date]
-) -> dict[date, float]:
-    """Return the share of positives among the labels known when each night is scored.
+) -> dict[date, Baseline]:
+    """Return the baseline's prediction from the labels known when each night is scored.
 
     A label is known from the first night that has landed it and is scored at or after ``known_at``. Nights without
     known labels are left out.
     """
-    table = use_case.label_table.name
+    table, problem = use_case.label_table.name, performance_problem(use_case.problem)
     first = min(nights) - timedelta(days=HISTORY_NIGHTS - 1)
     wanted = [first + timedelta(days=i) for i in range((max(nights) - first).days + 1)]
     local_day = F.to_date(F.from_utc_timestamp("known_at", use_case.schedule.timezone))
     counted = (
         read_table(spark, lake, table, nights=wanted, version=inputs[table])
-        .where(F.col("label").isNotNull())
-        .groupBy(F.greatest("ds", local_day).alias("known_on"))
-        .agg(F.count("*").alias("rows"), F.sum((F.col("label") == 1).cast("long")).alias("positives"))
+        .where(F.expr(problem.label).isNotNull())
+        .groupBy(F.greatest("ds", local_day).alias("known_on"), F.expr(problem.label_group).alias("label_group"))
+        # Decimals add up to the same sum in any order.
+        .agg(F.count("*").alias("rows"), F.sum(F.expr(problem.label).cast(_EXACT)).alias("total"))
+        .orderBy("known_on", "label_group")
         .collect()
     )
-    rates = {}
+    baselines = {}
     for night in nights:
         known = [row for row in counted if night - timedelta(days=HISTORY_NIGHTS) < row["known_on"] <= night]
-        if rows := sum(row["rows"] for row in known):
-            rates[night] = sum(row["positives"] for row in known) / rows
-    return rates
+        groups = [LabelGroup(group=row["label_group"], rows=row["rows"], total=row["total"]) for row in known]
+        if groups:
+            baselines[night] = problem.baseline(groups)
+    return baselines

@@ -19,12 +19,14 @@ from nightjar.lake import files
 from nightjar.lake.held_files import held_files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.performance.holdout import read_holdout_metrics
-from nightjar.monitoring.performance.metrics import tie_error
 from nightjar.monitoring.performance.pages import Pages
+from nightjar.monitoring.performance.problem import Baseline
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.report import render, render_week
 from nightjar.monitoring.performance.report_data import PerformanceReport
 from nightjar.monitoring.performance.rows import PerformanceRow
 from nightjar.monitoring.performance.table import (
+    ALL,
     COUNTS_TABLE,
     PERFORMANCE_TABLE,
     ScoredNight,
@@ -42,7 +44,7 @@ from nightjar.protocol.nights import first_few
 from nightjar.protocol.results import NightPerformance, ReportPerformanceResult
 from nightjar.settings.environment import Settings
 from nightjar_spark.main import main
-from nightjar_spark.performance_counts import Counted, baseline_rates, count_nights
+from nightjar_spark.performance_counts import Counted, count_baselines, count_nights
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -73,11 +75,10 @@ def report_performance(spark: SparkSession, spec: JobSpec, use_case: UseCase) ->
     inputs = _input_versions(lake, use_case)
     stored = read_performance(lake, use_case.name, _window(nights, use_case))
     judged = _to_judge(lake, use_case, nights, inputs, stored)
-    counted = count_nights(spark, lake, use_case, inputs, judged=judged, fresh=nights)
+    baselines = count_baselines(spark, lake, use_case, inputs, sorted({*judged, *nights}))
+    counted = count_nights(spark, lake, use_case, inputs, judged=judged, fresh=nights, baselines=baselines)
     _check_scored(use_case, [night for night in nights if night not in counted])
-    involved = {*judged, *nights}
-    rates = baseline_rates(spark, lake, use_case, inputs, sorted(involved))
-    scored = _scored(lake, use_case, nights, judged, counted, rates, stored)
+    scored = _scored(lake, use_case, nights, judged, counted, baselines, stored)
     done = time.monotonic()
     outputs, rows = _replace(spec, use_case, scored)
     pages = _write_pages(spec, use_case, nights, judged, inputs)
@@ -147,11 +148,12 @@ def _scored(
     nights: Sequence[date],
     judged: Mapping[date, date],
     counted: Mapping[date, Counted],
-    rates: Mapping[date, float],
+    baselines: Mapping[date, Baseline],
     stored: Sequence[PerformanceRow],
 ) -> list[ScoredNight]:
     """Return each night's scores with estimates: new ones for nights of this run, stored ones for others."""
-    holdouts, stored_by_night = read_holdout_metrics(lake, use_case.name), stored_estimates(stored)
+    holdouts = read_holdout_metrics(lake, use_case.name, performance_problem(use_case.problem))
+    stored_by_night = stored_estimates(stored)
     scored = []
     for night in sorted({*judged, *nights}):
         counts = counted.get(night, Counted(summaries={}, versions=()))
@@ -160,7 +162,7 @@ def _scored(
             summaries=counts.summaries,
             judged_on=judged.get(night),
             model_version=",".join(counts.versions),
-            baseline_rate=rates.get(night),
+            baseline=baselines.get(night),
             holdout=holdouts.get(counts.versions[0], {}) if len(counts.versions) == 1 else {},
             estimates=stored_by_night.get(night, {}),
         )
@@ -223,18 +225,20 @@ def _night_result(report: PerformanceReport) -> NightPerformance:
 
 
 def _metrics(scored: Sequence[ScoredNight], report: PerformanceReport) -> dict[str, float]:
-    """Return the metrics that the last night judged, and its estimated AUC."""
-    auc, estimated = report.figures.get("auc"), report.estimated.get("auc")
+    """Return the metrics that the last night judged, and its estimate of the monitored one."""
+    name = report.problem.monitored.name
+    judged, estimated = report.whole, report.estimated.get(name)
     metrics = {
-        "auc": auc.value if auc else None,
-        "auc_low": auc.low if auc else None,
-        "auc_high": auc.high if auc else None,
-        "estimated_auc": estimated.estimate if estimated else None,
+        name: judged.value if judged else None,
+        f"{name}_low": judged.low if judged else None,
+        f"{name}_high": judged.high if judged else None,
+        f"estimated_{name}": estimated.estimate if estimated else None,
         **{name: report.figures[name].value for name in ("log_loss", "expected_cost") if name in report.figures},
     }
     for night in scored:
-        if night.night == report.judged_night and night.summary.rows:
-            metrics |= {"label_share": night.summary.landed_share, "auc_tie_error": tie_error(night.summary)}
+        if night.night == report.judged_night and night.rows:
+            exactness = report.problem.accuracy_of_counts(night.summaries[ALL])
+            metrics |= {"label_share": night.landed_share, **exactness}
     return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 

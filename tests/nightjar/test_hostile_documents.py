@@ -14,6 +14,7 @@ from tests.landed_nights import NIGHTS, SHOP, land_night
 from tests.program_results import neutral_result
 
 from nightjar.declaration.features import Feature
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.training import Training
 from nightjar.lake import ledger, results
 from nightjar.lake.lake import Lake
@@ -21,6 +22,7 @@ from nightjar.local.airflow_login import PASSWORDS_FILE, admin_password
 from nightjar.local.ports import Ports
 from nightjar.local.state import RunLock, RunState, read_state
 from nightjar.monitoring.performance.holdout import read_holdout_metrics
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import read_reference
 from nightjar.monitoring.profiles.summarize import count_numeric
@@ -206,7 +208,7 @@ def test_scores_that_a_result_does_not_name_are_an_error_of_the_result(lake: str
 def test_an_event_of_another_shape_is_named(lake: Lake, details: dict[str, Any]) -> None:
     ledger.record(lake, ledger.Event(event="gate", use_case="shop", details={"candidates": {"": {}}, **details}))
     with pytest.raises(LakeError, match="the details of an event cannot be read") as caught:
-        read_holdout_metrics(lake, "shop")
+        read_holdout_metrics(lake, "shop", performance_problem(Binary()))
     assert caught.value.where == "ledger/events"
 
 

@@ -20,15 +20,15 @@ from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.problem import Cost
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase
-from nightjar.evaluation import metrics
 from nightjar.lake import delta, ledger
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.performance.table import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
+from nightjar.problems.binary import metrics
 from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobResult, JobSpec
-from nightjar_spark.performance_counts import baseline_rates
+from nightjar_spark.performance_counts import count_baselines
 from nightjar_spark.report_performance import report_performance
 
 if TYPE_CHECKING:
@@ -369,5 +369,7 @@ def test_the_constant_is_what_was_known_at_the_prediction_moment(spark: SparkSes
     ]
     Shop(lake)._put(case.label_table, 0, rows)
     Shop(lake)._put(case.label_table, 30, [{"order_id": 9, "label": 1.0, "outcome": "done"}])
-    rates = baseline_rates(spark, Lake(lake), case, {"labels/shop": 2}, [night(i) for i in (-1, 0, 1, 27, 28, 29, 30)])
+    nights = [night(i) for i in (-1, 0, 1, 27, 28, 29, 30)]
+    baselines = count_baselines(spark, Lake(lake), case, {"labels/shop": 2}, nights)
+    rates = {day: baseline["rate"] for day, baseline in baselines.items()}
     assert rates == {night(0): 1 / 2, night(1): 1 / 3, night(27): 1 / 3, night(28): 0.0, night(30): 1.0}

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.monitoring.performance.intervals import Interval
+from nightjar.monitoring.performance.monitored import Monitored
 from nightjar.protocol.incidents import RetrainingDecision
 
 BUDGET_DAYS = 30
@@ -20,26 +21,26 @@ class WatchedNight:
     Attributes:
         night: The night.
         drifted: Whether the verdict was drift.
-        below_floor: Whether the night that it judged is below the performance floor.
+        beyond_bound: Whether the monitored metric of the night that it judged is worse than the floor or ceiling.
         broken_data: Whether its data were broken, so that drift and labels are not reliable.
         judged_broken_data: Whether the data of the judged night were broken.
     """
 
     night: date
     drifted: bool = False
-    below_floor: bool = False
+    beyond_bound: bool = False
     broken_data: bool = False
     judged_broken_data: bool = False
 
     @property
     def in_breach(self) -> bool:
         """Whether the night counts as a breach."""
-        return not self.broken_data and (self.drifted or (self.below_floor and not self.judged_broken_data))
+        return not self.broken_data and (self.drifted or (self.beyond_bound and not self.judged_broken_data))
 
     @property
     def excused(self) -> bool:
         """Whether only broken data keep the night from counting as a breach."""
-        return (self.drifted or self.below_floor) and not self.in_breach
+        return (self.drifted or self.beyond_bound) and not self.in_breach
 
 
 def decide(
@@ -47,7 +48,8 @@ def decide(
     watched: Sequence[WatchedNight],
     night: date,
     *,
-    auc: Interval | None,
+    monitored: Monitored,
+    over_nights: Interval | None,
     age_days: float | None,
     requested: Sequence[date],
 ) -> RetrainingDecision:
@@ -61,14 +63,16 @@ def decide(
         watched: Monitored nights, including this one; those after the last request and among the last ``of_nights``
             count.
         night: The night.
-        auc: AUC over the last judged nights with sound data, with nights as independent units; None for too few.
+        monitored: The monitored metric of the problem type.
+        over_nights: The metric over the last judged nights with sound data, with nights as independent units; None for
+            too few.
         age_days: Days since the champion's last training day; None when unknown.
         requested: Nights of all requests.
     """
     last = max((day for day in requested if day < night), default=None)
     since = max(filter(None, [last, night - timedelta(days=policy.of_nights)]))
     window = [watched_night for watched_night in watched if since < watched_night.night <= night]
-    reason = _reason(policy, window, auc, age_days)
+    reason = _reason(policy, window, monitored, over_nights, age_days)
     if not reason:
         excused = sum(watched_night.excused for watched_night in window)
         breaches = excused + sum(watched_night.in_breach for watched_night in window)
@@ -82,14 +86,22 @@ def decide(
     return RetrainingDecision(request=not blocked_by, reason=reason, blocked_by=blocked_by)
 
 
-def _reason(policy: Retraining, window: Sequence[WatchedNight], auc: Interval | None, age_days: float | None) -> str:
+def _reason(
+    policy: Retraining,
+    window: Sequence[WatchedNight],
+    monitored: Monitored,
+    over_nights: Interval | None,
+    age_days: float | None,
+) -> str:
     breaches = [watched_night.night for watched_night in window if watched_night.in_breach]
     if len(breaches) >= policy.breaches:
         days = ", ".join(map(str, sorted(breaches)))
         return f"{len(breaches)} of the last {policy.of_nights} nights were in breach ({days})"
-    if auc is not None and policy.floor is not None and auc.high < policy.floor:
-        figures = f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
-        return f"over the last judged nights the AUC is {figures}, below the floor of {policy.floor:g}"
+    bound = monitored.bound(policy)
+    if over_nights is not None and bound is not None and monitored.is_all_worse(over_nights, bound):
+        value = f"the {monitored.words.phrase} is {monitored.words.plain_interval(over_nights)}"
+        side = f"{monitored.worse_side} the {monitored.bound_name}"
+        return f"over the last judged nights {value}, {side} of {bound:g}"
     if age_days is not None and age_days > policy.max_age_days:
         return f"the champion's training data are {age_days:.0f} days old (at most {policy.max_age_days})"
     return ""

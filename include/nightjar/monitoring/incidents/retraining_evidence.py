@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, timedelta
 
 from nightjar.declaration.monitoring import Retraining
@@ -13,6 +12,8 @@ from nightjar.monitoring.drift.findings import drifted_nights
 from nightjar.monitoring.incidents.retraining import WatchedNight
 from nightjar.monitoring.performance.findings import NIGHTS, over_nights
 from nightjar.monitoring.performance.intervals import Interval
+from nightjar.monitoring.performance.monitored import Monitored
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.rows import PerformanceRow
 from nightjar.monitoring.performance.table import judged_nights, read_performance
 
@@ -20,7 +21,9 @@ from nightjar.monitoring.performance.table import judged_nights, read_performanc
 def collect_evidence(
     lake: Lake, use_case: UseCase, policy: Retraining, night: date, *, champion: str
 ) -> tuple[list[WatchedNight], Interval | None]:
-    """Return the nights in the policy's window and the AUC over the last judged nights, for the champion's scores only.
+    """Return the nights in the policy's window, and the monitored metric over the last judged nights.
+
+    Only the champion's scores count.
 
     Args:
         lake: The lake.
@@ -29,36 +32,38 @@ def collect_evidence(
         night: The night.
         champion: Version of the model that scored the night; results of other versions do not count against it.
     """
+    monitored = performance_problem(use_case.problem).monitored
     lag = timedelta(days=use_case.monitoring.performance.matured_after_nights)
     window = _last(night, policy.of_nights)
     judged_window = sorted({*(day - lag for day in window), *_last(night - lag, NIGHTS)})
     broken = nights_of_broken_data(lake, use_case.name, {*window, *judged_window})
     rows = read_performance(lake, use_case.name, judged_window)
     judged = {
-        day: metrics for day, metrics in judged_nights(rows, night).items() if metrics["auc"].model_version == champion
+        day: metrics[monitored.name]
+        for day, metrics in judged_nights(rows, night).items()
+        if metrics[monitored.name].model_version == champion
     }
     drifted = drifted_nights(lake, use_case, window, model_version=champion)
     watched = [
         WatchedNight(
             night=day,
             drifted=day in drifted,
-            below_floor=_below_floor(judged.get(day - lag), policy, day),
+            beyond_bound=_beyond_bound(judged.get(day - lag), monitored, monitored.bound(policy), day),
             broken_data=day in broken,
             judged_broken_data=day - lag in broken,
         )
         for day in window
     ]
-    sound = [metrics for day, metrics in judged.items() if day not in broken][-NIGHTS:]
-    return watched, over_nights(sound, "auc", "value", use_case.monitoring.performance.confidence)
+    sound = [{monitored.name: row} for day, row in judged.items() if day not in broken][-NIGHTS:]
+    return watched, over_nights(sound, monitored.name, "value", use_case.monitoring.performance.confidence)
 
 
 def _last(night: date, count: int) -> list[date]:
     return [night - timedelta(days=i) for i in range(count)]
 
 
-def _below_floor(judged: Mapping[str, PerformanceRow] | None, policy: Retraining, on: date) -> bool:
-    """Whether the whole confidence interval of the AUC that was judged ``on`` this night lies below the floor."""
-    if judged is None or policy.floor is None or judged["auc"].judged_on != on:
+def _beyond_bound(judged: PerformanceRow | None, monitored: Monitored, bound: float | None, on: date) -> bool:
+    """Whether the whole interval of the metric that was judged ``on`` this night is worse than the bound."""
+    if judged is None or bound is None or judged.judged_on != on or judged.interval is None:
         return False
-    high = judged["auc"].high
-    return high is not None and high < policy.floor
+    return monitored.is_all_worse(judged.interval, bound)

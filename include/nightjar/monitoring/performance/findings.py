@@ -11,6 +11,9 @@ from typing import Literal
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.intervals import Interval
+from nightjar.monitoring.performance.monitored import Monitored
+from nightjar.monitoring.performance.problem import PerformanceProblem
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.rows import PerformanceRow
 
 Night = Mapping[str, PerformanceRow]
@@ -19,11 +22,6 @@ NIGHTS, MIN_NIGHTS = 7, 4
 """Judged nights that a warning is based on, and the minimum of them with a value. Rows of one night share its weather:
 AUCs of the flights' nights differ by twice what intervals over rows allow, so that a warning by a single night's
 interval would be raised every tenth night (``benchmarks/performance_nights.py``)."""
-CLEAR_AUC = 0.03
-"""Margin by which the AUC's interval over nights must lie below the holdout's AUC; the holdout has only a week."""
-AGAINST_BASELINE = {"log_loss": "log loss", "brier": "Brier score", "expected_cost": "cost per row"}
-"""Names of the metrics that are compared with the baseline on the same rows. Their level depends on the night's label
-rate, so they are not compared with the holdout."""
 RUNBOOK = "docs/runbooks/performance.md"
 
 
@@ -32,34 +30,36 @@ def find_problems(
 ) -> list[Finding]:
     """Return the findings of the last judged night, breaches first.
 
-    ``breach``: the whole interval of the judged AUC, over its rows, lies below the declared floor. ``warn``: the whole
-    interval over the last :data:`NIGHTS` nights of the same version, and the last night, are worse than the holdout or
-    the baseline.
+    ``breach``: the whole interval of the monitored metric, over its rows, is worse than the declared bound. ``warn``:
+    the whole interval over the last :data:`NIGHTS` nights of the same version, and the last night, are worse than the
+    holdout or the baseline.
 
     Args:
         nights: The last judged nights, oldest first; the last one was judged by this run.
-        use_case: The use case, with the floor (if any) and the confidence level.
+        use_case: The use case, with the bound (if any) and the confidence level.
         night: Night whose run judges.
         link: Address of the page.
-        judged: Rows to compare with the floor; defaults to the last of ``nights``, and overrides it for pooled nights.
+        judged: Rows to compare with the bound; defaults to the last of ``nights``, and overrides it for pooled nights.
     """
     if not nights:
         return []
-    last = nights[-1]
-    version = last["auc"].model_version
-    recent = [rows for rows in nights if rows["auc"].model_version == version][-NIGHTS:]
+    problem_type = performance_problem(use_case.problem)
+    monitored = problem_type.monitored
+    last = nights[-1][monitored.name]
+    recent = [rows for rows in nights if rows[monitored.name].model_version == last.model_version][-NIGHTS:]
     confidence = use_case.monitoring.performance.confidence
+    bound = monitored.bound(use_case.monitoring.retraining)
     problems = [
-        *_below_the_floor(last if judged is None else judged, use_case),
-        *_below_the_holdout(recent, confidence),
-        *_above_the_baseline(recent, confidence),
+        *_beyond_the_bound((nights[-1] if judged is None else judged)[monitored.name], monitored, bound),
+        *_worse_than_the_holdout(recent, monitored, confidence),
+        *_worse_than_the_baseline(recent, problem_type, confidence),
     ]
     return [
         Finding(
             kind="performance",
             subject=f"{use_case.name} {problem.subject}",
             night=night,
-            what=f"scores of {last['auc'].ds}: {problem.what}",
+            what=f"scores of {last.ds}: {problem.what}",
             severity=problem.severity,
             severity_ratio=problem.severity_ratio,
             link=link,
@@ -79,39 +79,49 @@ class _Problem:
     severity_ratio: float
 
 
-def _below_the_floor(judged: Night, use_case: UseCase) -> Iterator[_Problem]:
-    floor = use_case.monitoring.retraining.floor if use_case.monitoring.retraining else None
-    auc = judged["auc"].interval
-    if floor is not None and auc is not None and auc.high < floor:
-        what = f"the AUC is {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), below the floor of {floor:g}"
-        yield _Problem("auc below the floor", what, "breach", (1 - auc.value) / (1 - floor))
+def _beyond_the_bound(row: PerformanceRow, monitored: Monitored, bound: float | None) -> Iterator[_Problem]:
+    value = row.interval
+    if bound is not None and value is not None and monitored.is_all_worse(value, bound):
+        subject = f"{monitored.worse_side} the {monitored.bound_name}"
+        figures = monitored.words.plain_interval(value)
+        what = f"the {monitored.words.phrase} is {figures}, {subject} of {bound:g}"
+        yield _Problem(f"{monitored.name} {subject}", what, "breach", monitored.severity(value.value, bound))
 
 
-def _below_the_holdout(recent: Sequence[Night], confidence: float) -> Iterator[_Problem]:
-    last = recent[-1]["auc"]
-    holdout = last.holdout
-    if holdout is None or (last.high or 1.0) >= holdout:
+def _worse_than_the_holdout(recent: Sequence[Night], monitored: Monitored, confidence: float) -> Iterator[_Problem]:
+    last = recent[-1][monitored.name]
+    value, holdout, words = last.interval, last.holdout, monitored.words
+    if holdout is None or value is None or not monitored.is_all_worse(value, holdout):
         return
-    over = over_nights(recent, "auc", "value", confidence)
-    if over and over.high < holdout - CLEAR_AUC:
-        of = f"the AUC is {over.value:.3f} ({over.low:.3f} to {over.high:.3f})"
-        what = f"over the last {len(recent)} judged nights {of}, clearly below the {holdout:.3f} of the holdout"
-        yield _Problem("auc below the holdout", what, "warn", (1 - over.value) / (1 - holdout + CLEAR_AUC))
+    over = over_nights(recent, monitored.name, "value", confidence)
+    if over and monitored.is_clearly_worse(over, holdout):
+        of = f"the {words.phrase} is {words.plain_interval(over)}"
+        side = monitored.worse_side
+        what = (
+            f"over the last {len(recent)} judged nights {of}, clearly {side} the {words.plain(holdout)} of the holdout"
+        )
+        severity = monitored.severity(over.value, holdout, monitored.margin(holdout))
+        yield _Problem(f"{monitored.name} {side} the holdout", what, "warn", severity)
 
 
-def _above_the_baseline(recent: Sequence[Night], confidence: float) -> Iterator[_Problem]:
-    for metric, name in AGAINST_BASELINE.items():
+def _worse_than_the_baseline(
+    recent: Sequence[Night], problem_type: PerformanceProblem, confidence: float
+) -> Iterator[_Problem]:
+    last = recent[-1][problem_type.monitored.name].ds
+    for metric, quality in problem_type.compared.items():
         rows = [night[metric] for night in recent if metric in night and night[metric].excess is not None]
-        if not rows or rows[-1].ds != recent[-1]["auc"].ds or (rows[-1].excess or 0.0) <= 0:
+        if not rows or rows[-1].ds != last or quality.worse_by(rows[-1].excess or 0.0, 0.0) <= 0:
             continue
         excess = over_nights(recent, metric, "excess", confidence)
-        if excess and excess.low > 0:
+        if excess and quality.worse_by(excess.low if quality.lower_is_better else excess.high, 0.0) > 0:
             baseline = math.fsum(row.baseline or 0.0 for row in rows) / len(rows)
             what = (
-                f"over the last {len(recent)} judged nights the {name} is "
+                f"over the last {len(recent)} judged nights the {problem_type.words[metric].phrase} is "
                 f"{baseline + excess.value:.3g}; the baseline has {baseline:.3g}"
             )
-            yield _Problem(f"{metric} above the baseline", what, "warn", 1 + excess.value / baseline)
+            side = "above" if quality.lower_is_better else "below"
+            worse = quality.worse_by(excess.value, 0.0)
+            yield _Problem(f"{metric} {side} the baseline", what, "warn", 1 + worse / (baseline or worse))
 
 
 def over_nights(

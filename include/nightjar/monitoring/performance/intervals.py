@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.declaration.problem import Cost
-from nightjar.declaration.quality import QUALITY_METRICS
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -51,15 +48,6 @@ class Ranked:
     value: float
     positive: NDArray[np.float64]
     negative: NDArray[np.float64]
-
-
-def upper_bound(metric: str, cost: Cost | None) -> float:
-    """Return the largest possible value of a metric; the smallest is 0."""
-    if metric == "label_rate":
-        return 1.0
-    if metric == "expected_cost" and cost:
-        return max(cost.missed, cost.false_alarm)
-    return QUALITY_METRICS[metric].high
 
 
 def quantile(confidence: float) -> float:

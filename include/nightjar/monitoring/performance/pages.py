@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
-
-import numpy as np
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.nightly_rows import naming_stored_row
-from nightjar.monitoring.performance.calibration import group_rows
 from nightjar.monitoring.performance.findings import find_problems
+from nightjar.monitoring.performance.problem import PerformanceProblem, Summary
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.report_data import PerformanceReport, Point, State, as_of
 from nightjar.monitoring.performance.rows import CountsRow, PerformanceRow, by_metric
-from nightjar.monitoring.performance.summary import POSITIVE, UNLABELLED, Summary, merge, probability_of
 from nightjar.monitoring.performance.table import (
     ALL,
     COUNTS_TABLE,
@@ -31,7 +29,6 @@ from nightjar.monitoring.performance.table import (
 
 SHOWN_NIGHTS = 28
 WEEK_NIGHTS, SHOWN_WEEKS = 7, 8
-HISTOGRAM_BARS = 50
 _NO_HOLDOUT = "The ledger has no holdout metrics of version {} (event gate), so nothing is compared with the holdout."
 
 
@@ -44,19 +41,27 @@ class Pages:
         rows: Rows of ``monitoring/performance``.
         counts: Rows of ``monitoring/performance_counts``.
         shared: Fields of every page: ``git_commit``, ``run_id``, ``table_versions``.
-        read: Parses a summary from JSON.
     """
 
     use_case: UseCase
     rows: Sequence[PerformanceRow]
     counts: Sequence[CountsRow]
     shared: Mapping[str, Any]
-    read: Callable[[str], Summary] = field(default_factory=lambda: lru_cache(maxsize=None)(Summary.from_json))
+
+    @cached_property
+    def problem(self) -> PerformanceProblem:
+        """The use case's problem type."""
+        return performance_problem(self.use_case.problem)
+
+    @cached_property
+    def read(self) -> Callable[[str], Summary]:
+        """Read a summary from JSON, each text once."""
+        return lru_cache(maxsize=None)(self.problem.read_summary)
 
     def of_night(self, night: date, judged: date | None, *, link: str) -> PerformanceReport:
         """Return the page of ``night``, whose run judged the night ``judged``; None when there is none yet."""
         first = (judged or night) - timedelta(days=SHOWN_NIGHTS - 1)
-        known = [as_of(row, night) for row in self.rows if first <= row.ds <= night]
+        known = [as_of(row, night, self.problem.no_estimate) for row in self.rows if first <= row.ds <= night]
         judged_rows = [row for row in known if row.ds == judged]
         figures = by_metric([row for row in judged_rows if not row.slice])
         state = self._state(figures)
@@ -71,7 +76,7 @@ class Pages:
             estimated=by_metric([row for row in known if row.ds == night and not row.slice]),
             history=_points(known),
             findings=self._findings([judged] if judged and state == "judged" else [], night, link),
-            notes=_notes(figures),
+            notes=self._notes(figures),
             **self._shared_fields(summary),
         )
 
@@ -83,7 +88,9 @@ class Pages:
         weeks = [judged[max(0, start) : start + WEEK_NIGHTS] for start in starts if start + WEEK_NIGHTS > 0]
         weeks = [week for week in weeks if week][::-1]
         if not weeks:
-            return PerformanceReport(night=night, weekly=True, state="nothing_yet", **self._shared_fields(Summary()))
+            return PerformanceReport(
+                night=night, weekly=True, state="nothing_yet", **self._shared_fields(self.problem.merge([]))
+            )
         rows = self._pooled(weeks[-1], night, slices=True)
         figures = by_metric([row for row in rows if not row.slice])
         earlier = [Point(night=week[-1], rows=by_metric(self._pooled(week, night))) for week in weeks[:-1]]
@@ -95,7 +102,7 @@ class Pages:
             slices=[row for row in rows if row.slice],
             history=[*earlier, Point(night=weeks[-1][-1], rows=figures)],
             findings=self._findings(weeks[-1], night, link, figures),
-            notes=_notes(figures),
+            notes=self._notes(figures),
             **self._shared_fields(self._summary(ALL, weeks[-1])),
         )
 
@@ -115,11 +122,11 @@ class Pages:
             "title": use_case.title,
             "use_case": use_case.name,
             "slice_names": use_case.monitoring.performance.slices,
-            "calibration": group_rows(summary, use_case.monitoring.performance.confidence),
-            "histogram": histogram(summary),
+            "problem": self.problem,
+            "detail": self.problem.detail(summary, use_case.monitoring.performance.confidence),
             "confidence": use_case.monitoring.performance.confidence,
             "cost": use_case.problem.cost,
-            "floor": use_case.monitoring.retraining.floor if use_case.monitoring.retraining else None,
+            "bound": self.problem.monitored.bound(use_case.monitoring.retraining),
             **self.shared,
         }
 
@@ -132,38 +139,40 @@ class Pages:
         """Merge the nights' summaries of a slice."""
         rows = [row for row in self.counts if row.ds in nights and (row.slice, row.slice_value) == place]
         with naming_stored_row(COUNTS_TABLE):
-            return merge([self.read(row.summary) for row in rows])
+            return self.problem.merge([self.read(row.summary) for row in rows])
 
     def _pooled(self, nights: Sequence[date], night: date, *, slices: bool = False) -> list[PerformanceRow]:
         """Return rows like those of one night for the pooled rows of ``nights``, optionally with slices.
 
-        The baseline is the label rate known when the first night was scored. Holdout metrics are included if one
+        The baseline is the one known when the first night was scored. Holdout metrics are included if one
         version scored all nights.
         """
         held = [row for row in self.counts if row.ds in nights]
         places = {(row.slice, row.slice_value) for row in held} if slices else {ALL}
         versions = sorted({version for row in held for version in row.model_version.split(",")})
         whole = [row for row in self.rows if row.ds in nights and not row.slice]
-        first = next((row for row in whole if row.ds == nights[0] and row.metric == "label_rate"), None)
+        of_first = by_metric(row for row in whole if row.ds == nights[0])
         of_holdout = {row.metric: row.holdout for row in whole if row.holdout is not None}
         pooled = ScoredNight(
             night=nights[-1],
             summaries={place: self._summary(place, nights) for place in places},
             judged_on=night,
             model_version=",".join(versions),
-            baseline_rate=first.baseline if first else None,
+            baseline=self.problem.stored_baseline(of_first),
             holdout=of_holdout if len(versions) == 1 else {},
         )
         pooled = replace(pooled, estimates=estimate_metrics(pooled, self.use_case))
         return performance_rows(pooled, self.use_case, run_id=self.shared["run_id"])
 
-
-def histogram(summary: Summary) -> list[tuple[int, int]]:
-    """Count labelled rows and positives in 50 equal bins of the prediction."""
-    place = np.minimum((probability_of(summary.bins) * HISTOGRAM_BARS).astype(int), HISTOGRAM_BARS - 1)
-    rows = summary.counts[:UNLABELLED].sum(axis=0)
-    counted = (np.bincount(place, values, minlength=HISTOGRAM_BARS) for values in (rows, summary.counts[POSITIVE]))
-    return [(int(n), int(k)) for n, k in zip(*counted, strict=True)]
+    def _notes(self, figures: Mapping[str, PerformanceRow]) -> list[str]:
+        """Return notes on the model versions that scored."""
+        row = figures.get(self.problem.monitored.name)
+        if row is None or not row.model_version:
+            return []
+        versions = row.model_version.split(",")
+        if len(versions) > 1:
+            return [f"Versions {', '.join(versions)} scored these rows, so they are not compared with a holdout."]
+        return [_NO_HOLDOUT.format(versions[0])] if row.holdout is None else []
 
 
 def _points(rows: Sequence[PerformanceRow]) -> list[Point]:
@@ -172,14 +181,3 @@ def _points(rows: Sequence[PerformanceRow]) -> list[Point]:
         if not row.slice:
             nights.setdefault(row.ds, {})[row.metric] = row
     return [Point(night=night, rows=nights[night]) for night in sorted(nights)]
-
-
-def _notes(figures: Mapping[str, PerformanceRow]) -> list[str]:
-    """Return notes on the model versions that scored."""
-    row = figures.get("auc")
-    if row is None or not row.model_version:
-        return []
-    versions = row.model_version.split(",")
-    if len(versions) > 1:
-        return [f"Versions {', '.join(versions)} scored these rows, so they are not compared with a holdout."]
-    return [_NO_HOLDOUT.format(versions[0])] if row.holdout is None else []

@@ -10,6 +10,8 @@ from jinja2 import Environment
 
 from nightjar.monitoring.performance import plots as performance_plots
 from nightjar.monitoring.performance import wording as performance_words
+from nightjar.monitoring.performance.binary import plots as binary_plots
+from nightjar.monitoring.performance.binary import words as binary_words
 from nightjar.monitoring.performance.report_data import PerformanceReport
 from nightjar.monitoring.reporting import pages
 
@@ -34,10 +36,6 @@ def _render(template: str, report: PerformanceReport) -> str:
 def _environment() -> Environment:
     return pages.environment(
         {
-            "metric_name": performance_words.metric_name,
-            "meaning": performance_words.meaning,
-            "figure": performance_words.figure,
-            "span": performance_words.span,
             "day": performance_words.day,
             "verdict": performance_words.verdict,
             "headline": performance_words.headline,
@@ -46,10 +44,10 @@ def _environment() -> Environment:
             "describe_onset": performance_words.describe_onset,
             "describe_slices": performance_words.describe_slices,
             "list_estimates": performance_words.list_estimates,
-            "describe_calibration": performance_words.describe_calibration,
+            "describe_calibration": binary_words.describe_calibration,
             "gauge": performance_plots.gauge,
             "nights_plot": performance_plots.nights_plot,
             "slices_plot": performance_plots.slices_plot,
-            "calibration_plot": performance_plots.calibration_plot,
+            "calibration_plot": binary_plots.calibration_plot,
         }
     )

@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
-from nightjar.declaration.problem import Cost
+from nightjar.declaration.problem import Cost, CostMatrix, QuantileCost
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.performance.calibration import Group
-from nightjar.monitoring.performance.metrics import METRICS
+from nightjar.monitoring.performance.problem import PerformanceProblem
 from nightjar.monitoring.performance.rows import PerformanceRow
 
 State = Literal["judged", "not_judged", "nothing_yet"]
@@ -37,6 +36,7 @@ class PerformanceReport:
     Attributes:
         title: Title of the use case.
         use_case: Name of the use case.
+        problem: Its problem type.
         night: Night whose run judged.
         weekly: Whether the page pools several nights.
         nights: Judged nights, ascending; one on the nightly page, none when there are no mature labels yet.
@@ -45,15 +45,14 @@ class PerformanceReport:
         figures: Rows by metric, without slices.
         slices: Rows of ``monitoring/performance`` of slices.
         slice_names: The declared slices.
-        calibration: Groups of rows with similar predictions.
-        histogram: Labelled rows and positives in 50 bins of the prediction.
+        detail: What only pages of the problem type show.
         estimated: Rows by metric of the night that is only estimated.
         history: Earlier nights or weeks and the current one, oldest first.
         findings: Findings of the judged nights.
         notes: Notes at the top of the page.
         confidence: Confidence level of all intervals.
         cost: Costs of errors; None when not declared.
-        floor: AUC below which a retraining is requested; None for none.
+        bound: Floor or ceiling of the monitored metric; None for none.
         git_commit: Commit of the code that ran.
         run_id: Airflow run.
         table_versions: Delta version of each table that was read.
@@ -61,6 +60,7 @@ class PerformanceReport:
 
     title: str
     use_case: str
+    problem: PerformanceProblem
     night: date
     weekly: bool = False
     nights: Sequence[date] = ()
@@ -69,15 +69,14 @@ class PerformanceReport:
     figures: Mapping[str, PerformanceRow] = field(default_factory=dict)
     slices: Sequence[PerformanceRow] = ()
     slice_names: Sequence[str] = ()
-    calibration: Sequence[Group] = ()
-    histogram: Sequence[tuple[int, int]] = ()
+    detail: Any
     estimated: Mapping[str, PerformanceRow] = field(default_factory=dict)
     history: Sequence[Point] = ()
     findings: Sequence[Finding] = ()
     notes: Sequence[str] = ()
     confidence: float = 0.95
-    cost: Cost | None = None
-    floor: float | None = None
+    cost: Cost | CostMatrix | QuantileCost | None = None
+    bound: float | None = None
     git_commit: str = "unknown"
     run_id: str
     table_versions: Mapping[str, int] = field(default_factory=dict)
@@ -88,21 +87,26 @@ class PerformanceReport:
         return self.nights[-1] if self.nights else None
 
     @property
-    def has_auc(self) -> bool:
-        """Whether there is an AUC."""
-        return self.state == "judged" and self.figures["auc"].value is not None
+    def whole(self) -> PerformanceRow | None:
+        """The row of the monitored metric, without slices."""
+        return self.figures.get(self.problem.monitored.name)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the monitored metric has a value."""
+        return self.state == "judged" and self.whole is not None and self.whole.value is not None
 
     @property
     def metrics(self) -> list[str]:
         """Metrics that have a row, in display order."""
-        return [metric for metric in METRICS if metric in self.figures]
+        return [metric for metric in self.problem.words if metric in self.figures]
 
     @property
     def css_class(self) -> str:
         """CSS class of the page: ``stable``, ``drift`` with findings, ``unknown`` when not judged."""
         if self.findings:
             return "drift"
-        return "stable" if self.has_auc else "unknown"
+        return "stable" if self.is_judged else "unknown"
 
     def of_slice(self, name: str) -> list[Mapping[str, PerformanceRow]]:
         """Return rows by metric of each judged value of a slice; numbers ascending, other values by size."""
@@ -134,8 +138,14 @@ def _any(rows: Mapping[str, PerformanceRow]) -> PerformanceRow:
     return next(iter(rows.values()))
 
 
-def as_of(row: PerformanceRow, night: date) -> PerformanceRow:
-    """Return a row as it was on ``night``: judged later means only estimated then."""
+def as_of(row: PerformanceRow, night: date, no_estimate: str) -> PerformanceRow:
+    """Return a row as it was on ``night``: judged later means only estimated then.
+
+    Args:
+        row: The row.
+        night: The night.
+        no_estimate: Why the problem type estimates nothing; empty when it does.
+    """
     if row.judged_on is None or row.judged_on <= night:
         return row
     return replace(
@@ -149,6 +159,6 @@ def as_of(row: PerformanceRow, night: date) -> PerformanceRow:
         excess_low=None,
         excess_high=None,
         judged_on=None,
-        verdict="estimated",
-        reason=None,
+        verdict="not_judged" if no_estimate else "estimated",
+        reason=no_estimate or None,
     )

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Literal
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.performance.estimate import estimate
 from nightjar.monitoring.performance.findings import find_problems
 from nightjar.monitoring.performance.intervals import Interval
-from nightjar.monitoring.performance.metrics import METRICS, Measured, measure
+from nightjar.monitoring.performance.problem import Baseline, Measured, PerformanceProblem, Summary
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.rows import CountsRow, PerformanceRow
-from nightjar.monitoring.performance.summary import Summary
 
 Place = tuple[str, str]
 """Slice and its value; :data:`ALL` for all rows."""
@@ -87,7 +87,7 @@ class ScoredNight:
         summaries: Rows by slice and value; empty when no scores are published.
         judged_on: Night whose run judges it; None for a night that is only estimated.
         model_version: Model versions that scored, separated by commas.
-        baseline_rate: Label rate known on the night; None when unknown.
+        baseline: The baseline's prediction, as known on the night; None when unknown.
         holdout: Metrics of the version on its holdout.
         estimates: Estimates made on the night itself, by slice, value and metric.
     """
@@ -96,63 +96,72 @@ class ScoredNight:
     summaries: Mapping[Place, Summary] = field(repr=False)
     judged_on: date | None = None
     model_version: str = ""
-    baseline_rate: float | None = None
+    baseline: Baseline | None = None
     holdout: Mapping[str, float] = field(default_factory=dict)
     estimates: Mapping[tuple[str, str, str], Interval] = field(default_factory=dict, repr=False)
 
     @property
-    def summary(self) -> Summary:
-        """Summary of all rows."""
-        return self.summaries.get(ALL, Summary())
+    def rows(self) -> int:
+        """Scored rows."""
+        return self.summaries[ALL].rows if ALL in self.summaries else 0
+
+    @property
+    def landed(self) -> int:
+        """Rows whose outcome has landed, with a label or without."""
+        return self.summaries[ALL].landed if ALL in self.summaries else 0
+
+    @property
+    def landed_share(self) -> float:
+        """Share of the scored rows whose outcome has landed; 0 without rows."""
+        return self.landed / self.rows if self.rows else 0.0
 
     def not_judged_reason(self, use_case: UseCase) -> str:
         """Return why the night cannot be judged; empty when it can."""
         min_share = use_case.monitoring.performance.min_label_share
-        if not self.summary.rows:
+        if not self.rows:
             return MISSING_SCORES
-        if self.summary.landed_share < min_share:
-            landed, rows = self.summary.landed, self.summary.rows
-            return f"outcomes of {landed} of {rows} scores have landed, below min_label_share {min_share:g}"
+        if self.landed_share < min_share:
+            return f"outcomes of {self.landed} of {self.rows} scores have landed, below min_label_share {min_share:g}"
         return ""
 
 
 def estimate_metrics(night: ScoredNight, use_case: UseCase) -> dict[tuple[str, str, str], Interval]:
     """Estimate the night's metrics by slice and value; slices that are too small are left out."""
-    declared = use_case.monitoring.performance
+    declared, problem = use_case.monitoring.performance, performance_problem(use_case.problem)
     return {
         (*place, metric): interval
         for place, summary in night.summaries.items()
         if place == ALL or summary.rows >= declared.min_slice_rows
-        for metric, interval in estimate(summary, confidence=declared.confidence, cost=use_case.problem.cost).items()
+        for metric, interval in problem.estimate(summary, confidence=declared.confidence).items()
     }
 
 
 def performance_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[PerformanceRow]:
     """Return the night's rows of :data:`PERFORMANCE_TABLE`; judged if ``judged_on`` is set and it can be judged."""
+    problem = performance_problem(use_case.problem)
     reason = night.not_judged_reason(use_case) if night.judged_on else ""
     places = {ALL, *night.summaries, *((name, value) for name, value, _ in night.estimates)}
     rows = []
     for place in sorted(places):
-        summary = night.summaries.get(place, Summary())
-        for metric, measured in _measure(night, place, summary, reason, use_case).items():
+        summary = night.summaries.get(place, problem.merge([]))
+        for metric, measured in _measure(problem, night, place, summary, reason, use_case).items():
             rows.append(_row(night, place, metric, summary, measured, use_case.name, run_id))
     return rows
 
 
 def _measure(
-    night: ScoredNight, place: Place, summary: Summary, reason: str, use_case: UseCase
+    problem: PerformanceProblem, night: ScoredNight, place: Place, summary: Summary, reason: str, use_case: UseCase
 ) -> Mapping[str, Measured]:
     """Measure each metric of a slice, or give the reason why not; of an estimated night only estimated metrics."""
     declared = use_case.monitoring.performance
-    metrics = [metric for metric in METRICS if use_case.problem.cost or metric != "expected_cost"]
+    if night.judged_on is None and problem.no_estimate:
+        return dict.fromkeys(problem.words if place == ALL else (), Measured(reason=problem.no_estimate))
     if night.judged_on is None:
-        return {metric: Measured() for metric in metrics if (*place, metric) in night.estimates}
+        return {metric: Measured() for metric in problem.words if (*place, metric) in night.estimates}
     too_small = place != ALL and summary.labelled < declared.min_slice_rows
     if reason := reason or (TOO_SMALL if too_small else ""):
-        return {metric: Measured(reason=reason) for metric in metrics}
-    return measure(
-        summary, confidence=declared.confidence, cost=use_case.problem.cost, baseline_rate=night.baseline_rate
-    )
+        return dict.fromkeys(problem.words, Measured(reason=reason))
+    return problem.measure(summary, confidence=declared.confidence, baseline=night.baseline)
 
 
 def _row(
@@ -180,12 +189,18 @@ def _row(
         rows=summary.rows,
         landed_rows=summary.landed,
         labelled_rows=summary.labelled,
-        verdict="estimated" if night.judged_on is None else "judged" if interval else "not_judged",
+        verdict=_verdict(night, measured),
         reason=measured.reason or None,
         judged_on=night.judged_on,
         model_version=night.model_version,
         dag_run_id=run_id,
     )
+
+
+def _verdict(night: ScoredNight, measured: Measured) -> Literal["estimated", "judged", "not_judged"]:
+    if measured.interval:
+        return "judged"
+    return "estimated" if night.judged_on is None and not measured.reason else "not_judged"
 
 
 def count_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[CountsRow]:
@@ -233,7 +248,7 @@ def performance_findings(lake: Lake, use_case: UseCase, night: date) -> list[Fin
     judged = night - timedelta(days=use_case.monitoring.performance.matured_after_nights)
     window = [judged - timedelta(days=i) for i in range(WINDOW_NIGHTS)]
     nights = judged_nights(read_performance(lake, use_case.name, window), night)
-    if judged not in nights or nights[judged]["label_rate"].judged_on != night:
+    if judged not in nights or all(row.judged_on != night for row in nights[judged].values()):
         return []
     link = lake.report_uri(use_case.name, night, "performance")
     return find_problems(list(nights.values()), use_case, night=night, link=link)
@@ -245,4 +260,8 @@ def judged_nights(rows: Iterable[PerformanceRow], night: date) -> dict[date, dic
     for row in rows:
         if not row.slice and row.judged_on is not None and row.judged_on <= night:
             by_night.setdefault(row.ds, {})[row.metric] = row
-    return {ds: by_night[ds] for ds in sorted(by_night) if by_night[ds]["label_rate"].verdict == "judged"}
+    return {ds: by_night[ds] for ds in sorted(by_night) if _is_judged(by_night[ds])}
+
+
+def _is_judged(rows: Mapping[str, PerformanceRow]) -> bool:
+    return any(row.verdict == "judged" for row in rows.values())

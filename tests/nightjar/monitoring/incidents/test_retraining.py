@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.declaration.monitoring import Retraining
+from nightjar.declaration.problem import Binary
 from nightjar.monitoring.incidents.retraining import BUDGET_DAYS, WatchedNight, decide
 from nightjar.monitoring.performance.intervals import Interval
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.protocol.incidents import RetrainingDecision
 
+AUC = performance_problem(Binary()).monitored
 TONIGHT = date(2013, 6, 1)
 POLICY = Retraining(breaches=3, of_nights=7, floor=0.6, max_age_days=60, cooldown_days=10, max_per_month=2)
 GOOD, LOW = Interval(value=0.7, low=0.65, high=0.75), Interval(value=0.55, low=0.51, high=0.59)
@@ -25,7 +28,7 @@ def nights(text: str, last: date = TONIGHT) -> list[WatchedNight]:
     """
     return [
         WatchedNight(
-            night=last - timedelta(days=len(text) - 1 - i), drifted=letter in "dx", below_floor=letter in "fy",
+            night=last - timedelta(days=len(text) - 1 - i), drifted=letter in "dx", beyond_bound=letter in "fy",
             broken_data=letter in "bx", judged_broken_data=letter == "y",
         )
         for i, letter in enumerate(text)
@@ -36,7 +39,7 @@ def on(
     text: str, *, auc: Interval | None = None, age_days: float | None = 10, requested: tuple[int, ...] = ()
 ) -> RetrainingDecision:
     days = [TONIGHT - timedelta(days=days) for days in requested]
-    return decide(POLICY, nights(text), TONIGHT, auc=auc, age_days=age_days, requested=days)
+    return decide(POLICY, nights(text), TONIGHT, monitored=AUC, over_nights=auc, age_days=age_days, requested=days)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,10 @@ def test_an_auc_below_the_floor_over_the_last_judged_nights_asks_for_one() -> No
     for auc in (GOOD, Interval(value=0.55, low=0.45, high=0.65), None):
         assert on(".......", auc=auc) == RetrainingDecision()
     floorless = replace(POLICY, floor=None)
-    assert decide(floorless, nights("."), TONIGHT, auc=LOW, age_days=1, requested=[]) == RetrainingDecision()
+    assert (
+        decide(floorless, nights("."), TONIGHT, monitored=AUC, over_nights=LOW, age_days=1, requested=[])
+        == RetrainingDecision()
+    )
 
 
 def test_age_alone_asks_for_one() -> None:
@@ -113,7 +119,7 @@ def play(history: list[tuple[str, bool, bool]], order: list[int]) -> list[date]:
         letter, old, low = history[number]
         night = first + timedelta(days=number)
         seen = [evidence_night for evidence_night in watched if evidence_night.night <= night]
-        given = {"auc": LOW if low else GOOD, "age_days": 90 if old else 10}
+        given = {"monitored": AUC, "over_nights": LOW if low else GOOD, "age_days": 90 if old else 10}
         decision = decide(POLICY, seen, night, **given, requested=requested)  # type: ignore[arg-type]
         if decision.request:
             assert letter not in "bx"

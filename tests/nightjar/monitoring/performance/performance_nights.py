@@ -15,8 +15,8 @@ from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.problem import Cost
 from nightjar.declaration.tables import Column
 from nightjar.declaration.use_case import UseCase
+from nightjar.monitoring.performance.binary.summary import Rows, Summary, summarize, summarize_groups
 from nightjar.monitoring.performance.pages import Pages
-from nightjar.monitoring.performance.summary import Rows, Summary, summarize, summarize_groups
 from nightjar.monitoring.performance.table import (
     ALL,
     Place,
@@ -72,7 +72,7 @@ class Nights:
 
     def add(self, night: date, summaries: dict[Place, Summary], *, judged: bool = True, **changed: Any) -> None:
         scored = ScoredNight(
-            night=night, summaries=summaries, model_version="3", baseline_rate=0.22, holdout=HOLDOUT,
+            night=night, summaries=summaries, model_version="3", baseline={"rate": 0.22}, holdout=HOLDOUT,
             judged_on=night + timedelta(days=3) if judged else None,
         )  # fmt: skip
         scored = replace(scored, estimates=estimate_metrics(scored, self.use_case))

@@ -14,12 +14,11 @@ from scipy.stats import binomtest
 from tests.nightjar.monitoring.performance.performance_nights import COST, draw, rows_of
 
 from nightjar.declaration.problem import Cost
-from nightjar.evaluation import metrics
 from nightjar.monitoring.performance import intervals
-from nightjar.monitoring.performance.calibration import GROUPS, calibration_error, group_rows
-from nightjar.monitoring.performance.estimate import ESTIMATED, estimate
-from nightjar.monitoring.performance.metrics import METRICS, NO_DECISION, NO_LABELS, ONE_CLASS, measure, tie_error
-from nightjar.monitoring.performance.summary import (
+from nightjar.monitoring.performance.binary.calibration import GROUPS, calibration_error, group_rows
+from nightjar.monitoring.performance.binary.estimate import ESTIMATED, estimate
+from nightjar.monitoring.performance.binary.metrics import METRICS, ONE_CLASS, measure, tie_error
+from nightjar.monitoring.performance.binary.summary import (
     BINS,
     NEGATIVE,
     POSITIVE,
@@ -31,6 +30,8 @@ from nightjar.monitoring.performance.summary import (
     summarize,
     summarize_groups,
 )
+from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS
+from nightjar.problems.binary import metrics
 
 PREDICTIONS = st.floats(0, 1) | st.sampled_from([0.0, 0.2, 0.5, 1.0])
 ROWS = st.lists(
@@ -135,7 +136,7 @@ def test_figures_are_those_of_the_rows() -> None:
     rows = draw(np.random.default_rng(3), 5000)
     found = measure(summarize(rows), confidence=0.95, cost=COST, baseline_rate=0.22)
     exact = metrics.all_metrics(rows.labels, rows.predictions)
-    exact |= metrics.decision_metrics(rows.labels, rows.predictions, COST, COST.threshold)
+    exact |= metrics.decision_metrics(rows.labels, rows.predictions, COST)
     within = {"auc": tie_error(summarize(rows)), "pr_auc": 1e-3, "log_loss": 1e-9, "brier": 1e-9, "expected_cost": 1e-9}
     for metric, error in within.items():
         interval = found[metric].interval

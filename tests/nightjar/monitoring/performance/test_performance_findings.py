@@ -14,9 +14,9 @@ from tests.nightjar.monitoring.performance.performance_nights import FIRST, HOLD
 
 from nightjar.declaration.monitoring import Retraining
 from nightjar.lake.lake import Lake
+from nightjar.monitoring.performance.binary.summary import summarize
 from nightjar.monitoring.performance.findings import MIN_NIGHTS, NIGHTS, find_problems
 from nightjar.monitoring.performance.rows import PerformanceRow
-from nightjar.monitoring.performance.summary import summarize
 from nightjar.monitoring.performance.table import (
     ALL,
     COUNTS_TABLE,

@@ -16,12 +16,13 @@ from tests.nightjar.monitoring.conftest import HOSTILE
 from tests.nightjar.monitoring.drift.test_report import Page, luminance
 from tests.nightjar.monitoring.performance.performance_nights import CARRIERS, FIRST, JUDGED, Nights, draw, summaries
 
-from nightjar.monitoring.performance.metrics import measure
-from nightjar.monitoring.performance.pages import Pages, histogram
+from nightjar.monitoring.performance.binary.metrics import measure
+from nightjar.monitoring.performance.binary.problem import histogram
+from nightjar.monitoring.performance.binary.summary import Summary, merge, summarize
+from nightjar.monitoring.performance.pages import Pages
 from nightjar.monitoring.performance.plots import ticks
 from nightjar.monitoring.performance.report import render, render_week
 from nightjar.monitoring.performance.report_data import PerformanceReport
-from nightjar.monitoring.performance.summary import Summary, merge, summarize
 from nightjar.monitoring.performance.wording import changes, describe_onset, describe_slices
 
 LAST = FIRST + timedelta(days=24)
@@ -228,7 +229,7 @@ def test_versions_and_missing_figures_are_noted() -> None:
         FIRST + timedelta(days=1),
         {("", ""): summarize(draw(random, 900))},
         holdout={},
-        baseline_rate=None,
+        baseline=None,
         estimates={},
     )
     notes = [of_night(made.pages(), FIRST + timedelta(days=i)).notes for i in (3, 4)]

@@ -12,8 +12,9 @@ import math
 
 from nightjar.declaration.problem import Cost
 from nightjar.monitoring.performance import intervals
+from nightjar.monitoring.performance.binary.metrics import upper_bound
+from nightjar.monitoring.performance.binary.summary import Summary, probability_of
 from nightjar.monitoring.performance.intervals import Interval
-from nightjar.monitoring.performance.summary import Summary, probability_of
 
 ESTIMATED = ("auc", "log_loss", "brier", "expected_cost", "label_rate")
 """Estimated metrics; the calibration error is 0 by assumption."""
@@ -44,9 +45,7 @@ def estimate(summary: Summary, *, confidence: float, cost: Cost | None) -> dict[
         spread = cost.false_alarm**2 * summary.sum("alarm_spread") + cost.missed**2 * summary.sum("silent_spread")
         estimated["expected_cost"] = _mean(total, spread, decided, confidence)
     return {
-        metric: estimated[metric].within(0.0, intervals.upper_bound(metric, cost))
-        for metric in ESTIMATED
-        if metric in estimated
+        metric: estimated[metric].within(0.0, upper_bound(metric, cost)) for metric in ESTIMATED if metric in estimated
     }
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nightjar.monitoring.performance.binary.summary import NEGATIVE, POSITIVE, Summary, probability_of
 from nightjar.monitoring.performance.intervals import Interval, share
-from nightjar.monitoring.performance.summary import NEGATIVE, POSITIVE, Summary, probability_of
 
 GROUPS = 10
-"""Groups of about equally many labelled rows; equal predictions share one, as in ``evaluation.metrics``."""
+"""Groups of about equally many labelled rows; equal predictions share one, as in ``problems.binary.metrics``."""
 DRAWS = 1000
 SEED = 20130401
 _HALVINGS = 20

@@ -5,8 +5,8 @@ summarizes its rows, the driver merges the summaries, and a week is merged from 
 
 - Rows by prediction bin and label. :data:`BINS` bins of equal width in log-odds: fine where predictions are
   rare (0.05 % of the probability) and in the middle (1e-4). Rows of one bin count as tied, which moves the AUC by at
-  most half the share of (positive, negative) pairs that lie in one bin; ``performance.metrics.tie_error``
-  computes this bound. Sorting all rows of each slice would need a shuffle for each, and would not be additive.
+  most half the share of (positive, negative) pairs that lie in one bin; ``binary.metrics.tie_error`` computes this
+  bound. Sorting all rows of each slice would need a shuffle for each, and would not be additive.
 - Sums for metrics that are means of rows (log loss, Brier score, cost, and their expected values from the scores
   alone), with sums of squares for the intervals. They are multiples of 2^-32, so that they are equal to the bit in any
   order of rows; the rounding of a row is at most 1.2e-10.
@@ -33,7 +33,7 @@ outermost bins."""
 REACH = 16.0
 SCALE = 1 << 32
 """Value of 1 in the fixed-point sums."""
-_EPSILON = 2.220446049250313e-16  # keeps log(0) out; as in nightjar.evaluation.metrics
+_EPSILON = 2.220446049250313e-16  # keeps log(0) out; as in nightjar.problems.binary.metrics
 
 NEGATIVE, POSITIVE, UNLABELLED = 0, 1, 2
 COUNTS = ("rows", "landed", "alarm_0", "alarm_1", "silent_0", "silent_1", "alarms", "silents")
@@ -102,11 +102,6 @@ class Summary:
     def labelled(self) -> int:
         """Rows with a label."""
         return self.negatives + self.positives
-
-    @property
-    def landed_share(self) -> float:
-        """Share of the scored rows whose outcome has landed; 0 without rows."""
-        return self.landed / self.rows if self.rows else 0.0
 
     def sum(self, name: str) -> float:
         """Return a sum of :data:`SUMS` in its unit, or a count of :data:`COUNTS`."""

@@ -1,44 +1,24 @@
-"""Metrics of labelled scores, with confidence intervals and against a baseline."""
+"""Metrics of labelled probabilities, with confidence intervals and against a baseline."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nightjar.declaration.problem import Cost
+from nightjar.declaration.problem import Binary, Cost
 from nightjar.monitoring.performance import intervals
-from nightjar.monitoring.performance.calibration import calibration_error, group_rows
-from nightjar.monitoring.performance.intervals import Interval
-from nightjar.monitoring.performance.summary import NEGATIVE, POSITIVE, Summary
+from nightjar.monitoring.performance.binary.calibration import calibration_error, group_rows
+from nightjar.monitoring.performance.binary.summary import NEGATIVE, POSITIVE, Summary
+from nightjar.monitoring.performance.comparisons import against_kinds, bounded, mean_of_groups, mean_of_kinds
+from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Measured
 
 METRICS = ("auc", "pr_auc", "log_loss", "brier", "calibration_error", "expected_cost", "label_rate")
 """All metrics in display order; ``label_rate`` is the share of positives."""
 RANKS = ("auc", "pr_auc")
 """Metrics that need rows of both classes."""
-NO_LABELS = "no row has a label"
 ONE_CLASS = "all labels are equal, so ranks cannot be judged"
-NO_DECISION = "no row has a decision"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A metric of labelled rows.
-
-    Attributes:
-        interval: Value with confidence interval; None when it cannot be measured.
-        baseline: Value of the constant baseline prediction; None without earlier labels.
-        excess: Value minus baseline with the interval of the difference, over rows if the metric is a mean of rows;
-            None without a baseline and for metrics that are not compared.
-        reason: Why there is no value; empty otherwise.
-    """
-
-    interval: Interval | None = None
-    baseline: float | None = None
-    excess: Interval | None = None
-    reason: str = ""
 
 
 def measure(
@@ -65,16 +45,16 @@ def measure(
     )
     if cost:
         measured["expected_cost"] = _cost(summary, confidence, cost, baseline_rate)
-    return {metric: _bounded(measured[metric], intervals.upper_bound(metric, cost)) for metric in wanted}
+    return {metric: bounded(measured[metric], 0.0, upper_bound(metric, cost)) for metric in wanted}
 
 
-def _bounded(measured: Measured, high: float) -> Measured:
-    """Clip the intervals to the possible range of the metric and of its differences."""
-    return replace(
-        measured,
-        interval=measured.interval and measured.interval.within(0.0, high),
-        excess=measured.excess and measured.excess.within(-high, high),
-    )
+def upper_bound(metric: str, cost: Cost | None) -> float:
+    """Return the largest possible value of a metric; the smallest is 0."""
+    if metric == "label_rate":
+        return 1.0
+    if metric == "expected_cost" and cost:
+        return max(cost.missed, cost.false_alarm)
+    return Binary().metrics[metric].high
 
 
 def tie_error(summary: Summary) -> float:
@@ -111,17 +91,9 @@ def _scores(summary: Summary, confidence: float, baseline_rate: float | None) ->
 
 
 def _mean_of_rows(summary: Summary, name: str, confidence: float, constant: tuple[float, float] | None) -> Measured:
-    rows = (summary.negatives, summary.positives)
     totals = [summary.sum(f"{name}_{label}") for label in (0, 1)]
     squares = [summary.sum(f"{name}_squares_{label}") for label in (0, 1)]
-    found = intervals.mean(sum(totals), sum(squares), sum(rows), confidence)
-    if constant is None:
-        return Measured(interval=found)
-    each = list(zip(rows, totals, squares, constant, strict=True))
-    less = sum(t - n * c for n, t, _, c in each)
-    less_squares = sum(s - 2 * c * t + n * c * c for n, t, s, c in each)
-    baseline = sum(n * c for n, _, _, c in each) / sum(rows)
-    return Measured(interval=found, baseline=baseline, excess=intervals.mean(less, less_squares, sum(rows), confidence))
+    return mean_of_groups((summary.negatives, summary.positives), totals, squares, constant, confidence)
 
 
 def _cost(summary: Summary, confidence: float, cost: Cost, baseline_rate: float | None) -> Measured:
@@ -130,18 +102,10 @@ def _cost(summary: Summary, confidence: float, cost: Cost, baseline_rate: float 
     if not sum(rows):
         return Measured(reason=NO_DECISION)
     costs = (cost.false_alarm, 0.0, 0.0, cost.missed)
-    found = _mean_of_kinds(rows, costs, confidence)
     if baseline_rate is None:
-        return Measured(interval=found)
+        return Measured(interval=mean_of_kinds(rows, costs, confidence))
     if baseline_rate >= cost.threshold:
         constant = (cost.false_alarm, 0.0, cost.false_alarm, 0.0)
     else:
         constant = (0.0, cost.missed, 0.0, cost.missed)
-    baseline = _mean_of_kinds(rows, constant, confidence).value
-    excess = _mean_of_kinds(rows, [own - other for own, other in zip(costs, constant, strict=True)], confidence)
-    return Measured(interval=found, baseline=baseline, excess=excess)
-
-
-def _mean_of_kinds(rows: list[int], values: tuple[float, ...] | list[float], confidence: float) -> Interval:
-    each = list(zip(rows, values, strict=True))
-    return intervals.mean(sum(n * v for n, v in each), sum(n * v * v for n, v in each), sum(rows), confidence)
+    return against_kinds(rows, costs, constant, confidence)

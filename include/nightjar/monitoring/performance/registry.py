@@ -1,0 +1,18 @@
+"""The problem types, as monitoring of performance sees them: the one place that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nightjar.declaration.problem import Binary, Problem
+from nightjar.monitoring.performance.binary.problem import BinaryPerformance
+from nightjar.monitoring.performance.problem import PerformanceProblem
+
+
+def performance_problem(declared: Problem) -> PerformanceProblem:
+    """Return how the performance of a declared problem is monitored."""
+    return _TYPES[declared.kind](declared)
+
+
+_TYPES: Mapping[str, Callable[[Any], PerformanceProblem]] = {Binary.kind: BinaryPerformance}
