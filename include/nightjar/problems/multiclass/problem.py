@@ -15,6 +15,7 @@ from nightjar.problems.blending import weighted_mean
 from nightjar.problems.mixture import weights_of_mixture
 from nightjar.problems.multiclass import calibration
 from nightjar.problems.multiclass.metrics import (
+    SUM_TOLERANCE,
     all_metrics,
     cost_matrix,
     decide,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
 
 _BY_MEAN = ("log_loss", "accuracy")
-SUM_TOLERANCE = 1e-5
-"""Largest distance of a row's summed probabilities from 1; engines compute in 32 bits."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.declaration.problem import Multiclass, Problem, Regression
+from nightjar.declaration.problem import Multiclass, Regression
 from nightjar.problems.quantiles import quantiles_over_ranks
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.collective import sum_over_ranks
+from nightjar.training.engines.member import MemberCard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +37,16 @@ class Constant:
         predictions: NDArray[np.float64] = np.add.outer(np.zeros(len(matrix)), np.array(self.outputs))
         return predictions
 
+    def card(self, validation_score: float) -> MemberCard:
+        """Return the baseline's card."""
+        return MemberCard(
+            kind="constant",
+            engine="constant",
+            params={},
+            rounds=0,
+            validation_score=validation_score,
+        )
+
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
         return {FILE: dump_json(self).encode()}
@@ -45,17 +57,18 @@ def load(content: Mapping[str, bytes]) -> Constant:
     return load_json(Constant, content[FILE])
 
 
-def fit(shard: Shard, declared: Problem) -> Constant:
+def fit(train: Shard, training_set: TrainingSet) -> Constant:
     """Return what predicts the labels of all ranks' rows best; all ranks call it, inside the collective.
 
-    It is the share of each class, the quantiles, the median for the loss ``absolute``, or else the mean, which for a
-    binary problem is the share of positives.
+    It is the share of each class; for numbers the declared quantiles, the median for the loss ``absolute``, or else the
+    mean.
 
     Args:
-        shard: This rank's training rows.
-        declared: The problem.
+        train: This rank's training rows.
+        training_set: The problem.
     """
-    labels = np.concatenate([np.zeros(0), *(of_batch for _, of_batch in shard.batches())])
+    declared = training_set.recipe.problem
+    labels = np.concatenate([np.zeros(0), *(of_batch for _, of_batch in train.batches())])
     if isinstance(declared, Multiclass):
         counts = np.bincount(labels.astype(np.int64), minlength=len(declared.classes)).astype(np.float64)
         total = sum_over_ranks(counts)

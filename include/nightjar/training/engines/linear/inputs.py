@@ -11,6 +11,7 @@ import numpy as np
 from nightjar.declaration.features import Feature
 from nightjar.training.data.moments import moments
 from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.engines.linear.baseline import MAX_ROWS, RIDGE, design
 
 if TYPE_CHECKING:
@@ -49,20 +50,18 @@ class Inputs:
         return penalties
 
 
-def sample(shard: Shard, all_rows: int) -> list[Batch]:
-    """Return every n-th row of this rank's shard, so that all ranks together have at most about ``MAX_ROWS`` rows.
-
-    Args:
-        shard: This rank's training rows.
-        all_rows: Number of rows of all ranks.
-    """
-    stride = max(1, -(-all_rows // MAX_ROWS))
-    return [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in shard.batches()]
+def sample(train: Shard, training_set: TrainingSet) -> list[Batch]:
+    """Return every n-th row of this rank's training rows, so that all ranks have about ``MAX_ROWS`` rows or fewer."""
+    stride = -(-training_set.train.rows // MAX_ROWS)
+    return [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in train.batches()]
 
 
-def standardized(
-    batches: Sequence[Batch], features: tuple[Feature, ...], categories: Mapping[str, tuple[str, ...]]
-) -> Inputs:
+def standardized(batches: Sequence[Batch], training_set: TrainingSet) -> Inputs:
     """Return the inputs, standardized by the rows of all ranks; all ranks call it, inside the collective."""
-    means, scales = moments(lambda: (matrix for matrix, _ in batches), features)
-    return Inputs(features=features, categories=categories, means=tuple(means.tolist()), scales=tuple(scales.tolist()))
+    means, scales = moments(lambda: (matrix for matrix, _ in batches), training_set.features)
+    return Inputs(
+        features=training_set.features,
+        categories=training_set.categories,
+        means=tuple(means.tolist()),
+        scales=tuple(scales.tolist()),
+    )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from nightjar.declaration.features import Feature
+from nightjar.declaration.problem import Multiclass
 from nightjar.problems.multiclass.softmax import softmax
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.collective import sum_over_ranks
+from nightjar.training.engines.linear.baseline import MAX_ROWS, RIDGE
 from nightjar.training.engines.linear.inputs import Inputs, sample, standardized
 from nightjar.training.engines.linear.lbfgs import minimize
+from nightjar.training.engines.member import MemberCard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +48,16 @@ class Multinomial:
         scores = np.stack([(columns * np.array(of_class)).sum(axis=1) for of_class in self.weights], axis=1)
         return softmax(scores)
 
+    def card(self, validation_score: float) -> MemberCard:
+        """Return the baseline's card."""
+        return MemberCard(
+            kind="multinomial",
+            engine="multinomial logistic regression",
+            params={"ridge": RIDGE, "max_rows": MAX_ROWS},
+            rounds=0,
+            validation_score=validation_score,
+        )
+
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
         return {FILE: dump_json(self).encode()}
@@ -55,13 +68,7 @@ def load(content: Mapping[str, bytes]) -> Multinomial:
     return load_json(Multinomial, content[FILE])
 
 
-def fit(
-    shard: Shard,
-    features: tuple[Feature, ...],
-    categories: Mapping[str, tuple[str, ...]],
-    all_rows: int,
-    classes: int,
-) -> Multinomial:
+def fit(train: Shard, training_set: TrainingSet) -> Multinomial:
     """Fit the baseline to every n-th row of all ranks' shards; all ranks call it, inside the collective.
 
     L-BFGS on the penalized log loss, with sums over all ranks, from the logarithm of the classes' shares. The gradient
@@ -69,17 +76,15 @@ def fit(
     class half the columns' products.
 
     Args:
-        shard: This rank's training rows; a label is the position of its class.
-        features: The matrix's columns.
-        categories: Categorical feature to its vocabulary.
-        all_rows: Number of rows of all ranks.
-        classes: Number of classes.
+        train: This rank's training rows; a label is the position of its class.
+        training_set: Features with their vocabularies, the number of rows of all ranks, and the classes.
 
     Raises:
         TrainingError: when it does not converge.
     """
-    batches = sample(shard, all_rows)
-    inputs = standardized(batches, features, categories)
+    classes = len(cast(Multiclass, training_set.recipe.problem).classes)
+    batches = sample(train, training_set)
+    inputs = standardized(batches, training_set)
     rows_of_class, products = _sums(batches, inputs, classes)
     rows = rows_of_class.sum()
     start = np.zeros((classes, len(products)))

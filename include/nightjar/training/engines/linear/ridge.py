@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from nightjar.declaration.features import Feature
 from nightjar.declaration.problem import Regression
 from nightjar.problems.quantiles import quantiles_over_ranks
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
+from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.collective import sum_over_ranks
+from nightjar.training.engines.linear.baseline import MAX_ROWS, RIDGE
 from nightjar.training.engines.linear.inputs import Inputs, sample, standardized
+from nightjar.training.engines.member import MemberCard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +53,16 @@ class Ridge:
         predictions: NDArray[np.float64] = numbers if self.minimum is None else np.maximum(numbers, self.minimum)
         return predictions
 
+    def card(self, validation_score: float) -> MemberCard:
+        """Return the baseline's card."""
+        return MemberCard(
+            kind="ridge",
+            engine="linear regression",
+            params={"ridge": RIDGE, "max_rows": MAX_ROWS},
+            rounds=0,
+            validation_score=validation_score,
+        )
+
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
         return {FILE: dump_json(self).encode()}
@@ -61,13 +73,7 @@ def load(content: Mapping[str, bytes]) -> Ridge:
     return load_json(Ridge, content[FILE])
 
 
-def fit(
-    shard: Shard,
-    features: tuple[Feature, ...],
-    categories: Mapping[str, tuple[str, ...]],
-    all_rows: int,
-    declared: Regression,
-) -> Ridge:
+def fit(train: Shard, training_set: TrainingSet) -> Ridge:
     """Fit the baseline to every n-th row of all ranks' shards; all ranks call it, inside the collective.
 
     Normal equations of the penalized squared error, with sums over all ranks (Hastie, Tibshirani and Friedman, The
@@ -76,17 +82,15 @@ def fit(
     mean.
 
     Args:
-        shard: This rank's training rows.
-        features: The matrix's columns.
-        categories: Categorical feature to its vocabulary.
-        all_rows: Number of rows of all ranks.
-        declared: The problem.
+        train: This rank's training rows.
+        training_set: Features with their vocabularies, the number of rows of all ranks, and the loss.
 
     Raises:
         TrainingError: when the weights are not finite.
     """
-    batches = sample(shard, all_rows)
-    inputs = standardized(batches, features, categories)
+    declared = cast(Regression, training_set.recipe.problem)
+    batches = sample(train, training_set)
+    inputs = standardized(batches, training_set)
     products, of_labels = _sums(batches, inputs)
     rows = products[0, 0]  # the first column is the intercept
     weights = np.linalg.solve(products / rows + np.diag(inputs.penalties), of_labels / rows)
