@@ -12,7 +12,6 @@ import numpy as np
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import naming_stored_row
 from nightjar.monitoring.performance.calibration import group_rows
 from nightjar.monitoring.performance.findings import find_problems
 from nightjar.monitoring.performance.report_data import PerformanceReport, Point, State, as_of
@@ -28,6 +27,7 @@ from nightjar.monitoring.performance.table import (
     judged_nights,
     performance_rows,
 )
+from nightjar.monitoring.stored_row_errors import naming_stored_row
 
 SHOWN_NIGHTS = 28
 WEEK_NIGHTS, SHOWN_WEEKS = 7, 8

@@ -8,7 +8,6 @@ from datetime import date
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake.lake import Lake
-from nightjar.monitoring.nightly_rows import naming_stored_row
 from nightjar.monitoring.profiles.profile import (
     ColumnKind,
     ColumnProfile,
@@ -16,6 +15,7 @@ from nightjar.monitoring.profiles.profile import (
     column_from_json,
     column_to_json,
 )
+from nightjar.monitoring.stored_row_errors import naming_stored_row
 
 PROFILES_TABLE = TableSchema(
     name="monitoring/profiles",
