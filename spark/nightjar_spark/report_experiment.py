@@ -23,6 +23,7 @@ from nightjar.lake.lake import Lake
 from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, find_stalled_nights
 from nightjar.monitoring.experiments.report import ExperimentReport, render
 from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE, experiment_rows
+from nightjar.monitoring.reporting.origin import ReportOrigin
 from nightjar.protocol.errors import ConfigurationError, ContractError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import ReportExperimentResult
@@ -89,9 +90,9 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
             for variant in experiment.variants
         },
         cost=use_case.target.cost,
-        git_commit=Settings.from_environment().git_commit,
-        run_id=spec.run_id,
-        table_versions=inputs,
+        origin=ReportOrigin(
+            git_commit=Settings.from_environment().git_commit, run_id=spec.run_id, table_versions=inputs
+        ),
     )
     uri = lake.report_uri(use_case.name, night, "experiment")
     files.write_text(uri, render(report))

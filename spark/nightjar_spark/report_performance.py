@@ -36,6 +36,7 @@ from nightjar.monitoring.performance.table import (
     stored_estimates,
 )
 from nightjar.monitoring.performance.wording import headline, verdict
+from nightjar.monitoring.reporting.origin import ReportOrigin
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import first_few
@@ -190,11 +191,9 @@ def _write_pages(
         use_case=use_case,
         rows=read_performance(lake, use_case.name, window),
         counts=read_counts(lake, use_case.name, window),
-        shared={
-            "git_commit": Settings.from_environment().git_commit,
-            "run_id": spec.run_id,
-            "table_versions": inputs,
-        },
+        origin=ReportOrigin(
+            git_commit=Settings.from_environment().git_commit, run_id=spec.run_id, table_versions=inputs
+        ),
     )
     by_judge = {on: night for night, on in judged.items()}
     reports = {}

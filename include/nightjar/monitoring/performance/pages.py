@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from nightjar.monitoring.performance.table import (
     judged_nights,
     performance_rows,
 )
+from nightjar.monitoring.reporting.origin import ReportOrigin
 from nightjar.monitoring.stored_row_errors import naming_stored_row
 
 SHOWN_NIGHTS = 28
@@ -43,14 +43,14 @@ class Pages:
         use_case: The use case.
         rows: Rows of ``monitoring/performance``.
         counts: Rows of ``monitoring/performance_counts``.
-        shared: Fields of every page: ``git_commit``, ``run_id``, ``table_versions``.
+        origin: Code, run and tables of every page.
         read: Parses a summary from JSON.
     """
 
     use_case: UseCase
     rows: Sequence[PerformanceRow]
     counts: Sequence[CountsRow]
-    shared: Mapping[str, Any]
+    origin: ReportOrigin
     read: Callable[[str], Summary] = field(default_factory=lambda: lru_cache(maxsize=None)(Summary.from_json))
 
     def of_night(self, night: date, judged: date | None, *, link: str) -> PerformanceReport:
@@ -61,8 +61,8 @@ class Pages:
         figures = by_metric([row for row in judged_rows if not row.slice])
         state = self._state(figures)
         summary = self._summary(ALL, [judged] if judged and state == "judged" else [])
-        return PerformanceReport(
-            night=night,
+        return replace(
+            self._empty_page(night, summary),
             nights=[judged] if judged else [],
             state=state,
             reason=next((row.reason for row in figures.values() if row.reason), ""),
@@ -72,7 +72,6 @@ class Pages:
             history=_points(known),
             findings=self._findings([judged] if judged and state == "judged" else [], night, link),
             notes=_notes(figures),
-            **self._shared_fields(summary),
         )
 
     def of_week(self, night: date, *, link: str) -> PerformanceReport:
@@ -83,12 +82,12 @@ class Pages:
         weeks = [judged[max(0, start) : start + WEEK_NIGHTS] for start in starts if start + WEEK_NIGHTS > 0]
         weeks = [week for week in weeks if week][::-1]
         if not weeks:
-            return PerformanceReport(night=night, weekly=True, state="nothing_yet", **self._shared_fields(Summary()))
+            return replace(self._empty_page(night, Summary()), weekly=True, state="nothing_yet")
         rows = self._pooled(weeks[-1], night, slices=True)
         figures = by_metric([row for row in rows if not row.slice])
         earlier = [Point(night=week[-1], rows=by_metric(self._pooled(week, night))) for week in weeks[:-1]]
-        return PerformanceReport(
-            night=night,
+        return replace(
+            self._empty_page(night, self._summary(ALL, weeks[-1])),
             weekly=True,
             nights=weeks[-1],
             figures=figures,
@@ -96,7 +95,6 @@ class Pages:
             history=[*earlier, Point(night=weeks[-1][-1], rows=figures)],
             findings=self._findings(weeks[-1], night, link, figures),
             notes=_notes(figures),
-            **self._shared_fields(self._summary(ALL, weeks[-1])),
         )
 
     def _findings(
@@ -109,19 +107,21 @@ class Pages:
         by_night = judged_nights((row for row in self.rows if first <= row.ds <= nights[-1]), night)
         return find_problems(list(by_night.values()), self.use_case, night=night, link=link, judged=figures)
 
-    def _shared_fields(self, summary: Summary) -> dict[str, Any]:
+    def _empty_page(self, night: date, summary: Summary) -> PerformanceReport:
+        """Return a page of ``night`` with the declaration and the distribution of ``summary``, without results."""
         use_case = self.use_case
-        return {
-            "title": use_case.title,
-            "use_case": use_case.name,
-            "slice_names": use_case.monitoring.performance.slices,
-            "calibration": group_rows(summary, use_case.monitoring.performance.confidence),
-            "histogram": histogram(summary),
-            "confidence": use_case.monitoring.performance.confidence,
-            "cost": use_case.target.cost,
-            "floor": use_case.monitoring.retraining.min_auc if use_case.monitoring.retraining else None,
-            **self.shared,
-        }
+        return PerformanceReport(
+            title=use_case.title,
+            use_case=use_case.name,
+            night=night,
+            slice_names=use_case.monitoring.performance.slices,
+            calibration=group_rows(summary, use_case.monitoring.performance.confidence),
+            histogram=histogram(summary),
+            confidence=use_case.monitoring.performance.confidence,
+            cost=use_case.target.cost,
+            floor=use_case.monitoring.retraining.min_auc if use_case.monitoring.retraining else None,
+            origin=self.origin,
+        )
 
     def _state(self, figures: Mapping[str, PerformanceRow]) -> State:
         if not figures:
@@ -155,7 +155,7 @@ class Pages:
             holdout=of_holdout if len(versions) == 1 else {},
         )
         pooled = replace(pooled, estimates=estimate_metrics(pooled, self.use_case))
-        return performance_rows(pooled, self.use_case, run_id=self.shared["run_id"])
+        return performance_rows(pooled, self.use_case, run_id=self.origin.run_id)
 
 
 def histogram(summary: Summary) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.calibration import Group
 from nightjar.monitoring.performance.metrics import METRICS
 from nightjar.monitoring.performance.rows import PerformanceRow
+from nightjar.monitoring.reporting.origin import ReportOrigin
 
 State = Literal["judged", "not_judged", "nothing_yet"]
 
@@ -54,9 +55,7 @@ class PerformanceReport:
         confidence: Confidence level of all intervals.
         cost: Costs of errors; None when not declared.
         floor: AUC below which a retraining is requested; None for none.
-        git_commit: Commit of the code that ran.
-        run_id: Airflow run.
-        table_versions: Delta version of each table that was read.
+        origin: Code, run and tables of the report.
     """
 
     title: str
@@ -78,9 +77,7 @@ class PerformanceReport:
     confidence: float = 0.95
     cost: Cost | None = None
     floor: float | None = None
-    git_commit: str = "unknown"
-    run_id: str
-    table_versions: Mapping[str, int] = field(default_factory=dict)
+    origin: ReportOrigin
 
     @property
     def judged_night(self) -> date | None:
