@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, find_stalled_nights
 from nightjar.monitoring.experiments.report import ExperimentReport, render
@@ -119,7 +119,7 @@ def _matured(spec: JobSpec, use_case: UseCase, experiment: Experiment, inputs: M
     """Return the scored nights of the experiment whose labels, of the day after, have landed."""
     lake = Lake(spec.lake)
     scored, labelled = (
-        {date.fromisoformat(file.partition["ds"]) for file in held_files(lake.open_table(name, inputs[name]), {})}
+        {date.fromisoformat(file.partition["ds"]) for file in active_files(lake.open_table(name, inputs[name]), {})}
         for name in (use_case.score_table.name, use_case.label_table.name)
     )
     return sorted(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.performance.holdout import read_holdout_metrics
 from nightjar.monitoring.performance.metrics import tie_error
@@ -135,7 +135,7 @@ def _to_judge(
     Nights before the first scored night are left out.
     """
     table = lake.table(use_case.score_table).open(inputs[use_case.score_table.name])
-    scored = {date.fromisoformat(file.partition["ds"]) for file in held_files(table, {})}
+    scored = {date.fromisoformat(file.partition["ds"]) for file in active_files(table, {})}
     first = max(use_case.schedule.first_night, min(scored, default=date.max))
     wait = timedelta(days=use_case.monitoring.performance.matured_after_nights)
     judged = {row.ds: row.judged_on for row in stored if row.ds in nights and row.judged_on}

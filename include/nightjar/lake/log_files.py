@@ -56,15 +56,15 @@ def shorten_log(table_uri: str, retention_days: int) -> int:
     Returns:
         The number of files removed.
     """
-    began = time.time() - 86_400 * retention_days
+    cutoff = time.time() - 86_400 * retention_days
     log_files = _list(f"{table_uri}/_delta_log")
-    needed = _latest_at(log_files, began)
-    for version in sorted((version for version in log_files.checkpoints if version <= needed), reverse=True):
-        going = [name for name in log_files.names if _VERSION.match(name) and int(name[:20]) < version]
-        if going and all(_is_whole(log_files, version, checkpoint) for checkpoint in log_files.checkpoints[version]):
-            for name in going:
+    oldest_retained = _latest_at(log_files, cutoff)
+    for version in sorted((version for version in log_files.checkpoints if version <= oldest_retained), reverse=True):
+        obsolete = [name for name in log_files.names if _VERSION.match(name) and int(name[:20]) < version]
+        if obsolete and all(_is_whole(log_files, version, checkpoint) for checkpoint in log_files.checkpoints[version]):
+            for name in obsolete:
                 files.delete_file(f"{log_files.folder}/{name}")
-            return len(going) + _remove_sidecars(log_files.folder, began)
+            return len(obsolete) + _remove_sidecars(log_files.folder, cutoff)
     return 0
 
 
@@ -93,8 +93,8 @@ def _latest_at(log_files: _Log, moment: float) -> int:
             actions = _actions(files.read_bytes(uri))
             info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
             at = info.get("inCommitTimestamp", info.get("timestamp"))
-            began = modified[name] if at is None else at / 1000
-        if began <= moment:
+            committed_at = modified[name] if at is None else at / 1000
+        if committed_at <= moment:
             return version
     return -1
 
@@ -146,24 +146,24 @@ def _state(folder: str, names: Sequence[str], version: int) -> list[str]:
 
 def _compared(kind: str, value: Any) -> Any:
     """Return an action without the fields that have several valid forms."""
-    kept = {name: value.get(name) for name in _COMPARED} if kind in ("add", "remove") else value
-    return {name: sorted(item) if isinstance(item, list) else item for name, item in kept.items()}
+    fields = {name: value.get(name) for name in _COMPARED} if kind in ("add", "remove") else value
+    return {name: sorted(item) if isinstance(item, list) else item for name, item in fields.items()}
 
 
-def _remove_sidecars(folder: str, began: float) -> int:
+def _remove_sidecars(folder: str, cutoff: float) -> int:
     """Remove old sidecars that no checkpoint references, and return their number."""
     candidates = [checkpoint for listed in _list(folder).checkpoints.values() for checkpoint in listed]
     checkpoints = [name for checkpoint in candidates for name in checkpoint]
     try:
-        named = set(_sidecars_of(folder, checkpoints))
+        referenced = set(_sidecars_of(folder, checkpoints))
     except Exception as error:  # Arrow raises various types for an unreadable file
         log.warning("%s: a checkpoint cannot be read (%s); sidecars are left", folder, error)
         return 0
     modified = files.modified_times(f"{folder}/_sidecars")
-    going = [name for name, at in modified.items() if name not in named and at < began]
-    for name in going:
+    obsolete = [name for name, at in modified.items() if name not in referenced and at < cutoff]
+    for name in obsolete:
         files.delete_file(f"{folder}/_sidecars/{name}")
-    return len(going)
+    return len(obsolete)
 
 
 def _sidecars_of(folder: str, checkpoints: Sequence[str]) -> Iterator[str]:
