@@ -48,10 +48,11 @@ class _Log:
 
 
 def shorten_log(table_uri: str, retention_days: int) -> int:
-    """Remove the log files before the newest verified checkpoint that is not newer than the oldest retained version.
+    """Remove the log files that no retained version needs.
 
-    The oldest retained version was the current one ``retention_days`` ago. Files are
-    removed oldest first, so that the log stays valid when the process is killed.
+    The oldest retained version is the one that was current ``retention_days`` ago. It is read from the newest verified
+    checkpoint up to it, so the files before that checkpoint are removed, oldest first: the log stays valid when the
+    process is killed.
 
     Returns:
         The number of files removed.
@@ -100,9 +101,9 @@ def _latest_at(log_files: _Log, moment: float) -> int:
 
 
 def _is_whole(log_files: _Log, version: int, checkpoint: Sequence[str]) -> bool:
-    """Return whether the checkpoint alone yields the same table as the log before it.
+    """Return whether the checkpoint alone yields the same table as the log files before it.
 
-    All commits from the beginning of the log to the latest must be present.
+    A log with a gap is never shortened: all commits from its beginning to the latest must be present.
     """
     latest = max(log_files.commits, default=version)
     base = () if 0 in log_files.commits else next(iter(log_files.checkpoints[min(log_files.checkpoints)]))

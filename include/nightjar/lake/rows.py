@@ -56,8 +56,8 @@ def arrow_source(
         partitions: Partition column to wanted values, as text in the log; None for all.
 
     Returns:
-        A dataset, which supports column and filter pushdown, when the files hold exactly the rows: no deletion vectors,
-            renamed columns or widened types. A stream otherwise.
+        A stream when the files differ from the rows: with deletion vectors, renamed columns or widened types. A dataset
+            otherwise, from which a library reads only the columns and rows that it needs.
 
     Raises:
         LakeError: when the log or a deletion vector cannot be read.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +16,8 @@ from nightjar.monitoring.performance.summary import NEGATIVE, POSITIVE, Summary
 
 METRICS = ("auc", "pr_auc", "log_loss", "brier", "calibration_error", "expected_cost", "label_rate")
 """All metrics in display order; ``label_rate`` is the share of positives."""
-RANKS = ("auc", "pr_auc")
-"""Metrics that need rows of both classes."""
+RANKING_METRICS = ("auc", "pr_auc")
+"""Metrics of the order of the predictions; they need rows of both classes."""
 NO_LABELS = "no row has a label"
 ONE_CLASS = "all labels are equal, so ranks cannot be judged"
 NO_DECISION = "no row has a decision"
@@ -30,8 +30,9 @@ class Measured:
     Attributes:
         interval: Value with confidence interval; None when it cannot be measured.
         baseline: Value of the constant baseline prediction; None without earlier labels.
-        excess: Value minus baseline with the interval of the difference, over rows if the metric is a mean of rows;
-            None without a baseline and for metrics that are not compared.
+        excess: Value minus baseline, with the confidence interval of this difference. For a metric that is a mean of
+            rows, the interval is that of the rows' differences. None without a baseline, and for metrics that are not
+            compared.
         reason: Why there is no value; empty otherwise.
     """
 
@@ -55,7 +56,7 @@ def measure(
     wanted = [metric for metric in METRICS if cost or metric != "expected_cost"]
     if not summary.labelled:
         return {metric: Measured(reason=NO_LABELS) for metric in wanted}
-    measured = {**_ranks(summary, confidence), **_scores(summary, confidence, baseline_rate)}
+    measured = {**_ranking_metrics(summary, confidence), **_proper_scores(summary, confidence, baseline_rate)}
     distance = None if baseline_rate is None else abs(baseline_rate - summary.positives / summary.labelled)
     measured["calibration_error"] = Measured(
         interval=calibration_error(group_rows(summary, confidence), confidence), baseline=distance
@@ -84,10 +85,10 @@ def tie_error(summary: Summary) -> float:
     return float(tied / pairs / 2) if pairs else 0.0
 
 
-def _ranks(summary: Summary, confidence: float) -> dict[str, Measured]:
+def _ranking_metrics(summary: Summary, confidence: float) -> dict[str, Measured]:
     negatives, positives = summary.counts[NEGATIVE], summary.counts[POSITIVE]
     if not summary.negatives or not summary.positives:
-        return {metric: Measured(reason=ONE_CLASS) for metric in RANKS}
+        return {metric: Measured(reason=ONE_CLASS) for metric in RANKING_METRICS}
     area = intervals.delong(negatives, positives, confidence)
     ranked = intervals.average_precision(negatives.astype(np.float64), positives.astype(np.float64))
     precision = intervals.jackknife(ranked, negatives, positives, confidence)
@@ -98,30 +99,40 @@ def _ranks(summary: Summary, confidence: float) -> dict[str, Measured]:
     }
 
 
-def _scores(summary: Summary, confidence: float, baseline_rate: float | None) -> dict[str, Measured]:
+def _proper_scores(summary: Summary, confidence: float, baseline_rate: float | None) -> dict[str, Measured]:
     """Measure log loss and Brier score, and their differences from the baseline, row by row."""
-    constants: Mapping[str, tuple[float, float] | None] = {"log_loss": None, "brier": None}
+    # Loss of a negative and of a positive row when the prediction is always the baseline's.
+    baseline_losses: Mapping[str, tuple[float, float] | None] = {"log_loss": None, "brier": None}
     if baseline_rate is not None:
         p = min(max(baseline_rate, 1e-12), 1 - 1e-12)
-        constants = {"log_loss": (-math.log1p(-p), -math.log(p)), "brier": (baseline_rate**2, (1 - baseline_rate) ** 2)}
+        baseline_losses = {
+            "log_loss": (-math.log1p(-p), -math.log(p)),
+            "brier": (baseline_rate**2, (1 - baseline_rate) ** 2),
+        }
     return {
-        metric: _mean_of_rows(summary, name, confidence, constants[metric])
+        metric: _mean_of_rows(summary, name, confidence, baseline_losses[metric])
         for metric, name in (("log_loss", "loss"), ("brier", "error"))
     }
 
 
-def _mean_of_rows(summary: Summary, name: str, confidence: float, constant: tuple[float, float] | None) -> Measured:
+def _mean_of_rows(
+    summary: Summary, name: str, confidence: float, baseline_losses: tuple[float, float] | None
+) -> Measured:
+    """Measure the mean of a loss over rows from its sums per class, and its difference from the baseline's."""
     rows = (summary.negatives, summary.positives)
     totals = [summary.sum(f"{name}_{label}") for label in (0, 1)]
     squares = [summary.sum(f"{name}_squares_{label}") for label in (0, 1)]
-    found = intervals.mean(sum(totals), sum(squares), sum(rows), confidence)
-    if constant is None:
-        return Measured(interval=found)
-    each = list(zip(rows, totals, squares, constant, strict=True))
-    less = sum(t - n * c for n, t, _, c in each)
-    less_squares = sum(s - 2 * c * t + n * c * c for n, t, s, c in each)
-    baseline = sum(n * c for n, _, _, c in each) / sum(rows)
-    return Measured(interval=found, baseline=baseline, excess=intervals.mean(less, less_squares, sum(rows), confidence))
+    interval = intervals.mean(sum(totals), sum(squares), sum(rows), confidence)
+    if baseline_losses is None:
+        return Measured(interval=interval)
+    classes = list(zip(rows, totals, squares, baseline_losses, strict=True))
+    excess = sum(t - n * b for n, t, _, b in classes)
+    excess_squares = sum(s - 2 * b * t + n * b * b for n, t, s, b in classes)
+    return Measured(
+        interval=interval,
+        baseline=sum(n * b for n, _, _, b in classes) / sum(rows),
+        excess=intervals.mean(excess, excess_squares, sum(rows), confidence),
+    )
 
 
 def _cost(summary: Summary, confidence: float, cost: Cost, baseline_rate: float | None) -> Measured:
@@ -130,18 +141,22 @@ def _cost(summary: Summary, confidence: float, cost: Cost, baseline_rate: float 
     if not sum(rows):
         return Measured(reason=NO_DECISION)
     costs = (cost.false_alarm, 0.0, 0.0, cost.missed)
-    found = _mean_of_kinds(rows, costs, confidence)
+    interval = _mean_of_groups(rows, costs, confidence)
     if baseline_rate is None:
-        return Measured(interval=found)
+        return Measured(interval=interval)
     if baseline_rate >= cost.threshold:
-        constant = (cost.false_alarm, 0.0, cost.false_alarm, 0.0)
+        baseline_costs = (cost.false_alarm, 0.0, cost.false_alarm, 0.0)
     else:
-        constant = (0.0, cost.missed, 0.0, cost.missed)
-    baseline = _mean_of_kinds(rows, constant, confidence).value
-    excess = _mean_of_kinds(rows, [own - other for own, other in zip(costs, constant, strict=True)], confidence)
-    return Measured(interval=found, baseline=baseline, excess=excess)
+        baseline_costs = (0.0, cost.missed, 0.0, cost.missed)
+    differences = [model - baseline for model, baseline in zip(costs, baseline_costs, strict=True)]
+    return Measured(
+        interval=interval,
+        baseline=_mean_of_groups(rows, baseline_costs, confidence).value,
+        excess=_mean_of_groups(rows, differences, confidence),
+    )
 
 
-def _mean_of_kinds(rows: list[int], values: tuple[float, ...] | list[float], confidence: float) -> Interval:
-    each = list(zip(rows, values, strict=True))
-    return intervals.mean(sum(n * v for n, v in each), sum(n * v * v for n, v in each), sum(rows), confidence)
+def _mean_of_groups(rows: list[int], values: Sequence[float], confidence: float) -> Interval:
+    """Return the mean over groups of rows, all rows of a group having the same value."""
+    groups = list(zip(rows, values, strict=True))
+    return intervals.mean(sum(n * v for n, v in groups), sum(n * v * v for n, v in groups), sum(rows), confidence)
