@@ -119,7 +119,7 @@ def _input_versions(lake: Lake, use_case: UseCase) -> dict[str, int]:
 
 def _window(nights: Sequence[date], use_case: UseCase) -> list[date]:
     """Return the nights of the run, those that they judge, and earlier ones for their pages."""
-    first = nights[0] - timedelta(days=use_case.monitoring.performance.matured_after_nights + HISTORY_NIGHTS)
+    first = nights[0] - timedelta(days=use_case.matured_after_nights + HISTORY_NIGHTS)
     return [first + timedelta(days=i) for i in range((nights[-1] - first).days + 1)]
 
 
@@ -137,8 +137,13 @@ def _to_judge(
     table = lake.table(use_case.score_table).open(inputs[use_case.score_table.name])
     scored = {date.fromisoformat(file.partition["ds"]) for file in active_files(table, {})}
     first = max(use_case.schedule.first_night, min(scored, default=date.max))
-    wait = timedelta(days=use_case.monitoring.performance.matured_after_nights)
-    judged = {row.ds: row.judged_on for row in stored if row.ds in nights and row.judged_on}
+    wait = timedelta(days=use_case.matured_after_nights)
+    horizon = timedelta(days=use_case.target.label_horizon_nights)  # a night judged with a shorter one has no labels
+    judged = {
+        row.ds: row.judged_on
+        for row in stored
+        if row.ds in nights and row.judged_on and row.judged_on - row.ds >= horizon
+    }
     return {**judged, **{night - wait: night for night in nights if night - wait >= first}}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightjar.declaration.declared import Declaration, Positive, Text
+from nightjar.declaration.declared import Count, Declaration, Positive, PositiveShare, Text
 from nightjar.declaration.tables import Column
 
 DECISION = Column(
@@ -46,8 +46,17 @@ class Target(Declaration):
         label: Meaning of the label column, ``label`` in ``labels/<name>`` (1.0, 0.0 or null).
         prediction: Meaning of the prediction column.
         cost: Cost of errors; None for a use case without a decision threshold.
+        label_horizon_nights: Nights from the night of the features to the night on which their label lands: the label
+            with ``ds`` N + ``label_horizon_nights`` and the same key belongs to the features of night N. 1 for an
+            outcome of the following day; 30 for "did the customer leave within 30 days?".
+        min_matched_share: Minimum share of a training interval's labels that find their features, of all labels as well
+            as of the labels of each value alone. Labels of the first ``label_horizon_nights`` nights of the interval,
+            and of the feature table, do not count. With fewer, freezing the training set stops: the horizon is wrong,
+            or features of whole nights or groups are missing.
     """
 
     label: Text
     prediction: Text
     cost: Cost | None = None
+    label_horizon_nights: Count = 1
+    min_matched_share: PositiveShare = 0.8

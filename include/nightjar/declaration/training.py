@@ -160,14 +160,19 @@ class Tuning(Declaration):
         minutes: Time budget; no trial starts later. Engines share it equally.
         workers: Number of parallel tasks, which share the trials.
         folds: Number of folds. Each trains on the days before it.
-        gap_days: Days left out between training and validation of a fold, so that labels can mature.
+        gap_days: Label days left out between training and validation of a fold, so that labels can mature; at least
+            ``Target.label_horizon_nights`` - 1, and None for ``label_horizon_nights``.
     """
 
     trials: Count = 20
     minutes: Positive = 60.0
     workers: Count = 2
     folds: Count = 3
-    gap_days: CountOrZero = 1
+    gap_days: CountOrZero | None = None
+
+    def gap(self, label_horizon_nights: int) -> int:
+        """Return the label days left out before a fold's validation, for labels that land after this many nights."""
+        return label_horizon_nights if self.gap_days is None else self.gap_days
 
 
 @dataclass(frozen=True, kw_only=True)
