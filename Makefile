@@ -15,7 +15,7 @@ override SETUP := "$$PYTHON" include/nightjar/local/bootstrap.py
 override NIGHTJAR := .venv/bin/python -m nightjar.local
 override IN := $(NIGHTJAR) env
 
-.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night backfill train query bi maintain data-dictionary grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix awkward-tables lock clean
+.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night backfill train query bi maintain data-dictionary declaration-reference grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix awkward-tables lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -78,6 +78,9 @@ maintain: setup ## | Remove files of the lake that were replaced longer ago than
 
 data-dictionary: setup ## | Write docs/data_dictionary.md from the declared tables
 	@exec $(NIGHTJAR) data-dictionary
+
+declaration-reference: setup ## | Write the fields of docs/declaration.md from the declared classes
+	@exec $(NIGHTJAR) declaration-reference
 
 reproduce: setup ## VERSION=1 [USE_CASE=churn] | Train a registered version again from what MLflow logged, and compare hashes
 	@exec $(NIGHTJAR) reproduce

@@ -87,5 +87,5 @@ def covered_nights(kind: str, found_on: Sequence[date], use_case: UseCase) -> li
     """
     if kind != "performance":
         return list(found_on)
-    last = max(found_on) - timedelta(days=use_case.monitoring.performance.matured_after_nights)
+    last = max(found_on) - timedelta(days=use_case.matured_after_nights)
     return [last - timedelta(days=i) for i in range(NIGHTS_OF_PERFORMANCE)]

@@ -170,13 +170,17 @@ def weekly(lake: Lake, use_case: UseCase, first: date, last: date) -> list[dict[
 
 
 def scored_and_known(lake: Lake, use_case: UseCase, nights: Sequence[date]) -> Any:
-    """Published scores of the nights with the labels that came later, as a pandas DataFrame."""
+    """Published scores of the nights with the first labels that came later, as a pandas DataFrame."""
     key = list(use_case.key)
-    later = [*nights, *(nights[-1] + timedelta(days=i) for i in range(1, 3))]
+    horizon = use_case.target.label_horizon_nights
+    later = list(_days(nights[0] + timedelta(days=horizon), nights[-1] + timedelta(days=horizon + 1)))
     columns = ["ds", *key, "prediction", "model_version"]
     scores = lake.table(use_case.score_table).read_nights(nights, columns).to_pandas()
-    labels = lake.table(use_case.label_table).read_nights(later, [*key, "label"]).to_pandas()
-    return scores.merge(labels.dropna(subset=["label"]), on=key)
+    labels = lake.table(use_case.label_table).read_nights(later, ["ds", *key, "label"]).to_pandas()
+    known = labels.dropna(subset=["label"]).rename(columns={"ds": "landed"})
+    joined = scores.merge(known, on=key)
+    later_by = joined["landed"] - joined["ds"]
+    return joined[later_by >= timedelta(days=horizon)].sort_values("landed").drop_duplicates(["ds", *key])
 
 
 def _after(done: str, first: date) -> date:

@@ -76,7 +76,10 @@ def write_days(lake: Lake, rows: int) -> list[DayCount]:
 def make_day(day: date, rows: int) -> tuple[pa.Table, pa.Table]:
     """Random features with 2 % missing, and labels that follow them; in random order."""
     rng = np.random.default_rng(day.toordinal())
-    features: dict[str, Any] = {"ds": pa.array([night_of(day)] * rows), "id": np.arange(rows)}
+    features: dict[str, Any] = {
+        "ds": pa.array([night_of(day, USE_CASE.target.label_horizon_nights)] * rows),
+        "id": np.arange(rows),
+    }
     strength = np.zeros(rows)
     for position, feature in enumerate(USE_CASE.features.columns):
         if feature.kind == "numeric":
@@ -111,6 +114,7 @@ def freeze(lake: Lake, counts: list[DayCount]) -> TrainingSet:
         features=USE_CASE.features.columns,
         categories=CATEGORIES,
         recipe=Recipe.of(USE_CASE),
+        label_horizon_nights=USE_CASE.target.label_horizon_nights,
         **split_days(counts, USE_CASE, where="benchmark"),
     )
 

@@ -35,8 +35,8 @@ autodoc_mock_imports = ["airflow", "great_expectations"]
 os.environ["AIRFLOW_HOME"] = str(ROOT / "var" / "docs" / "airflow")
 # Several packages have a class of the same short name (Network, Verdict, Group): Sphinx links the first.
 suppress_warnings = ["ref.python"]
-# Reference pages show what the docstrings of modules, classes and functions say.
-autodoc_default_options = {"members": True}
+# Reference pages show what the docstrings of modules, classes and functions say, each where it is defined.
+autodoc_default_options = {"members": True, "ignore-module-all": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # fields of a dataclass are documented once, in the class

@@ -107,7 +107,8 @@ def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion
 def _note(champion: models.ModelVersion, model: TabularModel, training_set: TrainingSet) -> str:
     """Return the note on a champion that was trained on days of the holdout, or an empty string."""
     held_out = training_set.holdout.days
-    seen = len(days_seen(model.card.seen, held_out)) if model.card.seen else None
+    horizon = training_set.label_horizon_nights
+    seen = len(days_seen(model.card.seen, held_out, label_horizon_nights=horizon)) if model.card.seen else None
     return note_on_champion(champion.version, seen=seen, held_out=len(held_out))
 
 

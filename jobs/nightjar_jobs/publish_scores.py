@@ -53,7 +53,7 @@ def run(spec: JobSpec) -> PublishScoresResult:
         version = previous
     else:
         version = table.commit(files, nights, run_id=spec.run_id, attempt=attempt)
-    pins.keep(
+    pins.write(
         spec,
         pins.Pins(
             versions=pins.versions_of({variant: part.scoring_model for variant, part in parts.items()}),

@@ -67,7 +67,7 @@ def reproduce(use_case: str, version: str) -> Reproduction:
     spec = JobSpec(
         program="train",
         use_case=use_case,
-        first_night=night_of(training_set.train.first),
+        first_night=night_of(training_set.train.first, training_set.label_horizon_nights),
         last_night=training_set.holdout.last,
         dag_id=DAG_ID,
         run_id=f"version-{registered.version}",

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
-from typing import Any
 
 from pyspark.sql import SparkSession
 
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake.lake import Lake
+from nightjar.monitoring.night_run import NightRun
 from nightjar.monitoring.skew.table import SKEW_TABLE, not_judged_row, skew_rows
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import CheckSkewResult
@@ -51,18 +51,18 @@ def check_skew(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> CheckSk
         name: int(lake.open_table(name).version())
         for name in (features, *(source.table.name for source in use_case.data.sources))
     }
-    shared: dict[str, Any] = {"night": spec.last_night, "use_case": use_case.name, "run_id": spec.run_id}
+    run = NightRun(night=spec.last_night, use_case=use_case.name, run_id=spec.run_id)
     served = _served(spec, use_case)
     readable = [night for night in served if is_readable(lake, features, night.features_version, [night.night])]
     skews = SkewSample(spark, spec, use_case, inputs, readable).compare()
     rows = [
-        not_judged_row(GONE, checked=night.night, version=night.features_version, **shared)
+        not_judged_row(GONE, run, checked=night.night, version=night.features_version)
         for night in served
         if night not in readable
     ]
-    rows += [row for skew in skews for row in skew_rows(skew, **shared)]
+    rows += [row for skew in skews for row in skew_rows(skew, run)]
     if not served:
-        rows.append(not_judged_row(NOTHING_SERVED, **shared))
+        rows.append(not_judged_row(NOTHING_SERVED, run))
     for row in rows:
         if row.verdict != "same":
             log.info("%s of %s: %s. %s", row.column_name or "rows", row.checked_night, row.verdict, row.cause)

@@ -1,7 +1,8 @@
 """Freeze the training set: table versions, rows and splits. No rows are copied.
 
-A label of day D+1 belongs to the features of night D. The last days are the holdout, the days before are validation,
-the rest is for training. Vocabularies and the reference profile for drift come from the training days only.
+A label of day D + ``label_horizon_nights`` belongs to the features of night D. The last days are the holdout, the days
+before are validation, the rest is for training. Vocabularies and the reference profile for drift come from the training
+days only.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -17,12 +19,14 @@ from pyspark.sql import functions as F
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.evaluation.verdict import FULL
 from nightjar.lake import files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import finished_result
 from nightjar.monitoring.profiles.labels import profile_counts
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.reference import LABEL
 from nightjar.monitoring.profiles.variation import with_variation
+from nightjar.problems.problem_type import ProblemType
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import ContractError, ModelError, RowCountError
@@ -44,10 +48,11 @@ from nightjar.training.recipe import Base, Recipe
 from nightjar.training.warm_start import check_held_out
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
+from nightjar_spark.matched_labels import Matches, check_matched, count_matches
 from nightjar_spark.profiling import fix_bins, profile_nights, profile_reference
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +64,9 @@ _MATCHED = helper("has_features")
 
 @dataclass(frozen=True, kw_only=True)
 class _Day:
-    """Counts of one label day: labelled rows, rows with features by group of labels, and categories."""
+    """Counts of one label day: labels and those that find features, the rows to train on, and their categories."""
 
-    labelled: int
+    matches: Matches
     count: DayCount
     categories: dict[str, list[str]]
 
@@ -77,7 +82,8 @@ def run(spark: SparkSession, spec: JobSpec) -> FreezeTrainingSetResult:
         share of each group of labels.
 
     Raises:
-        TrainingError: when there are no labels, a split is too small, or has labels that cannot be trained on.
+        TrainingError: when there are no labels, too few of them find features, a split is too small, or has labels that
+            cannot be trained on.
         ContractError: when a label is not allowed for the problem type.
         RowCountError: when keys are not unique.
     """
@@ -96,13 +102,19 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> FreezeTrain
     }
     features = read_table(spark, lake, use_case.feature_table.name, version=versions[use_case.feature_table.name])
     labels = read_table(spark, lake, use_case.label_table.name, version=versions[use_case.label_table.name])
-    days = _count(features, _within(labels, spec), use_case)
+    horizon = use_case.target.label_horizon_nights
+    first_night = _first_night(lake, use_case, versions[use_case.feature_table.name], spec)
+    landed = _within(labels, spec, first_night + timedelta(days=horizon))
+    days = _count(features, landed, use_case)
     _check_unique(lake, use_case, versions[use_case.label_table.name], days)
+    place = f"labels/{use_case.name} of {_interval(spec)}"
+    matches = {day.count.day: day.matches for day in days}
+    check_matched(features, landed, use_case, matches, first_night=first_night, where=place)
     counted = time.monotonic()
     splits = split_days(
         [day.count for day in days],
         use_case,
-        where=f"labels/{use_case.name} of {_interval(spec)}",
+        where=place,
     )
     training_days = set(splits["train"].days)
     base, of_base = _base(lake, use_case, splits["holdout"])
@@ -113,9 +125,10 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> FreezeTrain
         features=use_case.features.columns,
         categories=_vocabularies([day for day in days if day.count.day in training_days], use_case, of_base),
         recipe=Recipe.of(use_case, base),
+        label_horizon_nights=horizon,
         **splits,
     )
-    nights = [night_of(day) for day in splits["train"].days]
+    nights = [night_of(day, horizon) for day in splits["train"].days]
     columns = [ProfiledColumn(feature.name, feature.kind) for feature in use_case.features.columns]
     table = use_case.feature_table.name
     watched = [feature.name for feature in use_case.features.columns if feature.drift]
@@ -127,7 +140,7 @@ def freeze(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> FreezeTrain
     profile = profile.with_column(LABEL, labels_of.columns[LABEL], labels_of.variation.get(LABEL))
     files.write_text(f"{spec.output}/{PROFILE_FILE}", profile.to_json())
     files.write_text(training_set_uri(spec), dump_json(training_set))
-    labelled = sum(day.labelled for day in days)
+    labelled = sum(day.matches.labels for day in days)
     rows = sum(day.count.rows for day in days)
     for name, split in splits.items():
         log.info("%s: %s to %s, %d rows, %s", name, split.first, split.last, split.rows, listed(split.labels))
@@ -168,26 +181,28 @@ def _interval(spec: JobSpec) -> str:
     return f"nights {spec.first_night} to {spec.last_night}" if spec.params.get("interval_given") else "all nights"
 
 
-def _within(labels: DataFrame, spec: JobSpec) -> DataFrame:
-    """Return the labels of the interval, starting at the night after its first night."""
-    if not spec.params.get("interval_given"):
-        return labels
-    return labels.where(
-        (F.col("ds") > F.lit(spec.first_night)) & (F.col("ds") <= F.lit(spec.last_night))  # landed by the last night
-    )
+def _first_night(lake: Lake, use_case: UseCase, version: int, spec: JobSpec) -> date:
+    """Return the first night with features, from the first night of the interval on."""
+    table = lake.table(use_case.feature_table).open(version)
+    nights = [date.fromisoformat(file.partition["ds"]) for file in active_files(table, {})]
+    first = min(nights, default=spec.last_night)
+    return max(first, spec.first_night) if spec.params.get("interval_given") else first
+
+
+def _within(labels: DataFrame, spec: JobSpec, first: date) -> DataFrame:
+    """Return the labels that landed from ``first``, before which no features are, to the last night of the interval."""
+    landed = labels.where(F.col("ds") >= F.lit(first))
+    return landed.where(F.col("ds") <= F.lit(spec.last_night)) if spec.params.get("interval_given") else landed
 
 
 def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_Day]:
-    """Count each label day, in one pass over both tables.
-
-    Days without any features (the first of a history) are left out.
-    """
+    """Count each label day, in one pass over both tables."""
     key, problem = list(use_case.key), problem_type(use_case.problem)
     categorical = [feature.name for feature in use_case.features.columns if feature.kind == "categorical"]
     inputs = features.select(
         *key,
         *(F.col(name).alias(helper(f"category_{name}")) for name in categorical),
-        F.date_add("ds", 1).alias(_DAY),
+        F.date_add("ds", use_case.target.label_horizon_nights).alias(_DAY),
         F.lit(1).alias(_MATCHED),
     )
     known = labels.where("label IS NOT NULL").select(*key, F.col("ds").alias(_DAY), "label")
@@ -195,32 +210,25 @@ def _count(features: DataFrame, labels: DataFrame, use_case: UseCase) -> list[_D
         known.join(inputs, on=[*key, _DAY], how="left")
         .groupBy(_DAY)
         .agg(
-            F.count(F.lit(1)).alias("joined"),
             F.count(_MATCHED).alias("rows"),
-            *(
-                F.count_if(F.expr(condition) & F.col(_MATCHED).isNotNull()).alias(helper(f"group_{number}"))
-                for number, condition in enumerate(problem.label_counts.values())
-            ),
+            *count_matches(problem, F.col(_MATCHED).isNotNull()),
             F.count_if(~F.expr(problem.valid_label)).alias("invalid"),
             *(F.collect_set(helper(f"category_{name}")).alias(helper(f"category_{name}")) for name in categorical),
         )
-        .where("rows > 0")
         .orderBy(_DAY)
     )
     rows = counted.collect()
     _check_labels(rows, use_case)
-    return [
-        _Day(
-            labelled=row["joined"],
-            count=DayCount(
-                day=row[_DAY],
-                rows=row["rows"],
-                labels={name: row[helper(f"group_{number}")] for number, name in enumerate(problem.label_counts)},
-            ),
-            categories={name: row[helper(f"category_{name}")] for name in categorical},
-        )
-        for row in rows
-    ]
+    return [_day(row, problem, categorical) for row in rows]
+
+
+def _day(row: Row, problem: ProblemType, categorical: Sequence[str]) -> _Day:
+    matches = Matches.of(row, problem)
+    return _Day(
+        matches=matches,
+        count=DayCount(day=row[_DAY], rows=row["rows"], labels=matches.count_labels(problem)),
+        categories={name: row[helper(f"category_{name}")] for name in categorical},
+    )
 
 
 def _check_labels(rows: Sequence[Any], use_case: UseCase) -> None:
@@ -238,7 +246,7 @@ def _check_labels(rows: Sequence[Any], use_case: UseCase) -> None:
 def _check_unique(lake: Lake, use_case: UseCase, version: int, days: Sequence[_Day]) -> None:
     """Check that keys are unique: the left join with the features must keep the number of labelled rows."""
     labels = lake.table(use_case.label_table).read_nights([day.count.day for day in days], ["label"], version)["label"]
-    labelled, joined = len(labels) - labels.null_count, sum(day.labelled for day in days)
+    labelled, joined = len(labels) - labels.null_count, sum(day.matches.labels for day in days)
     if joined != labelled:
         raise RowCountError(
             f"{labelled} labelled rows became {joined} when joined with their features",
@@ -263,7 +271,13 @@ def _base(lake: Lake, use_case: UseCase, holdout: Split) -> tuple[Base | None, M
         log.warning(
             "WARNING the training days of version %s are not known; they may include the holdout", version.version
         )
-    check_held_out(model.card.seen, holdout, version=version.version, use_case=use_case.name)
+    check_held_out(
+        model.card.seen,
+        holdout,
+        label_horizon_nights=use_case.target.label_horizon_nights,
+        version=version.version,
+        use_case=use_case.name,
+    )
     log.info("warm start from version %s, at %s", version.version, uri)
     base = Base(version=version.version, sha256=version.sha256, frozen_layers=declared.frozen_layers)
     return base, model.card.categories

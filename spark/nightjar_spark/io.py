@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from nightjar.declaration.tables import TableSchema
+from nightjar.lake.active_files import ActiveFile, active_files
 from nightjar.lake.delta import arrow_schema
-from nightjar.lake.held_files import HeldFile, held_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.protocol.data_file import DataFile
@@ -55,19 +55,19 @@ def read_table(
     selected = None if nights is None else list(nights)
     partitions = table.metadata().partition_columns
     partition = {} if selected is None or partitions != ["ds"] else {"ds": [str(night) for night in selected]}
-    held = held_files(table, partition)
-    if table.protocol().min_reader_version > 1 or partitions != ["ds"] or not all(map(_is_in_own_folder, held)):
+    active = active_files(table, partition)
+    if table.protocol().min_reader_version > 1 or partitions != ["ds"] or not all(map(_is_in_own_folder, active)):
         frame = spark.read.format("delta").option("versionAsOf", table.version()).load(uri)
         return frame if selected is None else frame.where(F.col("ds").isin(selected))
     schema = from_arrow_schema(pa.schema(table.schema().to_arrow()))
     return (
-        spark.read.schema(schema).option("basePath", uri).parquet(*(f"{uri}/{file.path}" for file in held))
-        if held
+        spark.read.schema(schema).option("basePath", uri).parquet(*(f"{uri}/{file.path}" for file in active))
+        if active
         else spark.createDataFrame([], schema)
     )
 
 
-def _is_in_own_folder(file: HeldFile) -> bool:
+def _is_in_own_folder(file: ActiveFile) -> bool:
     """Whether the file's path contains its night, from which Spark reads it."""
     return file.path.startswith(f"ds={file.partition['ds']}/")
 

@@ -67,7 +67,8 @@ def count_nights(
         lake: The lake.
         use_case: The use case, with key and slices.
         inputs: Version of each table to read.
-        judged: Scored night to the night whose run judges it; labels that landed in between are joined.
+        judged: Scored night to the night whose run judges it; labels that landed from ``label_horizon_nights`` after
+            the scored night until then are joined.
         fresh: Nights whose scores are counted without labels.
         baselines: The baseline's prediction for each night where it is known.
     """
@@ -121,10 +122,15 @@ def _scores(
 def _labels(
     spark: SparkSession, lake: Lake, use_case: UseCase, inputs: Mapping[str, int], judged: Mapping[date, date]
 ) -> DataFrame:
-    """Select scored night, key and label: the first outcome per key that landed after the night, until it is judged."""
+    """Select scored night, key and label: the first outcome per key that landed after the horizon, until it is judged.
+
+    An earlier landing of the same key belongs to the scores of an earlier night.
+    """
     table = use_case.label_table.name
+    horizon = use_case.target.label_horizon_nights
     serves = {
-        scored: [scored + timedelta(days=i + 1) for i in range((on - scored).days)] for scored, on in judged.items()
+        scored: [scored + timedelta(days=i) for i in range(horizon, (on - scored).days + 1)]
+        for scored, on in judged.items()
     }
     landed = sorted({night for nights in serves.values() for night in nights})
     pairs = [(scored, night) for scored, nights in serves.items() for night in nights]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.tables import TableSchema
@@ -29,9 +29,11 @@ from nightjar.monitoring.drift.domain_table import DOMAIN_TABLE, DomainRow, doma
 from nightjar.monitoring.drift.report import Report, render
 from nightjar.monitoring.drift.table import DRIFT_TABLE, DriftRow, drift_rows, read_past_nights
 from nightjar.monitoring.drift.windows import ColumnWindows, compare_windows, window_nights
+from nightjar.monitoring.night_run import NightRun
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION, read_reference
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, ProfileRow, profile_rows, read_profiles
+from nightjar.monitoring.reporting.origin import ReportOrigin
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import NightDriftResult, ReportDriftResult, ValidateScoresResult
 from nightjar.settings.environment import Settings
@@ -165,15 +167,10 @@ def _store(spec: JobSpec, use_case: UseCase, compared: Mapping[date, _Night]) ->
     domains: list[DomainRow] = []
     for night, results in compared.items():
         counted = results.counted
-        shared: dict[str, Any] = {
-            "night": night,
-            "use_case": use_case.name,
-            "model_version": counted.model_version,
-            "run_id": spec.run_id,
-        }
-        profiles += profile_rows(counted.profile, model_sha256=counted.model_sha256, **shared)
-        drifts += drift_rows(results.drift, results.windows, **shared)
-        domains += [domain_row(results.domain, **shared)] if results.domain else []
+        run, version = NightRun(night=night, use_case=use_case.name, run_id=spec.run_id), counted.model_version
+        profiles += profile_rows(counted.profile, run, model_sha256=counted.model_sha256, model_version=version)
+        drifts += drift_rows(results.drift, results.windows, run, model_version=version)
+        domains += [domain_row(results.domain, run, model_version=version)] if results.domain else []
     written: dict[TableSchema, Sequence[DataclassInstance]] = {
         PROFILES_TABLE: profiles,
         DOMAIN_TABLE: domains,
@@ -223,9 +220,9 @@ def _write_report(
         history=read_past_nights(lake, use_case.name, earlier, model_version=results.counted.model_version),
         notes=notes,
         mlflow_uri=without_credentials(Settings.from_environment().mlflow_uri),
-        git_commit=Settings.from_environment().git_commit,
-        run_id=spec.run_id,
-        table_versions=inputs,
+        origin=ReportOrigin(
+            git_commit=Settings.from_environment().git_commit, run_id=spec.run_id, table_versions=inputs
+        ),
     )
     uri = lake.report_uri(use_case.name, night, "drift")
     files.write_text(uri, render(report))

@@ -19,11 +19,12 @@ from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.problem import cost_of_binary
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.experiments.analysis import Moments, Night, analyse, find_stalled_nights
 from nightjar.monitoring.experiments.report import ExperimentReport, render
 from nightjar.monitoring.experiments.table import EXPERIMENTS_TABLE, experiment_rows
+from nightjar.monitoring.reporting.origin import ReportOrigin
 from nightjar.protocol.errors import ConfigurationError, ContractError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import ReportExperimentResult
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 log = logging.getLogger(__name__)
-ONE_NIGHT = timedelta(days=1)
 
 
 def run(spark: SparkSession, spec: JobSpec) -> ReportExperimentResult:
@@ -66,7 +66,7 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
     )
     scored_by = _scoring_versions(split)
     excluded = sorted({night for night, _, _, is_fallback in scored_by if is_fallback})
-    nights_of_labels = [night + ONE_NIGHT for night in matured]
+    nights_of_labels = [night + _horizon(use_case) for night in matured]
     outcomes = read_table(spark, lake, labels, nights=nights_of_labels, version=inputs[labels])
     added = _count(split.where(~F.col("ds").isin(excluded)), outcomes, use_case, experiment)
     analysis = analyse(experiment, added)
@@ -90,9 +90,9 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
             for variant in experiment.variants
         },
         cost=cost_of_binary(use_case.problem),
-        git_commit=Settings.from_environment().git_commit,
-        run_id=spec.run_id,
-        table_versions=inputs,
+        origin=ReportOrigin(
+            git_commit=Settings.from_environment().git_commit, run_id=spec.run_id, table_versions=inputs
+        ),
     )
     uri = lake.report_uri(use_case.name, night, "experiment")
     files.write_text(uri, render(report))
@@ -116,15 +116,23 @@ def report_experiment(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> 
 
 
 def _matured(spec: JobSpec, use_case: UseCase, experiment: Experiment, inputs: Mapping[str, int]) -> list[date]:
-    """Return the scored nights of the experiment whose labels, of the day after, have landed."""
+    """Return the scored nights of the experiment whose labels have landed by the spec's last night."""
     lake = Lake(spec.lake)
     scored, labelled = (
-        {date.fromisoformat(file.partition["ds"]) for file in held_files(lake.open_table(name, inputs[name]), {})}
+        {date.fromisoformat(file.partition["ds"]) for file in active_files(lake.open_table(name, inputs[name]), {})}
         for name in (use_case.score_table.name, use_case.label_table.name)
     )
+    horizon = _horizon(use_case)
     return sorted(
-        night for night in scored if experiment.first_night <= night < spec.last_night and night + ONE_NIGHT in labelled
+        night
+        for night in scored
+        if experiment.first_night <= night <= spec.last_night - horizon and night + horizon in labelled
     )
+
+
+def _horizon(use_case: UseCase) -> timedelta:
+    """Return the time from a scored night to the night on which its labels land."""
+    return timedelta(days=use_case.target.label_horizon_nights)
 
 
 def _scoring_versions(split: DataFrame) -> list[tuple[date, str, str, bool]]:
@@ -143,7 +151,7 @@ def _count(split: DataFrame, outcomes: DataFrame, use_case: UseCase, experiment:
         ContractError: when a unit is in several variants.
     """
     key = list(use_case.key)
-    labels = outcomes.select(*key, F.date_sub("ds", 1).alias("ds"), "label")
+    labels = outcomes.select(*key, F.date_sub("ds", use_case.target.label_horizon_nights).alias("ds"), "label")
     values = split.join(labels, on=[*key, "ds"], how="left").withColumn("_value", _value(use_case, experiment))
     units = values.groupBy(*(experiment.unit or key)).agg(
         F.min_by(F.struct("ds", "variant", "_value"), F.struct("ds", *key)).alias("_first"),

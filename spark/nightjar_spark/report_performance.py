@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import files
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.performance.holdout import read_holdout_metrics
 from nightjar.monitoring.performance.pages import Pages
@@ -38,6 +38,7 @@ from nightjar.monitoring.performance.table import (
     stored_estimates,
 )
 from nightjar.monitoring.performance.wording import headline, verdict
+from nightjar.monitoring.reporting.origin import ReportOrigin
 from nightjar.protocol.errors import GateError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import first_few
@@ -119,7 +120,7 @@ def _input_versions(lake: Lake, use_case: UseCase) -> dict[str, int]:
 
 def _window(nights: Sequence[date], use_case: UseCase) -> list[date]:
     """Return the nights of the run, those that they judge, and earlier ones for their pages."""
-    first = nights[0] - timedelta(days=use_case.monitoring.performance.matured_after_nights + HISTORY_NIGHTS)
+    first = nights[0] - timedelta(days=use_case.matured_after_nights + HISTORY_NIGHTS)
     return [first + timedelta(days=i) for i in range((nights[-1] - first).days + 1)]
 
 
@@ -135,10 +136,15 @@ def _to_judge(
     Nights before the first scored night are left out.
     """
     table = lake.table(use_case.score_table).open(inputs[use_case.score_table.name])
-    scored = {date.fromisoformat(file.partition["ds"]) for file in held_files(table, {})}
+    scored = {date.fromisoformat(file.partition["ds"]) for file in active_files(table, {})}
     first = max(use_case.schedule.first_night, min(scored, default=date.max))
-    wait = timedelta(days=use_case.monitoring.performance.matured_after_nights)
-    judged = {row.ds: row.judged_on for row in stored if row.ds in nights and row.judged_on}
+    wait = timedelta(days=use_case.matured_after_nights)
+    horizon = timedelta(days=use_case.target.label_horizon_nights)  # a night judged with a shorter one has no labels
+    judged = {
+        row.ds: row.judged_on
+        for row in stored
+        if row.ds in nights and row.judged_on and row.judged_on - row.ds >= horizon
+    }
     return {**judged, **{night - wait: night for night in nights if night - wait >= first}}
 
 
@@ -192,11 +198,9 @@ def _write_pages(
         use_case=use_case,
         rows=read_performance(lake, use_case.name, window),
         counts=read_counts(lake, use_case.name, window),
-        shared={
-            "git_commit": Settings.from_environment().git_commit,
-            "run_id": spec.run_id,
-            "table_versions": inputs,
-        },
+        origin=ReportOrigin(
+            git_commit=Settings.from_environment().git_commit, run_id=spec.run_id, table_versions=inputs
+        ),
     )
     by_judge = {on: night for night, on in judged.items()}
     reports = {}

@@ -16,7 +16,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from nightjar.declaration.use_case import UseCase, load_use_case
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.scan import Scan, scan
 from nightjar.protocol.errors import RowCountError
@@ -163,7 +163,7 @@ def _quarantine(spec: JobSpec, use_case: UseCase, nights: Sequence[date], scored
     """Replace the nights' rows in quarantine; commit nothing when there are neither old nor new ones."""
     table, within = Lake(spec.lake).table(use_case.quarantine_table), {"table_name": [use_case.feature_table.name]}
     held = {"ds": list(map(str, nights)), **within}
-    has_old_rows = table.exists() and held_files(table.open(), held)
+    has_old_rows = table.exists() and active_files(table.open(), held)
     if not has_old_rows and not scored.quarantined:
         return {}
     version = table.commit(scored.quarantined, nights, run_id=spec.run_id, within=within)

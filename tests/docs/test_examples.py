@@ -23,6 +23,7 @@ from tests.docs.running import fields_of, names_of_declaration, run
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake.lake import Lake
+from nightjar.monitoring.night_run import NightRun
 from nightjar.monitoring.profiles.profile import ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows
@@ -55,11 +56,9 @@ def run_on_a_month_of_profiles(example: Example, folder: Path) -> None:
     for night in nights:
         rows = profile_rows(
             profile_arrays({"wind": training["wind"] + 5, "carrier": training["carrier"]}, columns, reference),
-            night=night,
-            use_case="flight_delay",
+            NightRun(night=night, use_case="flight_delay", run_id="r"),
             model_sha256="ab",
             model_version="1",
-            run_id="r",
         )
         lake.table(PROFILES_TABLE).replace(rows, [night], use_case="flight_delay", run_id="r")
     run(example, {"lake_uri": lake.uri, "model_folder": str(model)})

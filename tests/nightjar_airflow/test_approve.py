@@ -18,7 +18,7 @@ from nightjar.lake import files, ledger
 from nightjar.lake.lake import Lake
 from nightjar.local.airflow_login import USER
 from nightjar.protocol.documents import dump_json
-from nightjar.protocol.job import JobSpec
+from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.results import GateResult
 from nightjar_airflow.dags import build_training_dag
 from nightjar_airflow.operators.approve import ApproveOperator
@@ -103,6 +103,14 @@ def test_a_person_is_asked_between_gate_and_promotion_where_the_use_case_says_so
 
 def test_a_gate_that_has_left_nothing_is_asked_for_first(here: str) -> None:
     with pytest.raises(AirflowFailException, match=r"`gate` was not run .* do: clear `gate` of this run"):
+        ApproveOperator(use_case=USE_CASE).execute(context("r"))
+
+
+def test_a_gate_that_has_failed_is_asked_for_first(here: str) -> None:
+    spec = judge(here, "r")
+    failed = JobResult(status="failed", program="gate", spec_fingerprint=spec.fingerprint, error="no holdout")
+    files.write_text(f"{spec.output}/result.json", dump_json(failed))
+    with pytest.raises(AirflowFailException, match="`gate` has failed: no holdout"):
         ApproveOperator(use_case=USE_CASE).execute(context("r"))
 
 

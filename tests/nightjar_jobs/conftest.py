@@ -71,7 +71,7 @@ def write_day(lake: str, use_case: UseCase, day: date, *, rows: int = ROWS_A_DAY
     """Append the features of the night before ``day`` and the labels of ``day``."""
     rng = np.random.default_rng([seed, day.toordinal()])
     features = _values(rng, use_case.feature_table, day, rows)
-    features["ds"] = [night_of(day)] * rows
+    features["ds"] = [night_of(day, use_case.target.label_horizon_nights)] * rows
     numeric = [f.name for f in use_case.features.columns if f.kind == "numeric"]
     strength = 3.0 * np.abs(np.asarray(features[numeric[0]])) - 3.0  # no straight line fits it
     features[numeric[0]] = [None if i % 17 == 0 else v for i, v in enumerate(features[numeric[0]])]
@@ -94,7 +94,8 @@ def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
     table = labels.to_pyarrow_table(columns=["ds", "label"])
     known = table.filter(table["label"].is_valid()).group_by("ds").aggregate([("label", "count"), ("label", "sum")])
     counts = [DayCount(day=r["ds"], rows=r["label_count"], positives=int(r["label_sum"])) for r in known.to_pylist()]
-    splits = split_days(counts, use_case.training, use_case.gate, where="test")
+    horizon = use_case.target.label_horizon_nights
+    splits = split_days(counts, use_case.training, use_case.gate, label_horizon_nights=horizon, where="test")
     frame = features.to_pyarrow_table()
     training_set = TrainingSet(
         use_case=use_case.name,
@@ -107,6 +108,7 @@ def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
             if f.kind == "categorical"
         },
         recipe=Recipe.of(use_case),
+        label_horizon_nights=horizon,
         **splits,
     )
     columns = [ProfiledColumn(f.name, f.kind) for f in use_case.features.columns]
@@ -133,7 +135,7 @@ class Run:
         return JobSpec(
             program=program,
             use_case=USE_CASE.name,
-            first_night=night_of(FIRST_DAY),
+            first_night=night_of(FIRST_DAY, USE_CASE.target.label_horizon_nights),
             last_night=FIRST_DAY + timedelta(days=DAYS - 1),
             dag_id="flight_delay_training",
             run_id=self.run_id,

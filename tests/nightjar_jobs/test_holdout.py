@@ -23,7 +23,7 @@ def test_training_succeeds_without_the_holdouts_files_and_evaluation_does_not(
     monkeypatch.setenv("NIGHTJAR_LAKE", str(lake))
     run = Run(lake, "unseen")
     holdout = run.freeze().holdout.days
-    gone = [lake / USE_CASE.feature_table.name / f"ds={night_of(day)}" for day in holdout]
+    gone = [lake / USE_CASE.feature_table.name / f"ds={night_of(day, 1)}" for day in holdout]
     gone += [lake / USE_CASE.label_table.name / f"ds={day}" for day in holdout]
     for folder in gone:
         shutil.rmtree(folder)

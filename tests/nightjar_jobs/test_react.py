@@ -28,7 +28,7 @@ from nightjar_jobs.react import REQUEST, react
 
 NIGHT = date(2013, 4, 1)
 WATCHED = with_fields(SHOP, monitoring={"retraining": Retraining(breaches=3, of_nights=7, floor=0.6, cooldown_days=5)})
-LAG = timedelta(days=SHOP.monitoring.performance.matured_after_nights)
+LAG = timedelta(days=SHOP.matured_after_nights)
 PLAIN = {"string": "", "double": 0.0, "long": 0, "int": 0, "date": NIGHT}
 
 

@@ -10,7 +10,7 @@ from tests.program_results import neutral_result
 
 from nightjar.lake import files, ledger
 from nightjar.lake.lake import Lake
-from nightjar.lake.results import earlier_result, finished_result
+from nightjar.lake.results import earlier_result, finished_result, task_result
 from nightjar.protocol.errors import GateError, ModelError
 from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.results import EvaluateResult, GateResult, parse_result
@@ -89,3 +89,10 @@ def test_an_earlier_task_must_have_succeeded(spec: JobSpec) -> None:
     run_rank(_fail, spec, rank=0)
     with pytest.raises(GateError, match="`gate` has failed: no champion"):
         earlier_result(spec, GateResult)
+
+
+def test_the_result_of_a_task_must_be_of_the_expected_class(spec: JobSpec) -> None:
+    run_rank(lambda _: neutral_result(GateResult), spec, rank=0)
+    assert task_result(spec.run_dir, "gate", GateResult) == _result(spec)
+    with pytest.raises(GateError, match="the result of `gate` is one of gate"):
+        task_result(spec.run_dir, "gate", EvaluateResult)

@@ -19,7 +19,7 @@ from tests.awkward_tables import NIGHTS, TABLES, Awkward, awkward_tables, make
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
@@ -72,7 +72,7 @@ def readers(spark: SparkSession, lake: str, schema: TableSchema) -> dict[str, Ca
         "read_rows": lambda: rows_of(read_rows(Lake(lake).open_table(name)), schema),
         "read_nights": lambda: rows_of(read_nights(Lake(lake).open_table(name), every_night), schema),
         "scan": lambda: rows_by_scan(lake, schema),
-        "held_files": lambda: sum(file.rows for file in held_files(Lake(lake).open_table(name), {})),
+        "active_files": lambda: sum(file.rows for file in active_files(Lake(lake).open_table(name), {})),
         "rows_by_night": lambda: sum(delta.rows_by_night(Lake(lake).open_table(name), every_night).values()),
         "query": by_query,
         "read_table": lambda: rows_of(read_table(spark, Lake(lake), name).toArrow(), schema),

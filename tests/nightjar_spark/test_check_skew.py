@@ -25,7 +25,7 @@ from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, files
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.skew.table import ROWS, SKEW_TABLE, skew_findings
@@ -240,7 +240,7 @@ def test_a_feature_that_peeks_into_the_future_is_caught(shops: Shops) -> None:
     found = shops.found(3)
     assert verdicts(found) == {(1, "usual"): "skew"}
     row = found[1, "usual"]
-    assert row["cause"] == skew_sample.FUTURE
+    assert row["cause"] == skew_sample.READS_LATER_ROWS
     assert (row["rows"], row["differing_rows"], row["stored_differing_rows"]) == (SHOPS, SHOPS, 0)
     assert row["max_abs_difference"] == pytest.approx((1 + 4 + 9) / 3 - (1 + 4) / 2)
     assert result.skewed_columns == ("usual",)
@@ -297,7 +297,7 @@ def test_code_that_has_changed_since_is_caught(shops: Shops) -> None:
     shops.check(3)
     found = shops.found(3)
     assert verdicts(found) == {(1, "usual"): "skew"}
-    assert found[1, "usual"]["cause"] == skew_sample.CODE
+    assert found[1, "usual"]["cause"] == skew_sample.CODE_CHANGED
 
 
 def test_code_is_the_cause_also_where_raw_rows_landed_again(shops: Shops) -> None:
@@ -306,7 +306,7 @@ def test_code_is_the_cause_also_where_raw_rows_landed_again(shops: Shops) -> Non
     shops.code(partial(features, factor=2.0))
     shops.serve(3)
     shops.check(3)
-    assert shops.found(3)[1, "usual"]["cause"] == skew_sample.CODE
+    assert shops.found(3)[1, "usual"]["cause"] == skew_sample.CODE_CHANGED
 
 
 def test_features_built_again_are_what_training_reads_already(shops: Shops) -> None:
@@ -316,7 +316,7 @@ def test_features_built_again_are_what_training_reads_already(shops: Shops) -> N
     shops.code(features)
     shops.check(3)
     row = shops.found(3)[1, "usual"]
-    assert (row["verdict"], row["cause"]) == ("skew", skew_sample.STORED)
+    assert (row["verdict"], row["cause"]) == ("skew", skew_sample.TABLE_CHANGED)
     assert (row["differing_rows"], row["stored_differing_rows"]) == (SHOPS, SHOPS)
 
 
@@ -326,14 +326,14 @@ def test_without_the_build_s_result_either_may_be_the_cause(shops: Shops) -> Non
     shops.serve(3)
     files.delete_file(f"{shops.spec('build_features', 2).output}/result.json")
     shops.check(3)
-    assert shops.found(3)[1, "usual"]["cause"] == skew_sample.UNKNOWN
+    assert shops.found(3)[1, "usual"]["cause"] == skew_sample.RAW_ROWS_LOST
 
 
 def test_features_beyond_their_retention_are_not_judged(shops: Shops) -> None:
     shops.serve(1, 2, 3)
     shops.code(partial(features, factor=2.0))
     before = Lake(shops.lake).table(SHOP.feature_table).open()
-    (served,) = held_files(before, {"ds": [str(night(2))]})
+    (served,) = active_files(before, {"ds": [str(night(2))]})
     shops.build(2)
     files.delete_file(f"{Lake(shops.lake).table(SHOP.feature_table).uri}/{served.path}")
     result = shops.check(3)

@@ -10,18 +10,19 @@ from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.gate import Gate, check_bound
-from nightjar.declaration.monitoring import Retraining
+from nightjar.declaration.monitoring import Monitoring, Retraining
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.target import Target
 from nightjar.declaration.training import Boosting, Network, Training
 
 _READ_AS = {"numeric": frozenset({"int", "long", "double", "boolean"}), "categorical": frozenset({"string"})}
 """Feature kind to the column types that a model reads as that kind."""
 
 
-def check_nights(schedule: Schedule, training: Training, *, where: str) -> None:
-    """Check that the nights of a recorded history are enough for a training.
+def check_nights(schedule: Schedule, training: Training, target: Target, *, where: str) -> None:
+    """Check that the nights of a recorded history are enough for a training: its parts, and the gaps between them.
 
     Raises:
         ConfigurationError: with the number of nights, and the number needed.
@@ -29,16 +30,51 @@ def check_nights(schedule: Schedule, training: Training, *, where: str) -> None:
     first, last = schedule.first_night, schedule.last_night
     if last is None:
         return
-    needed = training.holdout_days + training.validation_days + 2  # a day to train on, and the last night's label
+    horizon = target.label_horizon_nights
+    gaps = 2 * (horizon - 1)  # see nightjar.training.data.training_set.split_days
+    needed = training.holdout_days + training.validation_days + 1 + gaps + horizon
     nights = (last - first) // timedelta(days=1) + 1
     if nights < needed:
         refuse(
             f"{nights} nights from {first} to {last} are too few for {needed}: "
             f"{training.holdout_days} days of holdout, {training.validation_days} of validation, one to train on, "
-            "and one on which its labels land",
+            + (f"{gaps} between these, and {horizon} until" if gaps else "and one on which")
+            + " its labels land",
             where=where,
             how_many=nights,
             fix="give a later last_night, or fewer holdout_days and validation_days",
+        )
+
+
+def check_label_horizon(target: Target, training: Training, monitoring: Monitoring, *, where: str) -> None:
+    """Check that nothing expects a label before it lands, or a model that is younger than its labels allow.
+
+    Raises:
+        ConfigurationError: with the smallest number that is possible.
+    """
+    horizon = target.label_horizon_nights
+    matured = monitoring.performance.matured_after_nights
+    if matured is not None and matured < horizon:
+        refuse(
+            f"nights are judged after {matured} nights, and their labels land after {horizon}",
+            where=f"{where}.monitoring.performance.matured_after_nights",
+            fix=f"give at least {horizon}, or leave it out for {horizon + 2}",
+        )
+    gap = training.tuning.gap_days if training.tuning else None
+    if gap is not None and gap < horizon - 1:
+        refuse(
+            f"folds have a gap of {gap} days, and labels land after {horizon} nights: those of a fold's training days "
+            "would land during its validation",
+            where=f"{where}.training.tuning.gap_days",
+            fix=f"give at least {horizon - 1}, or leave it out for {horizon}",
+        )
+    youngest = training.holdout_days + training.validation_days + 2 * (horizon - 1)
+    if monitoring.retraining is not None and monitoring.retraining.max_age_days <= youngest:
+        refuse(
+            f"a training is requested after {monitoring.retraining.max_age_days} days, and the training days of a new "
+            f"model are {youngest} days old: holdout, validation, and the gaps before them",
+            where=f"{where}.monitoring.retraining.max_age_days",
+            fix=f"give at least {youngest + 1}, or fewer holdout_days and validation_days",
         )
 
 

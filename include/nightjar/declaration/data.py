@@ -42,8 +42,8 @@ class Source(Declaration):
         file: File name in the night's landing folder (CSV with a header, UTF-8, ``NA`` or empty for null).
         rules: Row rules. Nulls and duplicates of the key are checked anyway; do not repeat them.
         night_rules: Night rules: volume, freshness, missing values, distribution.
-        expected_to_vary: Columns whose values are expected to vary (the date, the rain). Of these, only the share of
-            nulls is compared with the last nights.
+        expected_to_vary: Columns whose values are expected to vary (the date, the rain). Only their share of nulls is
+            compared with the last nights.
         max_rejected_share: Maximum share of rows that may break a ``reject_row`` rule before the night stops.
     """
 
@@ -109,10 +109,10 @@ class Data(Declaration):
         features_from: Name of the source with one row per row of the feature table.
         labels_from: Name of the source with one row per row of the label table.
         history_nights: Number of preceding nights that a night's features read.
-        contract_version: Raise it with each breaking change of the declared tables; see
-            :mod:`nightjar.validation.contract_versions`.
-        replay: Whether module ``landing`` of the use case's folder replays a recorded history instead of a source
-            system, landing each night's files on demand.
+        contract_version: Version of the contract; raise it with each breaking change of the declared tables
+            (:mod:`nightjar.validation.contract_versions`).
+        replay: Whether a recorded history takes the place of a source system: the task ``land`` then lands each night's
+            files by the module ``landing`` of the use case's folder.
     """
 
     sources: tuple[Source, ...]

@@ -134,7 +134,7 @@ def check_value(value: Any, hint: Any, *, where: str) -> None:
         for key, item in value.items():
             check_value(key, args[0], where=f"a name in {where}")
             check_value(item, args[1], where=f"{where}[{key!r}]")
-    refuse(f"{_last(where)} is {value!r}", where=where, fix=f"give {_describe(hint)}{_nearest(value, _choices(hint))}")
+    refuse(f"{_last(where)} is {value!r}", where=where, fix=f"give {describe(hint)}{_nearest(value, _choices(hint))}")
 
 
 def check_choice(value: str, allowed: Iterable[str], *, kind: str, where: str) -> None:
@@ -217,19 +217,19 @@ def _has_type(value: Any, cls: Any) -> bool:
     return type(value) is cls if cls in _NAMES else isinstance(value, cls)
 
 
-def _describe(hint: Any) -> str:
-    """Describe the values that the annotation allows, for an error message."""
+def describe(hint: Any) -> str:
+    """Describe the values that the annotation allows, for people."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return " ".join([_describe(args[0]), *map(str, args[1:])])
+        return " ".join([describe(args[0]), *map(str, args[1:])])
     if origin in (Union, UnionType):
-        return " or ".join(_describe(arg) for arg in args)
+        return " or ".join(describe(arg) for arg in args)
     if origin is Literal:
         return f"one of {', '.join(map(repr, args))}"
     if origin is tuple:
-        return f"a tuple, (a, b) or (a,), of: {_describe(args[0])}"
+        return f"a tuple, (a, b) or (a,), of: {describe(args[0])}"
     if origin is Mapping:
-        return f"a mapping, {{name: value}}, of {_describe(args[0])} to {_describe(args[1])}"
+        return f"a mapping, {{name: value}}, of {describe(args[0])} to {describe(args[1])}"
     return _NAMES.get(hint, getattr(hint, "__name__", "any value"))
 
 

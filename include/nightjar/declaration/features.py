@@ -17,7 +17,12 @@ FeatureKind = Literal["numeric", "categorical"]
 class Feature(Declaration):
     """A model input: its column in the feature table, and how the model reads it.
 
-    ``drift=False`` excludes a column that is expected to vary (day of the week, month) from the drift verdict.
+    Attributes:
+        name: Name of the column.
+        kind: How the model reads it: as a number (``double``) or as a category (``string``).
+        comment: Meaning of the column, with its unit.
+        drift: Whether the column counts towards the drift verdict; False for a column that is expected to vary (day of
+            the week, month).
     """
 
     name: Name

@@ -47,7 +47,8 @@ class Performance(Declaration):
     """When and where predictions are compared with labels.
 
     Attributes:
-        matured_after_nights: Nights until a night's labels have been ingested and it is evaluated.
+        matured_after_nights: Nights until a night's labels have been ingested and it is evaluated, at least
+            ``Target.label_horizon_nights``; None for two more than these.
         min_label_share: Minimum share of a night's scores whose outcome has landed by then. An outcome without a label
             counts too.
         slices: Columns of the feature table; performance is also measured per value of each.
@@ -55,7 +56,7 @@ class Performance(Declaration):
         confidence: Level of the confidence intervals.
     """
 
-    matured_after_nights: Count = 3
+    matured_after_nights: Count | None = None
     min_label_share: PositiveShare = 0.9
     slices: tuple[str, ...] = ()
     min_slice_rows: Count = 100

@@ -52,9 +52,9 @@ class NightRule(Declaration):
         column: Column of the figure; empty for a figure of the table (``rows``).
         low: Lowest allowed value; None for no lower bound.
         high: Highest allowed value; None for no upper bound.
-        of_usual: Whether the bounds are multiples of what is usual on recent nights (on the same weekday, if the
-            figure varies by weekday). Such a rule, and one on ``distance``, is skipped until there are enough nights;
-            the log says so.
+        relative_to_recent_nights: Whether the bounds are multiples of what is usual on recent nights (on the same
+            weekday, if the figure varies by weekday). Such a rule, and one on ``distance``, is skipped until there are
+            enough nights; the log says so.
         unit: Unit of the figure, for messages.
         reason: Explanation of a broken rule.
         severity: ``stop_night`` keeps the night from being published, ``warn`` only reports it.
@@ -65,7 +65,7 @@ class NightRule(Declaration):
     column: str = ""
     low: float | None = None
     high: float | None = None
-    of_usual: bool = False
+    relative_to_recent_nights: bool = False
     unit: str = ""
     reason: Text
     severity: NightSeverity = "warn"
@@ -150,7 +150,7 @@ def volume(low: float, high: float, *, severity: NightSeverity = "stop_night") -
         figure="rows",
         low=low,
         high=high,
-        of_usual=True,
+        relative_to_recent_nights=True,
         unit="rows",
         reason="the night is truncated, duplicated, or another night's data",
         severity=severity,

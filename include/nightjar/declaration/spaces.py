@@ -11,7 +11,13 @@ from nightjar.declaration.declared import Declaration, check_unique, refuse
 
 @dataclass(frozen=True)
 class IntRange(Declaration):
-    """Whole numbers from ``low`` to ``high``, both included; ``log`` searches on a log scale."""
+    """Range of whole numbers.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        log: Whether to search on a log scale.
+    """
 
     low: int
     high: int
@@ -24,7 +30,13 @@ class IntRange(Declaration):
 
 @dataclass(frozen=True)
 class FloatRange(Declaration):
-    """Numbers from ``low`` to ``high``; ``log`` searches on a log scale."""
+    """Range of numbers.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        log: Whether to search on a log scale.
+    """
 
     low: float
     high: float
@@ -37,7 +49,11 @@ class FloatRange(Declaration):
 
 @dataclass(frozen=True)
 class Choice(Declaration):
-    """One of a few JSON scalars."""
+    """A few values to choose from.
+
+    Attributes:
+        values: The values.
+    """
 
     values: tuple[str | int | float | bool, ...]
 

@@ -16,10 +16,15 @@ LEAST_RETENTION_DAYS = 7
 
 @dataclass(frozen=True)
 class Column(Declaration):
-    """A column: name, type, meaning (with its unit) and whether it may be null.
+    """A column of a table.
 
-    Give ``unit`` separately where a change of it would break computations. Changing it is a breaking change of the
-    contract (:mod:`nightjar.validation.contract_versions`).
+    Attributes:
+        name: Name of the column.
+        type: Type in Spark and Delta.
+        comment: Meaning of the column, with its unit; readers of the table see it.
+        nullable: Whether the column may be null.
+        unit: Unit, where a change of it would break computations. Changing it is a breaking change of the contract
+            (:mod:`nightjar.validation.contract_versions`).
     """
 
     name: Name

@@ -70,8 +70,8 @@ class Boosting(Declaration):
         num_rounds: Upper bound of boosting rounds.
         early_stopping_rounds: Stop after this many rounds without a better validation metric, and keep the best round;
             None trains and keeps all rounds.
-        checkpoint_every_rounds: Rounds between checkpoints, from which a killed training resumes. It affects the
-            model's bytes, as the random state of column sampling restarts at each checkpoint.
+        checkpoint_every_rounds: Rounds between checkpoints, from which a killed training resumes. Another value gives
+            other bytes: the random state of column sampling restarts at each checkpoint.
         space: Search ranges of ``params`` (and ``num_rounds``).
     """
 
@@ -161,16 +161,21 @@ class Tuning(Declaration):
     Attributes:
         trials: Trials per engine with a search space, over all workers. The first trial uses the declared values.
         minutes: Time budget; no trial starts later. Engines share it equally.
-        workers: Mapped tasks that share the study.
+        workers: Number of parallel tasks, which share the trials.
         folds: Number of folds. Each trains on the days before it.
-        gap_days: Days left out between training and validation of a fold, so that labels can mature.
+        gap_days: Label days left out between training and validation of a fold, so that labels can mature; at least
+            ``Target.label_horizon_nights`` - 1, and None for ``label_horizon_nights``.
     """
 
     trials: Count = 20
     minutes: Positive = 60.0
     workers: Count = 2
     folds: Count = 3
-    gap_days: CountOrZero = 1
+    gap_days: CountOrZero | None = None
+
+    def gap(self, label_horizon_nights: int) -> int:
+        """Return the label days left out before a fold's validation, for labels that land after this many nights."""
+        return label_horizon_nights if self.gap_days is None else self.gap_days
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,19 +231,19 @@ class Training(Declaration):
 
     Attributes:
         world_size: Number of ranks.
-        engines: Engines to train, at most one of each kind; more than one makes an ensemble.
-        validation_days: Days before the holdout for early stopping, ensemble weights and calibration.
-        holdout_days: Last days of the training interval, used once, for the gate.
+        engines: Engines to train, at most one of each kind; several form an ensemble.
+        validation_days: Number of days before the holdout that early stopping, ensemble weights and calibration use.
+        holdout_days: Number of last days of the training interval; used once, for the gate.
         seed: Seed of all random numbers.
-        balance_classes: Weight both classes equally in training; calibration restores the probabilities.
+        balance_classes: Whether both classes have equal weight in training; calibration restores the probabilities.
         calibration: How outputs become probabilities.
         tuning: Hyperparameter search; None trains the declared values.
         selection: Feature selection; None keeps all features.
-        warm_start: Version to continue from; None trains from scratch.
-        compression: Smaller models derived from the trained one, each evaluated like any other.
+        warm_start: Version whose training is continued; None trains from scratch.
+        compression: Smaller models to derive from the trained one; the gate judges each of them too.
         pruning: Options of ``pruned``.
         student: Engine of ``distilled``, trained on the whole model's predictions.
-        max_compression_loss: Prefer a smaller model when its decisive metric is at most this much lower.
+        max_compression_loss: A smaller model is preferred when its decisive metric is worse by at most this.
         resources: Resources of one rank of ``train``, ``tune`` and ``select_features``, where ranks are pods.
         evaluation_resources: Resources of ``evaluate``, which reads the holdout, where it is a pod.
     """

@@ -8,6 +8,7 @@ from importlib import import_module
 from nightjar.declaration.checks import (
     check_experiment,
     check_feature_types,
+    check_label_horizon,
     check_metrics,
     check_monotone_constraints,
     check_nights,
@@ -71,7 +72,8 @@ class UseCase(Declaration):
         """Check the name, and what must hold between several groups."""
         where = f"use case {self.name}, UseCase"
         check_use_case_name(self.name, where=f"{where}.name")
-        check_nights(self.schedule, self.training, where=f"{where}.schedule.last_night")
+        check_nights(self.schedule, self.training, self.target, where=f"{where}.schedule.last_night")
+        check_label_horizon(self.target, self.training, self.monitoring, where=where)
         check_feature_types(self.features, self.entity, where=f"{where}.features.columns")
         columns = self.feature_table.column_names
         check_rules(self.features.rules, columns, where=f"{where}.features.rules")
@@ -99,6 +101,12 @@ class UseCase(Declaration):
     def decisive_metric(self) -> str:
         """Metric that compares models in the gate, and that training watches on the validation days."""
         return self.gate.decisive(self.problem.metrics).name
+
+    @property
+    def matured_after_nights(self) -> int:
+        """Nights after which a scored night is judged: as declared, or two nights after its labels have landed."""
+        declared = self.monitoring.performance.matured_after_nights
+        return self.target.label_horizon_nights + 2 if declared is None else declared
 
     @property
     def feature_table(self) -> TableSchema:

@@ -44,12 +44,12 @@ def append_rows(table: DeltaTable, uri: str, schema: TableSchema, rows: pa.Table
     )
     version_before, retry = int(table.version()), Retry(schema.name)
     while True:
-        with retry.refusals(table, uri):
+        with retry.handle_conflict(table, uri):
             write_deltalake(table, rows.cast(plain), mode="append", commit_properties=properties)
         table.update_incremental()
-        if retry.refused is None:
+        if retry.conflict is None:
             return int(table.version())
-        since = table.history(int(table.version()) - version_before)
-        if versions := [int(commit["version"]) for commit in since if commit.get("append") == append_id]:
+        later_commits = table.history(int(table.version()) - version_before)
+        if versions := [int(commit["version"]) for commit in later_commits if commit.get("append") == append_id]:
             return versions[0]  # the commit had succeeded, and its reply was lost
         check_declared(table, schema, delta_schema(schema), uri)

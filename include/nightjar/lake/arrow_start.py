@@ -8,7 +8,7 @@ from importlib.abc import MetaPathFinder
 from types import ModuleType
 
 
-class _WithoutPandas(MetaPathFinder):
+class _PandasBlocker(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("pandas is not imported while Arrow starts", name=fullname)
@@ -23,7 +23,7 @@ def start_arrow_without_pandas() -> None:
     """
     import pyarrow as pa
 
-    finder = _WithoutPandas()
+    finder = _PandasBlocker()
     sys.meta_path.insert(0, finder)
     try:
         pa.scalar(None)

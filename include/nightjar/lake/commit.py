@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake import files
+from nightjar.lake.active_files import active_files, is_within
 from nightjar.lake.declared import check_declared
 from nightjar.lake.delta import ENGINE, delta_schema, open_table
-from nightjar.lake.held_files import held_files, is_within
 from nightjar.lake.retries import Retry
 from nightjar.lake.sameness import same_bytes
 from nightjar.protocol.data_file import DataFile
@@ -48,10 +48,10 @@ def commit_files(
         run_id: DAG run, recorded with the commit.
         attempt: Number that grows with each attempt at these partitions; None for the time.
     """
-    in_table = held_files(table, {})
-    held = [file for file in in_table if is_within(file.partition, replaced)]
-    _check_files(uri, {file.path for file in in_table}, data_files, replaced)
-    if table.version() > 0 and same_bytes(uri, held, data_files):
+    active = active_files(table, {})
+    replaced_files = [file for file in active if is_within(file.partition, replaced)]
+    _check_files(uri, {file.path for file in active}, data_files, replaced)
+    if table.version() > 0 and same_bytes(uri, replaced_files, data_files):
         if attempt is None:
             for file in data_files:
                 files.delete_file(f"{uri}/{file.path}")
@@ -60,21 +60,21 @@ def commit_files(
     attempts_before, paths = _attempts(table, replaced), {file.path for file in data_files}
     retry = Retry(schema.name)
     while True:
-        with retry.refusals(table, uri):
+        with retry.handle_conflict(table, uri):
             _try_commit(table, data_files, replaced, run_id=run_id, attempt=number)
         table = open_table(uri, schema.name)
-        if retry.refused is None:
+        if retry.conflict is None:
             return int(table.version())
         attempts_now = _attempts(table, replaced)
-        if set(attempts_now) == {number} and paths == {file.path for file in held_files(table, replaced)}:
+        if set(attempts_now) == {number} and paths == {file.path for file in active_files(table, replaced)}:
             return int(table.version())  # the commit had succeeded, and its reply was lost
         if attempts_now != attempts_before:
             raise ConflictError(
-                f"another run replaced the same nights of {schema.name} at the same time ({retry.refused})",
+                f"another run replaced the same nights of {schema.name} at the same time ({retry.conflict})",
                 where=uri,
                 how_many=len(replaced["ds"]),
                 fix="nothing, the task is retried; check that no two DAGs run the same nights",
-            ) from retry.refused
+            ) from retry.conflict
         check_declared(table, schema, delta_schema(schema), uri)
 
 
@@ -138,7 +138,7 @@ def _attempt_ids(replaced: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _check_files(
-    uri: str, held: Collection[str], data_files: Sequence[DataFile], replaced: Mapping[str, Sequence[str]]
+    uri: str, active_paths: Collection[str], data_files: Sequence[DataFile], replaced: Mapping[str, Sequence[str]]
 ) -> None:
     """Check existence, size, partition, statistics and duplicates of the files; delta-rs checks none of these."""
     for file in data_files:
@@ -152,7 +152,7 @@ def _check_files(
             problem = f"is of {dict(file.partition)}, outside of the replaced partitions"
         elif file.counted_rows() != file.rows:
             problem = f"has statistics that do not say {file.rows} rows"
-        elif file.path in held:
+        elif file.path in active_paths:
             problem = "is already in the table"
         if problem:
             raise LakeError(

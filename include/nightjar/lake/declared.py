@@ -56,18 +56,18 @@ def check_declared(table: DeltaTable, schema: TableSchema, declared: Schema, whe
 
 
 def _columns(table: DeltaTable, declared: Schema) -> Iterator[str]:
-    there, wanted = ({field.name: field for field in schema.fields} for schema in (table.schema(), declared))
-    missing = sorted(name for name, field in wanted.items() if name not in there and not field.nullable)
-    unknown = sorted(there.keys() - wanted.keys())
-    late = sorted(wanted.keys() - there.keys()) if unknown else []
+    actual, expected = ({field.name: field for field in schema.fields} for schema in (table.schema(), declared))
+    missing = sorted(name for name, field in expected.items() if name not in actual and not field.nullable)
+    unknown = sorted(actual.keys() - expected.keys())
+    late = sorted(expected.keys() - actual.keys()) if unknown else []
     if missing or unknown:
         yield f"other columns: missing {sorted({*missing, *late})}, unknown {unknown}"
-    for name in sorted(there.keys() & wanted.keys()):
-        if there[name].type != wanted[name].type:
-            yield f"{name} is {_type(there[name])} in the table and {_type(wanted[name])} in the declaration"
-        if wanted[name].nullable and not there[name].nullable:
+    for name in sorted(actual.keys() & expected.keys()):
+        if actual[name].type != expected[name].type:
+            yield f"{name} is {_type(actual[name])} in the table and {_type(expected[name])} in the declaration"
+        if expected[name].nullable and not actual[name].nullable:
             yield f"{name} may not be null in the table and may be null in the declaration"
-        metadata = [key for key in there[name].metadata if key.startswith(_COLUMN_METADATA)]
+        metadata = [key for key in actual[name].metadata if key.startswith(_COLUMN_METADATA)]
         if metadata:
             yield f"{name} carries {', '.join(sorted(metadata))}"
 

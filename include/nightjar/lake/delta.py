@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.tables import ColumnType, TableSchema
 from nightjar.lake import files
-from nightjar.lake.held_files import check_readable, held_files
+from nightjar.lake.active_files import active_files, check_readable
 from nightjar.protocol.errors import LakeError, UnreachableError
 
 if TYPE_CHECKING:
@@ -109,6 +109,6 @@ def retention(schema: TableSchema) -> dict[str, str]:
 def rows_by_night(table: DeltaTable, nights: Iterable[date]) -> dict[date, int]:
     """Return the rows of each of ``nights``; 0 for a night that is not in the table."""
     rows = {night.isoformat(): 0 for night in nights}
-    for file in held_files(table, {"ds": list(rows)}):
+    for file in active_files(table, {"ds": list(rows)}):
         rows[file.partition["ds"]] += file.rows
     return {date.fromisoformat(night): count for night, count in rows.items()}

@@ -48,23 +48,24 @@ class _Log:
 
 
 def shorten_log(table_uri: str, retention_days: int) -> int:
-    """Remove the log files before the newest verified checkpoint that is not newer than the oldest retained version.
+    """Remove the log files that no retained version needs.
 
-    The oldest retained version was the current one ``retention_days`` ago. Files are
-    removed oldest first, so that the log stays valid when the process is killed.
+    The oldest retained version is the one that was current ``retention_days`` ago. It is read from the newest verified
+    checkpoint up to it, so the files before that checkpoint are removed, oldest first: the log stays valid when the
+    process is killed.
 
     Returns:
         The number of files removed.
     """
-    began = time.time() - 86_400 * retention_days
+    cutoff = time.time() - 86_400 * retention_days
     log_files = _list(f"{table_uri}/_delta_log")
-    needed = _latest_at(log_files, began)
-    for version in sorted((version for version in log_files.checkpoints if version <= needed), reverse=True):
-        going = [name for name in log_files.names if _VERSION.match(name) and int(name[:20]) < version]
-        if going and all(_is_whole(log_files, version, checkpoint) for checkpoint in log_files.checkpoints[version]):
-            for name in going:
+    oldest_retained = _latest_at(log_files, cutoff)
+    for version in sorted((version for version in log_files.checkpoints if version <= oldest_retained), reverse=True):
+        obsolete = [name for name in log_files.names if _VERSION.match(name) and int(name[:20]) < version]
+        if obsolete and all(_is_whole(log_files, version, checkpoint) for checkpoint in log_files.checkpoints[version]):
+            for name in obsolete:
                 files.delete_file(f"{log_files.folder}/{name}")
-            return len(going) + _remove_sidecars(log_files.folder, began)
+            return len(obsolete) + _remove_sidecars(log_files.folder, cutoff)
     return 0
 
 
@@ -93,16 +94,16 @@ def _latest_at(log_files: _Log, moment: float) -> int:
             actions = _actions(files.read_bytes(uri))
             info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
             at = info.get("inCommitTimestamp", info.get("timestamp"))
-            began = modified[name] if at is None else at / 1000
-        if began <= moment:
+            committed_at = modified[name] if at is None else at / 1000
+        if committed_at <= moment:
             return version
     return -1
 
 
 def _is_whole(log_files: _Log, version: int, checkpoint: Sequence[str]) -> bool:
-    """Return whether the checkpoint alone yields the same table as the log before it.
+    """Return whether the checkpoint alone yields the same table as the log files before it.
 
-    All commits from the beginning of the log to the latest must be present.
+    A log with a gap is never shortened: all commits from its beginning to the latest must be present.
     """
     latest = max(log_files.commits, default=version)
     base = () if 0 in log_files.commits else next(iter(log_files.checkpoints[min(log_files.checkpoints)]))
@@ -146,24 +147,24 @@ def _state(folder: str, names: Sequence[str], version: int) -> list[str]:
 
 def _compared(kind: str, value: Any) -> Any:
     """Return an action without the fields that have several valid forms."""
-    kept = {name: value.get(name) for name in _COMPARED} if kind in ("add", "remove") else value
-    return {name: sorted(item) if isinstance(item, list) else item for name, item in kept.items()}
+    fields = {name: value.get(name) for name in _COMPARED} if kind in ("add", "remove") else value
+    return {name: sorted(item) if isinstance(item, list) else item for name, item in fields.items()}
 
 
-def _remove_sidecars(folder: str, began: float) -> int:
+def _remove_sidecars(folder: str, cutoff: float) -> int:
     """Remove old sidecars that no checkpoint references, and return their number."""
     candidates = [checkpoint for listed in _list(folder).checkpoints.values() for checkpoint in listed]
     checkpoints = [name for checkpoint in candidates for name in checkpoint]
     try:
-        named = set(_sidecars_of(folder, checkpoints))
+        referenced = set(_sidecars_of(folder, checkpoints))
     except Exception as error:  # Arrow raises various types for an unreadable file
         log.warning("%s: a checkpoint cannot be read (%s); sidecars are left", folder, error)
         return 0
     modified = files.modified_times(f"{folder}/_sidecars")
-    going = [name for name, at in modified.items() if name not in named and at < began]
-    for name in going:
+    obsolete = [name for name, at in modified.items() if name not in referenced and at < cutoff]
+    for name in obsolete:
         files.delete_file(f"{folder}/_sidecars/{name}")
-    return len(going)
+    return len(obsolete)
 
 
 def _sidecars_of(folder: str, checkpoints: Sequence[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nightjar.declaration.tables import TableSchema
 from nightjar.lake import delta, files
-from nightjar.lake.held_files import held_files, table_errors
+from nightjar.lake.active_files import active_files, table_errors
 from nightjar.lake.log_files import shorten_log
 from nightjar.lake.retries import Retry
 from nightjar.lake.table import Table
@@ -21,7 +21,7 @@ from nightjar.protocol.results import TableMaintenance
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-Done = TypeVar("Done")
+R = TypeVar("R")
 log = logging.getLogger(__name__)
 TARGET_BYTES = 128 << 20
 """Target size of a compacted file."""
@@ -46,25 +46,26 @@ def maintain(table: Table) -> TableMaintenance | None:
     compacted = _on_latest(table, _compact_files) if schema.append_only else 0
     latest = table.open()
     removed = _vacuum(latest, table.uri, schema.retention_days)
-    done = TableMaintenance(
+    result = TableMaintenance(
         table=schema.name,
         version=int(latest.version()),
-        files=len(held_files(latest, {})),
+        files=len(active_files(latest, {})),
         compacted=compacted,
         removed=removed,
         log_removed=shorten_log(table.uri, schema.retention_days),
     )
     log.info(
         "%s@%d: %d files; %d compacted, %d removed (older than %d days), and %d of the log",
-        done.table, done.version, done.files, done.compacted, done.removed, schema.retention_days, done.log_removed,
+        result.table, result.version, result.files, result.compacted, result.removed, schema.retention_days,
+        result.log_removed,
     )  # fmt: skip
-    return done
+    return result
 
 
 def _declare_retention(table: DeltaTable, schema: TableSchema) -> None:
-    wanted = delta.retention(schema)
-    if not wanted.items() <= table.metadata().configuration.items():
-        table.alter.set_table_properties(wanted)
+    properties = delta.retention(schema)
+    if not properties.items() <= table.metadata().configuration.items():
+        table.alter.set_table_properties(properties)
 
 
 def _compact_files(table: DeltaTable) -> int:
@@ -84,7 +85,7 @@ def _vacuum(table: DeltaTable, uri: str, retention_days: int) -> int:
     return len(removed)
 
 
-def _on_latest(table: Table, work: Callable[[DeltaTable], Done]) -> Done:
+def _on_latest(table: Table, work: Callable[[DeltaTable], R]) -> R:
     """Do ``work`` on the latest version, and retry when another writer was quicker.
 
     Raises:
@@ -94,5 +95,5 @@ def _on_latest(table: Table, work: Callable[[DeltaTable], Done]) -> Done:
     retry = Retry(table.schema.name)
     while True:
         latest = table.open()
-        with retry.refusals(latest, table.uri):
+        with retry.handle_conflict(latest, table.uri):
             return work(latest)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nightjar.lake import files
-from nightjar.lake.held_files import partition_value
+from nightjar.lake.active_files import partition_value
 from nightjar.protocol.data_file import DataFile
 
 if TYPE_CHECKING:

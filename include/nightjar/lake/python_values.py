@@ -1,4 +1,4 @@
-"""Python values of Arrow columns, also beyond the range of Python's types."""
+"""Python values of Arrow columns; dates and timestamps that Python cannot hold become text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """Return the values of a column; a date or timestamp column with years outside 1 to 9999 is returned as text."""
+    """Return the values of a column; all as text when it has a date or timestamp with a year outside 1 to 9999."""
     import pyarrow as pa
 
     try:

@@ -9,6 +9,7 @@ from nightjar.lake import files
 from nightjar.protocol.documents import load_json, reading
 from nightjar.protocol.errors import GateError, LakeError, NightjarError
 from nightjar.protocol.job import JobResult, JobSpec
+from nightjar.protocol.names import path_segment
 from nightjar.protocol.results import parse_result
 
 R = TypeVar("R", bound=JobResult)
@@ -50,8 +51,21 @@ def earlier_result(spec: JobSpec, cls: type[R]) -> R:
     Raises:
         GateError: when that task failed, or has no readable result.
     """
-    task_id = cls.PROGRAM
-    where = f"{spec.run_dir}/{task_id}/result.json"
+    return task_result(spec.run_dir, cls.PROGRAM, cls)
+
+
+def task_result(run_dir: str, task_id: str, cls: type[R]) -> R:
+    """Return the result of a task of a DAG run.
+
+    Args:
+        run_dir: Folder of the run in the lake.
+        task_id: The task.
+        cls: Class of the result.
+
+    Raises:
+        GateError: when the task failed, or has no readable result of this class.
+    """
+    where = f"{run_dir}/{path_segment(task_id)}/result.json"
     try:
         result = read_result(where, error=GateError)
     except FileNotFoundError as error:

@@ -27,16 +27,16 @@ class Retry:
     """Retries of one change to a table, each on top of what others have committed meanwhile.
 
     Attributes:
-        refused: Why delta-rs rejected the last attempt; None when it succeeded.
+        conflict: Why delta-rs rejected the last attempt; None when it succeeded.
     """
 
     def __init__(self, table: str) -> None:
-        self.refused: CommitFailedError | None = None
+        self.conflict: CommitFailedError | None = None
         self._table, self._tries = table, 0
         self._deadline = time.monotonic() + COMMIT_SECONDS
 
     @contextmanager
-    def refusals(self, table: DeltaTable, where: str) -> Iterator[None]:
+    def handle_conflict(self, table: DeltaTable, where: str) -> Iterator[None]:
         """Handle a conflict with another writer during a change to ``table``: wait a little for the retry.
 
         Raises:
@@ -45,7 +45,7 @@ class Retry:
         """
         from deltalake.exceptions import CommitFailedError
 
-        self.refused = None
+        self.conflict = None
         version = table.version()
         try:
             with writing_errors(where):
@@ -60,7 +60,7 @@ class Retry:
                     where=where,
                     fix="nothing, the task is retried",
                 ) from error
-            self.refused = error
+            self.conflict = error
             self._pause()
 
     def _pause(self) -> None:

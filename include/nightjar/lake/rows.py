@@ -9,7 +9,7 @@ from operator import and_
 from typing import TYPE_CHECKING
 
 from nightjar.lake import files
-from nightjar.lake.held_files import HeldFile, held_files, table_errors
+from nightjar.lake.active_files import ActiveFile, active_files, table_errors
 from nightjar.lake.scan import Scan, plan, reader_of
 
 if TYPE_CHECKING:
@@ -56,23 +56,23 @@ def arrow_source(
         partitions: Partition column to wanted values, as text in the log; None for all.
 
     Returns:
-        A dataset, which supports column and filter pushdown, when the files hold exactly the rows: no deletion vectors,
-            renamed columns or widened types. A stream otherwise.
+        A stream when the files differ from the rows: with deletion vectors, renamed columns or widened types. A dataset
+            otherwise, from which a library reads only the columns and rows that it needs.
 
     Raises:
         LakeError: when the log or a deletion vector cannot be read.
     """
     import pyarrow.dataset as ds
 
-    held, reader = held_files(table, partitions or {}), reader_of(table)
+    active, reader = active_files(table, partitions or {}), reader_of(table)
     widened = "typeWidening" in (table.protocol().reader_features or ())
-    if reader.by_id or widened or reader.stored != reader.schema or any(len(file.deleted) for file in held):
-        return RowStream(plan(table, held))
+    if reader.by_id or widened or reader.stored != reader.schema or any(len(file.deleted) for file in active):
+        return RowStream(plan(table, active))
     form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
-    places = [files.filesystem(file.uri) for file in held]
+    places = [files.filesystem(file.uri) for file in active]
     fragments = [
         form.make_fragment(path, filesystem=system, partition_expression=_partition(file, reader.schema))
-        for file, (system, path) in zip(held, places, strict=True)
+        for file, (system, path) in zip(active, places, strict=True)
     ]
     return ds.FileSystemDataset(fragments, reader.schema, form, places[0][0] if places else None)
 
@@ -102,7 +102,7 @@ def read_nights(table: DeltaTable, nights: Iterable[date], columns: Sequence[str
     return read_rows(table, columns, {"ds": [night.isoformat() for night in nights]})
 
 
-def _partition(file: HeldFile, schema: pa.Schema) -> pyarrow.dataset.Expression:
+def _partition(file: ActiveFile, schema: pa.Schema) -> pyarrow.dataset.Expression:
     """Return the partition values of a file as an expression that holds for all its rows."""
     import pyarrow as pa
     import pyarrow.compute as pc

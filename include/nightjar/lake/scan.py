@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from nightjar.lake import files
-from nightjar.lake.held_files import HeldFile, held_files, table_errors
+from nightjar.lake.active_files import ActiveFile, active_files, table_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,21 +192,21 @@ def scan(table: DeltaTable, uri: str, partitions: Mapping[str, Sequence[str]], *
         partitions: Partition column to wanted values, as text in the log; a column that is left out is not filtered.
         unit_bytes: Compressed bytes per unit.
     """
-    return plan(table, held_files(table, partitions, folder=uri), unit_bytes=unit_bytes)
+    return plan(table, active_files(table, partitions, folder=uri), unit_bytes=unit_bytes)
 
 
-def plan(table: DeltaTable, held: Sequence[HeldFile], *, unit_bytes: int = UNIT_BYTES) -> Scan:
+def plan(table: DeltaTable, active: Sequence[ActiveFile], *, unit_bytes: int = UNIT_BYTES) -> Scan:
     """Plan reading these files of ``table``."""
-    wanted = sorted(held, key=lambda file: (*file.partition.values(), file.path))
+    ordered = sorted(active, key=lambda file: (*file.partition.values(), file.path))
     units: list[Unit] = []
-    for _, group in groupby(wanted, key=lambda file: file.partition):
+    for _, group in groupby(ordered, key=lambda file: file.partition):
         partition_files = list(group)
         pieces = [piece for file in partition_files for piece in _pieces(file, unit_bytes)]
         units += [Unit(partition=partition_files[0].values, pieces=tuple(part)) for part in _packed(pieces, unit_bytes)]
-    return Scan(reader=reader_of(table), units=tuple(units), rows=sum(file.rows for file in wanted))
+    return Scan(reader=reader_of(table), units=tuple(units), rows=sum(file.rows for file in ordered))
 
 
-def _pieces(file: HeldFile, unit_bytes: int) -> Iterator[Piece]:
+def _pieces(file: ActiveFile, unit_bytes: int) -> Iterator[Piece]:
     if file.size <= unit_bytes:
         yield Piece(uri=file.uri, size=file.size, deleted=file.deleted)
     else:
@@ -233,7 +233,7 @@ def _packed(pieces: Sequence[Piece], unit_bytes: int) -> Iterator[list[Piece]]:
     """Yield groups of pieces, in order: at most ``unit_bytes`` each, or one piece."""
     group: list[Piece] = []
     for piece in pieces:
-        if group and sum(held.size for held in group) + piece.size > unit_bytes:
+        if group and sum(packed.size for packed in group) + piece.size > unit_bytes:
             yield group
             group = []
         group.append(piece)
@@ -249,6 +249,6 @@ def _without(batch: pa.RecordBatch, first_row: int, deleted: NDArray[np.int64]) 
     low, high = np.searchsorted(deleted, [first_row, first_row + batch.num_rows])
     if low == high:
         return batch
-    kept = np.ones(batch.num_rows, dtype=bool)
-    kept[deleted[low:high] - first_row] = False
-    return batch.filter(pa.array(kept))
+    mask = np.ones(batch.num_rows, dtype=bool)
+    mask[deleted[low:high] - first_row] = False
+    return batch.filter(pa.array(mask))

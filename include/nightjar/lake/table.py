@@ -68,7 +68,7 @@ class Table:
             new = check_declared(table, self.schema, delta.delta_schema(self.schema), self.uri)
             if not new:
                 return table
-            with retry.refusals(table, self.uri):
+            with retry.handle_conflict(table, self.uri):
                 table.alter.add_columns(new)
                 return table
 
@@ -166,10 +166,10 @@ class Table:
         return bool(self._read_columns(use_case, [night], []))
 
     def _read_columns(self, use_case: str, nights: Iterable[date], columns: Sequence[str]) -> list[dict[str, Any]]:
-        wanted = list(nights)
-        if not wanted or not self.exists():
+        requested = list(nights)
+        if not requested or not self.exists():
             return []
-        rows = self.read_nights(wanted, list(dict.fromkeys(["use_case", *columns]))).to_pylist()
+        rows = self.read_nights(requested, list(dict.fromkeys(["use_case", *columns]))).to_pylist()
         return [{name: row[name] for name in columns} for row in rows if row["use_case"] == use_case]
 
     def _create(self) -> None:

@@ -14,7 +14,15 @@ from datetime import date
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake.lake import Lake
-from nightjar.local import bi, commands, contract_draft, data_dictionary, plan, server_environment
+from nightjar.local import (
+    bi,
+    commands,
+    contract_draft,
+    data_dictionary,
+    declaration_reference,
+    plan,
+    server_environment,
+)
 from nightjar.local.backfill import backfill
 from nightjar.local.follow import RunFailedError
 from nightjar.local.grafana import files as grafana_files
@@ -26,7 +34,7 @@ from nightjar.protocol.errors import ConfigurationError, NightjarError
 from nightjar.settings.secrets import redacted
 
 _PR_SET_PDEATHSIG = 1
-_WRITE_SOURCES = {"data-dictionary", "grafana", "new-use-case", "lock", "jars"}
+_WRITE_SOURCES = {"data-dictionary", "declaration-reference", "grafana", "new-use-case", "lock", "jars"}
 """Commands that write files of the repository; others than the owner must be able to read these."""
 
 
@@ -76,6 +84,7 @@ def _dispatch_table(paths: Paths, environ: Mapping[str, str]) -> dict[str, Calla
             Lake(str(paths.lake)), _given(environ, "TABLE"), paths.var / "contract_drafts"
         ),
         "data-dictionary": lambda: print(f"written: {data_dictionary.write(paths.root)}"),
+        "declaration-reference": lambda: print(f"written: {declaration_reference.write(paths.root)}"),
         "grafana": lambda: print(f"written: {', '.join(map(str, grafana_files.write(paths.root)))}"),
         "new-use-case": lambda: new_use_case(paths.root, _given(environ, "NAME")),
         "lock": lambda: lock(paths),

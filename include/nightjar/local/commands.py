@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nightjar.declaration.use_case import UseCase
+from nightjar.lake.results import task_result
 from nightjar.local import plan, results, summary
 from nightjar.local.airflow_login import USER, admin_password
 from nightjar.local.follow import POLL_SECONDS, Request, RunFailedError
@@ -90,7 +91,7 @@ def maintain(paths: Paths) -> None:
         session.follower.wait_parsed((plan.MAINTENANCE,))
         _ensure(session, progress, request)
         for task in session.api.tasks(request.dag_id, request.run_id):
-            done = results.task_result(paths.lake, request, task.task_id, MaintainLakeResult)
+            done = task_result(results.run_dir(paths.lake, request), task.task_id, MaintainLakeResult)
             progress.say(summary.maintenance_table(done.tables))
 
 

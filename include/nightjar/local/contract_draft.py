@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.rows import read_rows
 from nightjar.protocol.errors import ConfigurationError
@@ -60,10 +60,10 @@ def write_draft(lake: Lake, table: str, folder: Path) -> Path:
         raise ConfigurationError(
             f"{table} is not partitioned by ds", where="TABLE", fix="name a table of nights; see `make query`"
         )
-    held = sorted({file.partition["ds"] for file in held_files(opened, {})})[-NIGHTS:]
-    if not held:
+    nights = sorted({file.partition["ds"] for file in active_files(opened, {})})[-NIGHTS:]
+    if not nights:
         raise ConfigurationError(f"{table} has no rows", where="TABLE", fix="ingest some nights, then draft again")
-    rows = read_rows(opened, partitions={"ds": held})
+    rows = read_rows(opened, partitions={"ds": nights})
     text = draft(table, rows)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{parts[1]}.py"

@@ -43,10 +43,15 @@ def chosen_use_case(name: str) -> UseCase:
 
 
 def first_history(use_case: UseCase) -> tuple[date, date]:
-    """Return first and last night of the first training: the first 90 nights of the sources, or all if fewer."""
+    """Return first and last night of the first training: the first 90 nights of the sources, or all if fewer.
+
+    Labels that land later than on the next night take more nights, so that as many days remain to train on: the nights
+    until the first label lands, and the two gaps between the parts of the training set.
+    """
     schedule = use_case.schedule
+    nights = HISTORY_NIGHTS + 3 * (use_case.target.label_horizon_nights - 1)
     yesterday = datetime.now(ZoneInfo(schedule.timezone)).date() - timedelta(days=1)
-    last = min(schedule.first_night + timedelta(days=HISTORY_NIGHTS - 1), schedule.last_night or yesterday, yesterday)
+    last = min(schedule.first_night + timedelta(days=nights - 1), schedule.last_night or yesterday, yesterday)
     return parse_nights(use_case, str(schedule.first_night), str(last))
 
 

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nightjar.declaration.sql import quote_ansi
 from nightjar.declaration.use_case import UseCase
 from nightjar.evaluation.verdict import prefix_of
 from nightjar.lake.lake import Lake
-from nightjar.lake.results import read_result
+from nightjar.lake.results import task_result
 from nightjar.lake.rows import arrow_source
 from nightjar.local.follow import Request
-from nightjar.protocol.errors import LakeError
-from nightjar.protocol.job import JobResult, run_folder
-from nightjar.protocol.names import path_segment
+from nightjar.protocol.job import run_folder
 from nightjar.protocol.results import (
     EvaluateResult,
     GateResult,
@@ -26,8 +24,6 @@ from nightjar.protocol.results import (
     ReportDriftResult,
     ScoreResult,
 )
-
-R = TypeVar("R", bound=JobResult)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,28 +70,20 @@ class TrainingOutcome:
         return f"{self.metric} {self.value:.4f} on {self.rows:,} rows held out; {self.verdict}"
 
 
-def task_result(lake: Path, request: Request, task_id: str, cls: type[R]) -> R:
-    """Return the result ``cls`` of a task of a run.
-
-    Raises:
-        FileNotFoundError: when the task has no result.
-        LakeError: when the result is one of another program, or of a failure.
-    """
-    where = f"{run_folder(str(lake), request.dag_id, request.run_id)}/{path_segment(task_id)}/result.json"
-    result = read_result(where)
-    if not isinstance(result, cls):
-        raise LakeError(f"`{task_id}` has not succeeded", where=where, fix=f"read its log, then clear `{task_id}`")
-    return result
+def run_dir(lake: Path, request: Request) -> str:
+    """Return the folder of a requested run in the lake."""
+    return run_folder(str(lake), request.dag_id, request.run_id)
 
 
 def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:
     """Read the outcome of a night's run."""
-    score = task_result(lake, request, "score", ScoreResult)
-    drift = task_result(lake, request, "report_drift", ReportDriftResult)
+    run = run_dir(lake, request)
+    score = task_result(run, "score", ScoreResult)
+    drift = task_result(run, "report_drift", ReportDriftResult)
     return NightOutcome(
         night=night,
         scored=score.rows_out,
-        rejected_raw=task_result(lake, request, "ingest", IngestResult).rows_rejected,
+        rejected_raw=task_result(run, "ingest", IngestResult).rows_rejected,
         rejected=score.rows_rejected,
         verdict=drift.verdict,
         report=drift.report,
@@ -104,9 +92,10 @@ def night_outcome(lake: Path, request: Request, night: date) -> NightOutcome:
 
 def training_outcome(lake: Path, request: Request, use_case: UseCase) -> TrainingOutcome:
     """Read the outcome of a training run."""
-    evaluated = task_result(lake, request, "evaluate", EvaluateResult)
-    judged = task_result(lake, request, "gate", GateResult)
-    promoted = task_result(lake, request, "promote", PromoteResult)
+    run = run_dir(lake, request)
+    evaluated = task_result(run, "evaluate", EvaluateResult)
+    judged = task_result(run, "gate", GateResult)
+    promoted = task_result(run, "promote", PromoteResult)
     return TrainingOutcome(
         metric=use_case.decisive_metric,
         value=evaluated.metrics[prefix_of(judged.variant) + use_case.decisive_metric],

@@ -82,6 +82,7 @@ class JobSpec:
         The number of threads is left out: it depends on the machine, not on the work.
         """
         document = dump_values(replace(self, threads_per_rank=1))
+        # compact, unlike dump_json: other bytes would change every fingerprint, and finished work would be done again
         return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def nights(self, timezone: str) -> Nights:

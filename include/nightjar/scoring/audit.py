@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.data_file import DataFile
@@ -182,8 +182,8 @@ def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date |
     scores = lake.table(use_case.score_table)
     if not scores.exists():
         return None, {}
-    held = held_files(scores.open(), {})
-    nights = [date.fromisoformat(night) for night in {file.partition["ds"] for file in held}]
+    active = active_files(scores.open(), {})
+    nights = [date.fromisoformat(night) for night in {file.partition["ds"] for file in active}]
     earlier = [night for night in nights if night < before]
     if not earlier:
         return None, {}

@@ -101,7 +101,7 @@ def _pin(spec: JobSpec, scoring_models: Mapping[str, ScoringModel], features: Fe
         published=pinned is not None and pinned.published and pinned.versions == versions,
     )
     if selected != pinned:
-        pins.keep(spec, selected)
+        pins.write(spec, selected)
 
 
 def allows_fallback(spec: JobSpec, pinned: Pins | None) -> bool:

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
 from nightjar.protocol.errors import GateError, LakeError, SourceError
@@ -57,14 +57,14 @@ def open_features(spec: JobSpec, use_case: UseCase, pinned: Pins | None) -> Feat
     lake = Lake(spec.lake)
     name, nights = use_case.feature_table.name, list(spec.nights(use_case.schedule.timezone))
     current = lake.open_table(name)
-    held = held_files(current, {"ds": [night.isoformat() for night in nights]})
-    paths = tuple(sorted(file.path for file in held))
-    if pinned and paths == pinned.feature_files and not any(len(file.deleted) for file in held):
+    active = active_files(current, {"ds": [night.isoformat() for night in nights]})
+    paths = tuple(sorted(file.path for file in active))
+    if pinned and paths == pinned.feature_files and not any(len(file.deleted) for file in active):
         return Features(table=current, version=pinned.features_version, files=paths)
     if pinned and _version_built_by_this_run(spec, name) <= pinned.features_version:
         log.info("%s has newer features of these nights; version %d is read", name, pinned.features_version)
         return _open_pinned(lake, name, pinned)
-    present = {file.partition["ds"] for file in held}
+    present = {file.partition["ds"] for file in active}
     if empty := [night for night in nights if night.isoformat() not in present]:
         raise SourceError(
             f"there are no features of {first_few(empty)}",

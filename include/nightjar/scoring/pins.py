@@ -55,7 +55,7 @@ def pinned(spec: JobSpec) -> Pins | None:
         return None
 
 
-def keep(spec: JobSpec, pins: Pins) -> None:
+def write(spec: JobSpec, pins: Pins) -> None:
     """Write the pins for later attempts of the run."""
     files.write_text(_uri(spec), dump_json(pins))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from nightjar.declaration.training import DeclaredEngine
 from nightjar.lake.lake import Lake
@@ -13,20 +13,34 @@ from nightjar.training.engines.registry import ENGINES
 from nightjar.training.model import TabularModel, folder_in_lake
 
 
-def days_seen(seen: Sequence[tuple[date, date]], days: Sequence[date]) -> list[date]:
-    """Return the ``days`` that are in an interval that a model was trained or validated on."""
-    return [day for day in days if any(first <= day <= last for first, last in seen)]
+def days_seen(seen: Sequence[tuple[date, date]], days: Sequence[date], *, label_horizon_nights: int) -> list[date]:
+    """Return the label ``days`` that a model has seen in training or validation, in whole or in part.
+
+    The outcome of a label takes the ``label_horizon_nights`` nights until it lands. A day less than these away from a
+    seen interval shares nights with a label that the model has seen; with one night, only the interval's own days do.
+
+    Args:
+        seen: First and last label day of each interval that the model was trained or validated on.
+        days: Label days.
+        label_horizon_nights: Nights from the features to their label.
+    """
+    reach = timedelta(days=label_horizon_nights)
+    return [day for day in days if any(first - reach < day < last + reach for first, last in seen)]
 
 
-def check_held_out(seen: Sequence[tuple[date, date]], holdout: Split, *, version: str, use_case: str) -> None:
+def check_held_out(
+    seen: Sequence[tuple[date, date]], holdout: Split, *, label_horizon_nights: int, version: str, use_case: str
+) -> None:
     """Reject a base that was trained on days of the holdout, where its metrics would be too good.
 
     Raises:
         TrainingError: naming the days.
     """
-    if days := days_seen(seen, holdout.days):
+    if days := days_seen(seen, holdout.days, label_horizon_nights=label_horizon_nights):
+        near = f" or within {label_horizon_nights - 1} days of them" if label_horizon_nights > 1 else ""
         raise TrainingError(
-            f"the base was trained on {len(days)} of the {len(holdout.days)} holdout days, {days[0]} to {days[-1]}",
+            f"the base was trained on {len(days)} of the {len(holdout.days)} holdout days{near}, "
+            f"{days[0]} to {days[-1]}",
             where=f"version {version} of {use_case}, the base of training.warm_start",
             how_many=len(days),
             fix="train on an interval that ends later, start from an earlier version (WarmStart.version), or leave "
@@ -52,7 +66,13 @@ def load_base(lake: Lake, training_set: TrainingSet) -> TabularModel | None:
             where=f"{where}, at {error.where}",
             fix="clear freeze_training_set of this run with force, which copies its files to the lake again",
         ) from error
-    check_held_out(model.card.seen, training_set.holdout, version=base.version, use_case=training_set.use_case)
+    check_held_out(
+        model.card.seen,
+        training_set.holdout,
+        label_horizon_nights=training_set.label_horizon_nights,
+        version=base.version,
+        use_case=training_set.use_case,
+    )
     if differing := _differing(model, training_set):
         raise TrainingError(
             f"the base does not fit: {'; '.join(differing)}",

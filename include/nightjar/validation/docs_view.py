@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from great_expectations.render.view import DefaultJinjaPageView
@@ -44,15 +46,43 @@ class ResultView(DefaultJinjaPageView):  # type: ignore[misc]  # a base without 
         return page.replace("</head>", f"{_STYLE}</head>", 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ValidationLink:
+    """Line of the index: one table's result in one run.
+
+    Attributes:
+        run_time: When the table was validated (UTC).
+        run_name: Name of the run.
+        table: Name of the table.
+        page: Address of the result's page, relative to the index.
+        succeeded: Whether the table kept all rules.
+    """
+
+    run_time: datetime
+    run_name: str
+    table: str
+    page: str
+    succeeded: bool
+
+
 class RunsRenderer:
-    """Passes the index's links to :class:`RunsView` unchanged."""
+    """Reads the index's links from the dictionary of Great Expectations, for :class:`RunsView`."""
 
     def __init__(self, **_: Any) -> None:
         pass
 
-    def render(self, links: Mapping[str, Any]) -> Mapping[str, Any]:
+    def render(self, index: Mapping[str, Any]) -> list[ValidationLink]:
         """Return the links of the index, latest first."""
-        return links
+        return [
+            ValidationLink(
+                run_time=link["run_time"],
+                run_name=str(link["run_name"]),
+                table=link["expectation_suite_name"],
+                page=link["filepath"],
+                succeeded=link["validation_success"],
+            )
+            for link in index.get("validations_links", ())
+        ]
 
 
 class RunsView:
@@ -61,9 +91,9 @@ class RunsView:
     def __init__(self, **_: Any) -> None:
         pass
 
-    def render(self, links: Mapping[str, Any], **_: Any) -> str:
+    def render(self, links: Sequence[ValidationLink], **_: Any) -> str:
         """Return the index page."""
-        lines = "".join(_line(link) for link in links.get("validations_links", ()))
+        lines = "".join(map(_line, links))
         return (
             '<!DOCTYPE html><html lang="en"><head><meta charset="UTF-8"><title>Data Docs</title>'
             f"{_STYLE}</head><body><h1>Data Docs</h1>"
@@ -72,9 +102,8 @@ class RunsView:
         )
 
 
-def _line(link: Mapping[str, Any]) -> str:
-    kept = link["validation_success"]
-    verdict = '<td class="kept">all kept</td>' if kept else '<td class="broken">some broken</td>'
-    table = f'<a href="{html.escape(link["filepath"])}">{html.escape(link["expectation_suite_name"])}</a>'
-    when = f"{link['run_time']:%Y-%m-%d %H:%M:%S}"
-    return f"<tr><td>{when}</td><td>{html.escape(str(link['run_name']))}</td><td>{table}</td>{verdict}</tr>\n"
+def _line(link: ValidationLink) -> str:
+    verdict = '<td class="kept">all kept</td>' if link.succeeded else '<td class="broken">some broken</td>'
+    table = f'<a href="{html.escape(link.page)}">{html.escape(link.table)}</a>'
+    run_time = f"{link.run_time:%Y-%m-%d %H:%M:%S}"
+    return f"<tr><td>{run_time}</td><td>{html.escape(link.run_name)}</td><td>{table}</td>{verdict}</tr>\n"

@@ -18,11 +18,10 @@ from __future__ import annotations
 import codecs
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
 
 from nightjar.declaration.data import Source
 from nightjar.declaration.use_case import UseCase
@@ -30,7 +29,7 @@ from nightjar.lake import files
 from nightjar.lake.inside import leads_outside
 from nightjar.protocol.errors import SourceError
 from nightjar.protocol.nights import Nights
-from nightjar.validation.manifest import MANIFEST, ManifestError, Promise, promise, read_manifest
+from nightjar.validation.manifest import MANIFEST, Manifest, ManifestEntry, ManifestError, read_manifest
 from nightjar.validation.quoting import BYTE_ORDER_MARK, read_header
 from nightjar.validation.records import MAX_RECORD_BYTES
 
@@ -48,10 +47,10 @@ class LandedFile:
     """A source file of one night that passed the check.
 
     Attributes:
+        source: Name of the source.
         night: Night on which it landed.
         uri: Location of the file.
         rows: Data rows, from the manifest.
-        rows: Data rows, as the manifest says.
         header: Column names in file order.
         unknown: Undeclared columns among them.
         landed_at: When it landed (UTC).
@@ -141,7 +140,7 @@ def _check_night(landing: str, use_case: UseCase, night: date) -> list[LandedFil
     return results
 
 
-def _read_manifest(folder: str, night: date) -> Mapping[str, Any]:
+def _read_manifest(folder: str, night: date) -> Manifest:
     uri = f"{folder}/{MANIFEST}"
     try:
         return read_manifest(uri)
@@ -153,7 +152,7 @@ def _read_manifest(folder: str, night: date) -> Mapping[str, Any]:
         raise _Problem(f"{MANIFEST} of night {night} {error}", uri) from error
 
 
-def _check_file(folder: str, source: Source, night: date, manifest: Mapping[str, Any]) -> LandedFile:
+def _check_file(folder: str, source: Source, night: date, manifest: Manifest) -> LandedFile:
     """Compare one file with its manifest entry and the declared columns, cheapest check first."""
     uri = f"{folder}/{source.file}"
     name = f"{source.file} of night {night}"
@@ -164,37 +163,38 @@ def _check_file(folder: str, source: Source, night: date, manifest: Mapping[str,
         raise _Problem(f"{name} is missing", uri)
     if not info.size:
         raise _Problem(f"{name} is empty (0 bytes)", uri)
-    promised = _promised(manifest, source.file, name, f"{folder}/{MANIFEST}")
-    if info.size != promised.size:
-        what = "truncated" if info.size < promised.size else "longer than landed"
-        raise _Problem(f"{name} is {what}: {info.size} bytes of {promised.size}", uri)
+    entry = _entry(manifest, source.file, name, f"{folder}/{MANIFEST}")
+    if info.size != entry.size:
+        what = "truncated" if info.size < entry.size else "longer than landed"
+        raise _Problem(f"{name} is {what}: {info.size} bytes of {entry.size}", uri)
     if info.size > MAX_FILE_BYTES:
         raise _Problem(f"{name} has {info.size} bytes; at most {MAX_FILE_BYTES} are read", uri)
     digest, first_line = _read_once(uri, name)
-    if digest != promised.sha256:
+    if digest != entry.sha256:
         raise _Problem(f"{name} is not the file that landed: its SHA-256 differs from the manifest's", uri)
     header = _header(first_line, name, uri)
     unknown = _check_header(header, source, name, uri)
-    if promised.rows == 0:
+    if entry.rows == 0:
         raise _Problem(f"{name} has a header and no rows", uri)
     return LandedFile(
         source=source.name,
         night=night,
         uri=uri,
-        rows=promised.rows,
+        rows=entry.rows,
         header=header,
         unknown=unknown,
-        landed_at=promised.landed_at or info.mtime.astimezone(UTC),
+        landed_at=entry.landed_at or info.mtime.astimezone(UTC),
     )
 
 
-def _promised(manifest: Mapping[str, Any], file: str, name: str, uri: str) -> Promise:
-    if file not in manifest:
-        raise _Problem(f"{name} is not in {MANIFEST}", uri)
+def _entry(manifest: Manifest, file: str, name: str, uri: str) -> ManifestEntry:
     try:
-        return promise(manifest[file])
+        entry = manifest.entry(file)
     except ManifestError as error:
         raise _Problem(f"{MANIFEST} has no valid rows, bytes and sha256 for {name} ({error})", uri) from error
+    if entry is None:
+        raise _Problem(f"{name} is not in {MANIFEST}", uri)
+    return entry
 
 
 def _read_once(uri: str, name: str) -> tuple[str, bytes]:

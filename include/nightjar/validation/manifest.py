@@ -21,8 +21,8 @@ class ManifestError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Promise:
-    """The manifest's entry of one file.
+class ManifestEntry:
+    """The manifest's facts of one file.
 
     Attributes:
         rows: Data rows.
@@ -37,8 +37,23 @@ class Promise:
     landed_at: datetime | None
 
 
-def read_manifest(uri: str) -> Mapping[str, Any]:
-    """Return the manifest's entries by file name.
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest whose entries are checked one by one: a wrong entry of one file leaves the others readable."""
+
+    _entries: Mapping[str, object]
+
+    def entry(self, file: str) -> ManifestEntry | None:
+        """Return the entry of ``file``; None when the manifest does not name it.
+
+        Raises:
+            ManifestError: when rows, bytes, sha256 or landed_at are missing or invalid.
+        """
+        return _parse_entry(self._entries[file]) if file in self._entries else None
+
+
+def read_manifest(uri: str) -> Manifest:
+    """Return the manifest at ``uri``.
 
     Raises:
         FileNotFoundError: when the manifest does not exist.
@@ -54,21 +69,16 @@ def read_manifest(uri: str) -> Mapping[str, Any]:
         raise ManifestError(f"is not JSON ({error})") from error
     if not isinstance(manifest, dict):
         raise ManifestError("is not an object of files")
-    return manifest
+    return Manifest(manifest)
 
 
-def promise(entry: object) -> Promise:
-    """Return the validated manifest ``entry`` of a file.
-
-    Raises:
-        ManifestError: when rows, bytes, sha256 or landed_at are missing or invalid.
-    """
+def _parse_entry(entry: object) -> ManifestEntry:
     if not isinstance(entry, dict):
         raise ManifestError(f"{_shown(entry)} is not an object")
     sha256 = entry.get("sha256")
     if not isinstance(sha256, str):
         raise ManifestError(f"sha256 {_shown(sha256)} is not text")
-    return Promise(
+    return ManifestEntry(
         rows=_count(entry, "rows"),
         size=_count(entry, "bytes"),
         sha256=sha256,

@@ -47,7 +47,7 @@ def not_yet(source: Source, history_nights: int) -> list[NightRule]:
     """Return declared rules that cannot be judged until there are more nights."""
     if history_nights >= MIN_NIGHTS:
         return []
-    return [rule for rule in source.night_rules if rule.of_usual or rule.figure == "distance"]
+    return [rule for rule in source.night_rules if rule.relative_to_recent_nights or rule.figure == "distance"]
 
 
 def _declared(
@@ -69,7 +69,7 @@ def _declared(
         observed = None if figures.maximum is None else ends_hours - figures.maximum
     else:
         observed = figures.value(rule.figure)
-        if rule.of_usual:
+        if rule.relative_to_recent_nights:
             limits = expected_range_of(rule.figure, rule.column, night, tonight, history)
             if limits is None:
                 return None

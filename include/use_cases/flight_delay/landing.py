@@ -71,7 +71,7 @@ def land(nights: Nights, landing: str) -> int:
     if not absent:
         return 0
     records = {source.name: _records(source.name) for source in SOURCES}
-    _check_held(absent, records)
+    _check_recorded(absent, records)
     rows, reported = 0, time.monotonic()
     for done, night in enumerate(absent, start=1):
         rows += _land_night(night, root, records)
@@ -127,12 +127,12 @@ def _render(source: Source, lines: Lines, day: date | None) -> tuple[bytes, int]
     return buffer.getvalue().encode(), len(rows)
 
 
-def _check_held(nights: Sequence[date], records: Mapping[str, Lines]) -> None:
-    def held(night: date) -> bool:
+def _check_recorded(nights: Sequence[date], records: Mapping[str, Lines]) -> None:
+    def is_recorded(night: date) -> bool:
         return all(_day_of(source, night) in records[source.name].by_day for source in SOURCES)
 
-    if missing := [night for night in nights if not held(night)]:
-        recorded = sorted(day for day in records[FLIGHTS.name].by_day if day is not None and held(day))
+    if missing := [night for night in nights if not is_recorded(night)]:
+        recorded = sorted(day for day in records[FLIGHTS.name].by_day if day is not None and is_recorded(day))
         listed = ", ".join(str(night) for night in missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise SourceError(
             f"the recorded flights do not have the night {listed}",

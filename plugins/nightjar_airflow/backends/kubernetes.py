@@ -50,7 +50,7 @@ class KubernetesBackend:
         self._job_name = training.name
 
         async def attach_or_submit(cluster: TrainingClusterHook) -> str:
-            await cancellations.collect(cluster)
+            await cancellations.retry_pending(cluster)
             return await cluster.attach_or_submit(training, lambda: _forget_failure(training.spec))
 
         self._submission = self._run_on_cluster(attach_or_submit)

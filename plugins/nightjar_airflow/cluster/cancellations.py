@@ -58,7 +58,7 @@ async def cancel(cluster: TrainingClusterHook, job: str) -> None:
     """Store the cancellation in the lake, cancel the Job unless it has ended, then delete the stored cancellation.
 
     Raises:
-        NightjarError: when the API does not cancel the Job; :func:`collect` retries a stored cancellation later.
+        NightjarError: when the API does not cancel the Job; :func:`retry_pending` retries a stored cancellation later.
     """
     cancellation = Cancellation.now(cluster, job)
     try:
@@ -68,7 +68,7 @@ async def cancel(cluster: TrainingClusterHook, job: str) -> None:
     await _carry_out(cluster, cancellation)
 
 
-async def collect(cluster: TrainingClusterHook) -> None:
+async def retry_pending(cluster: TrainingClusterHook) -> None:
     """Retry the pending cancellations of this connection and namespace; stop at the first error."""
     try:
         for cancellation in await asyncio.to_thread(_pending):

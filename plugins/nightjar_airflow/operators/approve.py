@@ -14,7 +14,6 @@ from nightjar.protocol.errors import TrainingError, UnreachableError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import GateResult
 from nightjar_airflow import ledger
-from nightjar_airflow.backends.result import required_result
 from nightjar_airflow.failure import one_line_failure
 from nightjar_airflow.specs import run_dir
 
@@ -139,16 +138,15 @@ def _gate_result(context: Context) -> tuple[JobSpec, GateResult]:
     """Return spec and result of this run's gate.
 
     Raises:
-        TrainingError: when the gate has no result.
+        TrainingError: when the gate was not run.
+        GateError: when it has no result, or has failed.
     """
-    from nightjar.lake.results import read_spec
+    from nightjar.lake.results import read_spec, task_result
 
-    where = f"{run_dir(context)}/gate/spec.json"
+    run = run_dir(context)
+    where = f"{run}/gate/spec.json"
     try:
         spec = read_spec(where)
     except FileNotFoundError as error:
         raise TrainingError("`gate` was not run", where=where, fix="clear `gate` of this run") from error
-    result = required_result(spec)
-    if not isinstance(result, GateResult):
-        raise TrainingError("`gate` has failed", where=where, fix="clear `gate` of this run")
-    return spec, result
+    return spec, task_result(run, "gate", GateResult)

@@ -117,11 +117,11 @@ class TrainingJobTrigger(BaseTrigger):
             return Outcome.of(error, ending="timed_out")
 
     async def _observed(self) -> Outcome:
-        collecting: asyncio.Task[None] | None = None
+        retrying: asyncio.Task[None] | None = None
         try:
             async with TrainingClusterHook(self.conn_id, self.namespace) as cluster:
                 # A starting triggerer restarts its triggers: cancel now what an earlier one could not.
-                collecting = asyncio.create_task(cancellations.collect(cluster))
+                retrying = asyncio.create_task(cancellations.retry_pending(cluster))
                 observer = Observer(
                     cluster,
                     job_name=self.job_name,
@@ -139,8 +139,8 @@ class TrainingJobTrigger(BaseTrigger):
             )
             return Outcome.of(failure, ending="unreachable")
         finally:
-            if collecting is not None:
-                collecting.cancel()
+            if retrying is not None:
+                retrying.cancel()
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.nightjar.scoring.test_audit import SCORES, publish, score
 
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.local.query import connect
 
@@ -60,10 +60,10 @@ def spoil_other_columns(path: Path, kept: set[str]) -> int:
 def test_only_the_nights_and_columns_of_the_question_are_read(ninety: Lake) -> None:
     before = ask(ninety)
     assert len(before) == 2 * len(WEEK)
-    held = held_files(ninety.table(SCORES).open(), {})
-    assert len(held) == len(NIGHTS)
+    active = active_files(ninety.table(SCORES).open(), {})
+    assert len(active) == len(NIGHTS)
     folder = Path(ninety.table(SCORES).uri)
-    for file in held:
+    for file in active:
         if date.fromisoformat(file.partition["ds"]) in WEEK:
             assert spoil_other_columns(folder / file.path, {"carrier", "prediction"}) > 10
         else:

@@ -12,8 +12,8 @@ from tests.small_disk import small_disk
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.commit import last_attempt
-from nightjar.lake.held_files import held_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.lake.table import Table
@@ -267,8 +267,8 @@ def test_a_rerun_is_recognised_wherever_the_lake_lies(tmp_path: Path, folder: st
     lake = Lake(f"{there}/lake")
     first = lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="a")
     assert lake.table(TABLE).commit(write(lake, [thing(FIRST, 1)]), [FIRST], run_id="b") == first
-    held = held_files(lake.table(TABLE).open(), {"ds": ["2013-04-01"]})
-    assert [(there / "lake/raw/things" / file.path).is_file() for file in held] == [True]
+    active = active_files(lake.table(TABLE).open(), {"ds": ["2013-04-01"]})
+    assert [(there / "lake/raw/things" / file.path).is_file() for file in active] == [True]
     assert delta.rows_by_night(lake.table(TABLE).open(), [FIRST, SECOND]) == {FIRST: 1, SECOND: 0}
 
 

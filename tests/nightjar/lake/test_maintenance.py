@@ -15,8 +15,8 @@ from deltalake import DeltaTable
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta, ledger
+from nightjar.lake.active_files import active_files
 from nightjar.lake.commit import last_attempt
-from nightjar.lake.held_files import held_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
@@ -50,7 +50,7 @@ def ids(lake: Lake, version: int | None = None) -> list[int]:
 
 def test_only_unpublished_files_that_are_old_go(lake: Lake) -> None:
     publish(lake, 1, 2)
-    (published,) = held_files(lake.table(TABLE).open(), {})
+    (published,) = active_files(lake.table(TABLE).open(), {})
     os.utime(Path(lake.table(TABLE).uri, published.path), (OLD, OLD))
     forgotten = age(lake, written(lake, 9)[0])
     in_flight = written(lake, 3, night=NEXT)

@@ -35,7 +35,7 @@ def commit(lake: Lake, night: date, values: range, attempt: int) -> int:
     return lake.table(THINGS).commit(written(lake, night, values), [night], run_id=f"r{attempt}", attempt=attempt)
 
 
-def held(lake: Lake) -> dict[date, list[int]]:
+def read_nights(lake: Lake) -> dict[date, list[int]]:
     rows = lake.table(THINGS).read_nights(NIGHTS).to_pylist()
     return {night: sorted(row["value"] for row in rows if row["ds"] == night) for night in NIGHTS}
 
@@ -73,7 +73,7 @@ def test_a_tenth_of_all_calls_and_half_of_the_commits_answers_lost_change_nothin
         for attempt in (1, 2):  # the second replaces the first, night by night
             for night in NIGHTS:
                 commit(place, night, range(attempt, attempt + 5), attempt)
-    assert held(failing) == held(lake) == {night: [2, 3, 4, 5, 6] for night in NIGHTS}
+    assert read_nights(failing) == read_nights(lake) == {night: [2, 3, 4, 5, 6] for night in NIGHTS}
     expected = [(night.isoformat(), f"r{attempt}") for attempt in (1, 2) for night in NIGHTS]
     assert commits(failing) == commits(lake) == expected
     assert seen()["dropped after, conditional"] > 0, seen()

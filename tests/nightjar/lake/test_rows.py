@@ -18,7 +18,7 @@ from tests.deletion_vectors import delete_rows
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake import delta
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.maintenance import maintain
 from nightjar.lake.parquet import write_files
@@ -45,7 +45,7 @@ def commit(lake: Lake, ids: list[int], night: date = FIRST, at: list[int | None]
 
 
 def delete(lake: Lake, rows: list[int]) -> Path:
-    (file,) = held_files(lake.table(TABLE).open(), {"ds": [str(FIRST)]})
+    (file,) = active_files(lake.table(TABLE).open(), {"ds": [str(FIRST)]})
     return delete_rows(lake.table(TABLE).uri, file.path, rows)
 
 
@@ -112,8 +112,8 @@ def test_a_file_that_is_gone_is_named(lake: Lake, reader: str, gone: str) -> Non
     if gone == "deletion vector":
         lost = delete(lake, [0])
     else:
-        (held,) = held_files(lake.table(TABLE).open(), {})
-        lost = Path(held.uri)
+        (file,) = active_files(lake.table(TABLE).open(), {})
+        lost = Path(file.uri)
     if gone == "data file without statistics":
         drop_statistics(lake)
     lost.unlink()
@@ -140,8 +140,8 @@ def test_rows_are_counted_in_files_without_statistics(lake: Lake) -> None:
 @pytest.mark.parametrize("content", [b"", b"PAR1 and no more", b"{}"])
 def test_a_file_that_is_not_what_the_log_says_is_named(lake: Lake, content: bytes) -> None:
     commit(lake, [1, 2])
-    (held,) = held_files(lake.table(TABLE).open(), {})
-    Path(held.uri).write_bytes(content)
+    (file,) = active_files(lake.table(TABLE).open(), {})
+    Path(file.uri).write_bytes(content)
     for reader in ("read_nights", "scan"):
         with pytest.raises(LakeError, match="cannot be read"):
             READERS[reader](lake)
@@ -161,7 +161,7 @@ def test_odd_partition_values_are_distinguished(lake: Lake) -> None:
     for number, place in enumerate(places):
         assert read_rows(table, ["id"], {"place": [place or ""]})["id"].to_pylist() == [number]
     assert sorted(read_rows(table)["place"].to_pylist(), key=repr) == sorted(places, key=repr)
-    assert all(Path(file.uri).is_file() for file in held_files(table, {}))
+    assert all(Path(file.uri).is_file() for file in active_files(table, {}))
 
 
 def test_maintenance_removes_leftovers_in_odd_folders(lake: Lake) -> None:

@@ -15,7 +15,7 @@ from deltalake.transaction import AddAction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.scan import Scan, scan
 from nightjar.protocol.errors import LakeError
 
@@ -119,7 +119,7 @@ def test_a_vacuumed_file_is_named(tmp_path: Path) -> None:
     uri = str(tmp_path)
     table = put(uri, numbers(0, 7))
     found = scan(table, uri, {})
-    (file,) = held_files(table, {})
+    (file,) = active_files(table, {})
     Path(uri, file.path).unlink()
     with pytest.raises(LakeError, match=f"vacuumed.*where: {uri}/{file.path}"):
         rows_of(found, ["id"])

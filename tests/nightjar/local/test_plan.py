@@ -59,6 +59,11 @@ def test_the_first_history_is_90_nights_and_the_first_nights_follow_it() -> None
     assert plan.first_nights(USE_CASE) == [date(2013, 4, 1), date(2013, 4, 2), date(2013, 4, 3)]
 
 
+def test_the_first_history_is_longer_where_labels_land_later() -> None:
+    monthly = with_fields(USE_CASE, target={"label_horizon_nights": 30}, monitoring={"retraining": None})
+    assert plan.first_history(monthly) == (date(2013, 1, 1), date(2013, 6, 26))
+
+
 def test_the_first_history_ends_with_the_sources_or_yesterday() -> None:
     assert plan.first_history(with_fields(USE_CASE, schedule={"last_night": date(2013, 2, 1)}))[1] == date(2013, 2, 1)
     today = datetime.now(ZoneInfo(USE_CASE.schedule.timezone)).date()

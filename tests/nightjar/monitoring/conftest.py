@@ -20,6 +20,7 @@ from nightjar.monitoring.drift.windows import ColumnWindows, Window
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn
 from nightjar.monitoring.profiles.summarize import profile_arrays
+from nightjar.monitoring.reporting.origin import ReportOrigin
 
 COLUMNS = (
     ProfiledColumn("wind", "numeric"),
@@ -107,7 +108,9 @@ def report(compared: Compared) -> Report:
         history=[PastNight(night=date(2013, 3, 31), psi={"wind": 0.3}, watched=5, drifted=1)],
         notes=["Read this."],
         mlflow_uri="http://localhost:5000",
-        git_commit="0123456789abcdef",
-        run_id=f"manual__{HOSTILE}",
-        table_versions={"features/flight_delay": 9},
+        origin=ReportOrigin(
+            git_commit="0123456789abcdef",
+            run_id=f"manual__{HOSTILE}",
+            table_versions={"features/flight_delay": 9},
+        ),
     )

@@ -27,9 +27,9 @@ def spec(lake: Lake, **params: bool) -> JobSpec:
 
 def test_pins_are_read_back(lake: Lake) -> None:
     assert pins.pinned(spec(lake)) is None
-    kept = pins.Pins(versions={"champion": "3"}, features_version=4, feature_files=("a", "b"), published=True)
-    pins.keep(spec(lake), kept)
-    assert pins.pinned(spec(lake)) == kept
+    written = pins.Pins(versions={"champion": "3"}, features_version=4, feature_files=("a", "b"), published=True)
+    pins.write(spec(lake), written)
+    assert pins.pinned(spec(lake)) == written
 
 
 @pytest.mark.parametrize("text", SPOILT)

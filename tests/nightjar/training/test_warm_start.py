@@ -24,7 +24,7 @@ from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network.graph import weights_of
 from nightjar.training.model import ModelCard, TabularModel, folder_in_lake, save
 from nightjar.training.recipe import Base
-from nightjar.training.warm_start import load_base
+from nightjar.training.warm_start import days_seen, load_base
 
 TREES = Boosting(params={"max_depth": 3, "subsample": 0.7}, num_rounds=12, checkpoint_every_rounds=5)
 NET = replace(SMALL, epochs=3)
@@ -190,3 +190,13 @@ def test_a_base_that_does_not_fit_is_refused_saying_what_differs(base: TabularMo
     save(folder_in_lake(lake, "test", trees_alone.sha256), trees_alone.card, trees_alone.members, "{}")
     with pytest.raises(TrainingError, match="it has no network"):
         load_base(lake, going_on(trees_alone))
+
+
+def test_days_whose_outcome_shares_nights_with_a_seen_label_count_as_seen() -> None:
+    seen, days = [(date(2013, 3, 1), date(2013, 3, 31))], [date(2013, 3, 31), date(2013, 4, 1), date(2013, 4, 30)]
+    assert days_seen(seen, days, label_horizon_nights=1) == days[:1]
+    assert days_seen(seen, days, label_horizon_nights=2) == days[:2]
+    assert days_seen(seen, days, label_horizon_nights=30) == days[:2]
+    assert days_seen(seen, days, label_horizon_nights=31) == days
+    assert days_seen(seen, [date(2013, 2, 28)], label_horizon_nights=1) == []
+    assert days_seen(seen, [date(2013, 2, 28)], label_horizon_nights=2) == [date(2013, 2, 28)]

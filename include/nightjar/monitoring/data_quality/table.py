@@ -12,7 +12,7 @@ from nightjar.declaration.rules import NightSeverity
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.findings import Finding, FindingKind
-from nightjar.monitoring.nightly_rows import naming_stored_row
+from nightjar.monitoring.stored_row_errors import naming_stored_row
 from nightjar.protocol.documents import parse_object
 from nightjar.validation.expected_range import HISTORY_NIGHTS
 from nightjar.validation.figures import QUANTILES, Figures

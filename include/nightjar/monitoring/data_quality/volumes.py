@@ -8,7 +8,7 @@ from datetime import date
 from statistics import median
 
 from nightjar.declaration.use_case import UseCase
-from nightjar.lake.held_files import held_files
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.lake.table import Table
 
@@ -61,7 +61,7 @@ def count_volumes(lake: Lake, use_case: UseCase, night: date, earlier: Sequence[
 def _rows(table: Table) -> dict[tuple[str, str], int]:
     """Count rows per night and, in the quarantine, table; the table is ``""`` where nights are the only partition."""
     counts: dict[tuple[str, str], int] = {}
-    for file in held_files(table.open(), {}):
+    for file in active_files(table.open(), {}):
         key = (file.partition["ds"], file.partition.get("table_name", ""))
         counts[key] = counts.get(key, 0) + file.rows
     return counts

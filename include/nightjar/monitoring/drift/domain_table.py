@@ -7,6 +7,7 @@ from datetime import date
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.monitoring.drift.domain import Domain, DomainVerdict
+from nightjar.monitoring.night_run import NightRun
 
 DOMAIN_TABLE = TableSchema(
     name="monitoring/domain",
@@ -58,11 +59,11 @@ class DomainRow:
     dag_run_id: str
 
 
-def domain_row(domain: Domain, *, night: date, use_case: str, model_version: str, run_id: str) -> DomainRow:
+def domain_row(domain: Domain, run: NightRun, *, model_version: str) -> DomainRow:
     """Return the row of :data:`DOMAIN_TABLE` for one night."""
     return DomainRow(
-        ds=night,
-        use_case=use_case,
+        ds=run.night,
+        use_case=run.use_case,
         auc=domain.auc.value,
         auc_low=domain.auc.low,
         auc_high=domain.auc.high,
@@ -73,5 +74,5 @@ def domain_row(domain: Domain, *, night: date, use_case: str, model_version: str
         night_rows=domain.night_rows,
         reference_rows=domain.reference_rows,
         model_version=model_version,
-        dag_run_id=run_id,
+        dag_run_id=run.run_id,
     )

@@ -22,6 +22,7 @@ from nightjar.monitoring.drift.table import PastNight
 from nightjar.monitoring.drift.windows import ColumnWindows
 from nightjar.monitoring.profiles.reference import LABEL, PREDICTION
 from nightjar.monitoring.reporting import pages
+from nightjar.monitoring.reporting.origin import ReportOrigin
 
 CARDS = 6
 """Maximum number of columns with a plot of their own; the table has all columns."""
@@ -48,9 +49,7 @@ class Report:
         history: Results of earlier nights, oldest first.
         notes: Notes at the top of the page.
         mlflow_uri: Address of the model registry; empty for none.
-        git_commit: Commit of the code that ran.
-        run_id: Airflow run.
-        table_versions: Delta version of each table that was read.
+        origin: Code, run and tables of the report.
     """
 
     title: str
@@ -69,9 +68,7 @@ class Report:
     history: Sequence[PastNight] = ()
     notes: Sequence[str] = ()
     mlflow_uri: str = ""
-    git_commit: str = "unknown"
-    run_id: str
-    table_versions: Mapping[str, int] = field(default_factory=dict)
+    origin: ReportOrigin
 
     @property
     def prediction(self) -> ColumnDrift | None:

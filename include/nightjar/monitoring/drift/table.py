@@ -12,6 +12,7 @@ from nightjar.lake.lake import Lake
 from nightjar.monitoring.drift.comparison import ColumnDrift, NightDrift, Verdict
 from nightjar.monitoring.drift.measures import TEST_NAME
 from nightjar.monitoring.drift.windows import ColumnWindows
+from nightjar.monitoring.night_run import NightRun
 from nightjar.monitoring.profiles.profile import ColumnKind
 
 DRIFT_TABLE = TableSchema(
@@ -135,24 +136,20 @@ class PastNight:
 def drift_rows(
     drift: NightDrift,
     windows: Mapping[str, ColumnWindows],
+    run: NightRun,
     *,
-    night: date,
-    use_case: str,
     model_version: str,
-    run_id: str,
 ) -> list[DriftRow]:
     """Return the rows of :data:`DRIFT_TABLE` for one night, one per column.
 
     Args:
         drift: The night against the training set.
         windows: Its columns against earlier nights.
-        night: The night.
-        use_case: Name of the use case.
+        run: The night and its run.
         model_version: Version of the model whose training set is the reference.
-        run_id: Airflow run.
     """
     return [
-        _row(column, windows[column.name], drift.thresholds, night, use_case, model_version, run_id)
+        _row(column, windows[column.name], drift.thresholds, run, model_version)
         for column in sorted(drift.columns, key=lambda c: c.name)
     ]
 
@@ -161,15 +158,13 @@ def _row(
     column: ColumnDrift,
     windows: ColumnWindows,
     thresholds: Drift,
-    night: date,
-    use_case: str,
+    run: NightRun,
     model_version: str,
-    run_id: str,
 ) -> DriftRow:
     week, recent, weekday = windows.week, windows.recent, windows.weekday
     return DriftRow(
-        ds=night,
-        use_case=use_case,
+        ds=run.night,
+        use_case=run.use_case,
         column_name=column.name,
         kind=column.night.kind,
         psi=column.psi,
@@ -188,7 +183,7 @@ def _row(
         night_rows=column.night.rows,
         reference_rows=column.reference.rows,
         model_version=model_version,
-        dag_run_id=run_id,
+        dag_run_id=run.run_id,
         js_distance=column.js_distance,
         ks=column.ks,
         wasserstein=column.wasserstein,

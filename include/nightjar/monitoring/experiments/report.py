@@ -16,6 +16,7 @@ from nightjar.monitoring.drift.plots import text
 from nightjar.monitoring.experiments.analysis import MAX_MISMATCH_P, MIN_UNITS, Analysis, Comparison
 from nightjar.monitoring.reporting import pages
 from nightjar.monitoring.reporting.formatting import number
+from nightjar.monitoring.reporting.origin import ReportOrigin
 
 WORDS = {
     "no_data": "No labels yet",
@@ -40,9 +41,7 @@ class ExperimentReport:
         excluded: Nights that do not count because a fallback scored for a variant.
         versions: Variant to the model versions that scored it.
         cost: Costs of errors; None when not declared.
-        git_commit: Commit of the code that ran.
-        run_id: Airflow run.
-        table_versions: Delta version of each table that was read.
+        origin: Code, run and tables of the report.
     """
 
     title: str
@@ -53,9 +52,7 @@ class ExperimentReport:
     excluded: Sequence[date] = ()
     versions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     cost: Cost | None = None
-    git_commit: str = "unknown"
-    run_id: str
-    table_versions: Mapping[str, int] = field(default_factory=dict)
+    origin: ReportOrigin
 
     @property
     def metric(self) -> str:

@@ -28,7 +28,7 @@ def checked_kinds(lake: Lake, use_case: UseCase, night: date) -> set[FindingKind
     Performance is checked when the night judged an earlier one with enough labels; skew when it compared a served
     night.
     """
-    matured = night - timedelta(days=use_case.monitoring.performance.matured_after_nights)
+    matured = night - timedelta(days=use_case.matured_after_nights)
     judged = lake.table(PERFORMANCE_TABLE).read_use_case(use_case.name, [matured], _JudgedRow)
     skew = lake.table(SKEW_TABLE).read_use_case(use_case.name, [night], SkewRow)
     has_landed = lake.table(LANDING_TABLE).has_rows(use_case.name, night)

@@ -33,7 +33,7 @@ def collect_evidence(
         champion: Version of the model that scored the night; results of other versions do not count against it.
     """
     monitored = performance_problem(use_case.problem).monitored
-    lag = timedelta(days=use_case.monitoring.performance.matured_after_nights)
+    lag = timedelta(days=use_case.matured_after_nights)
     window = _last(night, policy.of_nights)
     judged_window = sorted({*(day - lag for day in window), *_last(night - lag, NIGHTS)})
     broken = nights_of_broken_data(lake, use_case.name, {*window, *judged_window})

@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property, lru_cache
-from typing import Any
 
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.incidents.findings import Finding
-from nightjar.monitoring.nightly_rows import naming_stored_row
 from nightjar.monitoring.performance.findings import find_problems
 from nightjar.monitoring.performance.problem import PerformanceProblem, Summary
 from nightjar.monitoring.performance.registry import performance_problem
@@ -26,6 +24,8 @@ from nightjar.monitoring.performance.table import (
     judged_nights,
     performance_rows,
 )
+from nightjar.monitoring.reporting.origin import ReportOrigin
+from nightjar.monitoring.stored_row_errors import naming_stored_row
 
 SHOWN_NIGHTS = 28
 WEEK_NIGHTS, SHOWN_WEEKS = 7, 8
@@ -40,13 +40,13 @@ class Pages:
         use_case: The use case.
         rows: Rows of ``monitoring/performance``.
         counts: Rows of ``monitoring/performance_counts``.
-        shared: Fields of every page: ``git_commit``, ``run_id``, ``table_versions``.
+        origin: Code, run and tables of every page.
     """
 
     use_case: UseCase
     rows: Sequence[PerformanceRow]
     counts: Sequence[CountsRow]
-    shared: Mapping[str, Any]
+    origin: ReportOrigin
 
     @cached_property
     def problem(self) -> PerformanceProblem:
@@ -66,8 +66,8 @@ class Pages:
         figures = by_metric([row for row in judged_rows if not row.slice])
         state = self._state(figures)
         summary = self._summary(ALL, [judged] if judged and state == "judged" else [])
-        return PerformanceReport(
-            night=night,
+        return replace(
+            self._empty_page(night, summary),
             nights=[judged] if judged else [],
             state=state,
             reason=next((row.reason for row in figures.values() if row.reason), ""),
@@ -77,7 +77,6 @@ class Pages:
             history=_points(known),
             findings=self._findings([judged] if judged and state == "judged" else [], night, link),
             notes=self._notes(figures),
-            **self._shared_fields(summary),
         )
 
     def of_week(self, night: date, *, link: str) -> PerformanceReport:
@@ -88,14 +87,12 @@ class Pages:
         weeks = [judged[max(0, start) : start + WEEK_NIGHTS] for start in starts if start + WEEK_NIGHTS > 0]
         weeks = [week for week in weeks if week][::-1]
         if not weeks:
-            return PerformanceReport(
-                night=night, weekly=True, state="nothing_yet", **self._shared_fields(self.problem.merge([]))
-            )
+            return replace(self._empty_page(night, self.problem.merge([])), weekly=True, state="nothing_yet")
         rows = self._pooled(weeks[-1], night, slices=True)
         figures = by_metric([row for row in rows if not row.slice])
         earlier = [Point(night=week[-1], rows=by_metric(self._pooled(week, night))) for week in weeks[:-1]]
-        return PerformanceReport(
-            night=night,
+        return replace(
+            self._empty_page(night, self._summary(ALL, weeks[-1])),
             weekly=True,
             nights=weeks[-1],
             figures=figures,
@@ -103,7 +100,6 @@ class Pages:
             history=[*earlier, Point(night=weeks[-1][-1], rows=figures)],
             findings=self._findings(weeks[-1], night, link, figures),
             notes=self._notes(figures),
-            **self._shared_fields(self._summary(ALL, weeks[-1])),
         )
 
     def _findings(
@@ -116,19 +112,22 @@ class Pages:
         by_night = judged_nights((row for row in self.rows if first <= row.ds <= nights[-1]), night)
         return find_problems(list(by_night.values()), self.use_case, night=night, link=link, judged=figures)
 
-    def _shared_fields(self, summary: Summary) -> dict[str, Any]:
+    def _empty_page(self, night: date, summary: Summary) -> PerformanceReport:
+        """Return a page of ``night`` with the declaration and the distribution of ``summary``, without results."""
         use_case = self.use_case
-        return {
-            "title": use_case.title,
-            "use_case": use_case.name,
-            "slice_names": use_case.monitoring.performance.slices,
-            "problem": self.problem,
-            "detail": self.problem.detail(summary, use_case.monitoring.performance.confidence),
-            "confidence": use_case.monitoring.performance.confidence,
-            "cost": use_case.problem.cost,
-            "bound": self.problem.monitored.bound(use_case.monitoring.retraining),
-            **self.shared,
-        }
+        confidence = use_case.monitoring.performance.confidence
+        return PerformanceReport(
+            title=use_case.title,
+            use_case=use_case.name,
+            night=night,
+            slice_names=use_case.monitoring.performance.slices,
+            problem=self.problem,
+            detail=self.problem.detail(summary, confidence),
+            confidence=confidence,
+            cost=use_case.problem.cost,
+            bound=self.problem.monitored.bound(use_case.monitoring.retraining),
+            origin=self.origin,
+        )
 
     def _state(self, figures: Mapping[str, PerformanceRow]) -> State:
         if not figures:
@@ -162,7 +161,7 @@ class Pages:
             holdout=of_holdout if len(versions) == 1 else {},
         )
         pooled = replace(pooled, estimates=estimate_metrics(pooled, self.use_case))
-        return performance_rows(pooled, self.use_case, run_id=self.shared["run_id"])
+        return performance_rows(pooled, self.use_case, run_id=self.origin.run_id)
 
     def _notes(self, figures: Mapping[str, PerformanceRow]) -> list[str]:
         """Return notes on the model versions that scored."""

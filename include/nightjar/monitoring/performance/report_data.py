@@ -12,6 +12,7 @@ from nightjar.declaration.problem import Cost, CostMatrix, QuantileCost
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.problem import PerformanceProblem
 from nightjar.monitoring.performance.rows import PerformanceRow
+from nightjar.monitoring.reporting.origin import ReportOrigin
 
 State = Literal["judged", "not_judged", "nothing_yet"]
 
@@ -53,9 +54,7 @@ class PerformanceReport:
         confidence: Confidence level of all intervals.
         cost: Costs of errors; None when not declared.
         bound: Floor or ceiling of the monitored metric; None for none.
-        git_commit: Commit of the code that ran.
-        run_id: Airflow run.
-        table_versions: Delta version of each table that was read.
+        origin: Code, run and tables of the report.
     """
 
     title: str
@@ -77,9 +76,7 @@ class PerformanceReport:
     confidence: float = 0.95
     cost: Cost | CostMatrix | QuantileCost | None = None
     bound: float | None = None
-    git_commit: str = "unknown"
-    run_id: str
-    table_versions: Mapping[str, int] = field(default_factory=dict)
+    origin: ReportOrigin
 
     @property
     def judged_night(self) -> date | None:

@@ -245,7 +245,7 @@ def stored_estimates(rows: Iterable[PerformanceRow]) -> dict[date, dict[tuple[st
 
 def performance_findings(lake: Lake, use_case: UseCase, night: date) -> list[Finding]:
     """Return the findings of the night that ``night`` has judged; empty when it judged none."""
-    judged = night - timedelta(days=use_case.monitoring.performance.matured_after_nights)
+    judged = night - timedelta(days=use_case.matured_after_nights)
     window = [judged - timedelta(days=i) for i in range(WINDOW_NIGHTS)]
     nights = judged_nights(read_performance(lake, use_case.name, window), night)
     if judged not in nights or all(row.judged_on != night for row in nights[judged].values()):

@@ -8,7 +8,7 @@ from datetime import date
 
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake.lake import Lake
-from nightjar.monitoring.nightly_rows import naming_stored_row
+from nightjar.monitoring.night_run import NightRun
 from nightjar.monitoring.profiles.profile import (
     ColumnKind,
     ColumnProfile,
@@ -16,6 +16,7 @@ from nightjar.monitoring.profiles.profile import (
     column_from_json,
     column_to_json,
 )
+from nightjar.monitoring.stored_row_errors import naming_stored_row
 
 PROFILES_TABLE = TableSchema(
     name="monitoring/profiles",
@@ -64,14 +65,12 @@ class StoredProfile:
     profile: str
 
 
-def profile_rows(
-    profile: Profile, *, night: date, use_case: str, model_sha256: str, model_version: str, run_id: str
-) -> list[ProfileRow]:
+def profile_rows(profile: Profile, run: NightRun, *, model_sha256: str, model_version: str) -> list[ProfileRow]:
     """Return the rows of :data:`PROFILES_TABLE` for one night, one per column."""
     return [
         ProfileRow(
-            ds=night,
-            use_case=use_case,
+            ds=run.night,
+            use_case=run.use_case,
             column_name=name,
             kind=column.kind,
             rows=column.rows,
@@ -80,7 +79,7 @@ def profile_rows(
             profile=column_to_json(column),
             model_sha256=model_sha256,
             model_version=model_version,
-            dag_run_id=run_id,
+            dag_run_id=run.run_id,
         )
         for name, column in sorted(profile.columns.items())
     ]

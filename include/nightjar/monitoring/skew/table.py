@@ -15,6 +15,7 @@ from typing import Any, Literal
 from nightjar.declaration.tables import DS, Column, TableSchema
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.incidents.findings import Finding
+from nightjar.monitoring.night_run import NightRun
 
 RUNBOOK = "docs/runbooks/skew.md"
 ROWS = ""
@@ -171,12 +172,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def skew_rows(skew: NightSkew, *, night: date, use_case: str, run_id: str) -> list[SkewRow]:
+def skew_rows(skew: NightSkew, run: NightRun) -> list[SkewRow]:
     """Return the rows of :data:`SKEW_TABLE` for one served night, one per column."""
     return [
         SkewRow(
-            ds=night,
-            use_case=use_case,
+            ds=run.night,
+            use_case=run.use_case,
             checked_night=skew.night,
             column_name=column.name,
             rows=skew.rows,
@@ -186,19 +187,17 @@ def skew_rows(skew: NightSkew, *, night: date, use_case: str, run_id: str) -> li
             features_version=skew.features_version,
             cause=column.cause,
             verdict=column.verdict,
-            dag_run_id=run_id,
+            dag_run_id=run.run_id,
         )
         for column in skew.columns
     ]
 
 
-def not_judged_row(
-    reason: str, *, night: date, use_case: str, run_id: str, checked: date | None = None, version: int | None = None
-) -> SkewRow:
+def not_judged_row(reason: str, run: NightRun, *, checked: date | None = None, version: int | None = None) -> SkewRow:
     """Return the row for one served night, or for all, that was not compared."""
     return SkewRow(
-        ds=night,
-        use_case=use_case,
+        ds=run.night,
+        use_case=run.use_case,
         checked_night=checked,
         column_name=ROWS,
         rows=0,
@@ -208,7 +207,7 @@ def not_judged_row(
         features_version=version,
         cause=reason,
         verdict="not_judged",
-        dag_run_id=run_id,
+        dag_run_id=run.run_id,
     )
 
 

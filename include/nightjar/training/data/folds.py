@@ -31,7 +31,8 @@ def forward_chain(days: Sequence[date], *, folds: int, gap_days: int, where: str
     Args:
         days: Label days with rows, ascending.
         folds: Number of folds.
-        gap_days: Calendar days before a block that are left out, because their labels are not known when it starts.
+        gap_days: Calendar days before a block that are left out, because their labels are not known when it starts;
+            at least the horizon of the labels less one (see ``split_days``).
         where: Location for the error.
 
     Raises:

@@ -115,7 +115,7 @@ def read_days(
     Args:
         lake: The lake.
         training_set: Names the table versions.
-        days: Label days; the features are those of the night before each.
+        days: Label days; the features are those of :func:`nightjar.training.data.training_set.night_of` each.
         columns: Columns of the feature table to read.
 
     Yields:
@@ -132,7 +132,8 @@ def read_days(
     for day in days:
         with _readable(training_set):
             right = read_rows(labels, [*key, "label"], {"ds": [day.isoformat()]}).filter(pc.field("label").is_valid())
-            left = read_rows(features, names, {"ds": [night_of(day).isoformat()]})
+            night = night_of(day, training_set.label_horizon_nights)
+            left = read_rows(features, names, {"ds": [night.isoformat()]})
         # sorted afterwards: the order of pyarrow's join is not defined
         rows = left.join(right, keys=key, join_type="inner", use_threads=False)
         yield day, rows.sort_by([(column, "ascending") for column in key])

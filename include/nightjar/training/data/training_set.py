@@ -24,9 +24,6 @@ FREEZE_TASK = "freeze_training_set"
 SELECT_TASK = "select_features"
 CHOOSE_TASK = "choose_params"
 
-# A label of day d belongs to the features of night d - 1.
-_FEATURE_LAG = timedelta(days=1)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
@@ -72,6 +69,8 @@ class TrainingSet:
         validation: Rows for early stopping, ensemble weights and calibration.
         holdout: Rows for the gate.
         recipe: How to train.
+        label_horizon_nights: Nights from the features to their label, see :func:`night_of`; 1 for training sets that
+            were frozen before it could be declared.
     """
 
     use_case: str
@@ -83,6 +82,7 @@ class TrainingSet:
     validation: Split
     holdout: Split
     recipe: Recipe
+    label_horizon_nights: int = 1
 
     def __post_init__(self) -> None:
         check_identifier(self.use_case, field="use_case")  # it becomes part of table names
@@ -94,8 +94,8 @@ class TrainingSet:
 
     @property
     def rows(self) -> tuple[object, ...]:
-        """Table versions and splits, which determine the rows."""
-        return self.tables, self.train, self.validation, self.holdout
+        """Table versions, splits and the horizon of the labels, which determine the rows."""
+        return self.tables, self.train, self.validation, self.holdout, self.label_horizon_nights
 
     @classmethod
     def of_run(cls, spec: JobSpec) -> TrainingSet:
@@ -166,43 +166,62 @@ def _read(spec: JobSpec, stage: str) -> TrainingSet:
         raise TrainingError(what, where=uri, fix=f"clear the task {stage} of this run") from error
 
 
-def night_of(day: date) -> date:
-    """Return the night whose features predict label day ``day``."""
-    return day - _FEATURE_LAG
+def night_of(day: date, label_horizon_nights: int) -> date:
+    """Return the night whose features predict label day ``day``: the labels of night N land ``horizon`` nights later.
+
+    Args:
+        day: Night on which labels landed.
+        label_horizon_nights: As declared by ``Target``.
+    """
+    return day - timedelta(days=label_horizon_nights)
 
 
 def split_days(counts: Sequence[DayCount], use_case: UseCase, *, where: str) -> dict[str, Split]:
-    """Split label days in time order into train, validation and holdout.
+    """Split label days in time order into train, validation and holdout, with gaps between them.
+
+    No label of a part may land after the first features of the next part, as a model that scored them could not have
+    known it. With a horizon of H nights, the features of a part that begins on label day V are those of night V - H. So
+    the part before it ends on label day V - H, and the H - 1 days between them belong to no part. With H = 1 parts are
+    adjacent.
 
     Args:
         counts: Labelled rows by label day.
-        use_case: Declares the days of validation and holdout, the minimum number of holdout rows, and the problem.
+        use_case: Declares the days of validation and holdout, the minimum number of holdout rows, the label horizon and
+            the problem.
         where: Location for the error.
 
     Raises:
         TrainingError: when there are no labels, or a part is empty or has labels that cannot be trained on.
     """
-    training = use_case.training
+    training, label_horizon_nights = use_case.training, use_case.target.label_horizon_nights
     counts = sorted((count for count in counts if count.rows), key=lambda count: count.day)
     if not counts:
         raise TrainingError(
             "there are no labelled rows",
             where=where,
             how_many=0,
-            fix="load more nights first (the labels of a night land on the night after), or widen the interval",
+            fix=f"load more nights first (the labels of a night land {_later(label_horizon_nights)}), or widen the "
+            "interval",
         )
     first, last = counts[0].day, counts[-1].day
     holdout = last - timedelta(days=training.holdout_days - 1)
-    validation = holdout - timedelta(days=training.validation_days)
+    validated_until = night_of(holdout, label_horizon_nights)
+    validation = validated_until - timedelta(days=training.validation_days - 1)
     bounds = {
-        "train": (first, validation - timedelta(days=1)),
-        "validation": (validation, holdout - timedelta(days=1)),
+        "train": (first, night_of(validation, label_horizon_nights)),
+        "validation": (validation, validated_until),
         "holdout": (holdout, last),
     }
     splits = {name: _split(counts, low, high) for name, (low, high) in bounds.items()}
+    gap = label_horizon_nights - 1
+    place = f"{where} (with gaps of {gap} days between the parts, for label_horizon_nights={gap + 1})" if gap else where
     for name, split in splits.items():
-        _check_split(name, split, use_case, where)
+        _check_split(name, split, use_case, place)
     return splits
+
+
+def _later(nights: int) -> str:
+    return "on the night after" if nights == 1 else f"{nights} nights later"
 
 
 def _split(counts: Sequence[DayCount], first: date, last: date) -> Split:

@@ -32,7 +32,10 @@ TAIL_LINES = 40
 GRACE_SECONDS = 8.0
 # Time after SIGTERM to reach the next checkpoint (see the module termination) and exit.
 STOP_SECONDS = 8.0
+# Pauses between two polls of running ranks grow from the first to the last: each is about 5 % of the time so far.
 POLL_SECONDS = 0.01
+MAX_POLL_SECONDS = 0.5
+POLL_GROWTH = 1.05
 
 
 @dataclass
@@ -140,11 +143,13 @@ class LocalRanks:
 
     def _wait_for_first_failure(self) -> list[int | None]:
         """Return the exit codes once all ranks have ended or one has failed."""
+        pause = POLL_SECONDS
         while True:
             codes = [rank.process.poll() for rank in self._ranks]
             if self._stopped or any(codes) or None not in codes:
                 return codes
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * POLL_GROWTH, MAX_POLL_SECONDS)
 
     def _await_exit(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -60,7 +60,7 @@ def split_rows(lake: Lake, training_set: TrainingSet, *, where: str) -> tuple[Sh
         StorageFullError: when the scratch disk is full.
     """
     split = training_set.train
-    gap_days = (training_set.recipe.tuning or Tuning()).gap_days
+    gap_days = (training_set.recipe.tuning or Tuning()).gap(training_set.label_horizon_nights)
     fold = forward_chain(split.days, folds=BLOCKS - 1, gap_days=gap_days, where=where)[-1]
     shard = read_shard(lake, training_set, split)
     check_counts("train", split, shard.rows, shard.labels, where=where)

@@ -41,7 +41,8 @@ def read_folds(lake: Lake, training_set: TrainingSet, tuning: Tuning, *, where: 
     problem = problem_type(training_set.recipe.problem)
     position = {day: batch for batch, day in enumerate(split.days)}
     folds = []
-    for fold in forward_chain(split.days, folds=tuning.folds, gap_days=tuning.gap_days, where=where):
+    gap_days = tuning.gap(training_set.label_horizon_nights)
+    for fold in forward_chain(split.days, folds=tuning.folds, gap_days=gap_days, where=where):
         rows = FoldRows(
             train=shard.view(position[day] for day in fold.train),
             validation=shard.view(position[day] for day in fold.validation),

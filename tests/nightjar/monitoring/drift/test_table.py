@@ -8,6 +8,7 @@ from typing import Any
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.drift.table import DRIFT_TABLE, drift_rows, read_past_nights
 from nightjar.monitoring.drift.windows import ColumnWindows, Window
+from nightjar.monitoring.night_run import NightRun
 
 NIGHT = date(2013, 4, 1)
 
@@ -15,7 +16,7 @@ NIGHT = date(2013, 4, 1)
 def write(lake: Lake, compared: Any, use_case: str, night: date = NIGHT, moved: int = 0) -> list[dict[str, Any]]:
     drift = compared.night(moved=moved)
     windows = dict.fromkeys(drift.by_name, ColumnWindows(recent=Window(nights=14, psi=0.02)))
-    rows = drift_rows(drift, windows, night=night, use_case=use_case, model_version="3", run_id="r1")
+    rows = drift_rows(drift, windows, NightRun(night=night, use_case=use_case, run_id="r1"), model_version="3")
     lake.table(DRIFT_TABLE).replace(rows, [night], use_case=use_case, run_id="r1")
     return [asdict(row) for row in rows]
 
@@ -47,9 +48,8 @@ def test_nights_from_before_a_column_was_measured_hold_null(lake: Lake, compared
     """The table is widened in place by the first night that writes more."""
     old = replace(DRIFT_TABLE, columns=DRIFT_TABLE.columns[:21])
     drift = compared.night()
-    rows = drift_rows(
-        drift, dict.fromkeys(drift.by_name, ColumnWindows()), night=NIGHT, use_case="a", model_version="3", run_id="r"
-    )
+    run = NightRun(night=NIGHT, use_case="a", run_id="r")
+    rows = drift_rows(drift, dict.fromkeys(drift.by_name, ColumnWindows()), run, model_version="3")
     narrow: list[Any] = [SimpleNamespace(**{name: getattr(row, name) for name in old.column_names}) for row in rows]
     lake.table(old).replace(narrow, [NIGHT], use_case="a", run_id="r")
     write(lake, compared, "flight_delay", night=date(2013, 4, 2))

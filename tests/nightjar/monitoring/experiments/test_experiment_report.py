@@ -13,14 +13,16 @@ from nightjar.declaration.experiment import Experiment, FixedHorizon, Sequential
 from nightjar.declaration.problem import Cost
 from nightjar.monitoring.experiments.analysis import analyse
 from nightjar.monitoring.experiments.report import ExperimentReport, render
+from nightjar.monitoring.reporting.origin import ReportOrigin
+
+ORIGIN = ReportOrigin(git_commit="unknown", run_id="r", table_versions={"scores/flight_delay": 7})
 
 
 def page(experiment: Experiment, *, challenger: float = 0.2, nights: int = 20, kept: float = 1.0, **more: Any) -> str:
     seen = simulate(1, nights=nights, units=1000, champion=late(0.2), challenger=late(challenger), kept=kept)
     report = ExperimentReport(
         title="Flights", night=date(2013, 4, 1) + timedelta(days=nights), experiment=experiment,
-        analysis=analyse(experiment, seen), versions={"champion": ["3"], "challenger": ["4"]}, run_id="r",
-        table_versions={"scores/flight_delay": 7}, **more,
+        analysis=analyse(experiment, seen), versions={"champion": ["3"], "challenger": ["4"]}, origin=ORIGIN, **more,
     )  # fmt: skip
     return render(report)
 
@@ -63,7 +65,7 @@ def _report() -> ExperimentReport:
         night=date(2013, 4, 21),
         experiment=EXPERIMENT,
         analysis=analyse(EXPERIMENT, seen),
-        run_id="r",
+        origin=ORIGIN,
     )
 
 

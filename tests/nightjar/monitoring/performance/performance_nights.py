@@ -25,6 +25,7 @@ from nightjar.monitoring.performance.table import (
     estimate_metrics,
     performance_rows,
 )
+from nightjar.monitoring.reporting.origin import ReportOrigin
 
 FIRST = date(2013, 4, 1)
 COST = Cost(missed=200, false_alarm=80)
@@ -81,12 +82,12 @@ class Nights:
         self.counts += count_rows(scored, self.use_case, run_id="r")
 
     def pages(self) -> Pages:
-        shared = {
-            "git_commit": "0123456789abcdef",
-            "run_id": "scheduled__2013-06-01",
-            "table_versions": {"scores/shop": 61, "labels/shop": 61},
-        }
-        return Pages(use_case=self.use_case, rows=self.rows, counts=self.counts, shared=shared)
+        origin = ReportOrigin(
+            git_commit="0123456789abcdef",
+            run_id="scheduled__2013-06-01",
+            table_versions={"scores/shop": 61, "labels/shop": 61},
+        )
+        return Pages(use_case=self.use_case, rows=self.rows, counts=self.counts, origin=origin)
 
 
 def summaries(

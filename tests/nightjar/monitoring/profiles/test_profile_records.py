@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightjar.lake.lake import Lake
+from nightjar.monitoring.night_run import NightRun
 from nightjar.monitoring.profiles.profile import Profile, ProfiledColumn, merge_all
 from nightjar.monitoring.profiles.summarize import profile_arrays
 from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows, read_profiles
@@ -25,8 +26,9 @@ def profile(of: list[tuple[float, str | None]]) -> Profile:
 
 
 def store(lake: Lake, night: date, made: Profile, use_case: str = "shop") -> None:
-    told = profile_rows(made, night=night, use_case=use_case, model_sha256="ab", model_version="1", run_id="r")
-    lake.table(PROFILES_TABLE).replace(told, [night], use_case=use_case, run_id="r")
+    run = NightRun(night=night, use_case=use_case, run_id="r")
+    stored = profile_rows(made, run, model_sha256="ab", model_version="1")
+    lake.table(PROFILES_TABLE).replace(stored, [night], use_case=use_case, run_id="r")
 
 
 @settings(max_examples=15)

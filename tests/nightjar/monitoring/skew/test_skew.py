@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
 from nightjar.lake.lake import Lake
+from nightjar.monitoring.night_run import NightRun
 from nightjar.monitoring.skew.table import (
     MAX_NAMED,
     ROWS,
@@ -112,7 +113,7 @@ def column(name: str, verdict: Any, rows: int = 0, cause: str = "") -> ColumnSke
 
 def keep(lake: Lake, *columns: ColumnSkew, use_case: str = "shop") -> None:
     skew = NightSkew(night=SERVED, features_version=3, rows=10, columns=columns)
-    rows = skew_rows(skew, night=NIGHT, use_case=use_case, run_id="r")
+    rows = skew_rows(skew, NightRun(night=NIGHT, use_case=use_case, run_id="r"))
     lake.table(SKEW_TABLE).replace(rows, [NIGHT], use_case=use_case, run_id="r")
 
 
@@ -146,6 +147,6 @@ def test_of_many_columns_a_few_are_named(lake: Lake) -> None:
 
 def test_nothing_found_where_nobody_looked_or_nothing_could_be_judged(lake: Lake) -> None:
     assert skew_findings(lake, "shop", NIGHT) == []
-    row = not_judged_row("No earlier night was scored.", night=NIGHT, use_case="shop", run_id="r")
+    row = not_judged_row("No earlier night was scored.", NightRun(night=NIGHT, use_case="shop", run_id="r"))
     lake.table(SKEW_TABLE).replace([row], [NIGHT], use_case="shop", run_id="r")
     assert skew_findings(lake, "shop", NIGHT) == []

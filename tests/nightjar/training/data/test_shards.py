@@ -79,6 +79,11 @@ def test_labels_meet_the_features_of_the_night_before_sorted_by_key(filled: Lake
     ]
 
 
+def test_labels_of_a_longer_horizon_meet_the_features_of_an_earlier_night(filled: Lake) -> None:
+    ((_, rows),) = read_days(filled, replace(TRAINING_SET, label_horizon_nights=2), [NEXT], ["distance"])
+    assert rows.select(["flight", "distance", "label"]).to_pylist() == [{"flight": 1, "distance": None, "label": 1.0}]
+
+
 def test_a_shard_is_encoded_with_the_frozen_vocabulary(filled: Lake) -> None:
     shard = read_shard(filled, TRAINING_SET, replace(SPLIT, days=(DAY, NEXT)))
     matrix, labels = whole(shard)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.gate import Gate
@@ -26,7 +29,7 @@ def _days(n: int, rows: int = 10, positives: int = 4) -> list[DayCount]:
 
 
 def test_the_last_days_are_the_holdout_and_those_before_validate() -> None:
-    splits = split_days(_days(9), TRAINING, GATE, where="here")
+    splits = split_days(_days(9), TRAINING, GATE, label_horizon_nights=1, where="here")
     assert (splits["train"].first, splits["train"].last) == (date(2013, 3, 1), date(2013, 3, 4))
     assert (splits["validation"].first, splits["validation"].last) == (date(2013, 3, 5), date(2013, 3, 6))
     assert (splits["holdout"].first, splits["holdout"].last) == (date(2013, 3, 7), date(2013, 3, 9))
@@ -35,7 +38,7 @@ def test_the_last_days_are_the_holdout_and_those_before_validate() -> None:
 
 def test_a_missing_day_does_not_shift_the_calendar() -> None:
     days = [day for day in _days(9, rows=20, positives=8) if day.day != date(2013, 3, 8)]
-    splits = split_days(days, TRAINING, GATE, where="here")
+    splits = split_days(days, TRAINING, GATE, label_horizon_nights=1, where="here")
     assert splits["holdout"].days == (date(2013, 3, 7), date(2013, 3, 9))
 
 
@@ -52,7 +55,7 @@ def test_a_missing_day_does_not_shift_the_calendar() -> None:
 )
 def test_splits_that_cannot_train_are_refused(days: list[DayCount], message: str) -> None:
     with pytest.raises(TrainingError, match=message) as caught:
-        split_days(days, TRAINING, GATE, where="labels/x")
+        split_days(days, TRAINING, GATE, label_horizon_nights=1, where="labels/x")
     assert "labels/x" in caught.value.where
 
 
@@ -86,12 +89,56 @@ def test_a_training_set_survives_json_to_the_byte() -> None:
             student=Boosting(params={"max_depth": 2}, num_rounds=7),
             cost=Cost(missed=100, false_alarm=20),
         ),
-        **split_days(_days(9), TRAINING, GATE, where="here"),
+        **split_days(_days(9), TRAINING, GATE, label_horizon_nights=1, where="here"),
     )
     again = load_json(TrainingSet, dump_json(training_set))
     assert again == training_set
     assert dump_json(again) == dump_json(training_set)
 
 
-def test_labels_belong_to_the_night_before() -> None:
-    assert night_of(date(2013, 3, 1)) == date(2013, 2, 28)
+def test_labels_belong_to_the_night_that_is_the_horizon_earlier() -> None:
+    assert night_of(date(2013, 3, 1), 1) == date(2013, 2, 28)
+    assert night_of(date(2013, 3, 31), 30) == date(2013, 3, 1)
+
+
+def test_parts_are_a_horizon_apart_from_label_day_to_label_day() -> None:
+    splits = split_days(_days(70), TRAINING, GATE, label_horizon_nights=30, where="here")
+    assert (splits["holdout"].first, splits["holdout"].last) == (date(2013, 5, 7), date(2013, 5, 9))
+    assert (splits["validation"].first, splits["validation"].last) == (date(2013, 4, 6), date(2013, 4, 7))
+    assert (splits["train"].first, splits["train"].last) == (date(2013, 3, 1), date(2013, 3, 7))
+
+
+@given(
+    offsets=st.sets(st.integers(0, 200), min_size=1, max_size=120),
+    horizon=st.integers(1, 60),
+    holdout_days=st.integers(1, 30),
+    validation_days=st.integers(1, 30),
+)
+def test_no_label_of_a_part_lands_after_the_first_features_of_a_later_one(
+    offsets: set[int], horizon: int, holdout_days: int, validation_days: int
+) -> None:
+    days = [DayCount(day=FIRST + timedelta(days=offset), rows=10, positives=4) for offset in sorted(offsets)]
+    training = Training(holdout_days=holdout_days, validation_days=validation_days)
+    last = days[-1].day
+    validated_until = last - timedelta(days=holdout_days - 1 + horizon)
+    trained_until = validated_until - timedelta(days=validation_days - 1 + horizon)
+    try:
+        gate = Gate(floors={}, min_holdout_rows=1)
+        splits = split_days(days, training, gate, label_horizon_nights=horizon, where="here")
+    except TrainingError:
+        validated = [day for day in days if timedelta() <= validated_until - day.day < timedelta(days=validation_days)]
+        assert not (validated and days[0].day <= trained_until), "refused only where a part has no rows"
+        return
+    parts = [splits[name] for name in ("train", "validation", "holdout")]
+    for earlier, later in pairwise(parts):
+        assert max(earlier.days) <= earlier.last <= night_of(later.first, horizon) <= night_of(min(later.days), horizon)
+        unused = (later.first - earlier.last).days - 1
+        assert unused == horizon - 1, "no more days than needed are left out"
+    inside = [day.day for day in days if any(part.first <= day.day <= part.last for part in parts)]
+    assert sorted(day for part in parts for day in part.days) == inside
+
+
+def test_too_few_days_for_the_gaps_are_refused_with_their_number() -> None:
+    with pytest.raises(TrainingError, match="train split has 0 labelled rows") as caught:
+        split_days(_days(20), TRAINING, GATE, label_horizon_nights=9, where="labels/x")
+    assert "with gaps of 8 days between the parts, for label_horizon_nights=9" in caught.value.where

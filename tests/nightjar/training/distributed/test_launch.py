@@ -150,6 +150,22 @@ def test_stop_ends_all_and_wait_says_so(environ: dict[str, str]) -> None:
     assert _gone(pids)
 
 
+def test_long_programs_are_polled_less_often(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    ranks = LocalRanks(program="contract", spec_uri="/spec", world_size=1, on_line=lambda _: None, environ=environ)
+    ranks.start()
+    with monkeypatch.context() as patched:
+        patched.setattr("nightjar.training.distributed.launch.time.sleep", pauses.append)
+        patched.setattr(ranks._ranks[0].process, "poll", lambda: 0 if sum(pauses) > 60 else None)
+        ranks._wait_for_first_failure()
+    ranks.wait()
+    assert pauses[0] == 0.01
+    assert max(pauses) == 0.5
+    assert len(pauses) < 200
+    waited = [sum(pauses[:number]) for number in range(len(pauses))]
+    assert all(pause <= 0.07 * seconds for pause, seconds in zip(pauses, waited, strict=True) if seconds > 1)
+
+
 def test_a_launcher_killed_outright_leaves_no_orphans(environ: dict[str, str]) -> None:
     code = (
         "import os; from nightjar.training.distributed.launch import LocalRanks\n"

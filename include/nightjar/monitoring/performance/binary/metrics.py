@@ -16,8 +16,8 @@ from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Meas
 
 METRICS = ("auc", "pr_auc", "log_loss", "brier", "calibration_error", "expected_cost", "label_rate")
 """All metrics in display order; ``label_rate`` is the share of positives."""
-RANKS = ("auc", "pr_auc")
-"""Metrics that need rows of both classes."""
+RANKING_METRICS = ("auc", "pr_auc")
+"""Metrics of the order of the predictions; they need rows of both classes."""
 ONE_CLASS = "all labels are equal, so ranks cannot be judged"
 
 
@@ -35,7 +35,7 @@ def measure(
     wanted = [metric for metric in METRICS if cost or metric != "expected_cost"]
     if not summary.labelled:
         return {metric: Measured(reason=NO_LABELS) for metric in wanted}
-    measured = {**_ranks(summary, confidence), **_scores(summary, confidence, baseline_rate)}
+    measured = {**_ranking_metrics(summary, confidence), **_proper_scores(summary, confidence, baseline_rate)}
     distance = None if baseline_rate is None else abs(baseline_rate - summary.positives / summary.labelled)
     measured["calibration_error"] = Measured(
         interval=calibration_error(group_rows(summary, confidence), confidence), baseline=distance
@@ -64,10 +64,10 @@ def tie_error(summary: Summary) -> float:
     return float(tied / pairs / 2) if pairs else 0.0
 
 
-def _ranks(summary: Summary, confidence: float) -> dict[str, Measured]:
+def _ranking_metrics(summary: Summary, confidence: float) -> dict[str, Measured]:
     negatives, positives = summary.counts[NEGATIVE], summary.counts[POSITIVE]
     if not summary.negatives or not summary.positives:
-        return {metric: Measured(reason=ONE_CLASS) for metric in RANKS}
+        return {metric: Measured(reason=ONE_CLASS) for metric in RANKING_METRICS}
     area = intervals.delong(negatives, positives, confidence)
     ranked = intervals.average_precision(negatives.astype(np.float64), positives.astype(np.float64))
     precision = intervals.jackknife(ranked, negatives, positives, confidence)
@@ -78,14 +78,18 @@ def _ranks(summary: Summary, confidence: float) -> dict[str, Measured]:
     }
 
 
-def _scores(summary: Summary, confidence: float, baseline_rate: float | None) -> dict[str, Measured]:
+def _proper_scores(summary: Summary, confidence: float, baseline_rate: float | None) -> dict[str, Measured]:
     """Measure log loss and Brier score, and their differences from the baseline, row by row."""
-    constants: Mapping[str, tuple[float, float] | None] = {"log_loss": None, "brier": None}
+    # Loss of a negative and of a positive row when the prediction is always the baseline's.
+    baseline_losses: Mapping[str, tuple[float, float] | None] = {"log_loss": None, "brier": None}
     if baseline_rate is not None:
         p = min(max(baseline_rate, 1e-12), 1 - 1e-12)
-        constants = {"log_loss": (-math.log1p(-p), -math.log(p)), "brier": (baseline_rate**2, (1 - baseline_rate) ** 2)}
+        baseline_losses = {
+            "log_loss": (-math.log1p(-p), -math.log(p)),
+            "brier": (baseline_rate**2, (1 - baseline_rate) ** 2),
+        }
     return {
-        metric: _mean_of_rows(summary, name, confidence, constants[metric])
+        metric: _mean_of_rows(summary, name, confidence, baseline_losses[metric])
         for metric, name in (("log_loss", "loss"), ("brier", "error"))
     }
 
@@ -105,7 +109,7 @@ def _cost(summary: Summary, confidence: float, cost: Cost, baseline_rate: float 
     if baseline_rate is None:
         return Measured(interval=mean_of_kinds(rows, costs, confidence))
     if baseline_rate >= cost.threshold:
-        constant = (cost.false_alarm, 0.0, cost.false_alarm, 0.0)
+        baseline_costs = (cost.false_alarm, 0.0, cost.false_alarm, 0.0)
     else:
-        constant = (0.0, cost.missed, 0.0, cost.missed)
-    return against_kinds(rows, costs, constant, confidence)
+        baseline_costs = (0.0, cost.missed, 0.0, cost.missed)
+    return against_kinds(rows, costs, baseline_costs, confidence)

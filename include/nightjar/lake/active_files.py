@@ -1,4 +1,4 @@
-"""The data files of a Delta table's version, as read from its log.
+"""The active files of a Delta table: the data files of a version, as read from its log.
 
 The only module that knows how a log records paths, partition values, statistics, deletion vectors and protocol
 features. :mod:`nightjar.lake.scan` reads the rows of the files.
@@ -32,7 +32,7 @@ READER_FEATURES = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldFile:
+class ActiveFile:
     """A data file of a table's version.
 
     Attributes:
@@ -130,9 +130,9 @@ def check_readable(table: DeltaTable, where: str) -> None:
         ) from error
 
 
-def held_files(
+def active_files(
     table: DeltaTable, partitions: Mapping[str, Sequence[str]], *, folder: str | None = None
-) -> list[HeldFile]:
+) -> list[ActiveFile]:
     """Return the files of ``table`` in the given partitions.
 
     Args:
@@ -152,24 +152,24 @@ def held_files(
         adds = pa.table(table.get_add_actions(flatten=True))
         deleted = _deleted_rows(table, opened)
     columns = list(table.metadata().partition_columns)
-    if strange := partitions.keys() - set(columns):
+    if unknown := partitions.keys() - set(columns):
         raise LakeError(
-            f"the table is partitioned by {', '.join(columns) or 'nothing'}, not by {', '.join(sorted(strange))}",
+            f"the table is partitioned by {', '.join(columns) or 'nothing'}, not by {', '.join(sorted(unknown))}",
             where=opened,
             fix="copy the rows into a table that is partitioned as declared",
         )
     values = {name: _python_values(adds[f"partition.{name}"]) for name in columns}
     paths, sizes = ([_path(opened, path) for path in adds["path"].to_pylist()], adds["size_bytes"].to_pylist())
     recorded = adds["num_records"].to_pylist() if "num_records" in adds.schema.names else [None] * len(paths)
-    if unknown := deleted.keys() - set(paths):
+    if unlisted := deleted.keys() - set(paths):
         raise LakeError(
             "the log has deletion vectors of files that the version does not hold",
-            where=f"{opened}/{min(unknown)}",
-            how_many=len(unknown),
+            where=f"{opened}/{min(unlisted)}",
+            how_many=len(unlisted),
             fix="rewrite the table in Spark: REORG TABLE ... APPLY (PURGE)",
         )
-    held = [
-        HeldFile(
+    active = [
+        ActiveFile(
             path=path,
             folder=folder or opened,
             partition={name: partition_value(values[name][row]) for name in columns},
@@ -180,11 +180,11 @@ def held_files(
         )
         for row, path in enumerate(paths)
     ]
-    return [file for file in held if is_within(file.partition, partitions)]
+    return [file for file in active if is_within(file.partition, partitions)]
 
 
 def data_file_uri(folder: str, path: str) -> str:
-    """Return the location of a data file from its table's folder and :attr:`HeldFile.path`."""
+    """Return the location of a data file from its table's folder and :attr:`ActiveFile.path`."""
     return path if path.startswith("/") or "://" in path else f"{folder}/{path}"
 
 
@@ -214,7 +214,7 @@ def _python_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _path(folder: str, uri: str) -> str:
-    """Return a path of the log, or a URI that delta-rs built from it, in the form of :attr:`HeldFile.path`."""
+    """Return a path of the log, or a URI that delta-rs built from it, in the form of :attr:`ActiveFile.path`."""
     return _local(_local(unquote(uri)).removeprefix(f"{folder}/"))
 
 
