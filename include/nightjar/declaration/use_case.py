@@ -11,6 +11,7 @@ from nightjar.declaration.checks import (
     check_metrics,
     check_monotone_constraints,
     check_nights,
+    check_prediction_columns,
     check_reason_codes,
     check_supported,
 )
@@ -73,6 +74,7 @@ class UseCase(Declaration):
         check_use_case_name(self.name, where=f"{where}.name")
         check_nights(self.schedule, self.training, where=f"{where}.schedule.last_night")
         check_feature_types(self.features, self.entity, where=f"{where}.features.columns")
+        check_prediction_columns(self.problem, self.entity, where=f"{where}.entity")
         columns = self.feature_table.column_names
         check_rules(self.features.rules, columns, where=f"{where}.features.rules")
         slices = self.monitoring.performance.slices
