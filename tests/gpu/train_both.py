@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from tests.training_sets import training_set
+from tests.training_sets import METRIC, count_labels, training_set
 
 from nightjar.declaration.features import Feature
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.training import Boosting, Network
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port
@@ -49,7 +50,7 @@ def main() -> None:
     group = Group(contract, "gpu", timeout_seconds=5)
     said = {}
     for engine in ENGINES:
-        progress = Progress(engine.kind, train.rows, lambda _: None, lambda *_: None)
+        progress = Progress(engine.kind, Binary().metrics[METRIC], train.rows, lambda _: None, lambda *_: None)
         context = TrainingContext(
             train=train, validation=validation, training_set=found, group=group, threads=4, progress=progress
         )

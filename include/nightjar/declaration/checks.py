@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
-from nightjar.declaration.declared import check_choice, check_known, refuse
+from nightjar.declaration.declared import Positive, Probability, Share, check_choice, check_known, check_value, refuse
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
@@ -14,6 +15,7 @@ from nightjar.declaration.monitoring import Monitoring, Retraining
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.spaces import Choice
 from nightjar.declaration.target import Target
 from nightjar.declaration.training import Boosting, Network, Training
 
@@ -96,12 +98,29 @@ def check_feature_types(features: FeatureSet, entity: Entity, *, where: str) -> 
             )
 
 
+def check_prediction_columns(problem: Problem, entity: Entity, *, where: str) -> None:
+    """Check that the score table can hold the columns of the prediction beside those of the entity.
+
+    Raises:
+        ConfigurationError: naming the entity's columns that are also columns of the prediction.
+    """
+    added = [column.name for column in problem.prediction_columns("prediction")]
+    if taken := [column.name for column in entity.columns if column.name in added]:
+        refuse(
+            f"column {', '.join(taken)} is one that the problem adds to the score table",
+            where=where,
+            how_many=len(taken),
+            fix=f"choose another name; taken are: {', '.join(added)}",
+        )
+
+
 def check_metrics(problem: Problem, gate: Gate, retraining: Retraining | None, *, where: str) -> None:
     """Check that the metrics of the gate and the bound of retraining belong to the problem type.
 
     Raises:
         ConfigurationError: listing the problem type's metrics, or naming the right kind of bound.
     """
+    _check_cost(problem, gate, where=f"{where}.gate")
     gate.check_metrics(problem.metrics, where=f"{where}.gate")
     if retraining is None:
         return
@@ -109,6 +128,20 @@ def check_metrics(problem: Problem, gate: Gate, retraining: Retraining | None, *
     for name, bound in (("floor", retraining.floor), ("ceiling", retraining.ceiling)):
         if bound is not None:
             check_bound(problem.monitored, bound, problem.metrics, is_floor=name == "floor", where=f"{place}.{name}")
+
+
+def _check_cost(problem: Problem, gate: Gate, *, where: str) -> None:
+    """Check that a cost is declared when the gate names a metric of decisions."""
+    if problem.cost is not None:
+        return
+    of_decisions = {metric.name for metric in problem.metrics_of_decisions}
+    for name in (*gate.floors, *gate.ceilings, gate.decisive_metric):
+        if name in of_decisions:
+            refuse(
+                f"the gate checks {name}, and no cost is declared",
+                where=where,
+                fix=f"declare the cost of the problem, or choose from: {', '.join(problem.metrics)}",
+            )
 
 
 OBJECTIVES: Mapping[str, str] = {
@@ -148,14 +181,9 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
         kind=f"calibration of a {problem.kind} problem",
         where=f"{where}.training.calibration",
     )
-    for engine in (*training.engines, training.student):
-        objective = engine.params.get("objective") if isinstance(engine, Boosting) else None
-        if objective is not None and engine is not training.student and objective != objective_of(problem):
-            refuse(
-                f"the objective {objective!r} is not that of the problem type",
-                where=f"{where}.training.engines",
-                fix=f"leave it out: {problem.kind} trains with {objective_of(problem)!r}",
-            )
+    _check_boosting(problem, training, where=f"{where}.training")
+    if not isinstance(problem, Regression):
+        check_value(scoring.audit.max_mean_shift, Share | None, where=f"{where}.scoring.audit.max_mean_shift")
     if isinstance(problem, Binary):
         return
     unsupported = {
@@ -173,6 +201,36 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
             how_many=len(wrong),
             fix="leave it out; it is built for Binary",
         )
+
+
+_BASE_SCORES: Mapping[str, Any] = {"binary:logistic": Probability, "count:poisson": Positive, "reg:tweedie": Positive}
+"""XGBoost's objective to the values of ``base_score`` that it accepts; others accept any."""
+
+
+def _check_boosting(problem: Problem, training: Training, *, where: str) -> None:
+    """Check the objective of boosted trees, and the prediction that they start from."""
+    right = objective_of(problem)
+    for field, engines in (("engines", training.engines), ("student", (training.student,))):
+        for engine in engines:
+            if not isinstance(engine, Boosting):
+                continue
+            for objective in _declared_values(engine, "objective"):
+                if objective != right:
+                    refuse(
+                        f"the objective {objective!r} is not that of the problem type",
+                        where=f"{where}.{field}",
+                        fix=f"leave it out: {problem.kind} trains with {right!r}",
+                    )
+            for base_score in _declared_values(engine, "base_score"):
+                check_value(base_score, _BASE_SCORES.get(right, float), where=f"{where}.{field}, base_score")
+
+
+def _declared_values(engine: Boosting, name: str) -> tuple[Any, ...]:
+    """Return the values that a parameter may take: the declared one and those of the search space."""
+    declared = (engine.params[name],) if name in engine.params else ()
+    span = engine.space.get(name)
+    searched = () if span is None else span.values if isinstance(span, Choice) else (span.low, span.high)
+    return (*declared, *searched)
 
 
 def check_monotone_constraints(training: Training, feature_names: tuple[str, ...], *, where: str) -> None:

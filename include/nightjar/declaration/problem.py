@@ -64,19 +64,22 @@ class Binary(Declaration):
     label_type: ClassVar[ColumnType] = "double"
     baselines: ClassVar[tuple[str, ...]] = (LINEAR,)
     label_groups: ClassVar[tuple[str, ...]] = ("positives",)
+    metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = (
+        *losses("expected_cost"),
+        *shares("recall", "precision"),
+    )
 
     cost: Cost | None = None
 
     @property
     def metrics(self) -> Mapping[str, QualityMetric]:
         """Metrics that a gate can check; the first is the default."""
-        of_decisions = (*losses("expected_cost"), *shares("recall", "precision")) if self.cost else ()
         return by_name(
             (
                 *losses("log_loss"),
                 *shares("auc", "pr_auc"),
                 *losses("brier", "calibration_error", high=1.0),
-                *of_decisions,
+                *(self.metrics_of_decisions if self.cost else ()),
             )
         )
 
@@ -133,6 +136,7 @@ class Multiclass(Declaration):
     kind: ClassVar[str] = "multiclass"
     label_type: ClassVar[ColumnType] = "string"
     baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
+    metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
 
     classes: tuple[Text, ...]
     cost: CostMatrix | None = None
@@ -166,9 +170,12 @@ class Multiclass(Declaration):
     @property
     def metrics(self) -> Mapping[str, QualityMetric]:
         """Metrics that a gate can check; the first is the default."""
-        of_decisions = losses("expected_cost") if self.cost else ()
         return by_name(
-            (*losses("log_loss"), *shares("accuracy", "macro_f1", "weighted_f1", "macro_auc"), *of_decisions)
+            (
+                *losses("log_loss"),
+                *shares("accuracy", "macro_f1", "weighted_f1", "macro_auc"),
+                *(self.metrics_of_decisions if self.cost else ()),
+            )
         )
 
     @property
@@ -254,6 +261,7 @@ class Regression(Declaration):
     label_type: ClassVar[ColumnType] = "double"
     baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
     label_groups: ClassVar[tuple[str, ...]] = ("positive", "negative")
+    metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
 
     unit: Text
     loss: Loss = "squared"
@@ -293,7 +301,7 @@ class Regression(Declaration):
         """Metrics that a gate can check; the first is the default."""
         first = _FIRST_METRIC[self.loss]
         of_quantiles = (*losses("pinball"), *losses("coverage_error", high=1.0)) if self.quantiles else ()
-        of_decisions = losses("expected_cost") if self.cost else ()
+        of_decisions = self.metrics_of_decisions if self.cost else ()
         of_loss = losses(first) if first.endswith("_deviance") else ()
         known = by_name((*losses("mae", "rmse"), *of_quantiles, *of_loss, *of_decisions))
         return {first: known[first], **known}

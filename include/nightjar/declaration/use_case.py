@@ -12,6 +12,7 @@ from nightjar.declaration.checks import (
     check_metrics,
     check_monotone_constraints,
     check_nights,
+    check_prediction_columns,
     check_reason_codes,
     check_supported,
 )
@@ -75,6 +76,7 @@ class UseCase(Declaration):
         check_nights(self.schedule, self.training, self.target, where=f"{where}.schedule.last_night")
         check_label_horizon(self.target, self.training, self.monitoring, where=where)
         check_feature_types(self.features, self.entity, where=f"{where}.features.columns")
+        check_prediction_columns(self.problem, self.entity, where=f"{where}.entity")
         columns = self.feature_table.column_names
         check_rules(self.features.rules, columns, where=f"{where}.features.rules")
         slices = self.monitoring.performance.slices

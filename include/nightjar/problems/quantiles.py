@@ -17,6 +17,8 @@ BINS = 1024
 PASSES = 4
 """Each pass divides the bin that holds the quantile, so its width falls to 2 / ``BINS`` ** ``PASSES`` of the range."""
 
+_ROUNDING = 1e-9  # 100 * 0.07 is above 7
+
 
 def quantiles_over_ranks(
     values: NDArray[Any], probabilities: Sequence[float], sum_over_ranks: SumOverRanks, *, is_corrected: bool = False
@@ -62,8 +64,8 @@ def _targets(rows: float, probabilities: NDArray[np.float64], *, is_corrected: b
     """Return how many rows each quantile reaches: at least 1, at most all."""
     if is_corrected:
         ranks = (rows + 1) * probabilities
-        targets = np.where(probabilities < 0.5, np.floor(ranks), np.ceil(ranks))
+        targets = np.where(probabilities < 0.5, np.floor(ranks + _ROUNDING), np.ceil(ranks - _ROUNDING))
     else:
-        targets = np.ceil(rows * probabilities)
+        targets = np.ceil(rows * probabilities - _ROUNDING)
     clipped: NDArray[np.float64] = np.clip(targets, 1, rows)
     return clipped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 from nightjar.declaration.training import DeclaredEngine
@@ -78,13 +79,18 @@ def load_base(lake: Lake, training_set: TrainingSet) -> TabularModel | None:
             f"the base does not fit: {'; '.join(differing)}",
             where=where,
             how_many=len(differing),
-            fix="leave training.warm_start out, or choose a version with the same features and engines",
+            fix="leave training.warm_start out, or choose a version with the same problem, features and engines",
         )
     return model
 
 
 def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
     """Return the reasons why the training cannot start from ``model``."""
+    problem, problem_of_base = (
+        replace(declared, cost=None) for declared in (training_set.recipe.problem, model.card.problem)
+    )
+    if problem != problem_of_base:
+        return [f"its problem is {problem_of_base}, and that of the use case {problem}"]
     own, base = ([(f.name, f.kind) for f in features] for features in (training_set.features, model.card.features))
     if own != base:
         differing = sorted({name for name, _ in set(own) ^ set(base)})

@@ -14,8 +14,10 @@ from croniter import croniter
 from nightjar.declaration.boosting_params import ALIASES, DECIDED, PARAMETERS
 from nightjar.declaration.cron import PRESETS, check_cron
 from nightjar.declaration.predicates import columns_read
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.reserved import ADDED_COLUMNS, SQL_WORDS
 from nightjar.declaration.training import Boosting
+from nightjar.problems.binary.problem import BinaryProblem
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.training.engines.boosting.fit import engine_params
 from nightjar.training.engines.libraries import import_xgboost
@@ -27,10 +29,11 @@ NOT_DECLARED = {
 }  # fmt: skip
 """XGBoost parameters for its developers, or with a single value that works here."""
 VALUES: dict[str, Any] = {
-    "objective": "binary:logistic", "booster": "gbtree", "tree_method": "hist", "eval_metric": "auc",
+    "objective": "binary:logistic", "booster": "gbtree", "tree_method": "hist",
     "sampling_method": "uniform", "grow_policy": "lossguide", "max_bin": 256, "monotone_constraints": "(1,0)",
     "interaction_constraints": "[[0, 1]]", "base_score": 0.5, "verbosity": 1,
 }  # fmt: skip
+PROBLEM = BinaryProblem(Binary())
 
 
 def booster(**params: Any) -> Any:
@@ -43,9 +46,9 @@ def booster(**params: Any) -> Any:
 @pytest.mark.filterwarnings("error")
 def test_every_parameter_that_may_be_declared_is_known_to_xgboost() -> None:
     first_names = {name: VALUES.get(name, 1) for name in PARAMETERS if name not in ALIASES}
-    assert booster(**engine_params(Boosting(params=first_names), seed=1)).num_boosted_rounds() == 1
+    assert booster(**engine_params(Boosting(params=first_names), PROBLEM, seed=1)).num_boosted_rounds() == 1
     second_names = {name: VALUES.get(name, 1) for name in PARAMETERS if name not in ALIASES.values()}
-    assert booster(**engine_params(Boosting(params=second_names), seed=1)).num_boosted_rounds() == 1
+    assert booster(**engine_params(Boosting(params=second_names), PROBLEM, seed=1)).num_boosted_rounds() == 1
 
 
 def test_every_parameter_of_trees_that_xgboost_knows_may_be_declared_or_is_decided() -> None:

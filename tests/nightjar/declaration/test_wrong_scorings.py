@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 from tests.nightjar.declaration.refusals import (
@@ -18,7 +19,7 @@ from tests.nightjar.declaration.refusals import (
 
 from nightjar.declaration.experiment import FixedHorizon, Sequential
 from nightjar.declaration.gate import Gate
-from nightjar.declaration.monitoring import Drift, Performance, Retraining
+from nightjar.declaration.monitoring import Drift, Monitoring, Performance, Retraining
 from nightjar.declaration.problem import Cost
 from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.training import Boosting, Network, Training
@@ -26,30 +27,44 @@ from nightjar.declaration.training import Boosting, Network, Training
 NAN, INFINITE = float("nan"), float("inf")
 
 
+def gate(**fields: Any) -> Declare:
+    return shop(gate=Gate(**fields))
+
+
+def retraining(**fields: Any) -> Declare:
+    return shop(monitoring=Monitoring(retraining=Retraining(**fields)))
+
+
 WRONG: dict[str, list[Wrong]] = {
     "gate": [
-        (lambda: Gate(floors={"acu": 0.6}), "unknown metric 'acu'", "Gate.floors['acu']", "did you mean 'auc'"),
-        (lambda: Gate(floors={"log_loss": 0.2}), "for which less is better", "Gate.floors", "give it in ceilings"),
-        (lambda: Gate(floors={}, ceilings={"auc": 0.9}), "for which more is better", "Gate.ceilings", "in floors"),
-        (
-            lambda: Gate(floors={"auc": 60}),
-            "auc 60 cannot be reached", "Gate.floors['auc']", "at least 0 and at most 1",
-        ),
-        (lambda: Gate(floors={"auc": -0.1}), "auc -0.1 cannot be reached", "Gate.floors['auc']", "at least 0"),
-        (lambda: Gate(floors={}, ceilings={"brier": 2}), "brier 2 cannot", "Gate.ceilings['brier']", "at most 1"),
+        (gate(floors={"acu": 0.6}), "unknown metric 'acu'", "UseCase.gate.floors", "did you mean 'auc'"),
+        (gate(floors={"log_loss": 0.2}), "log_loss has a floor, and less is better", "gate.floors", "a ceiling"),
+        (gate(ceilings={"auc": 0.9}), "auc has a ceiling, and more is better", "gate.ceilings", "give it a floor"),
+        (gate(floors={"auc": 60}), "auc 60 cannot be reached", "UseCase.gate.floors", "at least 0 and at most 1"),
+        (gate(floors={"auc": -0.1}), "auc -0.1 cannot be reached", "UseCase.gate.floors", "at least 0"),
+        (gate(ceilings={"brier": 2}), "brier 2 cannot be reached", "UseCase.gate.ceilings", "at most 1"),
         (lambda: Gate(floors={"auc": NAN}), "['auc'] is nan", "Gate.floors['auc']", "a finite number"),
-        (lambda: Gate(floors={}, decisive_metric="f1"), "unknown metric 'f1'", "Gate.decisive_metric", "from: auc"),
+        (gate(decisive_metric="f1"), "unknown metric 'f1'", "UseCase.gate.decisive_metric", "from: auc"),
         (
             lambda: Gate(floors={}, min_improvement=-0.1),
             "min_improvement is -0.1", "Gate.min_improvement", "at least 0",
         ),
-        (lambda: Gate(floors={}, min_improvement=2), "min_improvement is 2", "Gate.min_improvement", "below 1"),
+        (
+            gate(decisive_metric="auc", min_improvement=2),
+            "min_improvement is 2", "UseCase.gate.min_improvement", "below 1",
+        ),
         (lambda: Gate(floors={}, min_holdout_rows=0), "min_holdout_rows is 0", "Gate.min_holdout_rows", "at least 1"),
         (
-            shop(gate=Gate(floors={}, ceilings={"expected_cost": 3.0})),
-            "checks expected_cost, and no cost", "UseCase.gate", "choose from: auc, pr_auc, log_loss",
+            gate(ceilings={"expected_cost": 3.0}),
+            "checks expected_cost, and no cost", "UseCase.gate", "choose from: log_loss, auc, pr_auc",
         ),
+        (gate(floors={"recall": 0.5}), "checks recall, and no cost is declared", "UseCase.gate", "declare the cost"),
+        (gate(decisive_metric="precision"), "checks precision, and no cost", "UseCase.gate", "declare the cost"),
         (lambda: ScoreAudit(max_mean_shift=-1), "max_mean_shift is -1", "ScoreAudit.max_mean_shift", "at least 0"),
+        (
+            shop(scoring=Scoring(audit=ScoreAudit(max_mean_shift=5))),
+            "max_mean_shift is 5", "scoring.audit.max_mean_shift", "at most 1",
+        ),
         (lambda: ScoreAudit(max_rejected_share=5), "max_rejected_share is 5", "ScoreAudit", "at most 1"),
         (lambda: Cost(missed=0, false_alarm=1), "missed is 0", "Cost.missed", "above 0"),
         (lambda: Cost(missed=1, false_alarm=INFINITE), "false_alarm is inf", "Cost.false_alarm", "finite number"),
@@ -68,7 +83,7 @@ WRONG: dict[str, list[Wrong]] = {
         (shop(scoring=Scoring(experiment=replace(SPLIT, unit=("amount",)))), "unknown column of the", "unit", "number"),
         (
             shop(scoring=Scoring(experiment=replace(SPLIT, metric="cost"))),
-            "no cost is declared", "metric", "Target.cost",
+            "no cost is declared", "metric", "declare the cost of the problem",
         ),
         (
             lambda: replace(BOUNDED, scoring=Scoring(experiment=replace(SPLIT, first_night=date(2014, 1, 1)))),
@@ -102,7 +117,9 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Performance(min_slice_rows=0), "min_slice_rows is 0", "Performance.min_slice_rows", "at least 1"),
         (lambda: Retraining(breaches=8), "breaches 8 of of_nights 7", "Retraining.breaches", "from 1 to of_nights"),
         (lambda: Retraining(breaches=0), "breaches is 0", "Retraining.breaches", "at least 1"),
-        (lambda: Retraining(floor=60.0), "floor is 60.0", "Retraining.floor", "below 1 or None"),
+        (lambda: Retraining(floor=-1), "floor is -1", "Retraining.floor", "at least 0 or None"),
+        (retraining(floor=60.0), "auc 60 cannot be reached", "monitoring.retraining.floor", "at most 1"),
+        (retraining(ceiling=0.9), "auc has a ceiling", "monitoring.retraining.ceiling", "give it a floor"),
         (lambda: Retraining(max_age_days=0), "max_age_days is 0", "Retraining.max_age_days", "at least 1"),
         (lambda: Retraining(cooldown_days=0), "cooldown_days is 0", "Retraining.cooldown_days", "at least 1"),
         (lambda: Retraining(max_per_month=0), "max_per_month is 0", "Retraining.max_per_month", "at least 1"),

@@ -22,8 +22,8 @@ def boosting(**params: Any) -> Declare:
 WRONG: dict[str, list[Wrong]] = {
     "engines": [
         (boosting(max_dept=3), "unknown XGBoost parameter 'max_dept'", "Boosting.params", "did you mean 'max_depth'"),
-        (boosting(objective="reg:squarederror"), "is 'reg:squarederror'", "params['objective']", "'binary:logistic'"),
-        (boosting(eval_metric="error"), "is 'error'", "Boosting.params['eval_metric']", "'auc'"),
+        (boosting(objective=1), "is 1", "Boosting.params['objective']", "a text"),
+        (boosting(eval_metric="auc"), "eval_metric is not a parameter", "Boosting.params", "Gate.decisive_metric"),
         (boosting(tree_method="exact"), "is 'exact'", "Boosting.params['tree_method']", "'hist'"),
         (boosting(booster="gblinear"), "is 'gblinear'", "Boosting.params['booster']", "'gbtree'"),
         (boosting(eta=0), "is 0", "Boosting.params['eta']", "above 0 and at most 1"),

@@ -8,11 +8,19 @@ import pytest
 from tests.declarations import with_fields
 
 from nightjar.declaration.gate import Gate
+from nightjar.declaration.problem import Binary, Cost
 from nightjar.declaration.use_case import load_use_case
 from nightjar.evaluation.verdict import choose, judge, note_on_champion
 from nightjar.protocol.errors import ConfigurationError, GateError
 
-GATE = Gate(floors={"auc": 0.68}, ceilings={"log_loss": 0.6}, min_improvement=0.01, min_holdout_rows=100)
+PROBLEM = Binary(cost=Cost(missed=4, false_alarm=1))
+GATE = Gate(
+    floors={"auc": 0.68},
+    ceilings={"log_loss": 0.6},
+    decisive_metric="auc",
+    min_improvement=0.01,
+    min_holdout_rows=100,
+)
 
 
 def _metrics(auc: float = 0.7, log_loss: float = 0.5, champion: float | None = None, **more: float) -> dict[str, float]:
@@ -28,7 +36,7 @@ def _metrics(auc: float = 0.7, log_loss: float = 0.5, champion: float | None = N
 
 
 def test_the_first_model_is_promoted_on_its_floors() -> None:
-    verdict = judge(GATE, _metrics(), champion=None)
+    verdict = judge(GATE, PROBLEM, _metrics(), champion=None)
     assert verdict.decision == "promote"
     assert verdict.reasons == (
         "auc 0.7000 meets the floor 0.68",
@@ -40,12 +48,12 @@ def test_the_first_model_is_promoted_on_its_floors() -> None:
 
 @pytest.mark.parametrize(("auc", "log_loss"), [(0.67, 0.5), (0.7, 0.61)])
 def test_a_missed_bound_refuses_without_champion_and_keeps_with_one(auc: float, log_loss: float) -> None:
-    assert judge(GATE, _metrics(auc, log_loss), champion=None).decision == "refused"
-    assert judge(GATE, _metrics(auc, log_loss, champion=0.5), champion="3").decision == "keep"
+    assert judge(GATE, PROBLEM, _metrics(auc, log_loss), champion=None).decision == "refused"
+    assert judge(GATE, PROBLEM, _metrics(auc, log_loss, champion=0.5), champion="3").decision == "keep"
 
 
 def test_metric_at_its_bound_meets_it() -> None:
-    assert judge(GATE, _metrics(0.68, 0.6), champion=None).decision == "promote"
+    assert judge(GATE, PROBLEM, _metrics(0.68, 0.6), champion=None).decision == "promote"
 
 
 @pytest.mark.parametrize(
@@ -54,23 +62,26 @@ def test_metric_at_its_bound_meets_it() -> None:
     ids=["a tie", "too little", "worse", "better"],
 )
 def test_the_champion_must_be_beaten_by_more_than_asked(champion: float, decision: str) -> None:
-    verdict = judge(GATE, _metrics(0.7, champion=champion), champion="3")
+    verdict = judge(GATE, PROBLEM, _metrics(0.7, champion=champion), champion="3")
     assert verdict.decision == decision
     assert "champion version 3" in verdict.reasons[-1]
 
 
 @pytest.mark.parametrize("baseline", [0.7, 0.72])
 def test_a_model_that_does_not_beat_the_baseline_is_not_promoted(baseline: float) -> None:
-    refused = judge(GATE, _metrics(0.7, baseline_holdout_auc=baseline), champion=None)
+    refused = judge(GATE, PROBLEM, _metrics(0.7, baseline_holdout_auc=baseline), champion=None)
     assert refused.decision == "refused"
     assert f"against {baseline:.6f} of the baseline: not better" in refused.reasons[2]
-    assert judge(GATE, _metrics(0.7, champion=0.5, baseline_holdout_auc=baseline), champion="3").decision == "keep"
+    assert (
+        judge(GATE, PROBLEM, _metrics(0.7, champion=0.5, baseline_holdout_auc=baseline), champion="3").decision
+        == "keep"
+    )
 
 
 def test_a_tie_does_not_promote_when_no_improvement_is_asked() -> None:
-    gate = Gate(floors={}, min_holdout_rows=1)
-    assert judge(gate, _metrics(0.7, champion=0.7), champion="1").decision == "keep"
-    assert judge(gate, _metrics(0.7, champion=0.6999999), champion="1").decision == "promote"
+    gate = Gate(floors={}, decisive_metric="auc", min_holdout_rows=1)
+    assert judge(gate, PROBLEM, _metrics(0.7, champion=0.7), champion="1").decision == "keep"
+    assert judge(gate, PROBLEM, _metrics(0.7, champion=0.6999999), champion="1").decision == "promote"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ def test_gate_with_missing_or_incomparable_metrics_fails(
     metrics: dict[str, float], champion: str | None, message: str
 ) -> None:
     with pytest.raises(GateError, match=message):
-        judge(GATE, metrics, champion=champion)
+        judge(GATE, PROBLEM, metrics, champion=champion)
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "brier", "expected_cost", "calibration_error"])
@@ -100,16 +111,16 @@ def test_gate_with_missing_or_incomparable_metrics_fails(
 def test_of_losses_and_costs_less_is_better(metric: str, challenger: float, decision: str) -> None:
     gate = Gate(floors={}, decisive_metric=metric, min_improvement=0.02, min_holdout_rows=1)
     figures = {f"holdout_{metric}": challenger, f"champion_holdout_{metric}": 0.45, f"baseline_holdout_{metric}": 0.5}
-    verdict = judge(gate, _metrics(champion=0.9) | figures, champion="3")
+    verdict = judge(gate, PROBLEM, _metrics(champion=0.9) | figures, champion="3")
     assert verdict.decision == decision
     worse_than_baseline = figures | {f"baseline_holdout_{metric}": challenger - 0.01}
-    assert judge(gate, _metrics() | worse_than_baseline, champion=None).decision == "refused"
+    assert judge(gate, PROBLEM, _metrics() | worse_than_baseline, champion=None).decision == "refused"
 
 
 def test_costs_are_a_ceiling_and_must_be_declared() -> None:
-    gate = Gate(floors={}, ceilings={"expected_cost": 30.0}, min_holdout_rows=1)
-    assert judge(gate, _metrics(holdout_expected_cost=29.0), champion=None).decision == "promote"
-    assert judge(gate, _metrics(holdout_expected_cost=31.0), champion=None).decision == "refused"
+    gate = replace(GATE, ceilings={"expected_cost": 30.0})
+    assert judge(gate, PROBLEM, _metrics(holdout_expected_cost=29.0), champion=None).decision == "promote"
+    assert judge(gate, PROBLEM, _metrics(holdout_expected_cost=31.0), champion=None).decision == "refused"
     with pytest.raises(ConfigurationError, match="no cost is declared"):
         with_fields(load_use_case("flight_delay"), gate=gate, problem={"cost": None})
 
@@ -153,20 +164,20 @@ def test_the_first_smaller_model_that_passes_and_loses_little_is_chosen(
     full = 0.6994 if champion == 0.6895 else 0.7
     metrics = _metrics(full, champion=champion) | _smaller("int8", int8) | _smaller("pruned", pruned)
     version = "3" if champion else None
-    choice = choose(GATE, metrics, {"int8": SMALL, "pruned": SMALL}, champion=version, max_loss=0.002)
+    choice = choose(GATE, PROBLEM, metrics, {"int8": SMALL, "pruned": SMALL}, champion=version, max_loss=0.002)
     assert choice.name == chosen
     assert tuple(verdict.decision for verdict in choice.verdicts.values()) == decisions
     assert choice.verdict == choice.verdicts[chosen]
 
 
 def test_without_compressed_models_the_full_one_is_judged() -> None:
-    choice = choose(GATE, _metrics(), {}, champion=None, max_loss=0.002)
-    assert (choice.name, choice.verdict) == ("full", judge(GATE, _metrics(), champion=None))
+    choice = choose(GATE, PROBLEM, _metrics(), {}, champion=None, max_loss=0.002)
+    assert (choice.name, choice.verdict) == ("full", judge(GATE, PROBLEM, _metrics(), champion=None))
 
 
 def test_loss_of_a_compressed_model_is_in_the_reasons() -> None:
     metrics = _metrics() | _smaller("int8", 0.695)
-    choice = choose(GATE, metrics, {"int8": SMALL}, champion=None, max_loss=0.002)
+    choice = choose(GATE, PROBLEM, metrics, {"int8": SMALL}, champion=None, max_loss=0.002)
     assert choice.verdicts["int8"].reasons[-3:] == (
         "auc worse than the full model's by 0.005000: beyond 0.002",
         "400 bytes against the full model's 1,000, 1,000 rows/s against 1,000: worth it "
@@ -175,12 +186,12 @@ def test_loss_of_a_compressed_model_is_in_the_reasons() -> None:
     )
     by_loss = replace(GATE, decisive_metric="log_loss", min_improvement=0.0)
     lower = metrics | _smaller("int8", 0.695, log_loss=0.501) | {"baseline_holdout_log_loss": 0.6}
-    assert choose(by_loss, lower, {"int8": SMALL}, champion=None, max_loss=0.002).name == "int8"
+    assert choose(by_loss, PROBLEM, lower, {"int8": SMALL}, champion=None, max_loss=0.002).name == "int8"
 
 
 def test_a_smaller_model_that_was_not_measured_fails() -> None:
     with pytest.raises(GateError, match="int8_holdout_rows is missing"):
-        choose(GATE, _metrics(), {"int8": SMALL}, champion=None, max_loss=0.002)
+        choose(GATE, PROBLEM, _metrics(), {"int8": SMALL}, champion=None, max_loss=0.002)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +214,7 @@ def test_a_smaller_model_is_promoted_when_size_or_speed_gain_what_the_other_does
     of_model: float, speed: float, chosen: str
 ) -> None:
     metrics = _metrics() | _smaller("int8", 0.7)
-    choice = choose(GATE, metrics, {"int8": size(of_model, speed)}, champion=None, max_loss=0.002)
+    choice = choose(GATE, PROBLEM, metrics, {"int8": size(of_model, speed)}, champion=None, max_loss=0.002)
     assert choice.name == chosen
     assert ("not worth it" in " ".join(choice.verdicts["int8"].reasons)) == (chosen == "full")
 
@@ -213,7 +224,7 @@ def test_a_smaller_model_without_size_or_speed_is_not_judged(figure: str) -> Non
     figures = {name: value for name, value in SMALL.items() if name != figure}
     metrics = _metrics() | _smaller("int8", 0.7)
     with pytest.raises(GateError, match=f"figure {figure} of the int8 model is missing"):
-        choose(GATE, metrics, {"int8": figures}, champion=None, max_loss=0.002)
+        choose(GATE, PROBLEM, metrics, {"int8": figures}, champion=None, max_loss=0.002)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +240,7 @@ def test_a_champion_that_has_seen_the_holdout_is_named_in_the_verdict(seen: int 
     assert said.startswith(note)
     assert bool(said) == bool(note)
     metrics = _metrics(champion=0.9) | _smaller("int8", 0.7)
-    choice = choose(GATE, metrics, {"int8": SMALL}, champion="3", max_loss=0.002, note=said)
+    choice = choose(GATE, PROBLEM, metrics, {"int8": SMALL}, champion="3", max_loss=0.002, note=said)
     for verdict in choice.verdicts.values():
         assert verdict.decision == "keep"
         assert (said in verdict.reasons) == bool(note)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from nightjar.declaration.features import Feature
+from nightjar.declaration.problem import Binary, Cost
 from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.errors import ModelError
 from nightjar.training.data.encoding import encode

@@ -12,6 +12,7 @@ from tests.nightjar.training.engines.test_network import FEATURES, SMALL, TRAINI
 from tests.training_sets import context
 
 from nightjar.declaration.features import Feature
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.training import Boosting, DeclaredEngine
 from nightjar.lake.lake import Lake
 from nightjar.problems.binary.calibration import Calibrator

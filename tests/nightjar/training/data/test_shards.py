@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from tests.training_sets import count_labels
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.use_case import load_use_case
@@ -20,7 +21,7 @@ from nightjar.training.data.training_set import Recipe, Split, TrainingSet
 DAY = date(2013, 1, 2)
 NIGHT = date(2013, 1, 1)
 NEXT = date(2013, 1, 3)
-SPLIT = Split(first=DAY, last=DAY, days=(DAY,), rows=2, positives=1)
+SPLIT = Split(first=DAY, last=DAY, days=(DAY,), rows=2, labels={"positives": 1})
 TRAINING_SET = TrainingSet(
     use_case="x",
     tables={"features/x": 0, "labels/x": 0},
@@ -89,7 +90,7 @@ def test_a_shard_is_encoded_with_the_frozen_vocabulary(filled: Lake) -> None:
     matrix, labels = whole(shard)
     np.testing.assert_array_equal(matrix, np.array([[0, np.nan], [1, 100], [0, 500]], dtype=np.float32))
     np.testing.assert_array_equal(labels, np.array([0, 1, 1], dtype=np.float32))
-    assert (shard.rows, shard.positives) == (3, 2)
+    assert (shard.rows, shard.labels) == (3, {"positives": 2})
     np.testing.assert_array_equal(whole(shard)[0], matrix)  # as often as the engine asks
 
 
@@ -106,8 +107,8 @@ def test_later_versions_are_not_read_and_file_layout_does_not_matter(filled: Lak
     compacted = read_shard(filled, replace(TRAINING_SET, tables={"features/x": 2, "labels/x": 1}), SPLIT)
     assert whole(scattered)[0].tobytes() == whole(compacted)[0].tobytes()
     # flight AA 2 is there twice in the features now: the count shows it
-    with pytest.raises(RowCountError, match=r"frozen with 2 rows \(1 positive\), but 4 \(3\) were read"):
-        check_counts("train", SPLIT, scattered.rows, scattered.positives, where="here")
+    with pytest.raises(RowCountError, match=r"frozen with 2 rows \(1 positives\), but 4 \(3 positives\) were read"):
+        check_counts("train", SPLIT, scattered.rows, scattered.labels, where="here")
 
 
 def test_days_are_distributed_round_robin() -> None:
@@ -155,7 +156,7 @@ def test_a_view_holds_the_chosen_batches_of_the_same_file_and_may_be_read_in_tur
     for value in (1, 2, 3):
         shard.append(np.full((value, 2), value, np.float32), np.ones(value, np.float32))
     first, last = shard.view([0]), shard.view([1, 2])
-    assert (first.rows, last.rows, last.positives) == (1, 5, 5)
+    assert (first.rows, last.rows, last.labels) == (1, 5, {"positives": 5})
     turns = zip(last.batches(), shard.batches(), strict=False)
     assert [(mine[0].mean(), whole[0].mean()) for mine, whole in turns] == [(2, 1), (3, 2)]
     assert [matrix.shape for matrix, _ in first.batches()] == [(1, 2)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.training_sets import NOTHING, count_labels, training_set
 
 from nightjar.declaration.features import Feature
 from nightjar.training.data.encoding import encode
@@ -43,7 +46,8 @@ def fitted(table: pa.Table, labels: np.ndarray) -> Baseline:
     matrix = encode(table, FEATURES, CATEGORIES)
     for start in range(0, len(labels), 700):
         shard.append(matrix[start : start + 700], labels[start : start + 700])
-    return baseline.fit(shard, FEATURES, CATEGORIES, len(labels))
+    frozen = training_set(FEATURES, CATEGORIES)
+    return baseline.fit(shard, replace(frozen, train=replace(NOTHING, rows=len(labels))))
 
 
 def test_weights_match_scikit_learn() -> None:

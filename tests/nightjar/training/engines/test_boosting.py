@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training_sets import context, training_set
+from tests.training_sets import context, count_labels, training_set
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.training_sets import context, training_set
+from tests.training_sets import context, count_labels, training_set
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, Network
@@ -211,7 +211,7 @@ def test_gpu_out_of_memory_is_reported_with_a_fix() -> None:
 
 def test_balanced_classes_raise_predictions_of_both_engines(tmp_path: Path) -> None:
     few = shard(1200, 1, positives=-2.0)
-    weight = (few.rows - few.positives) / few.positives
+    weight = (few.rows - few.labels["positives"]) / few.labels["positives"]
     plain, balanced = (trained(tmp_path / str(balance), train=few, balance=balance) for balance in (False, True))
     matrix = rows(500, 9)
     answers = [fitted.member.predict(matrix, threads=1).mean() for fitted in (plain, balanced)]

@@ -14,19 +14,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.training_sets import count_labels
 
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.use_case import load_use_case
 from nightjar.problems.binary.metrics import log_loss
+from nightjar.problems.binary.problem import BinaryProblem
+from nightjar.problems.blending import weighted_mean
+from nightjar.problems.mixture import MAX_LEFT_OUT_COST, MIN_WEIGHT
 from nightjar.protocol.documents import load_values
 from nightjar.training.data.shards import Shard
+from nightjar.training.distributed.collective import sum_over_ranks
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import MemberCard
-from nightjar.training.ensemble.members import MAX_LEFT_OUT_COST, MIN_WEIGHT, combine, fit_weights
-from nightjar.training.model import blend
+from nightjar.training.ensemble.members import combine
 from nightjar.training.recipe import Recipe
 
-RECIPE = replace(Recipe.of(load_use_case("flight_delay")), calibration="best")
+PROBLEM = BinaryProblem(Binary())
+RECIPE = replace(Recipe.of(load_use_case("flight_delay")), calibration="best", decisive_metric="auc")
 DAYS = 7
 
 
@@ -56,17 +62,20 @@ def mixture(weights: tuple[float, ...], rows: int = 60_000, seed: int = 1) -> tu
     """Labels of which each member is right in its share of the rows."""
     rng = np.random.default_rng(seed)
     answers = [rng.beta(0.5, 1.0, rows).clip(0.01, 0.99) for _ in weights]
-    labels = (rng.random(rows) < blend(answers, weights)).astype(np.float32)
+    labels = (rng.random(rows) < weighted_mean(answers, weights)).astype(np.float32)
     return labels, answers
+
+
+def fit_weights(labels: np.ndarray, answers: list[np.ndarray]) -> tuple[float, ...]:
+    """The weights that a single rank fits."""
+    return PROBLEM.fit_weights(labels, answers, sum_over_ranks)
 
 
 def shards(world_size: int) -> list[Shard]:
     """Seven days of rows with two members' answers for columns, as ranks hold them: every ``world_size``-th."""
     labels, answers = mixture((0.7, 0.3), rows=DAYS * 500)
-    matrix, made = (
-        np.stack(answers, axis=1).astype(np.float32),
-        [Shard(columns=2, count_labels=count_labels) for _ in range(world_size)],
-    )
+    matrix = np.stack(answers, axis=1).astype(np.float32)
+    made = [Shard(columns=2, count_labels=count_labels) for _ in range(world_size)]
     for day in range(DAYS):
         part = slice(day * 500, (day + 1) * 500)
         made[day % world_size].append(matrix[part], labels[part])
@@ -91,7 +100,7 @@ def test_a_small_share_that_matters_is_kept() -> None:
     bold = np.where(np.arange(len(good)) % 5000 == 0, np.where(labels == 1, 1e-9, 1 - 1e-9), good)
     weights = fit_weights(labels, [bold, np.full(len(good), 0.5)])
     assert 0 < weights[1] < MIN_WEIGHT
-    assert log_loss(labels, blend([bold, np.full(len(good), 0.5)], weights)) < log_loss(labels, bold) - 0.002
+    assert log_loss(labels, weighted_mean([bold, np.full(len(good), 0.5)], weights)) < log_loss(labels, bold) - 0.002
 
 
 def test_single_member_has_weight_1() -> None:
@@ -108,7 +117,7 @@ def test_the_mean_is_never_worse_than_its_best_member(seed: int, members: int, r
     assert min(weights) >= 0
     assert sum(weights) == pytest.approx(1, abs=1e-12)
     best = min(log_loss(labels, said) for said in answers)
-    assert log_loss(labels, blend(answers, weights)) <= best + MAX_LEFT_OUT_COST + 1e-4
+    assert log_loss(labels, weighted_mean(answers, weights)) <= best + MAX_LEFT_OUT_COST + 1e-4
 
 
 def open_to_other_machines() -> list[int]:
@@ -166,7 +175,7 @@ def _on_ranks(world_size: int) -> list[dict[str, Any]]:
 def test_any_number_of_ranks_comes_to_the_same(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     alone = combine(SAYS, shards(1)[0], RECIPE, threads=1)
-    assert caplog.messages[0].startswith(f"calibration of the full model: {alone.calibrator.method} (log loss")
+    assert caplog.messages[0].startswith(f"calibration of the full model: {alone.calibrator.method} (loss")
     several = _on_ranks(3)
     assert several[0] == several[1] == several[2]
     assert several[0]["ports"] == []
@@ -190,7 +199,7 @@ def test_members_that_were_trained_on_weighted_events_weigh_as_if_they_had_not_b
         weighted.append((odds / (1 + odds)).astype(np.float32), labels)
     found = combine((fitted(Says(0), 5.0), fitted(Says(1), 5.0)), weighted, recipe, threads=1)
     assert found.weights == pytest.approx(expected.weights, abs=1e-3)
-    np.testing.assert_allclose(found.predictions, expected.predictions, atol=1e-4)
+    np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-4)
     labels = np.concatenate([of_day for _, of_day in plain.batches()]).astype(np.float64)
     untouched = combine(SAYS, weighted, recipe, threads=1)
-    assert log_loss(labels, found.predictions) < log_loss(labels, untouched.predictions) - 0.1
+    assert log_loss(labels, found.outputs) < log_loss(labels, untouched.outputs) - 0.1

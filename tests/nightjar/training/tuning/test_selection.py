@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from tests.training_sets import training_set
+from tests.training_sets import count_labels, training_set
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting, Network, Selection

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PAIRS = 10
 _MAX_STEPS = 200
 _MAX_HALVINGS = 30
-_TOLERANCE = 1e-8
+_TOLERANCE = 1e-6
 _DECREASE = 1e-4  # of what the slope promises (Armijo, 1966)
 _ROUNDING = 1e-14  # of the function's value
 
@@ -34,7 +34,7 @@ def minimize(
         evaluate: Returns value and gradient at a point.
         start: First point.
         precondition: Multiplies a gradient by an approximate inverse of the Hessian. The minimum is reached when no
-            number of the product exceeds 1e-8.
+            number of the product exceeds 1e-6.
     """
     point = start
     value, gradient = evaluate(point)
