@@ -33,7 +33,7 @@ def training_set(
     categories: Mapping[str, tuple[str, ...]] | None = None,
     engines: tuple[DeclaredEngine, ...] = (),
 ) -> TrainingSet:
-    """A training set of ``features``; its recipe is that of the default use case by AUC, with ``engines`` where given."""
+    """A training set of ``features``; its recipe is that of the default use case, by AUC, with given ``engines``."""
     recipe = Recipe.of(load_use_case("flight_delay"))
     return TrainingSet(
         use_case="test",

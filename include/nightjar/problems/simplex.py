@@ -39,7 +39,10 @@ def weights_of_squares(labels: Labels, outputs: Sequence[Outputs], sum_over_rank
         return (1.0,)
     errors = np.stack([output - labels.astype(np.float64) for output in outputs])
     products = sum_over_ranks((errors[:, None] * errors).sum(axis=2))
-    products = products + _RIDGE * max(np.trace(products) / members, np.finfo(np.float64).tiny) * np.eye(members)
+    mean_square = np.trace(products) / members
+    if not mean_square:
+        return (1 / members,) * members
+    products = products / mean_square + _RIDGE * np.eye(members)
     candidates = [
         _weights_of_subset(products, subset)
         for size in range(1, members + 1)
@@ -86,7 +89,7 @@ def weights_of_pinball(
         return float(sums[0]), sums[1:]
 
     weights = np.full(members, 1 / members)
-    tried = [(evaluate(alone)[0], alone) for alone in np.eye(members)]
+    tried: list[tuple[float, NDArray[np.float64]]] = []
     for step in range(1, _STEPS + 1):
         loss, gradient = evaluate(weights)
         tried.append((loss, weights))
@@ -96,6 +99,7 @@ def weights_of_pinball(
             break
         powers = weights * np.exp(-_STEP_SIZE / np.sqrt(step) * centred / largest)
         weights = powers / powers.sum()
+    tried += [(evaluate(alone)[0], alone) for alone in np.eye(members)]
     loss, best = min(tried, key=lambda pair: pair[0])
     truncated = np.where(best < MIN_WEIGHT, 0.0, best)
     sparse = truncated / truncated.sum()

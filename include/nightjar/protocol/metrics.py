@@ -43,6 +43,66 @@ class Metric:
         return f"{EXPORTED_PREFIX}_{PREFIX}_{self.name}"
 
 
+def _of_judged_nights(metric: str, name: str, *, unit: str, is_estimated: bool = True) -> tuple[Metric, ...]:
+    """Return the gauges of the monitored metric of a problem type; a use case emits those of its own type."""
+    low, high = f"{metric}_low", f"{metric}_high"
+    estimate = Metric(
+        name=f"estimated_{metric}",
+        unit=unit,
+        help=f"Estimated {_within_sentence(name)} of tonight, from calibrated scores, before its labels land.",
+        programs=("report_performance",),
+        source=f"estimated_{metric}",
+    )
+    return (
+        Metric(
+            name=f"night_{metric}",
+            unit=unit,
+            help=f"{name} of the last night with mature labels.",
+            programs=("report_performance",),
+            source=metric,
+        ),
+        Metric(
+            name=f"night_{low}",
+            unit=unit,
+            help="Lower end of its confidence interval.",
+            programs=("report_performance",),
+            source=low,
+        ),
+        Metric(
+            name=f"night_{high}",
+            unit=unit,
+            help="Upper end of its confidence interval.",
+            programs=("report_performance",),
+            source=high,
+        ),
+        *((estimate,) if is_estimated else ()),
+    )
+
+
+def _of_holdout(metric: str, name: str, *, unit: str) -> tuple[Metric, ...]:
+    """Return the gauges of the same metric on the holdout of the last training."""
+    return (
+        Metric(
+            name=f"holdout_{metric}",
+            unit=unit,
+            help=f"{name} of the last trained model on its holdout.",
+            programs=("evaluate",),
+            source=f"holdout_{metric}",
+        ),
+        Metric(
+            name=f"champion_holdout_{metric}",
+            unit=unit,
+            help=f"{name} of the champion on the same holdout.",
+            programs=("evaluate",),
+            source=f"champion_holdout_{metric}",
+        ),
+    )
+
+
+def _within_sentence(name: str) -> str:
+    return name if name.isupper() else name.lower()
+
+
 OF_RESULTS = (
     Metric(name="succeeded", unit="0 or 1", help="Whether the program succeeded the last time it ran."),
     Metric(name="seconds", unit="s", help="Wall-clock seconds of the program, without the start of Airflow and Spark."),
@@ -114,34 +174,9 @@ OF_MODELS = (
         programs=("react",),
         source="open_incidents",
     ),
-    Metric(
-        name="night_auc",
-        unit="AUC",
-        help="AUC of the last night with mature labels.",
-        programs=("report_performance",),
-        source="auc",
-    ),
-    Metric(
-        name="night_auc_low",
-        unit="AUC",
-        help="Lower end of its confidence interval.",
-        programs=("report_performance",),
-        source="auc_low",
-    ),
-    Metric(
-        name="night_auc_high",
-        unit="AUC",
-        help="Upper end of its confidence interval.",
-        programs=("report_performance",),
-        source="auc_high",
-    ),
-    Metric(
-        name="estimated_auc",
-        unit="AUC",
-        help="Estimated AUC of tonight, from calibrated scores, before its labels land.",
-        programs=("report_performance",),
-        source="estimated_auc",
-    ),
+    *_of_judged_nights("auc", "AUC", unit="AUC"),
+    *_of_judged_nights("accuracy", "Accuracy", unit="share"),
+    *_of_judged_nights("mae", "Mean absolute error", unit="unit of the label", is_estimated=False),
     Metric(
         name="label_share",
         unit="share",
@@ -149,20 +184,9 @@ OF_MODELS = (
         programs=("report_performance",),
         source="label_share",
     ),
-    Metric(
-        name="holdout_auc",
-        unit="AUC",
-        help="AUC of the last trained model on its holdout.",
-        programs=("evaluate",),
-        source="holdout_auc",
-    ),
-    Metric(
-        name="champion_holdout_auc",
-        unit="AUC",
-        help="AUC of the champion on the same holdout.",
-        programs=("evaluate",),
-        source="champion_holdout_auc",
-    ),
+    *_of_holdout("auc", "AUC", unit="AUC"),
+    *_of_holdout("accuracy", "Accuracy", unit="share"),
+    *_of_holdout("mae", "Mean absolute error", unit="unit of the label"),
     Metric(
         name="model_age_days",
         unit="d",

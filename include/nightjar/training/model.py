@@ -185,10 +185,11 @@ class TabularModel:
                 prediction fails for a row of NaN.
         """
         check_columns(schema, self.card.features)
-        own, asked = (tuple(column.name for column in p.prediction_columns("")) for p in (self.card.problem, problem))
-        if own != asked or self.card.problem.kind != problem.kind:
+        of_model = self.card.problem
+        own, asked = (tuple(c.name for c in p.prediction_columns("prediction")) for p in (of_model, problem))
+        if own != asked or of_model.kind != problem.kind:
             raise ModelError(
-                f"the model predicts {', '.join(own)} ({self.card.problem.kind}), and the use case asks for "
+                f"the model predicts {', '.join(own)} ({of_model.kind}), and the use case asks for "
                 f"{', '.join(asked)} ({problem.kind})",
                 where=f"model {self.sha256[:12]}",
                 fix="train a model for the problem that the use case declares now",

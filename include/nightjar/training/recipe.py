@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
@@ -21,14 +21,14 @@ from nightjar.declaration.training import (
     engine_to_dict,
 )
 from nightjar.declaration.use_case import UseCase
-from nightjar.protocol.documents import load_values
+from nightjar.protocol.documents import dump_values, load_values
 
 _AsDeclared = (PlainSerializer(engine_to_dict), PlainValidator(engine_from_dict))
 """JSON of an engine: with its kind, and with the kind of each range of its search space."""
 
 
 def _problem_to_dict(problem: Problem) -> dict[str, Any]:
-    return {"kind": problem.kind, **asdict(problem)}
+    return {"kind": problem.kind, **dump_values(problem)}
 
 
 def _problem_from_dict(document: Mapping[str, Any]) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,19 @@ import pyarrow as pa
 import pytest
 
 from nightjar.declaration.features import Feature
-from nightjar.declaration.problem import Binary, Cost
+from nightjar.declaration.problem import (
+    Binary,
+    Cost,
+    CostMatrix,
+    Multiclass,
+    Problem,
+    QuantileCost,
+    Regression,
+)
 from nightjar.problems.binary.calibration import Calibrator
+from nightjar.problems.calibrators import Calibrator as AnyCalibrator
+from nightjar.problems.multiclass.calibration import Temperature
+from nightjar.problems.regression.calibration import Offsets
 from nightjar.protocol.errors import ModelError
 from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import FILE, BoostedTrees
@@ -108,13 +120,63 @@ def test_a_consistent_forgery_is_refused_by_the_expected_sum(model: TabularModel
 
 def test_another_format_is_refused(model: TabularModel) -> None:
     with pytest.raises(ModelError, match="format is 99"):
-        ModelCard.from_json(model.card.to_json().replace('"format": 2', '"format": 99'))
+        ModelCard.from_json(model.card.to_json().replace('"format": 3', '"format": 99'))
 
 
 def test_a_column_of_another_type_is_refused(model: TabularModel, rows: pa.Table) -> None:
     wrong = rows.set_column(0, "distance", rows["distance"].cast(pa.string()))
     with pytest.raises(ModelError, match="column distance is string"):
-        model.check(wrong.schema)
+        model.check(wrong.schema, CARD.problem)
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (Regression(unit="min"), r"predicts prediction \(binary\), and .* asks for prediction \(regression\)"),
+        (
+            Multiclass(classes=("a", "b", "c")),
+            r"predicts prediction \(binary\), and .* asks for prediction, p_a, p_b, p_c \(multiclass\)",
+        ),
+    ],
+)
+def test_a_model_of_another_problem_is_refused(
+    model: TabularModel, rows: pa.Table, problem: Problem, message: str
+) -> None:
+    model.check(rows.schema, Binary())  # costs may differ
+    with pytest.raises(ModelError, match=message):
+        model.check(rows.schema, problem)
+
+
+def test_a_model_of_other_classes_or_quantiles_is_refused(model: TabularModel, rows: pa.Table) -> None:
+    def check(own: Problem, asked: Problem) -> None:
+        replace(model, card=replace(model.card, problem=own)).check(rows.schema, asked)
+
+    with pytest.raises(ModelError, match=r"predicts prediction, p_a, p_b, p_c .* asks for prediction, p_a, p_c, p_b"):
+        check(Multiclass(classes=("a", "b", "c")), Multiclass(classes=("a", "c", "b")))
+    band = Regression(unit="min", loss="quantile", quantiles=(0.1, 0.5))
+    with pytest.raises(ModelError, match=r"predicts prediction, q10, q50 .* asks for prediction, q20, q50"):
+        check(band, replace(band, quantiles=(0.2, 0.5)))
+
+
+@pytest.mark.parametrize(
+    ("problem", "calibrator"),
+    [
+        (Binary(cost=Cost(missed=4, false_alarm=1)), Calibrator(method="platt", slope=0.9, intercept=-0.2)),
+        (
+            Multiclass(classes=("a", "b", "c"), cost=CostMatrix(costs={"a": {"b": 2}})),
+            Temperature(temperature=1.5),
+        ),
+        (Regression(unit="min", loss="tweedie", tweedie_power=1.3), Calibrator()),
+        (
+            Regression(unit="min", loss="quantile", quantiles=(0.1, 0.5), cost=QuantileCost(under=1, over=3)),
+            Offsets(offsets=(-1.0, 0.5)),
+        ),
+    ],
+)
+def test_a_card_survives_json_with_its_problem_and_calibrator(problem: Problem, calibrator: AnyCalibrator) -> None:
+    card = replace(CARD, problem=problem, calibrator=calibrator)
+    assert ModelCard.from_json(card.to_json()) == card
+    assert ModelCard.from_json(card.to_json()).to_json() == card.to_json()
 
 
 def test_the_folder_holds_these_files_only_and_downloads_whole(model: TabularModel, tmp_path: Path) -> None:

@@ -181,10 +181,10 @@ def card_with(**changes: Any) -> bytes:
     ("card", "message"),
     [
         (b"[" * 200_000, "RecursionError"),
-        (b'{"format": 2}', "ModelCard.use_case: Field required"),
+        (b'{"format": 3}', "ModelCard.use_case: Field required"),
         (b"\xff\xfe", "UnicodeDecodeError"),
         (b"null", "a JSON object is expected"),
-        (b'{"format": 2, ', "JSONDecodeError"),
+        (b'{"format": 3, ', "JSONDecodeError"),
         (card_with(members=[]), "it has no members"),
         (card_with(members=[{"kind": "../x"}]), "ModelCard.members.0.engine: Field required"),
         (card_with(categories=3), "ModelCard.categories: Input should be an object, not 3"),
@@ -199,7 +199,7 @@ def test_invalid_card_is_a_model_error(card: bytes, message: str | None, tmp_pat
     replace_file(tmp_path / "m", CARD_FILE, card)
     columns = {"numeric": pa.float64(), "categorical": pa.string()}
     with pytest.raises(ModelError, match=message):
-        TabularModel.load(f"{tmp_path}/m").check(pa.schema([(f.name, columns[f.kind]) for f in FEATURES]))
+        TabularModel.load(f"{tmp_path}/m").check(pa.schema([(f.name, columns[f.kind]) for f in FEATURES]), CARD.problem)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.nightjar.training.engines.test_network import FEATURES, SMALL, TRAINI
 from tests.training_sets import context
 
 from nightjar.declaration.features import Feature
-from nightjar.declaration.problem import Binary
+from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.training import Boosting, DeclaredEngine
 from nightjar.lake.lake import Lake
 from nightjar.problems.binary.calibration import Calibrator
@@ -92,6 +92,23 @@ def test_trees_are_added_to_those_of_the_base(base: TabularModel, lake: Lake, tm
     # a shorter training stands for one that was killed
     trained(replace(TREES, num_rounds=7), found, loaded, tmp_path)
     assert trained(TREES, found, loaded, tmp_path).member.content() == fitted.member.content()
+
+
+@pytest.mark.parametrize(
+    "problem", [Regression(unit="min"), Multiclass(classes=("a", "b", "c")), Regression(unit="min", loss="poisson")]
+)
+def test_a_base_of_another_problem_is_refused(base: TabularModel, lake: Lake, problem: Problem) -> None:
+    found = going_on(base)
+    other = replace(found, recipe=replace(found.recipe, problem=problem))
+    with pytest.raises(TrainingError, match=r"its problem is Binary\(.*and that of the use case") as caught:
+        load_base(lake, other)
+    assert "the same problem" in caught.value.fix
+
+
+def test_a_base_with_another_cost_fits(base: TabularModel, lake: Lake) -> None:
+    found = going_on(base)
+    assert base.card.problem != found.recipe.problem
+    assert load_base(lake, found) is not None
 
 
 def test_a_network_begins_with_the_base_s_weights_and_leaves_the_frozen_ones(base: TabularModel, lake: Lake) -> None:

@@ -173,6 +173,28 @@ DRIFT = (
         queries=(Query(expr=f"max by (use_case) ({of('skewed_columns')})", legend="{{use_case}}"),),
     ),
 )
+OF_ENDS = {"/ (low|high)$/": FAINT}
+OF_ESTIMATE = {"/estimate of tonight$/": {**FAINT, "custom.lineStyle": {"fill": "dot"}}}
+OF_CHAMPION = {"/champion$/": {**DASHED, **fixed(BLUE)}}
+
+
+def _nights_of(metric: str) -> tuple[Query, ...]:
+    """Return the queries of a monitored metric on evaluated nights, with its interval."""
+    return (
+        Query(expr=f"max by (use_case) ({of(f'night_{metric}')})", legend="{{use_case}}"),
+        Query(expr=f"max by (use_case) ({of(f'night_{metric}_low')})", legend="{{use_case}} low"),
+        Query(expr=f"max by (use_case) ({of(f'night_{metric}_high')})", legend="{{use_case}} high"),
+    )
+
+
+def _holdout_of(metric: str) -> tuple[Query, ...]:
+    """Return the queries of the same metric on the holdout."""
+    return (
+        Query(expr=f"max by (use_case) ({of(f'holdout_{metric}')})", legend="{{use_case}} last trained"),
+        Query(expr=f"max by (use_case) ({of(f'champion_holdout_{metric}')})", legend="{{use_case}} champion"),
+    )
+
+
 MODEL = (
     Panel(
         title="AUC of evaluated nights",
@@ -187,12 +209,10 @@ MODEL = (
         most=1,
         decimals=3,
         queries=(
-            Query(expr=f"max by (use_case) ({of('night_auc')})", legend="{{use_case}}"),
-            Query(expr=f"max by (use_case) ({of('night_auc_low')})", legend="{{use_case}} low"),
-            Query(expr=f"max by (use_case) ({of('night_auc_high')})", legend="{{use_case}} high"),
+            *_nights_of("auc"),
             Query(expr=f"max by (use_case) ({of('estimated_auc')})", legend="{{use_case}} estimate of tonight"),
         ),
-        overrides={"/ (low|high)$/": FAINT, "/estimate of tonight$/": {**FAINT, "custom.lineStyle": {"fill": "dot"}}},
+        overrides={**OF_ENDS, **OF_ESTIMATE},
     ),
     Panel(
         title="AUC on the holdout",
@@ -206,11 +226,8 @@ MODEL = (
         least=0.5,
         most=1,
         decimals=3,
-        queries=(
-            Query(expr=f"max by (use_case) ({of('holdout_auc')})", legend="{{use_case}} last trained"),
-            Query(expr=f"max by (use_case) ({of('champion_holdout_auc')})", legend="{{use_case}} champion"),
-        ),
-        overrides={"/champion$/": {**DASHED, **fixed(BLUE)}},
+        queries=_holdout_of("auc"),
+        overrides=OF_CHAMPION,
     ),
     Panel(
         title="Age of the model",
@@ -237,6 +254,59 @@ MODEL = (
         most=1,
         steps=((None, RED), (0.9, GREEN)),
         queries=(Query(expr=f"min by (use_case) ({of('label_share')})", legend="{{use_case}}"),),
+    ),
+)
+CLASSES_AND_NUMBERS = (
+    Panel(
+        title="Accuracy of evaluated nights",
+        description=(
+            "Use cases with several classes: share of right predictions on the last night with mature labels, with its "
+            "confidence interval, and tonight's estimate. It depends on the classes' shares: compare it with the "
+            "baseline in the report before you train."
+        ),
+        unit="none",
+        width=7,
+        most=1,
+        decimals=3,
+        queries=(
+            *_nights_of("accuracy"),
+            Query(expr=f"max by (use_case) ({of('estimated_accuracy')})", legend="{{use_case}} estimate of tonight"),
+        ),
+        overrides={**OF_ENDS, **OF_ESTIMATE},
+    ),
+    Panel(
+        title="Accuracy on the holdout",
+        description=(
+            "Use cases with several classes: the last training against the champion at that time, on the same days."
+        ),
+        unit="none",
+        width=5,
+        most=1,
+        decimals=3,
+        queries=_holdout_of("accuracy"),
+        overrides=OF_CHAMPION,
+    ),
+    Panel(
+        title="Mean absolute error of evaluated nights",
+        description=(
+            "Regressions: error on the last night with mature labels, with its confidence interval, in the unit of the "
+            "label; lower is better. It grows with the labels: compare it with the baseline in the report before you "
+            "train."
+        ),
+        unit="none",
+        width=7,
+        queries=_nights_of("mae"),
+        overrides=OF_ENDS,
+    ),
+    Panel(
+        title="Mean absolute error on the holdout",
+        description=(
+            "Regressions: the last training against the champion at that time, on the same days; lower is better."
+        ),
+        unit="none",
+        width=5,
+        queries=_holdout_of("mae"),
+        overrides=OF_CHAMPION,
     ),
 )
 COST = (
@@ -278,6 +348,7 @@ ROWS: tuple[tuple[str, int, tuple[Panel, ...]], ...] = (
     ("Data", 8, DATA),
     ("Drift and skew", 8, DRIFT),
     ("Model", 9, MODEL),
+    ("Models of classes and numbers", 9, CLASSES_AND_NUMBERS),
     ("Cost", 7, COST),
 )
 """Title, panel height in grid units, and panels from left to right."""

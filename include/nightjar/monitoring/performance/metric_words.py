@@ -21,6 +21,7 @@ class MetricWords:
         meaning: What it measures.
         form: ``score`` has three decimals, ``share`` is shown as percent, ``number`` has three significant digits.
         unit: Unit of its values; empty for none.
+        is_key: Whether it is one of the key figures at the top of a page; others are only in the table of all figures.
         is_level: Whether it describes the labels and not the predictions: its baseline is a value of earlier nights.
         shows_baseline: Whether plots show its baseline, which is left out where it is the same every night.
     """
@@ -30,6 +31,7 @@ class MetricWords:
     meaning: str
     form: Literal["score", "share", "number"] = "score"
     unit: str = ""
+    is_key: bool = True
     is_level: bool = False
     shows_baseline: bool = True
 

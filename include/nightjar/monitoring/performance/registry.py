@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nightjar.declaration.problem import Binary, Problem
+from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.monitoring.performance.binary.problem import BinaryPerformance
+from nightjar.monitoring.performance.multiclass.problem import MulticlassPerformance
 from nightjar.monitoring.performance.problem import PerformanceProblem
+from nightjar.monitoring.performance.regression.problem import RegressionPerformance
 
 
 def performance_problem(declared: Problem) -> PerformanceProblem:
@@ -15,4 +17,8 @@ def performance_problem(declared: Problem) -> PerformanceProblem:
     return _TYPES[declared.kind](declared)
 
 
-_TYPES: Mapping[str, Callable[[Any], PerformanceProblem]] = {Binary.kind: BinaryPerformance}
+_TYPES: Mapping[str, Callable[[Any], PerformanceProblem]] = {
+    Binary.kind: BinaryPerformance,
+    Multiclass.kind: MulticlassPerformance,
+    Regression.kind: RegressionPerformance,
+}

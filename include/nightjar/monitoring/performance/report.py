@@ -12,6 +12,8 @@ from nightjar.monitoring.performance import plots as performance_plots
 from nightjar.monitoring.performance import wording as performance_words
 from nightjar.monitoring.performance.binary import plots as binary_plots
 from nightjar.monitoring.performance.binary import words as binary_words
+from nightjar.monitoring.performance.regression import plots as regression_plots
+from nightjar.monitoring.performance.regression import words as regression_words
 from nightjar.monitoring.performance.report_data import PerformanceReport
 from nightjar.monitoring.reporting import pages
 
@@ -49,5 +51,7 @@ def _environment() -> Environment:
             "nights_plot": performance_plots.nights_plot,
             "slices_plot": performance_plots.slices_plot,
             "calibration_plot": binary_plots.calibration_plot,
+            "describe_groups": regression_words.describe_groups,
+            "groups_plot": regression_plots.groups_plot,
         }
     )

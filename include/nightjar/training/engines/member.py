@@ -53,10 +53,14 @@ class MemberCard:
 def outputs_of(
     member: Member, event_weight: float, matrix: NDArray[np.float32], *, threads: int
 ) -> NDArray[np.float64]:
-    """Return a member's outputs; probabilities are corrected for the weight of positives in its training.
+    """Return a member's outputs; probabilities are corrected for the weight of positives in their training."""
+    return without_weight(member.predict(matrix, threads=threads), event_weight)
+
+
+def without_weight(outputs: NDArray[np.float64], event_weight: float) -> NDArray[np.float64]:
+    """Return probabilities corrected for the weight of positives in their training; outputs as they are for 1.
 
     The odds are ``event_weight`` times too large (Elkan, 2001, The foundations of cost-sensitive learning, theorem
     2). The correction keeps the order of the rows.
     """
-    answers = member.predict(matrix, threads=threads)
-    return answers if event_weight == 1.0 else answers / (answers + event_weight * (1 - answers))
+    return outputs if event_weight == 1.0 else outputs / (outputs + event_weight * (1 - outputs))

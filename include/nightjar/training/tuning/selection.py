@@ -23,6 +23,7 @@ from nightjar.training.distributed.rendezvous import Group
 from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.member import outputs_of
 from nightjar.training.engines.registry import ENGINES
 from nightjar.training.engines.validation import ValidationMetric
 
@@ -188,7 +189,7 @@ def _metric_lost(
     matrix, truth = np.concatenate(matrices), np.concatenate(labels).astype(np.float64)
 
     def measured(rows: NDArray[np.float32]) -> float:
-        return metric.of_rows(truth, fitted.member.predict(rows, threads=threads))
+        return metric.of_rows(truth, outputs_of(fitted.member, fitted.card.event_weight, rows, threads=threads))
 
     whole = measured(matrix)
     lost = []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from nightjar.declaration.problem import Cost
-from nightjar.evaluation import metrics
+from nightjar.problems.binary import metrics
 from nightjar.protocol.errors import GateError
 
 
@@ -40,21 +40,22 @@ def test_metrics_match_values_computed_by_hand() -> None:
     assert metrics.brier(labels, predictions) == pytest.approx((0.01 + 0.36 + 0.16 + 0.01) / 4)
 
 
-COST = Cost(missed=50, false_alarm=10)
+COST = Cost(missed=60, false_alarm=40)
+"""Alarms start at a probability of 0.4."""
 
 
 def test_decision_costs_match_values_computed_by_hand() -> None:
     labels, predictions = np.array([0.0, 1.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.9, 0.2])
-    found = metrics.decision_metrics(labels, predictions, COST, 0.4)
+    found = metrics.decision_metrics(labels, predictions, COST)
     # announced: .4 (an event), .4 (none), .9; missed: .2
     assert found == {
-        "expected_cost": (50 + 10) / 5,
-        "never_cost": 3 * 50 / 5,
-        "always_cost": 2 * 10 / 5,
+        "expected_cost": (60 + 40) / 5,
+        "never_cost": 3 * 60 / 5,
+        "always_cost": 2 * 40 / 5,
         "recall": 2 / 3,
         "precision": 2 / 3,
     }
-    assert metrics.decision_metrics(labels, predictions, COST, 1.0)["precision"] == 0.0
+    assert metrics.decision_metrics(labels, predictions / 10, COST)["precision"] == 0.0
 
 
 @given(seed=st.integers(0, 10_000), missed=st.floats(0.1, 100), false_alarm=st.floats(0.1, 100))
@@ -66,8 +67,9 @@ def test_no_threshold_costs_less_than_that_of_the_costs_where_predictions_are_tr
     share = np.arange(11) / 10  # of ten rows each with the same prediction, exactly that share is positive
     predictions = np.repeat(share, 10)
     labels = np.concatenate([np.arange(10) < round(10 * p) for p in share]).astype(float)
-    mine = metrics.decision_metrics(labels, predictions, cost, cost.threshold)
-    other = metrics.decision_metrics(labels, predictions, cost, float(np.random.default_rng(seed).random()))
+    mine = metrics.decision_metrics(labels, predictions, cost)
+    at_random = np.where(predictions >= np.random.default_rng(seed).random(), 1.0, 0.0)
+    other = metrics.decision_metrics(labels, at_random, cost)
     assert mine["expected_cost"] <= min(other["expected_cost"], mine["never_cost"], mine["always_cost"]) + 1e-9
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.declarations import with_fields
+from tests.landed_nights import SHOP
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.gate import Gate
-from nightjar.declaration.problem import Cost
+from nightjar.declaration.problem import (
+    Binary,
+    Cost,
+    CostMatrix,
+    Multiclass,
+    Problem,
+    QuantileCost,
+    Regression,
+)
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
 from nightjar.declaration.training import Boosting, Network, Pruning, Selection, Training, Tuning
 from nightjar.protocol.documents import dump_json, load_json
@@ -20,25 +31,37 @@ from nightjar.training.data.training_set import DayCount, TrainingSet, night_of,
 from nightjar.training.recipe import Base, Recipe
 
 FIRST = date(2013, 3, 1)
-TRAINING = Training(holdout_days=3, validation_days=2)
-GATE = Gate(floors={}, min_holdout_rows=30)
+USE_CASE = replace(SHOP, training=Training(holdout_days=3, validation_days=2), gate=Gate(min_holdout_rows=30))
+CLASSES = Multiclass(classes=("kept", "returned", "swapped"))
+COUNT = Regression(unit="pieces", loss="poisson")
+BAND = Regression(unit="days", loss="quantile", quantiles=(0.1, 0.5, 0.9), cost=QuantileCost(under=3, over=1))
+PROBLEMS = (
+    Binary(),
+    Binary(cost=Cost(missed=100, false_alarm=20)),
+    replace(CLASSES, cost=CostMatrix(costs={"kept": {"returned": 2.0}})),
+    Regression(unit="EUR", loss="tweedie", tweedie_power=1.2),
+    BAND,
+)
 
 
-def _days(n: int, rows: int = 10, positives: int = 4) -> list[DayCount]:
-    return [DayCount(day=FIRST + timedelta(days=i), rows=rows, positives=positives) for i in range(n)]
+def _days(n: int, rows: int = 10, **labels: int) -> list[DayCount]:
+    """Days of 4 positives among 10 rows, or with other ``labels``."""
+    return [DayCount(day=FIRST + timedelta(days=i), rows=rows, labels=labels or {"positives": 4}) for i in range(n)]
 
 
 def test_the_last_days_are_the_holdout_and_those_before_validate() -> None:
-    splits = split_days(_days(9), TRAINING, GATE, label_horizon_nights=1, where="here")
+    splits = split_days(_days(9), USE_CASE, where="here")
     assert (splits["train"].first, splits["train"].last) == (date(2013, 3, 1), date(2013, 3, 4))
     assert (splits["validation"].first, splits["validation"].last) == (date(2013, 3, 5), date(2013, 3, 6))
     assert (splits["holdout"].first, splits["holdout"].last) == (date(2013, 3, 7), date(2013, 3, 9))
-    assert [(s.rows, s.positives, len(s.days)) for s in splits.values()] == [(40, 16, 4), (20, 8, 2), (30, 12, 3)]
+    assert [(split.rows, split.labels, len(split.days)) for split in splits.values()] == [
+        (40, {"positives": 16}, 4), (20, {"positives": 8}, 2), (30, {"positives": 12}, 3)
+    ]  # fmt: skip
 
 
 def test_a_missing_day_does_not_shift_the_calendar() -> None:
     days = [day for day in _days(9, rows=20, positives=8) if day.day != date(2013, 3, 8)]
-    splits = split_days(days, TRAINING, GATE, label_horizon_nights=1, where="here")
+    splits = split_days(days, USE_CASE, where="here")
     assert splits["holdout"].days == (date(2013, 3, 7), date(2013, 3, 9))
 
 
@@ -55,11 +78,43 @@ def test_a_missing_day_does_not_shift_the_calendar() -> None:
 )
 def test_splits_that_cannot_train_are_refused(days: list[DayCount], message: str) -> None:
     with pytest.raises(TrainingError, match=message) as caught:
-        split_days(days, TRAINING, GATE, label_horizon_nights=1, where="labels/x")
+        split_days(days, USE_CASE, where="labels/x")
     assert "labels/x" in caught.value.where
 
 
-def test_a_training_set_survives_json_to_the_byte() -> None:
+@pytest.mark.parametrize(
+    ("problem", "days", "message"),
+    [
+        (
+            CLASSES,
+            _days(9, rows_kept=6, rows_returned=4, rows_swapped=0),
+            "train split has classes without a label: swapped, among 40 labels",
+        ),
+        (
+            CLASSES,
+            _days(6, rows_kept=5, rows_returned=3, rows_swapped=2)
+            + _days(9, rows_kept=10, rows_returned=0, rows_swapped=0)[6:],
+            "holdout split has fewer than two classes: 30 labels are kept",
+        ),
+        (COUNT, _days(9, positive=0, negative=0), "train split has no signal: all 40 labels are 0"),
+    ],
+)
+def test_splits_without_the_labels_that_the_problem_needs_are_refused(
+    problem: Problem, days: list[DayCount], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        split_days(days, replace(USE_CASE, problem=problem), where="labels/x")
+
+
+def test_a_holdout_need_not_have_every_class() -> None:
+    days = _days(6, rows_kept=5, rows_returned=3, rows_swapped=2)
+    days += _days(9, rows_kept=7, rows_returned=3, rows_swapped=0)[6:]
+    splits = split_days(days, replace(USE_CASE, problem=CLASSES), where="labels/x")
+    assert splits["holdout"].labels == {"rows_kept": 21, "rows_returned": 9, "rows_swapped": 0}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_training_set_survives_json_to_the_byte(problem: Problem) -> None:
     training_set = TrainingSet(
         use_case="flight_delay",
         tables={"features/flight_delay": 3, "labels/flight_delay": 2},
@@ -87,9 +142,10 @@ def test_a_training_set_survives_json_to_the_byte() -> None:
             compression=("int8", "distilled"),
             pruning=Pruning(share=0.25, epochs=2),
             student=Boosting(params={"max_depth": 2}, num_rounds=7),
-            cost=Cost(missed=100, false_alarm=20),
+            problem=problem,
+            decisive_metric=next(iter(problem.metrics)),
         ),
-        **split_days(_days(9), TRAINING, GATE, label_horizon_nights=1, where="here"),
+        **split_days(_days(9), USE_CASE, where="here"),
     )
     again = load_json(TrainingSet, dump_json(training_set))
     assert again == training_set
@@ -102,7 +158,7 @@ def test_labels_belong_to_the_night_that_is_the_horizon_earlier() -> None:
 
 
 def test_parts_are_a_horizon_apart_from_label_day_to_label_day() -> None:
-    splits = split_days(_days(70), TRAINING, GATE, label_horizon_nights=30, where="here")
+    splits = split_days(_days(70), with_fields(USE_CASE, target={"label_horizon_nights": 30}), where="here")
     assert (splits["holdout"].first, splits["holdout"].last) == (date(2013, 5, 7), date(2013, 5, 9))
     assert (splits["validation"].first, splits["validation"].last) == (date(2013, 4, 6), date(2013, 4, 7))
     assert (splits["train"].first, splits["train"].last) == (date(2013, 3, 1), date(2013, 3, 7))
@@ -117,14 +173,18 @@ def test_parts_are_a_horizon_apart_from_label_day_to_label_day() -> None:
 def test_no_label_of_a_part_lands_after_the_first_features_of_a_later_one(
     offsets: set[int], horizon: int, holdout_days: int, validation_days: int
 ) -> None:
-    days = [DayCount(day=FIRST + timedelta(days=offset), rows=10, positives=4) for offset in sorted(offsets)]
-    training = Training(holdout_days=holdout_days, validation_days=validation_days)
+    days = [DayCount(day=FIRST + timedelta(days=n), rows=10, labels={"positives": 4}) for n in sorted(offsets)]
+    use_case = with_fields(
+        USE_CASE,
+        training={"holdout_days": holdout_days, "validation_days": validation_days},
+        gate={"min_holdout_rows": 1},
+        target={"label_horizon_nights": horizon},
+    )
     last = days[-1].day
     validated_until = last - timedelta(days=holdout_days - 1 + horizon)
     trained_until = validated_until - timedelta(days=validation_days - 1 + horizon)
     try:
-        gate = Gate(floors={}, min_holdout_rows=1)
-        splits = split_days(days, training, gate, label_horizon_nights=horizon, where="here")
+        splits = split_days(days, use_case, where="here")
     except TrainingError:
         validated = [day for day in days if timedelta() <= validated_until - day.day < timedelta(days=validation_days)]
         assert not (validated and days[0].day <= trained_until), "refused only where a part has no rows"
@@ -140,5 +200,5 @@ def test_no_label_of_a_part_lands_after_the_first_features_of_a_later_one(
 
 def test_too_few_days_for_the_gaps_are_refused_with_their_number() -> None:
     with pytest.raises(TrainingError, match="train split has 0 labelled rows") as caught:
-        split_days(_days(20), TRAINING, GATE, label_horizon_nights=9, where="labels/x")
+        split_days(_days(20), with_fields(USE_CASE, target={"label_horizon_nights": 9}), where="labels/x")
     assert "with gaps of 8 days between the parts, for label_horizon_nights=9" in caught.value.where

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training_sets import context, count_labels, training_set
+from tests.training_sets import METRIC, context, count_labels, training_set
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting
+from nightjar.problems.binary.metrics import log_loss
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
 from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.boosting.model import FILE
 from nightjar.training.engines.fitted import Fitted
+from nightjar.training.ensemble.members import predict_shard
 
 FEATURES = (Feature("signal", "numeric", "Signal."), Feature("noise", "numeric", "Noise."))
 TRAINING_SET = training_set(FEATURES)
@@ -24,11 +27,12 @@ PARAMS = {"max_depth": 6, "eta": 0.5}
 SAMPLED = {**PARAMS, "subsample": 0.6, "colsample_bytree": 0.5, "num_parallel_tree": 3}
 
 
-def shard(rows: int, seed: int) -> Shard:
-    """Labels that follow the first column, weakly."""
+def shard(rows: int, seed: int, *, positives: float = 0.5) -> Shard:
+    """Labels that follow the first column, weakly; ``positives`` is their share."""
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(rows, 2)).astype(np.float32)
-    labels = (matrix[:, 0] + 3 * random.normal(size=rows) > 0).astype(np.float32)
+    strength = matrix[:, 0] + 3 * random.normal(size=rows)
+    labels = (strength > (0.0 if positives == 0.5 else np.quantile(strength, 1 - positives))).astype(np.float32)
     filled = Shard(columns=2, count_labels=count_labels)
     for part in range(0, rows, 150):
         filled.append(matrix[part : part + 150], labels[part : part + 150])
@@ -42,6 +46,7 @@ def trained(
     num_rounds: int = 60,
     every: int = 25,
     params: Mapping[str, object] = PARAMS,
+    metric: str = METRIC,
 ) -> Fitted:
     engine = Boosting(
         params=params,
@@ -49,7 +54,8 @@ def trained(
         early_stopping_rounds=early_stopping_rounds,
         checkpoint_every_rounds=every,
     )
-    return boosting.fit(engine, context(shard(400, 1), shard(400, 2), TRAINING_SET, checkpoints=str(place)))
+    found = replace(TRAINING_SET, recipe=replace(TRAINING_SET.recipe, decisive_metric=metric))
+    return boosting.fit(engine, context(shard(400, 1), shard(400, 2), found, checkpoints=str(place)))
 
 
 def test_early_stopping_keeps_the_best_round_and_stops_after_its_patience(tmp_path: Path) -> None:
@@ -94,6 +100,32 @@ def test_bins_paged_from_disk_give_the_same_bytes(tmp_path: Path, monkeypatch: p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]  # the scratch is gone
 
 
+def test_early_stopping_by_a_loss_keeps_the_round_with_the_least(tmp_path: Path) -> None:
+    boosted = trained(tmp_path, early_stopping_rounds=5, metric="log_loss")
+    assert boosted.card.rounds == int(np.argmin(boosted.history)) + 1
+    assert len(boosted.history) == boosted.card.rounds + 5 < 60
+    assert boosted.card.validation_score == pytest.approx(min(boosted.history))
+
+
+@pytest.mark.parametrize("weighted", ["balance_classes", "scale_pos_weight"])
+def test_a_loss_is_measured_without_the_weight_of_positives(tmp_path: Path, weighted: str) -> None:
+    """Weighted odds are far too high for rare positives: their log loss would stop the training early."""
+    validation = shard(400, 2, positives=0.1)
+    balanced = weighted == "balance_classes"
+    recipe = replace(TRAINING_SET.recipe, balance_classes=balanced, decisive_metric="log_loss")
+    params = {"max_depth": 2, "eta": 0.1} | ({} if balanced else {"scale_pos_weight": 9.0})
+    frozen = replace(TRAINING_SET, recipe=recipe)
+    boosted = boosting.fit(
+        Boosting(params=params, num_rounds=20), context(shard(400, 1, positives=0.1), validation, frozen)
+    )
+    labels, outputs = predict_shard(boosted.member, validation, threads=1)
+    weight = boosted.card.event_weight
+    assert weight == pytest.approx(9.0, rel=0.2)
+    unweighted = outputs / (outputs + weight * (1 - outputs))
+    assert boosted.card.validation_score == pytest.approx(log_loss(labels, unweighted), abs=1e-6)
+    assert boosted.card.validation_score < log_loss(labels, outputs) - 0.1
+
+
 def test_early_stopping_goes_on_where_it_was(tmp_path: Path) -> None:
     undisturbed = trained(tmp_path / "a", early_stopping_rounds=5, every=3)
     trained(tmp_path / "b", early_stopping_rounds=5, every=3, num_rounds=len(undisturbed.history) - 2)
@@ -103,7 +135,7 @@ def test_early_stopping_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_diverging_loss_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = boosting.engine_params  # a declaration refuses such an eta
-    monkeypatch.setattr(boosting, "engine_params", lambda engine, seed: {**declared(engine, seed), "eta": 1e38})
+    monkeypatch.setattr(boosting, "engine_params", lambda *given: {**declared(*given), "eta": 1e38})
     with pytest.raises(TrainingError, match="265 predictions are not finite after round 3") as caught:
         trained(tmp_path, params={"lambda": 0.0, "min_child_weight": 0})
     assert "lower eta" in caught.value.fix

@@ -120,7 +120,28 @@ def test_only_trials_that_are_worse_than_most_are_pruned_and_the_declared_one_ne
     mine.prune(worse)
     assert not mine.report(better, 0.78, 1)
     assert mine.best().values == [0.8]
-    assert (mine.declared_auc(), mine.best_auc()) == (0.1, 0.8)
+    assert (mine.declared_score(), mine.best_score()) == (0.1, 0.8)
+
+
+def test_of_a_loss_less_is_better_and_more_is_pruned(lake: Lake) -> None:
+    asked = tuned()
+    by_loss = replace(asked, recipe=replace(asked.recipe, decisive_metric="log_loss"))
+    mine = study(lake, of=by_loss)
+    declared = mine.claim()
+    assert declared is not None
+    mine.complete(declared, 0.9)
+    for mean in (0.4, 0.3, 0.2, 0.3, 0.25):
+        trial = mine.claim()
+        assert trial is not None
+        assert not mine.report(trial, mean, 1)
+        mine.complete(trial, mean)
+    worse, better = mine.claim(), mine.claim()
+    assert worse is not None
+    assert better is not None
+    assert mine.report(worse, 0.35, 1)
+    assert not mine.report(better, 0.22, 1)
+    assert mine.best().values == [0.2]
+    assert (mine.declared_score(), mine.best_score()) == (0.9, 0.2)
 
 
 def test_another_training_set_is_another_study(lake: Lake) -> None:
@@ -130,7 +151,7 @@ def test_another_training_set_is_another_study(lake: Lake) -> None:
     mine.complete(trial, 0.7)
     with pytest.raises(TrainingError, match="no trial of boosting was completed; none was started in time"):
         study(lake, of=tuned(trials=5)).best()
-    assert study(lake).best_auc() == 0.7
+    assert study(lake).best_score() == 0.7
 
 
 @pytest.mark.parametrize(
@@ -149,7 +170,7 @@ def test_half_a_line_at_the_end_of_the_journal_is_removed_and_the_study_goes_on(
         trial = other.claim()
         assert trial is not None
         other.complete(trial, 0.7 + worker / 100)
-    assert study(lake).best_auc() == 0.72
+    assert study(lake).best_score() == 0.72
     assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 

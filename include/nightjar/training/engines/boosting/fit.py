@@ -8,6 +8,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting
 from nightjar.problems.problem_type import ProblemType
@@ -22,7 +24,7 @@ from nightjar.training.engines.boosting.model import FILE, BoostedTrees
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.libraries import import_xgboost
-from nightjar.training.engines.member import Member, MemberCard
+from nightjar.training.engines.member import Member, MemberCard, without_weight
 from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.model import TabularModel
 
@@ -66,7 +68,7 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
         params={**model_params, **_declared_values(declared), "device": device_kind},
         rounds=rounds,
         validation_score=history[best - 1],
-        event_weight=float(model_params.get("scale_pos_weight", 1.0)),
+        event_weight=_event_weight(model_params),
     )
     return Fitted(
         member=BoostedTrees(booster),
@@ -148,7 +150,7 @@ def _rounds(
                 writer.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
             termination.exit_if_terminating()
         booster.update(train, base_rounds + done)
-        predictions = booster.predict(validation)
+        predictions = without_weight(booster.predict(validation).astype(np.float64), _event_weight(params))
         history.append(metric.over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))
         progress.round_done(history)
     return booster
@@ -164,6 +166,11 @@ def _restart_sampling(booster: Any) -> None:
     booster.set_param({"tree_method": "approx"})
     booster.save_config()  # applies the parameters
     booster.set_param({"tree_method": "hist"})
+
+
+def _event_weight(params: Mapping[str, Any]) -> float:
+    """Return the weight of a positive row, relative to a negative row."""
+    return float(params.get("scale_pos_weight", 1.0))
 
 
 def engine_params(engine: Boosting, problem: ProblemType, seed: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from nightjar.training.distributed.rendezvous import Group
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.libraries import import_xgboost, require_torch
-from nightjar.training.engines.member import Member, MemberCard
+from nightjar.training.engines.member import Member, MemberCard, without_weight
 from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network import rows as network_rows
 from nightjar.training.engines.network.graph import member_of, weights_of
@@ -100,7 +100,7 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
                 losses = _learn(over_ranks, optimizer, batches, rates, weight, engine.clip_norm, used)
                 _check_losses(losses, group, number + 1)
                 labels, answers = _answers(module, context.validation, used)
-                history.append(metric.over_ranks(labels, answers, after=f"epoch {number + 1}"))
+                history.append(metric.over_ranks(labels, without_weight(answers, weight), after=f"epoch {number + 1}"))
                 if metric.best_round(history) == number:
                     best = copied_weights(module)
                 progress.round_done(history)
@@ -341,7 +341,7 @@ def _check_losses(losses: NDArray[np.float32], group: Group, epoch: int) -> None
         )
 
 
-def _answers(module: torch.nn.Module, shard: Shard, used: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _answers(module: torch.nn.Module, shard: Shard, used: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the labels of a shard's rows and the network's current probabilities."""
     import torch
 
@@ -353,7 +353,7 @@ def _answers(module: torch.nn.Module, shard: Shard, used: str) -> tuple[NDArray[
             for start in range(0, len(matrix), network_rows.BUFFER_ROWS):
                 rows = torch.from_numpy(matrix[start : start + network_rows.BUFFER_ROWS]).to(used)
                 answers.append(torch.sigmoid(module(rows)).cpu().numpy())
-    return np.concatenate(labels), np.concatenate(answers)
+    return np.concatenate(labels), np.concatenate(answers).astype(np.float64)
 
 
 def _state(module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Weights) -> bytes:

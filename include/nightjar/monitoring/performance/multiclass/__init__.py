@@ -1,0 +1,1 @@
+"""Performance of predictions of one of several classes."""
