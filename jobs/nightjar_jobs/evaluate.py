@@ -112,10 +112,10 @@ def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion
 
 def _note(champion: models.ModelVersion, model: TabularModel, training_set: TrainingSet) -> str:
     """Return the note on a champion that was trained on days of the holdout, or an empty string."""
-    held_out = training_set.holdout.days
+    holdout_days = training_set.holdout.days
     horizon = training_set.label_horizon_nights
-    seen = len(days_seen(model.card.seen, held_out, label_horizon_nights=horizon)) if model.card.seen else None
-    return note_on_champion(champion.version, seen=seen, held_out=len(held_out))
+    seen = len(days_seen(model.card.seen, holdout_days, label_horizon_nights=horizon)) if model.card.seen else None
+    return note_on_champion(champion.version, seen=seen, holdout_days=len(holdout_days))
 
 
 def _predict(
@@ -129,10 +129,10 @@ def _predict(
         labels.append(rows["label"].to_numpy())
         for prefix, model in contenders.items():
             predictions[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
-    truth = np.concatenate(labels)
+    holdout_labels = np.concatenate(labels)
     where = training_set_uri(spec)
-    check_counts("holdout", training_set.holdout, len(truth), int(truth.sum()), where=where)
-    return truth, {prefix: np.concatenate(p) for prefix, p in predictions.items()}
+    check_counts("holdout", training_set.holdout, len(holdout_labels), int(holdout_labels.sum()), where=where)
+    return holdout_labels, {prefix: np.concatenate(p) for prefix, p in predictions.items()}
 
 
 if __name__ == "__main__":

@@ -107,9 +107,9 @@ def _decide(spec: JobSpec, use_case: UseCase) -> RetrainingDecision:
         )
         return RetrainingDecision()
     champion = scoring_model.version
-    watched, auc = collect_evidence(lake, use_case, policy, night, champion=champion)
+    evidence, auc = collect_evidence(lake, use_case, policy, night, champion=champion)
     age_days = model_age_days(lake, use_case.name, champion, night)
-    decision = decide(policy, watched, night, auc=auc, age_days=age_days, requested=_requested_nights(spec))
+    decision = decide(policy, evidence, night, auc=auc, age_days=age_days, requested=_requested_nights(spec))
     if decision.request and spec.params.get("history"):
         return replace(decision, request=False, blocked_by="the night is history")
     return decision

@@ -127,21 +127,21 @@ def _fit(spec: JobSpec, context: TrainingContext, report: Report, seconds: dict[
             predictions = profile_predictions(group, ensemble.predictions)
         with timed(seconds, "compress"):
             compressed = tuple(
-                (small, profile_predictions(group, small.ensemble.predictions))
-                for small in compress(fitted.engines, ensemble, context)
+                (model, profile_predictions(group, model.ensemble.predictions))
+                for model in compress(fitted.engines, ensemble, context)
             )
         with timed(seconds, "baseline"):
             rows = training_set.train.rows
-            simple = baseline.fit(context.train, training_set.features, training_set.categories, rows)
-            labels, answers = predict_shard(simple, context.validation, threads=threads)
-            simple_auc = auc_over_ranks(labels, answers, after="the baseline's last step")
+            baseline_model = baseline.fit(context.train, training_set.features, training_set.categories, rows)
+            labels, predicted = predict_shard(baseline_model, context.validation, threads=threads)
+            baseline_auc = auc_over_ranks(labels, predicted, after="the baseline's last step")
         peaks = group.exchange(peak_memory())
     return _Trained(
         models=TrainedModels(
             engines=fitted.engines,
             ensemble=ensemble,
-            baseline=simple,
-            baseline_auc=simple_auc,
+            baseline=baseline_model,
+            baseline_auc=baseline_auc,
             seen_by_base=context.base.card.seen if context.base else (),
         ),
         predictions=predictions,
@@ -166,12 +166,12 @@ def _save(
     """Save the models on rank 0, each with the profile of the training rows and of its own predictions."""
     with timed(seconds, "save"):
         profile = add_predictions(read_training_profile(spec), trained.predictions)
-        full, simple = save_models(spec, use_case, training_set, trained.models, profile.to_json())
+        full, baseline_model = save_models(spec, use_case, training_set, trained.models, profile.to_json())
         compressed: dict[str, CompressedModelFiles] = {
-            small.name: save_compressed(spec, full, small, add_predictions(profile, predictions).to_json())
-            for small, predictions in trained.compressed
+            model.name: save_compressed(spec, full, model, add_predictions(profile, predictions).to_json())
+            for model, predictions in trained.compressed
         }
-    return _Saved(full=full, baseline=simple, compressed=compressed)
+    return _Saved(full=full, baseline=baseline_model, compressed=compressed)
 
 
 def _report(

@@ -97,8 +97,8 @@ def with_retries(call: Callable[P, T]) -> Callable[P, T]:
 
 def _log_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    what = error.what if isinstance(error, UnreachableError) else error
-    log.warning("%s; retrying (%d of %d)", what, state.attempt_number, TRIES - 1)
+    reason = error.what if isinstance(error, UnreachableError) else error
+    log.warning("%s; retrying (%d of %d)", reason, state.attempt_number, TRIES - 1)
 
 
 def contained(root: str, relative: str) -> str:

@@ -95,7 +95,7 @@ def training_outcome(lake: Path, request: Request) -> TrainingOutcome:
     judged = task_result(run, "gate", GateResult)
     promoted = task_result(run, "promote", PromoteResult)
     return TrainingOutcome(
-        auc=evaluated.metrics[f"{prefix_of(judged.variant)}auc"],
+        auc=evaluated.metrics[f"{prefix_of(judged.candidate)}auc"],
         rows=evaluated.rows_out,
         version=promoted.model_version,
         verdict=promoted.reason,

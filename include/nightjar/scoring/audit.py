@@ -80,8 +80,8 @@ def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[d
         _refuse(bool(nulls), f"column {column} has nulls", where, nulls)
     duplicates = _count_duplicate_keys(use_case, lake, data_files)
     _refuse(bool(duplicates), "rows have duplicate keys", where, duplicates)
-    outside = rows - sum(file.inside for file in statistics)
-    _refuse(bool(outside), "predictions are outside 0 to 1", where, outside)
+    out_of_range = rows - sum(file.inside for file in statistics)
+    _refuse(bool(out_of_range), "predictions are outside 0 to 1", where, out_of_range)
     mean = math.fsum(file.total for file in statistics) / rows
     last_night, last_mean = _last_published(use_case, lake, min(nights))
     if last_mean is not None:
@@ -151,12 +151,12 @@ def _count_duplicate_keys(use_case: UseCase, lake: Lake, data_files: Sequence[Da
     for file in data_files:
         by_night.setdefault(file.partition["ds"], []).append(file)
 
-    def keys(of_night: list[DataFile]) -> Iterator[pa.RecordBatch]:
-        for file in of_night:
+    def keys(night_files: list[DataFile]) -> Iterator[pa.RecordBatch]:
+        for file in night_files:
             with _open(use_case, lake, file) as parquet:
                 yield from parquet.iter_batches(columns=list(use_case.key))
 
-    return sum(count_duplicate_keys(partial(keys, of_night)) for of_night in by_night.values())
+    return sum(count_duplicate_keys(partial(keys, night_files)) for night_files in by_night.values())
 
 
 @contextmanager
@@ -176,8 +176,8 @@ def _open(use_case: UseCase, lake: Lake, file: DataFile) -> Iterator[pq.ParquetF
         raise GateError(f"a file of scores cannot be read ({error})", where=uri, fix=fix) from error
 
 
-def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date | None, float | None]:
-    """Return the last published night before ``before`` and its mean prediction; reads one partition."""
+def _last_published(use_case: UseCase, lake: Lake, first_night: date) -> tuple[date | None, float | None]:
+    """Return the last published night before ``first_night`` and its mean prediction; reads one partition."""
     import pyarrow.compute as pc
 
     scores = lake.table(use_case.score_table)
@@ -185,7 +185,7 @@ def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date |
         return None, None
     active = active_files(scores.open(), {})
     nights = [date.fromisoformat(night) for night in {file.partition["ds"] for file in active}]
-    earlier = [night for night in nights if night < before]
+    earlier = [night for night in nights if night < first_night]
     if not earlier:
         return None, None
     night = max(earlier)
@@ -193,10 +193,10 @@ def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date |
     return night, mean
 
 
-def _refuse(broken: bool, what: str, where: str, how_many: int) -> None:
-    if broken:
+def _refuse(is_broken: bool, problem: str, where: str, how_many: int) -> None:
+    if is_broken:
         raise ContractError(
-            f"the scores fail their audit and stay unpublished: {what}",
+            f"the scores fail their audit and stay unpublished: {problem}",
             where=where,
             how_many=how_many,
             fix="check the features and the model version of this run, then clear `score`",

@@ -56,9 +56,13 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
                 continue
             for variant, rows, split in _by_variant(batch, use_case, task):
                 rows_in[variant] += rows.num_rows
-                of_variant = variant if split else None
                 scored = score_batch(
-                    rows, models[variant], task.scoring_models[variant], use_case, task, variant=of_variant
+                    rows,
+                    models[variant],
+                    task.scoring_models[variant],
+                    use_case,
+                    task,
+                    variant=variant if split else None,
                 )
                 if scored.scores.num_rows:
                     scores[variant].write(scored.scores)

@@ -208,7 +208,7 @@ def _predict(
 
 
 def _speeds(
-    full: tuple[tuple[Fitted, ...], Ensemble], small: tuple[tuple[Fitted, ...], Ensemble], validation: Shard
+    full: tuple[tuple[Fitted, ...], Ensemble], compressed: tuple[tuple[Fitted, ...], Ensemble], validation: Shard
 ) -> tuple[float, float]:
     """Return rows per second of both models, on one thread, over about :data:`_TIMED_ROWS` rows.
 
@@ -221,8 +221,8 @@ def _speeds(
             break
     rows, best = np.concatenate(matrices), [math.inf, math.inf]
     for _ in range(_TIMES):
-        for place, (members, ensemble) in enumerate((full, small)):
+        for position, (members, ensemble) in enumerate((full, compressed)):
             started = time.perf_counter()
             _predict(members, ensemble, rows, threads=1)
-            best[place] = min(best[place], time.perf_counter() - started)
+            best[position] = min(best[position], time.perf_counter() - started)
     return len(rows) / best[0], len(rows) / best[1]

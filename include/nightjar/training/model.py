@@ -193,9 +193,9 @@ class TabularModel:
         if not len(matrix):
             return np.empty(0, dtype=np.float64)
         cards = zip(self.members, self.card.members, strict=True)
-        used = [(member, card) for member, card in cards if card.weight]
-        predictions = [probabilities(member, card.event_weight, matrix, threads=threads) for member, card in used]
-        return self.card.calibrator.apply(blend(predictions, [card.weight for _, card in used]))
+        weighted = [(member, card) for member, card in cards if card.weight]
+        predictions = [probabilities(member, card.event_weight, matrix, threads=threads) for member, card in weighted]
+        return self.card.calibrator.apply(blend(predictions, [card.weight for _, card in weighted]))
 
 
 def blend(predictions: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:

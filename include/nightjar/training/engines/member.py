@@ -57,5 +57,5 @@ def probabilities(
     Its odds are ``event_weight`` times too large (Elkan, 2001, The foundations of cost-sensitive learning, theorem 2).
     The correction keeps the order of the rows.
     """
-    answers = member.predict(matrix, threads=threads)
-    return answers if event_weight == 1.0 else answers / (answers + event_weight * (1 - answers))
+    weighted = member.predict(matrix, threads=threads)
+    return weighted if event_weight == 1.0 else weighted / (weighted + event_weight * (1 - weighted))

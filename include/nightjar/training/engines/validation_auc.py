@@ -24,13 +24,13 @@ def auc_over_ranks(labels: Any, predictions: Any, *, after: str) -> float:
     """
     is_finite = np.isfinite(predictions)
     counts = auc_counts(labels[is_finite], predictions[is_finite])
-    not_finite = np.full((2, 1), len(is_finite) - np.count_nonzero(is_finite), dtype=counts.dtype)
-    summed = sum_over_ranks(np.hstack([counts, not_finite]))
-    if bad := int(summed[0, -1]):
+    invalid = np.full((2, 1), len(is_finite) - np.count_nonzero(is_finite), dtype=counts.dtype)
+    summed = sum_over_ranks(np.hstack([counts, invalid]))
+    if invalid_count := int(summed[0, -1]):
         raise TrainingError(
-            f"{bad} predictions are not finite after {after}: the loss has diverged",
+            f"{invalid_count} predictions are not finite after {after}: the loss has diverged",
             where="the engines of the use case's training",
-            how_many=bad,
+            how_many=invalid_count,
             fix="lower eta (or learning_rate), or raise lambda or min_child_weight (or weight_decay)",
         )
     return auc_of_counts(summed[:, :-1])

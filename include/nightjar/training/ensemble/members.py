@@ -74,7 +74,7 @@ def combine(
     weights = fit_weights(labels, predictions)
     mean = blend(predictions, weights)
     validation_auc = auc_over_ranks(labels, mean, after="the last round")
-    calibrator = _calibrate(labels, mean, [len(of_day) for of_day, _ in by_day], recipe, name)
+    calibrator = _calibrate(labels, mean, [len(day_labels) for day_labels, _ in by_day], recipe, name)
     return Ensemble(
         weights=weights,
         calibrator=calibrator,
@@ -86,7 +86,7 @@ def combine(
 def predict_shard(member: Member, shard: Shard, *, threads: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the labels of a shard's rows and a member's predictions."""
     by_day = [(labels, member.predict(matrix, threads=threads)) for matrix, labels in shard.batches()]
-    return np.concatenate([labels for labels, _ in by_day]), np.concatenate([answers for _, answers in by_day])
+    return np.concatenate([labels for labels, _ in by_day]), np.concatenate([predictions for _, predictions in by_day])
 
 
 def predictions_of(
@@ -101,11 +101,11 @@ def _predict_by_day(members: Sequence[Fitted], shard: Shard, *, threads: int) ->
 
 
 def _joined(by_day: Sequence[_Day]) -> tuple[NDArray[np.float32], list[NDArray[np.float64]]]:
-    labels = np.concatenate([of_day for of_day, _ in by_day])
-    return labels, [np.concatenate(parts) for parts in zip(*(answers for _, answers in by_day), strict=True)]
+    labels = np.concatenate([day_labels for day_labels, _ in by_day])
+    return labels, [np.concatenate(parts) for parts in zip(*(predictions for _, predictions in by_day), strict=True)]
 
 
-def fit_weights(labels: NDArray[np.float32], answers: Sequence[NDArray[np.float64]]) -> tuple[float, ...]:
+def fit_weights(labels: NDArray[np.float32], predictions: Sequence[NDArray[np.float64]]) -> tuple[float, ...]:
     """Return the weights that minimize the log loss of the members' mean on the rows of all ranks; all ranks call it.
 
     Expectation maximization for the weights of a mixture (Smyth and Wolpert, 1999, Linearly combining density
@@ -115,13 +115,13 @@ def fit_weights(labels: NDArray[np.float32], answers: Sequence[NDArray[np.float6
 
     Args:
         labels: 0 or 1 for each row of this rank.
-        answers: Each member's probabilities of the same rows.
+        predictions: Each member's probabilities of the same rows.
     """
-    if len(answers) == 1:
+    if len(predictions) == 1:
         return (1.0,)
-    likelihoods = np.stack([np.where(labels == 1, prediction, 1 - prediction) for prediction in answers])
+    likelihoods = np.stack([np.where(labels == 1, prediction, 1 - prediction) for prediction in predictions])
     likelihoods = np.maximum(likelihoods, _MIN_LIKELIHOOD)
-    weights = np.full(len(answers), 1 / len(answers))
+    weights = np.full(len(predictions), 1 / len(predictions))
     for _ in range(_MAX_STEPS):
         factors = _mean_over_ranks(likelihoods / (weights @ likelihoods))
         weights = weights * factors
@@ -142,14 +142,14 @@ def _mean_over_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _calibrate(
-    labels: NDArray[np.float32], answers: NDArray[np.float64], rows_by_day: Sequence[int], recipe: Recipe, name: str
+    labels: NDArray[np.float32], predictions: NDArray[np.float64], rows_by_day: Sequence[int], recipe: Recipe, name: str
 ) -> Calibrator:
     """Fit the recipe's calibration; ``best`` compares methods on the later half of the validation days."""
     rank, world_size = place()
     days = int(sum_over_ranks(np.array([len(rows_by_day)]))[0])
     own_days = len(range(rank, (days + 1) // 2, world_size))  # a rank has every world_size-th day
     cut = sum(rows_by_day[:own_days])
-    parts = [auc_counts(labels[part], answers[part]) for part in (slice(cut), slice(cut, None))]
+    parts = [auc_counts(labels[part], predictions[part]) for part in (slice(cut), slice(cut, None))]
     earlier, later = sum_over_ranks(np.stack(parts))
     calibrator, losses = calibration.fit(recipe.calibration, earlier, later)
     if rank == 0:
