@@ -68,9 +68,11 @@ def run(spec: JobSpec) -> EvaluateResult:
     labels, predictions = _predict(spec, training_set, contenders)
     metrics: dict[str, float] = {}
     for prefix, values in predictions.items():
-        measured = _measure(labels, values, training_set.recipe.cost, contenders[prefix].card.threshold)
-        metrics |= {prefix + name: value for name, value in measured.items()}
-        log.info("%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in measured.items())]))
+        model_metrics = _measure(labels, values, training_set.recipe.cost, contenders[prefix].card.threshold)
+        metrics |= {prefix + name: value for name, value in model_metrics.items()}
+        log.info(
+            "%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in model_metrics.items())])
+        )
     return EvaluateResult(
         rows_in=len(labels),
         rows_out=len(labels),
@@ -88,10 +90,12 @@ def _measure(
     labels: NDArray[np.float64], predictions: NDArray[np.float64], cost: Cost | None, threshold: float | None
 ) -> dict[str, float]:
     """Return all metrics; decisions use the model's threshold, or that of ``cost`` if it has none."""
-    measured = all_metrics(labels, predictions)
+    model_metrics = all_metrics(labels, predictions)
     if cost is None:
-        return measured
-    return measured | decision_metrics(labels, predictions, cost, cost.threshold if threshold is None else threshold)
+        return model_metrics
+    return model_metrics | decision_metrics(
+        labels, predictions, cost, cost.threshold if threshold is None else threshold
+    )
 
 
 def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion | None:

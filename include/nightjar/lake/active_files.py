@@ -89,7 +89,7 @@ def table_errors(where: str) -> Iterator[None]:
     from deltalake.exceptions import DeltaError
 
     try:
-        with files.explained(where):
+        with files.storage_errors(where):
             yield
     except FileNotFoundError as error:
         raise LakeError(

@@ -58,7 +58,7 @@ def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[d
         raise GateError(
             "there are no scores to audit", where=where, how_many=0, fix="clear `score` and look at its log"
         )
-    _refuse(
+    _fail_if(
         part.rows_rejected > use_case.scoring.audit.max_rejected_share * part.rows_in,
         f"the model cannot take {part.rows_rejected} of {part.rows_in} rows (allowed share "
         f"{use_case.scoring.audit.max_rejected_share}; the rows are in {use_case.quarantine_table.name})",
@@ -67,25 +67,25 @@ def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[d
     )
     statistics = [_read_statistics(use_case, lake, file) for file in data_files]
     rows = sum(file.rows for file in statistics)
-    _refuse(
+    _fail_if(
         rows != part.rows_out,
         f"{rows} rows were written, but {part.rows_out} were scored",
         where,
         abs(rows - part.rows_out),
     )
     missing = set(nights) - {date.fromisoformat(file.partition["ds"]) for file in data_files}
-    _refuse(bool(missing), f"nights without a score: {', '.join(map(str, sorted(missing)))}", where, len(missing))
+    _fail_if(bool(missing), f"nights without a score: {', '.join(map(str, sorted(missing)))}", where, len(missing))
     for column in _required(use_case):
         nulls = sum(file.nulls[column] for file in statistics)
-        _refuse(bool(nulls), f"column {column} has nulls", where, nulls)
+        _fail_if(bool(nulls), f"column {column} has nulls", where, nulls)
     duplicates = _count_duplicate_keys(use_case, lake, data_files)
-    _refuse(bool(duplicates), "rows have duplicate keys", where, duplicates)
+    _fail_if(bool(duplicates), "rows have duplicate keys", where, duplicates)
     out_of_range = rows - sum(file.inside for file in statistics)
-    _refuse(bool(out_of_range), "predictions are outside 0 to 1", where, out_of_range)
+    _fail_if(bool(out_of_range), "predictions are outside 0 to 1", where, out_of_range)
     mean = math.fsum(file.total for file in statistics) / rows
     last_night, last_mean = _last_published(use_case, lake, min(nights))
     if last_mean is not None:
-        _refuse(
+        _fail_if(
             abs(mean - last_mean) > use_case.scoring.audit.max_mean_shift,
             f"the mean prediction is {mean:.3f}, it was {last_mean:.3f} on {last_night} "
             f"(allowed shift {use_case.scoring.audit.max_mean_shift})",
@@ -168,7 +168,7 @@ def _open(use_case: UseCase, lake: Lake, file: DataFile) -> Iterator[pq.ParquetF
     system, path = files.filesystem(uri)
     fix = "clear `score`, which writes the scores again"
     try:
-        with files.explained(uri), system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
+        with files.storage_errors(uri), system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
             yield parquet
     except FileNotFoundError as error:
         raise GateError("a file of scores is missing", where=uri, fix=fix) from error
@@ -193,7 +193,7 @@ def _last_published(use_case: UseCase, lake: Lake, first_night: date) -> tuple[d
     return night, mean
 
 
-def _refuse(is_broken: bool, problem: str, where: str, how_many: int) -> None:
+def _fail_if(is_broken: bool, problem: str, where: str, how_many: int) -> None:
     if is_broken:
         raise ContractError(
             f"the scores fail their audit and stay unpublished: {problem}",

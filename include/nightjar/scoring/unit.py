@@ -45,7 +45,7 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     }
     rows_in = dict.fromkeys(task.scoring_models, 0)
     with ExitStack() as stack:
-        stack.enter_context(files.explained(task.lake.uri))
+        stack.enter_context(files.storage_errors(task.lake.uri))
         scores = {
             variant: stack.enter_context(_writer(task.lake, use_case.score_table)) for variant in task.scoring_models
         }

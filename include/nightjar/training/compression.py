@@ -123,7 +123,7 @@ def fine_tuned(network: Network, context: TrainingContext) -> Fitted:
     declared = next(engine for engine in recipe.engines if isinstance(engine, NetworkEngine))
     epochs = recipe.pruning.epochs
     fine_tuning = replace(declared, epochs=epochs, early_stopping_epochs=epochs)
-    return fit_from(network, fine_tuning, _aside(context, "pruned"))
+    return fit_from(network, fine_tuning, _side_context(context, "pruned"))
 
 
 def int8(member: Network) -> Network:
@@ -181,11 +181,11 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCon
     recipe = context.training_set.recipe
     unbalanced = replace(recipe, balance_classes=False)  # the labels are calibrated probabilities already
     training_set = replace(context.training_set, recipe=unbalanced)
-    teaching = replace(_aside(context, "distilled"), train=soft_labels, training_set=training_set)
-    return ENGINES[recipe.student.kind].fit(recipe.student, teaching)
+    teaching_context = replace(_side_context(context, "distilled"), train=soft_labels, training_set=training_set)
+    return ENGINES[recipe.student.kind].fit(recipe.student, teaching_context)
 
 
-def _aside(context: TrainingContext, name: Compression) -> TrainingContext:
+def _side_context(context: TrainingContext, name: Compression) -> TrainingContext:
     """Return the context of a training beside the main one: silent, without checkpoints and without a base."""
     progress = Progress(name, context.training_set.train.rows, silent, silent)
     return replace(context, progress=progress, checkpoints=None, base=None)

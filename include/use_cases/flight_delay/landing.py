@@ -86,7 +86,7 @@ def _land_night(night: date, root: Path, records: Mapping[str, Lines]) -> int:
     temporary = root / f".{folder.name}.{uuid.uuid4().hex}"
     manifest: dict[str, dict[str, Any]] = {}
     try:
-        with files.explained(str(folder)):
+        with files.storage_errors(str(folder)):
             temporary.mkdir(parents=True)
             for source in SOURCES:
                 content, rows = _render(source, records[source.name], _day_of(source, night))

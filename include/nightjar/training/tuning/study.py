@@ -252,6 +252,6 @@ def _storage(spec: JobSpec) -> BaseStorage:
             fix="set it to the URL of a database that all workers reach, in pods by a Secret (docs/configuration.md)",
         )
     path = f"{spec.run_dir}/{JOURNAL_FILE}"
-    with files.explained(path):
+    with files.storage_errors(path):
         os.makedirs(spec.run_dir, exist_ok=True)
         return optuna.storages.JournalStorage(open_journal(path))
