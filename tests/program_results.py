@@ -63,7 +63,7 @@ NEUTRAL: dict[type[JobResult], dict[str, Any]] = {
         "verdict": "promote",
         "reasons": (),
         "model_version": "1",
-        "variant": "full",
+        "candidate": "full",
         "candidates": {},
         "champion_version": None,
         "champion_note": "",

@@ -11,7 +11,7 @@ from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import ChooseParamsResult
 from nightjar.registry.trials import TrialRuns
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
-from nightjar.training.tuning.study import EngineStudy, searched, study_digest
+from nightjar.training.tuning.study import EngineStudy, engines_to_tune, study_digest
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def run(spec: JobSpec) -> ChooseParamsResult:
     recipe = replace(source.recipe, tuning=None)  # tuning is finished
     chosen: dict[str, dict[str, bool | int | float | str | None]] = {}
     metrics: dict[str, float] = {}
-    for engine in searched(source.recipe):
+    for engine in engines_to_tune(source.recipe):
         study = EngineStudy(spec, source, engine)
         best, declared = study.best(), study.declared_score()
         chosen[engine.kind] = dict(best.params)

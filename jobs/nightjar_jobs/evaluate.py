@@ -72,9 +72,11 @@ def run(spec: JobSpec) -> EvaluateResult:
     labels, outputs = _predict(spec, training_set, problem, contenders)
     metrics: dict[str, float] = {}
     for prefix, of_model in outputs.items():
-        measured = problem.measure(labels, of_model)
-        metrics |= {prefix + name: value for name, value in measured.items()}
-        log.info("%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in measured.items())]))
+        model_metrics = problem.measure(labels, of_model)
+        metrics |= {prefix + name: value for name, value in model_metrics.items()}
+        log.info(
+            "%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in model_metrics.items())])
+        )
     return EvaluateResult(
         rows_in=len(labels),
         rows_out=len(labels),
@@ -106,10 +108,10 @@ def _champion(spec: JobSpec, own_sha256: Collection[str]) -> models.ModelVersion
 
 def _note(champion: models.ModelVersion, model: TabularModel, training_set: TrainingSet) -> str:
     """Return the note on a champion that was trained on days of the holdout, or an empty string."""
-    held_out = training_set.holdout.days
+    holdout_days = training_set.holdout.days
     horizon = training_set.label_horizon_nights
-    seen = len(days_seen(model.card.seen, held_out, label_horizon_nights=horizon)) if model.card.seen else None
-    return note_on_champion(champion.version, seen=seen, held_out=len(held_out))
+    seen = len(days_seen(model.card.seen, holdout_days, label_horizon_nights=horizon)) if model.card.seen else None
+    return note_on_champion(champion.version, seen=seen, holdout_days=len(holdout_days))
 
 
 def _predict(

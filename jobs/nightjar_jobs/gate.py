@@ -67,13 +67,13 @@ def run(spec: JobSpec) -> GateResult:
             where=f"gate of {spec.use_case}",
             fix="train on more nights or better features; the floors are in the use case's declaration",
         )
-    judged = (*(prefix_of(name) for name in names), CHAMPION)
+    prefixes = (*(prefix_of(name) for name in names), CHAMPION)
     return GateResult(
-        metrics={k: v for k, v in evaluated.metrics.items() if k.startswith(judged)},
+        metrics={k: v for k, v in evaluated.metrics.items() if k.startswith(prefixes)},
         verdict="promote" if verdict.decision == "promote" else "keep",
         reasons=verdict.reasons,
         model_version=challenger.version,
-        variant=choice.name,
+        candidate=choice.name,
         candidates=outcomes,
         champion_version=judged_against,
         champion_note=note,

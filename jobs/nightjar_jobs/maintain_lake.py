@@ -24,10 +24,10 @@ def run(spec: JobSpec) -> MaintainLakeResult:
     A failure of one table does not affect the others.
 
     Raises:
-        NightjarError: naming the tables that could not be maintained, after all others are done.
+        NightjarError: naming the tables that could not be maintained, after all others are maintained_tables.
     """
     lake = Lake(spec.lake)
-    done: dict[str, TableMaintenance] = {}
+    maintained_tables: dict[str, TableMaintenance] = {}
     failed: dict[str, NightjarError] = {}
     for schema in (*load_use_case(spec.use_case).tables, *MONITORING_TABLES, ledger.TABLE):
         try:
@@ -37,16 +37,19 @@ def run(spec: JobSpec) -> MaintainLakeResult:
             failed[schema.name] = error
         else:
             if maintained:
-                done[schema.name] = maintained
-    removed = sum(table.removed for table in done.values())
-    compacted = sum(table.compacted for table in done.values())
-    reason = f"{len(done)} tables: {removed} files removed, {compacted} compacted"
+                maintained_tables[schema.name] = maintained
+    removed = sum(table.removed for table in maintained_tables.values())
+    compacted = sum(table.compacted for table in maintained_tables.values())
+    reason = f"{len(maintained_tables)} tables: {removed} files removed, {compacted} compacted"
     if failed:
         reason += f"; not maintained: {', '.join(failed)}"
     ledger.record(
         lake,
         ledger.Event.of(
-            spec, "maintenance", reason=reason, details={name: dump_values(table) for name, table in done.items()}
+            spec,
+            "maintenance",
+            reason=reason,
+            details={name: dump_values(table) for name, table in maintained_tables.items()},
         ),
     )
     if failed:
@@ -59,9 +62,9 @@ def run(spec: JobSpec) -> MaintainLakeResult:
             fix=first.fix,
         )
     return MaintainLakeResult(
-        outputs={name: table.version for name, table in done.items()},
+        outputs={name: table.version for name, table in maintained_tables.items()},
         metrics={"files_removed": float(removed), "files_compacted": float(compacted)},
-        tables=done,
+        tables=maintained_tables,
     )
 
 

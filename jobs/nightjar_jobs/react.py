@@ -108,11 +108,11 @@ def _decide(spec: JobSpec, use_case: UseCase) -> RetrainingDecision:
         )
         return RetrainingDecision()
     champion = scoring_model.version
-    watched, over_nights = collect_evidence(lake, use_case, policy, night, champion=champion)
+    evidence, over_nights = collect_evidence(lake, use_case, policy, night, champion=champion)
     age_days = model_age_days(lake, use_case.name, champion, night)
     decision = decide(
         policy,
-        watched,
+        evidence,
         night,
         monitored=performance_problem(use_case.problem).monitored,
         over_nights=over_nights,

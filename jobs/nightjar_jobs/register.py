@@ -40,12 +40,12 @@ def run(spec: JobSpec) -> RegisterResult:
         ModelError: when a model's files were altered since the training.
         UnreachableError: when MLflow does not answer.
     """
-    full, *smaller = candidates_of_run(spec)
-    of_full = _record(spec, full)
-    version = tracking.register(of_full)
+    full, *compressed = candidates_of_run(spec)
+    full_record = _record(spec, full)
+    version = tracking.register(full_record)
     versions = {FULL: version.version}
-    for candidate in smaller:
-        versions[candidate.name] = tracking.register(_record_compressed(spec, candidate, of_full)).version
+    for candidate in compressed:
+        versions[candidate.name] = tracking.register(_record_compressed(spec, candidate, full_record)).version
     for name, number in versions.items():
         log.info("version %s of %s: the %s model", number, version.name, name)
     return RegisterResult(
@@ -102,35 +102,35 @@ def _history(uri: str) -> dict[str, list[float]]:
 
 
 def _record_compressed(
-    spec: JobSpec, candidate: Candidate, of_full: tracking.TrainingRecord
+    spec: JobSpec, candidate: Candidate, full_record: tracking.TrainingRecord
 ) -> tracking.TrainingRecord:
     """Return the record of a compressed model, with its figures and its loss against the full model."""
     model = candidate.load()
     use_case = load_use_case(spec.use_case)
     metric = use_case.decisive_metric
-    own, full = (of_full.metrics[prefix + metric] for prefix in (prefix_of(candidate.name), CHALLENGER))
+    own, full = (full_record.metrics[prefix + metric] for prefix in (prefix_of(candidate.name), CHALLENGER))
     worse = use_case.problem.metrics[metric].worse_by(own, full)
     figures = {**candidate.figures, f"{metric}_worse_by": worse}
     return replace(
-        of_full,
-        run_name=f"{of_full.run_name} {candidate.name}",
+        full_record,
+        run_name=f"{full_record.run_name} {candidate.name}",
         model_uri=candidate.uri,
         features=model.card.features,
         params={
-            **_params_of_run(TrainingSet.of_run(spec), of_full.tags["nightjar.git_commit"]),
+            **_params_of_run(TrainingSet.of_run(spec), full_record.tags["nightjar.git_commit"]),
             **_params_of_model(model.card),
-            "made_from_sha256": of_full.tags[models.SHA256_TAG],
+            "made_from_sha256": full_record.tags[models.SHA256_TAG],
         },
-        metrics={**figures, **_holdout_metrics(of_full.metrics, candidate.name, model.card.problem)},
+        metrics={**figures, **_holdout_metrics(full_record.metrics, candidate.name, model.card.problem)},
         history={},
         tags={
-            **of_full.tags,
+            **full_record.tags,
             models.SHA256_TAG: model.sha256,
             models.VARIANT_TAG: candidate.name,
             **{f"nightjar.{name}": f"{value:.6g}" for name, value in figures.items()},
         },
-        texts={**of_full.texts, PROFILE_FILE: model.profile},
-        description=f"{of_full.description} Compression: {candidate.name}.",
+        texts={**full_record.texts, PROFILE_FILE: model.profile},
+        description=f"{full_record.description} Compression: {candidate.name}.",
     )
 
 
@@ -162,7 +162,7 @@ def _params_of_problem(problem: Problem) -> dict[str, Any]:
 def _params_of_model(card: ModelCard) -> dict[str, Any]:
     """Return a model's own params and those of its members, as ``<kind>.<name>`` for several members."""
     has_several = len(card.members) > 1
-    of_members = {
+    member_params = {
         f"{member.kind}.{name}" if has_several else name: value
         for member in card.members
         for name, value in {
@@ -173,7 +173,7 @@ def _params_of_model(card: ModelCard) -> dict[str, Any]:
         }.items()
     }
     return {
-        **of_members,
+        **member_params,
         "engine": card.engine,
         "world_size": card.world_size,
         "seed": card.seed,

@@ -14,7 +14,7 @@ from nightjar.protocol.results import SelectFeaturesResult
 from nightjar.timing import timed
 from nightjar.training.data.training_set import SELECT_TASK, TrainingSet, training_set_uri
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
-from nightjar.training.tuning.selection import dropped, measure, split_rows, without
+from nightjar.training.tuning.selection import drop_features, features_to_drop, measure, split_rows
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
@@ -42,23 +42,23 @@ def run(spec: JobSpec) -> SelectFeaturesResult:
     where = training_set_uri(spec)
     seconds: dict[str, float] = {}
     with timed(seconds, "read"):
-        train, judge = split_rows(Lake(spec.lake), source, where=where)
+        train, validation = split_rows(Lake(spec.lake), source, where=where)
     group = Group(LaunchContract.from_environment(os.environ), spec.fingerprint, timeout_seconds=60)
-    measured = []
+    repeats = []
     with timed(seconds, "measure"):
         for repeat in range(selection.repeats):
             threads = spec.threads_per_rank
-            importances = measure(train, judge, source, selection, repeat, group=group, threads=threads)
-            measured.append(importances)
+            importances = measure(train, validation, source, selection, repeat, group=group, threads=threads)
+            repeats.append(importances)
             better = sum(importances.helps(name) for name in importances.features)
             log.info(
                 "training %d of %d: %d of %d features beat the best random column",
                 repeat + 1, selection.repeats, better, len(importances.features),
             )  # fmt: skip
-    reasons = dropped(measured, selection, where=where)
+    reasons = features_to_drop(repeats, selection, where=where)
     for name, reason in reasons.items():
         log.info("dropped %s: %s", name, reason)
-    training_set = without(source, list(reasons))
+    training_set = drop_features(source, list(reasons))
     uri = training_set_uri(spec, SELECT_TASK)
     files.write_text(uri, dump_json(training_set))
     return SelectFeaturesResult(

@@ -127,8 +127,8 @@ def _fit(spec: JobSpec, context: TrainingContext, report: Report, seconds: dict[
             predictions = profile_predictions(group, context.metric.problem, ensemble.outputs)
         with timed(seconds, "compress"):
             compressed = tuple(
-                (small, profile_predictions(group, context.metric.problem, small.ensemble.outputs))
-                for small in compress(fitted.engines, ensemble, context)
+                (model, profile_predictions(group, context.metric.problem, model.ensemble.outputs))
+                for model in compress(fitted.engines, ensemble, context)
             )
         with timed(seconds, "baseline"):
             baselines = fit_baselines(context)
@@ -164,8 +164,8 @@ def _save(
         profile = add_predictions(read_training_profile(spec), trained.predictions)
         full, baselines = save_models(spec, use_case, training_set, trained.models, profile.to_json())
         compressed: dict[str, CompressedModelFiles] = {
-            small.name: save_compressed(spec, full, small, add_predictions(profile, predictions).to_json())
-            for small, predictions in trained.compressed
+            model.name: save_compressed(spec, full, model, add_predictions(profile, predictions).to_json())
+            for model, predictions in trained.compressed
         }
     return _Saved(full=full, baselines=baselines, compressed=compressed)
 

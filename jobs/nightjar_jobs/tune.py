@@ -19,7 +19,7 @@ from nightjar.registry.trials import FinishedTrial, State, TrialRuns
 from nightjar.training.data.training_set import CHOOSE_TASK, TrainingSet, training_set_uri
 from nightjar.training.distributed.memory import out_of_memory
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
-from nightjar.training.tuning.study import EngineStudy, searched, study_digest
+from nightjar.training.tuning.study import EngineStudy, engines_to_tune, study_digest
 from nightjar.training.tuning.trial import FoldRows, cross_validate, read_folds
 from nightjar_jobs.runner import main
 
@@ -45,17 +45,17 @@ def run(spec: JobSpec) -> TuneResult:
     """
     started = time.monotonic()
     training_set = TrainingSet.input_of(spec, CHOOSE_TASK)
-    studies = [EngineStudy(spec, training_set, engine) for engine in searched(training_set.recipe)]
+    studies = [EngineStudy(spec, training_set, engine) for engine in engines_to_tune(training_set.recipe)]
     for study in studies:
-        if unfinished := study.take_up():
+        if unfinished := study.requeue_unfinished():
             log.info("%s: %d unfinished trial of an earlier attempt is retried", study.engine.kind, unfinished)
     rows, trials = 0, 0
-    if not all(study.taken for study in studies):
+    if not all(study.is_exhausted for study in studies):
         worker = _Worker.of(spec, training_set, studies[0])
         rows = training_set.train.rows
         for position, study in enumerate(studies, start=1):
-            until = started + 60 * study.tuning.minutes * position / len(studies)
-            trials += worker.work(study, until)
+            deadline = started + 60 * study.tuning.minutes * position / len(studies)
+            trials += worker.work(study, deadline)
     best = {f"{study.engine.kind}_best_{study.metric.name}": study.best_score() for study in studies}
     return TuneResult(
         rows_in=rows,
@@ -97,14 +97,14 @@ class _Worker:
             runs=TrialRuns.of_run(spec, study_digest(spec, training_set)),
         )
 
-    def work(self, study: EngineStudy, until: float) -> int:
-        """Run trials until none is left or until ``until`` (monotonic seconds); return their number."""
+    def work(self, study: EngineStudy, deadline: float) -> int:
+        """Run trials until none is left or until ``deadline`` (monotonic seconds); return their number."""
         seconds: list[float] = []
-        while time.monotonic() < until and (trial := study.claim()) is not None:
+        while time.monotonic() < deadline and (trial := study.claim()) is not None:
             began = time.monotonic()
             finished = self._run_trial(study, trial)
             seconds.append(time.monotonic() - began)
-            _log_trial(study, trial.number, finished, seconds, until)
+            _log_trial(study, trial.number, finished, seconds, deadline)
             self.runs.record(finished)
         return len(seconds)
 
@@ -142,13 +142,13 @@ class _Worker:
 
 
 def _log_trial(
-    study: EngineStudy, number: int, finished: FinishedTrial, seconds: Sequence[float], until: float
+    study: EngineStudy, number: int, finished: FinishedTrial, seconds: Sequence[float], deadline: float
 ) -> None:
     """Log one line for a finished trial."""
     tuning, best = study.tuning, study.best_score()
     finished_count = sum(study.counts().values())
     each_has = math.ceil((tuning.trials - finished_count) / tuning.workers)
-    left = max(0.0, min(until - time.monotonic(), fmean(seconds) * each_has))
+    seconds_left = max(0.0, min(deadline - time.monotonic(), fmean(seconds) * each_has))
     log.info(
         "%s: trial %d %s after %d of %d folds | %s | %s %s | best %s | %d of %d trials finished | at most %.0f s left",
         study.engine.kind,
@@ -162,7 +162,7 @@ def _log_trial(
         "none" if best is None else f"{best:.4f}",
         finished_count,
         tuning.trials,
-        left,
+        seconds_left,
     )
 
 

@@ -45,7 +45,7 @@ from nightjar.training.data.training_set import (
     training_set_uri,
 )
 from nightjar.training.recipe import Base, Recipe
-from nightjar.training.warm_start import check_held_out
+from nightjar.training.warm_start import check_holdout_is_unseen
 from nightjar_spark.io import read_table
 from nightjar_spark.main import main
 from nightjar_spark.matched_labels import Matches, check_matched, count_matches
@@ -271,7 +271,7 @@ def _base(lake: Lake, use_case: UseCase, holdout: Split) -> tuple[Base | None, M
         log.warning(
             "WARNING the training days of version %s are not known; they may include the holdout", version.version
         )
-    check_held_out(
+    check_holdout_is_unseen(
         model.card.seen,
         holdout,
         label_horizon_nights=use_case.target.label_horizon_nights,

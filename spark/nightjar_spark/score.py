@@ -48,7 +48,7 @@ def run(spark: SparkSession, spec: JobSpec) -> ScoreResult:
     use_case = load_use_case(spec.use_case)
     pinned = pins.pinned(spec)
     features = open_features(spec, use_case, pinned)
-    with pins.dropped_on_refusal(spec):
+    with pins.drop_on_rejection(spec):
         models = choice.select_and_pin_models(spec, use_case, features, pinned)
         return score_nights(spark, spec, use_case, features, models)
 

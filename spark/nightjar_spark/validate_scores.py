@@ -41,7 +41,7 @@ def run(spark: SparkSession, spec: JobSpec) -> ValidateScoresResult:
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)
     scored = earlier_result(spec, ScoreResult)
-    with pins.dropped_on_refusal(spec):
+    with pins.drop_on_rejection(spec):
         audits, refused = _audit(use_case, spec, scored)
         if refused:
             scored = _score_with_fallbacks(spark, spec, use_case, scored, refused)

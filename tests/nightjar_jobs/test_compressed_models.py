@@ -37,7 +37,7 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert set(registered) == {"full", "int8", "pruned"}
     assert len(set(registered.values())) == 3
     gate = run_programs(run, "gate")
-    assert (gate.variant, gate.model_version) == ("int8", registered["int8"])
+    assert (gate.candidate, gate.model_version) == ("int8", registered["int8"])
     decisions = {name: candidate.verdict for name, candidate in gate.candidates.items()}
     assert decisions == {"full": "passed_over", "int8": "promote", "pruned": "refused"}
     assert run_programs(run, "promote").promoted is True
@@ -83,7 +83,7 @@ def test_a_run_with_smaller_models_that_is_cleared_registers_and_judges_as_it_di
     again = run_programs(run, "evaluate", "register", "gate", "promote")
     assert again.promoted is True
     assert {task: own_fields(run.result(task)) for task in before} == before
-    assert before["gate"]["variant"] == "int8"
+    assert before["gate"]["candidate"] == "int8"
     assert len(run.events("promotion")) == 1
 
 

@@ -90,7 +90,7 @@ def test_two_workers_share_a_study_that_a_kill_does_not_shorten(new_run: MakeRun
 
     counts = study.counts()
     assert sum(counts.values()) == counts["completed"] + counts["pruned"] == TUNING.trials
-    assert study.taken
+    assert study.is_exhausted
     trials = study._counted()
     assert {trial.user_attrs["worker"] for trial in trials} == {0, 1}
     assert trials[0].params == {"max_depth": 3, "eta": 0.3, "num_rounds": 40, "grow_policy": "depthwise"}

@@ -17,6 +17,7 @@ from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Performance
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.tables import Column
 from nightjar.declaration.training import Boosting, Network, Training, WarmStart
 from nightjar.declaration.use_case import load_use_case

@@ -120,16 +120,16 @@ def test_labels_of_a_longer_horizon_count_for_the_night_that_is_the_horizon_earl
     monthly = with_fields(declared(), target={"label_horizon_nights": 3})
     nights = Nights(lake, monthly)
     for number in range(4):
-        nights.add(number, range(ORDERS), labelled=False)
-    for number in range(5):  # the same orders land every night, and only those of night 3 and 4 are of scored nights
-        known = [{**row, "ds": FIRST + timedelta(days=number), "outcome": "x"} for row in nights.rows[:ORDERS]]
+        nights.add(number, range(ORDERS) if number == 0 else range(ORDERS, 2 * ORDERS), labelled=False)
+    for number in range(5):  # all orders land every night; what lands on nights 3 and 4 is of nights 0 and 1
+        known = [{**row, "ds": FIRST + timedelta(days=number), "outcome": "x"} for row in nights.rows[: 2 * ORDERS]]
         wrong = [{**row, "label": None} for row in known] if number < 3 else known
         nights._put(monthly.label_table, FIRST + timedelta(days=number), wrong)
     report_experiment(spark, spec(lake, 3), monthly)
-    champion = nights.values("champion", nights=range(1))
-    assert (stored(lake, 3)["champion_units"], stored(lake, 3)["nights"]) == (len(champion), 1)
     report_experiment(spark, spec(lake, 4), monthly)
-    assert stored(lake, 4)["champion_units"] == len(champion), "the same units on a second night"
+    for night, count in ((3, 1), (4, 2)):
+        champion = nights.values("champion", nights=range(count))
+        assert (stored(lake, night)["champion_units"], stored(lake, night)["nights"]) == (len(champion), count)
 
 
 def test_units_count_once_by_their_first_night_with_a_label_and_no_night_on_which_one_stood_in(

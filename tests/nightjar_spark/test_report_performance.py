@@ -373,3 +373,15 @@ def test_the_constant_is_what_was_known_at_the_prediction_moment(spark: SparkSes
     baselines = count_baselines(spark, Lake(lake), case, {"labels/shop": 2}, nights)
     rates = {day: baseline["rate"] for day, baseline in baselines.items()}
     assert rates == {night(0): 1 / 2, night(1): 1 / 3, night(27): 1 / 3, night(28): 0.0, night(30): 1.0}
+
+
+def test_a_night_judged_before_its_labels_can_land_is_no_longer_judged(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake)
+    shop.nights(3)
+    report_performance(spark, shop.spec(0, 2), CASE)
+    assert stored(lake, 0)["auc"]["judged_on"] == night(2)
+    later = with_fields(
+        CASE, target={"label_horizon_nights": 3}, monitoring={"performance": {"matured_after_nights": None}}
+    )
+    report_performance(spark, shop.spec(0), later)
+    assert {row["judged_on"] for row in stored(lake, 0).values()} == {None}

@@ -56,13 +56,13 @@ class Choice:
         return self.verdicts[self.name]
 
 
-def note_on_champion(version: str, *, seen: int | None, held_out: int) -> str:
+def note_on_champion(version: str, *, seen: int | None, holdout_days: int) -> str:
     """Return a note on a champion that was trained on days of the holdout, where its metrics are too good.
 
     Args:
         version: The champion's version.
         seen: Number of holdout days that it was trained or validated on; None when unknown.
-        held_out: Number of holdout days.
+        holdout_days: Number of holdout days.
 
     Returns:
         The note; empty when it has seen none of the days.
@@ -72,8 +72,8 @@ def note_on_champion(version: str, *, seen: int | None, held_out: int) -> str:
     if not seen:
         return ""
     return (
-        f"champion version {version} was trained on {seen} of the {held_out} holdout days, where its metrics are too "
-        "good: train on an interval that ends later for a fair comparison"
+        f"champion version {version} was trained on {seen} of the {holdout_days} holdout days, where its metrics are "
+        "too good: train on an interval that ends later for a fair comparison"
     )
 
 
@@ -91,7 +91,7 @@ def choose(
     gate: Gate,
     problem: Problem,
     metrics: Mapping[str, float],
-    smaller: Mapping[str, Mapping[str, float]],
+    compressed: Mapping[str, Mapping[str, float]],
     *,
     champion: str | None,
     max_loss: float,
@@ -106,8 +106,8 @@ def choose(
         gate: Requirements for each model.
         problem: The problem type.
         metrics: As for :func:`judge`; those of compressed models are named ``<name>_holdout_<metric>``.
-        smaller: Compressed models in order of preference, each with its ``bytes`` and ``rows_per_second`` and the full
-            model's ``full_bytes`` and ``full_rows_per_second``.
+        compressed: Compressed models in order of preference, each with its ``bytes`` and ``rows_per_second`` and the
+            full model's ``full_bytes`` and ``full_rows_per_second``.
         champion: The champion's version; None without a champion.
         max_loss: Largest allowed loss of a compressed model in the decisive metric, against the full model.
         note: As for :func:`judge`.
@@ -118,10 +118,10 @@ def choose(
     verdicts = {FULL: judge(gate, problem, metrics, champion=champion, note=note)}
     chosen = FULL
     metric = gate.decisive(problem.metrics)
-    of_full = _figure(metrics, CHALLENGER + metric.name)
-    for name, figures in smaller.items():
+    full_value = _figure(metrics, CHALLENGER + metric.name)
+    for name, figures in compressed.items():
         verdict = judge(gate, problem, metrics, champion=champion, name=name, note=note)
-        loss = metric.worse_by(_figure(metrics, prefix_of(name) + metric.name), of_full)
+        loss = metric.worse_by(_figure(metrics, prefix_of(name) + metric.name), full_value)
         is_close = loss <= max_loss
         limit = f"{'within' if is_close else 'beyond'} {max_loss:g}"
         reason = f"{metric.name} worse than the full model's by {loss:.6f}: {limit}"
@@ -134,12 +134,12 @@ def choose(
 
 def _is_worth_it(figures: Mapping[str, float], name: str) -> tuple[bool, str]:
     """Return whether a compressed model gains enough in size or speed for its cost in the other, and the reason."""
-    needed = ("bytes", "full_bytes", "rows_per_second", "full_rows_per_second")
-    of_model, of_full, speed, full_speed = (_figure(figures, figure, of=f"the {name} model") for figure in needed)
-    gains = (of_full / of_model, speed / full_speed)
+    names = ("bytes", "full_bytes", "rows_per_second", "full_rows_per_second")
+    size, full_size, speed, full_speed = (_figure(figures, figure, of=f"the {name} model") for figure in names)
+    gains = (full_size / size, speed / full_speed)
     is_worth_it = max(gains) >= GAIN and min(gains) >= COST
     return is_worth_it, (
-        f"{of_model:,.0f} bytes against the full model's {of_full:,.0f}, {speed:,.0f} rows/s against "
+        f"{size:,.0f} bytes against the full model's {full_size:,.0f}, {speed:,.0f} rows/s against "
         f"{full_speed:,.0f}: {'' if is_worth_it else 'not '}worth it "
         f"(at least {GAIN:g} times better in one, {COST:g} in the other)"
     )
@@ -192,8 +192,8 @@ def judge(
     if champion is None:
         reasons = (*(reason for _, reason in checks), "no champion to compare with")
         return Verdict(decision="promote" if good_enough else "refused", reasons=reasons)
-    of_champion = f"champion version {champion}"
-    better, reason = compare(CHAMPION, of_champion, by_more_than=gate.min_improvement)
+    champion_name = f"champion version {champion}"
+    better, reason = compare(CHAMPION, champion_name, by_more_than=gate.min_improvement)
     reasons = (*(text for _, text in checks), reason, *((note,) if note else ()))
     return Verdict(decision="promote" if good_enough and better else "keep", reasons=reasons)
 

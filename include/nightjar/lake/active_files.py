@@ -89,7 +89,7 @@ def table_errors(where: str) -> Iterator[None]:
     from deltalake.exceptions import DeltaError
 
     try:
-        with files.explained(where):
+        with files.storage_errors(where):
             yield
     except FileNotFoundError as error:
         raise LakeError(
@@ -230,7 +230,7 @@ def _deleted_rows(table: DeltaTable, folder: str) -> dict[str, NDArray[np.int64]
     if "deletionVectors" not in (table.protocol().reader_features or ()):
         return {}
     return {
-        _path(folder, uri.as_py()): np.flatnonzero(~kept.values.to_numpy(zero_copy_only=False))
+        _path(folder, uri.as_py()): np.flatnonzero(~selection.values.to_numpy(zero_copy_only=False))
         for vectors in table.deletion_vectors()
-        for uri, kept in zip(*(pa.array(column) for column in vectors.columns), strict=True)
+        for uri, selection in zip(*(pa.array(column) for column in vectors.columns), strict=True)
     }

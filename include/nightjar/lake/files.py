@@ -63,7 +63,7 @@ def local_path(uri: str) -> str | None:
 
 
 @contextmanager
-def explained(uri: str) -> Iterator[None]:
+def storage_errors(uri: str) -> Iterator[None]:
     """Turn an ``OSError`` on ``uri`` into an error with a fix; a missing file stays ``FileNotFoundError``."""
     try:
         yield
@@ -97,8 +97,8 @@ def with_retries(call: Callable[P, T]) -> Callable[P, T]:
 
 def _log_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    what = error.what if isinstance(error, UnreachableError) else error
-    log.warning("%s; retrying (%d of %d)", what, state.attempt_number, TRIES - 1)
+    reason = error.what if isinstance(error, UnreachableError) else error
+    log.warning("%s; retrying (%d of %d)", reason, state.attempt_number, TRIES - 1)
 
 
 def contained(root: str, relative: str) -> str:
@@ -132,7 +132,7 @@ def read_bytes(uri: str) -> bytes:
         FileNotFoundError: when the file does not exist.
         UnreachableError: when the store does not answer.
     """
-    with explained(uri):
+    with storage_errors(uri):
         if (local := local_path(uri)) is not None:
             return Path(local).read_bytes()
         system, path = filesystem(uri)
@@ -144,7 +144,7 @@ def read_bytes(uri: str) -> bytes:
 def size(uri: str) -> int:
     """Return the bytes of a file; -1 when it does not exist."""
     system, path = filesystem(uri)
-    with explained(uri):
+    with storage_errors(uri):
         length = system.get_file_info(path).size
     return -1 if length is None else int(length)
 
@@ -153,7 +153,7 @@ def size(uri: str) -> int:
 def tail(uri: str) -> bytes:
     """Return the last 64 KiB of a file, or all of a smaller one."""
     system, path = filesystem(uri)
-    with explained(uri), system.open_input_file(path) as file:
+    with storage_errors(uri), system.open_input_file(path) as file:
         file.seek(max(0, file.size() - TAIL_BYTES))
         return bytes(file.read())
 
@@ -163,7 +163,7 @@ def sha256(uri: str) -> str:
     """Return the SHA-256 of a file, read in pieces."""
     system, path = filesystem(uri)
     digest = hashlib.sha256()
-    with explained(uri), system.open_input_stream(path) as stream:
+    with storage_errors(uri), system.open_input_stream(path) as stream:
         while piece := stream.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
@@ -177,7 +177,7 @@ def write_text(uri: str, text: str) -> None:
 @with_retries
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a file atomically, creating folders as needed."""
-    with explained(uri):
+    with storage_errors(uri):
         if (local := local_path(uri)) is not None:
             _write_local(local, data)
             return
@@ -204,7 +204,7 @@ def _write_local(path: str, data: bytes) -> None:
 def sync(uri: str) -> None:
     """Sync a local file written by others, and its name, to disk; an object store needs no sync."""
     if (path := local_path(uri)) is not None:
-        with explained(uri):
+        with storage_errors(uri):
             _sync_path(path)
             _sync_path(os.path.dirname(path))
 
@@ -220,7 +220,7 @@ def _sync_path(path: str) -> None:
 @with_retries
 def exists(uri: str) -> bool:
     """Return whether a file or folder exists."""
-    with explained(uri):
+    with storage_errors(uri):
         if (local := local_path(uri)) is not None:
             return Path(local).exists()
         from pyarrow.fs import FileType
@@ -233,14 +233,14 @@ def exists(uri: str) -> bool:
 def is_file(uri: str) -> bool:
     """Return whether the path is a file."""
     system, path = filesystem(uri)
-    with explained(uri):
+    with storage_errors(uri):
         return bool(system.get_file_info(path).is_file)
 
 
 @with_retries
 def list_files(uri: str) -> list[str]:
     """Return the names of the files directly in a folder, sorted; empty when the folder does not exist."""
-    with explained(uri):
+    with storage_errors(uri):
         if (local := local_path(uri)) is not None:
             with suppress(FileNotFoundError):
                 return sorted(name for name in os.listdir(local) if os.path.isfile(f"{local}/{name}"))
@@ -258,7 +258,7 @@ def modified_times(uri: str) -> dict[str, float]:
     from pyarrow.fs import FileSelector, FileType
 
     system, path = filesystem(uri)
-    with explained(uri):
+    with storage_errors(uri):
         infos = system.get_file_info(FileSelector(path, allow_not_found=True))
     return {info.base_name: info.mtime_ns / 1e9 for info in infos if info.type == FileType.File}
 
@@ -266,7 +266,7 @@ def modified_times(uri: str) -> dict[str, float]:
 @with_retries
 def delete_file(uri: str) -> None:
     """Delete a file, if it exists."""
-    with explained(uri):
+    with storage_errors(uri):
         if (local := local_path(uri)) is not None:
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(local)

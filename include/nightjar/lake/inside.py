@@ -27,7 +27,7 @@ def read_inside(folder: str, name: str) -> bytes:
         if not files.is_file(uri):
             raise FileNotFoundError(uri)
         return files.read_bytes(uri)
-    with files.explained(uri):
+    with files.storage_errors(uri):
         try:
             descriptor = os.open(f"{path}/{name}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:

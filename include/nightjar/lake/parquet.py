@@ -117,7 +117,7 @@ def write_files(
     batches: Iterator[pa.RecordBatch], table_uri: str, schema: pa.Schema, partition_by: tuple[str, ...]
 ) -> list[DataFile]:
     """Write all batches; a partition's file keeps the order of its rows."""
-    with files.explained(table_uri), TableFileWriter(table_uri, schema, partition_by) as writer:
+    with files.storage_errors(table_uri), TableFileWriter(table_uri, schema, partition_by) as writer:
         for batch in batches:
             if batch.num_rows:
                 writer.write(batch)
@@ -192,5 +192,5 @@ def _metadata(uri: str) -> pq.FileMetaData:
     import pyarrow.parquet as pq
 
     system, path = files.filesystem(uri)
-    with files.explained(uri):
+    with files.storage_errors(uri):
         return pq.read_metadata(path, filesystem=system)

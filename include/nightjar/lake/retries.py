@@ -79,7 +79,7 @@ def writing_errors(where: str) -> Iterator[None]:
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     try:
-        with files.explained(where):
+        with files.storage_errors(where):
             yield
     except CommitFailedError:
         raise

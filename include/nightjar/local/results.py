@@ -98,7 +98,7 @@ def training_outcome(lake: Path, request: Request, use_case: UseCase) -> Trainin
     promoted = task_result(run, "promote", PromoteResult)
     return TrainingOutcome(
         metric=use_case.decisive_metric,
-        value=evaluated.metrics[prefix_of(judged.variant) + use_case.decisive_metric],
+        value=evaluated.metrics[prefix_of(judged.candidate) + use_case.decisive_metric],
         rows=evaluated.rows_out,
         version=promoted.model_version,
         verdict=promoted.reason,

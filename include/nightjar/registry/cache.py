@@ -50,7 +50,7 @@ def load_cached(sha256: str, fetch: Fetch, root: str | None = None) -> TabularMo
     target = cache_folder(sha256, root)
     with suppress(NightjarError):
         return TabularModel.load(str(target), sha256=sha256)
-    with _folder_within(target.parent) as temporary, files.explained(str(target.parent)), _lock(target.parent):
+    with _folder_within(target.parent) as temporary, files.storage_errors(str(target.parent)), _lock(target.parent):
         if os.path.lexists(target):
             try:
                 return TabularModel.load(str(target), sha256=sha256)  # another process was faster

@@ -97,19 +97,19 @@ class LiveRun:
     def _start(self) -> str:
         """Resume the run of an earlier attempt, or create one; return its id."""
         experiment = rest.experiment_id(self._uri, self._experiment)
-        same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in self._identity.items())
-        search = {"experiment_ids": [experiment], "filter": same, "max_results": 1}
+        same_training = " and ".join(f"tags.`{key}` = '{value}'" for key, value in self._identity.items())
+        search = {"experiment_ids": [experiment], "filter": same_training, "max_results": 1}
         if runs := self._call("POST", "runs/search", search).get("runs"):
             run_id = str(runs[0]["info"]["run_id"])
             self._call("POST", "runs/update", {"run_id": run_id, "status": "RUNNING"})
             return run_id
-        new = {
+        arguments = {
             "experiment_id": experiment,
             "run_name": self._run_name,
             "start_time": int(time.time() * 1000),
             "tags": [{"key": key, "value": value} for key, value in self._identity.items()],
         }
-        return str(self._call("POST", "runs/create", new)["run"]["info"]["run_id"])
+        return str(self._call("POST", "runs/create", arguments)["run"]["info"]["run_id"])
 
     def _call(self, method: str, path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return rest.call(self._uri, method, path, arguments) or {}

@@ -71,8 +71,8 @@ def aliased(use_case: str, alias: str) -> ModelVersion | None:
     Raises:
         UnreachableError: when MLflow does not answer.
     """
-    answer = rest.call(_uri(), "GET", "registered-models/get", {"name": use_case})
-    aliases = answer["registered_model"].get("aliases", []) if answer else []
+    response = rest.call(_uri(), "GET", "registered-models/get", {"name": use_case})
+    aliases = response["registered_model"].get("aliases", []) if response else []
     versions = [entry["version"] for entry in aliases if entry["alias"] == alias]
     return _get(use_case, str(versions[0])) if versions else None
 
@@ -103,12 +103,12 @@ def find(use_case: str, tags: Mapping[str, str]) -> ModelVersion | None:
     versions: list[ModelVersion] = []
     while True:
         arguments = {"filter": f"name='{use_case}'", "max_results": _PAGE, "page_token": token}
-        answer = rest.call(_uri(), "GET", "model-versions/search", arguments) or {}
-        for document in answer.get("model_versions", []):
+        response = rest.call(_uri(), "GET", "model-versions/search", arguments) or {}
+        for document in response.get("model_versions", []):
             version = _version(use_case, document)
             if all(version.tags.get(key) == value for key, value in tags.items()):
                 versions.append(version)
-        token = answer.get("next_page_token", "")
+        token = response.get("next_page_token", "")
         if not token:
             return max(versions, key=lambda version: int(version.version), default=None)
 
@@ -121,8 +121,8 @@ def set_champion(model: ModelVersion) -> None:
 def set_tags(model: ModelVersion, tags: Mapping[str, str]) -> None:
     """Set tags of the version and of the run that logged it."""
     for key, value in tags.items():
-        of_version = {"name": model.name, "version": model.version, "key": key, "value": value}
-        _post("model-versions/set-tag", of_version)
+        tag = {"name": model.name, "version": model.version, "key": key, "value": value}
+        _post("model-versions/set-tag", tag)
         _post("runs/set-tag", {"run_id": model.run_id, "key": key, "value": value})
 
 
@@ -192,14 +192,14 @@ def _page(model: ModelVersion) -> str:
 
 
 def _get(use_case: str, version: str) -> ModelVersion:
-    answer = rest.call(_uri(), "GET", "model-versions/get", {"name": use_case, "version": version})
-    if answer is None:
+    response = rest.call(_uri(), "GET", "model-versions/get", {"name": use_case, "version": version})
+    if response is None:
         raise ModelError(
             f"{use_case} has no version {version}",
             where=f"{_uri()}/#/models/{use_case}",
             fix="choose a version that the registry lists, or leave model_version empty for the champion",
         )
-    return _version(use_case, answer["model_version"])
+    return _version(use_case, response["model_version"])
 
 
 def _version(use_case: str, document: Mapping[str, object]) -> ModelVersion:

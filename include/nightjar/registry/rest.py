@@ -37,7 +37,7 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
         arguments: By MLflow's names.
 
     Returns:
-        The answer; None when the server says that the resource does not exist.
+        The response; None when the server says that the resource does not exist.
 
     Raises:
         UnreachableError: when the server does not answer within seconds; a ``GET`` is tried three times.
@@ -63,16 +63,16 @@ def call(uri: str, method: str, path: str, arguments: Mapping[str, Any]) -> dict
         before_sleep=_log_retry,
         reraise=True,
     )
-    return attempts(_answer, request, uri)
+    return attempts(_open, request, uri)
 
 
 def _log_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    what = error.what if isinstance(error, UnreachableError) else error
-    log.warning("%s; retry in %g s", what, state.upcoming_sleep)
+    reason = error.what if isinstance(error, UnreachableError) else error
+    log.warning("%s; retry in %g s", reason, state.upcoming_sleep)
 
 
-def _answer(request: urllib.request.Request, uri: str) -> dict[str, Any] | None:
+def _open(request: urllib.request.Request, uri: str) -> dict[str, Any] | None:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
             return parse_object(response.read())
@@ -90,15 +90,15 @@ def experiment_id(uri: str, name: str) -> str:
         UnreachableError, ModelError: as :func:`call`.
     """
     with reading("MLflow's answer", where=uri, fix="check MLFLOW_TRACKING_URI", error=UnreachableError):
-        if answer := call(uri, "GET", "experiments/get-by-name", {"experiment_name": name}):
-            return str(answer["experiment"]["experiment_id"])
+        if response := call(uri, "GET", "experiments/get-by-name", {"experiment_name": name}):
+            return str(response["experiment"]["experiment_id"])
         try:
             return str((call(uri, "POST", "experiments/create", {"name": name}) or {})["experiment_id"])
         except ModelError:
-            answer = call(uri, "GET", "experiments/get-by-name", {"experiment_name": name})
-            if not answer:
+            response = call(uri, "GET", "experiments/get-by-name", {"experiment_name": name})
+            if not response:
                 raise
-            return str(answer["experiment"]["experiment_id"])
+            return str(response["experiment"]["experiment_id"])
 
 
 def _check_refusal(address: str, error: urllib.error.HTTPError) -> None:

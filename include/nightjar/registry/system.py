@@ -23,11 +23,11 @@ class SystemFigures:
     def read(self) -> dict[str, float]:
         """Return the current metrics; CPU utilization is the mean since the last call."""
         memory = psutil.virtual_memory()
-        used = memory.total - memory.available
+        used_bytes = memory.total - memory.available
         return {
             "system/cpu_utilization_percentage": psutil.cpu_percent(),
-            "system/system_memory_usage_megabytes": used / _MEGABYTE,
-            "system/system_memory_usage_percentage": 100 * used / memory.total,
+            "system/system_memory_usage_megabytes": used_bytes / _MEGABYTE,
+            "system/system_memory_usage_percentage": 100 * used_bytes / memory.total,
             **self._gpus(),
         }
 
@@ -36,12 +36,14 @@ class SystemFigures:
             return {}
         query = ["--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
         try:
-            done = subprocess.run([self._nvidia_smi, *query], capture_output=True, text=True, timeout=10, check=True)
+            completed = subprocess.run(
+                [self._nvidia_smi, *query], capture_output=True, text=True, timeout=10, check=True
+            )
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
             return {}  # the training itself reports a driver that does not answer
         figures = {}
-        for number, line in enumerate(done.stdout.splitlines()):
-            busy, mebibytes = (float(value) for value in line.split(","))
-            figures[f"system/gpu_{number}_utilization_percentage"] = busy
+        for number, line in enumerate(completed.stdout.splitlines()):
+            utilization, mebibytes = (float(value) for value in line.split(","))
+            figures[f"system/gpu_{number}_utilization_percentage"] = utilization
             figures[f"system/gpu_{number}_memory_usage_megabytes"] = mebibytes * 2**20 / _MEGABYTE
         return figures

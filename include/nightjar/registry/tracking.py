@@ -102,8 +102,8 @@ def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
     run_id, started = run.info.run_id, run.info.start_time
     # the current time: MLflow rejects a second value with the same timestamp, which a cleared evaluation may give
     now = int(time.time() * 1000)
-    new = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
-    metrics = [Metric(name, float(value), now, 0) for name, value in new.items()]
+    new_metrics = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
+    metrics = [Metric(name, float(value), now, 0) for name, value in new_metrics.items()]
     for kind, history in record.history.items():
         name = score_by_round(kind, record.metric)
         logged = {metric.step for metric in client.get_metric_history(run_id, name)}
@@ -119,9 +119,9 @@ def _log_run(client: MlflowClient, record: TrainingRecord) -> str:
 
 def _run_of(client: MlflowClient, experiment_id: str, record: TrainingRecord) -> Run | None:
     """Return the run of this training; a run that holds another model is skipped."""
-    same = f"tags.`{models.FINGERPRINT_TAG}` = '{record.tags[models.FINGERPRINT_TAG]}'"
+    same_training = f"tags.`{models.FINGERPRINT_TAG}` = '{record.tags[models.FINGERPRINT_TAG]}'"
     sha256 = record.tags[models.SHA256_TAG]
-    for run in client.search_runs([experiment_id], filter_string=same):
+    for run in client.search_runs([experiment_id], filter_string=same_training):
         if run.data.tags.get(models.SHA256_TAG, sha256) == sha256:
             return run
     return None

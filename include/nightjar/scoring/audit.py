@@ -59,7 +59,7 @@ def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[d
         raise GateError(
             "there are no scores to audit", where=where, how_many=0, fix="clear `score` and look at its log"
         )
-    _refuse(
+    _fail_if(
         part.rows_rejected > use_case.scoring.audit.max_rejected_share * part.rows_in,
         f"the model cannot take {part.rows_rejected} of {part.rows_in} rows (allowed share "
         f"{use_case.scoring.audit.max_rejected_share}; the rows are in {use_case.quarantine_table.name})",
@@ -68,29 +68,29 @@ def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[d
     )
     statistics = [_read_statistics(use_case, lake, file) for file in data_files]
     rows = sum(file.rows for file in statistics)
-    _refuse(
+    _fail_if(
         rows != part.rows_out,
         f"{rows} rows were written, but {part.rows_out} were scored",
         where,
         abs(rows - part.rows_out),
     )
     missing = set(nights) - {date.fromisoformat(file.partition["ds"]) for file in data_files}
-    _refuse(bool(missing), f"nights without a score: {', '.join(map(str, sorted(missing)))}", where, len(missing))
+    _fail_if(bool(missing), f"nights without a score: {', '.join(map(str, sorted(missing)))}", where, len(missing))
     for column in _required(use_case):
         nulls = sum(file.nulls[column] for file in statistics)
-        _refuse(bool(nulls), f"column {column} has nulls", where, nulls)
+        _fail_if(bool(nulls), f"column {column} has nulls", where, nulls)
     duplicates = _count_duplicate_keys(use_case, lake, data_files)
-    _refuse(bool(duplicates), "rows have duplicate keys", where, duplicates)
+    _fail_if(bool(duplicates), "rows have duplicate keys", where, duplicates)
     problem = problem_type(use_case.problem)
     out_of_range = sum(file.out_of_range for file in statistics)
-    _refuse(bool(out_of_range), problem.out_of_range, where, out_of_range)
+    _fail_if(bool(out_of_range), problem.out_of_range, where, out_of_range)
     means = {name: total / rows for name, total in _add_up([file.sums for file in statistics]).items()}
     last_night, last_means = _last_published(use_case, lake, min(nights))
     if last_means:
         declared = use_case.scoring.audit.max_mean_shift
         allowed = problem.max_mean_shift if declared is None else declared
         shift, moved = problem.mean_shift(means, last_means)
-        _refuse(shift > allowed, f"{moved} on {last_night} (allowed shift {allowed:g})", where, rows)
+        _fail_if(shift > allowed, f"{moved} on {last_night} (allowed shift {allowed:g})", where, rows)
     return Audit(rows=rows, means=means, last_night=last_night, last_means=last_means)
 
 
@@ -152,12 +152,12 @@ def _count_duplicate_keys(use_case: UseCase, lake: Lake, data_files: Sequence[Da
     for file in data_files:
         by_night.setdefault(file.partition["ds"], []).append(file)
 
-    def keys(of_night: list[DataFile]) -> Iterator[pa.RecordBatch]:
-        for file in of_night:
+    def keys(night_files: list[DataFile]) -> Iterator[pa.RecordBatch]:
+        for file in night_files:
             with _open(use_case, lake, file) as parquet:
                 yield from parquet.iter_batches(columns=list(use_case.key))
 
-    return sum(count_duplicate_keys(partial(keys, of_night)) for of_night in by_night.values())
+    return sum(count_duplicate_keys(partial(keys, night_files)) for night_files in by_night.values())
 
 
 @contextmanager
@@ -169,7 +169,7 @@ def _open(use_case: UseCase, lake: Lake, file: DataFile) -> Iterator[pq.ParquetF
     system, path = files.filesystem(uri)
     fix = "clear `score`, which writes the scores again"
     try:
-        with files.explained(uri), system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
+        with files.storage_errors(uri), system.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
             yield parquet
     except FileNotFoundError as error:
         raise GateError("a file of scores is missing", where=uri, fix=fix) from error
@@ -177,14 +177,14 @@ def _open(use_case: UseCase, lake: Lake, file: DataFile) -> Iterator[pq.ParquetF
         raise GateError(f"a file of scores cannot be read ({error})", where=uri, fix=fix) from error
 
 
-def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date | None, dict[str, float]]:
-    """Return the last published night before ``before`` and the means of its predictions; reads one partition."""
+def _last_published(use_case: UseCase, lake: Lake, first_night: date) -> tuple[date | None, dict[str, float]]:
+    """Return the last published night before ``first_night`` and the means of its predictions; reads one partition."""
     scores = lake.table(use_case.score_table)
     if not scores.exists():
         return None, {}
     active = active_files(scores.open(), {})
     nights = [date.fromisoformat(night) for night in {file.partition["ds"] for file in active}]
-    earlier = [night for night in nights if night < before]
+    earlier = [night for night in nights if night < first_night]
     if not earlier:
         return None, {}
     night = max(earlier)
@@ -193,10 +193,10 @@ def _last_published(use_case: UseCase, lake: Lake, before: date) -> tuple[date |
     return night, {name: total / len(published) for name, total in problem.sums(published).items()}
 
 
-def _refuse(broken: bool, what: str, where: str, how_many: int) -> None:
-    if broken:
+def _fail_if(is_broken: bool, problem: str, where: str, how_many: int) -> None:
+    if is_broken:
         raise ContractError(
-            f"the scores fail their audit and stay unpublished: {what}",
+            f"the scores fail their audit and stay unpublished: {problem}",
             where=where,
             how_many=how_many,
             fix="check the features and the model version of this run, then clear `score`",

@@ -23,10 +23,12 @@ def count_duplicate_keys(read: Callable[[], Iterator[pa.RecordBatch]]) -> int:
     import pyarrow as pa
 
     hashes = np.sort(np.concatenate([np.empty(0, np.uint64), *map(_hash_rows, read())]))
-    suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
-    if not suspects.size:
+    repeated_hashes = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    if not repeated_hashes.size:
         return 0
-    rows = pa.Table.from_batches([batch.filter(pa.array(np.isin(_hash_rows(batch), suspects))) for batch in read()])
+    rows = pa.Table.from_batches(
+        [batch.filter(pa.array(np.isin(_hash_rows(batch), repeated_hashes))) for batch in read()]
+    )
     return int(rows.num_rows - rows.group_by(rows.column_names).aggregate([]).num_rows)
 
 

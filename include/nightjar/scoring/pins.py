@@ -61,7 +61,7 @@ def write(spec: JobSpec, pins: Pins) -> None:
 
 
 @contextmanager
-def dropped_on_refusal(spec: JobSpec) -> Iterator[None]:
+def drop_on_rejection(spec: JobSpec) -> Iterator[None]:
     """Drop unpublished pins when a model cannot score or its scores fail their audit, so that a retry selects again."""
     try:
         yield

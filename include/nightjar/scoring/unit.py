@@ -45,7 +45,7 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
     }
     rows_in = dict.fromkeys(task.scoring_models, 0)
     with ExitStack() as stack:
-        stack.enter_context(files.explained(task.lake.uri))
+        stack.enter_context(files.storage_errors(task.lake.uri))
         scores = {
             variant: stack.enter_context(_writer(task.lake, use_case.score_table)) for variant in task.scoring_models
         }
@@ -56,9 +56,13 @@ def score_unit(unit: Unit, *, reader: Reader, task: ScoringTask) -> Scored:
                 continue
             for variant, rows, split in _by_variant(batch, use_case, task):
                 rows_in[variant] += rows.num_rows
-                of_variant = variant if split else None
                 scored = score_batch(
-                    rows, models[variant], task.scoring_models[variant], use_case, task, variant=of_variant
+                    rows,
+                    models[variant],
+                    task.scoring_models[variant],
+                    use_case,
+                    task,
+                    variant=variant if split else None,
                 )
                 if scored.scores.num_rows:
                     scores[variant].write(scored.scores)

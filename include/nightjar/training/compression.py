@@ -123,7 +123,7 @@ def fine_tuned(network: Network, context: TrainingContext) -> Fitted:
     declared = next(engine for engine in recipe.engines if isinstance(engine, NetworkEngine))
     epochs = recipe.pruning.epochs
     fine_tuning = replace(declared, epochs=epochs, early_stopping_epochs=epochs)
-    return fit_from(network, fine_tuning, _aside(context, "pruned"))
+    return fit_from(network, fine_tuning, _side_context(context, "pruned"))
 
 
 def int8(member: Network) -> Network:
@@ -183,11 +183,11 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCon
     recipe = context.training_set.recipe
     unbalanced = replace(recipe, balance_classes=False)  # the labels are calibrated probabilities already
     training_set = replace(context.training_set, recipe=unbalanced)
-    teaching = replace(_aside(context, "distilled"), train=soft_labels, training_set=training_set)
-    return ENGINES[recipe.student.kind].fit(recipe.student, teaching)
+    teaching_context = replace(_side_context(context, "distilled"), train=soft_labels, training_set=training_set)
+    return ENGINES[recipe.student.kind].fit(recipe.student, teaching_context)
 
 
-def _aside(context: TrainingContext, name: Compression) -> TrainingContext:
+def _side_context(context: TrainingContext, name: Compression) -> TrainingContext:
     """Return the context of a training beside the main one: silent, without checkpoints and without a base."""
     progress = Progress(name, context.metric.metric, context.training_set.train.rows, silent, silent)
     return replace(context, progress=progress, checkpoints=None, base=None)
@@ -214,7 +214,9 @@ def _predict(
 
 
 def _speeds(
-    full: tuple[tuple[Fitted, ...], Ensemble], small: tuple[tuple[Fitted, ...], Ensemble], context: TrainingContext
+    full: tuple[tuple[Fitted, ...], Ensemble],
+    compressed: tuple[tuple[Fitted, ...], Ensemble],
+    context: TrainingContext,
 ) -> tuple[float, float]:
     """Return rows per second of both models, on one thread, over about :data:`_TIMED_ROWS` rows.
 
@@ -227,8 +229,8 @@ def _speeds(
             break
     rows, best = np.concatenate(matrices), [math.inf, math.inf]
     for _ in range(_TIMES):
-        for place, (members, ensemble) in enumerate((full, small)):
+        for position, (members, ensemble) in enumerate((full, compressed)):
             started = time.perf_counter()
             _predict(members, ensemble, rows, context.metric.problem, threads=1)
-            best[place] = min(best[place], time.perf_counter() - started)
+            best[position] = min(best[position], time.perf_counter() - started)
     return len(rows) / best[0], len(rows) / best[1]

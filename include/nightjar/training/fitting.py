@@ -46,8 +46,8 @@ def fit_engines(spec: JobSpec, context: TrainingContext, report: Report, seconds
     for engine in training_set.recipe.engines:
         progress = Progress(engine.kind, context.metric.metric, training_set.train.rows, say, report)
         with timed(seconds, f"train_{engine.kind}"):
-            own = replace(context, progress=progress, checkpoints=_checkpoints(spec, training_set, engine))
-            engines.append(ENGINES[engine.kind].fit(engine, own))
+            engine_context = replace(context, progress=progress, checkpoints=_checkpoints(spec, training_set, engine))
+            engines.append(ENGINES[engine.kind].fit(engine, engine_context))
         rows_per_second[engine.kind] = progress.rows_per_second
     return FittedEngines(engines=tuple(engines), rows_per_second=rows_per_second)
 

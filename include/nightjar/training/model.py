@@ -155,21 +155,21 @@ class TabularModel:
         sums = _read(uri, SUMS_FILE)
         digest = hashlib.sha256(sums).hexdigest()
         if sha256 is not None and digest != sha256:
-            raise _altered(f"{uri}/{SUMS_FILE}")
+            raise _altered_file(f"{uri}/{SUMS_FILE}")
         content = {}
         for name, expected in _parse_sums(sums, uri).items():
             content[name] = _read(uri, name)
             if hashlib.sha256(content[name]).hexdigest() != expected:
-                raise _altered(f"{uri}/{name}")
+                raise _altered_file(f"{uri}/{name}")
         if missing := [name for name in (CARD_FILE, PROFILE_FILE) if name not in content]:
-            raise _lacks(missing[0], f"{uri}/{SUMS_FILE}")
-        with _explained(CARD_FILE, uri):
+            raise _missing_file(missing[0], f"{uri}/{SUMS_FILE}")
+        with _model_errors(CARD_FILE, uri):
             card = ModelCard.from_json(content[CARD_FILE])
-        with _explained(PROFILE_FILE, uri):
+        with _model_errors(PROFILE_FILE, uri):
             profile = content[PROFILE_FILE].decode()
         members = []
         for member in card.members:
-            with _explained(f"{member.kind} of {CARD_FILE}", uri):
+            with _model_errors(f"{member.kind} of {CARD_FILE}", uri):
                 members.append(LOADERS[member.kind](content))
         return cls(card=card, members=tuple(members), profile=profile, sha256=digest)
 
@@ -223,9 +223,9 @@ class TabularModel:
         if not len(matrix):  # engines do not predict zero rows, and outputs have their shape all the same
             return self.predict_matrix(np.full((1, matrix.shape[1]), np.nan, np.float32), threads=threads)[:0]
         cards = zip(self.members, self.card.members, strict=True)
-        used = [(member, card) for member, card in cards if card.weight]
-        predictions = [outputs_of(member, card.event_weight, matrix, threads=threads) for member, card in used]
-        return self.card.calibrator.apply(self.problem.blend(predictions, [card.weight for _, card in used]))
+        weighted = [(member, card) for member, card in cards if card.weight]
+        outputs = [outputs_of(member, card.event_weight, matrix, threads=threads) for member, card in weighted]
+        return self.card.calibrator.apply(self.problem.blend(outputs, [card.weight for _, card in weighted]))
 
 
 def save(uri: str, card: ModelCard, members: Sequence[Member], profile: str) -> TabularModel:
@@ -297,16 +297,16 @@ def _read(uri: str, name: str) -> bytes:
     try:
         return files.read_bytes(f"{uri}/{name}")
     except FileNotFoundError as error:
-        raise _lacks(name, f"{uri}/{name}") from error
+        raise _missing_file(name, f"{uri}/{name}") from error
 
 
 @contextmanager
-def _explained(name: str, uri: str) -> Iterator[None]:
+def _model_errors(name: str, uri: str) -> Iterator[None]:
     """Turn any error of a parser or an engine into a :class:`ModelError` that names the file."""
     try:
         yield
     except KeyError as error:
-        raise _lacks(str(error), f"{uri}/{SUMS_FILE}") from error
+        raise _missing_file(str(error), f"{uri}/{SUMS_FILE}") from error
     except NightjarError as error:
         raise ModelError(error.what, where=f"{uri}, {name}", how_many=error.how_many, fix=error.fix) from error
     except Exception as error:  # engines raise different errors
@@ -317,11 +317,11 @@ def _explained(name: str, uri: str) -> Iterator[None]:
         ) from error
 
 
-def _lacks(name: str, where: str) -> ModelError:
+def _missing_file(name: str, where: str) -> ModelError:
     return ModelError(f"the model has no {name}", where=where, fix="train again, or restore it")
 
 
-def _altered(where: str) -> ModelError:
+def _altered_file(where: str) -> ModelError:
     return ModelError(
         "the file is not the one that was trained (SHA-256 differs)",
         where=where,

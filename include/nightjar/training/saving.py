@@ -121,18 +121,18 @@ def save_compressed(
     )
     members = tuple(fitted.member for fitted in compressed.members)
     saved = model.save(uri, card, members, profile)
-    bytes_of, full_bytes = (sum(sizes(of).values()) for of in (members, full.members))
+    size, full_size = (sum(sizes(each).values()) for each in (members, full.members))
     log.info(
         "%s: validation %s %.4f, %d bytes instead of %d, %.0f rows/s instead of %.0f",
-        compressed.name, card.validation_metric, card.validation_score, bytes_of, full_bytes,
+        compressed.name, card.validation_metric, card.validation_score, size, full_size,
         compressed.rows_per_second, compressed.full_rows_per_second,
     )  # fmt: skip
     return CompressedModelFiles(
         model=uri,
         model_sha256=saved.sha256,
         figures={
-            "bytes": bytes_of,
-            "full_bytes": full_bytes,
+            "bytes": size,
+            "full_bytes": full_size,
             "rows_per_second": compressed.rows_per_second,
             "full_rows_per_second": compressed.full_rows_per_second,
             "validation_score": card.validation_score,

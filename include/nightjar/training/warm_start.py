@@ -29,7 +29,7 @@ def days_seen(seen: Sequence[tuple[date, date]], days: Sequence[date], *, label_
     return [day for day in days if any(first - reach < day < last + reach for first, last in seen)]
 
 
-def check_held_out(
+def check_holdout_is_unseen(
     seen: Sequence[tuple[date, date]], holdout: Split, *, label_horizon_nights: int, version: str, use_case: str
 ) -> None:
     """Reject a base that was trained on days of the holdout, where its metrics would be too good.
@@ -67,7 +67,7 @@ def load_base(lake: Lake, training_set: TrainingSet) -> TabularModel | None:
             where=f"{where}, at {error.where}",
             fix="clear freeze_training_set of this run with force, which copies its files to the lake again",
         ) from error
-    check_held_out(
+    check_holdout_is_unseen(
         model.card.seen,
         training_set.holdout,
         label_horizon_nights=training_set.label_horizon_nights,
@@ -91,9 +91,9 @@ def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
     )
     if problem != problem_of_base:
         return [f"its problem is {problem_of_base}, and that of the use case {problem}"]
-    own, base = ([(f.name, f.kind) for f in features] for features in (training_set.features, model.card.features))
-    if own != base:
-        differing = sorted({name for name, _ in set(own) ^ set(base)})
+    current, base = ([(f.name, f.kind) for f in features] for features in (training_set.features, model.card.features))
+    if current != base:
+        differing = sorted({name for name, _ in set(current) ^ set(base)})
         return [f"it has other features ({', '.join(differing[:5]) or 'in another order'})"]
     vocabularies = [
         f"the vocabulary of {name} does not begin with the base's {len(values)} values"

@@ -31,7 +31,7 @@ def local_site(uri: str) -> Iterator[str]:
     from pyarrow import fs
 
     system, path = files.filesystem(uri)
-    with files.explained(uri):
+    with files.storage_errors(uri):
         if isinstance(system, fs.LocalFileSystem):
             os.makedirs(path, exist_ok=True)
             yield path

@@ -43,7 +43,7 @@ def read_rows(uri: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         SourceError: when the two parsers disagree on the number of records.
     """
     system, path = files.filesystem(uri)
-    with files.explained(uri), system.open_input_stream(path) as stream:
+    with files.storage_errors(uri), system.open_input_stream(path) as stream:
         first = stream.read(CHUNK_BYTES)
         header, _, below = first.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
         layout, names = layout_of(header, columns), read_header(header.removesuffix(b"\r")) or ()

@@ -157,7 +157,7 @@ def _check_file(folder: str, source: Source, night: date, manifest: Manifest) ->
     uri = f"{folder}/{source.file}"
     name = f"{source.file} of night {night}"
     system, path = files.filesystem(uri)
-    with files.explained(uri):
+    with files.storage_errors(uri):
         info = system.get_file_info(path)
     if not info.is_file:
         raise _Problem(f"{name} is missing", uri)
@@ -207,7 +207,7 @@ def _read_once(uri: str, name: str) -> tuple[str, bytes]:
     lines = _LineLengths(name, uri)
     system, path = files.filesystem(uri)
     try:
-        with files.explained(uri), system.open_input_stream(path) as stream:
+        with files.storage_errors(uri), system.open_input_stream(path) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 decoder.decode(chunk)

@@ -98,7 +98,7 @@ def _land(folder: Path, recorded: Mapping[str, RecordedFile]) -> int:
         for name, file in recorded.items()
     }
     try:
-        with files.explained(str(folder)):
+        with files.storage_errors(str(folder)):
             temporary.mkdir(parents=True)
             for name, file in recorded.items():
                 files.write_bytes(f"{temporary}/{name}", file.content)

@@ -236,7 +236,7 @@ def test_a_smaller_model_without_size_or_speed_is_not_judged(figure: str) -> Non
     ],
 )
 def test_a_champion_that_has_seen_the_holdout_is_named_in_the_verdict(seen: int | None, note: str) -> None:
-    said = note_on_champion("3", seen=seen, held_out=14)
+    said = note_on_champion("3", seen=seen, holdout_days=14)
     assert said.startswith(note)
     assert bool(said) == bool(note)
     metrics = _metrics(champion=0.9) | _smaller("int8", 0.7)

@@ -274,7 +274,7 @@ def test_a_rerun_is_recognised_wherever_the_lake_lies(tmp_path: Path, folder: st
 
 def test_what_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 64) as disk:
-        with pytest.raises(StorageFullError, match="no space left"), files.explained(str(disk)):
+        with pytest.raises(StorageFullError, match="no space left"), files.storage_errors(str(disk)):
             write(Lake(f"{disk}/lake"), [{**thing(FIRST, i), "name": f"{i**9}"} for i in range(20_000)])
         assert [path for path in disk.rglob("*") if path.is_file()] == []
 

@@ -92,7 +92,7 @@ def test_a_value_of_another_type_is_refused_and_never_converted(field: str, valu
 
 def test_a_field_of_another_type_is_not_written() -> None:
     gate: Any = {
-        "verdict": "keep", "reasons": ["a list"], "model_version": "1", "variant": "full", "candidates": {},
+        "verdict": "keep", "reasons": ["a list"], "model_version": "1", "candidate": "full", "candidates": {},
         "champion_version": None, "champion_note": "",
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"Expected `tuple\[str, \.\.\.\]`"):

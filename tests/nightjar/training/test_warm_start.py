@@ -170,8 +170,8 @@ def test_a_pruned_network_is_refused_whatever_its_card_says(base: TabularModel, 
 def test_a_base_that_has_seen_days_of_the_holdout_is_refused(
     base: TabularModel, lake: Lake, seen: tuple[tuple[date, date], ...], days: int
 ) -> None:
-    held_out = tuple(date(2013, 3, day) for day in (10, 11, 12))
-    holdout = replace(TRAINING_SET.holdout, first=held_out[0], last=held_out[-1], days=held_out)
+    holdout_days = tuple(date(2013, 3, day) for day in (10, 11, 12))
+    holdout = replace(TRAINING_SET.holdout, first=holdout_days[0], last=holdout_days[-1], days=holdout_days)
     card = replace(base.card, seen=seen)
     sha256 = save(f"{lake}/seen", card, base.members, "{}").sha256
     save(folder_in_lake(lake, "test", sha256), card, base.members, "{}")

@@ -51,19 +51,19 @@ class Calibrator:
     answers: tuple[float, ...] = ()
     probabilities: tuple[float, ...] = ()
 
-    def apply(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return one probability for each prediction, independent of the other rows. NaN is preserved."""
         if self.method == "platt":
-            return _logistic(self.slope * _logit(answers) + self.intercept)
+            return _logistic(self.slope * _logit(predictions) + self.intercept)
         if self.method == "isotonic":
-            return self._between_knots(answers)
-        return answers
+            return self._between_knots(predictions)
+        return predictions
 
-    def _between_knots(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _between_knots(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Interpolate like ``numpy.interp``, whose rounding can change the order of two rows."""
         x, y = np.array(self.answers), np.array(self.probabilities)
-        left = np.clip(np.searchsorted(x, answers, side="right") - 1, 0, len(x) - 2)
-        share = (answers - x[left]) / (x[left + 1] - x[left])
+        left = np.clip(np.searchsorted(x, predictions, side="right") - 1, 0, len(x) - 2)
+        share = (predictions - x[left]) / (x[left + 1] - x[left])
         between: NDArray[np.float64] = np.minimum(y[left] + share * (y[left + 1] - y[left]), y[left + 1])
         return between
 
@@ -107,8 +107,8 @@ def fit_method(method: str, counts: NDArray[np.int64]) -> Calibrator:
 
 def log_loss(calibrator: Calibrator, counts: NDArray[np.int64]) -> float:
     """Return the mean log loss (nats) of ``counts`` (2 x bins: negatives and positives by prediction)."""
-    answers, negatives, positives = _occupied(counts)
-    probabilities = calibrator.apply(answers)
+    predictions, negatives, positives = _occupied(counts)
+    probabilities = calibrator.apply(predictions)
     return float(-(negatives * np.log1p(-probabilities) + positives * np.log(probabilities)).sum() / counts.sum())
 
 
@@ -117,8 +117,8 @@ def _platt(counts: NDArray[np.int64]) -> Calibrator:
 
     Newton's method with halved steps (Lin, Lin and Weng, 2007, A note on Platt's probabilistic outputs).
     """
-    answers, negatives, positives = _occupied(counts)
-    logits, rows = _logit(answers), negatives + positives
+    predictions, negatives, positives = _occupied(counts)
+    logits, rows = _logit(predictions), negatives + positives
     high, low = (positives.sum() + 1) / (positives.sum() + 2), 1 / (negatives.sum() + 2)
     targets = (positives * high + negatives * low) / rows
     columns = np.stack([logits, np.ones(len(logits))])
@@ -162,10 +162,10 @@ def _isotonic(counts: NDArray[np.int64]) -> Calibrator:
 
     Steps with only negatives or only positives are half a row away from 0 and 1.
     """
-    answers, negatives, positives = _occupied(counts)
+    predictions, negatives, positives = _occupied(counts)
     rows = negatives + positives
     group = (np.cumsum(rows) - rows) * GROUPS // rows.sum()
-    total, hits, weighted = (np.bincount(group, values) for values in (rows, positives, rows * answers))
+    total, hits, weighted = (np.bincount(group, values) for values in (rows, positives, rows * predictions))
     is_occupied = total > 0
     steps = pool_adjacent_violators(np.stack([total[is_occupied], hits[is_occupied], weighted[is_occupied]]))
     half_a_row = 0.5 / rows.sum()

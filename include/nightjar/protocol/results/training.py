@@ -173,7 +173,7 @@ class GateResult(JobResult):
         verdict: ``promote`` or ``keep``.
         reasons: Reasons for the verdict on the chosen model.
         model_version: Version of the chosen model.
-        variant: Name of the chosen model.
+        candidate: Name of the chosen model.
         candidates: Name of a model of the run to the verdict on it.
         champion_version: Version that it was compared with; None without a champion.
         champion_note: Limits of that comparison; empty for none.
@@ -183,7 +183,7 @@ class GateResult(JobResult):
     verdict: Literal["promote", "keep"]
     reasons: tuple[str, ...]
     model_version: str
-    variant: str
+    candidate: str
     candidates: Mapping[str, CandidateVerdict]
     champion_version: str | None
     champion_note: str

@@ -70,7 +70,7 @@ class Shard:
         Raises:
             StorageFullError: when the scratch disk is full.
         """
-        with files.explained(f"{tempfile.gettempdir()} (scratch of training; set TMPDIR to use another disk)"):
+        with files.storage_errors(f"{tempfile.gettempdir()} (scratch of training; set TMPDIR to use another disk)"):
             offset = self._file.seek(0, os.SEEK_END)
             for array in (matrix, labels):
                 self._file.write(array.data)

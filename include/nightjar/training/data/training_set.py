@@ -162,8 +162,10 @@ def _read(spec: JobSpec, stage: str) -> TrainingSet:
         with reading("the training set", where=uri, fix=fix, error=TrainingError):
             return load_json(TrainingSet, files.read_bytes(uri))
     except FileNotFoundError as error:
-        what = "this run has no frozen training set" if stage == FREEZE_TASK else f"{stage} has written no training set"
-        raise TrainingError(what, where=uri, fix=f"clear the task {stage} of this run") from error
+        problem = (
+            "this run has no frozen training set" if stage == FREEZE_TASK else f"{stage} has written no training set"
+        )
+        raise TrainingError(problem, where=uri, fix=f"clear the task {stage} of this run") from error
 
 
 def night_of(day: date, label_horizon_nights: int) -> date:

@@ -22,9 +22,9 @@ def check_same_data(group: Group, training_set: TrainingSet, *, where: str) -> N
         TrainingError: naming the rank and the tables that differ.
     """
     first, *rest = group.exchange({"sha256": training_set.sha256, **training_set.tables})
-    for rank, theirs in enumerate(rest, start=1):
+    for rank, values in enumerate(rest, start=1):
         if differing := [
-            f"{name} {theirs.get(name)}, not {value}" for name, value in first.items() if theirs.get(name) != value
+            f"{name} {values.get(name)}, not {value}" for name, value in first.items() if values.get(name) != value
         ]:
             raise TrainingError(
                 f"rank {rank} has read another training set than rank 0: {', '.join(differing)}",

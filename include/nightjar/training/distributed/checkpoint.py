@@ -127,17 +127,17 @@ class Checkpoints:
         Raises:
             TrainingError: on a rank that does not find rank 0's checkpoint.
         """
-        own = self.load()
-        chosen = group.exchange(own and hashlib.sha256(own.state).hexdigest())[0]
-        if chosen is None:
+        checkpoint = self.load()
+        agreed_sha256 = group.exchange(checkpoint and hashlib.sha256(checkpoint.state).hexdigest())[0]
+        if agreed_sha256 is None:
             return None
-        if own is None or hashlib.sha256(own.state).hexdigest() != chosen:
+        if checkpoint is None or hashlib.sha256(checkpoint.state).hexdigest() != agreed_sha256:
             raise TrainingError(
                 f"rank {group.contract.rank} does not find the checkpoint of rank 0",
                 where=self.place,
                 fix=f"set {PLACE} to a folder that all ranks share, or unset it to use the lake",
             )
-        return own
+        return checkpoint
 
     def clear(self) -> None:
         """Remove the checkpoint once the model is saved."""

@@ -60,7 +60,7 @@ class Reception:
                 if connection is not None and (rank := self._read(connection, missing)):
                     return rank, self._forget(connection)
             for connection, pending in list(self._pending.items()):
-                if time.monotonic() > pending.until:
+                if time.monotonic() > pending.deadline:
                     self._forget(connection).close()
         return None
 
@@ -91,26 +91,26 @@ class Reception:
         pending.received += piece
         if piece and b"\n" not in pending.received and len(pending.received) <= MAX_BYTES:
             return None
-        rank, answer = self._judge(pending, missing)
+        rank, own_proof = self._check(pending, missing)
         if rank is None:
             self._forget(connection).close()
             return None
         try:
-            connection.send(_line({"proof": answer}))
+            connection.send(_line({"proof": own_proof}))
         except OSError:
             self._forget(connection).close()
             return None
         connection.setblocking(True)
         return rank
 
-    def _judge(self, pending: _PendingConnection, missing: Sequence[int]) -> tuple[int | None, str]:
+    def _check(self, pending: _PendingConnection, missing: Sequence[int]) -> tuple[int | None, str]:
         """Return the authenticated rank, or None, and rank 0's own proof."""
         hello = read_object(pending.received)
         rank, challenge = hello.get("rank"), hello.get("challenge")
         expected = proof(self._secret, "rank", pending.challenge, self._job, rank, challenge)
-        given = hello.get("proof")
-        genuine = isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())
-        if not genuine or not isinstance(rank, int) or rank not in missing:
+        received = hello.get("proof")
+        is_authentic = isinstance(received, str) and hmac.compare_digest(received.encode(), expected.encode())
+        if not is_authentic or not isinstance(rank, int) or rank not in missing:
             return None, ""
         return rank, proof(self._secret, "first rank", challenge)
 
@@ -125,7 +125,7 @@ class _PendingConnection:
 
     def __init__(self) -> None:
         self.challenge = secrets.token_hex(16)
-        self.until = time.monotonic() + HANDSHAKE_SECONDS
+        self.deadline = time.monotonic() + HANDSHAKE_SECONDS
         self.received = b""
 
 
@@ -136,13 +136,13 @@ def authenticate(connection: socket.socket, secret: str, job: str, rank: int) ->
         OSError: when the connection breaks, or takes longer than :data:`HANDSHAKE_SECONDS`.
     """
     deadline = time.monotonic() + HANDSHAKE_SECONDS
-    given = read_object(_receive_line(connection, deadline)).get("challenge")
+    rank_0_challenge = read_object(_receive_line(connection, deadline)).get("challenge")
     challenge = secrets.token_hex(16)
-    shown = proof(secret, "rank", given, job, rank, challenge)
-    connection.sendall(_line({"rank": rank, "challenge": challenge, "proof": shown}))
-    answer = read_object(_receive_line(connection, deadline)).get("proof")
+    own_proof = proof(secret, "rank", rank_0_challenge, job, rank, challenge)
+    connection.sendall(_line({"rank": rank, "challenge": challenge, "proof": own_proof}))
+    received = read_object(_receive_line(connection, deadline)).get("proof")
     expected = proof(secret, "first rank", challenge)
-    return isinstance(answer, str) and hmac.compare_digest(answer.encode(), expected.encode())
+    return isinstance(received, str) and hmac.compare_digest(received.encode(), expected.encode())
 
 
 def _receive_line(connection: socket.socket, deadline: float) -> bytes:

@@ -57,20 +57,20 @@ class Progress:
 
     def round_done(self, history: Sequence[float]) -> None:
         """Report a finished round; the last value of ``history`` is its metric."""
-        now, done = time.monotonic(), len(history)
-        seconds_per_round = (now - self._started) / (done - self._resumed_rounds)
-        left = seconds_per_round * (self._num_rounds - done)
+        now, completed = time.monotonic(), len(history)
+        seconds_per_round = (now - self._started) / (completed - self._resumed_rounds)
+        seconds_left = seconds_per_round * (self._num_rounds - completed)
         self.rows_per_second = self._rows / seconds_per_round
         figures = {
             score_by_round(self._kind, self._metric.name): history[-1],
             f"{self._kind}_rows_per_second_by_round": self.rows_per_second,
-            f"{self._kind}_seconds_left": left,
+            f"{self._kind}_seconds_left": seconds_left,
         }
-        self._report(done, figures)
+        self._report(completed, figures)
         if now - self._logged_at >= PROGRESS_SECONDS:
             self._logged_at = now
             self._say(
-                f"{self._kind}: round {done} of at most {self._num_rounds} | "
+                f"{self._kind}: round {completed} of at most {self._num_rounds} | "
                 f"validation {self._metric.name} {history[-1]:.4f} (best {self._metric.best(history):.4f}) | "
-                f"{self.rows_per_second:,.0f} rows/s | at most {left:.0f} s left"
+                f"{self.rows_per_second:,.0f} rows/s | at most {seconds_left:.0f} s left"
             )

@@ -182,10 +182,10 @@ class Group:
 
     @staticmethod
     def _send_error(peers: Mapping[int, _Peer], error: BaseException) -> None:
-        what = error.what if isinstance(error, NightjarError) else f"{type(error).__name__}: {error}"
+        reason = error.what if isinstance(error, NightjarError) else f"{type(error).__name__}: {error}"
         for peer in peers.values():
             with suppress(OSError):
-                peer.send({"error": what[:2000]})
+                peer.send({"error": reason[:2000]})
 
     def _listen(self) -> socket.socket:
         listener = socket.socket(self._family(), socket.SOCK_STREAM)
@@ -259,9 +259,9 @@ class Group:
         return LostRankError(f"rank {rank} died", where=where, fix=fix)
 
     def _missing(self, ranks: list[int]) -> TrainingError:
-        named = ", ".join(str(rank) for rank in ranks)
+        listed = ", ".join(str(rank) for rank in ranks)
         return TrainingError(
-            f"rank {named} of {self.contract.world_size} did not connect within {self._timeout:g} s",
+            f"rank {listed} of {self.contract.world_size} did not connect within {self._timeout:g} s",
             where=self._where,
             how_many=len(ranks),
             fix="find out why these ranks did not start (log, free memory, pending pods), then clear the task",

@@ -35,8 +35,8 @@ class Engine(Protocol):
     def obstacle(self, declared: Any, card: MemberCard, member: Member) -> str:
         """Return why the engine cannot continue from a member of its kind; empty if it can."""
 
-    def for_columns(self, declared: Any, before: Sequence[str], after: Sequence[str]) -> Any:
-        """Return the declaration for columns ``after`` instead of ``before``, e.g. its constraints by position."""
+    def for_columns(self, declared: Any, old_columns: Sequence[str], new_columns: Sequence[str]) -> Any:
+        """Return the declaration for ``new_columns`` instead of ``old_columns``, e.g. its constraints by position."""
 
 
 ENGINES: Mapping[str, Engine] = {Boosting.kind: boosting, Network.kind: network}

@@ -65,7 +65,8 @@ def combine(
     weights = metric.problem.fit_weights(labels, outputs, sum_over_ranks)
     common = metric.problem.blend(outputs, weights)
     validation_score = metric.over_ranks(labels, common, after="the last round")
-    calibrator = _calibrate(metric.problem, labels, common, [len(of_day) for of_day, _ in by_day], recipe, name)
+    rows_by_day = [len(day_labels) for day_labels, _ in by_day]
+    calibrator = _calibrate(metric.problem, labels, common, rows_by_day, recipe, name)
     return Ensemble(
         weights=weights,
         calibrator=calibrator,
@@ -77,7 +78,7 @@ def combine(
 def predict_shard(member: Member, shard: Shard, *, threads: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the labels of a shard's rows and a member's predictions."""
     by_day = [(labels, member.predict(matrix, threads=threads)) for matrix, labels in shard.batches()]
-    return np.concatenate([labels for labels, _ in by_day]), np.concatenate([answers for _, answers in by_day])
+    return np.concatenate([labels for labels, _ in by_day]), np.concatenate([predictions for _, predictions in by_day])
 
 
 def member_outputs(
@@ -92,8 +93,8 @@ def _predict_by_day(members: Sequence[Fitted], shard: Shard, *, threads: int) ->
 
 
 def _joined(by_day: Sequence[_Day]) -> tuple[NDArray[np.float32], list[NDArray[np.float64]]]:
-    labels = np.concatenate([of_day for of_day, _ in by_day])
-    return labels, [np.concatenate(parts) for parts in zip(*(answers for _, answers in by_day), strict=True)]
+    labels = np.concatenate([day_labels for day_labels, _ in by_day])
+    return labels, [np.concatenate(parts) for parts in zip(*(predictions for _, predictions in by_day), strict=True)]
 
 
 def _calibrate(

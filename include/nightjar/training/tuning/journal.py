@@ -33,7 +33,7 @@ def open_journal(path: str) -> JournalFileBackend:
             lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
             self._lines_lock.acquire()
             try:
-                with files.explained(path):
+                with files.storage_errors(path):
                     append_lines(path, lines)
             finally:
                 self._lines_lock.release()

@@ -36,7 +36,7 @@ BLOCKS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Importances:
     """Importances of one training with probes.
 
     Attributes:
@@ -71,19 +71,19 @@ def split_rows(lake: Lake, training_set: TrainingSet, *, where: str) -> tuple[Sh
 
 def measure(
     train: Shard,
-    judge: Shard,
+    validation: Shard,
     training_set: TrainingSet,
     selection: Selection,
     repeat: int,
     *,
     group: Group,
     threads: int,
-) -> Measured:
+) -> Importances:
     """Train boosted trees on the features and on random columns; measure the importance of each.
 
     Args:
         train: Rows to fit.
-        judge: Later rows, for early stopping and permutation.
+        validation: Later rows, for early stopping and permutation.
         training_set: Features and recipe; uses its declared ``Boosting``, or a default one.
         selection: Method and number of probes.
         repeat: Number of the repeat, from 0; each has different random numbers.
@@ -103,10 +103,10 @@ def measure(
         declared[0] if declared else Boosting(), names, [*names, *(probe.name for probe in probes)]
     )
     metric = ValidationMetric.of(recipe)
-    judged = _with_probes(judge, len(probes), random)
+    validation_with_probes = _with_probes(validation, len(probes), random)
     context = TrainingContext(
         train=_with_probes(train, len(probes), random),
-        validation=judged,
+        validation=validation_with_probes,
         training_set=replace(
             training_set,
             features=(*training_set.features, *probes),
@@ -121,31 +121,31 @@ def measure(
     if selection.method == "gain":
         # total gain: by mean gain, a probe that is used once by chance would rank above a regular feature
         gains = fitted.member.booster.get_score(importance_type="total_gain")  # type: ignore[attr-defined]
-        helps = [float(gains.get(column, 0.0)) for column in columns]
+        importances = [float(gains.get(column, 0.0)) for column in columns]
     else:
-        helps = _metric_lost(fitted, judged, metric, random, threads)
-    figures = dict(zip(columns, helps, strict=True))
-    return Measured(
+        importances = _metric_lost(fitted, validation_with_probes, metric, random, threads)
+    figures = dict(zip(columns, importances, strict=True))
+    return Importances(
         features={name: figures[name] for name in names}, best_probe=max(figures[probe.name] for probe in probes)
     )
 
 
-def dropped(measured: Sequence[Measured], selection: Selection, *, where: str) -> dict[str, str]:
+def features_to_drop(repeats: Sequence[Importances], selection: Selection, *, where: str) -> dict[str, str]:
     """Return the features that beat every probe in at most half of the repeats, each with the reason.
 
     Raises:
         TrainingError: when these are all features.
     """
-    names = list(measured[0].features)
+    names = list(repeats[0].features)
     unit = "gain" if selection.method == "gain" else "metric lost"
     reasons = {}
     for name in names:
-        wins = sum(repeat.helps(name) for repeat in measured)
-        if 2 * wins <= len(measured):
-            own = sum(repeat.features[name] for repeat in measured) / len(measured)
-            probe = sum(repeat.best_probe for repeat in measured) / len(measured)
-            summary = f"better in {wins} of {len(measured)} trainings"
-            reasons[name] = f"{unit} {own:.4g}, of the best random column {probe:.4g}; {summary}"
+        wins = sum(repeat.helps(name) for repeat in repeats)
+        if 2 * wins <= len(repeats):
+            mean = sum(repeat.features[name] for repeat in repeats) / len(repeats)
+            mean_of_probe = sum(repeat.best_probe for repeat in repeats) / len(repeats)
+            summary = f"better in {wins} of {len(repeats)} trainings"
+            reasons[name] = f"{unit} {mean:.4g}, of the best random column {mean_of_probe:.4g}; {summary}"
     if len(reasons) == len(names):
         raise TrainingError(
             "no feature helps more than random numbers",
@@ -156,7 +156,7 @@ def dropped(measured: Sequence[Measured], selection: Selection, *, where: str) -
     return reasons
 
 
-def without(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
+def drop_features(training_set: TrainingSet, names: Sequence[str]) -> TrainingSet:
     """Return the training set without these features and without the selection in its recipe."""
     names_before = [feature.name for feature in training_set.features]
     features = tuple(feature for feature in training_set.features if feature.name not in names)
@@ -182,20 +182,21 @@ def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:
 
 
 def _metric_lost(
-    fitted: Fitted, judge: Shard, metric: ValidationMetric, random: Generator, threads: int
+    fitted: Fitted, validation: Shard, metric: ValidationMetric, random: Generator, threads: int
 ) -> list[float]:
     """Return by how much the validation metric is worse when a column's values are permuted, for each column."""
-    matrices, labels = zip(*judge.batches(), strict=True)
-    matrix, truth = np.concatenate(matrices), np.concatenate(labels).astype(np.float64)
+    matrices, labels = zip(*validation.batches(), strict=True)
+    matrix, target = np.concatenate(matrices), np.concatenate(labels).astype(np.float64)
 
-    def measured(rows: NDArray[np.float32]) -> float:
-        return metric.of_rows(truth, outputs_of(fitted.member, fitted.card.event_weight, rows, threads=threads))
+    def measure_rows(rows: NDArray[np.float32]) -> float:
+        return metric.of_rows(target, outputs_of(fitted.member, fitted.card.event_weight, rows, threads=threads))
 
-    whole = measured(matrix)
+    unpermuted = measure_rows(matrix)
+
     lost = []
-    for column in range(judge.columns):
-        own = matrix[:, column].copy()
-        matrix[:, column] = random.permutation(own)
-        lost.append(metric.metric.worse_by(measured(matrix), whole))
-        matrix[:, column] = own
+    for column in range(validation.columns):
+        original = matrix[:, column].copy()
+        matrix[:, column] = random.permutation(original)
+        lost.append(metric.metric.worse_by(measure_rows(matrix), unpermuted))
+        matrix[:, column] = original
     return lost

@@ -29,12 +29,12 @@ STARTUP_TRIALS = 5
 """Number of completed trials before any is pruned."""
 
 # Names of a trial's user attributes.
-_WORKER, _DECLARED, _ERROR, _PLACE = "worker", "declared", "error", "place"
+_WORKER, _DECLARED, _ERROR, _POSITION = "worker", "declared", "error", "place"
 # How long to wait until the worker that created the study has queued its first trial.
 _PATIENCE_SECONDS = 10.0
 
 
-def searched(recipe: Recipe) -> tuple[DeclaredEngine, ...]:
+def engines_to_tune(recipe: Recipe) -> tuple[DeclaredEngine, ...]:
     """Return the engines that declare a search space."""
     return tuple(engine for engine in recipe.engines if engine.space)
 
@@ -69,21 +69,23 @@ class EngineStudy:
         self._study = self._open(_storage(spec), _name(spec, training_set, engine))
         self._seed(training_set.recipe.seed)
 
-    def take_up(self) -> int:
+    def requeue_unfinished(self) -> int:
         """Fail the trials that an earlier attempt of this worker left running; queue them again; return how many."""
         from optuna.trial import TrialState
 
-        left = [trial for trial in self._trials(TrialState.RUNNING) if trial.user_attrs.get(_WORKER) == self._worker]
+        unfinished = [
+            trial for trial in self._trials(TrialState.RUNNING) if trial.user_attrs.get(_WORKER) == self._worker
+        ]
         counted = {trial.number for trial in self._counted()}
-        for trial in left:
+        for trial in unfinished:
             if trial.number in counted:  # otherwise an earlier attempt has queued it already
                 declared = {_DECLARED: True} if _DECLARED in trial.user_attrs else {}
-                self._study.enqueue_trial(trial.params, user_attrs={**declared, _PLACE: _place(trial)})
+                self._study.enqueue_trial(trial.params, user_attrs={**declared, _POSITION: _position(trial)})
             self._study.tell(trial.number, state=TrialState.FAIL)
-        return len(left)
+        return len(unfinished)
 
     @property
-    def taken(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether each trial of the budget has finished or is claimed by a worker."""
         from optuna.trial import TrialState
 
@@ -94,11 +96,11 @@ class EngineStudy:
         """Claim the next trial for this worker; None when all are taken."""
         from optuna.trial import TrialState
 
-        if self.taken:
+        if self.is_exhausted:
             return None
         trial = self._study.ask()
         trial.set_user_attr(_WORKER, self._worker)
-        if sum(_place(counted) < _place(trial) for counted in self._counted()) >= self.tuning.trials:
+        if sum(_position(counted) < _position(trial) for counted in self._counted()) >= self.tuning.trials:
             self._study.tell(trial, state=TrialState.FAIL)  # another worker was faster
             return None
         return trial
@@ -177,8 +179,8 @@ class EngineStudy:
         """Return the last trial of each position, without those that were given up untried."""
         from optuna.trial import TrialState
 
-        by_place = {_place(trial): trial for trial in self._trials()}
-        return [t for t in by_place.values() if t.state != TrialState.FAIL or _ERROR in t.user_attrs]
+        by_position = {_position(trial): trial for trial in self._trials()}
+        return [t for t in by_position.values() if t.state != TrialState.FAIL or _ERROR in t.user_attrs]
 
     def _open(self, storage: BaseStorage, name: str) -> Study:
         """Create the study, which only one worker can, or load it; its first trial has the declared parameters."""
@@ -207,13 +209,13 @@ class EngineStudy:
         """Seed the sampler by worker and attempt, so that neither repeats suggestions."""
         import optuna
 
-        own = sum(trial.user_attrs.get(_WORKER) == self._worker for trial in self._trials())
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed + self._worker + 1000 * own)
+        attempts = sum(trial.user_attrs.get(_WORKER) == self._worker for trial in self._trials())
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed + self._worker + 1000 * attempts)
 
 
-def _place(trial: Trial | FrozenTrial) -> int:
+def _position(trial: Trial | FrozenTrial) -> int:
     """Return a trial's position in the budget: its number, or that of the trial that it replaces."""
-    return int(trial.user_attrs.get(_PLACE, trial.number))
+    return int(trial.user_attrs.get(_POSITION, trial.number))
 
 
 def _suggest(trial: Trial, name: str, span: IntRange | FloatRange | Choice) -> Any:
@@ -254,6 +256,6 @@ def _storage(spec: JobSpec) -> BaseStorage:
             fix="set it to the URL of a database that all workers reach, in pods by a Secret (docs/configuration.md)",
         )
     path = f"{spec.run_dir}/{JOURNAL_FILE}"
-    with files.explained(path):
+    with files.storage_errors(path):
         os.makedirs(spec.run_dir, exist_ok=True)
         return optuna.storages.JournalStorage(open_journal(path))

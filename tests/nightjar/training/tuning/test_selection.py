@@ -15,7 +15,7 @@ from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.rendezvous import Group, LaunchContract
-from nightjar.training.tuning.selection import Measured, dropped, measure, without
+from nightjar.training.tuning.selection import Importances, drop_features, features_to_drop, measure
 
 SIGNAL = ("strong", "weak", "category")
 NOISE = ("noise_0", "noise_1", "noise_2", "noise_category")
@@ -61,13 +61,13 @@ def test_noise_is_dropped_with_its_figures_and_signal_stays(
     again = measure(train, judge, frozen, selection, 0, group=group, threads=1)
     assert again == measured[0], "a repeat has its own seed"
     assert measured[0] != measured[1]
-    reasons = dropped(measured, selection, where="here")
+    reasons = features_to_drop(measured, selection, where="here")
     assert set(reasons) == set(NOISE)
     assert all("of the best random column" in reason for reason in reasons.values())
 
 
 def test_constraints_follow_their_columns() -> None:
-    left = without(TRAINING_SET, ["noise_0", "weak", "noise_category"])
+    left = drop_features(TRAINING_SET, ["noise_0", "weak", "noise_category"])
     assert [feature.name for feature in left.features] == ["strong", "noise_1", "category", "noise_2"]
     assert set(left.categories) == {"category"}
     assert isinstance(left.recipe.engines[0], Boosting)
@@ -86,7 +86,7 @@ def test_constraints_follow_their_columns() -> None:
 )
 def test_constraints_may_be_written_as_the_engine_takes_them(given: Any, kept: Any) -> None:
     engine = replace(ENGINE, params={"monotone_constraints": given})
-    left = without(training_set(FEATURES, CATEGORIES, (engine, Network())), NOISE)
+    left = drop_features(training_set(FEATURES, CATEGORIES, (engine, Network())), NOISE)
     assert isinstance(left.recipe.engines[0], Boosting)
     assert left.recipe.engines[0].params["monotone_constraints"] == kept
     assert left.recipe.engines[1] == Network()
@@ -94,13 +94,13 @@ def test_constraints_may_be_written_as_the_engine_takes_them(given: Any, kept: A
 
 def test_a_feature_must_win_in_most_repeats_and_not_all_may_go() -> None:
     won, lost = (
-        Measured(features={"x": 2.0, "y": 0.0}, best_probe=1.0),
-        Measured(features={"x": 1.0, "y": 9.0}, best_probe=1.0),
+        Importances(features={"x": 2.0, "y": 0.0}, best_probe=1.0),
+        Importances(features={"x": 1.0, "y": 9.0}, best_probe=1.0),
     )
-    assert set(dropped([won, won, lost], Selection(), where="here")) == {"y"}
-    assert dropped([won, lost, lost], Selection(), where="here") == {
+    assert set(features_to_drop([won, won, lost], Selection(), where="here")) == {"y"}
+    assert features_to_drop([won, lost, lost], Selection(), where="here") == {
         "x": "gain 1.333, of the best random column 1; better in 1 of 3 trainings"
     }
     with pytest.raises(TrainingError, match="no feature helps more than random numbers") as caught:
-        dropped([won, lost], Selection(), where="here")
+        features_to_drop([won, lost], Selection(), where="here")
     assert caught.value.how_many == 2

@@ -45,7 +45,7 @@ def work(lake: Lake, worker: int) -> None:
     """A worker that dies in one of five trials, and fails in one of five others."""
     chance = random.Random(os.getpid())
     mine = study(lake, worker)
-    mine.take_up()
+    mine.requeue_unfinished()
     while (trial := mine.claim()) is not None:
         eta = mine.params(trial)["eta"]
         fate = chance.random()
@@ -76,7 +76,7 @@ def test_killed_and_restarted_workers_run_exactly_the_declared_trials(lake: Lake
                 deaths += 1
                 alive[worker] = start(worker)
     found = study(lake)
-    assert found.taken
+    assert found.is_exhausted
     assert sum(found.counts().values()) == TRIALS
     counted = found._counted()
     assert sum("declared" in trial.user_attrs for trial in counted) == 1
@@ -186,5 +186,5 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
         assert journal.read_bytes().endswith(b"}\n")
         filler.unlink()
         again = study(Lake(str(disk)))
-        assert again.take_up() == 1
+        assert again.requeue_unfinished() == 1
         assert again.claim() is not None

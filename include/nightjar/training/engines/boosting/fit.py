@@ -98,17 +98,17 @@ def obstacle(declared: Boosting, card: MemberCard, member: Member) -> str:
     return ""
 
 
-def for_columns(declared: Boosting, before: Sequence[str], after: Sequence[str]) -> Boosting:
+def for_columns(declared: Boosting, old_columns: Sequence[str], new_columns: Sequence[str]) -> Boosting:
     """Return the declaration with its monotone constraints for other columns; added columns have none."""
     constraints = declared.params.get("monotone_constraints")
     if constraints is None:
         return declared
     if isinstance(constraints, Mapping):
-        adapted: Any = {name: value for name, value in constraints.items() if name in after}
+        adapted: Any = {name: value for name, value in constraints.items() if name in new_columns}
     else:
-        listed = constraints.strip("()[] ,").split(",") if isinstance(constraints, str) else constraints
-        of_column = dict(zip(before, map(int, listed), strict=True))
-        adapted = "(" + ",".join(str(of_column.get(name, 0)) for name in after) + ")"
+        values = constraints.strip("()[] ,").split(",") if isinstance(constraints, str) else constraints
+        constraint_by_column = dict(zip(old_columns, map(int, values), strict=True))
+        adapted = "(" + ",".join(str(constraint_by_column.get(name, 0)) for name in new_columns) + ")"
     return replace(declared, params={**declared.params, "monotone_constraints": adapted})
 
 
@@ -143,15 +143,15 @@ def _rounds(
     base_rounds = int(booster.num_boosted_rounds()) - first
     progress.start(history, engine.num_rounds)
     while len(history) < engine.num_rounds and not metric.stalled(history, engine.early_stopping_rounds):
-        done = len(history)
-        if done % engine.checkpoint_every_rounds == 0 and done > first:
+        completed = len(history)
+        if completed % engine.checkpoint_every_rounds == 0 and completed > first:
             _restart_sampling(booster)
             if writer is not None:
                 writer.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
             termination.exit_if_terminating()
-        booster.update(train, base_rounds + done)
+        booster.update(train, base_rounds + completed)
         predictions = without_weight(booster.predict(validation).astype(np.float64), _event_weight(params))
-        history.append(metric.over_ranks(validation.get_label(), predictions, after=f"round {done + 1}"))
+        history.append(metric.over_ranks(validation.get_label(), predictions, after=f"round {completed + 1}"))
         progress.round_done(history)
     return booster
 

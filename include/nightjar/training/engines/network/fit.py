@@ -70,14 +70,14 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
     train, group, checkpoints, progress = context.train, context.group, context.checkpoints, context.progress
     recipe, metric = context.training_set.recipe, context.metric
     torch.set_num_threads(context.threads)
-    used = device.choose(group)
+    device_name = device.choose(group)
     seed = recipe.seed
     weight = event_weight(train, group) if recipe.balance_classes else 1.0
     torch.manual_seed(seed)
     architecture, module = _first_module(train, context.training_set, engine, start)
     if context.base is not None and recipe.base is not None:
         freeze(module, recipe.base.frozen_layers)
-    module = module.to(used)
+    module = module.to(device_name)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in module.parameters() if parameter.requires_grad],
         lr=engine.learning_rate,
@@ -89,18 +89,19 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
     writer = checkpoints if group.contract.rank == 0 else None
     rows, steps = _steps(train, engine, group)
     try:
-        with termination.rounds() if checkpoints else nullcontext(), _process_group(group, used):
-            over_ranks = _over_ranks(module, group, used)
+        with termination.rounds() if checkpoints else nullcontext(), _process_group(group, device_name):
+            distributed = _distribute(module, group, device_name)
             progress.start(history, engine.epochs)
             while len(history) < engine.epochs and not metric.stalled(history, engine.early_stopping_epochs):
                 number = len(history)
                 torch.manual_seed(_seed_of(seed, group.contract.rank, number))  # of dropout
                 batches = network_rows.epoch(train, rows=rows, steps=steps, seed=[seed, group.contract.rank, number])
                 rates = [_rate(number * steps + step, steps, engine) for step in range(steps)]
-                losses = _learn(over_ranks, optimizer, batches, rates, weight, engine.clip_norm, used)
+                losses = _train_epoch(distributed, optimizer, batches, rates, weight, engine.clip_norm, device_name)
                 _check_losses(losses, group, number + 1)
-                labels, answers = _answers(module, context.validation, used)
-                history.append(metric.over_ranks(labels, without_weight(answers, weight), after=f"epoch {number + 1}"))
+                labels, probabilities = _predict(module, context.validation, device_name)
+                corrected = without_weight(probabilities, weight)
+                history.append(metric.over_ranks(labels, corrected, after=f"epoch {number + 1}"))
                 if metric.best_round(history) == number:
                     best = copied_weights(module)
                 progress.round_done(history)
@@ -114,7 +115,7 @@ def fit_from(start: network.Network | None, engine: Network, context: TrainingCo
         import_xgboost().core.XGBoostError,
     ) as error:  # the second: summing the validation metric
         raise group.lost_rank(timeout_seconds=3.0) or _training_failed(error) from error
-    kind = used.split(":")[0]
+    kind = device_name.split(":")[0]
     rounds = metric.best_round(history) + 1
     card = MemberCard(
         kind=engine.kind,
@@ -157,13 +158,13 @@ def obstacle(declared: Network, card: MemberCard, member: Member) -> str:
     """Return which widths of a member differ from the declared ones, judged by its network and not by its card."""
     if not isinstance(member, network.Network):
         return ""
-    wanted = {"hidden": list(declared.hidden), "embedding_width": declared.embedding_width}
+    expected = {"hidden": list(declared.hidden), "embedding_width": declared.embedding_width}
     trained = {"hidden": list(member.architecture.hidden), "embedding_width": card.params.get("embedding_width")}
-    problems = [f"{name} {trained[name]}, not {value}" for name, value in wanted.items() if trained[name] != value]
+    problems = [f"{name} {trained[name]}, not {value}" for name, value in expected.items() if trained[name] != value]
     return f"its network has {' and '.join(problems)}" if problems else ""
 
 
-def for_columns(declared: Network, before: Sequence[str], after: Sequence[str]) -> Network:
+def for_columns(declared: Network, old_columns: Sequence[str], new_columns: Sequence[str]) -> Network:
     """Return the declaration as it is: nothing in it depends on columns."""
     return declared
 
@@ -245,7 +246,7 @@ def _rate(step: int, steps: int, engine: Network) -> float:
 
 
 @contextmanager
-def _process_group(group: Group, used: str) -> Iterator[None]:
+def _process_group(group: Group, device_name: str) -> Iterator[None]:
     """Join torch's process group; rank 0 listens only at its own address and sends the port through ``group``."""
     contract = group.contract
     if contract.world_size == 1:
@@ -254,9 +255,9 @@ def _process_group(group: Group, used: str) -> Iterator[None]:
     import torch
     import torch.distributed as dist
 
-    on_gpu = used != device.CPU
+    on_gpu = device_name != device.CPU
     if on_gpu:
-        torch.cuda.set_device(used)
+        torch.cuda.set_device(device_name)
     address, patience = socket.gethostbyname(contract.master_addr), timedelta(seconds=COLLECTIVE_SECONDS)
     # torch itself would listen on all addresses of the machine
     listener = socket.create_server((address, 0)) if contract.rank == 0 else None
@@ -280,11 +281,11 @@ def _process_group(group: Group, used: str) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def _over_ranks(module: torch.nn.Module, group: Group, used: str) -> torch.nn.Module:
+def _distribute(module: torch.nn.Module, group: Group, device_name: str) -> torch.nn.Module:
     """Return the module with gradients averaged over the ranks; compiled on a GPU."""
     import torch
 
-    on_gpu = used != device.CPU
+    on_gpu = device_name != device.CPU
     if on_gpu and (shutil.which("cc") or shutil.which("gcc")):  # torch.compile needs a C compiler
         module = torch.compile(module)  # type: ignore[assignment]
     if group.contract.world_size == 1:
@@ -292,35 +293,35 @@ def _over_ranks(module: torch.nn.Module, group: Group, used: str) -> torch.nn.Mo
     # DDP reorders its buckets after the first step, which changes the order of sums for more than two ranks. A resumed
     # training has another first step. With find_unused_parameters DDP keeps the order.
     return torch.nn.parallel.DistributedDataParallel(
-        module, device_ids=[torch.device(used).index] if on_gpu else None, find_unused_parameters=True
+        module, device_ids=[torch.device(device_name).index] if on_gpu else None, find_unused_parameters=True
     )
 
 
-def _learn(
-    over_ranks: torch.nn.Module,
+def _train_epoch(
+    distributed: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]],
     rates: list[float],
     event_weight: float,
     clip_norm: float,
-    used: str,
+    device_name: str,
 ) -> NDArray[np.float32]:
     """Train one epoch, one step for each of ``rates``; return this rank's loss at each step."""
     import torch
 
-    over_ranks.train()
-    of_events = torch.tensor(event_weight, device=used)
-    losses = torch.empty(len(rates), device=used)  # read at the end, so that a GPU does not wait at each step
+    distributed.train()
+    pos_weight = torch.tensor(event_weight, device=device_name)
+    losses = torch.empty(len(rates), device=device_name)  # read at the end, so that a GPU does not wait at each step
     for step, (rate, (matrix, labels)) in enumerate(zip(rates, batches, strict=True)):
         for parameters in optimizer.param_groups:
             parameters["lr"] = rate
-        rows, targets = torch.from_numpy(matrix).to(used), torch.from_numpy(labels).to(used)
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=used != device.CPU):
-            logits = over_ranks(rows)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=of_events)
+        rows, targets = torch.from_numpy(matrix).to(device_name), torch.from_numpy(labels).to(device_name)
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device_name != device.CPU):
+            logits = distributed(rows)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=pos_weight)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(over_ranks.parameters(), clip_norm)
+        torch.nn.utils.clip_grad_norm_(distributed.parameters(), clip_norm)
         optimizer.step()
         losses[step] = loss.detach()
     values: NDArray[np.float32] = losses.cpu().numpy()
@@ -329,31 +330,33 @@ def _learn(
 
 def _check_losses(losses: NDArray[np.float32], group: Group, epoch: int) -> None:
     """Check that all losses are finite; raise the same error on all ranks, naming the first rank affected."""
-    wrong = np.flatnonzero(~np.isfinite(losses))
-    firsts = group.exchange(int(wrong[0]) if len(wrong) else None)
-    if bad := [(step, rank) for rank, step in enumerate(firsts) if step is not None]:
-        step, rank = min(bad)
+    not_finite = np.flatnonzero(~np.isfinite(losses))
+    first_steps = group.exchange(int(not_finite[0]) if len(not_finite) else None)
+    if affected := [(step, rank) for rank, step in enumerate(first_steps) if step is not None]:
+        step, rank = min(affected)
         raise TrainingError(
             f"the loss of rank {rank} is not finite in epoch {epoch}, from step {step + 1} of {len(losses)} on",
             where=f"training.engines of the use case, Network, rank {rank}",
-            how_many=len(bad),
+            how_many=len(affected),
             fix="lower learning_rate, and check the features for infinite or very large values",
         )
 
 
-def _answers(module: torch.nn.Module, shard: Shard, used: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _predict(
+    module: torch.nn.Module, shard: Shard, device_name: str
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the labels of a shard's rows and the network's current probabilities."""
     import torch
 
     module.eval()
-    labels, answers = [], []
+    labels, probabilities = [], []
     with torch.inference_mode():
-        for matrix, of_batch in shard.batches():
-            labels.append(of_batch)
+        for matrix, batch_labels in shard.batches():
+            labels.append(batch_labels)
             for start in range(0, len(matrix), network_rows.BUFFER_ROWS):
-                rows = torch.from_numpy(matrix[start : start + network_rows.BUFFER_ROWS]).to(used)
-                answers.append(torch.sigmoid(module(rows)).cpu().numpy())
-    return np.concatenate(labels), np.concatenate(answers).astype(np.float64)
+                rows = torch.from_numpy(matrix[start : start + network_rows.BUFFER_ROWS]).to(device_name)
+                probabilities.append(torch.sigmoid(module(rows)).cpu().numpy())
+    return np.concatenate(labels), np.concatenate(probabilities).astype(np.float64)
 
 
 def _state(module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Weights) -> bytes:

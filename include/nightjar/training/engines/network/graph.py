@@ -76,8 +76,8 @@ class _Graph:
         logit = self._add("Squeeze", [self._linear(values, "out"), self._constant(np.array([1]))])
         self._nodes.append(helper.make_node("Sigmoid", [logit], ["probability"]))
         rows = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", len(architecture.values)])
-        answer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])
-        graph = helper.make_graph(self._nodes, "network", [rows], [answer], self._arrays)
+        output = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])
+        graph = helper.make_graph(self._nodes, "network", [rows], [output], self._arrays)
         opsets = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="nightjar")
         return bytes(model.SerializeToString(deterministic=True))
@@ -108,8 +108,8 @@ class _Graph:
 
         columns = architecture.numeric
         means, scales = (
-            self._constant(np.array([of[column] for column in columns], np.float32))
-            for of in (architecture.means, architecture.scales)
+            self._constant(np.array([statistic[column] for column in columns], np.float32))
+            for statistic in (architecture.means, architecture.scales)
         )
         values = self._add("Gather", [INPUT, self._constant(np.array(columns))], axis=1)
         missing = self._add("IsNaN", [values])
@@ -137,11 +137,13 @@ class _Graph:
         step = self._add("Max", [step, self._constant(np.float32(1e-30))])
         steps = self._add("Round", [self._add("Div", [values, step])])
         zero = self._constant(np.uint8(128))
-        whole = self._add("Cast", [self._add("Add", [steps, self._constant(np.float32(128))])], to=TensorProto.UINT8)
-        across = self._constant(np.ascontiguousarray(self._weights[weight].T))
-        product = self._add("Cast", [self._add("MatMulInteger", [whole, across, zero])], to=TensorProto.FLOAT)
-        of_weight = self._constant(self._weights[f"{weight}{STEP}"])
-        return self._add("Mul", [self._add("Mul", [product, step]), of_weight])
+        quantized = self._add(
+            "Cast", [self._add("Add", [steps, self._constant(np.float32(128))])], to=TensorProto.UINT8
+        )
+        transposed = self._constant(np.ascontiguousarray(self._weights[weight].T))
+        product = self._add("Cast", [self._add("MatMulInteger", [quantized, transposed, zero])], to=TensorProto.FLOAT)
+        weight_step = self._constant(self._weights[f"{weight}{STEP}"])
+        return self._add("Mul", [self._add("Mul", [product, step]), weight_step])
 
     def _weight(self, name: str) -> str:
         return self._constant(self._weights[name])

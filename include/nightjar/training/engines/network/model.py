@@ -79,12 +79,12 @@ class Network:
         """See :meth:`nightjar.training.engines.member.Member.predict`; threads predict blocks of :data:`BLOCK` rows."""
         blocks = [matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK)]
         with ThreadPoolExecutor(threads) as pool:
-            answers = (
+            probabilities = (
                 list(pool.map(self._predict_block, blocks))
                 if threads > 1
                 else [self._predict_block(block) for block in blocks]
             )
-        return np.concatenate([np.empty(0, np.float32), *answers]).astype(np.float64)
+        return np.concatenate([np.empty(0, np.float32), *probabilities]).astype(np.float64)
 
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
@@ -111,8 +111,8 @@ class Network:
     def _predict_block(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         rows = np.zeros((BLOCK, block.shape[1]), np.float32)
         rows[: len(block)] = block
-        answers: NDArray[np.float32] = self._session.run(None, {INPUT: rows})[0]
-        return answers[: len(block)]
+        probabilities: NDArray[np.float32] = self._session.run(None, {INPUT: rows})[0]
+        return probabilities[: len(block)]
 
 
 def load(content: Mapping[str, bytes]) -> Network:

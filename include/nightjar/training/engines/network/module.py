@@ -50,8 +50,8 @@ def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
             self.register_buffer("categories", torch.tensor(categorical, dtype=torch.int64), persistent=False)
             self.register_buffer("numbers", torch.tensor(numeric, dtype=torch.int64), persistent=False)
             for name, values in (("means", architecture.means), ("scales", architecture.scales)):
-                of_numbers = torch.tensor([values[column] for column in numeric], dtype=torch.float32)
-                self.register_buffer(name, of_numbers, persistent=False)
+                statistic = torch.tensor([values[column] for column in numeric], dtype=torch.float32)
+                self.register_buffer(name, statistic, persistent=False)
             for embedding in self.embeddings:
                 nn.init.normal_(embedding.weight, std=_SPREAD)  # type: ignore[arg-type]
                 nn.init.zeros_(embedding.weight[0])  # type: ignore[index]

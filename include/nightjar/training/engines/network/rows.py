@@ -33,18 +33,18 @@ def epoch(shard: Shard, *, rows: int, steps: int, seed: Sequence[int]) -> Iterat
 
 def _shuffled(days: Iterable[Batch], random: np.random.Generator) -> Iterator[Batch]:
     """Yield shuffled buffers of at least :data:`BUFFER_ROWS` rows, except the last."""
-    held: list[Batch] = []
+    buffered: list[Batch] = []
     for day in days:
-        held.append(day)
-        if sum(len(labels) for _, labels in held) >= BUFFER_ROWS:
-            yield _shuffle(held, random)
-            held = []
-    if held:
-        yield _shuffle(held, random)
+        buffered.append(day)
+        if sum(len(labels) for _, labels in buffered) >= BUFFER_ROWS:
+            yield _shuffle(buffered, random)
+            buffered = []
+    if buffered:
+        yield _shuffle(buffered, random)
 
 
-def _shuffle(held: Sequence[Batch], random: np.random.Generator) -> Batch:
-    matrix, labels = _joined(held)
+def _shuffle(buffered: Sequence[Batch], random: np.random.Generator) -> Batch:
+    matrix, labels = _joined(buffered)
     order = random.permutation(len(labels))
     return matrix[order], labels[order]
 
@@ -54,10 +54,10 @@ def _cut(buffers: Iterable[Batch], rows: int) -> Iterator[Batch]:
     rest: list[Batch] = []
     for buffer in buffers:
         matrix, labels = _joined([*rest, buffer])
-        whole = len(labels) - len(labels) % rows
-        for start in range(0, whole, rows):
+        end = len(labels) - len(labels) % rows
+        for start in range(0, end, rows):
             yield matrix[start : start + rows], labels[start : start + rows]
-        rest = [(matrix[whole:], labels[whole:])]
+        rest = [(matrix[end:], labels[end:])]
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
