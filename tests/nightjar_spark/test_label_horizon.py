@@ -105,7 +105,7 @@ def test_labels_of_a_month_later_find_the_features_of_their_own_night(spark: Spa
     assert (result.rows_in, result.rows_rejected) == (scored, 0)
     assert 0.07 < positives / scored < 0.12
     for split in (found.train, found.validation, found.holdout):
-        assert split.positives / split.rows == pytest.approx(positives / scored, abs=0.03)
+        assert split.labels["positives"] / split.rows == pytest.approx(positives / scored, abs=0.03)
     assert found.label_horizon_nights == HORIZON
     assert found.train.first == FIRST + timedelta(days=HORIZON)
     assert found.validation.first - found.train.last == timedelta(days=HORIZON)
@@ -116,7 +116,7 @@ def test_labels_of_a_month_later_find_the_features_of_their_own_night(spark: Spa
 
 
 def test_a_horizon_left_at_one_night_stops_with_the_horizon_that_matches(spark: SparkSession, churn: str) -> None:
-    with pytest.raises(TrainingError, match="labels with the value 1 find no features") as caught:
+    with pytest.raises(TrainingError, match="labels with label = 1.0 find no features") as caught:
         freeze(spark, _spec(churn, run_id="wrong"), ONE_NIGHT)
     error = caught.value
     left_on = _left_on()
@@ -178,7 +178,7 @@ def test_a_score_is_judged_by_the_label_of_its_own_night_and_by_no_earlier_one(s
     inputs = {schema.name: 0 for schema in (CHURN.score_table, CHURN.label_table)}
     assert CHURN.matured_after_nights == HORIZON + 2
     judged = {night: night + timedelta(days=CHURN.matured_after_nights) for night in nights[:2]}
-    counted = count_nights(spark, Lake(lake), CHURN, inputs, judged=judged, fresh=[])
+    counted = count_nights(spark, Lake(lake), CHURN, inputs, judged=judged, fresh=[], baselines={})
     for night in nights[:2]:
         summary = counted[night].summaries["", ""]
         assert (summary.labelled, summary.positives, summary.rows) == (2, 2, 3)

@@ -12,9 +12,9 @@ from datetime import date
 from functools import cache
 from importlib.metadata import distribution
 
+from nightjar.lake.replay import RecordedFile, csv_file, land_nights
 from nightjar.protocol.errors import SourceError
 from nightjar.protocol.nights import Nights
-from nightjar.validation.replay import RecordedFile, csv_file, land_nights
 from use_cases.digits.use_case import KEY, PIXELS, READINGS, SCANS, USE_CASE
 
 SCANS_A_NIGHT = 41

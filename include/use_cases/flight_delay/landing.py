@@ -18,9 +18,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from nightjar.declaration.data import Source
+from nightjar.lake.replay import RecordedFile, csv_file, land_nights
 from nightjar.protocol.errors import ConfigurationError, SourceError
 from nightjar.protocol.nights import Nights
-from nightjar.validation.replay import RecordedFile, csv_file, land_nights
 from use_cases.flight_delay.sources import AIRLINES, AIRPORTS, FLIGHTS, PLANES, SCHEDULE, SOURCES, TIMEZONE, WEATHER
 
 USE_CASE_NAME = "flight_delay"

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from tests.training_sets import training_set
+from tests.training_sets import count_labels, training_set
 
 from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Tuning
@@ -19,14 +19,14 @@ from nightjar.training.tuning import selection, trial
 DAYS = tuple(date(2025, 1, 1) + timedelta(days=number) for number in range(40))
 MONTHLY = replace(
     training_set((Feature("amount", "numeric", "Amount."),)),
-    train=Split(first=DAYS[0], last=DAYS[-1], days=DAYS, rows=80, positives=40),
+    train=Split(first=DAYS[0], last=DAYS[-1], days=DAYS, rows=80, labels={"positives": 40}),
     label_horizon_nights=5,
 )
 
 
 def _read_shard(lake: Lake, found: TrainingSet, split: Split) -> Shard:
     """Two rows a day, whose only feature is the day's number."""
-    shard = Shard(columns=1)
+    shard = Shard(columns=1, count_labels=count_labels)
     for number in range(len(split.days)):
         shard.append(np.full((2, 1), number, dtype=np.float32), np.array([0, 1], dtype=np.float32))
     return shard
