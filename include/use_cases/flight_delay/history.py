@@ -5,6 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from nightjar.features.aggregates import total
+from nightjar.features.trailing import trailing_by_night
 from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.clock import local_day
 from use_cases.flight_delay.columns import LATE_MINUTES, WINDOWS
@@ -49,28 +51,15 @@ def known_labels(flights: DataFrame) -> DataFrame:
 
 
 def trailing_counts(labels: DataFrame, nights: Nights) -> DataFrame:
-    """Return key, night (``ds``) and counts: an array of flights, late and minutes per window ending with the night.
-
-    A label serves every night from the day on which it is known until it leaves the longest window. One shuffle serves
-    both sums. Spark's window functions would set up each of tens of thousands of small groups, at a much higher cost
-    than the counting.
+    """Return key, night (``ds``), and the sums ``<count>_<days>d`` of each window ending with the night.
 
     Args:
         labels: Result of :func:`known_labels`.
         nights: Nights to count for.
     """
-    longest = max(WINDOWS)
-    first, last = F.lit(nights.first), F.lit(nights.last)
-    serves = F.sequence(F.greatest("day", first), F.least(F.date_add("day", longest - 1), last))
-    daily = (
-        labels.where(F.col("day").between(F.date_sub(first, longest - 1), last))
-        .repartition("key")
-        .groupBy("key", "day")
-        .agg(*(F.sum(count).alias(count) for count in COUNTS))
+    return trailing_by_night(
+        labels, nights, by=["key"], time="day", windows=WINDOWS, aggregates={name: total(name) for name in COUNTS}
     )
-    age = F.datediff("ds", "day")
-    sums = (F.coalesce(F.sum(F.when(age < days, F.col(c))), F.lit(0)) for days in WINDOWS for c in COUNTS)
-    return daily.select("*", F.explode(serves).alias("ds")).groupBy("key", "ds").agg(F.array(*sums).alias("counts"))
 
 
 def with_history(schedule: DataFrame, counts: DataFrame) -> DataFrame:
@@ -89,9 +78,9 @@ def with_history(schedule: DataFrame, counts: DataFrame) -> DataFrame:
         for kind, key in KEYS.items()
     )
     features = (
-        f"{_smoothed(kind, window, count)} AS {kind}_{name}_{days}d"
+        f"{_smoothed(kind, days, count)} AS {kind}_{name}_{days}d"
         for kind in KEYS
-        for window, days in enumerate(WINDOWS)
+        for days in WINDOWS
         for name, count in (("late_rate", "late"), ("delay", "minutes"))
     )
     broadcast = f"/*+ BROADCAST({', '.join(f'of_{kind}' for kind in KEYS)}) */"
@@ -100,9 +89,9 @@ def with_history(schedule: DataFrame, counts: DataFrame) -> DataFrame:
     return schedule.sparkSession.sql(statement, schedule=schedule, counts=counts)
 
 
-def _smoothed(kind: str, window: int, count: str) -> str:
+def _smoothed(kind: str, days: int, count: str) -> str:
     def of(kind: str, count: str) -> str:
-        return f"coalesce(of_{kind}.counts[{window * len(COUNTS) + COUNTS.index(count)}], 0)"
+        return f"coalesce(of_{kind}.{count}_{days}d, 0)"
 
     overall = f"try_divide({of('all', count)}, {of('all', 'flights')})"
     if kind == "all":

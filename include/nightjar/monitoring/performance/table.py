@@ -31,8 +31,8 @@ PERFORMANCE_TABLE = TableSchema(
         Column("use_case", "string", "Use case.", nullable=False),
         Column("slice", "string", "Column that defines the slices; empty for all rows.", nullable=False),
         Column("slice_value", "string", "Value of the slice; empty for all rows.", nullable=False),
-        Column("metric", "string", "auc, pr_auc, log_loss (nats), brier, calibration_error (corrected for chance), "
-               "expected_cost (per decided row), or label_rate (share of positives).", nullable=False),
+        Column("metric", "string", "Name of the metric; see docs/performance.md for those of a problem type.",
+               nullable=False),
         Column("value", "double", "Metric on rows with a label; null until judged."),
         Column("low", "double", "Lower end of its confidence interval."),
         Column("high", "double", "Upper end of its confidence interval."),
@@ -40,7 +40,7 @@ PERFORMANCE_TABLE = TableSchema(
         Column("estimate_low", "double", "Lower end of the range expected of calibrated scores."),
         Column("estimate_high", "double", "Upper end of the range expected of calibrated scores."),
         Column("estimate_error", "double", "value minus estimate; null until judged."),
-        Column("baseline", "double", "Metric of the baseline, which predicts the label rate known on night ds."),
+        Column("baseline", "double", "Metric of the baseline: a constant prediction, from labels known on night ds."),
         Column("excess", "double", "value minus baseline."),
         Column("excess_low", "double", "Lower end of the difference's confidence interval, row by row."),
         Column("excess_high", "double", "Upper end of the difference's confidence interval."),
@@ -58,7 +58,7 @@ PERFORMANCE_TABLE = TableSchema(
 )  # fmt: skip
 COUNTS_TABLE = TableSchema(
     name="monitoring/performance_counts",
-    comment="Rows of judged nights by prediction bin and label; they add up over nights.",
+    comment="Counts and sums of judged nights' rows; they add up over nights.",
     key=("use_case", "slice", "slice_value"),
     partition_by=("ds", "use_case"),
     columns=(
@@ -68,7 +68,9 @@ COUNTS_TABLE = TableSchema(
         Column("slice_value", "string", "Value of the slice; empty for all rows.", nullable=False),
         Column("judged_on", "date", "Night whose run judged it.", nullable=False),
         Column("model_version", "string", "Version that scored.", nullable=False),
-        Column("summary", "string", "JSON of nightjar.monitoring.performance.summary.Summary.", nullable=False),
+        Column(
+            "summary", "string", "JSON of the problem type's Summary (nightjar.monitoring.performance).", nullable=False
+        ),
         Column("dag_run_id", "string", "Airflow run that judged or estimated it.", nullable=False),
     ),
 )

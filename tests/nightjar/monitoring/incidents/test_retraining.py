@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.declaration.monitoring import Retraining
-from nightjar.declaration.problem import Binary
+from nightjar.declaration.problem import Binary, Regression
 from nightjar.monitoring.incidents.retraining import BUDGET_DAYS, WatchedNight, decide
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.registry import performance_problem
@@ -105,6 +105,20 @@ def test_a_night_before_one_that_has_asked_asks_for_nothing_new() -> None:
     later = on("ddd....", requested=(-5,))
     assert later.blocked_by == f"a later night, {TONIGHT + timedelta(days=5)}, has requested one"
     assert on("....ddd", requested=(0, -20)).request, "a rerun of the requesting night decides the same"
+
+
+def test_an_error_above_the_ceiling_over_the_last_judged_nights_requests_a_training() -> None:
+    monitored = performance_problem(Regression(unit="min")).monitored
+    policy = replace(POLICY, floor=None, ceiling=12.0)
+
+    def decided(over: Interval) -> RetrainingDecision:
+        return decide(policy, nights("."), TONIGHT, monitored=monitored, over_nights=over, age_days=1, requested=[])
+
+    assert decided(Interval(value=14.25, low=13.1, high=15.3)).reason == (
+        "over the last judged nights the mean absolute error in min is 14.25 (13.1 to 15.3), above the ceiling of 12"
+    )
+    assert decided(Interval(value=13.0, low=11.9, high=14.1)) == RetrainingDecision()
+    assert decided(Interval(value=5.0, low=4.0, high=6.0)) == RetrainingDecision(), "a small error is good"
 
 
 NIGHT_KINDS = st.tuples(st.sampled_from(".dfbxy"), st.booleans(), st.booleans())

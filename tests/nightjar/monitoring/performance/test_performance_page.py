@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from tests.nightjar.monitoring.performance.problem_type_nights import KINDS, MINUTES, pages_of
 from tests.nightjar.monitoring.performance.test_performance_report import of_night, of_week, pages
 
 from nightjar.monitoring.performance.report import render, render_week
@@ -16,6 +17,7 @@ from nightjar.monitoring.performance.report import render, render_week
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGES = ("good", "broken", "good_week", "broken_week")
+OF_TYPES = ("numbers", "numbers_broken_week", "classes_broken", "classes_week")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, given in (("good", good), ("broken", broken)):
         (made / f"{name}.html").write_text(render(of_night(given)))
         (made / f"{name}_week.html").write_text(render_week(of_week(given)))
+    (made / "numbers.html").write_text(render(of_night(pages_of(MINUTES))))
+    (made / "numbers_broken_week.html").write_text(render_week(of_week(pages_of(MINUTES, off=9.0))))
+    (made / "classes_broken.html").write_text(render(of_night(pages_of(KINDS, off=1.0))))
+    (made / "classes_week.html").write_text(render_week(of_week(pages_of(KINDS))))
     return made
 
 
@@ -52,13 +58,13 @@ def opened(browser: Browser, folder: Path, name: str, *, width: int, scheme: str
     return page, problems
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, *OF_TYPES])
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
 def test_the_page_draws_and_fits(browser: Browser, folder: Path, name: str, width: int, scheme: str) -> None:
     page, problems = opened(browser, folder, name, width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     plots = page.locator("svg[role=img]")
-    assert plots.count() >= 7
+    assert plots.count() >= (7 if name in PAGES else 4)
     for index in range(plots.count()):
         box = plots.nth(index).bounding_box()
         assert box is not None

@@ -157,7 +157,7 @@ class MulticlassPerformance:
     @property
     def gauge_caption(self) -> str:
         """Caption of the gauge of the accuracy."""
-        return "Accuracy up to perfect"
+        return "Accuracy up to 1, all predictions right"
 
     @property
     def chance(self) -> str:
