@@ -18,16 +18,21 @@ class Ranks:
 
     def __init__(self, count: int) -> None:
         self._barrier = threading.Barrier(count, timeout=60)
-        self._given: list[np.ndarray] = [np.zeros(0)] * count
+        self._given: list[np.ndarray | None] = [None] * count
         self._local = threading.local()
 
     def sum_over_ranks(self, values: np.ndarray) -> np.ndarray:
         """Return the sum of all threads' arrays; each thread calls it."""
-        self._given[self._local.rank] = np.array(values)
-        self._barrier.wait()
+        self._give(np.array(values))
         total = np.sum(self._given, axis=0)
         self._barrier.wait()  # nobody replaces an array that another thread still reads
         return total
+
+    def _give(self, values: np.ndarray | None) -> None:
+        """Give an array, or None at the end, and wait until each thread has given as much."""
+        self._given[self._local.rank] = values
+        self._barrier.wait()
+        assert len({given is None for given in self._given}) == 1, "ranks add arrays a different number of times"
 
     def run(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
         """Return what ``function`` returns in each thread for its part."""
@@ -35,7 +40,9 @@ class Ranks:
         def run_rank(rank: int) -> Result:
             self._local.rank = rank
             try:
-                return function(parts[rank])
+                result = function(parts[rank])
+                self._give(None)
+                return result
             except BaseException:
                 self._barrier.abort()
                 raise

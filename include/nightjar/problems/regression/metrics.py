@@ -82,9 +82,9 @@ def coverage(labels: Labels, outputs: Outputs) -> float:
 def decide(outputs: Outputs, declared: Regression, cost: QuantileCost) -> NDArray[np.float64]:
     """Return the number with the lowest expected cost: a quantile, by linear interpolation between those declared."""
     quantiles = np.array(declared.quantiles)
-    above = int(np.clip(np.searchsorted(quantiles, cost.quantile), 1, max(len(quantiles) - 1, 1)))
     if len(quantiles) == 1:
-        return outputs[:, 0].astype(np.float64)
+        return outputs[:, 0]
+    above = int(np.clip(np.searchsorted(quantiles, cost.quantile), 1, len(quantiles) - 1))
     share = (cost.quantile - quantiles[above - 1]) / (quantiles[above] - quantiles[above - 1])
     decisions: NDArray[np.float64] = outputs[:, above - 1] + share * (outputs[:, above] - outputs[:, above - 1])
     return decisions
