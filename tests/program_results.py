@@ -42,8 +42,7 @@ NEUTRAL: dict[type[JobResult], dict[str, Any]] = {
     TrainResult: {
         "model": "",
         "model_sha256": "",
-        "baseline": "",
-        "baseline_sha256": "",
+        "baselines": {},
         "training_set_sha256": "",
         "world_size": 1,
         "external_memory": False,

@@ -14,7 +14,7 @@ from tests.landed_nights import NIGHTS, SHOP, land_night
 from tests.program_results import neutral_result
 
 from nightjar.declaration.features import Feature
-from nightjar.declaration.problem import Binary
+from nightjar.declaration.problem import Binary, Cost, CostMatrix, Multiclass, Problem, QuantileCost, Regression
 from nightjar.declaration.training import Training
 from nightjar.lake import ledger, results
 from nightjar.lake.lake import Lake
@@ -36,13 +36,18 @@ from nightjar.settings.secrets import redacted
 from nightjar.training.data.training_set import Split, TrainingSet
 from nightjar.training.distributed.checkpoint import Checkpoints
 from nightjar.training.distributed.handshake import read_object
-from nightjar.training.model import TabularModel
+from nightjar.training.model import FORMAT, TabularModel
 from nightjar.training.recipe import Recipe
 from nightjar.validation.landing import check_landing
 
 DAY = date(2013, 1, 5)
-SPLIT = Split(first=DAY, last=DAY, days=(DAY,), rows=3, positives=1)
+SPLIT = Split(first=DAY, last=DAY, days=(DAY,), rows=3, labels={"positives": 1})
 FEATURES = (Feature("distance", "numeric", "Miles."),)
+PROBLEMS = (
+    Binary(cost=Cost(missed=4, false_alarm=1)),
+    Multiclass(classes=("a", "b", "c"), cost=CostMatrix(costs={"a": {"b": 1.0}})),
+    Regression(unit="min", loss="quantile", quantiles=(0.1, 0.5), cost=QuantileCost(under=1, over=1)),
+)
 
 
 def spec(lake: Lake) -> JobSpec:
@@ -90,11 +95,13 @@ def test_pins_of_any_content_are_read_or_named(lake: Lake) -> None:
     check(Path(spec(lake).run_dir, "pins.json"), valid, lambda: pins.pinned(spec(lake)))
 
 
-def training_set() -> TrainingSet:
+def training_set(problem: Problem) -> TrainingSet:
+    own = ("base", "problem", "decisive_metric")
     recipe = Recipe(
-        **{name: getattr(Training(), name) for name in Recipe.__dataclass_fields__ if name not in ("base", "cost")},
+        **{name: getattr(Training(), name) for name in Recipe.__dataclass_fields__ if name not in own},
         base=None,
-        cost=None,
+        problem=problem,
+        decisive_metric=next(iter(problem.metrics)),
     )
     return TrainingSet(
         use_case="shop",
@@ -109,9 +116,10 @@ def training_set() -> TrainingSet:
     )
 
 
-def test_a_training_set_of_any_content_is_read_or_named(lake: Lake) -> None:
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_training_set_of_any_content_is_read_or_named(lake: Lake, problem: Problem) -> None:
     file = Path(spec(lake).run_dir, "freeze_training_set", "training_set.json")
-    check(file, document(dump_json(training_set())), lambda: TrainingSet.of_run(spec(lake)))
+    check(file, document(dump_json(training_set(problem))), lambda: TrainingSet.of_run(spec(lake)))
 
 
 def test_a_checkpoint_of_any_content_is_read_or_not_used(lake: Lake) -> None:
@@ -126,20 +134,21 @@ def test_a_checkpoint_of_any_content_is_read_or_not_used(lake: Lake) -> None:
 
 def test_a_model_card_of_any_content_is_read_or_named(tmp_path: Path) -> None:
     valid = {
-        "format": 2,
+        "format": FORMAT,
         "use_case": "shop",
         "features": [{"name": "distance", "type": "numeric", "comment": "Miles."}],
         "categories": {},
         "label": "late",
         "prediction": "probability",
         "members": [
-            {"kind": "logistic", "engine": "x", "params": {}, "rounds": 0, "validation_auc": 0.7, "weight": 1.0}
+            {"kind": "logistic", "engine": "x", "params": {}, "rounds": 0, "validation_score": 0.7, "weight": 1.0}
         ],
         "calibrator": {},
-        "threshold": 0.2,
+        "problem": {"kind": "binary", "cost": {"missed": 4.0, "false_alarm": 1.0, "unit": "USD"}},
         "seed": 1,
         "world_size": 1,
-        "validation_auc": 0.7,
+        "validation_metric": "auc",
+        "validation_score": 0.7,
         "tables": {"features/shop": 1},
         "seen": [["2013-01-01", "2013-01-02"]],
     }

@@ -80,8 +80,8 @@ def test_a_result_without_a_field_of_its_program_is_refused_by_name() -> None:
 )
 def test_a_value_of_another_type_is_refused_and_never_converted(field: str, value: Any, message: str) -> None:
     document = {
-        "status": "succeeded", "program": "train", "model": "m", "model_sha256": "a", "baseline": "b",
-        "baseline_sha256": "c", "training_set_sha256": "d", "world_size": 1, "external_memory": False,
+        "status": "succeeded", "program": "train", "model": "m", "model_sha256": "a",
+        "baselines": {"baseline": "c"}, "training_set_sha256": "d", "world_size": 1, "external_memory": False,
         "device": "cpu", "peak_memory_bytes": [1],
     }  # fmt: skip
     assert isinstance(parse_result(json.dumps(document)), TrainResult)

@@ -12,14 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.declarations import with_fields
 
 from nightjar.declaration.experiment import CHAMPION
-from nightjar.declaration.problem import Binary
+from nightjar.declaration.gate import Gate
+from nightjar.declaration.problem import Binary, Cost, CostMatrix, Multiclass, Problem, QuantileCost, Regression
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.lake import Lake
 from nightjar.problems.binary.calibration import Calibrator
+from nightjar.problems.registry import problem_type
 from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring.batches import BATCH_BYTES, BatchScores, batch_rows, score_batch
 from nightjar.scoring.task import ScoringTask
@@ -66,9 +69,9 @@ def batch() -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def model(folder: str, rows: pa.RecordBatch, threshold: float | None) -> TabularModel:
+def model(folder: str, rows: pa.RecordBatch, cost: Cost | None) -> TabularModel:
     xgb = import_xgboost()
-    card = replace(CARD, threshold=threshold)
+    card = replace(CARD, problem=Binary(cost=cost))
     labels = (np.arange(ROWS) % 3 == 0).astype(np.float32)
     data = xgb.DMatrix(encode(rows, card.features, card.categories), labels)
     params = {"objective": "binary:logistic", "max_depth": 3, "nthread": 1}
@@ -84,16 +87,16 @@ def scored(lake: Lake, saved: TabularModel, rows: pa.RecordBatch, use_case: UseC
     return score_batch(rows, saved, scoring_model, use_case, task)
 
 
-@pytest.mark.parametrize("threshold", [0.3, None])
-def test_decision_is_true_at_or_above_the_threshold(lake: Lake, threshold: float | None) -> None:
+@pytest.mark.parametrize("cost", [Cost(missed=7, false_alarm=3), None])
+def test_decision_is_true_at_or_above_the_threshold(lake: Lake, cost: Cost | None) -> None:
     rows = batch()
-    said = scored(lake, model(f"{lake}/models/x", rows, threshold), rows)
+    said = scored(lake, model(f"{lake}/models/x", rows, cost), rows)
     written = said.scores.to_pylist()
     assert (len(written), said.rejected) == (ROWS, None)
-    if threshold is None:
+    if cost is None:
         assert {row["decision"] for row in written} == {None}
         return
-    assert [row["decision"] for row in written] == [row["prediction"] >= threshold for row in written]
+    assert [row["decision"] for row in written] == [row["prediction"] >= 0.3 for row in written]
     assert {row["decision"] for row in written} == {True, False}
 
 
@@ -145,6 +148,79 @@ def test_a_number_that_float32_does_not_hold_is_scored_as_missing(lake: Lake, va
     said = scored(lake, saved, unknown)
     assert said.rejected is None
     assert said.scores["prediction"].equals(scored(lake, saved, missing).scores["prediction"])
+
+
+CLASSES = Multiclass(classes=("early", "late", "lost"), cost=CostMatrix(costs={"lost": {"early": 9.0, "late": 9.0}}))
+BAND = Regression(
+    unit="min", loss="quantile", quantiles=(0.25, 0.5, 0.75), cost=QuantileCost(under=2.5 / 4, over=1.5 / 4)
+)
+
+
+def model_of(problem: Problem, rows: pa.RecordBatch) -> TabularModel:
+    """A model of a few trees whose labels are flights' numbers, or their remainders as classes."""
+    xgb = import_xgboost()
+    numbers = np.arange(ROWS)
+    labels = {"binary": numbers % 2, "multiclass": numbers % 3, "regression": numbers - 50.0}[problem.kind]
+    data = xgb.DMatrix(encode(rows, CARD.features, CARD.categories), labels.astype(np.float32))
+    params = {**problem_type(problem).boosting_params(), "max_depth": 3, "eta": 0.1, "nthread": 1}
+    card = replace(CARD, problem=problem, calibrator=Calibrator())
+    return TabularModel(card=card, members=(BoostedTrees(xgb.train(params, data, 8)),), profile="{}", sha256="a" * 64)
+
+
+def use_case_of(problem: Problem) -> UseCase:
+    return with_fields(USE_CASE, problem=problem, gate=Gate(), monitoring={"retraining": None})
+
+
+def test_classes_are_scored_with_their_probabilities_and_the_decision_of_the_costs(lake: Lake) -> None:
+    rows = batch()
+    scores = scored(lake, model_of(CLASSES, rows), rows, use_case_of(CLASSES)).scores
+    assert scores.schema.equals(delta.arrow_schema(use_case_of(CLASSES).score_table))
+    probabilities = np.column_stack([scores[f"p_{name}"].to_numpy() for name in CLASSES.classes])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert scores["prediction"].to_pylist() == [CLASSES.classes[place] for place in probabilities.argmax(axis=1)]
+    assert set(scores["prediction"].to_pylist()) == set(CLASSES.classes)
+    assert set(scores["decision"].to_pylist()) == {"lost"}  # only a lost one costs, so its decision is free
+
+
+def test_numbers_are_scored_with_their_quantiles_and_the_one_to_act_on(lake: Lake) -> None:
+    rows = batch()
+    scores = scored(lake, model_of(BAND, rows), rows, use_case_of(BAND)).scores
+    assert scores.schema.equals(delta.arrow_schema(use_case_of(BAND).score_table))
+    low, median, high, decision = (scores[name].to_numpy() for name in ("q25", "q50", "q75", "decision"))
+    assert scores["prediction"].equals(scores["q50"])
+    assert ((low <= median) & (median <= high)).all()
+    assert (low < high).any()
+    np.testing.assert_allclose(decision, (median + high) / 2)  # the quantile 0.625
+
+
+@pytest.mark.parametrize("problem", [CLASSES, BAND, Regression(unit="min")])
+def test_a_row_with_one_output_that_is_not_finite_is_rejected(lake: Lake, problem: Problem) -> None:
+    rows = batch()
+    trees = model_of(problem, rows)
+    outputs = trees.predict(rows)
+
+    class Diverging:
+        def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+            changed = outputs.copy()
+            changed[(7,) if outputs.ndim == 1 else (7, 0)] = np.inf
+            return changed
+
+        def content(self) -> dict[str, bytes]:
+            return {}
+
+    said = scored(lake, replace(trees, members=(Diverging(),)), rows, use_case_of(problem))
+    assert said.rejected is not None
+    (rejected,) = said.rejected.to_pylist()
+    assert json.loads(rejected["row_json"])["flight"] == 7
+    assert said.scores["flight"].to_pylist() == [flight for flight in range(ROWS) if flight != 7]
+
+
+@pytest.mark.parametrize("problem", [Binary(), CLASSES, BAND, Regression(unit="min")])
+def test_no_rows_are_scored_as_no_rows(lake: Lake, problem: Problem) -> None:
+    rows = batch()
+    said = scored(lake, model_of(problem, rows), rows.slice(0, 0), use_case_of(problem))
+    assert (said.scores.num_rows, said.rejected) == (0, None)
+    assert said.scores.schema.equals(delta.arrow_schema(use_case_of(problem).score_table))
 
 
 def test_reasons_are_the_strongest_contributions_which_add_up_to_the_margin(lake: Lake) -> None:
