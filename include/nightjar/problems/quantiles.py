@@ -44,8 +44,6 @@ def quantiles_over_ranks(
     ordered = np.sort(values.astype(np.float64), axis=0)
     largest = np.abs(ordered).max(axis=0, initial=0.0)
     rows, *bounds = sum_over_ranks(np.array([len(values), *largest], dtype=np.float64))
-    if not rows:
-        return np.zeros(values.shape[1])
     high = np.array(bounds)
     low = -high
     targets = _targets(rows, np.array(probabilities), is_corrected=is_corrected)

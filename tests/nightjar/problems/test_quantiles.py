@@ -50,5 +50,13 @@ def test_corrected_ranks_reach_one_row_farther_out() -> None:
     np.testing.assert_allclose(quantiles_over_ranks(values, (0.01, 0.5, 0.99), alone, is_corrected=True), [1, 10, 19])
 
 
+def test_ranks_of_rows_are_exact() -> None:
+    values = np.repeat(np.arange(1.0, 101.0)[:, None], 2, axis=1)
+    assert 100 * 0.07 > 7
+    assert 100 * 0.55 > 55
+    np.testing.assert_allclose(quantiles_over_ranks(values, (0.07, 0.55), alone), [7, 55])
+    np.testing.assert_allclose(quantiles_over_ranks(values[:-1], (0.07, 0.55), alone, is_corrected=True), [7, 55])
+
+
 def test_quantiles_of_no_rows_are_0() -> None:
     assert quantiles_over_ranks(np.zeros((0, 2)), (0.1, 0.9), alone).tolist() == [0.0, 0.0]

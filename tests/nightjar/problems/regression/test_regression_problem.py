@@ -146,6 +146,18 @@ def test_weights_favour_the_members_that_are_right_on_any_number_of_ranks(loss: 
     assert problem.fit_weights(labels, [wrong], alone) == (1.0,)
 
 
+def test_weights_minimize_the_squared_error_of_means_and_the_pinball_loss_of_medians() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.exponential(2, 500)
+    members = [np.full(500, 1.2), np.full(500, 3.0)]  # the median is 1.4, the mean 2
+    for loss in ("squared", "poisson", "tweedie"):
+        weights = RegressionProblem(Regression(unit="min", loss=loss)).fit_weights(labels, members, alone)
+        assert weights @ np.array([1.2, 3.0]) == pytest.approx(labels.mean(), abs=1e-6)
+    for loss in ("absolute", "huber"):
+        weights = RegressionProblem(Regression(unit="min", loss=loss)).fit_weights(labels, members, alone)
+        assert weights @ np.array([1.2, 3.0]) == pytest.approx(np.median(labels), abs=0.05)
+
+
 def test_columns_are_those_of_the_declaration() -> None:
     outputs = np.array([[1.0, 2.0, 4.0, 8.0], [1.0, 1.0, 1.0, 1.0]])
     columns = WITH_QUANTILES.columns(outputs)

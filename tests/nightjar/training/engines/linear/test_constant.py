@@ -25,7 +25,7 @@ CASES: list[tuple[Problem, np.ndarray, float | tuple[float, ...]]] = [
     (regression(), LABELS, 19 / 8),
     (regression(loss="huber"), LABELS, 19 / 8),
     (regression(loss="poisson"), LABELS, 19 / 8),
-    (regression(loss="absolute"), LABELS, 2.0),
+    (regression(loss="absolute"), np.arange(8.0), 3.0),
     (regression(loss="quantile", quantiles=(0.25, 0.5, 0.95)), LABELS, (1.0, 2.0, 9.0)),
 ]
 
