@@ -93,9 +93,11 @@ def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
     features, labels = (Lake(spec.lake).table(t).open() for t in (use_case.feature_table, use_case.label_table))
     table = labels.to_pyarrow_table(columns=["ds", "label"])
     known = table.filter(table["label"].is_valid()).group_by("ds").aggregate([("label", "count"), ("label", "sum")])
-    counts = [DayCount(day=r["ds"], rows=r["label_count"], positives=int(r["label_sum"])) for r in known.to_pylist()]
-    horizon = use_case.target.label_horizon_nights
-    splits = split_days(counts, use_case.training, use_case.gate, label_horizon_nights=horizon, where="test")
+    counts = [
+        DayCount(day=row["ds"], rows=row["label_count"], labels={"positives": int(row["label_sum"])})
+        for row in known.to_pylist()
+    ]
+    splits = split_days(counts, use_case, where="test")
     frame = features.to_pyarrow_table()
     training_set = TrainingSet(
         use_case=use_case.name,
@@ -108,7 +110,7 @@ def freeze(spec: JobSpec, use_case: UseCase) -> TrainingSet:
             if f.kind == "categorical"
         },
         recipe=Recipe.of(use_case),
-        label_horizon_nights=horizon,
+        label_horizon_nights=use_case.target.label_horizon_nights,
         **splits,
     )
     columns = [ProfiledColumn(f.name, f.kind) for f in use_case.features.columns]

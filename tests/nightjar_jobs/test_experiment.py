@@ -16,6 +16,7 @@ from tests.split_site.declared import EXPERIMENT, split
 
 from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.registry import models, rest
 from nightjar.scoring.split import assign
 from use_cases.flight_delay import use_case as declaration
@@ -147,10 +148,7 @@ def test_refused_scores_of_the_champion_keep_the_challenger(
 
 def strange(nights: Nights, tmp_path: Path, mean: float) -> str:
     """A version, champion by now, whose predictions are far from ``mean``."""
-    from dataclasses import replace
-
-    card = models.fetch(models.resolve(USE_CASE.name)).card
-    calibrator = replace(card.calibrator, method="platt", slope=0.001, intercept=4.0 if mean < 0.5 else -4.0)
+    calibrator = Calibrator(method="platt", slope=0.001, intercept=4.0 if mean < 0.5 else -4.0)
     return changed(nights, tmp_path, calibrator=calibrator).version
 
 

@@ -17,6 +17,7 @@ from nightjar.declaration.features import Feature
 from nightjar.declaration.scoring import Scoring
 from nightjar.lake import ledger
 from nightjar.lake.lake import Lake
+from nightjar.problems.binary.calibration import Calibrator
 from nightjar.registry import models, rest, tracking
 from nightjar.training.engines.member import Member
 from nightjar.training.model import SUMS_FILE, TabularModel, save
@@ -29,8 +30,8 @@ def register(model: TabularModel, uri: str) -> models.ModelVersion:
     """Register a model folder as it is, as the next version."""
     return tracking.register(
         tracking.TrainingRecord(
-            use_case=USE_CASE.name, run_name="other", model_uri=uri, features=model.card.features, params={},
-            metrics={}, history={}, texts={}, description="of a test",
+            use_case=USE_CASE.name, run_name="other", model_uri=uri, features=model.card.features,
+            outputs=model.card.problem.prediction_columns("p"), params={}, metrics={}, metric="auc", history={}, texts={}, description="of a test",
             tags={models.SHA256_TAG: model.sha256, models.RUN_TAG: "other", models.VARIANT_TAG: "full",
                   models.FINGERPRINT_TAG: model.sha256},
         )
@@ -152,7 +153,7 @@ def test_scores_that_fail_their_audit_are_given_by_another_version_and_never_pub
     nights.features(NEXT)
     mine = models.fetch(models.resolve(USE_CASE.name))
     mean = sum(row["prediction"] for row in nights.scores()) / 200
-    strange = replace(mine.card.calibrator, method="platt", slope=0.001, intercept=4.0 if mean < 0.5 else -4.0)
+    strange = Calibrator(method="platt", slope=0.001, intercept=4.0 if mean < 0.5 else -4.0)
     odd = changed(nights, tmp_path, calibrator=strange)
     assert champion_of(nights.run("score", night=NEXT, run_id="b")).version == odd.version
     audited = nights.run("validate_scores", night=NEXT, run_id="b")

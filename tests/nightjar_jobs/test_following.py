@@ -81,14 +81,14 @@ def test_a_training_is_followed_and_then_completed_by_register(door: Door, new_r
     assert run("train").status == "succeeded"
     (followed,) = _runs(door.uri, "followed")
     assert followed["info"]["status"] == "FINISHED"
-    for name in ("boosting_validation_auc_by_round", "boosting_rows_per_second_by_round", "boosting_seconds_left"):
+    for name in ("boosting_validation_log_loss_by_round", "boosting_rows_per_second_by_round", "boosting_seconds_left"):
         assert _steps(door.uri, followed, name) == list(range(1, ROUNDS + 1))
     assert _steps(door.uri, followed, "system/cpu_utilization_percentage")
     for program in (evaluate, register):
         result = run_program(program.run, run.spec(program.__name__.rsplit(".", 1)[1]))
         assert result.status == "succeeded", result.error
     assert result.mlflow_run_id == followed["info"]["run_id"]
-    assert _steps(door.uri, followed, "boosting_validation_auc_by_round") == list(range(1, ROUNDS + 1))
+    assert _steps(door.uri, followed, "boosting_validation_log_loss_by_round") == list(range(1, ROUNDS + 1))
 
 
 def test_mlflow_may_go_away_in_the_middle_and_the_model_registers_later(
@@ -118,7 +118,9 @@ def test_mlflow_may_go_away_in_the_middle_and_the_model_registers_later(
     assert registered.status == "succeeded"
     assert registered.model_sha256 == run.result("train").model_sha256
     (run_of_training,) = _runs(door.uri, "left-alone")
-    assert sorted(_steps(door.uri, run_of_training, "boosting_validation_auc_by_round")) == list(range(1, ROUNDS + 1))
+    assert sorted(_steps(door.uri, run_of_training, "boosting_validation_log_loss_by_round")) == list(
+        range(1, ROUNDS + 1)
+    )
 
 
 def test_missing_metrics_are_sent_when_mlflow_is_back_and_a_retry_continues_the_run(
@@ -126,7 +128,7 @@ def test_missing_metrics_are_sent_when_mlflow_is_back_and_a_retry_continues_the_
 ) -> None:
     door.is_open = False
     live = LiveRun(door.uri, "flight_delay", "away", {"nightjar.train_fingerprint": "away"})
-    live.report(1, {"boosting_validation_auc_by_round": 0.6})
+    live.report(1, {"boosting_validation_log_loss_by_round": 0.6})
     _until(lambda: "training goes on without MLflow" in caplog.text)
     door.is_open = True
     with caplog.at_level("INFO"):
@@ -136,11 +138,11 @@ def test_missing_metrics_are_sent_when_mlflow_is_back_and_a_retry_continues_the_
     assert first["info"]["status"] == "FAILED"
     assert caplog.text.count("training goes on without MLflow") == 1
     again = LiveRun(door.uri, "flight_delay", "away", {"nightjar.train_fingerprint": "away"})
-    again.report(2, {"boosting_validation_auc_by_round": 0.7})
+    again.report(2, {"boosting_validation_log_loss_by_round": 0.7})
     again.close(succeeded=True)
     (second,) = _runs(door.uri, "away")
     assert (second["info"]["run_id"], second["info"]["status"]) == (first["info"]["run_id"], "FINISHED")
-    assert _steps(door.uri, second, "boosting_validation_auc_by_round") == [1, 2]
+    assert _steps(door.uri, second, "boosting_validation_log_loss_by_round") == [1, 2]
 
 
 def _until(true: Callable[[], bool], seconds: float = 30.0) -> None:

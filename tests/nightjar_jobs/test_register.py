@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.nightjar_jobs.nights import USE_CASE
 from tests.nightjar_jobs.promotions import run_programs
 from tests.program_results import own_fields
 
@@ -33,10 +34,10 @@ def test_mlflow_holds_the_run_and_a_model_without_pickle(start_run: Callable[[st
     assert logged.data.params["git_commit"] == "c0ffee"
     assert logged.data.params["holdout days"] == "2013-01-22 to 2013-02-04"
     assert {"seed", "world_size", "objective"} <= set(logged.data.params)
-    history = client.get_metric_history(registered.mlflow_run_id, "boosting_validation_auc_by_round")
+    history = client.get_metric_history(registered.mlflow_run_id, "boosting_validation_log_loss_by_round")
     assert [metric.step for metric in history] == list(range(1, len(history) + 1))
     # the use case keeps all rounds, so that its figure is the last one's
-    assert history[-1].value == pytest.approx(logged.data.metrics["validation_auc"])
+    assert history[-1].value == pytest.approx(logged.data.metrics["validation_log_loss"])
     names = {artifact.path for artifact in client.list_artifacts(registered.mlflow_run_id)}
     assert {"training_set.json", "profile.json"} <= names
     folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.model_uri, dst_path=str(tmp_path))
@@ -52,8 +53,9 @@ def test_mlflow_holds_the_run_and_a_model_without_pickle(start_run: Callable[[st
     values = {"categorical": ["AA", None], "numeric": [1.5, math.nan]}
     frame = pd.DataFrame({feature.name: values[feature.kind] for feature in features})
     predictions = loaded.predict(frame)
-    assert len(predictions) == 2
-    assert ((predictions > 0) & (predictions < 1)).all()
+    assert [(c.name, str(c.type)) for c in loaded.metadata.signature.outputs] == [("prediction", "DataType.double")]
+    assert list(predictions) == ["prediction"]
+    assert predictions["prediction"].between(0, 1, inclusive="neither").tolist() == [True, True]
 
 
 def test_registering_twice_gives_one_version_and_another_run_gives_another(start_run: Callable[[str], Any]) -> None:
@@ -72,8 +74,7 @@ def test_costs_of_decisions_are_measured_and_reach_mlflow(start_run: Callable[[s
 
     run = start_run("a")
     measured = run_programs(run, "evaluate").metrics
-    threshold = TabularModel.load(run.result("train").model).card.threshold
-    assert threshold == pytest.approx(80 / 280)
+    assert TabularModel.load(run.result("train").model).card.problem == USE_CASE.problem
     assert measured["holdout_expected_cost"] < min(measured["holdout_never_cost"], measured["holdout_always_cost"])
     assert measured["holdout_expected_cost"] < measured["baseline_holdout_expected_cost"]
     assert 0 < measured["holdout_calibration_error"] < 0.1
@@ -81,6 +82,8 @@ def test_costs_of_decisions_are_measured_and_reach_mlflow(start_run: Callable[[s
     assert logged.metrics["holdout_expected_cost"] == measured["holdout_expected_cost"]
     assert logged.metrics["holdout_recall"] == measured["holdout_recall"]
     assert logged.params["calibration"] in {"none", "platt", "isotonic"}
+    assert logged.params["problem"] == "binary"
+    assert logged.params["problem.cost"] == "{'missed': 200, 'false_alarm': 80, 'unit': 'USD'}"
 
 
 def test_a_model_altered_after_training_is_not_registered(start_run: Callable[[str], Any]) -> None:

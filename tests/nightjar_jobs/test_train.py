@@ -47,27 +47,30 @@ def _model_bytes(run: Any) -> bytes:
 def test_two_ranks_train_a_model_that_predicts(trained: Any) -> None:
     result = trained.result("train")
     assert result.rows_in == result.rows_out == 1885 + 1015
-    assert result.metrics["validation_auc"] > 0.72
+    assert result.metrics["validation_log_loss"] < result.metrics["baseline_validation_log_loss"] - 0.05
     assert result.inputs == {"features/flight_delay": 33, "labels/flight_delay": 33}
     model = TabularModel.load(result.model, sha256=result.model_sha256)
     assert model.card.world_size == 2
     assert model.card.members[0].rounds == result.metrics["boosting_rounds"]
-    assert model.card.validation_score == result.metrics["validation_auc"]
+    assert (model.card.validation_metric, model.card.validation_score) == (
+        "log_loss",
+        result.metrics["validation_log_loss"],
+    )
     features = Lake(trained.lake).open_table("features/flight_delay").to_pyarrow_dataset()
     predictions = model.predict(features.to_table(filter=ds.field("ds") == trained.spec("train").first_night))
     assert 0 < predictions.min() < predictions.max() < 1
 
 
-def test_the_exact_validation_auc_is_the_one_reported(trained: Any) -> None:
-    from sklearn.metrics import roc_auc_score
+def test_the_exact_validation_loss_is_the_one_reported(trained: Any) -> None:
+    from sklearn.metrics import log_loss
 
     result = trained.result("train")
     training_set = TrainingSet.of_run(trained.spec("train"))
     shard = read_shard(Lake(trained.lake), training_set, training_set.validation)
     model = TabularModel.load(result.model)
     predicted = [(labels, model.members[0].predict(matrix, threads=1)) for matrix, labels in shard.batches()]
-    exact = roc_auc_score(*map(np.concatenate, zip(*predicted, strict=True)))
-    assert result.metrics["validation_auc"] == pytest.approx(exact, abs=1e-4)
+    exact = log_loss(*map(np.concatenate, zip(*predicted, strict=True)))
+    assert result.metrics["validation_log_loss"] == pytest.approx(exact, abs=1e-6)
 
 
 def test_the_profile_holds_features_and_predictions_of_all_ranks(trained: Any) -> None:
@@ -152,7 +155,7 @@ KILLS = (
     ("checkpoint after round 100", (0,)),
     ("checkpoint after round 125", (0, 1)),
     ("checkpoint after round 150", (0, 1)),
-    ("boosting: validation AUC", (0,)),
+    ("boosting: validation log_loss", (0,)),
 )
 """What rank 0 says before ranks are killed, and which: while it reads, boosts, keeps a checkpoint, and saves."""
 

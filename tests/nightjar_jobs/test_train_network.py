@@ -16,12 +16,14 @@ import pytest
 from tests.nightjar_jobs.nights import FEATURES, NIGHT, Nights
 from tests.nightjar_jobs.test_fallback import register
 
+from nightjar.declaration.problem import LINEAR
 from nightjar.declaration.training import Boosting, DeclaredEngine, Network
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.protocol.documents import dump_json
 from nightjar.registry import models
+from nightjar.training.candidates import baseline_uri
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
 from nightjar.training.engines.network import model as network
 from nightjar.training.model import TabularModel, download, save
@@ -39,7 +41,7 @@ ENGINES = (
 def freeze(run: Any, engines: tuple[DeclaredEngine, ...] = ENGINES, **recipe: Any) -> TrainingSet:
     """Freeze with another recipe than the use case's."""
     frozen: TrainingSet = run.freeze()
-    changed = replace(frozen, recipe=replace(frozen.recipe, engines=engines, **recipe))
+    changed = replace(frozen, recipe=replace(frozen.recipe, engines=engines, decisive_metric="auc", **recipe))
     files.write_text(training_set_uri(run.spec("train")), dump_json(changed))
     return changed
 
@@ -82,7 +84,7 @@ def test_smaller_models_are_whole_model_folders_of_their_own(both: Any) -> None:
     for name, said in compressed.items():
         small = TabularModel.load(said.model, sha256=said.model_sha256)
         assert said.model.endswith(f"/model-{name}")
-        assert small.card.validation_score == said.figures["validation_auc"] > 0.6
+        assert small.card.validation_score == said.figures["validation_score"] > 0.6
         assert said.figures["rows_per_second"] > 0 < said.figures["full_rows_per_second"]
         files_of = {key: len(data) for member in small.members for key, data in member.content().items()}
         assert said.figures["bytes"] == sum(files_of.values())
@@ -183,7 +185,7 @@ def test_every_kind_of_model_scores_a_night_in_spark_s_workers(
 
 def alone(both: Any, kind: str, uri: str) -> TabularModel:
     """One member of what the run has trained, as a model of its own."""
-    of = model_of(both) if kind == "network" else TabularModel.load(both.result("train").baseline)
+    of = model_of(both) if kind == "network" else TabularModel.load(baseline_uri(both.spec("train"), LINEAR))
     place = [card.kind for card in of.card.members].index(kind)
     card = replace(of.card, members=(replace(of.card.members[place], weight=1.0),))
     return save(uri, card, [of.members[place]], of.profile)

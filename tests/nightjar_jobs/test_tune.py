@@ -50,7 +50,7 @@ TUNING = Tuning(trials=8, workers=2, folds=2, gap_days=1)
 def frozen(run: Any, tuning: Tuning = TUNING, *engines: Boosting) -> TrainingSet:
     """The run's training set, frozen with these engines to be tuned."""
     training_set = run.freeze()
-    recipe = replace(training_set.recipe, engines=engines or (ENGINE,), tuning=tuning)
+    recipe = replace(training_set.recipe, engines=engines or (ENGINE,), tuning=tuning, decisive_metric="auc")
     training_set = replace(training_set, recipe=recipe)
     files.write_text(training_set_uri(run.spec("tune")), dump_json(training_set))
     return training_set

@@ -45,7 +45,9 @@ def lake(tmp_path: Path) -> Path:
     leave(lake, night, "score", neutral_result(ScoreResult, rows_in=935, rows_out=934, rows_rejected=1))
     report = f"{lake}/reports/flight_delay/2013-04-03/drift.html"
     leave(lake, night, "report_drift", neutral_result(ReportDriftResult, report=report))
-    evaluated = neutral_result(EvaluateResult, rows_out=12345, metrics={"holdout_auc": 0.70712, "holdout_log_loss": 0.48771})
+    evaluated = neutral_result(
+        EvaluateResult, rows_out=12345, metrics={"holdout_auc": 0.70712, "holdout_log_loss": 0.48771}
+    )
     leave(lake, training, "evaluate", evaluated)
     promoted = neutral_result(PromoteResult, reason="version 1 is champion, in place of none")
     leave(lake, training, "gate", neutral_result(GateResult))
@@ -93,7 +95,9 @@ def test_the_message_says_what_was_made_and_where_it_is(lake: Path) -> None:
         "----------  ------  ----------  -----------------  -------------",
         "2013-04-03     934           1                  5  stable",
     ]
-    assert "Model   version 1: log_loss 0.4877 on 12,345 rows held out; version 1 is champion, in place of none" in lines
+    assert (
+        "Model   version 1: log_loss 0.4877 on 12,345 rows held out; version 1 is champion, in place of none" in lines
+    )
     assert f"Report  {lake}/reports/flight_delay/2013-04-03/drift.html" in lines
     assert "        http://127.0.0.1:8080/nightjar/files/reports/flight_delay/2013-04-03/drift.html" in lines
     assert "Airflow http://127.0.0.1:8080   user admin, password secret" in lines
