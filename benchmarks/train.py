@@ -39,11 +39,11 @@ from nightjar.lake.lake import Lake  # noqa: E402
 from nightjar.monitoring.profiles.profile import ProfiledColumn  # noqa: E402
 from nightjar.monitoring.profiles.summarize import profile_arrays  # noqa: E402
 from nightjar.protocol.job import JobSpec  # noqa: E402
+from nightjar.training.data.splits import split_days  # noqa: E402
 from nightjar.training.data.training_set import (  # noqa: E402
     DayCount,
     TrainingSet,
     night_of,
-    split_days,
     training_set_uri,
 )
 from nightjar.training.distributed.launch import LocalRanks  # noqa: E402

@@ -35,13 +35,13 @@ from nightjar.protocol.names import helper
 from nightjar.protocol.results import FreezeTrainingSetResult
 from nightjar.registry import models
 from nightjar.training.data.shards import listed
+from nightjar.training.data.splits import split_days
 from nightjar.training.data.training_set import (
     PROFILE_FILE,
     DayCount,
     Split,
     TrainingSet,
     night_of,
-    split_days,
     training_set_uri,
 )
 from nightjar.training.recipe import Base, Recipe

@@ -37,7 +37,8 @@ from nightjar.protocol.job import JobResult, JobSpec
 from nightjar.protocol.results import FreezeTrainingSetResult, parse_result
 from nightjar.registry import models
 from nightjar.runner import run_program
-from nightjar.training.data.training_set import DayCount, TrainingSet, night_of, split_days
+from nightjar.training.data.splits import split_days
+from nightjar.training.data.training_set import DayCount, TrainingSet, night_of
 from nightjar.training.distributed.launch import LocalRanks, free_port
 from nightjar.training.recipe import Recipe
 from nightjar_jobs import evaluate, register

@@ -37,6 +37,7 @@ BEFORE_IT_RUNS = {
     "register": {"numpy"},
     "gate": {"numpy"},
     "promote": {"numpy"},
+    "choose_params": {"numpy"},
 }
 """Heavy packages that importing a program costs; none for the others."""
 TABLES = {"numpy", "pyarrow", "deltalake"}

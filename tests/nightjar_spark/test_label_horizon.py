@@ -116,7 +116,7 @@ def test_labels_of_a_month_later_find_the_features_of_their_own_night(spark: Spa
 
 
 def test_a_horizon_left_at_one_night_stops_with_the_horizon_that_matches(spark: SparkSession, churn: str) -> None:
-    with pytest.raises(TrainingError, match="labels with label = 1.0 find no features") as caught:
+    with pytest.raises(TrainingError, match=r"labels with label = 1\.0 find no features") as caught:
         freeze(spark, _spec(churn, run_id="wrong"), ONE_NIGHT)
     error = caught.value
     left_on = _left_on()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nightjar.problems.problem_type import Outputs
+    from nightjar.problems.arrays import Outputs
 
 
 def weighted_mean(outputs: Sequence[Outputs], weights: Sequence[float]) -> Outputs:

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    SumOverRanks = Callable[[NDArray[Any]], NDArray[Any]]
+
 
 MIN_WEIGHT = 0.01
 """A member with less weight is left out if that costs less than :data:`MAX_LEFT_OUT_COST`."""

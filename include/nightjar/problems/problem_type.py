@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightjar.declaration.quality import QualityMetric
+    from nightjar.problems.arrays import Labels, Outputs, SumOverRanks
     from nightjar.problems.calibrators import Calibrator
-
-    Labels = NDArray[np.floating[Any]]
-    """One number for each row: the label, or the position of its class."""
-    Outputs = NDArray[np.float64]
-    """What a model predicts: one number for each row, or rows x outputs (classes, quantiles)."""
-    SumOverRanks = Callable[[NDArray[Any]], NDArray[Any]]
-    """Adds an array over all ranks; every rank calls it and receives the sum."""
 
 
 class ProblemType(Protocol):
@@ -119,9 +112,3 @@ class ProblemType(Protocol):
 
     def mean_shift(self, means: Mapping[str, float], last: Mapping[str, float]) -> tuple[float, str]:
         """Return how far the means are from those of the last published night, and what moved, in words."""
-
-
-def are_finite(outputs: Outputs) -> NDArray[np.bool_]:
-    """Return whether all outputs of a row are finite, for each row."""
-    is_finite = np.isfinite(outputs)
-    return is_finite if is_finite.ndim == 1 else np.asarray(is_finite.all(axis=1))

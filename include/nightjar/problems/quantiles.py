@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightjar.problems.problem_type import SumOverRanks
+    from nightjar.problems.arrays import SumOverRanks
 
 BINS = 1024
 """Bins of one pass."""

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
+    from nightjar.problems.arrays import Labels, Outputs, SumOverRanks
 
 MIN_WEIGHT = 0.01
 """A member with less weight is left out if that increases the pinball loss by at most :data:`MAX_LEFT_OUT_COST`."""

@@ -11,7 +11,7 @@ from nightjar.declaration.scoring import FALLBACK_REASON, PREDICTION_IS_FINITE
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.python_values import python_rows
-from nightjar.problems.problem_type import are_finite
+from nightjar.problems.arrays import are_finite
 from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring.reasons import reason_columns
 from nightjar.scoring.task import ScoringTask

@@ -25,7 +25,7 @@ def test_columns_that_move_with_the_calendar_are_left_out_of_drift() -> None:
 
 
 def test_the_gate_compares_by_a_proper_score_and_asks_for_no_less_than_monitoring() -> None:
-    assert USE_CASE.gate.decisive_metric == "log_loss"
+    assert USE_CASE.decisive_metric == "log_loss"
     assert USE_CASE.monitoring.retraining is not None
     assert USE_CASE.monitoring.retraining.floor is not None
     assert USE_CASE.gate.floors["auc"] >= USE_CASE.monitoring.retraining.floor

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from nightjar.declaration.quality import QualityMetric
     from nightjar.monitoring.performance.metric_words import MetricWords
     from nightjar.monitoring.performance.monitored import Monitored
-    from nightjar.monitoring.performance.report_data import PerformanceReport
     from nightjar.monitoring.performance.rows import PerformanceRow
 
 Baseline = Mapping[str, float]
@@ -209,8 +208,16 @@ class PerformanceProblem(Protocol):
     def detail(self, summary: Any, confidence: float) -> Any:
         """Return what the macro ``detail`` shows of the rows of the page."""
 
-    def describe_slice(self, report: PerformanceReport, rows: Mapping[str, PerformanceRow]) -> str:
-        """Describe a value of a slice whose monitored metric does not stand out; empty for nothing to say."""
+    def describe_slice(self, figures: Mapping[str, PerformanceRow], rows: Mapping[str, PerformanceRow]) -> str:
+        """Describe a value of a slice whose monitored metric does not stand out; empty for nothing to say.
 
-    def changes(self, report: PerformanceReport) -> list[str]:
-        """Describe differences from expectation, baseline and estimates; an empty sentence is left out."""
+        Args:
+            figures: Rows of all scores, by metric.
+            rows: Rows of the value, by metric.
+        """
+
+    def changes(self, figures: Mapping[str, PerformanceRow]) -> list[str]:
+        """Describe differences of ``figures``, rows by metric, from expectation, baseline and estimates.
+
+        An empty sentence is left out.
+        """

@@ -84,7 +84,7 @@ def describe_finding(finding: Finding) -> str:
 
 def changes(report: PerformanceReport) -> list[str]:
     """Describe differences from what was expected, the baseline, the estimates and earlier nights."""
-    return [sentence for sentence in (*report.problem.changes(report), _against_history(report)) if sentence]
+    return [sentence for sentence in (*report.problem.changes(report.figures), _against_history(report)) if sentence]
 
 
 def _against_history(report: PerformanceReport) -> str:
@@ -146,7 +146,7 @@ def describe_slices(report: PerformanceReport, name: str) -> list[str]:
         if whole and whole.interval and row and row.interval and monitored.are_apart(row.interval, whole.interval):
             figures = f"{words.figure(row.value)} ({words.span(row.low, row.high)})"
             sentences.append(f"{row.slice_value}: {words.name} {figures}, clearly {monitored.worse_side} all rows.")
-        elif sentence := report.problem.describe_slice(report, rows):
+        elif sentence := report.problem.describe_slice(report.figures, rows):
             sentences.append(sentence)
     return sentences
 

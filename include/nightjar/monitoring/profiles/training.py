@@ -16,7 +16,7 @@ from nightjar.training.data.training_set import FREEZE_TASK, PROFILE_FILE
 from nightjar.training.distributed.rendezvous import Group
 
 if TYPE_CHECKING:
-    from nightjar.problems.problem_type import Outputs
+    from nightjar.problems.arrays import Outputs
 
 
 def read_training_profile(spec: JobSpec) -> Profile:

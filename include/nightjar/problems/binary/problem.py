@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
+    from nightjar.problems.arrays import Labels, Outputs, SumOverRanks
 
 POSITIVES = "positives"
 _BY_COUNTS = {"auc": auc_of_counts, "pr_auc": average_precision_of_counts}

@@ -17,7 +17,7 @@ from nightjar.problems.multiclass.softmax import softmax
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
+    from nightjar.problems.arrays import Labels, Outputs, SumOverRanks
 
 MIN_TEMPERATURE = 0.05
 """Lowest temperature: labels that all are the most probable class ask for 0."""

@@ -17,7 +17,7 @@ from nightjar.protocol.errors import GateError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightjar.problems.problem_type import Labels, Outputs
+    from nightjar.problems.arrays import Labels, Outputs
 
 _EPSILON = 2.220446049250313e-16
 """Smallest probability in a logarithm; scikit-learn clips float64 in the same way."""

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from nightjar.problems.arrays import Labels, Outputs, SumOverRanks
     from nightjar.problems.calibrators import Calibrator
-    from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
 
 _BY_MEAN = ("log_loss", "accuracy")
 

@@ -13,7 +13,7 @@ from nightjar.problems.regression.metrics import losses_of_rows
 
 if TYPE_CHECKING:
     from nightjar.declaration.problem import Regression
-    from nightjar.problems.problem_type import Labels, Outputs, SumOverRanks
+    from nightjar.problems.arrays import Labels, Outputs, SumOverRanks
 
 
 @dataclass(frozen=True, kw_only=True)

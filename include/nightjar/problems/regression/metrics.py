@@ -15,7 +15,7 @@ from nightjar.protocol.errors import GateError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightjar.problems.problem_type import Labels, Outputs
+    from nightjar.problems.arrays import Labels, Outputs
 
 MIN_MEAN = 1e-16
 """Smallest prediction in a deviance, which is infinite at 0; XGBoost's metrics use the same."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightjar.declaration.quality import QualityMetric
-from nightjar.problems.problem_type import ProblemType, are_finite
+from nightjar.problems.arrays import are_finite
+from nightjar.problems.problem_type import ProblemType
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.distributed.collective import sum_over_ranks
@@ -18,7 +19,7 @@ from nightjar.training.recipe import Recipe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightjar.problems.problem_type import Labels, Outputs
+    from nightjar.problems.arrays import Labels, Outputs
 
 
 @dataclass(frozen=True)

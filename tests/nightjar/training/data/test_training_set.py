@@ -27,7 +27,8 @@ from nightjar.declaration.spaces import Choice, FloatRange, IntRange
 from nightjar.declaration.training import Boosting, Network, Pruning, Selection, Training, Tuning
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
-from nightjar.training.data.training_set import DayCount, TrainingSet, night_of, split_days
+from nightjar.training.data.splits import split_days
+from nightjar.training.data.training_set import DayCount, TrainingSet, night_of
 from nightjar.training.recipe import Base, Recipe
 
 FIRST = date(2013, 3, 1)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightjar.declaration.quality import QualityMetric
-    from nightjar.monitoring.performance.report_data import PerformanceReport
     from nightjar.monitoring.performance.rows import PerformanceRow
 
 RATE = "rate"
@@ -191,13 +190,13 @@ class BinaryPerformance:
         """Return the calibration."""
         return Calibration(groups=group_rows(summary, confidence), histogram=histogram(summary))
 
-    def describe_slice(self, report: PerformanceReport, rows: Mapping[str, PerformanceRow]) -> str:
+    def describe_slice(self, figures: Mapping[str, PerformanceRow], rows: Mapping[str, PerformanceRow]) -> str:
         """Describe an unexpected label rate."""
-        return words.describe_slice(report, rows)
+        return words.describe_slice(figures, rows)
 
-    def changes(self, report: PerformanceReport) -> list[str]:
+    def changes(self, figures: Mapping[str, PerformanceRow]) -> list[str]:
         """Describe label rate, baseline, calibration and estimates."""
-        return words.changes(report)
+        return words.changes(figures, self.words)
 
 
 def histogram(summary: Summary) -> list[tuple[int, int]]:

@@ -12,7 +12,6 @@ from nightjar.monitoring.reporting.formatting import count, share
 if TYPE_CHECKING:
     from nightjar.monitoring.performance.binary.calibration import Group
     from nightjar.monitoring.performance.intervals import Interval
-    from nightjar.monitoring.performance.report_data import PerformanceReport
     from nightjar.monitoring.performance.rows import PerformanceRow
 
 
@@ -59,13 +58,13 @@ def of_metrics(cost_unit: str) -> dict[str, MetricWords]:
     }
 
 
-def changes(report: PerformanceReport) -> list[str]:
+def changes(figures: Mapping[str, PerformanceRow], words: Mapping[str, MetricWords]) -> list[str]:
     """Describe differences from the expected rate, the baseline and the estimates."""
     return [
-        _rate(report.figures),
-        sentences.against_baseline(report, ("log_loss", "expected_cost")),
-        _calibration(report.figures),
-        sentences.estimate_error(report, ("auc", "log_loss", "expected_cost")),
+        _rate(figures),
+        sentences.against_baseline(figures, words, ("log_loss", "expected_cost")),
+        _calibration(figures),
+        sentences.estimate_error(figures, words, ("auc", "log_loss", "expected_cost")),
     ]
 
 
@@ -93,9 +92,9 @@ def _calibration(rows: Mapping[str, PerformanceRow]) -> str:
     return f"Probabilities are off by {share(error.value)} on average ({limits}), corrected for chance."
 
 
-def describe_slice(report: PerformanceReport, rows: Mapping[str, PerformanceRow]) -> str:
+def describe_slice(figures: Mapping[str, PerformanceRow], rows: Mapping[str, PerformanceRow]) -> str:
     """Describe a value of a slice with an unexpected share of positives, after the shift of all rows."""
-    all_rates, rate = report.figures.get("label_rate"), rows.get("label_rate")
+    all_rates, rate = figures.get("label_rate"), rows.get("label_rate")
     shift = (all_rates.estimate_error or 0.0) if all_rates else 0.0
     if not (rate and rate.interval and rate.estimated and _are_disjoint(rate.interval, rate.estimated, shift)):
         return ""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightjar.declaration.quality import QualityMetric
-    from nightjar.monitoring.performance.report_data import PerformanceReport
     from nightjar.monitoring.performance.rows import PerformanceRow
 
 
@@ -189,10 +188,10 @@ class MulticlassPerformance:
         """Return the confusion of the classes."""
         return Confusion(classes=self.declared.classes, counts=summary.confusion.tolist())
 
-    def describe_slice(self, report: PerformanceReport, rows: Mapping[str, PerformanceRow]) -> str:
+    def describe_slice(self, figures: Mapping[str, PerformanceRow], rows: Mapping[str, PerformanceRow]) -> str:
         """Describe an unexpected share of a class."""
-        return words.describe_slice(report, rows, self.declared.classes)
+        return words.describe_slice(figures, rows, self.declared.classes)
 
-    def changes(self, report: PerformanceReport) -> list[str]:
+    def changes(self, figures: Mapping[str, PerformanceRow]) -> list[str]:
         """Describe shares, baseline and estimates."""
-        return words.changes(report, self.declared.classes)
+        return words.changes(figures, self.words, self.declared.classes)

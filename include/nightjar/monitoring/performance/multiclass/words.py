@@ -11,7 +11,6 @@ from nightjar.monitoring.performance.metric_words import MetricWords
 from nightjar.monitoring.reporting.formatting import share
 
 if TYPE_CHECKING:
-    from nightjar.monitoring.performance.report_data import PerformanceReport
     from nightjar.monitoring.performance.rows import PerformanceRow
 
 
@@ -58,12 +57,14 @@ def of_metrics(declared: Multiclass) -> dict[str, MetricWords]:
     return words
 
 
-def changes(report: PerformanceReport, classes: Sequence[str]) -> list[str]:
+def changes(
+    figures: Mapping[str, PerformanceRow], words: Mapping[str, MetricWords], classes: Sequence[str]
+) -> list[str]:
     """Describe the classes' shares, baseline and estimates."""
     return [
-        _shares(report.figures, classes),
-        sentences.against_baseline(report, ("log_loss", "expected_cost")),
-        sentences.estimate_error(report, ("accuracy", "log_loss", "expected_cost")),
+        _shares(figures, classes),
+        sentences.against_baseline(figures, words, ("log_loss", "expected_cost")),
+        sentences.estimate_error(figures, words, ("accuracy", "log_loss", "expected_cost")),
     ]
 
 
@@ -83,10 +84,12 @@ def _shares(rows: Mapping[str, PerformanceRow], classes: Sequence[str]) -> str:
     return f"{share(observed)} of the labels are {name}, {more} than the {share(expected)} expected from the scores."
 
 
-def describe_slice(report: PerformanceReport, rows: Mapping[str, PerformanceRow], classes: Sequence[str]) -> str:
+def describe_slice(
+    figures: Mapping[str, PerformanceRow], rows: Mapping[str, PerformanceRow], classes: Sequence[str]
+) -> str:
     """Describe the first class of an unexpected share, after the shift of all rows."""
     for name in classes:
-        row, whole = rows.get(f"share_{name}"), report.figures.get(f"share_{name}")
+        row, whole = rows.get(f"share_{name}"), figures.get(f"share_{name}")
         shift = (whole.estimate_error or 0.0) if whole else 0.0
         if row is None or row.interval is None or row.estimated is None:
             continue

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightjar.declaration.quality import QualityMetric
-    from nightjar.monitoring.performance.report_data import PerformanceReport
     from nightjar.monitoring.performance.rows import PerformanceRow
 
 NO_ESTIMATE = "errors of a regression cannot be estimated from its predictions alone"
@@ -184,13 +183,13 @@ class RegressionPerformance:
         """Return groups of rows with similar predictions."""
         return group_rows(summary, confidence)
 
-    def describe_slice(self, report: PerformanceReport, rows: Mapping[str, PerformanceRow]) -> str:
+    def describe_slice(self, figures: Mapping[str, PerformanceRow], rows: Mapping[str, PerformanceRow]) -> str:
         """Describe an unusual bias."""
-        return words.describe_slice(report, rows, self.declared.unit)
+        return words.describe_slice(figures, rows, self.declared.unit)
 
-    def changes(self, report: PerformanceReport) -> list[str]:
+    def changes(self, figures: Mapping[str, PerformanceRow]) -> list[str]:
         """Describe labels, baseline, bias and coverage."""
-        return words.changes(report, self.declared)
+        return words.changes(figures, self.words, self.declared)
 
 
 def _quantile(ascending: Sequence[tuple[int, Fraction]], rank: float) -> float:

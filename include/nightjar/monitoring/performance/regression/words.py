@@ -12,7 +12,6 @@ from nightjar.monitoring.reporting.formatting import count, number, share
 
 if TYPE_CHECKING:
     from nightjar.monitoring.performance.regression.deciles import Group
-    from nightjar.monitoring.performance.report_data import PerformanceReport
     from nightjar.monitoring.performance.rows import PerformanceRow
 
 
@@ -53,13 +52,13 @@ def nominal_coverage(declared: Regression) -> float:
     return declared.quantiles[-1] - declared.quantiles[0] if declared.quantiles else 0.0
 
 
-def changes(report: PerformanceReport, declared: Regression) -> list[str]:
+def changes(figures: Mapping[str, PerformanceRow], words: Mapping[str, MetricWords], declared: Regression) -> list[str]:
     """Describe labels, baseline, bias and coverage."""
     return [
-        _level(report.figures, declared.unit),
-        sentences.against_baseline(report, ("mae", "expected_cost")),
-        _bias(report.figures, declared.unit),
-        _coverage(report.figures, nominal_coverage(declared)),
+        _level(figures, declared.unit),
+        sentences.against_baseline(figures, words, ("mae", "expected_cost")),
+        _bias(figures, declared.unit),
+        _coverage(figures, nominal_coverage(declared)),
     ]
 
 
@@ -95,9 +94,9 @@ def _coverage(rows: Mapping[str, PerformanceRow], nominal: float) -> str:
     return f"{observed}, {'fewer' if coverage.value < nominal else 'more'} than the {share(nominal)} that should."
 
 
-def describe_slice(report: PerformanceReport, rows: Mapping[str, PerformanceRow], unit: str) -> str:
+def describe_slice(figures: Mapping[str, PerformanceRow], rows: Mapping[str, PerformanceRow], unit: str) -> str:
     """Describe a value of a slice whose bias is another one than that of all rows."""
-    whole, row = report.figures.get("bias"), rows.get("bias")
+    whole, row = figures.get("bias"), rows.get("bias")
     bias, of_all = row.interval if row else None, whole.interval if whole else None
     if row is None or bias is None or of_all is None:
         return ""

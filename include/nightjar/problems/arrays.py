@@ -1,0 +1,24 @@
+"""Arrays of labels and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Labels = NDArray[np.floating[Any]]
+    """One number for each row: the label, or the position of its class."""
+    Outputs = NDArray[np.float64]
+    """What a model predicts: one number for each row, or rows x outputs (classes, quantiles)."""
+    SumOverRanks = Callable[[NDArray[Any]], NDArray[Any]]
+    """Adds an array over all ranks; every rank calls it and receives the sum."""
+
+
+def are_finite(outputs: Outputs) -> NDArray[np.bool_]:
+    """Return whether all outputs of a row are finite, for each row."""
+    is_finite = np.isfinite(outputs)
+    return is_finite if is_finite.ndim == 1 else np.asarray(is_finite.all(axis=1))
