@@ -31,7 +31,8 @@ def register(model: TabularModel, uri: str) -> models.ModelVersion:
     return tracking.register(
         tracking.TrainingRecord(
             use_case=USE_CASE.name, run_name="other", model_uri=uri, features=model.card.features,
-            outputs=model.card.problem.prediction_columns("p"), params={}, metrics={}, metric="auc", history={}, texts={}, description="of a test",
+            outputs=model.card.problem.prediction_columns("p"), params={}, metrics={}, metric="auc", history={},
+            texts={}, description="of a test",
             tags={models.SHA256_TAG: model.sha256, models.RUN_TAG: "other", models.VARIANT_TAG: "full",
                   models.FINGERPRINT_TAG: model.sha256},
         )
@@ -151,7 +152,6 @@ def test_scores_that_fail_their_audit_are_given_by_another_version_and_never_pub
 ) -> None:
     nights.whole()
     nights.features(NEXT)
-    mine = models.fetch(models.resolve(USE_CASE.name))
     mean = sum(row["prediction"] for row in nights.scores()) / 200
     strange = Calibrator(method="platt", slope=0.001, intercept=4.0 if mean < 0.5 else -4.0)
     odd = changed(nights, tmp_path, calibrator=strange)

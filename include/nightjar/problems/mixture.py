@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
+    from nightjar.problems.arrays import SumOverRanks
 
 MIN_WEIGHT = 0.01
 """A member with less weight is left out if that costs less than :data:`MAX_LEFT_OUT_COST`."""
