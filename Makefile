@@ -15,7 +15,7 @@ override SETUP := "$$PYTHON" include/nightjar/local/bootstrap.py
 override NIGHTJAR := .venv/bin/python -m nightjar.local
 override IN := $(NIGHTJAR) env
 
-.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night backfill train query bi maintain data-dictionary declaration-reference grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix awkward-tables lock clean
+.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night features backfill train query bi maintain data-dictionary declaration-reference grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix awkward-tables lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -60,6 +60,9 @@ setup-dev: ## | Set up what the tests need as well, torch included
 
 night: setup ## DATE=2013-04-01 [USE_CASE=churn] | Run one night, again if it has run before
 	@exec $(NIGHTJAR) night
+
+features: setup ## DATE=2013-06-01 [USE_CASE=churn] | Build one night's features without Airflow and summarize them; writes nothing
+	@exec $(NIGHTJAR) features
 
 backfill: setup ## FROM=2013-04-04 TO=2013-04-06 [USE_CASE=churn] | Run a range of nights as an Airflow backfill
 	@exec $(NIGHTJAR) backfill

@@ -30,7 +30,9 @@ from nightjar.monitoring.profiles.table import PROFILES_TABLE, profile_rows
 from nightjar.protocol.errors import NightjarError
 from use_cases.flight_delay.use_case import USE_CASE
 
-EXAMPLES = [example for example in examples() if not example.context.startswith("tutorial")]
+OTHER_TESTS = ("tutorial", "features of customers")
+"""Beginnings of contexts whose examples run in other tests."""
+EXAMPLES = [example for example in examples() if not example.context.startswith(OTHER_TESTS)]
 
 
 def run_alone(example: Example, _: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_night_without_the_history_before_it_is_refused(spark: SparkSession, b
 
 
 def test_one_lost_night_is_logged_and_two_of_ten_stop(lake: str, caplog: pytest.LogCaptureFixture) -> None:
-    from nightjar_spark.build_features import _missing_history
+    from nightjar_spark.feature_inputs import _missing_history
 
     schema = TableSchema(name="raw/flights", comment="f", columns=(DS, Column("k", "int", "Key.")), key=("k",))
     arrow = delta.arrow_schema(schema)

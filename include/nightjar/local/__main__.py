@@ -20,6 +20,7 @@ from nightjar.local import (
     contract_draft,
     data_dictionary,
     declaration_reference,
+    features,
     plan,
     server_environment,
 )
@@ -72,6 +73,7 @@ def _dispatch_table(paths: Paths, environ: Mapping[str, str]) -> dict[str, Calla
         "up": lambda: commands.up(paths),
         "run": lambda: commands.run(paths, stay=environ.get("EXIT", "") in {"", "0"}),
         "night": lambda: commands.night(paths, use_case(), _given(environ, "DATE")),
+        "features": lambda: features.preview(paths, use_case(), _given(environ, "DATE")),
         "backfill": lambda: backfill(paths, use_case(), _given(environ, "FROM"), _given(environ, "TO")),
         "train": lambda: commands.train(
             paths, use_case(), _nights(use_case(), environ), again=environ.get("FORCE", "") not in {"", "0"}

@@ -57,10 +57,10 @@ def tools(paths: Paths, environ: Mapping[str, str] = os.environ) -> dict[str, st
     return result
 
 
-def spark_connection(core_count: int, class_archive: Path) -> str:
-    """Return the Airflow connection of local Spark as JSON; one partition per core keeps small reads fast."""
+def spark_conf(core_count: int, class_archive: Path) -> dict[str, str]:
+    """Return the options of local Spark; one partition per core keeps small reads fast."""
     shared = f" -XX:SharedArchiveFile={class_archive}" if class_archive.exists() else ""
-    conf = {
+    return {
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
         "spark.driver.memory": "2g",
@@ -70,6 +70,11 @@ def spark_connection(core_count: int, class_archive: Path) -> str:
         "spark.sql.shuffle.partitions": str(core_count),
         "spark.databricks.delta.snapshotPartitions": str(core_count),
     }
+
+
+def spark_connection(core_count: int, class_archive: Path) -> str:
+    """Return the Airflow connection of local Spark as JSON."""
+    conf = spark_conf(core_count, class_archive)
     return json.dumps({"conn_type": "spark", "host": "local[*]", "extra": {"conf": conf}})
 
 
