@@ -83,7 +83,7 @@ def test_costs_of_decisions_are_measured_and_reach_mlflow(start_run: Callable[[s
     assert logged.metrics["holdout_recall"] == measured["holdout_recall"]
     assert logged.params["calibration"] in {"none", "platt", "isotonic"}
     assert logged.params["problem"] == "binary"
-    assert logged.params["problem.cost"] == "{'missed': 200, 'false_alarm': 80, 'unit': 'USD'}"
+    assert logged.params["problem.cost"] == "{'missed': 200.0, 'false_alarm': 80.0, 'unit': 'USD'}"
 
 
 def test_a_model_altered_after_training_is_not_registered(start_run: Callable[[str], Any]) -> None:
