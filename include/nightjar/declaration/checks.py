@@ -181,6 +181,12 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
         kind=f"calibration of a {problem.kind} problem",
         where=f"{where}.training.calibration",
     )
+    if training.calibration == "conformal" and not (isinstance(problem, Regression) and problem.quantiles):
+        refuse(
+            "conformal calibration is declared, and there are no quantiles to calibrate",
+            where=f"{where}.training.calibration",
+            fix="declare quantiles in the problem, or leave calibration out",
+        )
     _check_boosting(problem, training, where=f"{where}.training")
     if not isinstance(problem, Regression):
         check_value(scoring.audit.max_mean_shift, Share | None, where=f"{where}.scoring.audit.max_mean_shift")

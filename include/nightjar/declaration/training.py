@@ -232,6 +232,9 @@ class Training(Declaration):
     Attributes:
         world_size: Number of ranks.
         engines: Engines to train, at most one of each kind; several form an ensemble.
+        window_days: Label days to fit, the last before the validation days; None for all.
+        half_life_days: Days after which a row weighs half as much in training as one of the newest day; None weighs all
+            alike. Only for boosted trees; baselines, validation and holdout weigh all rows alike.
         validation_days: Number of days before the holdout that early stopping, ensemble weights and calibration use.
         holdout_days: Number of last days of the training interval; used once, for the gate.
         seed: Seed of all random numbers.
@@ -250,6 +253,8 @@ class Training(Declaration):
 
     world_size: Count = 2
     engines: tuple[DeclaredEngine, ...] = (Boosting(),)
+    window_days: Count | None = None
+    half_life_days: Positive | None = None
     validation_days: Count = 7
     holdout_days: Count = 14
     seed: Annotated[int, Bounds(0, 2**31 - 1)] = 20130401
@@ -292,6 +297,7 @@ class Training(Declaration):
                 fix="declare a space in one of the engines, or leave tuning out",
             )
         self._check_balance()
+        self._check_half_life()
         self._check_selection()
         self._check_warm_start()
 
@@ -307,6 +313,14 @@ class Training(Declaration):
                 "balance_classes decides scale_pos_weight, and both are declared",
                 where="Training.balance_classes",
                 fix="leave one of them out",
+            )
+
+    def _check_half_life(self) -> None:
+        if self.half_life_days is not None and any(isinstance(engine, Network) for engine in self.engines):
+            refuse(
+                "half_life_days is declared, and a Network does not weigh rows",
+                where="Training.half_life_days",
+                fix="leave half_life_days or the Network out, or bound the days by window_days",
             )
 
     def _check_selection(self) -> None:

@@ -176,10 +176,10 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCon
     Network.
     """
     soft_labels = Shard(columns=context.train.columns, count_labels=context.train.count_labels)
-    for matrix, _ in context.train.batches():
-        soft_labels.append(
-            matrix, _predict(full, ensemble, matrix, context.metric.problem, context.threads).astype("float32")
-        )
+    problem = context.metric.problem
+    for (matrix, _), weight in zip(context.train.batches(), context.train.weights, strict=True):
+        predictions = _predict(full, ensemble, matrix, problem, context.threads)
+        soft_labels.append(matrix, predictions.astype("float32"), weight)
     recipe = context.training_set.recipe
     unbalanced = replace(recipe, balance_classes=False)  # the labels are calibrated probabilities already
     training_set = replace(context.training_set, recipe=unbalanced)

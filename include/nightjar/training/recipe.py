@@ -67,6 +67,7 @@ class Recipe:
     engines: tuple[Annotated[DeclaredEngine, *_AsDeclared], ...]
     seed: int
     balance_classes: bool
+    half_life_days: float | None
     calibration: Calibration
     tuning: Tuning | None
     selection: Selection | None
@@ -85,6 +86,7 @@ class Recipe:
             engines=training.engines,
             seed=training.seed,
             balance_classes=training.balance_classes,
+            half_life_days=training.half_life_days,
             calibration=training.calibration,
             tuning=training.tuning,
             selection=training.selection,

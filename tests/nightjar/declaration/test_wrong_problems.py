@@ -190,6 +190,10 @@ WRONG: dict[str, list[Wrong]] = {
             "unknown calibration of a binary problem 'temperature'", "training.calibration", "isotonic, none, platt",
         ),
         (
+            of_type(NUMBER, training=Training(calibration="conformal")),
+            "there are no quantiles to calibrate", "training.calibration", "declare quantiles",
+        ),
+        (
             of_type(CLASSES, training=Training(calibration="platt")),
             "unknown calibration of a multiclass problem 'platt'", "training.calibration", "best, none, temperature",
         ),

@@ -106,6 +106,12 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Selection(probes=0), "probes is 0", "Selection.probes", "at least 1"),
     ],
     "training": [
+        (training(window_days=0), "window_days is 0", "Training.window_days", "at least 1 or None"),
+        (training(half_life_days=0), "half_life_days is 0", "Training.half_life_days", "above 0 or None"),
+        (
+            training(half_life_days=30.0, engines=(Boosting(), Network())),
+            "a Network does not weigh rows", "Training.half_life_days", "window_days",
+        ),
         (training(engines=()), "engines is empty", "Training.engines", "Boosting, Network"),
         (training(engines=(Boosting(), Boosting())), "engine boosting is declared more", "Training.engines", "once"),
         (training(world_size=0), "world_size is 0", "Training.world_size", "at least 1"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from nightjar.declaration.features import Feature
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.memory import free_memory
@@ -22,6 +24,7 @@ def build(
     params: Mapping[str, Any],
     *,
     cache: str | None,
+    is_weighted: bool,
     reference: Any = None,
 ) -> Any:
     """Build the XGBoost matrix of a shard.
@@ -31,12 +34,13 @@ def build(
         features: The matrix's columns.
         params: The engine's parameters; ``max_bin`` and ``nthread`` matter here.
         cache: Prefix of files for the bins; None keeps them in memory. Both give the same model.
+        is_weighted: Whether rows have the weights of the shard; otherwise all weigh 1. The same on every rank.
         reference: The training matrix, whose bins a validation matrix uses.
     """
     xgb = import_xgboost()
     make = xgb.QuantileDMatrix if cache is None else xgb.ExtMemQuantileDMatrix
     return make(
-        _reader(shard, features, cache),
+        _reader(shard, features, cache, is_weighted=is_weighted),
         ref=reference,
         max_bin=int(params.get("max_bin", 256)),
         enable_categorical=True,
@@ -50,7 +54,7 @@ def fits(shards: tuple[Shard, ...], ranks_here: int) -> bool:
     return needed <= MEMORY_SHARE * free_memory() / ranks_here
 
 
-def _reader(shard: Shard, features: tuple[Feature, ...], cache: str | None) -> Any:
+def _reader(shard: Shard, features: tuple[Feature, ...], cache: str | None, *, is_weighted: bool) -> Any:
     """Return an iterator over the shard's batches that XGBoost can read several times."""
     xgb = import_xgboost()
     names = [feature.name for feature in features]
@@ -58,18 +62,19 @@ def _reader(shard: Shard, features: tuple[Feature, ...], cache: str | None) -> A
 
     class Reader(xgb.DataIter):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
-            self._batches = shard.batches()
+            self._batches = zip(shard.batches(), shard.weights, strict=True)
             super().__init__(cache_prefix=cache)
 
         def reset(self) -> None:
-            self._batches = shard.batches()
+            self._batches = zip(shard.batches(), shard.weights, strict=True)
 
         def next(self, input_data: Any) -> bool:
             batch = next(self._batches, None)
             if batch is None:
                 return False
-            matrix, labels = batch
-            input_data(data=matrix, label=labels, feature_names=names, feature_types=types)
+            (matrix, labels), weight = batch
+            weights = {"weight": np.full(len(labels), weight, np.float32)} if is_weighted else {}
+            input_data(data=matrix, label=labels, feature_names=names, feature_types=types, **weights)
             return True
 
     return Reader()

@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import IO, TYPE_CHECKING
 
@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """A batch in the scratch file: its offset in bytes, rows and counts of labels."""
+    """A batch in the scratch file: its offset in bytes, rows, counts of labels, and weight of each row."""
 
     offset: int
     rows: int
     labels: Mapping[str, int]
+    weight: float
 
 
 @dataclass(kw_only=True)
@@ -64,8 +65,8 @@ class Shard:
     _batches: list[_Place] = field(default_factory=list, repr=False)
     _file: IO[bytes] = field(default_factory=tempfile.TemporaryFile, repr=False)
 
-    def append(self, matrix: NDArray[np.float32], labels: NDArray[np.float32]) -> None:
-        """Add a batch.
+    def append(self, matrix: NDArray[np.float32], labels: NDArray[np.float32], weight: float = 1.0) -> None:
+        """Add a batch, whose rows all have this weight in training.
 
         Raises:
             StorageFullError: when the scratch disk is full.
@@ -75,7 +76,7 @@ class Shard:
             for array in (matrix, labels):
                 self._file.write(array.data)
             self._file.flush()
-        self._take(_Place(offset=offset, rows=len(labels), labels=self.count_labels(labels)))
+        self._take(_Place(offset=offset, rows=len(labels), labels=self.count_labels(labels), weight=weight))
 
     @property
     def batch_count(self) -> int:
@@ -89,12 +90,25 @@ class Shard:
             matrix = np.fromfile(self._file, dtype=np.float32, count=place.rows * self.columns)
             yield matrix.reshape(place.rows, self.columns), np.fromfile(self._file, dtype=np.float32, count=place.rows)
 
+    @property
+    def weights(self) -> list[float]:
+        """Weight of the rows of each batch."""
+        return [place.weight for place in self._batches]
+
     def view(self, batches: Iterable[int]) -> Shard:
         """Return a shard of the batches at these positions, in this order, that reads the same file."""
         view = Shard(columns=self.columns, count_labels=self.count_labels, _file=self._file)
         for position in batches:
             view._take(self._batches[position])
         return view
+
+    def rescaled(self) -> Shard:
+        """Return a shard of the same batches whose heaviest rows weigh 1."""
+        heaviest = max(place.weight for place in self._batches)
+        rescaled = Shard(columns=self.columns, count_labels=self.count_labels, _file=self._file)
+        for place in self._batches:
+            rescaled._take(replace(place, weight=place.weight / heaviest))
+        return rescaled
 
     def _take(self, place: _Place) -> None:
         self._batches.append(place)
@@ -160,7 +174,7 @@ def _open(lake: Lake, training_set: TrainingSet, name: str) -> DeltaTable:
 
 
 def read_shard(lake: Lake, training_set: TrainingSet, split: Split, rank: int = 0, world_size: int = 1) -> Shard:
-    """Read this rank's days of a split, encoded with the frozen vocabulary.
+    """Read this rank's days of a split, encoded with the frozen vocabulary; training days with the weight of their age.
 
     Raises:
         TrainingError: when a feature is missing or of another type.
@@ -170,9 +184,11 @@ def read_shard(lake: Lake, training_set: TrainingSet, split: Split, rank: int = 
     names = [feature.name for feature in training_set.features]
     problem = problem_type(training_set.recipe.problem)
     shard = Shard(columns=len(names), count_labels=problem.count_labels)
-    for _, rows in read_days(lake, training_set, days_of_rank(split.days, rank, world_size), names):
+    half_life_days = training_set.recipe.half_life_days if split == training_set.train else None
+    for day, rows in read_days(lake, training_set, days_of_rank(split.days, rank, world_size), names):
         matrix = encode(rows, training_set.features, training_set.categories)
-        shard.append(matrix, problem.encode_labels(rows["label"]).astype(np.float32))
+        labels = problem.encode_labels(rows["label"]).astype(np.float32)
+        shard.append(matrix, labels, weight_of_age((split.last - day).days, half_life_days))
     return shard
 
 
@@ -189,6 +205,11 @@ def _check_features(lake: Lake, training_set: TrainingSet) -> None:
             fix="build the features with the current declaration, then clear freeze_training_set of this run with "
             "force",
         ) from error
+
+
+def weight_of_age(days: int, half_life_days: float | None) -> float:
+    """Return the weight of rows that are ``days`` older than the newest: half for each half-life."""
+    return 1.0 if half_life_days is None else float(0.5 ** (days / half_life_days))
 
 
 def check_counts(name: str, split: Split, rows: int, labels: Mapping[str, int], *, where: str) -> None:

@@ -43,8 +43,9 @@ def split_days(counts: Sequence[DayCount], use_case: UseCase, *, where: str) -> 
     holdout = last - timedelta(days=training.holdout_days - 1)
     validated_until = night_of(holdout, label_horizon_nights)
     validation = validated_until - timedelta(days=training.validation_days - 1)
+    trained_until = night_of(validation, label_horizon_nights)
     bounds = {
-        "train": (first, night_of(validation, label_horizon_nights)),
+        "train": (max(first, _window_start(trained_until, training.window_days)), trained_until),
         "validation": (validation, validated_until),
         "holdout": (holdout, last),
     }
@@ -54,6 +55,10 @@ def split_days(counts: Sequence[DayCount], use_case: UseCase, *, where: str) -> 
     for name, split in splits.items():
         _check_split(name, split, use_case, place)
     return splits
+
+
+def _window_start(last: date, window_days: int | None) -> date:
+    return date.min if window_days is None else last - timedelta(days=window_days - 1)
 
 
 def _later(nights: int) -> str:

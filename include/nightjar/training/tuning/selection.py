@@ -66,7 +66,8 @@ def split_rows(lake: Lake, training_set: TrainingSet, *, where: str) -> tuple[Sh
     shard = read_shard(lake, training_set, split)
     check_counts("train", split, shard.rows, shard.labels, where=where)
     position = {day: batch for batch, day in enumerate(split.days)}
-    return shard.view(position[day] for day in fold.train), shard.view(position[day] for day in fold.validation)
+    train = shard.view(position[day] for day in fold.train).rescaled()
+    return train, shard.view(position[day] for day in fold.validation)
 
 
 def measure(
@@ -175,9 +176,9 @@ def drop_features(training_set: TrainingSet, names: Sequence[str]) -> TrainingSe
 def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:
     """Return the rows with columns of random numbers appended."""
     wider = Shard(columns=shard.columns + probes, count_labels=shard.count_labels)
-    for matrix, labels in shard.batches():
+    for (matrix, labels), weight in zip(shard.batches(), shard.weights, strict=True):
         columns = random.standard_normal((len(labels), probes), dtype=np.float32)
-        wider.append(np.ascontiguousarray(np.hstack([matrix, columns])), labels)
+        wider.append(np.ascontiguousarray(np.hstack([matrix, columns])), labels, weight)
     return wider
 
 

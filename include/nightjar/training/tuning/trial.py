@@ -44,7 +44,7 @@ def read_folds(lake: Lake, training_set: TrainingSet, tuning: Tuning, *, where: 
     gap_days = tuning.gap(training_set.label_horizon_nights)
     for fold in forward_chain(split.days, folds=tuning.folds, gap_days=gap_days, where=where):
         rows = FoldRows(
-            train=shard.view(position[day] for day in fold.train),
+            train=shard.view(position[day] for day in fold.train).rescaled(),
             validation=shard.view(position[day] for day in fold.validation),
         )
         for part, days, obstacle in (

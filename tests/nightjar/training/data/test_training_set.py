@@ -50,6 +50,15 @@ def _days(n: int, rows: int = 10, **labels: int) -> list[DayCount]:
     return [DayCount(day=FIRST + timedelta(days=i), rows=rows, labels=labels or {"positives": 4}) for i in range(n)]
 
 
+def test_a_window_keeps_the_last_training_days_and_leaves_validation_and_holdout_as_they_are() -> None:
+    windowed = replace(USE_CASE, training=replace(USE_CASE.training, window_days=2))
+    splits, whole = (split_days(_days(9), case, where="here") for case in (windowed, USE_CASE))
+    assert splits["train"].days == (date(2013, 3, 3), date(2013, 3, 4))
+    assert (splits["validation"], splits["holdout"]) == (whole["validation"], whole["holdout"])
+    longer = replace(USE_CASE, training=replace(USE_CASE.training, window_days=50))
+    assert split_days(_days(9), longer, where="here") == whole
+
+
 def test_the_last_days_are_the_holdout_and_those_before_validate() -> None:
     splits = split_days(_days(9), USE_CASE, where="here")
     assert (splits["train"].first, splits["train"].last) == (date(2013, 3, 1), date(2013, 3, 4))
@@ -136,6 +145,7 @@ def test_a_training_set_survives_json_to_the_byte(problem: Problem) -> None:
             ),
             seed=7,
             balance_classes=True,
+            half_life_days=45.5,
             calibration="best",
             tuning=Tuning(trials=5),
             selection=Selection(method="permutation"),

@@ -71,6 +71,47 @@ def test_without_early_stopping_all_rounds_are_kept(tmp_path: Path) -> None:
     assert boosted.card.validation_score == boosted.history[-1] < max(boosted.history)
 
 
+def _weighed(weights: tuple[float, ...], half_life_days: float | None) -> np.ndarray:
+    """Train on batches with these weights, of which the last has labels that contradict the others."""
+    random = np.random.default_rng(3)
+    filled = Shard(columns=2, count_labels=count_labels)
+    for position, weight in enumerate(weights):
+        matrix = random.normal(size=(300, 2)).astype(np.float32)
+        follows = matrix[:, 0] > 0
+        filled.append(matrix, (follows if position < len(weights) - 1 else ~follows).astype(np.float32), weight)
+    found = replace(TRAINING_SET, recipe=replace(TRAINING_SET.recipe, half_life_days=half_life_days))
+    engine = Boosting(params={"max_depth": 2, "eta": 0.3}, num_rounds=20, early_stopping_rounds=None)
+    fitted = boosting.fit(engine, context(filled, shard(400, 2), found))
+    return fitted.member.predict(np.array([[1.0, 0.0]], dtype=np.float32), threads=1)
+
+
+def test_older_rows_weigh_less_when_a_half_life_is_declared() -> None:
+    old = 0.5 ** (30 / 5)
+    assert _weighed((old, old, 1.0), 5.0)[0] < 0.2, "the newest day decides"
+    assert _weighed((old, old, 1.0), None)[0] > 0.6, "without a half-life all rows weigh alike"
+
+
+def test_weights_are_those_that_xgboost_is_given_directly() -> None:
+    import xgboost
+
+    filled = Shard(columns=2, count_labels=count_labels)
+    parts = [(matrix, labels) for matrix, labels in shard(450, 5).batches()]
+    for (matrix, labels), weight in zip(parts, (0.25, 0.5, 1.0), strict=True):
+        filled.append(matrix, labels, weight)
+    found = replace(TRAINING_SET, recipe=replace(TRAINING_SET.recipe, half_life_days=1.0))
+    engine = Boosting(params={"max_depth": 3, "eta": 0.3}, num_rounds=5, early_stopping_rounds=None)
+    fitted = boosting.fit(engine, context(filled, shard(400, 2), found))
+    rows = np.concatenate([matrix for matrix, _ in parts])
+    direct = xgboost.train(
+        {"objective": "binary:logistic", "tree_method": "hist", "max_depth": 3, "eta": 0.3, "nthread": 1},
+        xgboost.QuantileDMatrix(
+            rows, np.concatenate([labels for _, labels in parts]), weight=np.repeat([0.25, 0.5, 1.0], 150), nthread=1
+        ),
+        5,
+    )
+    np.testing.assert_allclose(fitted.member.predict(rows, threads=1), direct.inplace_predict(rows), rtol=1e-5)
+
+
 def model_bytes(boosted: Fitted) -> bytes:
     return boosted.member.content()[FILE]
 

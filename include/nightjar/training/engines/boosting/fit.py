@@ -6,17 +6,16 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from nightjar.declaration.features import Feature
 from nightjar.declaration.training import Boosting
 from nightjar.problems.problem_type import ProblemType
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data import matrix
 from nightjar.training.data.class_weight import event_weight
-from nightjar.training.data.shards import Shard
 from nightjar.training.distributed import device, termination
 from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
 from nightjar.training.distributed.progress import Progress
@@ -50,7 +49,7 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
     writer = checkpoints if group.contract.rank == 0 else None
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
-            bins = _bins(train, validation, context.training_set.features, params, scratch)
+            bins = _bins(context, params, scratch)
             with termination.rounds() if checkpoints else nullcontext():
                 booster = _rounds(bins, params, start, history, declared, metric, writer, context.progress)
             best = len(history) if declared.early_stopping_rounds is None else metric.best_round(history) + 1
@@ -117,13 +116,13 @@ def _trees_of(base: TabularModel) -> bytes:
     return next(member.content()[FILE] for member in base.members if isinstance(member, BoostedTrees))
 
 
-def _bins(
-    train: Shard, validation: Shard, features: tuple[Feature, ...], params: Mapping[str, Any], scratch: str | None
-) -> tuple[Any, Any]:
-    """Return both shards as XGBoost matrices."""
-    train_matrix = matrix.build(train, features, params, cache=scratch and f"{scratch}/train")
+def _bins(context: TrainingContext, params: Mapping[str, Any], scratch: str | None) -> tuple[Any, Any]:
+    """Return the rows to fit, weighted if the recipe says so, and the validation rows as XGBoost matrices."""
+    build = partial(matrix.build, features=context.training_set.features, params=params)
+    is_weighted = context.training_set.recipe.half_life_days is not None
+    train = build(context.train, cache=scratch and f"{scratch}/train", is_weighted=is_weighted)
     cache = scratch and f"{scratch}/validation"
-    return train_matrix, matrix.build(validation, features, params, cache=cache, reference=train_matrix)
+    return train, build(context.validation, cache=cache, is_weighted=False, reference=train)
 
 
 def _rounds(
