@@ -162,7 +162,7 @@ def profile_table(
 
     Raises:
         GateError: as for :func:`profile_nights`.
-        LakeError: when there is no such table or version, or one of its files is gone.
+        LakeError: when the table or version does not exist, or one of its files is gone.
     """
     return profile_and_sample(spark, lake, name, columns, reference, dict.fromkeys(nights, 0), (), version=version)[0]
 

@@ -36,7 +36,7 @@ def run(spark: SparkSession, spec: JobSpec) -> ValidateScoresResult:
 
     Raises:
         ContractError: when neither the scores nor those of a fallback pass.
-        GateError: when there are no scores to audit.
+        GateError: without scores to audit.
     """
     began = time.monotonic()
     use_case = load_use_case(spec.use_case)

@@ -183,7 +183,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
     )
     if training.calibration == "conformal" and not (isinstance(problem, Regression) and problem.quantiles):
         refuse(
-            "conformal calibration is declared, and there are no quantiles to calibrate",
+            "conformal calibration needs quantiles, and the problem declares none",
             where=f"{where}.training.calibration",
             fix="declare quantiles in the problem, or leave calibration out",
         )

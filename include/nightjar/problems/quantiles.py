@@ -39,7 +39,7 @@ def quantiles_over_ranks(
             quantile regression, theorem 2).
 
     Returns:
-        One quantile for each column; 0 when there are no rows.
+        One quantile for each column; 0 without rows.
     """
     ordered = np.sort(values.astype(np.float64), axis=0)
     largest = np.abs(ordered).max(axis=0, initial=0.0)

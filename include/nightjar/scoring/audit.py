@@ -50,7 +50,7 @@ def audit_scores(use_case: UseCase, lake: Lake, part: Part, nights: Collection[d
     eight bytes for each row, one night at a time.
 
     Raises:
-        GateError: when there are no scores to audit.
+        GateError: without scores to audit.
         ContractError: when the scores must not be published.
     """
     where = lake.table(use_case.score_table).uri

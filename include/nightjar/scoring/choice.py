@@ -58,7 +58,7 @@ def select_and_pin_models(spec: JobSpec, use_case: UseCase, features: Features, 
 
     Raises:
         ModelError: when neither the version nor a fallback can score.
-        UnreachableError: when MLflow does not answer and there is no fallback.
+        UnreachableError: when MLflow does not answer and no fallback exists.
         ConfigurationError: when the nights had different champions.
     """
     scoring_models = _select_scoring_models(spec, use_case, features.schema, pinned)

@@ -69,7 +69,7 @@ class KubernetesBackend:
         unless an earlier action of the cluster explains it.
 
         Raises:
-            NightjarError: explaining why there is no result.
+            NightjarError: explaining why the result is missing.
         """
         self._job_name = job_name
         if outcome.ending == "succeeded":

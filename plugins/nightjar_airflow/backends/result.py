@@ -26,7 +26,7 @@ def required_result(spec: JobSpec) -> JobResult:
     """Return the result of a program that has ended.
 
     Raises:
-        TrainingError: when there is no result for this spec.
+        TrainingError: when this spec has no result.
     """
     result = result_of(spec)
     if result is None:

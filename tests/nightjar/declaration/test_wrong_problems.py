@@ -191,7 +191,7 @@ WRONG: dict[str, list[Wrong]] = {
         ),
         (
             of_type(NUMBER, training=Training(calibration="conformal")),
-            "there are no quantiles to calibrate", "training.calibration", "declare quantiles",
+            "the problem declares none", "training.calibration", "declare quantiles",
         ),
         (
             of_type(CLASSES, training=Training(calibration="platt")),

@@ -121,7 +121,7 @@ def all_metrics(labels: NDArray[np.floating], predictions: NDArray[np.floating])
     """Return ``auc``, ``pr_auc``, ``log_loss``, ``brier``, ``calibration_error``, ``rows`` and ``positives``.
 
     Raises:
-        GateError: when there are no rows, only one class, or predictions outside [0, 1].
+        GateError: without rows, with only one class, or with predictions outside [0, 1].
     """
     return _all_metrics(np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64))
 

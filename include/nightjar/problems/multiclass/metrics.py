@@ -97,7 +97,7 @@ def all_metrics(labels: Labels, probabilities: Outputs, declared: Multiclass) ->
         each class that occurs, ``confusion_<true>_<predicted>``, and ``rows``.
 
     Raises:
-        GateError: when there are no rows, only one class, or outputs that are not probabilities.
+        GateError: without rows, with only one class, or with outputs that are not probabilities.
     """
     classes = len(declared.classes)
     _check_labels(labels, classes)

@@ -105,7 +105,7 @@ def all_metrics(labels: Labels, outputs: Outputs, declared: Regression) -> dict[
         their probabilities; with costs ``expected_cost`` per row; and ``rows``.
 
     Raises:
-        GateError: when there are no rows, or outputs are not finite, or negative where a deviance is measured.
+        GateError: without rows, or when outputs are not finite, or negative where a deviance is measured.
     """
     check_outputs(labels, outputs, declared)
     measured = {

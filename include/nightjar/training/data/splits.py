@@ -27,7 +27,7 @@ def split_days(counts: Sequence[DayCount], use_case: UseCase, *, where: str) -> 
         where: Location for the error.
 
     Raises:
-        TrainingError: when there are no labels, or a part is empty or has labels that cannot be trained on.
+        TrainingError: without labels, or when a part is empty or has labels that cannot be trained on.
     """
     training, label_horizon_nights = use_case.training, use_case.target.label_horizon_nights
     counts = sorted((count for count in counts if count.rows), key=lambda count: count.day)
