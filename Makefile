@@ -67,7 +67,7 @@ features: setup ## DATE=2013-06-01 [USE_CASE=churn] | Build one night's features
 backfill: setup ## FROM=2013-04-04 TO=2013-04-06 [USE_CASE=churn] | Run a range of nights as an Airflow backfill
 	@exec $(NIGHTJAR) backfill
 
-train: setup ## [USE_CASE=churn] [FROM=... TO=...] [FORCE=1] | Train on the first history and print the AUC; FORCE=1 trains again
+train: setup ## [USE_CASE=churn] [FROM=... TO=...] [FORCE=1] | Train on the first history and print the metric that decides; FORCE=1 trains again
 	@exec $(NIGHTJAR) train
 
 query: setup ## [SQL="SELECT ..."] | Read the lake's tables with DuckDB; without SQL, list them
