@@ -43,7 +43,7 @@ def test_two_ranks_train_as_pods_the_very_model_that_they_train_as_processes(
     assert model.card.world_size == 2
     said = capsys.readouterr().out
     assert "2 ranks, 1885 training rows" in said
-    assert said.count(f"validation AUC {model.card.validation_score:.4f} at round") == 1
+    assert said.count(f"validation {model.card.validation_metric} {model.card.validation_score:.4f} at round") == 1
 
     other = frozen.Run(Path(deployment.lake), "as-processes")
     other.freeze()

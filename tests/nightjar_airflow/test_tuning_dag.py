@@ -135,7 +135,7 @@ def test_features_are_selected_and_trials_shared_in_airflow(
     training_set = TrainingSet.input_of(specs[0], CHOOSE_TASK)
     assert sum(EngineStudy(specs[0], training_set, ENGINE).counts().values()) == TUNING.trials
     chosen = _result(run_dir, CHOOSE_TASK)
-    assert chosen.metrics["boosting_best_auc"] >= chosen.metrics["boosting_declared_auc"]
+    assert chosen.metrics["boosting_best_log_loss"] <= chosen.metrics["boosting_declared_log_loss"]
 
     trained = TabularModel.load(_result(run_dir, "train").model)
     assert trained.card.members[0].params["max_depth"] == chosen.params["boosting"]["max_depth"]

@@ -110,7 +110,8 @@ def question(use_case: UseCase, result: GateResult) -> str:
     """
     version, champion = result.model_version, result.champion_version
     metrics = result.metrics
-    names = sorted(name.removeprefix("holdout_") for name in metrics if name.startswith("holdout_"))
+    problem = use_case.problem
+    names = [n for n in (*problem.metrics, "rows", *problem.label_groups) if f"holdout_{n}" in metrics]
     links = [f"[{name.replace('_', ' ')}]({address})" for name, address in sorted(result.links.items())]
     lines = [
         f"Version {version} of **{use_case.title}** (`{use_case.name}`) passed the gate. Approved, it becomes "
