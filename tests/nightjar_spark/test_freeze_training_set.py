@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,10 +18,10 @@ from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Performance
-from nightjar.declaration.problem import Binary
+from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.tables import Column
 from nightjar.declaration.training import Boosting, Network, Training, WarmStart
-from nightjar.declaration.use_case import load_use_case
+from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.problems.binary.calibration import Calibrator
@@ -53,6 +54,9 @@ USE_CASE = with_fields(
     gate=Gate(floors={}, min_holdout_rows=4),
     monitoring={"performance": Performance()},
 )
+CLASSES = Multiclass(classes=("kept", "lost", "back"))
+NUMBER = Regression(unit="days")
+COUNT = Regression(unit="pieces", loss="poisson")
 
 
 def _spec(lake: str, first: date = FIRST, last: date = FIRST, run_id: str = "r", given: bool = False) -> JobSpec:
@@ -69,8 +73,8 @@ def _spec(lake: str, first: date = FIRST, last: date = FIRST, run_id: str = "r",
     )
 
 
-def _write(lake: str, name: str, rows: list[dict[str, Any]]) -> None:
-    schema = USE_CASE.feature_table if name == "features" else USE_CASE.label_table
+def _write(lake: str, name: str, rows: list[dict[str, Any]], use_case: UseCase = USE_CASE) -> None:
+    schema = use_case.feature_table if name == "features" else use_case.label_table
     filled = [{column.name: None for column in schema.columns} | {"outcome": "arrived"} | row for row in rows]
     table = pa.Table.from_pylist(filled, schema=delta.arrow_schema(schema))
     write_deltalake(f"{lake}/{schema.name}", table, mode="append", partition_by=["ds"])
@@ -112,9 +116,9 @@ def test_days_are_joined_counted_and_split(frozen: JobSpec) -> None:
     found = TrainingSet.of_run(frozen)
     assert found.tables == {"features/tiny": 0, "labels/tiny": 0} == result.inputs
     assert (found.train.first, found.train.last) == (date(2013, 3, 2), date(2013, 3, 4))
-    assert (found.train.rows, found.train.positives) == (3 + 3 + 4, 2 + 1 + 2)
+    assert (found.train.rows, found.train.labels) == (3 + 3 + 4, {"positives": 2 + 1 + 2})
     assert found.validation.days == (date(2013, 3, 5),)
-    assert (found.holdout.rows, found.holdout.positives) == (8, 4)
+    assert (found.holdout.rows, found.holdout.labels) == (8, {"positives": 4})
     assert (result.rows_in, result.rows_out, result.rows_rejected) == (23, 22, 1)
 
 
@@ -147,10 +151,73 @@ def test_forced_run_freezes_again_and_an_interval_ends_at_its_last_night(spark: 
 
 def test_bad_labels_stop_it(spark: SparkSession, filled: str) -> None:
     _write(filled, "labels", [{"ds": FIRST + timedelta(days=1), "flight": 3, "label": 0.5}])
-    with pytest.raises(ContractError, match="neither 0, 1 nor null") as caught:
+    with pytest.raises(ContractError, match=r"they must be null, or label IN \(0.0, 1.0\)") as caught:
         freeze(spark, _spec(filled), USE_CASE)
     assert caught.value.how_many == 1
     assert "2013-03-02" in caught.value.where
+
+
+def relabelled(lake: str, problem: Problem, labels: Sequence[object]) -> UseCase:
+    """Fill a lake whose labels are those of another problem, in turn by flight; return the use case."""
+    use_case = with_fields(USE_CASE, problem=problem, monitoring={"retraining": None})
+    features, rows = [], []
+    for day in range(6):
+        for flight in range(4):
+            night = FIRST + timedelta(days=day)
+            features.append({"ds": night, "flight": flight, "carrier": "AA", "distance": 100.0 * flight})
+            label = labels[(day + flight) % len(labels)]
+            rows.append({"ds": night + timedelta(days=1), "flight": flight, "label": label})
+    _write(lake, "features", features, use_case)
+    _write(lake, "labels", rows, use_case)
+    return use_case
+
+
+def test_labels_of_classes_are_counted_and_profiled_by_class(spark: SparkSession, lake: str) -> None:
+    use_case = relabelled(lake, CLASSES, ("kept", "lost", "back", "kept"))
+    result = freeze(spark, _spec(lake), use_case)
+    found = TrainingSet.of_run(_spec(lake))
+    assert found.train.labels == {"rows_kept": 6, "rows_lost": 3, "rows_back": 3}
+    assert found.holdout.labels == {"rows_kept": 4, "rows_lost": 2, "rows_back": 2}
+    assert result.metrics["train_rows_kept_share"] == 0.5
+    assert found.recipe.problem == CLASSES
+    label = Profile.from_json(files.read_text(f"{_spec(lake).output}/profile.json")).columns["label"]
+    assert label.kind == "categorical"
+    assert dict(zip(label.categories, label.counts, strict=False)) == {"kept": 6, "lost": 3, "back": 3}
+
+
+def test_labels_of_numbers_are_counted_by_sign_and_profiled_as_numbers(spark: SparkSession, lake: str) -> None:
+    use_case = relabelled(lake, NUMBER, (-2.5, 0.0, 10.0, None))
+    freeze(spark, _spec(lake), use_case)
+    found = TrainingSet.of_run(_spec(lake))
+    assert (found.train.rows, found.train.labels) == (9, {"positive": 3, "negative": 3})
+    label = Profile.from_json(files.read_text(f"{_spec(lake).output}/profile.json")).columns["label"]
+    assert (label.kind, label.rows, label.nulls) == ("numeric", 9, 0)
+    assert label.mean == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    ("problem", "labels", "message"),
+    [
+        (CLASSES, ("kept", "lost", "back", "Kept"), r"multiclass problem: they must be null, or label IN \('kept', "),
+        (NUMBER, (1.0, 2.0, 3.0, float("nan")), "regression problem: they must be null, or NOT isnan"),
+        (NUMBER, (1.0, 2.0, 3.0, float("inf")), "regression problem: they must be null, or NOT isnan"),
+        (NUMBER, (1.0, 2.0, 3.0, 1e39), "regression problem: they must be null, or NOT isnan"),
+        (COUNT, (1.0, 2.0, 3.0, -1.0), "AND label >= 0"),
+    ],
+)
+def test_labels_that_the_problem_does_not_allow_stop_it(
+    spark: SparkSession, lake: str, problem: Problem, labels: Sequence[object], message: str
+) -> None:
+    use_case = relabelled(lake, problem, labels)
+    with pytest.raises(ContractError, match=message) as caught:
+        freeze(spark, _spec(lake), use_case)
+    assert caught.value.how_many == 6
+
+
+def test_a_class_without_a_label_in_the_training_days_stops_it(spark: SparkSession, lake: str) -> None:
+    use_case = relabelled(lake, CLASSES, ("kept", "lost"))
+    with pytest.raises(TrainingError, match="train split has classes without a label: back, among 12 labels"):
+        freeze(spark, _spec(lake), use_case)
 
 
 def test_duplicate_features_stop_it(spark: SparkSession, filled: str) -> None:
