@@ -51,7 +51,8 @@ def test_the_decisive_metric_is_watched_where_sums_give_it_and_the_loss_elsewher
 
 @pytest.mark.parametrize("metric", ["auc", "accuracy", "log_loss", "rmse"])
 def test_the_best_round_is_the_first_with_the_best_value(metric: str) -> None:
-    problem = {"auc": Binary(), "rmse": NUMBER}.get(metric, CLASSES)
+    problems: dict[str, Problem] = {"auc": Binary(), "rmse": NUMBER}
+    problem = problems.get(metric, CLASSES)
     rising = [0.6, 0.7, 0.8, 0.7, 0.8, 0.5]
     history = [1 - value for value in rising] if metric in ("log_loss", "rmse") else rising
     assert watched(problem, metric).best_round(history) == 2
