@@ -69,17 +69,20 @@ def naive(entity: tuple[str | None, Any], rows: Sequence[Row], ttl: timedelta | 
     return value if has_value and (ttl is None or instant(at) - time <= ttl) else None
 
 
-KEYS = st.sampled_from(("a", "b", None))
-MOMENTS = st.sampled_from(INSTANTS)
+KEYS = st.sampled_from(("a", "a", "a", "b", "b", None))
+MOMENTS = st.sampled_from((*INSTANTS, None))
 TABLES = st.lists(
-    st.tuples(KEYS, st.none() | MOMENTS, st.none() | st.sampled_from(DAYS), st.none() | st.integers(0, 3)), max_size=30
+    st.tuples(KEYS, MOMENTS, st.sampled_from((*DAYS, None)), st.sampled_from((0, 1, 2, 3, None))),
+    min_size=20,
+    max_size=40,
 )
+"""Rows enough that most entities have several to choose from."""
 
 
 @settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(
     rows=TABLES,
-    entities=st.lists(st.tuples(KEYS, st.none() | MOMENTS), min_size=1, max_size=12),
+    entities=st.lists(st.tuples(KEYS, MOMENTS), min_size=6, max_size=20),
     ttl=st.none() | st.sampled_from((timedelta(0), timedelta(hours=30), timedelta(days=2))),
     random=st.randoms(use_true_random=False),
 )
