@@ -12,7 +12,7 @@ from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.gate import Gate, check_bound
 from nightjar.declaration.monitoring import Monitoring, Retraining
-from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
+from nightjar.declaration.problem import Binary, Problem, Regression
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.spaces import Choice
@@ -144,31 +144,6 @@ def _check_cost(problem: Problem, gate: Gate, *, where: str) -> None:
             )
 
 
-OBJECTIVES: Mapping[str, str] = {
-    "squared": "reg:squarederror",
-    "absolute": "reg:absoluteerror",
-    "huber": "reg:pseudohubererror",
-    "poisson": "count:poisson",
-    "tweedie": "reg:tweedie",
-    "quantile": "reg:quantileerror",
-}
-"""Loss of a regression to XGBoost's objective."""
-
-
-def objective_of(problem: Problem) -> str:
-    """Return XGBoost's objective for a problem type."""
-    if isinstance(problem, Regression):
-        return OBJECTIVES[problem.loss]
-    return "multi:softprob" if isinstance(problem, Multiclass) else "binary:logistic"
-
-
-_CALIBRATIONS: Mapping[str, tuple[str, ...]] = {
-    "binary": ("none", "platt", "isotonic", "best"),
-    "multiclass": ("none", "temperature", "best"),
-    "regression": ("none", "conformal", "best"),
-}
-
-
 def check_supported(problem: Problem, training: Training, scoring: Scoring, *, where: str) -> None:
     """Check that the engines, the calibration and the options are built for the problem type.
 
@@ -177,7 +152,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
     """
     check_choice(
         training.calibration,
-        _CALIBRATIONS[problem.kind],
+        problem.calibrations,
         kind=f"calibration of a {problem.kind} problem",
         where=f"{where}.training.calibration",
     )
@@ -215,7 +190,7 @@ _BASE_SCORES: Mapping[str, Any] = {"binary:logistic": Probability, "count:poisso
 
 def _check_boosting(problem: Problem, training: Training, *, where: str) -> None:
     """Check the objective of boosted trees, and the prediction that they start from."""
-    right = objective_of(problem)
+    right = problem.objective
     for field, engines in (("engines", training.engines), ("student", (training.student,))):
         for engine in engines:
             if not isinstance(engine, Boosting):

@@ -63,6 +63,8 @@ class Binary(Declaration):
 
     kind: ClassVar[str] = "binary"
     label_type: ClassVar[ColumnType] = "double"
+    objective: ClassVar[str] = "binary:logistic"
+    calibrations: ClassVar[tuple[str, ...]] = ("none", "platt", "isotonic", "best")
     baselines: ClassVar[tuple[str, ...]] = (LINEAR,)
     label_groups: ClassVar[tuple[str, ...]] = ("positives",)
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = (
@@ -136,6 +138,8 @@ class Multiclass(Declaration):
 
     kind: ClassVar[str] = "multiclass"
     label_type: ClassVar[ColumnType] = "string"
+    objective: ClassVar[str] = "multi:softprob"
+    calibrations: ClassVar[tuple[str, ...]] = ("none", "temperature", "best")
     baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
 
@@ -245,6 +249,15 @@ class QuantileCost(Declaration):
 
 
 Loss = Literal["squared", "absolute", "huber", "poisson", "tweedie", "quantile"]
+_OBJECTIVES: Mapping[Loss, str] = {
+    "squared": "reg:squarederror",
+    "absolute": "reg:absoluteerror",
+    "huber": "reg:pseudohubererror",
+    "poisson": "count:poisson",
+    "tweedie": "reg:tweedie",
+    "quantile": "reg:quantileerror",
+}
+"""Loss to XGBoost's objective."""
 _FIRST_METRIC: Mapping[Loss, str] = {
     "squared": "rmse",
     "absolute": "mae",
@@ -272,6 +285,7 @@ class Regression(Declaration):
 
     kind: ClassVar[str] = "regression"
     label_type: ClassVar[ColumnType] = "double"
+    calibrations: ClassVar[tuple[str, ...]] = ("none", "conformal", "best")
     baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
     label_groups: ClassVar[tuple[str, ...]] = ("positive", "negative")
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
@@ -308,6 +322,11 @@ class Regression(Declaration):
                 where="Regression.cost",
                 fix="declare loss='quantile' with quantiles below and above it (at, if equal)",
             )
+
+    @property
+    def objective(self) -> str:
+        """XGBoost's objective."""
+        return _OBJECTIVES[self.loss]
 
     @property
     def metrics(self) -> Mapping[str, QualityMetric]:

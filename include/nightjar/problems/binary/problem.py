@@ -71,7 +71,7 @@ class BinaryProblem:
 
     def boosting_params(self) -> dict[str, Any]:
         """Return the objective, whose output is a probability."""
-        return {"objective": "binary:logistic"}
+        return {"objective": self.declared.objective}
 
     def validation_metric(self, decisive: str) -> QualityMetric:
         """AUC, average precision, log loss or Brier score; decisions need calibrated probabilities, so log loss."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.declaration.checks import objective_of
 from nightjar.declaration.problem import DECISION, Multiclass
 from nightjar.declaration.quality import QualityMetric
 from nightjar.problems.blending import weighted_mean
@@ -95,7 +94,7 @@ class MulticlassProblem:
 
     def boosting_params(self) -> dict[str, Any]:
         """Return the objective, whose outputs are probabilities, and the number of classes."""
-        return {"objective": objective_of(self.declared), "num_class": len(self.declared.classes)}
+        return {"objective": self.declared.objective, "num_class": len(self.declared.classes)}
 
     def validation_metric(self, decisive: str) -> QualityMetric:
         """Log loss or accuracy; all others need more than sums over rows, or calibrated probabilities: log loss."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.declaration.checks import objective_of
 from nightjar.declaration.problem import DECISION, Regression
 from nightjar.declaration.quality import QualityMetric
 from nightjar.problems.blending import weighted_mean
@@ -83,7 +82,7 @@ class RegressionProblem:
             "tweedie": {"tweedie_variance_power": declared.tweedie_power},
             "quantile": {"quantile_alpha": list(declared.quantiles)},
         }
-        return {"objective": objective_of(declared), **of_loss.get(declared.loss, {})}
+        return {"objective": declared.objective, **of_loss.get(declared.loss, {})}
 
     def validation_metric(self, decisive: str) -> QualityMetric:
         """Return the decisive metric if it is a mean over rows, else that of the loss."""
