@@ -12,8 +12,9 @@ from tests.training_sets import NOTHING, count_labels, training_set
 from nightjar.declaration.features import Feature
 from nightjar.training.data.encoding import encode
 from nightjar.training.data.shards import Shard
-from nightjar.training.engines.linear import baseline
-from nightjar.training.engines.linear.baseline import RIDGE, Baseline
+from nightjar.training.engines.linear import baseline, inputs
+from nightjar.training.engines.linear.baseline import Baseline
+from nightjar.training.engines.linear.inputs import RIDGE
 
 FEATURES = (
     Feature("distance", "numeric", "Miles."),
@@ -56,7 +57,7 @@ def test_weights_match_scikit_learn() -> None:
     table, labels = rows()
     model = fitted(table, labels)
     matrix = encode(table, FEATURES, CATEGORIES)
-    columns = baseline.design(matrix, FEATURES, CATEGORIES, np.array(model.means), np.array(model.scales))
+    columns = inputs.design(matrix, FEATURES, CATEGORIES, np.array(model.means), np.array(model.scales))
     theirs = LogisticRegression(C=1 / (RIDGE * len(labels)), tol=1e-10, max_iter=1000).fit(columns[:, 1:], labels)
     np.testing.assert_allclose(model.predict(matrix, threads=1), theirs.predict_proba(columns[:, 1:])[:, 1], atol=1e-5)
     assert model.means[0] == pytest.approx(np.nanmean(matrix[:, 0]), rel=1e-6)
@@ -92,7 +93,7 @@ def test_separable_labels_converge() -> None:
 def test_many_rows_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     table, labels = rows()
     whole = fitted(table, labels)
-    monkeypatch.setattr(baseline, "MAX_ROWS", 2000)
+    monkeypatch.setattr(inputs, "MAX_ROWS", 2000)
     thinned = fitted(table, labels)
     assert thinned.weights != whole.weights
     matrix = encode(table, FEATURES, CATEGORIES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,20 +11,16 @@ import numpy as np
 from nightjar.declaration.features import Feature
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
-from nightjar.training.data.moments import moments
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.collective import sum_over_ranks
+from nightjar.training.engines.linear.inputs import MAX_ROWS, RIDGE, design, sample, standardized
 from nightjar.training.engines.member import MemberCard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FILE = "logistic.json"
-MAX_ROWS = 200_000
-"""Maximum number of rows to fit, sampled evenly; enough for a few hundred weights."""
-RIDGE = 1e-3
-"""Penalty on half the squared weights, relative to the mean log loss; keeps weights of rare categories finite."""
 _MAX_STEPS = 50
 _TOLERANCE = 1e-8
 _MAX_STEP = 4.0  # longer steps leave the region where Newton's method converges
@@ -91,25 +86,21 @@ def fit(train: Shard, training_set: TrainingSet) -> Baseline:
     Raises:
         TrainingError: when it does not converge.
     """
-    features, categories = training_set.features, training_set.categories
-    stride = -(-training_set.train.rows // MAX_ROWS)
-    batches = [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in train.batches()]
-    means, scales = moments(lambda: (matrix for matrix, _ in batches), features)
-    columns = partial(design, features=features, categories=categories, means=means, scales=scales)
-    weights = np.zeros(columns(batches[0][0]).shape[1])
-    penalty = np.full(len(weights), RIDGE)
-    penalty[0] = 0.0
+    batches = sample(train, training_set)
+    inputs = standardized(batches, training_set)
+    penalty = inputs.penalties
+    weights = np.zeros(len(penalty))
     for _ in range(_MAX_STEPS):
-        rows, gradient, curvature = _sums(batches, columns, weights)
+        rows, gradient, curvature = _sums(batches, inputs.columns, weights)
         step = np.linalg.solve(curvature / rows + np.diag(penalty), gradient / rows + penalty * weights)
         largest = float(np.abs(step).max())
         weights -= step * min(1.0, _MAX_STEP / largest) if largest else step
         if largest < _TOLERANCE:
             return Baseline(
-                features=features,
-                categories=categories,
-                means=tuple(means.tolist()),
-                scales=tuple(scales.tolist()),
+                features=inputs.features,
+                categories=inputs.categories,
+                means=inputs.means,
+                scales=inputs.scales,
                 weights=tuple(weights.tolist()),
             )
     raise TrainingError(
@@ -118,26 +109,6 @@ def fit(train: Shard, training_set: TrainingSet) -> Baseline:
         how_many=len(weights),
         fix="check the features for infinite or very large values",
     )
-
-
-def design(
-    matrix: NDArray[np.float32],
-    features: Sequence[Feature],
-    categories: Mapping[str, Sequence[str]],
-    means: NDArray[np.float64],
-    scales: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return the design matrix (rows x weights): intercept, numbers with missing indicators, one-hot categories."""
-    columns = [np.ones((len(matrix), 1))]
-    for position, feature in enumerate(features):
-        values = matrix[:, position].astype(np.float64)
-        missing = np.isnan(values)
-        if feature.kind == "numeric":
-            standard = np.where(missing, 0.0, (values - means[position]) / scales[position])
-            columns.append(np.stack([standard, missing.astype(np.float64)], axis=1))
-        else:
-            columns.append((values[:, None] == np.arange(len(categories[feature.name]))).astype(np.float64))
-    return np.hstack(columns)
 
 
 def _sums(

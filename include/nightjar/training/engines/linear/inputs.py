@@ -12,7 +12,6 @@ from nightjar.declaration.features import Feature
 from nightjar.training.data.moments import moments
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
-from nightjar.training.engines.linear.baseline import MAX_ROWS, RIDGE, design
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,10 +19,15 @@ if TYPE_CHECKING:
     Batch = tuple[NDArray[np.float32], NDArray[np.float64]]
     """Matrix and labels of some rows."""
 
+MAX_ROWS = 200_000
+"""Maximum number of rows to fit, sampled evenly; enough for a few hundred weights."""
+RIDGE = 1e-3
+"""Penalty on half the squared weights, relative to the mean log loss; keeps weights of rare categories finite."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Features of a baseline, and what standardizes them; see :func:`nightjar.training.engines.linear.baseline.design`.
+    """Features of a baseline, and what standardizes them; see :func:`design`.
 
     Attributes:
         features: Inputs.
@@ -43,7 +47,7 @@ class Inputs:
 
     @property
     def penalties(self) -> NDArray[np.float64]:
-        """Ridge of each weight: :data:`nightjar.training.engines.linear.baseline.RIDGE`, and 0 for the intercept."""
+        """Ridge of each weight: :data:`RIDGE`, and 0 for the intercept."""
         width = self.columns(np.empty((0, len(self.features)), np.float32)).shape[1]
         penalties = np.full(width, RIDGE)
         penalties[0] = 0.0
@@ -65,3 +69,23 @@ def standardized(batches: Sequence[Batch], training_set: TrainingSet) -> Inputs:
         means=tuple(means.tolist()),
         scales=tuple(scales.tolist()),
     )
+
+
+def design(
+    matrix: NDArray[np.float32],
+    features: Sequence[Feature],
+    categories: Mapping[str, Sequence[str]],
+    means: NDArray[np.float64],
+    scales: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the design matrix (rows x weights): intercept, numbers with missing indicators, one-hot categories."""
+    columns = [np.ones((len(matrix), 1))]
+    for position, feature in enumerate(features):
+        values = matrix[:, position].astype(np.float64)
+        missing = np.isnan(values)
+        if feature.kind == "numeric":
+            standard = np.where(missing, 0.0, (values - means[position]) / scales[position])
+            columns.append(np.stack([standard, missing.astype(np.float64)], axis=1))
+        else:
+            columns.append((values[:, None] == np.arange(len(categories[feature.name]))).astype(np.float64))
+    return np.hstack(columns)

@@ -15,8 +15,7 @@ from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.collective import sum_over_ranks
-from nightjar.training.engines.linear.baseline import MAX_ROWS, RIDGE
-from nightjar.training.engines.linear.inputs import Inputs, sample, standardized
+from nightjar.training.engines.linear.inputs import MAX_ROWS, RIDGE, Inputs, sample, standardized
 from nightjar.training.engines.member import MemberCard
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from nightjar.declaration.problem import Multiclass
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data import moments
 from nightjar.training.engines.linear import inputs, multinomial
-from nightjar.training.engines.linear.baseline import RIDGE
+from nightjar.training.engines.linear.inputs import RIDGE
 from nightjar.training.engines.linear.multinomial import Multinomial
 
 PROBLEM = Multiclass(classes=("a", "b", "c"))

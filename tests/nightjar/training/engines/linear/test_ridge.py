@@ -13,7 +13,7 @@ from nightjar.declaration.problem import Regression
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data import moments
 from nightjar.training.engines.linear import inputs, ridge
-from nightjar.training.engines.linear.baseline import RIDGE
+from nightjar.training.engines.linear.inputs import RIDGE
 from nightjar.training.engines.linear.ridge import MIN_SHARE, Ridge
 
 QUANTILES = (0.1, 0.5, 0.9)
