@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightjar.monitoring.performance.groups import group_by
 from nightjar.protocol.documents import parse_object
 
 if TYPE_CHECKING:
@@ -169,18 +170,16 @@ def summarize_groups(rows: Rows, groups: NDArray[np.int64]) -> dict[int, Summary
     """
     if not len(groups):
         return {}
-    present, codes = np.unique(groups, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(present)))
-    sums = np.add.reduceat(_terms(rows)[order], starts, axis=0)
-    histograms = _histograms(rows, codes, len(present))
+    grouping = group_by(groups)
+    sums = np.add.reduceat(_terms(rows)[grouping.order], grouping.starts, axis=0)
+    histograms = _histograms(rows, grouping.codes, len(grouping.present))
     return {
         int(group): Summary(
             bins=histograms[i][0],
             counts=histograms[i][1],
             sums=dict(zip(TERMS, map(int, sums[i]), strict=True)),
         )
-        for i, group in enumerate(present)
+        for i, group in enumerate(grouping.present)
     }
 
 

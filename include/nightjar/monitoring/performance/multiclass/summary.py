@@ -16,6 +16,7 @@ import numpy as np
 
 from nightjar.declaration.problem import Multiclass
 from nightjar.monitoring.performance.exact_sums import SCALE, sums_of_groups
+from nightjar.monitoring.performance.groups import group_by
 from nightjar.monitoring.performance.problem import ScoredRows
 from nightjar.protocol.documents import parse_object
 
@@ -134,19 +135,19 @@ def summarize_groups(
     """
     if not len(groups):
         return {}
-    present, codes = np.unique(groups, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(present)))
+    grouping = group_by(groups)
     probabilities = np.stack([rows.columns[name] for name in declared.probability_columns], axis=1)
     decided = rows.columns["decision"]
-    confusion = _count_pairs(codes, len(present), rows.labels, rows.columns["prediction"], len(declared.classes))
-    decisions = _count_pairs(codes, len(present), rows.labels, decided, len(declared.classes))
-    whole = np.stack([np.ones(len(codes), bool), rows.landed, ~np.isnan(decided)], axis=1)
-    counts = np.add.reduceat(whole[order].astype(np.int64), starts, axis=0).tolist()
+    confusion = _count_pairs(
+        grouping.codes, len(grouping.present), rows.labels, rows.columns["prediction"], len(declared.classes)
+    )
+    decisions = _count_pairs(grouping.codes, len(grouping.present), rows.labels, decided, len(declared.classes))
+    whole = np.stack([np.ones(len(grouping.codes), bool), rows.landed, ~np.isnan(decided)], axis=1)
+    counts = np.add.reduceat(whole[grouping.order].astype(np.int64), grouping.starts, axis=0).tolist()
     terms = [*_terms(rows, probabilities, costs), *_terms_by_class(rows.labels, probabilities)]
-    totals = sums_of_groups(np.concatenate(terms, axis=1)[order], starts)
+    totals = sums_of_groups(np.concatenate(terms, axis=1)[grouping.order], grouping.starts)
     made = {}
-    for i, group in enumerate(present):
+    for i, group in enumerate(grouping.present):
         sums, of_classes = totals[i][: len(SUMS)], totals[i][len(SUMS) :]
         size = len(declared.classes)
         made[int(group)] = Summary(

@@ -22,6 +22,7 @@ import numpy as np
 
 from nightjar.declaration.problem import QuantileCost, Regression
 from nightjar.monitoring.performance.exact_sums import SCALE, sums_of_groups
+from nightjar.monitoring.performance.groups import group_by
 from nightjar.monitoring.performance.problem import ScoredRows
 from nightjar.protocol.documents import parse_object
 
@@ -130,15 +131,13 @@ def summarize_groups(rows: ScoredRows, groups: NDArray[np.int64], declared: Regr
     """
     if not len(groups):
         return {}
-    present, codes = np.unique(groups, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(present)))
-    counts = np.add.reduceat(_counts(rows, declared)[order].astype(np.int64), starts, axis=0).tolist()
-    sums = sums_of_groups(_terms(rows, declared)[order], starts)
-    bins = _bins(rows, codes, len(present))
+    grouping = group_by(groups)
+    counts = np.add.reduceat(_counts(rows, declared)[grouping.order].astype(np.int64), grouping.starts, axis=0).tolist()
+    sums = sums_of_groups(_terms(rows, declared)[grouping.order], grouping.starts)
+    bins = _bins(rows, grouping.codes, len(grouping.present))
     return {
         int(group): Summary(bins=bins[i], sums=dict(zip(TERMS, (*counts[i], *sums[i]), strict=True)))
-        for i, group in enumerate(present)
+        for i, group in enumerate(grouping.present)
     }
 
 
