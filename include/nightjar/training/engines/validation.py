@@ -76,8 +76,7 @@ class ValidationMetric:
 
     def best_round(self, history: Sequence[float]) -> int:
         """Return the first round with the best value, counted from 0."""
-        best = min if self.metric.lower_is_better else max
-        return best(range(len(history)), key=history.__getitem__)
+        return history.index(self.metric.best(history))
 
     def stalled(self, history: Sequence[float], patience: int | None) -> bool:
         """Whether the last ``patience`` rounds have not improved the best value; always false when it is None."""
