@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from nightjar.protocol.nights import Nights
-from use_cases.arrival_delay.use_case import RAW, USE_CASE
+from use_cases.arrival_delay.use_case import RAW
 from use_cases.flight_delay import features as flights
 
 
@@ -19,13 +19,7 @@ def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame
 
 def build_labels(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
     """Return the arrival delay of the flights of each night's own day."""
-    key = list(USE_CASE.key)
-    minutes = tables[f"{RAW}flights"].select(
-        "ds", *(F.col(name) for name in key if name != "flight_date"), F.col("arr_delay").alias("minutes")
-    )
-    labels = flights.build_labels(_as_flights(tables), nights).drop("label")
-    joined = labels.join(minutes, on=["ds", *(name for name in key if name != "flight_date")], how="left")
-    return joined.withColumnRenamed("minutes", "label").select(*USE_CASE.label_table.column_names)
+    return flights.labels_of(_as_flights(tables), nights, F.col("arr_delay"))
 
 
 def _as_flights(tables: Mapping[str, DataFrame]) -> dict[str, DataFrame]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from nightjar.features import moments
 from use_cases.flight_delay.sources import TIMEZONE
 
 # airports.csv lacks the airports of Puerto Rico and the US Virgin Islands, with 8,000 flights a year. All four keep
@@ -25,12 +26,12 @@ def local_day(instant: Column, zone: str = TIMEZONE) -> Column:
 
     An event at ``instant`` is known at the midnight that ends night D exactly when its day is <= D.
     """
-    return F.to_date(F.from_utc_timestamp(instant, zone))
+    return moments.local_day(instant, zone)
 
 
 def prediction_moment(ds: Column) -> Column:
     """Return the local midnight that ends night ``ds``, in UTC."""
-    return F.to_utc_timestamp(F.date_add(ds, 1).cast("timestamp"), TIMEZONE)
+    return moments.prediction_moment(ds, TIMEZONE)
 
 
 def later(instant: Column, minutes: Column) -> Column:

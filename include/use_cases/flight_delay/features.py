@@ -99,13 +99,18 @@ def build_labels(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
         One row per row of ``raw/flights`` in the nights, with the columns of the label table. A flight that did not
             arrive has no label; ``outcome`` gives the reason.
     """
+    return labels_of(tables, nights, F.col("arr_delay") > LATE_MINUTES)
+
+
+def labels_of(tables: Mapping[str, DataFrame], nights: Nights, label: Column) -> DataFrame:
+    """Return :func:`build_labels` with another ``label``, an expression over the rows of ``raw/flights``."""
     inside = _between(nights.first, nights.last)
     delay = F.col("arr_delay")
     outcome = F.when(delay.isNotNull(), "arrived").when(F.col("dep_time").isNull(), "cancelled").otherwise("diverted")
     labels = with_arrival(tables["flights"].where(inside), tables["airports"].where(inside)).select(
         "*",
         F.make_date("year", "month", "day").alias("flight_date"),
-        (delay > LATE_MINUTES).alias("label"),
+        label.alias("label"),
         outcome.alias("outcome"),
         F.col("arrived_at").alias("known_at"),
     )
