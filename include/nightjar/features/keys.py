@@ -20,7 +20,7 @@ def check_keys(entities: DataFrame, table: DataFrame, by: Sequence[str]) -> None
     different = [f"{name} ({left} and {right})" for name, (left, right) in types.items() if left != right]
     if different or not by:
         raise ConfigurationError(
-            f"keys of entities and table have different types: {', '.join(different)}" if by else "there is no key",
+            f"keys of entities and table have different types: {', '.join(different)}" if by else "the key is empty",
             where="by",
             how_many=len(different) or 1,
             fix="cast one of the two" if by else "name the columns that identify an entity",

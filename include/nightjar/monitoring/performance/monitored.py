@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nightjar.declaration.monitoring import Retraining
+from nightjar.declaration.problem import Problem
 from nightjar.declaration.quality import QualityMetric
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metric_words import MetricWords
@@ -28,6 +30,11 @@ class Monitored:
 
     metric: QualityMetric
     words: MetricWords
+
+    @classmethod
+    def of(cls, problem: Problem, words: Mapping[str, MetricWords]) -> Monitored:
+        """Return the monitored metric of a declared problem; ``words`` has all its metrics."""
+        return cls(metric=problem.metrics[problem.monitored], words=words[problem.monitored])
 
     @property
     def name(self) -> str:

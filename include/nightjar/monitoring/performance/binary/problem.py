@@ -68,8 +68,7 @@ class BinaryPerformance:
     @property
     def monitored(self) -> Monitored:
         """The AUC."""
-        name = self.declared.monitored
-        return Monitored(metric=self.declared.metrics[name], words=self.words[name])
+        return Monitored.of(self.declared, self.words)
 
     @property
     def compared(self) -> Mapping[str, QualityMetric]:

@@ -53,8 +53,7 @@ class MulticlassPerformance:
     @property
     def monitored(self) -> Monitored:
         """The accuracy."""
-        name = self.declared.monitored
-        return Monitored(metric=self.declared.metrics[name], words=self.words[name])
+        return Monitored.of(self.declared, self.words)
 
     @property
     def compared(self) -> Mapping[str, QualityMetric]:

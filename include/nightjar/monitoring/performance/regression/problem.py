@@ -50,8 +50,7 @@ class RegressionPerformance:
     @property
     def monitored(self) -> Monitored:
         """The mean absolute error."""
-        name = self.declared.monitored
-        return Monitored(metric=self.declared.metrics[name], words=self.words[name])
+        return Monitored.of(self.declared, self.words)
 
     @property
     def compared(self) -> Mapping[str, QualityMetric]:
