@@ -130,7 +130,7 @@ awkward-tables: setup-dev ## | Draw 60 tables that others could have written, an
 corruptions: setup-dev ## | Spoil real nights in 80 ways, and see what the contract catches; false alarms on 60 untouched nights
 	@exec env NIGHTJAR_KINDS=all $(IN) pytest -s tests/corruptions
 
-lock: setup-dev ## | Resolve the dependencies of pyproject.toml anew into requirements/
+lock: setup-dev ## [UPGRADE=1] | Resolve the dependencies of pyproject.toml into requirements/; UPGRADE takes the newest
 	@exec $(NIGHTJAR) lock
 
 clean: ## | Remove all state (var/): lake, Airflow, MLflow, logs

@@ -118,11 +118,12 @@ def _predict(
     spec: JobSpec, training_set: TrainingSet, problem: ProblemType, contenders: Mapping[str, TabularModel]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Return the labels of the holdout and each contender's outputs, read day by day."""
-    columns = sorted({feature.name for model in contenders.values() for feature in model.card.features})
+    inputs = {feature.name for model in contenders.values() for feature in model.card.features}
+    columns = sorted(inputs.union(problem.label_inputs))
     by_day: list[NDArray[np.float64]] = []
     outputs: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}
     for _, rows in read_days(Lake(spec.lake), training_set, training_set.holdout.days, columns):
-        by_day.append(problem.encode_labels(rows["label"]))
+        by_day.append(problem.encode_labels(rows))
         for prefix, model in contenders.items():
             outputs[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
     labels = np.concatenate(by_day)

@@ -89,7 +89,7 @@ def _dispatch_table(paths: Paths, environ: Mapping[str, str]) -> dict[str, Calla
         "declaration-reference": lambda: print(f"written: {declaration_reference.write(paths.root)}"),
         "grafana": lambda: print(f"written: {', '.join(map(str, grafana_files.write(paths.root)))}"),
         "new-use-case": lambda: new_use_case(paths.root, _given(environ, "NAME")),
-        "lock": lambda: lock(paths),
+        "lock": lambda: lock(paths, upgrade=environ.get("UPGRADE", "") not in {"", "0"}),
         "jars": lambda: commands.jars(paths),
     }
 

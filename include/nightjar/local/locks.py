@@ -12,20 +12,25 @@ _PLAIN = ("--python-version", "3.11", "--no-emit-index-url", "--no-header", "--n
 _HEADER = "# What the image installs: the versions of requirements/run.lock, without hashes. Written by `make lock`.\n"
 
 
-def lock(paths: Paths) -> None:
+def lock(paths: Paths, *, upgrade: bool) -> None:
     """Resolve the dependencies, and write all locks and requirements.
 
     ``run.lock`` is for this machine; ``dev.lock`` has the same versions with torch and the test tools.
     ``training.lock`` is for the training image, ``training-torch.lock`` the same with torch. ``requirements.txt`` is
     for the Airflow image: ``run.lock`` without hashes, which the image's installer does not accept.
 
+    Args:
+        paths: Paths of the checkout.
+        upgrade: Whether to take the newest versions; otherwise versions stay that still fit.
+
     Raises:
         SetupError: when the dependencies conflict.
     """
     run, dev, image = (paths.requirements / name for name in ("run.lock", "dev.lock", "image.txt"))
     project = paths.root / "pyproject.toml"
-    _compile(paths, project, run, "--generate-hashes", "--upgrade")
-    _compile(paths, project, dev, "--generate-hashes", "--upgrade", "--extra", "torch", "--extra", "dev", "-c", run)
+    versions = ("--upgrade",) if upgrade else ()
+    _compile(paths, project, run, "--generate-hashes", *versions)
+    _compile(paths, project, dev, "--generate-hashes", *versions, "--extra", "torch", "--extra", "dev", "-c", run)
     _compile(paths, project, image, "-c", run)
     (paths.root / "requirements.txt").write_text(_HEADER + image.read_text())
     image.unlink()

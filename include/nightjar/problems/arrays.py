@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Labels = NDArray[np.floating[Any]]
-    """One number for each row: the label, or the position of its class."""
+    """One number for each row: the label, or the position of its class. Or rows x numbers: the label, then what the
+    metrics of the problem type need of the row besides."""
     Outputs = NDArray[np.float64]
     """What a model predicts: one number for each row, or rows x outputs (classes, quantiles)."""
     SumOverRanks = Callable[[NDArray[Any]], NDArray[Any]]

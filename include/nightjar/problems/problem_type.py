@@ -31,8 +31,17 @@ class ProblemType(Protocol):
     def count_labels(self, labels: Labels) -> dict[str, int]:
         """Count labels by the groups of :attr:`label_counts`."""
 
-    def encode_labels(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
-        """Return labels of a table as numbers. All are valid, none is null."""
+    @property
+    def label_inputs(self) -> tuple[str, ...]:
+        """Columns of the feature table, besides the key, that :meth:`encode_labels` reads."""
+
+    def encode_labels(self, rows: pa.Table) -> NDArray[np.float64]:
+        """Return the labels of rows as numbers, in the form of :data:`nightjar.problems.arrays.Labels`.
+
+        Args:
+            rows: The rows of one label day, sorted by key: the key, :attr:`label_inputs` and ``label``. All labels are
+                valid, none is null.
+        """
 
     def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
         """Return why a split with these labels cannot be trained on; empty if it can."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ _BY_MEAN = ("log_loss", "brier")
 class BinaryProblem:
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are one probability for each row."""
 
+    label_inputs: ClassVar[tuple[str, ...]] = ()
+
     declared: Binary
 
     @property
@@ -54,9 +56,9 @@ class BinaryProblem:
         """Count the positives."""
         return {POSITIVES: int(labels.sum())}
 
-    def encode_labels(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+    def encode_labels(self, rows: pa.Table) -> NDArray[np.float64]:
         """Return the labels."""
-        encoded: NDArray[np.float64] = column.to_numpy()
+        encoded: NDArray[np.float64] = rows["label"].to_numpy()
         return encoded
 
     def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class MulticlassProblem:
     A label in training is the position of its class.
     """
 
+    label_inputs: ClassVar[tuple[str, ...]] = ()
+
     declared: Multiclass
 
     @property
@@ -60,7 +62,7 @@ class MulticlassProblem:
         counts = np.bincount(positions_of(labels), minlength=len(self.declared.classes))
         return dict(zip(self.declared.label_groups, counts.tolist(), strict=True))
 
-    def encode_labels(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+    def encode_labels(self, rows: pa.Table) -> NDArray[np.float64]:
         """Return the position of each label's class.
 
         Raises:
@@ -69,7 +71,7 @@ class MulticlassProblem:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        positions = pc.index_in(column.cast(pa.string()), value_set=pa.array(self.declared.classes, pa.string()))
+        positions = pc.index_in(rows["label"].cast(pa.string()), value_set=pa.array(self.declared.classes, pa.string()))
         if positions.null_count:
             raise GateError(
                 f"{positions.null_count} of {len(positions)} labels are not declared classes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class RegressionProblem:
     which training reads.
     """
 
+    label_inputs: ClassVar[tuple[str, ...]] = ()
+
     declared: Regression
 
     @property
@@ -59,9 +61,9 @@ class RegressionProblem:
         rounded = labels.astype(np.float32)
         return {POSITIVE: int((rounded > 0).sum()), NEGATIVE: int((rounded < 0).sum())}
 
-    def encode_labels(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+    def encode_labels(self, rows: pa.Table) -> NDArray[np.float64]:
         """Return the labels."""
-        encoded: NDArray[np.float64] = column.to_numpy()
+        encoded: NDArray[np.float64] = rows["label"].to_numpy()
         return encoded
 
     def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ times and decoding Parquet takes longer.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections import Counter
@@ -32,17 +33,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
-    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`), and one label for each row."""
+    """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`), and the rows' encoded labels."""
 
     CountLabels = Callable[[NDArray[np.float32]], Mapping[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """A batch in the scratch file: its offset in bytes, rows, counts of labels, and weight of each row."""
+    """A batch in the scratch file: its offset in bytes, shape of the labels, their counts, and weight of each row."""
 
     offset: int
-    rows: int
+    shape: tuple[int, ...]
     labels: Mapping[str, int]
     weight: float
 
@@ -76,7 +77,7 @@ class Shard:
             for array in (matrix, labels):
                 self._file.write(array.data)
             self._file.flush()
-        self._take(_Place(offset=offset, rows=len(labels), labels=self.count_labels(labels), weight=weight))
+        self._take(_Place(offset=offset, shape=labels.shape, labels=self.count_labels(labels), weight=weight))
 
     @property
     def batch_count(self) -> int:
@@ -87,8 +88,10 @@ class Shard:
         """Yield every batch in the order in which they were added."""
         for place in self._batches:
             self._file.seek(place.offset)  # at each batch: views of one file may be read alternately
-            matrix = np.fromfile(self._file, dtype=np.float32, count=place.rows * self.columns)
-            yield matrix.reshape(place.rows, self.columns), np.fromfile(self._file, dtype=np.float32, count=place.rows)
+            rows = place.shape[0]
+            matrix = np.fromfile(self._file, dtype=np.float32, count=rows * self.columns).reshape(rows, self.columns)
+            labels = np.fromfile(self._file, dtype=np.float32, count=math.prod(place.shape)).reshape(place.shape)
+            yield matrix, labels
 
     @property
     def weights(self) -> list[float]:
@@ -112,7 +115,7 @@ class Shard:
 
     def _take(self, place: _Place) -> None:
         self._batches.append(place)
-        self.rows += place.rows
+        self.rows += place.shape[0]
         self.labels.update(place.labels)
 
 
@@ -142,7 +145,7 @@ def read_days(
 
     features, labels = (_open(lake, training_set, name) for name in ("features", "labels"))
     key = list(training_set.key)
-    names = [*key, *(column for column in columns if column not in key)]
+    names = list(dict.fromkeys([*key, *columns]))
     for day in days:
         with _readable(training_set):
             right = read_rows(labels, [*key, "label"], {"ds": [day.isoformat()]}).filter(pc.field("label").is_valid())
@@ -185,9 +188,10 @@ def read_shard(lake: Lake, training_set: TrainingSet, split: Split, rank: int = 
     problem = problem_type(training_set.recipe.problem)
     shard = Shard(columns=len(names), count_labels=problem.count_labels)
     half_life_days = training_set.recipe.half_life_days if split == training_set.train else None
-    for day, rows in read_days(lake, training_set, days_of_rank(split.days, rank, world_size), names):
+    columns = [*names, *problem.label_inputs]
+    for day, rows in read_days(lake, training_set, days_of_rank(split.days, rank, world_size), columns):
         matrix = encode(rows, training_set.features, training_set.categories)
-        labels = problem.encode_labels(rows["label"]).astype(np.float32)
+        labels = problem.encode_labels(rows).astype(np.float32)
         shard.append(matrix, labels, weight_of_age((split.last - day).days, half_life_days))
     return shard
 

@@ -21,12 +21,12 @@ NAMES = pa.array(["late", "early", "late", "cancelled"])
     [NAMES, pa.chunked_array([NAMES[:1], NAMES[1:]]), NAMES.cast(pa.large_string()), NAMES.dictionary_encode()],
 )
 def test_labels_are_positions_of_classes(column: pa.Array) -> None:
-    assert PROBLEM.encode_labels(column).tolist() == [1.0, 3.0, 1.0, 0.0]
+    assert PROBLEM.encode_labels(pa.table({"label": column})).tolist() == [1.0, 3.0, 1.0, 0.0]
 
 
 def test_unknown_class_is_an_error_with_the_known_ones() -> None:
     with pytest.raises(GateError, match=r"2 of 3 labels are not declared classes.*cancelled, late, on_time, early"):
-        PROBLEM.encode_labels(pa.array(["late", "LATE", "diverted"]))
+        PROBLEM.encode_labels(pa.table({"label": ["late", "LATE", "diverted"]}))
 
 
 def test_counts_of_classes_match_their_conditions() -> None:
@@ -35,7 +35,7 @@ def test_counts_of_classes_match_their_conditions() -> None:
     rows = duckdb.from_arrow(pa.table({"label": ["late", "early", "late", "it's", None]}))
     valid = rows.filter(PROBLEM.valid_label).to_arrow_table()["label"]
     assert valid.to_pylist() == ["late", "early", "late"]
-    counts = PROBLEM.count_labels(PROBLEM.encode_labels(valid))
+    counts = PROBLEM.count_labels(PROBLEM.encode_labels(pa.table({"label": valid})))
     assert counts == {"rows_cancelled": 0, "rows_late": 2, "rows_on_time": 0, "rows_early": 1}
     for group, condition in PROBLEM.label_counts.items():
         assert len(rows.filter(condition).fetchall()) == counts[group]

@@ -41,7 +41,7 @@ def test_conditions_on_labels_match_what_training_reads(
 
 def test_labels_are_encoded_as_they_are() -> None:
     column = pa.chunked_array([[1.5, -2.0], [0.0]])
-    assert MEAN.encode_labels(column).tolist() == [1.5, -2.0, 0.0]
+    assert MEAN.encode_labels(pa.table({"label": column})).tolist() == [1.5, -2.0, 0.0]
 
 
 @pytest.mark.parametrize(
