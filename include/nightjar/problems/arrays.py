@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     """Adds an array over all ranks; every rank calls it and receives the sum."""
 
 
+def targets(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return what engines are trained to predict, one number for each row: encoded labels without what follows."""
+    return labels if labels.ndim == 1 else labels[:, 0]
+
+
 def are_finite(outputs: Outputs) -> NDArray[np.bool_]:
     """Return whether all outputs of a row are finite, for each row."""
     is_finite = np.isfinite(outputs)

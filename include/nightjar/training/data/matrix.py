@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nightjar.declaration.features import Feature
+from nightjar.problems.arrays import targets
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.memory import free_memory
 from nightjar.training.engines.libraries import import_xgboost
@@ -74,7 +75,7 @@ def _reader(shard: Shard, features: tuple[Feature, ...], cache: str | None, *, i
                 return False
             (matrix, labels), weight = batch
             weights = {"weight": np.full(len(labels), weight, np.float32)} if is_weighted else {}
-            input_data(data=matrix, label=labels, feature_names=names, feature_types=types, **weights)
+            input_data(data=matrix, label=targets(labels), feature_names=names, feature_types=types, **weights)
             return True
 
     return Reader()

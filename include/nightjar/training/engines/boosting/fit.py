@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import Member, MemberCard, without_weight
 from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.model import TabularModel
+
+if TYPE_CHECKING:
+    from nightjar.problems.arrays import Labels
 
 
 def fit(declared: Boosting, context: TrainingContext) -> Fitted:
@@ -50,8 +53,9 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
     try:
         with nullcontext() if in_memory else tempfile.TemporaryDirectory() as scratch:
             bins = _bins(context, params, scratch)
+            labels = np.concatenate([of_batch for _, of_batch in validation.batches()])
             with termination.rounds() if checkpoints else nullcontext():
-                booster = _rounds(bins, params, start, history, declared, metric, writer, context.progress)
+                booster = _rounds(bins, labels, params, start, history, declared, metric, writer, context.progress)
             best = len(history) if declared.early_stopping_rounds is None else metric.best_round(history) + 1
             rounds = int(booster.num_boosted_rounds()) - len(history) + best
             booster = booster[:rounds]  # a copy that does not reference the matrices
@@ -127,6 +131,7 @@ def _bins(context: TrainingContext, params: Mapping[str, Any], scratch: str | No
 
 def _rounds(
     bins: tuple[Any, Any],
+    labels: Labels,
     params: dict[str, Any],
     start: bytes | None,
     history: list[float],
@@ -135,7 +140,10 @@ def _rounds(
     writer: Checkpoints | None,
     progress: Progress,
 ) -> Any:
-    """Train until the last round or early stopping, appending to ``history``; return the booster."""
+    """Train until the last round or early stopping, appending to ``history``; return the booster.
+
+    ``labels`` are those of the validation rows.
+    """
     train, validation = bins
     booster = import_xgboost().Booster(params, list(bins), model_file=bytearray(start) if start else None)
     first = len(history)
@@ -150,7 +158,7 @@ def _rounds(
             termination.exit_if_terminating()
         booster.update(train, base_rounds + completed)
         predictions = without_weight(booster.predict(validation).astype(np.float64), _event_weight(params))
-        history.append(metric.over_ranks(validation.get_label(), predictions, after=f"round {completed + 1}"))
+        history.append(metric.over_ranks(labels, predictions, after=f"round {completed + 1}"))
         progress.round_done(history)
     return booster
 
