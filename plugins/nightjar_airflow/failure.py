@@ -12,7 +12,7 @@ from airflow.sdk.log import mask_secret
 from nightjar.protocol.errors import NightjarError
 from nightjar.settings.secrets import secrets_of
 from nightjar_airflow import ledger
-from nightjar_airflow.specs import map_index, own_night
+from nightjar_airflow.specs import map_index, own_nights
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,7 +46,7 @@ def _to_ledger(use_case: UseCase, context: Context, error: NightjarError) -> Non
     ledger.record(
         "failure",
         use_case=use_case.name,
-        night=own_night(run, use_case.schedule.timezone),  # not from the params, which may be the error
+        night=own_nights(run, use_case.schedule.timezone)[1],  # not from the params, which may be the error
         reason=str(error),
         dag_id=run.dag_id,
         run_id=run.run_id,

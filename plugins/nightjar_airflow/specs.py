@@ -49,7 +49,7 @@ def build_spec(
 
 
 def nights_of_run(context: Context, use_case: UseCase) -> Nights:
-    """Return the nights of the params, otherwise the run's own night.
+    """Return the nights of the params, otherwise the run's own nights.
 
     Raises:
         ConfigurationError: for an unknown param, or an invalid interval.
@@ -58,9 +58,9 @@ def nights_of_run(context: Context, use_case: UseCase) -> Nights:
     """
     run = context["dag_run"]
     _refuse_unknown({*context["params"], *(run.conf or {})}, known=context["dag"].params)
-    first, last = _given_interval(context["params"]) or (own_night(run, use_case.schedule.timezone),) * 2
+    first, last = _given_interval(context["params"]) or own_nights(run, use_case.schedule.timezone)
     if run.run_type == "scheduled":
-        _skip_after_last_night(use_case, last)
+        last = _until_last_night(use_case, first, last)
     return Nights(first=first, last=last, timezone=use_case.schedule.timezone)
 
 
@@ -76,11 +76,21 @@ def run_dir(context: Context) -> str:
     return run_folder(Settings.from_environment().lake, run.dag_id, run.run_id)
 
 
-def own_night(run: DagRun, timezone: str) -> date:
-    """Return the night of a run: of its data interval, otherwise the last night that had ended at ``run_after``."""
-    if run.data_interval_start is not None:
-        return run.data_interval_start.astimezone(ZoneInfo(timezone)).date()
-    return run.run_after.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
+def own_nights(run: DagRun, timezone: str) -> tuple[date, date]:
+    """Return the first and last night of a run: those of its data interval.
+
+    The data interval of a scheduled run begins when the run before was due, so runs in sequence have each night once: a
+    weekly run has seven, one of business days has those of the weekend on the first. A run without a data interval has
+    the last night that had ended at ``run_after``.
+    """
+    if run.data_interval_start is None:
+        night = run.run_after.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
+        return night, night
+    first = run.data_interval_start.astimezone(ZoneInfo(timezone)).date()
+    if run.data_interval_end is None:
+        return first, first
+    before_end = run.data_interval_end.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
+    return first, max(first, before_end)
 
 
 def day_due(context: Context, timezone: str) -> date:
@@ -94,13 +104,17 @@ def day_due(context: Context, timezone: str) -> date:
     return context["dag_run"].run_after.astimezone(ZoneInfo(timezone)).date()
 
 
-def _skip_after_last_night(use_case: UseCase, night: date) -> None:
-    last = use_case.schedule.last_night
-    if last is not None and night > last:
+def _until_last_night(use_case: UseCase, first: date, last: date) -> date:
+    """Return the last night of a run that the sources have; a run without such nights is skipped."""
+    known = use_case.schedule.last_night
+    if known is None:
+        return last
+    if first > known:
         raise AirflowSkipException(
-            f"the sources of {use_case.name} end with night {last}: nothing to do for {night}. "
+            f"the sources of {use_case.name} end with night {known}: nothing to do for {first}. "
             "Trigger the DAG with interval_start and interval_end to run a night of the record"
         )
+    return min(last, known)
 
 
 def _refuse_unknown(names: set[str], *, known: Iterable[str]) -> None:

@@ -179,6 +179,7 @@ class Task:
             dag_id="flight_delay_training",
             run_id="r-1",
             data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC),
+            data_interval_end=datetime(2013, 4, 2, 6, tzinfo=UTC),
             run_after=datetime(2013, 4, 2, 6, tzinfo=UTC),
             conf=None,
         )

@@ -27,6 +27,7 @@ def start(**params: Any) -> str:
         run_type="manual",
         conf={},
         data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC),
+        data_interval_end=datetime(2013, 4, 2, 6, tzinfo=UTC),
     )
     context = {
         "dag_run": run,

@@ -218,7 +218,13 @@ def of_task(task_id: str) -> Any:
     """Airflow's context of a task of a night."""
     midnight = datetime(2013, 4, 1, 4, tzinfo=UTC)
     run = SimpleNamespace(
-        dag_id="d", run_id="r", data_interval_start=midnight, run_after=midnight, conf=None, run_type="manual"
+        dag_id="d",
+        run_id="r",
+        data_interval_start=midnight,
+        data_interval_end=None,
+        run_after=midnight,
+        conf=None,
+        run_type="manual",
     )
     params = {"interval_start": None, "interval_end": None}
     ti = SimpleNamespace(task_id=task_id, map_index=-1, try_number=1, max_tries=0)

@@ -237,7 +237,12 @@ def test_a_start_that_is_killed_takes_its_application_along(
 ) -> None:
     operator = StartSparkOperator(use_case=USE_CASE)
     run = SimpleNamespace(
-        dag_id="d", run_id="r", run_type="manual", data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC), conf={}
+        dag_id="d",
+        run_id="r",
+        run_type="manual",
+        data_interval_start=datetime(2013, 4, 1, 6, tzinfo=UTC),
+        data_interval_end=datetime(2013, 4, 2, 6, tzinfo=UTC),
+        conf={},
     )
     context = {
         "dag_run": run, "dag": SimpleNamespace(params={}), "params": {},

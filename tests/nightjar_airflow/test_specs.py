@@ -1,14 +1,18 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pendulum
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from nightjar.protocol.errors import ConfigurationError
-from nightjar_airflow.specs import build_spec, run_dir
+from nightjar.protocol.nights import Nights
+from nightjar_airflow.specs import build_spec, own_nights, run_dir
 from use_cases.flight_delay.use_case import USE_CASE
 
 PARAMS = {
@@ -32,12 +36,13 @@ def context(
     conf: dict[str, Any] | None = None,
     map_index: int = -1,
     run_type: str = "manual",
+    end: datetime | None = None,
     **params: Any,
 ) -> Any:
     """Airflow's context, as far as a spec needs it."""
     run = SimpleNamespace(
-        dag_id="flight_delay_nightly", run_id="r 1", run_type=run_type, data_interval_start=start, run_after=MADE,
-        conf=conf,
+        dag_id="flight_delay_nightly", run_id="r 1", run_type=run_type, data_interval_start=start,
+        data_interval_end=end, run_after=MADE, conf=conf,
     )  # fmt: skip
     dag = SimpleNamespace(params=PARAMS)
     ti = SimpleNamespace(task_id="ingest", map_index=map_index)
@@ -67,6 +72,47 @@ def test_a_scheduled_night_after_the_last_one_is_skipped_and_a_manual_one_is_not
     assert build_spec(context(after), USE_CASE, "land").last_night == date(2014, 1, 2)
     last = build_spec(context(datetime(2013, 12, 30, 7, tzinfo=UTC), run_type="scheduled"), USE_CASE, "land")
     assert last.last_night == USE_CASE.schedule.last_night
+
+
+@pytest.mark.parametrize("timezone", ["America/New_York", "UTC", "Pacific/Auckland"])
+@pytest.mark.parametrize(
+    "cron",
+    [
+        pytest.param("0 2 * * *", id="daily"),
+        pytest.param("30 2 * * *", id="in the hour that summer time skips"),
+        pytest.param("0 0 * * *", id="midnight"),
+        pytest.param("0 23 * * *", id="before midnight"),
+        pytest.param("0 2 * * 1", id="weekly"),
+        pytest.param("@weekly", id="weekly by name"),
+        pytest.param("0 2 1 * *", id="monthly"),
+        pytest.param("0 2 * * 2-6", id="business days"),
+        pytest.param("0 2 1,15 * *", id="twice a month"),
+    ],
+)
+def test_runs_in_sequence_have_each_night_once(cron: str, timezone: str) -> None:
+    timetable = CronDataIntervalTimetable(cron, timezone=timezone)
+    between = TimeRestriction(earliest=pendulum.datetime(2023, 12, 1, tz=timezone), latest=None, catchup=True)
+    nights: list[date] = []
+    last = None
+    while not nights or nights[-1] < date(2025, 2, 1):
+        info = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=between)
+        assert info is not None
+        last = info.data_interval
+        run: Any = SimpleNamespace(data_interval_start=last.start, data_interval_end=last.end)
+        first_night, last_night = own_nights(run, timezone)
+        nights += [first_night + timedelta(days=day) for day in range((last_night - first_night).days + 1)]
+        ends = Nights(first=first_night, last=last_night, timezone=timezone).prediction_moment(last_night)
+        assert ends <= last.end, "the day of its last night has ended when a run is due"
+    assert nights == [nights[0] + timedelta(days=day) for day in range(len(nights))]
+
+
+def test_a_weekly_run_has_the_seven_nights_before_it_up_to_the_last_of_the_sources() -> None:
+    week = datetime(2013, 4, 1, 6, tzinfo=UTC), datetime(2013, 4, 8, 6, tzinfo=UTC)
+    spec = build_spec(context(week[0], end=week[1], run_type="scheduled"), USE_CASE, "ingest")
+    assert (spec.first_night, spec.last_night) == (date(2013, 4, 1), date(2013, 4, 7))
+    ending = datetime(2013, 12, 28, 7, tzinfo=UTC), datetime(2014, 1, 4, 7, tzinfo=UTC)
+    cut = build_spec(context(ending[0], end=ending[1], run_type="scheduled"), USE_CASE, "ingest")
+    assert (cut.first_night, cut.last_night) == (date(2013, 12, 28), date(2013, 12, 30))
 
 
 def test_params_choose_other_nights() -> None:

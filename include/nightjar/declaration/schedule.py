@@ -17,7 +17,9 @@ class Schedule(Declaration):
 
     Attributes:
         timezone: IANA time zone of the nights.
-        nightly: Cron expression of the nightly run, in ``timezone``.
+        nightly: Cron expression of the nightly run, in ``timezone``; due at most once a day. A run does all nights
+            since the run before, those of its data interval: one for ``0 2 * * *``, seven for ``0 2 * * 1`` (Mondays),
+            a month's for ``0 2 1 * *``, and for ``0 2 * * 2-6`` (mornings after business days) one, on Tuesdays three.
         training: Cron expression of the training, in ``timezone``.
         first_night: Earliest night in the sources.
         last_night: Latest night in the sources; None for sources that continue.
