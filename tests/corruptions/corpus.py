@@ -9,8 +9,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from pyspark.sql import SparkSession
-from tests.corruptions.kind import Kind
-from tests.corruptions.landed import Landed
 
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.data_quality.table import WARNINGS_TABLE
@@ -19,6 +17,8 @@ from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import Nights
 from nightjar.protocol.results import IngestResult
 from nightjar_spark.ingest import ingest
+from tests.corruptions.kind import Kind
+from tests.corruptions.landed import Landed
 from use_cases.flight_delay.landing import land
 from use_cases.flight_delay.use_case import USE_CASE
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.corruptions.corpus import CLEAN, Corpus, timed
 from tests.corruptions.kinds import KINDS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+
 from tests.corruptions.kind import FLIGHTS, SCHEDULE, WEATHER, Kind, adder
 from tests.corruptions.landed import Landed, scaled, times
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kubernetes_validate
-
 from kubernetes_double.credentials import Credentials
 from kubernetes_double.kubelet import INDEX, Kubelet
 from kubernetes_double.server import Fault, Server

@@ -14,7 +14,8 @@ from tests.landed_nights import NIGHTS, SHOP, land_night
 from tests.program_results import neutral_result
 
 from nightjar.declaration.features import Feature
-from nightjar.declaration.problem import Binary, Cost, CostMatrix, Multiclass, Problem, QuantileCost, Regression
+from nightjar.declaration.problem import Binary, Cost, CostMatrix, Multiclass, Problem, Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.declaration.training import Training
 from nightjar.lake import ledger, results
 from nightjar.lake.lake import Lake

@@ -16,7 +16,8 @@ from tests.nightjar_spark.test_report_drift import SHOP
 
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
-from nightjar.declaration.problem import CostMatrix, Multiclass, QuantileCost, Regression
+from nightjar.declaration.problem import CostMatrix, Multiclass, Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, ledger

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,14 +10,16 @@ from nightjar.declaration.declared import Positive, Probability, Share, check_ch
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
+from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.gate import Gate, check_bound
 from nightjar.declaration.monitoring import Monitoring, Retraining
-from nightjar.declaration.problem import Binary, Problem, Regression
+from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.spaces import Choice
+from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Network, Training
+from nightjar.declaration.training import Boosting, Network, Statistical, Training
 
 _READ_AS = {"numeric": frozenset({"int", "long", "double", "boolean"}), "categorical": frozenset({"string"})}
 """Feature kind to the column types that a model reads as that kind."""
@@ -80,18 +82,18 @@ def check_label_horizon(target: Target, training: Training, monitoring: Monitori
         )
 
 
-def check_feature_types(features: FeatureSet, entity: Entity, *, where: str) -> None:
-    """Check that a feature which is a column of the entity can be read as its kind.
+def check_feature_types(features: FeatureSet, row_columns: Sequence[Column], *, where: str) -> None:
+    """Check that a feature which is a column of the row can be read as its kind.
 
     Raises:
         ConfigurationError: with the feature, and the types that its kind is read from.
     """
-    types = {column.name: column.type for column in entity.columns}
+    types = {column.name: column.type for column in row_columns}
     for feature in features.columns:
         type_ = types.get(feature.name)
         if type_ is not None and type_ not in _READ_AS[feature.kind]:
             refuse(
-                f"feature {feature.name} is {feature.kind}, and the entity's column of that name is of type {type_}",
+                f"feature {feature.name} is {feature.kind}, and the row's column of that name is of type {type_}",
                 where=where,
                 fix=f"a {feature.kind} feature is read from: {', '.join(sorted(_READ_AS[feature.kind]))}; give one of "
                 "the two another name or type",
@@ -104,7 +106,8 @@ def check_prediction_columns(problem: Problem, entity: Entity, *, where: str) ->
     Raises:
         ConfigurationError: naming the entity's columns that are also columns of the prediction.
     """
-    added = [column.name for column in problem.prediction_columns("prediction")]
+    columns = (*problem.key_columns, *problem.carried_columns, *problem.prediction_columns("prediction"))
+    added = [column.name for column in columns]
     if taken := [column.name for column in entity.columns if column.name in added]:
         refuse(
             f"column {', '.join(taken)} is one that the problem adds to the score table",
@@ -163,27 +166,34 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
             fix="declare quantiles in the problem, or leave calibration out",
         )
     _check_boosting(problem, training, where=f"{where}.training")
-    if not isinstance(problem, Regression):
+    if problem.means_are_shares:
         check_value(scoring.audit.max_mean_shift, Share | None, where=f"{where}.scoring.audit.max_mean_shift")
-    if isinstance(problem, Binary):
-        return
-    unsupported = {
-        "a Network among the engines": any(isinstance(engine, Network) for engine in training.engines),
-        "balance_classes": training.balance_classes,
-        "scale_pos_weight": any("scale_pos_weight" in e.params for e in training.engines if isinstance(e, Boosting)),
-        "compression": bool(training.compression),
-        "reason_codes": bool(scoring.reason_codes),
-        "an experiment": scoring.experiment is not None,
+    weighed = any("scale_pos_weight" in e.params for e in training.engines if isinstance(e, Boosting))
+    options = {
+        "a Network among the engines": (any(isinstance(e, Network) for e in training.engines), _BINARY),
+        "Statistical among the engines": (any(isinstance(e, Statistical) for e in training.engines), _FORECAST),
+        "balance_classes": (training.balance_classes, _BINARY),
+        "scale_pos_weight": (weighed, _BINARY),
+        "compression": (bool(training.compression), _BINARY),
+        "selection": (training.selection is not None, _WITH_FITTED_BASELINES),
+        "reason_codes": (bool(scoring.reason_codes), _BINARY),
+        "an experiment": (scoring.experiment is not None, _BINARY),
     }
-    if wrong := [name for name, is_declared in unsupported.items() if is_declared]:
+    wrong = {
+        option: kinds for option, (is_declared, kinds) in options.items() if is_declared and problem.kind not in kinds
+    }
+    if wrong:
         refuse(
-            f"{', '.join(wrong)} cannot be declared for a {problem.kind} problem yet",
+            f"{', '.join(wrong)} cannot be declared for a {problem.kind} problem",
             where=where,
             how_many=len(wrong),
-            fix="leave it out; it is built for Binary",
+            fix="leave out: " + "; ".join(f"{option} is for {', '.join(kinds)}" for option, kinds in wrong.items()),
         )
 
 
+_BINARY, _FORECAST = (Binary.kind,), (Forecast.kind,)
+_WITH_FITTED_BASELINES = (Binary.kind, Multiclass.kind, Regression.kind)
+"""Problem types whose baselines are fitted; those of the others read inputs that a selection might leave out."""
 _BASE_SCORES: Mapping[str, Any] = {"binary:logistic": Probability, "count:poisson": Positive, "reg:tweedie": Positive}
 """XGBoost's objective to the values of ``base_score`` that it accepts; others accept any."""
 

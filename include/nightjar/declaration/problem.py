@@ -20,7 +20,17 @@ from nightjar.declaration.declared import (
     check_unique,
     refuse,
 )
+from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.quality import QualityMetric, by_name, losses, shares
+from nightjar.declaration.quantiles import (
+    QuantileCost,
+    check_quantile_cost,
+    check_quantiles,
+    decision_column,
+    quantile_column,
+    quantile_columns,
+)
+from nightjar.declaration.ranking import Ranking
 from nightjar.declaration.tables import Column, ColumnType
 from nightjar.protocol.names import IDENTIFIER_FORM, is_identifier
 
@@ -71,6 +81,9 @@ class Binary(Declaration):
         *losses("expected_cost"),
         *shares("recall", "precision"),
     )
+    key_columns: ClassVar[tuple[Column, ...]] = ()
+    carried_columns: ClassVar[tuple[Column, ...]] = ()
+    means_are_shares: ClassVar[bool] = True
 
     cost: Cost | None = None
 
@@ -142,6 +155,9 @@ class Multiclass(Declaration):
     calibrations: ClassVar[tuple[str, ...]] = ("none", "temperature", "best")
     baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
+    key_columns: ClassVar[tuple[Column, ...]] = ()
+    carried_columns: ClassVar[tuple[Column, ...]] = ()
+    means_are_shares: ClassVar[bool] = True
 
     classes: tuple[Text, ...]
     cost: CostMatrix | None = None
@@ -228,26 +244,6 @@ class Multiclass(Declaration):
         return (Column(DECISION, "string", "Class with the lowest expected cost."),)
 
 
-@dataclass(frozen=True, kw_only=True)
-class QuantileCost(Declaration):
-    """Cost of a number that is too low or too high, from which the quantile to act on follows.
-
-    Attributes:
-        under: Cost of each unit by which the number acted on is below the label.
-        over: Cost of each unit by which it is above.
-        unit: Unit of both.
-    """
-
-    under: Positive
-    over: Positive
-    unit: Text = "USD"
-
-    @property
-    def quantile(self) -> float:
-        """Quantile with the lowest expected cost: the newsvendor's critical ratio (Arrow, Harris, Marschak, 1951)."""
-        return self.under / (self.under + self.over)
-
-
 Loss = Literal["squared", "absolute", "huber", "poisson", "tweedie", "quantile"]
 _OBJECTIVES: Mapping[Loss, str] = {
     "squared": "reg:squarederror",
@@ -289,6 +285,9 @@ class Regression(Declaration):
     baselines: ClassVar[tuple[str, ...]] = (LINEAR, CONSTANT)
     label_groups: ClassVar[tuple[str, ...]] = ("positive", "negative")
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
+    key_columns: ClassVar[tuple[Column, ...]] = ()
+    carried_columns: ClassVar[tuple[Column, ...]] = ()
+    means_are_shares: ClassVar[bool] = False
 
     unit: Text
     loss: Loss = "squared"
@@ -301,12 +300,7 @@ class Regression(Declaration):
         """Check that loss, quantiles and cost fit together."""
         where = "Regression.quantiles"
         if self.loss == "quantile":
-            if 0.5 not in self.quantiles or tuple(sorted(set(self.quantiles))) != self.quantiles:
-                refuse(
-                    f"quantiles are {self.quantiles}",
-                    where=where,
-                    fix="give ascending probabilities with 0.5, the prediction, among them, e.g. (0.1, 0.5, 0.9)",
-                )
+            check_quantiles(self.quantiles, where=where)
         elif self.quantiles:
             refuse(
                 f"quantiles are declared, and the loss {self.loss!r} does not train them",
@@ -314,14 +308,7 @@ class Regression(Declaration):
                 how_many=len(self.quantiles),
                 fix="declare loss='quantile', or leave quantiles out",
             )
-        columns = [quantile_column(probability) for probability in self.quantiles]
-        check_unique(columns, kind="quantile column", where=where)
-        if self.cost and not (self.quantiles and self.quantiles[0] <= self.cost.quantile <= self.quantiles[-1]):
-            refuse(
-                f"the cost asks for the quantile {self.cost.quantile:g}, which is not within the quantiles",
-                where="Regression.cost",
-                fix="declare loss='quantile' with quantiles below and above it (at, if equal)",
-            )
+        check_quantile_cost(self.cost, self.quantiles, where="Regression.cost")
 
     @property
     def objective(self) -> str:
@@ -357,32 +344,16 @@ class Regression(Declaration):
         """Return the columns of a prediction, whose meaning is ``prediction``."""
         return (
             Column("prediction", "double", f"{prediction} Unit: {self.unit}.", nullable=False),
-            *(
-                Column(name, "double", f"Quantile {probability:g} of the label. Unit: {self.unit}.", nullable=False)
-                for name, probability in zip(self.quantile_columns, self.quantiles, strict=True)
-            ),
+            *quantile_columns(self.quantiles, self.unit),
         )
 
     @property
     def decision_columns(self) -> tuple[Column, ...]:
         """The column of the decision; none without costs."""
-        if self.cost is None:
-            return ()
-        return (
-            Column(
-                DECISION,
-                "double",
-                f"Number with the lowest expected cost: the quantile {self.cost.quantile:g}. Unit: {self.unit}.",
-            ),
-        )
+        return (decision_column(DECISION, self.cost, self.unit),) if self.cost else ()
 
 
-def quantile_column(probability: float) -> str:
-    """Return the name of a quantile's column: ``q10`` for 0.1, ``q97_5`` for 0.975."""
-    return f"q{100 * probability:g}".replace(".", "_")
-
-
-Problem = Binary | Multiclass | Regression
+Problem = Binary | Multiclass | Regression | Forecast | Ranking
 
 
 def cost_of_binary(problem: Problem) -> Cost | None:
@@ -390,5 +361,7 @@ def cost_of_binary(problem: Problem) -> Cost | None:
     return problem.cost if isinstance(problem, Binary) else None
 
 
-PROBLEMS: Mapping[str, type[Problem]] = {problem.kind: problem for problem in (Binary, Multiclass, Regression)}
+PROBLEMS: Mapping[str, type[Problem]] = {
+    problem.kind: problem for problem in (Binary, Multiclass, Regression, Forecast, Ranking)
+}
 """Kind of a problem to its declaration."""

@@ -23,6 +23,7 @@ from nightjar.declaration.declared import (
     hints_of,
     refuse,
 )
+from nightjar.declaration.forecast import SeriesModel
 from nightjar.declaration.resources import SMALL, Resources
 from nightjar.declaration.spaces import Choice, Space, span_from_dict
 from nightjar.protocol.programs import FITTING_PROGRAMS
@@ -149,8 +150,32 @@ class Network(Declaration):
         return replace(self, **chosen)
 
 
-DeclaredEngine = Boosting | Network
-ENGINES: Mapping[str, type[DeclaredEngine]] = {engine.kind: engine for engine in (Boosting, Network)}
+@dataclass(frozen=True, kw_only=True)
+class Statistical(Declaration):
+    """The forecasts of a statistical model of each series, as a member of the ensemble. Only for ``Forecast``.
+
+    Each night fits the model to every series (:attr:`Forecast.models`), so there is nothing to train.
+
+    Attributes:
+        model: Name of the model, one of ``Forecast.models``.
+    """
+
+    kind: ClassVar[str] = "statistical"
+    space: ClassVar[Space] = {}
+
+    model: SeriesModel = "ets"
+
+    def declared(self) -> Mapping[str, Any]:
+        """Return the declared value of each parameter that can be searched: none."""
+        return {}
+
+    def with_params(self, chosen: Mapping[str, Any]) -> Statistical:
+        """Return a copy with the ``chosen`` parameter values."""
+        return replace(self, **chosen)
+
+
+DeclaredEngine = Boosting | Network | Statistical
+ENGINES: Mapping[str, type[DeclaredEngine]] = {engine.kind: engine for engine in (Boosting, Network, Statistical)}
 _ENGINE_NAMES = ", ".join(engine.__name__ for engine in ENGINES.values())
 
 

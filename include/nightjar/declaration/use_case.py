@@ -24,6 +24,7 @@ from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring
 from nightjar.declaration.problem import Problem
+from nightjar.declaration.problem_checks import check_problem
 from nightjar.declaration.reserved import check_use_case_name
 from nightjar.declaration.rules import check_rules
 from nightjar.declaration.schedule import Schedule
@@ -75,8 +76,9 @@ class UseCase(Declaration):
         check_use_case_name(self.name, where=f"{where}.name")
         check_nights(self.schedule, self.training, self.target, where=f"{where}.schedule.last_night")
         check_label_horizon(self.target, self.training, self.monitoring, where=where)
-        check_feature_types(self.features, self.entity, where=f"{where}.features.columns")
+        check_feature_types(self.features, self.row_columns, where=f"{where}.features.columns")
         check_prediction_columns(self.problem, self.entity, where=f"{where}.entity")
+        check_problem(self.problem, self.data, self.entity, self.features, self.target, where=where)
         columns = self.feature_table.column_names
         check_rules(self.features.rules, columns, where=f"{where}.features.rules")
         slices = self.monitoring.performance.slices
@@ -91,8 +93,13 @@ class UseCase(Declaration):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Names of the key columns of an entity."""
-        return tuple(column.name for column in self.entity.key)
+        """Names of the columns that identify a row within a night."""
+        return tuple(column.name for column in (*self.entity.key, *self.problem.key_columns))
+
+    @property
+    def row_columns(self) -> tuple[Column, ...]:
+        """Columns of the feature table and the score table that say what a row is for."""
+        return (*self.entity.columns, *self.problem.key_columns, *self.problem.carried_columns)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -113,12 +120,12 @@ class UseCase(Declaration):
     @property
     def feature_table(self) -> TableSchema:
         """Schema of ``features/<name>``: the features of each entity and night."""
-        known = {column.name for column in self.entity.columns}
+        known = {column.name for column in self.row_columns}
         features = tuple(f.column for f in self.features.columns if f.name not in known)
         return TableSchema(
             name=f"features/{self.name}",
             comment=f"{self.title}: features as known at the prediction moment.",
-            columns=(DS, *self.entity.columns, *features),
+            columns=(DS, *self.row_columns, *features),
             key=self.key,
         )
 
@@ -131,6 +138,7 @@ class UseCase(Declaration):
             columns=(
                 DS,
                 *self.entity.key,
+                *self.problem.key_columns,
                 Column("label", self.problem.label_type, self.target.label),
                 Column("outcome", "string", "What happened to the entity.", nullable=False),
                 Column("known_at", "timestamp", "When the label became known (UTC); null without a label."),
@@ -146,7 +154,7 @@ class UseCase(Declaration):
             comment=f"{self.title}: one row per entity and night.",
             columns=(
                 DS,
-                *self.entity.columns,
+                *self.row_columns,
                 *self.problem.prediction_columns(self.target.prediction),
                 Column("model_name", "string", "Registered model that scored the row.", nullable=False),
                 Column("model_version", "string", "Its version in the registry.", nullable=False),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.problems.binary.problem import BinaryProblem
+from nightjar.problems.forecast.problem import ForecastProblem
 from nightjar.problems.multiclass.problem import MulticlassProblem
 from nightjar.problems.problem_type import ProblemType
 from nightjar.problems.regression.problem import RegressionProblem
@@ -21,4 +23,5 @@ _TYPES: Mapping[str, Callable[[Any], ProblemType]] = {
     Binary.kind: BinaryProblem,
     Multiclass.kind: MulticlassProblem,
     Regression.kind: RegressionProblem,
+    Forecast.kind: ForecastProblem,
 }

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.problem import CONSTANT, LINEAR, Binary, Multiclass, Regression
+from nightjar.declaration.ranking import LAST_SEEN, POPULARITY, Ranking
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.linear import baseline, constant, multinomial, ridge
 from nightjar.training.engines.member import Member, MemberCard
@@ -28,6 +31,8 @@ _FITS: Mapping[str, Mapping[str, Fit]] = {
     Binary.kind: {LINEAR: baseline.fit},
     Multiclass.kind: {LINEAR: multinomial.fit, CONSTANT: constant.fit},
     Regression.kind: {LINEAR: ridge.fit, CONSTANT: constant.fit},
+    Forecast.kind: {"seasonal_naive": columns.seasonal_naive, "ets": columns.ets},
+    Ranking.kind: {POPULARITY: columns.popularity, LAST_SEEN: columns.last_seen},
 }
 """Kind of a problem to each of its baselines and the function that fits it, which all ranks call."""
 

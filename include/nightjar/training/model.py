@@ -28,6 +28,7 @@ from nightjar.protocol.errors import ModelError, NightjarError, first_line
 from nightjar.protocol.names import check_identifier, check_sha256, is_file_name
 from nightjar.training.data.encoding import check_columns, encode
 from nightjar.training.engines.boosting import model as boosted
+from nightjar.training.engines.columns import model as columns
 from nightjar.training.engines.linear import baseline, constant, multinomial, ridge
 from nightjar.training.engines.member import Member, MemberCard, outputs_of
 from nightjar.training.engines.network import model as network
@@ -48,6 +49,7 @@ LOADERS: Mapping[str, Callable[[Mapping[str, bytes]], Member]] = {
     "multinomial": multinomial.load,
     "ridge": ridge.load,
     "constant": constant.load,
+    "columns": columns.load,
     "boosting": boosted.load,
     "network": network.load,
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
 from datetime import date, timedelta
+from typing import Any
 
+from nightjar.declaration.problem import Problem
 from nightjar.declaration.training import DeclaredEngine
 from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ModelError, TrainingError
@@ -86,9 +88,7 @@ def load_base(lake: Lake, training_set: TrainingSet) -> TabularModel | None:
 
 def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
     """Return the reasons why the training cannot start from ``model``."""
-    problem, problem_of_base = (
-        replace(declared, cost=None) for declared in (training_set.recipe.problem, model.card.problem)
-    )
+    problem, problem_of_base = (_without_cost(p) for p in (training_set.recipe.problem, model.card.problem))
     if problem != problem_of_base:
         return [f"its problem is {problem_of_base}, and that of the use case {problem}"]
     current, base = ([(f.name, f.kind) for f in features] for features in (training_set.features, model.card.features))
@@ -101,6 +101,12 @@ def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
         if training_set.categories[name][: len(values)] != values
     ]
     return vocabularies + [obstacle for engine in training_set.recipe.engines if (obstacle := _obstacle(model, engine))]
+
+
+def _without_cost(problem: Problem) -> dict[str, Any]:
+    """Return what training depends on: the kind, and the declared values without the cost of errors."""
+    values = {field.name: getattr(problem, field.name) for field in fields(problem) if field.name != "cost"}
+    return {"kind": problem.kind, **values}
 
 
 def _obstacle(model: TabularModel, engine: DeclaredEngine) -> str:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
-from nightjar.declaration.problem import QuantileCost, Regression
+from nightjar.declaration.problem import Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.target import Target
 from nightjar.declaration.training import Boosting, Training

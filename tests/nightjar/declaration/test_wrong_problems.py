@@ -208,22 +208,25 @@ WRONG: dict[str, list[Wrong]] = {
         for case in (
             (
                 of_type(problem, training=engines(Boosting(), Network())),
-                f"a Network among the engines cannot be declared for a {problem.kind} problem", "shop", "for Binary",
+                f"a Network among the engines cannot be declared for a {problem.kind} problem", "shop", "for binary",
             ),
-            (of_type(problem, training=Training(balance_classes=True)), "balance_classes cannot be", "shop", "Binary"),
+            (
+                of_type(problem, training=Training(balance_classes=True)),
+                "balance_classes cannot be", "shop", "for binary",
+            ),
             (
                 of_type(problem, training=engines(Boosting(params={"scale_pos_weight": 2.0}))),
-                "scale_pos_weight cannot be declared", "shop", "for Binary",
+                "scale_pos_weight cannot be declared", "shop", "for binary",
             ),
             (
                 of_type(problem, training=Training(compression=("distilled",))),
-                "compression cannot be declared", "shop", "for Binary",
+                "compression cannot be declared", "shop", "for binary",
             ),
-            (of_type(problem, scoring=Scoring(reason_codes=1)), "reason_codes cannot be", "shop", "for Binary"),
-            (of_type(problem, scoring=Scoring(experiment=SPLIT)), "an experiment cannot be", "shop", "for Binary"),
+            (of_type(problem, scoring=Scoring(reason_codes=1)), "reason_codes cannot be", "shop", "for binary"),
+            (of_type(problem, scoring=Scoring(experiment=SPLIT)), "an experiment cannot be", "shop", "for binary"),
             (
                 of_type(problem, training=engines(Network()), scoring=Scoring(reason_codes=1, experiment=SPLIT)),
-                "a Network among the engines, reason_codes, an experiment cannot be", "shop", "for Binary",
+                "a Network among the engines, reason_codes, an experiment cannot be", "shop", "for binary",
             ),
         )
     ] + [

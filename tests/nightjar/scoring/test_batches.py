@@ -16,7 +16,8 @@ from tests.declarations import with_fields
 
 from nightjar.declaration.experiment import CHAMPION
 from nightjar.declaration.gate import Gate
-from nightjar.declaration.problem import Binary, Cost, CostMatrix, Multiclass, Problem, QuantileCost, Regression
+from nightjar.declaration.problem import Binary, Cost, CostMatrix, Multiclass, Problem, Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal
 
-from nightjar.declaration.problem import Cost, CostMatrix, QuantileCost
+from nightjar.declaration.problem import Cost, CostMatrix
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.monitoring.incidents.findings import Finding
 from nightjar.monitoring.performance.problem import PerformanceProblem
 from nightjar.monitoring.performance.rows import PerformanceRow

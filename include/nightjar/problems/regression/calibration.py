@@ -26,14 +26,17 @@ class Offsets:
     Attributes:
         method: Tells calibrators apart.
         offsets: What is added to each quantile, in the unit of the label.
+        minimum: Smallest possible quantile; None for no bound.
     """
 
     method: Literal["conformal"] = "conformal"
     offsets: tuple[float, ...]
+    minimum: float | None = None
 
     def apply(self, outputs: Outputs) -> Outputs:
         """Return the moved quantiles (rows x quantiles), ascending in each row, each row independent of others."""
-        return np.sort(outputs + np.array(self.offsets), axis=1)
+        moved = np.sort(outputs + np.array(self.offsets), axis=1)
+        return moved if self.minimum is None else np.maximum(moved, self.minimum)
 
 
 def fit(

@@ -5,11 +5,13 @@ Outputs are one number for each row or, with quantiles, rows x quantiles, of whi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.declaration.problem import QuantileCost, Regression
+from nightjar.declaration.problem import Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.protocol.errors import GateError
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def losses_of_rows(metric: str, labels: Labels, outputs: Outputs, declared: Regr
     """
     exact = labels.astype(np.float64)
     if metric == "pinball":
-        return _pinball_losses(exact, outputs, np.array(declared.quantiles))
+        return pinball_losses(exact, outputs, np.array(declared.quantiles))
     predictions = predictions_of(outputs, declared).astype(np.float64)
     if metric == "mae":
         return np.abs(exact - predictions)
@@ -56,10 +58,16 @@ def value_of_mean(metric: str, mean: float) -> float:
     return float(np.sqrt(mean)) if metric == "rmse" else mean
 
 
-def _pinball_losses(
+def pinball_losses(
     labels: NDArray[np.float64], outputs: Outputs, quantiles: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the mean over quantiles of each row's pinball loss (Koenker and Bassett, 1978)."""
+    """Return the mean over quantiles of each row's pinball loss (Koenker and Bassett, 1978).
+
+    Args:
+        labels: One number for each row.
+        outputs: Rows x quantiles.
+        quantiles: Their probabilities.
+    """
     errors = labels[:, None] - outputs
     losses: NDArray[np.float64] = np.maximum(quantiles * errors, (quantiles - 1) * errors).mean(axis=1)
     return losses
@@ -79,13 +87,19 @@ def coverage(labels: Labels, outputs: Outputs) -> float:
     return float(((outputs[:, 0] <= labels) & (labels <= outputs[:, -1])).mean())
 
 
-def decide(outputs: Outputs, declared: Regression, cost: QuantileCost) -> NDArray[np.float64]:
-    """Return the number with the lowest expected cost: a quantile, by linear interpolation between those declared."""
-    quantiles = np.array(declared.quantiles)
-    if len(quantiles) == 1:
+def decide_quantile(outputs: Outputs, quantiles: Sequence[float], cost: QuantileCost) -> NDArray[np.float64]:
+    """Return the number with the lowest expected cost: a quantile, by linear interpolation between those predicted.
+
+    Args:
+        outputs: Rows x quantiles.
+        quantiles: Their probabilities, ascending.
+        cost: Says which quantile has the lowest expected cost.
+    """
+    probabilities = np.array(quantiles)
+    if len(probabilities) == 1:
         return outputs[:, 0]
-    above = int(np.clip(np.searchsorted(quantiles, cost.quantile), 1, len(quantiles) - 1))
-    share = (cost.quantile - quantiles[above - 1]) / (quantiles[above] - quantiles[above - 1])
+    above = int(np.clip(np.searchsorted(probabilities, cost.quantile), 1, len(probabilities) - 1))
+    share = (cost.quantile - probabilities[above - 1]) / (probabilities[above] - probabilities[above - 1])
     decisions: NDArray[np.float64] = outputs[:, above - 1] + share * (outputs[:, above] - outputs[:, above - 1])
     return decisions
 
@@ -118,7 +132,7 @@ def all_metrics(labels: Labels, outputs: Outputs, declared: Regression) -> dict[
         nominal = declared.quantiles[-1] - declared.quantiles[0]
         measured |= {"coverage": covered, "coverage_error": abs(covered - nominal)}
     if declared.cost:
-        decisions = decide(outputs, declared, declared.cost)
+        decisions = decide_quantile(outputs, declared.quantiles, declared.cost)
         measured["expected_cost"] = float(costs_of_decisions(labels, decisions, declared.cost).mean())
     return {**measured, "rows": float(len(labels))}
 

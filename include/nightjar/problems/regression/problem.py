@@ -16,7 +16,7 @@ from nightjar.problems.regression import calibration
 from nightjar.problems.regression.metrics import (
     BY_MEAN,
     all_metrics,
-    decide,
+    decide_quantile,
     losses_of_rows,
     predictions_of,
     value_of_mean,
@@ -149,7 +149,7 @@ class RegressionProblem:
             DECISION: (
                 pa.nulls(len(outputs), pa.float64())
                 if cost is None
-                else pa.array(decide(outputs, self.declared, cost), pa.float64())
+                else pa.array(decide_quantile(outputs, self.declared.quantiles, cost), pa.float64())
             ),
         }
 

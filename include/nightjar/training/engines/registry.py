@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from nightjar.declaration.training import Boosting, Network
+from nightjar.declaration.training import Boosting, Network, Statistical
 from nightjar.training.engines.boosting import fit as boosting
+from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import Member, MemberCard
@@ -39,4 +40,8 @@ class Engine(Protocol):
         """Return the declaration for ``new_columns`` instead of ``old_columns``, e.g. its constraints by position."""
 
 
-ENGINES: Mapping[str, Engine] = {Boosting.kind: boosting, Network.kind: network}
+ENGINES: Mapping[str, Engine] = {
+    Boosting.kind: boosting,
+    Network.kind: network,
+    Statistical.kind: columns,
+}

@@ -11,7 +11,8 @@ from tests.declarations import with_fields
 from tests.nightjar.monitoring.performance.performance_nights import FIRST, JUDGED
 
 from nightjar.declaration.monitoring import Retraining
-from nightjar.declaration.problem import CostMatrix, Multiclass, QuantileCost, Regression
+from nightjar.declaration.problem import CostMatrix, Multiclass, Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.declaration.use_case import UseCase
 from nightjar.monitoring.performance.pages import Pages
 from nightjar.monitoring.performance.problem import ScoredRows

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_squared_error
 
-from nightjar.declaration.problem import QuantileCost, Regression
+from nightjar.declaration.problem import Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.monitoring.performance.exact_sums import SCALE, sums_of_groups
 from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, LabelGroup, ScoredRows
 from nightjar.monitoring.performance.registry import performance_problem

@@ -6,7 +6,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from nightjar.declaration.problem import QuantileCost, Regression
+from nightjar.declaration.problem import Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.problems.regression.problem import RegressionProblem
 
 QUANTILES = (0.1, 0.25, 0.5, 0.9)

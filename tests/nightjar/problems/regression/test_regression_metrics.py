@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from tests.nightjar.problems.regression.samples import AMOUNTS, COST, COUNTS, MEAN, QUANTILES, WITH_QUANTILES, sample
 
-from nightjar.declaration.problem import QuantileCost, Regression
-from nightjar.problems.regression.metrics import costs_of_decisions, decide
+from nightjar.declaration.problem import Regression
+from nightjar.declaration.quantiles import QuantileCost
+from nightjar.problems.regression.metrics import costs_of_decisions, decide_quantile
 from nightjar.problems.regression.problem import RegressionProblem
 from nightjar.protocol.errors import GateError
 
@@ -85,7 +86,7 @@ def test_decision_costs_least_of_all_numbers_where_quantiles_are_true(under: flo
     cost = QuantileCost(under=under, over=over)
     quantiles = (0.01, 0.05, 0.5, 0.96, 0.99)
     declared = Regression(unit="min", loss="quantile", quantiles=quantiles, cost=cost)
-    (decision,) = decide(np.array([quantiles]), declared, cost)  # labels are uniform between 0 and 1
+    (decision,) = decide_quantile(np.array([quantiles]), declared.quantiles, cost)  # labels are uniform between 0 and 1
     labels = (np.arange(1000) + 0.5) / 1000
     numbers = np.linspace(0, 1, 1001)
     costs = [costs_of_decisions(labels, np.full(1000, number), cost).sum() for number in numbers]
@@ -102,14 +103,14 @@ def test_decision_at_a_declared_quantile_is_that_quantile(
     cost = QuantileCost(under=under, over=1.0)
     declared = Regression(unit="min", loss="quantile", quantiles=quantiles, cost=cost)
     outputs = np.array([[{0.25: 8.0, 0.5: 10.0, 0.75: 14.0}[probability] for probability in quantiles]])
-    assert decide(outputs, declared, cost).tolist() == pytest.approx([expected])
+    assert decide_quantile(outputs, declared.quantiles, cost).tolist() == pytest.approx([expected])
 
 
 def test_decision_of_a_row_is_independent_of_other_rows() -> None:
     _, outputs = sample(500)
-    whole = decide(outputs, WITH_QUANTILES.declared, COST)
+    whole = decide_quantile(outputs, WITH_QUANTILES.declared.quantiles, COST)
     for start, stop in ((0, 1), (17, 18), (100, 163), (499, 500)):
-        found = decide(outputs[start:stop], WITH_QUANTILES.declared, COST)
+        found = decide_quantile(outputs[start:stop], WITH_QUANTILES.declared.quantiles, COST)
         np.testing.assert_array_equal(found, whole[start:stop])
 
 

@@ -9,7 +9,8 @@ import pytest
 from sklearn import metrics as sk
 from tests.training_sets import training_set
 
-from nightjar.declaration.problem import Binary, Cost, CostMatrix, Multiclass, Problem, QuantileCost, Regression
+from nightjar.declaration.problem import Binary, Cost, CostMatrix, Multiclass, Problem, Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.engines.validation import ValidationMetric
 

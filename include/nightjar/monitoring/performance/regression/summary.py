@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.declaration.problem import QuantileCost, Regression
+from nightjar.declaration.problem import Regression
+from nightjar.declaration.quantiles import QuantileCost
 from nightjar.monitoring.performance.exact_sums import SCALE, sums_of_groups
 from nightjar.monitoring.performance.groups import group_by
 from nightjar.monitoring.performance.problem import ScoredRows

@@ -1,0 +1,1 @@
+"""Members that read their outputs from columns of the feature table."""
