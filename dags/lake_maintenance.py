@@ -16,7 +16,10 @@ from __future__ import annotations
 
 from nightjar_airflow.dags import build_maintenance_dag
 from use_cases.arrival_delay.use_case import USE_CASE as ARRIVAL_DELAY
+from use_cases.departures.use_case import USE_CASE as DEPARTURES
 from use_cases.digits.use_case import USE_CASE as DIGITS
 from use_cases.flight_delay.use_case import USE_CASE as FLIGHT_DELAY
 
-maintenance = build_maintenance_dag([ARRIVAL_DELAY, DIGITS, FLIGHT_DELAY], schedule="0 12 * * 0", doc_md=__doc__)
+maintenance = build_maintenance_dag(
+    [ARRIVAL_DELAY, DEPARTURES, DIGITS, FLIGHT_DELAY], schedule="0 12 * * 0", doc_md=__doc__
+)

@@ -7,8 +7,6 @@ counts, and replaces exactly the requested nights.
 from __future__ import annotations
 
 import time
-from importlib import import_module
-from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -17,6 +15,7 @@ from nightjar.lake.lake import Lake
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.results import BuildFeaturesResult
 from nightjar_spark.feature_inputs import check_rows, read_inputs
+from nightjar_spark.feature_tables import build_tables
 from nightjar_spark.io import write_unpublished
 from nightjar_spark.main import main
 
@@ -36,19 +35,18 @@ def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> BuildFeature
     """Run :func:`run` for a given use case."""
     lake = Lake(spec.lake)
     nights = spec.nights(use_case.schedule.timezone)
-    module: Any = import_module(f"use_cases.{use_case.name}.features")
     phases = _Phases()
     inputs = read_inputs(spark, lake, use_case, nights)
-    tables, expected = inputs.tables, inputs.rows
     phases.end("read")
+    built = build_tables(use_case, inputs, nights)
     features, labels = use_case.feature_table, use_case.label_table
-    feature_files = write_unpublished(module.build_features(tables, nights), lake, features)
+    feature_files = write_unpublished(built.features, lake, features)
     feature_rows = sum(file.rows for file in feature_files)
-    check_rows(features, feature_rows, expected[use_case.data.features_from], nights)
+    check_rows(features, feature_rows, built.feature_rows, nights)
     phases.end("features")
-    label_files = write_unpublished(module.build_labels(tables, nights), lake, labels)
+    label_files = write_unpublished(built.labels, lake, labels)
     label_rows = sum(file.rows for file in label_files)
-    check_rows(labels, label_rows, expected[use_case.data.labels_from], nights)
+    check_rows(labels, label_rows, built.label_rows, nights)
     phases.end("labels")
     outputs = {  # after both checks: a wrong row count leaves both tables unchanged
         features.name: lake.table(features).commit(feature_files, nights, run_id=spec.run_id),
@@ -56,11 +54,12 @@ def build(spark: SparkSession, spec: JobSpec, use_case: UseCase) -> BuildFeature
     }
     phases.end("commit")
     return BuildFeaturesResult(
-        rows_in=sum(expected.values()),
+        rows_in=sum(inputs.rows.values()),
         rows_out=feature_rows + label_rows,
         inputs=inputs.versions,
         outputs=outputs,
         missing_history=tuple(inputs.missing),
+        metrics=dict(built.metrics()),
         seconds=phases.seconds,
     )
 

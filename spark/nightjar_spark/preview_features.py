@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import date
-from importlib import import_module
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -26,6 +25,7 @@ from nightjar.local.summary import table as text_table
 from nightjar.protocol.errors import NightjarError, first_line
 from nightjar.protocol.nights import Nights
 from nightjar_spark.feature_inputs import check_rows, read_inputs
+from nightjar_spark.feature_tables import build_tables
 from nightjar_spark.io import conform
 from nightjar_spark.session import build_session
 from nightjar_spark.worker_errors import from_workers
@@ -113,13 +113,12 @@ def preview_features(spark: SparkSession, lake: Lake, use_case: UseCase, night: 
     """
     began = time.perf_counter()
     nights = Nights(first=night, last=night, timezone=use_case.schedule.timezone)
-    module: Any = import_module(f"use_cases.{use_case.name}.features")
     inputs = read_inputs(spark, lake, use_case, nights)
-    schema = use_case.feature_table
-    features = conform(module.build_features(inputs.tables, nights), schema).persist()
+    schema, built = use_case.feature_table, build_tables(use_case, inputs, nights)
+    features = conform(built.features, schema).persist()
     try:
         rows, columns = _summarize(features)
-        check_rows(schema, rows, inputs.rows[use_case.data.features_from], nights)
+        check_rows(schema, rows, built.feature_rows, nights)
         examples = tuple(row.asDict() for row in features.orderBy(*schema.key).limit(EXAMPLES).collect())
     finally:
         features.unpersist()

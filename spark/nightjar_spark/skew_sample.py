@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, reduce
-from importlib import import_module
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -23,6 +22,7 @@ from nightjar.protocol.errors import GateError, LakeError
 from nightjar.protocol.job import JobSpec
 from nightjar.protocol.nights import Nights
 from nightjar.protocol.results import BuildFeaturesResult
+from nightjar_spark.feature_tables import build_features
 from nightjar_spark.io import conform, read_table
 from nightjar_spark.raw_tables import read_raw, with_history
 
@@ -200,9 +200,8 @@ class SkewSample:
 
     def _build(self, nights: Nights, raw_versions: RawVersions) -> DataFrame:
         """Build the features of ``nights`` like ``build_features``, from these versions."""
-        module: Any = import_module(f"use_cases.{self.use_case.name}.features")
         tables = read_raw(self.spark, self.lake, self.use_case, nights, raw_versions)
-        return conform(module.build_features(tables, nights), self.use_case.feature_table)
+        return conform(build_features(self.use_case, tables, nights), self.use_case.feature_table)
 
     def _sample(self, sides: Mapping[str, DataFrame], served: Sequence[ServedNight]) -> dict[tuple[str, date], Rows]:
         """Return the sampled rows by side and night; one Spark job."""

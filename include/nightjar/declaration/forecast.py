@@ -55,6 +55,7 @@ class Forecast(Declaration):
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
     key_columns: ClassVar[tuple[Column, ...]] = (STEP,)
     carried_columns: ClassVar[tuple[Column, ...]] = (TARGET_DATE, SERIES_SCALE)
+    has_rows_of_source: ClassVar[bool] = False
     means_are_shares: ClassVar[bool] = False
 
     unit: Text

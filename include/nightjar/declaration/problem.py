@@ -83,6 +83,7 @@ class Binary(Declaration):
     )
     key_columns: ClassVar[tuple[Column, ...]] = ()
     carried_columns: ClassVar[tuple[Column, ...]] = ()
+    has_rows_of_source: ClassVar[bool] = True
     means_are_shares: ClassVar[bool] = True
 
     cost: Cost | None = None
@@ -157,6 +158,7 @@ class Multiclass(Declaration):
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
     key_columns: ClassVar[tuple[Column, ...]] = ()
     carried_columns: ClassVar[tuple[Column, ...]] = ()
+    has_rows_of_source: ClassVar[bool] = True
     means_are_shares: ClassVar[bool] = True
 
     classes: tuple[Text, ...]
@@ -287,6 +289,7 @@ class Regression(Declaration):
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = losses("expected_cost")
     key_columns: ClassVar[tuple[Column, ...]] = ()
     carried_columns: ClassVar[tuple[Column, ...]] = ()
+    has_rows_of_source: ClassVar[bool] = True
     means_are_shares: ClassVar[bool] = False
 
     unit: Text

@@ -37,6 +37,7 @@ class Ranking(Declaration):
     metrics_of_decisions: ClassVar[tuple[QualityMetric, ...]] = ()
     key_columns: ClassVar[tuple[Column, ...]] = ()
     carried_columns: ClassVar[tuple[Column, ...]] = ()
+    has_rows_of_source: ClassVar[bool] = True
     means_are_shares: ClassVar[bool] = False
     decision_columns: ClassVar[tuple[Column, ...]] = ()
     cost: ClassVar[None] = None

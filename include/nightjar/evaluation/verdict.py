@@ -11,13 +11,21 @@ from typing import Literal
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.problem import CONSTANT, LINEAR, Problem
 from nightjar.declaration.quality import QualityMetric
+from nightjar.declaration.ranking import LAST_SEEN, POPULARITY
 from nightjar.protocol.errors import GateError
 
 FULL = "full"
 """Name of the uncompressed model, beside the compressed models made from it."""
 CHALLENGER = "holdout_"
 CHAMPION = "champion_holdout_"
-_BASELINES = {LINEAR: "the baseline", CONSTANT: "the constant baseline"}
+_BASELINES = {
+    LINEAR: "the baseline",
+    CONSTANT: "the constant baseline",
+    "seasonal_naive": "the seasonal naive forecast",
+    "ets": "exponential smoothing",
+    POPULARITY: "the order by popularity",
+    LAST_SEEN: "the order by what was seen last",
+}
 GAIN, COST = 1.25, 0.9
 """A compressed model is worth it when it is at least 1.25 times as small or as fast as the full model, and at least 0.9
 times as good in the other: two timings of one model differ by up to a tenth."""

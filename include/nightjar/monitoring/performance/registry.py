@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.monitoring.performance.binary.problem import BinaryPerformance
+from nightjar.monitoring.performance.forecast.problem import ForecastPerformance
 from nightjar.monitoring.performance.multiclass.problem import MulticlassPerformance
 from nightjar.monitoring.performance.problem import PerformanceProblem
 from nightjar.monitoring.performance.regression.problem import RegressionPerformance
@@ -21,4 +23,5 @@ _TYPES: Mapping[str, Callable[[Any], PerformanceProblem]] = {
     Binary.kind: BinaryPerformance,
     Multiclass.kind: MulticlassPerformance,
     Regression.kind: RegressionPerformance,
+    Forecast.kind: ForecastPerformance,
 }

@@ -79,8 +79,8 @@ def all_metrics(labels: Labels, outputs: Outputs, declared: Forecast) -> dict[st
     Returns:
         :data:`BY_SUMS`; ``coverage`` of the outermost quantiles and ``coverage_error``, its distance from the
         difference of their probabilities; ``signed_bias``, the sum of predictions minus labels relative to the absolute
-        labels, and ``bias``, its size; with costs ``expected_cost`` per row; ``wql_step_<n>`` of each step; ``wape_level_<level>``
-        of the sums of each night and step by level; and ``rows``.
+        labels, and ``bias``, its size; with costs ``expected_cost`` per row; ``wql_step_<n>`` of each step;
+        ``wape_level_<level>`` of the sums of each night and step by level; and ``rows``.
     """
     exact = labels.astype(np.float64)
     label, prediction = exact[:, Position.LABEL], predictions_of(outputs, declared)

@@ -41,12 +41,12 @@ COUNTS = ("rows", "landed", "labelled", "decided", "covered", "with_baseline", "
 """Counts: scored rows; rows whose outcome has landed; rows with a label, with label and decision, with a label between
 the outermost quantiles, with label and baseline, and with a label between the baseline's outermost quantiles."""
 SUMS = (
-    *("error", "label", "label_squares", "baseline_mean"),
+    *("error", "label", "label_squares", "baseline_mean", "size", "size_absolute", "size_pinball"),
     *(f"{loss}{part}" for loss in LOSSES for part in ("", "_squares", "_baseline", "_excess_squares")),
 )
-"""Sums over labelled rows: prediction minus label; label and its square; the baseline's mean; and for each loss its
-value, its square, the baseline's loss, and the square of the difference. ``pinball`` is the mean over the quantiles;
-``cost`` is over rows with a decision."""
+"""Sums over labelled rows: prediction minus label; label and its square; the baseline's mean; the label's size, and
+its products with two losses; and for each loss its value, its square, the baseline's loss, and the square of the
+difference. ``pinball`` is the mean over the quantiles; ``cost`` is over rows with a decision."""
 TERMS = (*COUNTS, *SUMS)
 Bin = tuple[int, int, int, int]
 """Labelled rows, and the sums of prediction, label and squared label."""
@@ -200,6 +200,11 @@ def _terms(rows: ScoredRows, declared: Regression) -> Values:
         labels,
         labels**2,
         np.where(has_baseline, _baseline(rows, MEAN), 0.0),
+        np.abs(labels),
+        *(
+            np.where(is_labelled, np.abs(labels) * of_scores[LOSSES.index(loss)], 0.0)
+            for loss in ("absolute", "pinball")
+        ),
     ]
     for loss, own, other in zip(LOSSES, of_scores, of_baseline, strict=True):
         counts = is_decided if loss == "cost" else is_labelled

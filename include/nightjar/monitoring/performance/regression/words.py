@@ -55,14 +55,15 @@ def nominal_coverage(declared: Regression) -> float:
 def changes(figures: Mapping[str, PerformanceRow], words: Mapping[str, MetricWords], declared: Regression) -> list[str]:
     """Describe labels, baseline, bias and coverage."""
     return [
-        _level(figures, declared.unit),
+        describe_level(figures, declared.unit),
         sentences.against_baseline(figures, words, ("mae", "expected_cost")),
         _bias(figures, declared.unit),
-        _coverage(figures, nominal_coverage(declared)),
+        describe_coverage(figures, nominal_coverage(declared)),
     ]
 
 
-def _level(rows: Mapping[str, PerformanceRow], unit: str) -> str:
+def describe_level(rows: Mapping[str, PerformanceRow], unit: str) -> str:
+    """Describe the mean label, and what it was earlier."""
     row = rows.get("label_mean")
     if row is None or row.value is None:
         return ""
@@ -83,7 +84,8 @@ def _bias(rows: Mapping[str, PerformanceRow], unit: str) -> str:
     return f"Predictions are {number(abs(bias.value))}\u202f{unit} too {side} on average ({limits})."
 
 
-def _coverage(rows: Mapping[str, PerformanceRow], nominal: float) -> str:
+def describe_coverage(rows: Mapping[str, PerformanceRow], nominal: float) -> str:
+    """Describe how many labels lie between the outermost quantiles, and how many should."""
     row = rows.get("coverage")
     coverage = row.interval if row else None
     if coverage is None:

@@ -1,0 +1,1 @@
+"""Forecasts: their metrics of nights, and words about them."""
