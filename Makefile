@@ -122,7 +122,7 @@ simulate: setup ## YEAR=2013 [USE_CASE=churn] [FORCE=1] | Simulate a year of nig
 	@exec $(IN) python benchmarks/simulate.py
 
 kill-matrix: setup-dev ## | Kill every step of a night at every moment, and see each made whole by its retry
-	@exec env NIGHTJAR_KILLS=all $(IN) pytest -s tests/nightjar_spark/test_kill_matrix.py tests/nightjar_jobs/test_kill_matrix.py
+	@exec env NIGHTJAR_KILLS=all $(IN) pytest -s tests/nightjar_spark/test_kill_matrix.py tests/nightjar_jobs/test_kill_matrix.py tests/nightjar_jobs/test_types_through_the_night.py
 
 awkward-tables: setup-dev ## | Draw 60 tables that others could have written, and read and change each with every program
 	@exec env NIGHTJAR_TABLES=60 NIGHTJAR_SEED=$$RANDOM $(IN) pytest -s tests/nightjar_spark/test_awkward_tables.py

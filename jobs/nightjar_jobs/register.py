@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from nightjar.declaration.problem import Problem
+from nightjar.declaration.problem import Problem, columns_of_rows
 from nightjar.declaration.use_case import load_use_case
 from nightjar.evaluation.verdict import CHALLENGER, CHAMPION, FULL, baseline_prefix, prefix_of
 from nightjar.lake import files
@@ -73,7 +73,7 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
         run_name=spec.run_id,
         model_uri=full.uri,
         features=model.card.features,
-        outputs=model.card.problem.prediction_columns(model.card.prediction),
+        outputs=columns_of_rows(model.card.problem, model.card.prediction),
         params={**_params_of_run(training_set, git_commit), **_params_of_model(model.card)},
         metrics={**trained.metrics, **evaluated.metrics},
         metric=model.card.validation_metric,

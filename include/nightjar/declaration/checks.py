@@ -174,6 +174,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
         "Statistical among the engines": (any(isinstance(e, Statistical) for e in training.engines), _FORECAST),
         "balance_classes": (training.balance_classes, _BINARY),
         "scale_pos_weight": (weighed, _BINARY),
+        "half_life_days": (training.half_life_days is not None, _ROWS_WEIGH),
         "compression": (bool(training.compression), _BINARY),
         "selection": (training.selection is not None, _WITH_FITTED_BASELINES),
         "reason_codes": (bool(scoring.reason_codes), _BINARY),
@@ -192,6 +193,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
 
 
 _BINARY, _FORECAST = (Binary.kind,), (Forecast.kind,)
+_ROWS_WEIGH = (Binary.kind, Multiclass.kind, Regression.kind, Forecast.kind)
 _WITH_FITTED_BASELINES = (Binary.kind, Multiclass.kind, Regression.kind)
 """Problem types whose baselines are fitted; those of the others read inputs that a selection might leave out."""
 _BASE_SCORES: Mapping[str, Any] = {"binary:logistic": Probability, "count:poisson": Positive, "reg:tweedie": Positive}

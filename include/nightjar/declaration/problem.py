@@ -30,7 +30,7 @@ from nightjar.declaration.quantiles import (
     quantile_column,
     quantile_columns,
 )
-from nightjar.declaration.ranking import Ranking
+from nightjar.declaration.ranking import RANK, Ranking
 from nightjar.declaration.tables import Column, ColumnType
 from nightjar.protocol.names import IDENTIFIER_FORM, is_identifier
 
@@ -357,6 +357,11 @@ class Regression(Declaration):
 
 
 Problem = Binary | Multiclass | Regression | Forecast | Ranking
+
+
+def columns_of_rows(problem: Problem, prediction: str) -> tuple[Column, ...]:
+    """Return the columns of a prediction that follow from a row alone: all but the rank within a group."""
+    return tuple(column for column in problem.prediction_columns(prediction) if column != RANK)
 
 
 def cost_of_binary(problem: Problem) -> Cost | None:

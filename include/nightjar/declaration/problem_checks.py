@@ -10,26 +10,41 @@ from nightjar.declaration.declared import check_known, refuse
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.forecast import Forecast
+from nightjar.declaration.monitoring import Monitoring
 from nightjar.declaration.problem import Problem
 from nightjar.declaration.ranking import Ranking
 from nightjar.declaration.target import Target
 
 
 def check_problem(
-    problem: Problem, data: Data, entity: Entity, features: FeatureSet, target: Target, *, where: str
+    problem: Problem,
+    data: Data,
+    entity: Entity,
+    features: FeatureSet,
+    target: Target,
+    monitoring: Monitoring,
+    *,
+    where: str,
 ) -> None:
-    """Check what a problem type needs of data, entity, features and target.
+    """Check what a problem type needs of the other groups.
 
     Raises:
         ConfigurationError: naming what is missing.
     """
     check = _CHECKS.get(problem.kind)
     if check:
-        check(problem, data, entity, features, target, where=where)
+        check(problem, data, entity, features, target, monitoring, where=where)
 
 
 def _check_forecast(
-    forecast: Forecast, data: Data, entity: Entity, features: FeatureSet, target: Target, *, where: str
+    forecast: Forecast,
+    data: Data,
+    entity: Entity,
+    features: FeatureSet,
+    target: Target,
+    monitoring: Monitoring,
+    *,
+    where: str,
 ) -> None:
     names = [column.name for column in entity.columns]
     check_known(forecast.hierarchy, names, kind="column of the entity", where=f"{where}.problem.hierarchy")
@@ -70,7 +85,14 @@ def _check_forecast(
 
 
 def _check_ranking(
-    ranking: Ranking, data: Data, entity: Entity, features: FeatureSet, target: Target, *, where: str
+    ranking: Ranking,
+    data: Data,
+    entity: Entity,
+    features: FeatureSet,
+    target: Target,
+    monitoring: Monitoring,
+    *,
+    where: str,
 ) -> None:
     key = tuple(column.name for column in entity.key)
     if key[: len(ranking.group)] != ranking.group or len(key) == len(ranking.group):
@@ -78,6 +100,13 @@ def _check_ranking(
             f"the group is {', '.join(ranking.group)}, and the key is {', '.join(key)}",
             where=f"{where}.problem.group",
             fix="name the first columns of the key as the group, and leave at least one for the item",
+        )
+    if wrong := [name for name in monitoring.performance.slices if name not in ranking.group]:
+        refuse(
+            f"slice {', '.join(wrong)} is not a column of the group, whose items are compared with each other",
+            where=f"{where}.monitoring.performance.slices",
+            how_many=len(wrong),
+            fix=f"choose from: {', '.join(ranking.group)}",
         )
     numeric = [feature.name for feature in features.columns if feature.kind == "numeric"]
     for field in ("popularity", "last_seen"):

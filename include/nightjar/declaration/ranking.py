@@ -57,7 +57,7 @@ class Ranking(Declaration):
     @property
     def metrics(self) -> Mapping[str, QualityMetric]:
         """Metrics of the first ``k`` items that a gate can check; the first is the default."""
-        return by_name(shares("ndcg", "map", "recall", "coverage"))
+        return by_name(shares("ndcg", "map", "recall", "hit_rate"))
 
     @property
     def monitored(self) -> str:

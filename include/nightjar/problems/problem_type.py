@@ -32,6 +32,10 @@ class ProblemType(Protocol):
         """Count labels by the groups of :attr:`label_counts`."""
 
     @property
+    def is_grouped(self) -> bool:
+        """Whether rows are compared within groups; encoded labels then tell which rows are the first of a group."""
+
+    @property
     def label_inputs(self) -> tuple[str, ...]:
         """Columns of the feature table, besides the key, that :meth:`encode_labels` reads."""
 

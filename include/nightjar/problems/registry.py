@@ -7,10 +7,12 @@ from typing import Any
 
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
+from nightjar.declaration.ranking import Ranking
 from nightjar.problems.binary.problem import BinaryProblem
 from nightjar.problems.forecast.problem import ForecastProblem
 from nightjar.problems.multiclass.problem import MulticlassProblem
 from nightjar.problems.problem_type import ProblemType
+from nightjar.problems.ranking.problem import RankingProblem
 from nightjar.problems.regression.problem import RegressionProblem
 
 
@@ -24,4 +26,5 @@ _TYPES: Mapping[str, Callable[[Any], ProblemType]] = {
     Multiclass.kind: MulticlassProblem,
     Regression.kind: RegressionProblem,
     Forecast.kind: ForecastProblem,
+    Ranking.kind: RankingProblem,
 }

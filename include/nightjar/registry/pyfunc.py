@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from nightjar.declaration.problem import columns_of_rows
 from nightjar.training.model import TabularModel
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ class PyfuncModel:
         self._model = model
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return the columns of the prediction for each row; ``params`` is part of MLflow's interface and not used."""
+        """Return the columns of the prediction for each row, a score without its rank; ``params`` is not used."""
         import pyarrow as pa
 
         types = {"numeric": pa.float64(), "categorical": pa.string()}
         schema = pa.schema([(feature.name, types[feature.kind]) for feature in self._model.card.features])
         outputs = self._model.predict(pa.Table.from_pandas(model_input, schema=schema, preserve_index=False))
         card = self._model.card
-        names = [column.name for column in card.problem.prediction_columns(card.prediction)]
+        names = [column.name for column in columns_of_rows(card.problem, card.prediction)]
         predictions: pd.DataFrame = pa.table(self._model.problem.columns(outputs)).select(names).to_pandas()
         return predictions
 

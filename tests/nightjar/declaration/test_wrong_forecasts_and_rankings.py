@@ -94,6 +94,13 @@ WRONG: dict[str, list[Wrong]] = {
             "unknown numeric feature 'clicks'", "popularity", "amount, sold",
         ),
     ],
+    "slices": [
+        (
+            ranking(monitoring={"performance": {"slices": ("amount",)}}),
+            "slice amount is not a column of the group", "performance.slices", "shop",
+        ),
+        (ranking(training=Training(half_life_days=7.0)), "half_life_days cannot be", "shop", "forecast"),
+    ],
     "options": [
         case
         for declare, kind in ((forecast, "forecast"), (ranking, "ranking"))

@@ -7,10 +7,12 @@ from typing import Any
 
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
+from nightjar.declaration.ranking import Ranking
 from nightjar.monitoring.performance.binary.problem import BinaryPerformance
 from nightjar.monitoring.performance.forecast.problem import ForecastPerformance
 from nightjar.monitoring.performance.multiclass.problem import MulticlassPerformance
 from nightjar.monitoring.performance.problem import PerformanceProblem
+from nightjar.monitoring.performance.ranking.problem import RankingPerformance
 from nightjar.monitoring.performance.regression.problem import RegressionPerformance
 
 
@@ -24,4 +26,5 @@ _TYPES: Mapping[str, Callable[[Any], PerformanceProblem]] = {
     Multiclass.kind: MulticlassPerformance,
     Regression.kind: RegressionPerformance,
     Forecast.kind: ForecastPerformance,
+    Ranking.kind: RankingPerformance,
 }

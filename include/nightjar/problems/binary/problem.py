@@ -38,6 +38,7 @@ _BY_MEAN = ("log_loss", "brier")
 class BinaryProblem:
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are one probability for each row."""
 
+    is_grouped: ClassVar[bool] = False
     label_inputs: ClassVar[tuple[str, ...]] = ()
 
     declared: Binary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class ForecastProblem:
 
     What does not depend on series and steps is that of a regression with the same quantiles.
     """
+
+    is_grouped: ClassVar[bool] = False
 
     declared: Forecast
 

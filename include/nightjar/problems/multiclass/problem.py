@@ -42,6 +42,7 @@ class MulticlassProblem:
     A label in training is the position of its class.
     """
 
+    is_grouped: ClassVar[bool] = False
     label_inputs: ClassVar[tuple[str, ...]] = ()
 
     declared: Multiclass

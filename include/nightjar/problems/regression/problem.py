@@ -41,6 +41,7 @@ class RegressionProblem:
     which training reads.
     """
 
+    is_grouped: ClassVar[bool] = False
     label_inputs: ClassVar[tuple[str, ...]] = ()
 
     declared: Regression

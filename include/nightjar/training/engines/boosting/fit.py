@@ -122,7 +122,8 @@ def _trees_of(base: TabularModel) -> bytes:
 
 def _bins(context: TrainingContext, params: Mapping[str, Any], scratch: str | None) -> tuple[Any, Any]:
     """Return the rows to fit, weighted if the recipe says so, and the validation rows as XGBoost matrices."""
-    build = partial(matrix.build, features=context.training_set.features, params=params)
+    is_grouped = context.metric.problem.is_grouped
+    build = partial(matrix.build, features=context.training_set.features, params=params, is_grouped=is_grouped)
     is_weighted = context.training_set.recipe.half_life_days is not None
     train = build(context.train, cache=scratch and f"{scratch}/train", is_weighted=is_weighted)
     cache = scratch and f"{scratch}/validation"

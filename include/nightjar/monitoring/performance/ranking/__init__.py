@@ -1,0 +1,1 @@
+"""Rankings: their metrics of nights, and words about them."""

@@ -1,0 +1,1 @@
+"""Rankings: metrics of the first items of each group."""

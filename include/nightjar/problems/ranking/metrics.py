@@ -1,0 +1,123 @@
+"""Metrics of rankings, from sums over groups. Numpy only.
+
+Labels are encoded as rows x 2: the relevance, and 1 for the first row of a group, else 0. So rows of a group stay
+together when batches are joined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nightjar.problems.arrays import Labels, Outputs
+
+RELEVANCE, IS_FIRST = 0, 1
+"""Columns of encoded labels."""
+MAX_RELEVANCE = 31
+"""Largest relevance: a gain is 2 to its power minus 1, as in XGBoost's objective."""
+BY_GROUP = ("ndcg", "map", "recall", "hit_rate")
+"""Metrics that are means over the groups with a relevant item."""
+
+
+def group_ids(labels: Labels) -> NDArray[np.int64]:
+    """Return the number of each row's group, from 0, ascending."""
+    ids: NDArray[np.int64] = np.cumsum(labels[:, IS_FIRST]).astype(np.int64) - 1
+    return ids
+
+
+def ranks_of(groups: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the place of each row within its group, from 1: by falling score, then in the order of rows.
+
+    Args:
+        groups: Number of each row's group.
+        scores: Score of each row.
+    """
+    order = np.lexsort((np.arange(len(scores)), -scores, groups))
+    sorted_groups = groups[order]
+    starts = np.flatnonzero(np.append(True, np.diff(sorted_groups) != 0))
+    sizes = np.diff(np.append(starts, len(order)))
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order)) - np.repeat(starts, sizes) + 1
+    return ranks
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfGroups:
+    """Metrics of each group (one number for each group with a relevant item), and the number of other groups.
+
+    Attributes:
+        values: Metric of :data:`BY_GROUP` to its values.
+        without_relevant: Groups without a relevant item, for which no order is better than another.
+    """
+
+    values: dict[str, NDArray[np.float64]]
+    without_relevant: int
+
+
+def measure_groups(
+    relevance: NDArray[np.float64], groups: NDArray[np.int64], ranks: NDArray[np.int64], k: int
+) -> OfGroups:
+    """Measure the first ``k`` items of each group.
+
+    ``ndcg``: discounted gains relative to those of the best order (Järvelin and Kekäläinen, 2002, with the gains of
+    Burges et al., 2005). ``map``: sum of the precision at each relevant item, relative to the number of relevant items,
+    at most ``k``. ``recall``: relevant items among the first ``k``, relative to all. ``hit_rate``: 1 with a relevant
+    item among them.
+
+    Args:
+        relevance: Relevance of each row.
+        groups: Number of each row's group.
+        ranks: Place of each row within its group.
+        k: Length of the list.
+    """
+    count = int(groups.max()) + 1 if len(groups) else 0
+
+    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums: NDArray[np.float64] = np.bincount(groups, values, count).astype(np.float64)
+        return sums
+
+    gains = np.exp2(relevance) - 1
+    is_relevant, is_listed = relevance > 0, ranks <= k
+    ideal = ranks_of(groups, relevance)
+    dcg = total(np.where(is_listed, gains / np.log2(ranks + 1), 0.0))
+    best = total(np.where(ideal <= k, gains / np.log2(ideal + 1), 0.0))
+    relevant, hits = total(is_relevant.astype(np.float64)), total((is_relevant & is_listed).astype(np.float64))
+    precision = np.where(is_relevant & is_listed, _hits_up_to(groups, ranks, is_relevant) / ranks, 0.0)
+    has_relevant = relevant > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = {
+            "ndcg": dcg / best,
+            "map": total(precision) / np.minimum(relevant, k),
+            "recall": hits / relevant,
+            "hit_rate": (hits > 0).astype(np.float64),
+        }
+    is_group = total(np.ones(len(groups))) > 0
+    return OfGroups(
+        values={name: of_groups[has_relevant] for name, of_groups in values.items()},
+        without_relevant=int(np.count_nonzero(is_group & ~has_relevant)),
+    )
+
+
+def _hits_up_to(
+    groups: NDArray[np.int64], ranks: NDArray[np.int64], is_relevant: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the number of relevant rows of the group up to each row's place."""
+    order = np.lexsort((ranks, groups))
+    running = np.cumsum(is_relevant[order])
+    is_start = np.append(True, np.diff(groups[order]) != 0)[: len(order)]
+    before = np.where(is_start, running - is_relevant[order], 0)
+    hits = np.empty(len(order), np.float64)
+    hits[order] = running - np.maximum.accumulate(before)
+    return hits
+
+
+def group_sums(metric: str, labels: Labels, outputs: Outputs, k: int) -> NDArray[np.float64]:
+    """Return the sum of a metric of :data:`BY_GROUP` over groups, and the number of groups; both add up."""
+    groups = group_ids(labels)
+    found = measure_groups(labels[:, RELEVANCE].astype(np.float64), groups, ranks_of(groups, outputs), k).values[metric]
+    return np.array([found.sum(), len(found)], dtype=np.float64)

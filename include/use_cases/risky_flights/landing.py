@@ -1,0 +1,12 @@
+"""Replay of the recorded flights for this use case."""
+
+from __future__ import annotations
+
+from nightjar.protocol.nights import Nights
+from use_cases.flight_delay import landing as flights
+from use_cases.risky_flights.use_case import USE_CASE
+
+
+def land(nights: Nights, landing: str) -> int:
+    """Land the files of each night whose folder does not exist; return the rows written."""
+    return flights.land(nights, landing, USE_CASE.name)
