@@ -248,7 +248,8 @@ def _range_of_slices(monitored: Monitored, values: Sequence[Interval], of_all: I
     """Return the ends of the axis; one very wide interval does not flatten the others."""
     low, high = min(value.low for value in values), max(of_all.high, *(value.high for value in values))
     if not monitored.metric.lower_is_better:
-        return max(min(0.5, low), 0.3), min(1.0, high + 0.01)
+        least = min(0.3, of_all.value, *(value.value for value in values))
+        return max(min(0.5, low), least), min(1.0, high + 0.01)
     most = max(of_all.value, *(value.value for value in values))
     return max(0.0, min(low, of_all.low)), max(min(high, 2 * most), 1e-9)
 

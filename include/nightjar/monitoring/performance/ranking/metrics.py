@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from nightjar.declaration.ranking import Ranking
 from nightjar.monitoring.performance import intervals
@@ -27,16 +28,22 @@ def measure(
     if not summary.groups:
         return {**dict.fromkeys(METRICS, Measured(reason=NOTHING_RELEVANT)), "relevant_share": level}
     of_groups = [_of_group(items, declared.k) for items in summary.groups.values()]
-    measured = {metric: _mean([values[i] for values in of_groups], confidence) for i, metric in enumerate(METRICS[:-1])}
-    return {**measured, "relevant_share": level}
+    ndcg, precision, recall, hits = zip(*of_groups, strict=True)
+    return {
+        "ndcg": _mean(ndcg, confidence),
+        "map": _mean(precision, confidence),
+        "recall": _mean(recall, confidence),
+        "hit_rate": Measured(interval=intervals.share(sum(hits), len(hits), confidence)),
+        "relevant_share": level,
+    }
 
 
-def _mean(values: list[float], confidence: float) -> Measured:
+def _mean(values: Sequence[float], confidence: float) -> Measured:
     total, squares = math.fsum(values), math.fsum(value**2 for value in values)
     return Measured(interval=intervals.mean(total, squares, len(values), confidence).within(0.0, 1.0))
 
 
-def _of_group(items: GroupItems, k: int) -> tuple[float, float, float, float]:
+def _of_group(items: GroupItems, k: int) -> tuple[float, float, float, bool]:
     """Return nDCG, average precision, recall and hit of one group."""
     descending = [
         r for relevance in sorted(items.relevances, reverse=True) for r in [relevance] * items.relevances[relevance]
@@ -47,4 +54,4 @@ def _of_group(items: GroupItems, k: int) -> tuple[float, float, float, float]:
     gained = math.fsum((2**relevance - 1) / math.log2(place + 1) for place, relevance in items.listed.items())
     precisions = math.fsum(hits / place for hits, place in enumerate(sorted(items.listed), start=1))
     relevant = len(descending)
-    return gained / best, precisions / min(relevant, k), len(items.listed) / relevant, float(bool(items.listed))
+    return gained / best, precisions / min(relevant, k), len(items.listed) / relevant, bool(items.listed)
