@@ -15,7 +15,7 @@ override SETUP := "$$PYTHON" include/nightjar/local/bootstrap.py
 override NIGHTJAR := .venv/bin/python -m nightjar.local
 override IN := $(NIGHTJAR) env
 
-.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night features backfill train query bi maintain data-dictionary declaration-reference grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix awkward-tables lock clean
+.PHONY: help run up test test-fast test-gpu lint format docs setup setup-dev night features backfill train query bi maintain data-dictionary declaration-reference grafana contract-draft corruptions reproduce new-use-case bench-night bench-train bench-score bench-forecast bench-publish bench-drift bench-drift-power bench-drift-year simulate kill-matrix awkward-tables lock clean
 
 help: ## | List the commands
 	@awk -F ' *## | *[|] *' '/^[a-z][a-z-]*:.*##/ { split($$1, target, ":"); \
@@ -105,6 +105,9 @@ bench-train: setup ## [ROWS=2000000] [DEVICE=cuda] | Measure training against pl
 
 bench-score: setup ## [ROWS=4000000] [EXPLAIN=3] | Measure scoring against a bare loop and spark_udf; one line of JSON
 	@exec $(IN) python benchmarks/score.py
+
+bench-forecast: setup ## [SERIES=100000] [FITTED=10000] | Measure forecasts against a bare loop and statsforecast; one line of JSON
+	@exec $(IN) python benchmarks/forecast.py
 
 bench-publish: setup ## [ROWS=200000] [PAIRS=15] | Measure publishing ten times the rows in as many files; one line of JSON
 	@exec $(IN) python benchmarks/publish.py

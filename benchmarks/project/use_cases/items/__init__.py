@@ -1,0 +1,1 @@
+"""Series of items; the declaration that ``benchmarks/forecast.py`` forecasts."""
