@@ -9,8 +9,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from tests.declarations import with_fields
-
 from nightjar.declaration.data import Data, Source
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
@@ -23,6 +21,7 @@ from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.job import JobSpec
+from tests.declarations import with_fields
 
 NIGHTS = (date(2013, 4, 1), date(2013, 4, 2))
 ORDERS = Source(
