@@ -47,7 +47,7 @@ def series_tables(module: Any, inputs: FeatureInputs, use_case: UseCase, nights:
     by_day = {row["ds"]: row["count"] for row in series.groupBy("ds").count().collect()}
     if empty := [night for night in nights if not by_day.get(night)]:
         raise SourceError(
-            f"there are no series on {first_few(empty)}",
+            f"{first_few(empty)} has no series",
             where=f"build_series of {use_case.name}",
             how_many=len(empty),
             fix="return a value of each series for each night",

@@ -119,11 +119,13 @@ def forecaster(declared: Forecast, by: Sequence[str]) -> Callable[[Iterator[pa.R
             repeated = pa.array(np.repeat(np.arange(batch.num_rows), declared.horizon))
             columns: dict[str, Any] = {name: batch.column(name).take(repeated) for name in ("ds", *by)}
             columns["step"] = pa.array(np.tile(steps, batch.num_rows), pa.int32())
-            columns["series_scale"] = pa.array([one.scale for one in made], pa.float64()).take(repeated)
+            columns["series_scale"] = pa.array([forecast.scale for forecast in made], pa.float64()).take(repeated)
             for model, of_model in names:
-                quantiles = np.concatenate([np.zeros((0, len(of_model))), *(one.quantiles[model] for one in made)])
+                quantiles = np.concatenate(
+                    [np.zeros((0, len(of_model))), *(forecast.quantiles[model] for forecast in made)]
+                )
                 columns |= {name: pa.array(quantiles[:, i], pa.float64()) for i, name in enumerate(of_model)}
-            columns["replaced"] = pa.array([one.replaced for one in made], pa.int32()).take(repeated)
+            columns["replaced"] = pa.array([forecast.replaced for forecast in made], pa.int32()).take(repeated)
             yield pa.RecordBatch.from_pydict(columns)
 
     return run

@@ -193,7 +193,10 @@ DAY = NIGHT - timedelta(days=3)
             lambda made: [(*row[:2], "south", row[3]) if row[:2] == (DAY, "a") else row for row in made],
             "hierarchy, which does not add up: shop=a", id="hierarchy",
         ),
-        pytest.param(lambda made: [row for row in made if row[0] < NIGHT], "no series on 2025-03-31", id="no series"),
+        pytest.param(
+            lambda made: [row for row in made if row[0] < NIGHT], "2025-03-31, 2025-04-01 has no series",
+            id="no series",
+        ),
     ],
 )  # fmt: skip
 def test_a_faulty_series_is_refused_by_name(spark: SparkSession, change: Any, message: str) -> None:

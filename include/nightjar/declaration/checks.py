@@ -19,7 +19,7 @@ from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.spaces import Choice
 from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Network, Statistical, Training
+from nightjar.declaration.training import Boosting, LightGBM, Network, Statistical, Training
 
 _READ_AS = {"numeric": frozenset({"int", "long", "double", "boolean"}), "categorical": frozenset({"string"})}
 """Feature kind to the column types that a model reads as that kind."""
@@ -171,6 +171,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
     weighed = any("scale_pos_weight" in e.params for e in training.engines if isinstance(e, Boosting))
     options = {
         "a Network among the engines": (any(isinstance(e, Network) for e in training.engines), _BINARY),
+        "LightGBM among the engines": (any(isinstance(e, LightGBM) for e in training.engines), _ROWS_WEIGH),
         "Statistical among the engines": (any(isinstance(e, Statistical) for e in training.engines), _FORECAST),
         "balance_classes": (training.balance_classes, _BINARY),
         "scale_pos_weight": (weighed, _BINARY),

@@ -24,6 +24,7 @@ from nightjar.declaration.declared import (
     refuse,
 )
 from nightjar.declaration.forecast import SeriesModel
+from nightjar.declaration.lightgbm_params import PARAMETERS as LIGHTGBM_PARAMETERS
 from nightjar.declaration.resources import SMALL, Resources
 from nightjar.declaration.spaces import Choice, Space, span_from_dict
 from nightjar.protocol.programs import FITTING_PROGRAMS
@@ -151,6 +152,39 @@ class Network(Declaration):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LightGBM(Declaration):
+    """Boosted trees (LightGBM), trained by one rank in its memory.
+
+    Attributes:
+        params: LightGBM parameters, under their main names (num_leaves, learning_rate, ...).
+        num_rounds: Upper bound of boosting rounds.
+        early_stopping_rounds: Stop after this many rounds without a better validation metric, and keep the best round;
+            None trains and keeps all rounds.
+    """
+
+    kind: ClassVar[str] = "lightgbm"
+    space: ClassVar[Space] = {}
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    num_rounds: Count = 400
+    early_stopping_rounds: Count | None = 30
+
+    def check(self) -> None:
+        """Check the parameters."""
+        for name, value in self.params.items():
+            check_choice(name, LIGHTGBM_PARAMETERS, kind="LightGBM parameter", where="LightGBM.params")
+            check_value(value, LIGHTGBM_PARAMETERS[name], where=f"LightGBM.params[{name!r}]")
+
+    def declared(self) -> Mapping[str, Any]:
+        """Return the declared value of each parameter that can be searched: none."""
+        return {}
+
+    def with_params(self, chosen: Mapping[str, Any]) -> LightGBM:
+        """Return a copy with the ``chosen`` parameter values."""
+        return replace(self, params={**self.params, **chosen})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statistical(Declaration):
     """The forecasts of a statistical model of each series, as a member of the ensemble. Only for ``Forecast``.
 
@@ -174,8 +208,10 @@ class Statistical(Declaration):
         return replace(self, **chosen)
 
 
-DeclaredEngine = Boosting | Network | Statistical
-ENGINES: Mapping[str, type[DeclaredEngine]] = {engine.kind: engine for engine in (Boosting, Network, Statistical)}
+DeclaredEngine = Boosting | Network | LightGBM | Statistical
+ENGINES: Mapping[str, type[DeclaredEngine]] = {
+    engine.kind: engine for engine in (Boosting, Network, LightGBM, Statistical)
+}
 _ENGINE_NAMES = ", ".join(engine.__name__ for engine in ENGINES.values())
 
 
@@ -321,6 +357,7 @@ class Training(Declaration):
                 where="Training.tuning",
                 fix="declare a space in one of the engines, or leave tuning out",
             )
+        self._check_lightgbm()
         self._check_balance()
         self._check_half_life()
         self._check_selection()
@@ -338,6 +375,23 @@ class Training(Declaration):
                 "balance_classes decides scale_pos_weight, and both are declared",
                 where="Training.balance_classes",
                 fix="leave one of them out",
+            )
+
+    def _check_lightgbm(self) -> None:
+        """Check that nothing is asked of LightGBM that is built for XGBoost alone."""
+        if not any(isinstance(engine, LightGBM) for engine in self.engines):
+            return
+        options = {
+            f"world_size {self.world_size}": self.world_size > 1,
+            "balance_classes": self.balance_classes,
+            "warm_start": self.warm_start is not None,
+        }
+        if wrong := [option for option, is_declared in options.items() if is_declared]:
+            refuse(
+                f"{', '.join(wrong)} cannot be declared with LightGBM, which one rank trains from the start",
+                where="Training.engines",
+                how_many=len(wrong),
+                fix="declare world_size=1 and leave the others out, or train with Boosting (XGBoost)",
             )
 
     def _check_half_life(self) -> None:
@@ -403,10 +457,11 @@ def engine_from_dict(document: Mapping[str, Any]) -> DeclaredEngine:
     """Return the engine from the result of :func:`engine_to_dict`."""
     values = dict(document)
     kind = values.pop("kind")
-    values["space"] = {name: span_from_dict(**span) for name, span in values["space"].items()}
+    if space := values.pop("space"):
+        values["space"] = {name: span_from_dict(**span) for name, span in space.items()}
     if kind == Network.kind:
         values["hidden"] = tuple(values["hidden"])
-    if kind == Boosting.kind:
+    if kind in (Boosting.kind, LightGBM.kind):
         values["params"] = {name: _as_declared(value) for name, value in values["params"].items()}
     return ENGINES[kind](**values)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from nightjar.declaration.training import Boosting, Network, Statistical
+from nightjar.declaration.training import Boosting, LightGBM, Network, Statistical
 from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
+from nightjar.training.engines.lightgbm import engine as lightgbm
 from nightjar.training.engines.member import Member, MemberCard
 from nightjar.training.engines.network import fit as network
 
@@ -42,6 +43,7 @@ class Engine(Protocol):
 
 ENGINES: Mapping[str, Engine] = {
     Boosting.kind: boosting,
+    LightGBM.kind: lightgbm,
     Network.kind: network,
     Statistical.kind: columns,
 }

@@ -1,0 +1,63 @@
+"""What LightGBM cannot do is refused when it is declared; every engine survives JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.nightjar.declaration.refusals import Declare, assert_refused
+from tests.nightjar.declaration.test_wrong_forecasts_and_rankings import ranking
+
+from nightjar.declaration.training import (
+    Boosting,
+    DeclaredEngine,
+    LightGBM,
+    Network,
+    Statistical,
+    Training,
+    WarmStart,
+    engine_from_dict,
+    engine_to_dict,
+)
+
+ALONE = {"world_size": 1, "engines": (LightGBM(),)}
+
+
+@pytest.mark.parametrize(
+    ("declare", "what", "where", "allowed"),
+    [
+        (lambda: LightGBM(params={"eta": 0.1}), "unknown LightGBM parameter 'eta'", "LightGBM.params", "learning_rate"),
+        (lambda: LightGBM(params={"num_leaves": 1}), "['num_leaves'] is 1", "LightGBM.params", "at least 2"),
+        (
+            lambda: Training(engines=(LightGBM(),)),
+            "world_size 2 cannot be declared", "Training.engines", "world_size=1",
+        ),
+        (
+            lambda: Training(**ALONE, warm_start=WarmStart()),
+            "warm_start cannot be declared with LightGBM", "Training.engines", "Boosting (XGBoost)",
+        ),
+        (
+            lambda: Training(**ALONE, balance_classes=True),
+            "balance_classes cannot be declared with LightGBM", "Training.engines", "Boosting (XGBoost)",
+        ),
+        (ranking(training=Training(**ALONE)), "LightGBM among the engines cannot be", "shop", "regression, forecast"),
+    ],
+)  # fmt: skip
+def test_what_lightgbm_cannot_do_is_refused(declare: Declare, what: str, where: str, allowed: str) -> None:
+    assert_refused(declare, what, where, allowed)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        Boosting(params={"monotone_constraints": (1, 0)}),
+        LightGBM(params={"num_leaves": 7}, num_rounds=9),
+        Network(hidden=(8, 4)),
+        Statistical(model="arima"),
+    ],
+    ids=lambda engine: engine.kind,
+)
+def test_an_engine_survives_json(engine: DeclaredEngine) -> None:
+    document: Any = json.loads(json.dumps(engine_to_dict(engine)))
+    assert engine_from_dict(document) == engine
