@@ -48,7 +48,8 @@ def fit_engines(spec: JobSpec, context: TrainingContext, report: Report, seconds
         with timed(seconds, f"train_{engine.kind}"):
             engine_context = replace(context, progress=progress, checkpoints=_checkpoints(spec, training_set, engine))
             engines.append(ENGINES[engine.kind].fit(engine, engine_context))
-        rows_per_second[engine.kind] = progress.rows_per_second
+        if progress.rows_per_second:  # an engine without rounds has no speed
+            rows_per_second[engine.kind] = progress.rows_per_second
     return FittedEngines(engines=tuple(engines), rows_per_second=rows_per_second)
 
 
