@@ -177,6 +177,8 @@ OF_MODELS = (
     *_of_judged_nights("auc", "AUC", unit="AUC"),
     *_of_judged_nights("accuracy", "Accuracy", unit="share"),
     *_of_judged_nights("mae", "Mean absolute error", unit="unit of the label", is_estimated=False),
+    *_of_judged_nights("wape", "Absolute error relative to the labels", unit="share", is_estimated=False),
+    *_of_judged_nights("ndcg", "nDCG of the first items", unit="share", is_estimated=False),
     Metric(
         name="label_share",
         unit="share",
@@ -187,6 +189,8 @@ OF_MODELS = (
     *_of_holdout("auc", "AUC", unit="AUC"),
     *_of_holdout("accuracy", "Accuracy", unit="share"),
     *_of_holdout("mae", "Mean absolute error", unit="unit of the label"),
+    *_of_holdout("wape", "Absolute error relative to the labels", unit="share"),
+    *_of_holdout("ndcg", "nDCG of the first items", unit="share"),
     Metric(
         name="model_age_days",
         unit="d",

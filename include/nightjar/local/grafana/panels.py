@@ -309,6 +309,52 @@ CLASSES_AND_NUMBERS = (
         overrides=OF_CHAMPION,
     ),
 )
+SERIES_AND_RANKINGS = (
+    Panel(
+        title="Relative error of evaluated nights",
+        description=(
+            "Forecasts: absolute error relative to the labels on the last night whose steps are all known, with its "
+            "confidence interval; lower is better. Look at the slice `step` in the report before you train."
+        ),
+        unit="percentunit",
+        width=7,
+        queries=_nights_of("wape"),
+        overrides=OF_ENDS,
+    ),
+    Panel(
+        title="Relative error on the holdout",
+        description=(
+            "Forecasts: the last training against the champion at that time, on the same days; lower is better."
+        ),
+        unit="percentunit",
+        width=5,
+        queries=_holdout_of("wape"),
+        overrides=OF_CHAMPION,
+    ),
+    Panel(
+        title="nDCG of evaluated nights",
+        description=(
+            "Rankings: gain of the first items of each group relative to the best order, on the last night with mature "
+            "labels, with its confidence interval. A night has few groups: compare several nights before you train."
+        ),
+        unit="none",
+        width=7,
+        most=1,
+        decimals=3,
+        queries=_nights_of("ndcg"),
+        overrides=OF_ENDS,
+    ),
+    Panel(
+        title="nDCG on the holdout",
+        description="Rankings: the last training against the champion at that time, on the same days.",
+        unit="none",
+        width=5,
+        most=1,
+        decimals=3,
+        queries=_holdout_of("ndcg"),
+        overrides=OF_CHAMPION,
+    ),
+)
 COST = (
     Panel(
         title="Estimated cost of the last run",
@@ -349,6 +395,7 @@ ROWS: tuple[tuple[str, int, tuple[Panel, ...]], ...] = (
     ("Drift and skew", 8, DRIFT),
     ("Model", 9, MODEL),
     ("Models of classes and numbers", 9, CLASSES_AND_NUMBERS),
+    ("Models of series and rankings", 9, SERIES_AND_RANKINGS),
     ("Cost", 7, COST),
 )
 """Title, panel height in grid units, and panels from left to right."""
