@@ -88,8 +88,8 @@ def load_base(lake: Lake, training_set: TrainingSet) -> TabularModel | None:
 
 def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
     """Return the reasons why the training cannot start from ``model``."""
-    problem, problem_of_base = (_without_cost(p) for p in (training_set.recipe.problem, model.card.problem))
-    if problem != problem_of_base:
+    problem, problem_of_base = training_set.recipe.problem, model.card.problem
+    if _without_cost(problem) != _without_cost(problem_of_base):
         return [f"its problem is {problem_of_base}, and that of the use case {problem}"]
     current, base = ([(f.name, f.kind) for f in features] for features in (training_set.features, model.card.features))
     if current != base:
