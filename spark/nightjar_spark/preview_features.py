@@ -25,7 +25,7 @@ from nightjar.local.summary import table as text_table
 from nightjar.protocol.errors import NightjarError, first_line
 from nightjar.protocol.nights import Nights
 from nightjar_spark.feature_inputs import check_rows, read_inputs
-from nightjar_spark.feature_tables import build_tables
+from nightjar_spark.feature_tables import build_features
 from nightjar_spark.io import conform
 from nightjar_spark.session import build_session
 from nightjar_spark.worker_errors import from_workers
@@ -114,11 +114,12 @@ def preview_features(spark: SparkSession, lake: Lake, use_case: UseCase, night: 
     began = time.perf_counter()
     nights = Nights(first=night, last=night, timezone=use_case.schedule.timezone)
     inputs = read_inputs(spark, lake, use_case, nights)
-    schema, built = use_case.feature_table, build_tables(use_case, inputs, nights)
-    features = conform(built.features, schema).persist()
+    schema = use_case.feature_table
+    features = conform(build_features(use_case, inputs.tables, nights), schema).persist()
     try:
         rows, columns = _summarize(features)
-        check_rows(schema, rows, built.feature_rows, nights)
+        if use_case.problem.has_rows_of_source:
+            check_rows(schema, rows, inputs.rows[use_case.data.features_from], nights)
         examples = tuple(row.asDict() for row in features.orderBy(*schema.key).limit(EXAMPLES).collect())
     finally:
         features.unpersist()
