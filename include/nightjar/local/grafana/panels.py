@@ -195,6 +195,29 @@ def _holdout_of(metric: str) -> tuple[Query, ...]:
     )
 
 
+def _holdout_panel(
+    metric: str,
+    name: str,
+    whose: str,
+    *,
+    better: str = "",
+    unit: str = "none",
+    most: int | None = None,
+    decimals: int | None = None,
+) -> Panel:
+    """Return the panel of a monitored metric on the holdout."""
+    return Panel(
+        title=f"{name} on the holdout",
+        description=f"{whose}: the last training against the champion at that time, on the same days{better}.",
+        unit=unit,
+        width=5,
+        queries=_holdout_of(metric),
+        overrides=OF_CHAMPION,
+        most=most,
+        decimals=decimals,
+    )
+
+
 MODEL = (
     Panel(
         title="AUC of evaluated nights",
@@ -274,18 +297,7 @@ CLASSES_AND_NUMBERS = (
         ),
         overrides={**OF_ENDS, **OF_ESTIMATE},
     ),
-    Panel(
-        title="Accuracy on the holdout",
-        description=(
-            "Use cases with several classes: the last training against the champion at that time, on the same days."
-        ),
-        unit="none",
-        width=5,
-        most=1,
-        decimals=3,
-        queries=_holdout_of("accuracy"),
-        overrides=OF_CHAMPION,
-    ),
+    _holdout_panel("accuracy", "Accuracy", "Use cases with several classes", most=1, decimals=3),
     Panel(
         title="Mean absolute error of evaluated nights",
         description=(
@@ -298,16 +310,7 @@ CLASSES_AND_NUMBERS = (
         queries=_nights_of("mae"),
         overrides=OF_ENDS,
     ),
-    Panel(
-        title="Mean absolute error on the holdout",
-        description=(
-            "Regressions: the last training against the champion at that time, on the same days; lower is better."
-        ),
-        unit="none",
-        width=5,
-        queries=_holdout_of("mae"),
-        overrides=OF_CHAMPION,
-    ),
+    _holdout_panel("mae", "Mean absolute error", "Regressions", better="; lower is better"),
 )
 SERIES_AND_RANKINGS = (
     Panel(
@@ -321,16 +324,7 @@ SERIES_AND_RANKINGS = (
         queries=_nights_of("wape"),
         overrides=OF_ENDS,
     ),
-    Panel(
-        title="Relative error on the holdout",
-        description=(
-            "Forecasts: the last training against the champion at that time, on the same days; lower is better."
-        ),
-        unit="percentunit",
-        width=5,
-        queries=_holdout_of("wape"),
-        overrides=OF_CHAMPION,
-    ),
+    _holdout_panel("wape", "Relative error", "Forecasts", better="; lower is better", unit="percentunit"),
     Panel(
         title="nDCG of evaluated nights",
         description=(
@@ -344,16 +338,7 @@ SERIES_AND_RANKINGS = (
         queries=_nights_of("ndcg"),
         overrides=OF_ENDS,
     ),
-    Panel(
-        title="nDCG on the holdout",
-        description="Rankings: the last training against the champion at that time, on the same days.",
-        unit="none",
-        width=5,
-        most=1,
-        decimals=3,
-        queries=_holdout_of("ndcg"),
-        overrides=OF_CHAMPION,
-    ),
+    _holdout_panel("ndcg", "nDCG", "Rankings", most=1, decimals=3),
 )
 COST = (
     Panel(
