@@ -10,17 +10,14 @@ from pyspark.sql import functions as F
 from nightjar.protocol.nights import Nights
 from use_cases.arrival_delay.use_case import RAW
 from use_cases.flight_delay import features as flights
+from use_cases.flight_delay.shared import without_prefix
 
 
 def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
     """Return the features of the flights scheduled on the day after each night."""
-    return flights.build_features(_as_flights(tables), nights)
+    return flights.build_features(without_prefix(tables, RAW), nights)
 
 
 def build_labels(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
     """Return the arrival delay of the flights of each night's own day."""
-    return flights.labels_of(_as_flights(tables), nights, F.col("arr_delay"))
-
-
-def _as_flights(tables: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
-    return {name.removeprefix(RAW): table for name, table in tables.items()}
+    return flights.labels_of(without_prefix(tables, RAW), nights, F.col("arr_delay"))

@@ -11,6 +11,7 @@ from nightjar.declaration.quantiles import QuantileCost
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.target import Target
 from nightjar.declaration.training import Boosting, Training
+from use_cases.flight_delay.shared import with_prefix
 from use_cases.flight_delay.use_case import USE_CASE as FLIGHT_DELAY
 
 RAW = "arrival_"
@@ -22,15 +23,7 @@ USE_CASE = replace(
     name="arrival_delay",
     title="Arrival delays out of New York",
     schedule=replace(FLIGHT_DELAY.schedule, nightly="30 2 * * *", training="0 5 * * 1"),
-    data=replace(
-        FLIGHT_DELAY.data,
-        sources=tuple(
-            replace(source, table=replace(source.table, name=f"raw/{RAW}{source.name}"))
-            for source in FLIGHT_DELAY.data.sources
-        ),
-        features_from=RAW + FLIGHT_DELAY.data.features_from,
-        labels_from=RAW + FLIGHT_DELAY.data.labels_from,
-    ),
+    data=with_prefix(FLIGHT_DELAY.data, RAW),
     # Assumed costs of a connection: a passenger who waits costs 1 a minute, one who misses it 4; so plan for the
     # delay that four flights of five stay below. Replace both in your deployment.
     problem=Regression(unit="min", loss="quantile", quantiles=(0.1, 0.5, 0.8, 0.9), cost=QuantileCost(under=4, over=1)),

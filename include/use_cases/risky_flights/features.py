@@ -9,20 +9,17 @@ from pyspark.sql import functions as F
 
 from nightjar.protocol.nights import Nights
 from use_cases.flight_delay import features as flights
+from use_cases.flight_delay.shared import without_prefix
 from use_cases.risky_flights.use_case import GRADES, RAW
 
 
 def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
     """Return the features of the flights scheduled on the day after each night."""
-    return flights.build_features(_as_flights(tables), nights)
+    return flights.build_features(without_prefix(tables, RAW), nights)
 
 
 def build_labels(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
     """Return the grade of the arrival delay of the flights of each night's own day."""
     delay = F.col("arr_delay")
     grade = sum((F.when(delay > minutes, 1.0).otherwise(0.0) for minutes in GRADES), start=F.lit(0.0))
-    return flights.labels_of(_as_flights(tables), nights, F.when(delay.isNotNull(), grade))
-
-
-def _as_flights(tables: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
-    return {name.removeprefix(RAW): table for name, table in tables.items()}
+    return flights.labels_of(without_prefix(tables, RAW), nights, F.when(delay.isNotNull(), grade))

@@ -11,6 +11,7 @@ from nightjar.declaration.ranking import Ranking
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.target import Target
 from nightjar.declaration.training import Boosting, Training
+from use_cases.flight_delay.shared import with_prefix
 from use_cases.flight_delay.use_case import USE_CASE as FLIGHT_DELAY
 
 RAW = "watched_"
@@ -26,15 +27,7 @@ USE_CASE = replace(
     name="risky_flights",
     title="Flights to watch",
     schedule=replace(FLIGHT_DELAY.schedule, nightly="15 3 * * *", training="0 7 * * 1"),
-    data=replace(
-        FLIGHT_DELAY.data,
-        sources=tuple(
-            replace(source, table=replace(source.table, name=f"raw/{RAW}{source.name}"))
-            for source in FLIGHT_DELAY.data.sources
-        ),
-        features_from=RAW + FLIGHT_DELAY.data.features_from,
-        labels_from=RAW + FLIGHT_DELAY.data.labels_from,
-    ),
+    data=with_prefix(FLIGHT_DELAY.data, RAW),
     entity=Entity(
         key=(*(_KEY[name] for name in GROUP), *(column for name, column in _KEY.items() if name not in GROUP)),
         carried=FLIGHT_DELAY.entity.carried,
