@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.use_case import UseCase
-from nightjar.features.horizon import with_values
+from nightjar.features.horizon import FIRST_DAY, VALUES, with_values
 from nightjar.protocol.errors import SourceError
 from nightjar.protocol.nights import Nights, first_few
 from nightjar_spark.built_tables import BuiltTables
@@ -84,7 +84,7 @@ def _series(module: Any, tables: Mapping[str, DataFrame], use_case: UseCase, nig
 
 
 def _check_series(series: DataFrame, use_case: UseCase) -> None:
-    """Check days, values and hierarchy of each series, in one pass.
+    """Check days, values and hierarchy of each series; one job looks for all faults of a series.
 
     Raises:
         SourceError: naming the kind of fault, its number, and the first series.
@@ -113,26 +113,28 @@ def _check_series(series: DataFrame, use_case: UseCase) -> None:
             "give each series one value of each column of the hierarchy",
         ),
     }
+    found = counted.agg(*(F.count_if(condition).alias(fault) for fault, (condition, _) in faults.items())).first()
     for fault, (condition, fix) in faults.items():
-        _refuse(counted.where(condition), by, f"have {fault}", use_case, fix)
+        if found and found[fault]:
+            _refuse(counted.where(condition), by, found[fault], f"have {fault}", use_case, fix)
     for parent, child in zip(declared.hierarchy, declared.hierarchy[1:], strict=False):
         torn = series.groupBy(child).agg(F.count_distinct(parent).alias("parents")).where("parents > 1")
-        fix = f"give each {child} one {parent}, or declare the columns in another order"
-        _refuse(torn, [child], f"belong to several {parent}: the hierarchy does not add up", use_case, fix)
+        if number := torn.count():
+            fix = f"give each {child} one {parent}, or declare the columns in another order"
+            what = f"belong to several {parent}: the hierarchy does not add up"
+            _refuse(torn, [child], number, what, use_case, fix)
 
 
-def _refuse(faulty: DataFrame, by: Sequence[str], what: str, use_case: UseCase, fix: str) -> None:
-    """Raise an error if there are rows."""
+def _refuse(faulty: DataFrame, by: Sequence[str], number: int, what: str, use_case: UseCase, fix: str) -> NoReturn:
+    """Raise the error of ``number`` faulty rows, with the first of them."""
     rows = faulty.orderBy(*by).select(*by).limit(_EXAMPLES).collect()
-    if rows:
-        examples = "; ".join(" ".join(f"{name}={row[name]}" for name in by) for row in rows)
-        number = faulty.count()
-        raise SourceError(
-            f"{number} of {use_case.name} {what}: {examples}{'; …' if number > len(rows) else ''}",
-            where=f"build_series of {use_case.name}",
-            how_many=number,
-            fix=fix,
-        )
+    examples = "; ".join(" ".join(f"{name}={row[name]}" for name in by) for row in rows)
+    raise SourceError(
+        f"{number} of {use_case.name} {what}: {examples}{'; …' if number > len(rows) else ''}",
+        where=f"build_series of {use_case.name}",
+        how_many=number,
+        fix=fix,
+    )
 
 
 def _features(
@@ -161,11 +163,9 @@ def _forecasts(entities: DataFrame, series: DataFrame, use_case: UseCase) -> Dat
     """Return the statistical forecasts of each series from each night, by the values of the last ``history_nights``."""
     declared, by = _declared(use_case), _by(use_case)
     known = with_values(series, by, "value")
-    position = F.datediff("ds", F.col("_first_day"))
+    position = F.datediff("ds", F.col(FIRST_DAY))
     days = F.least(position, F.lit(use_case.data.history_nights)) + 1
-    histories = entities.join(known, by).select(
-        "ds", *by, F.slice("_values", position - days + 2, days).alias("values")
-    )
+    histories = entities.join(known, by).select("ds", *by, F.slice(VALUES, position - days + 2, days).alias("values"))
     types = {field.name: field.dataType.simpleString() for field in histories.schema}
     columns = [feature.name for feature in declared.series_features[1:]]
     schema = ", ".join(

@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from nightjar.features.keys import check_new
 from nightjar.protocol.errors import ConfigurationError
 
-_FIRST, _VALUES = "_first_day", "_values"
+FIRST_DAY, VALUES = "_first_day", "_values"
+"""Columns of :func:`with_values`."""
 
 
 def seasonal_lags(
@@ -66,8 +67,8 @@ def _with_lags(
     """Add the value of ``days_back`` days before the night; each is at least 0."""
     check_new(steps, days_back)
     known = with_values(series, by, value)
-    position = F.datediff("ds", F.col(_FIRST))
-    lags = (F.when(position >= days, F.get(_VALUES, position - days)).alias(name) for name, days in days_back.items())
+    position = F.datediff("ds", F.col(FIRST_DAY))
+    lags = (F.when(position >= days, F.get(VALUES, position - days)).alias(name) for name, days in days_back.items())
     return steps.join(known, list(by), "left").select(*steps.columns, *lags)
 
 
@@ -77,5 +78,5 @@ def with_values(series: DataFrame, by: Sequence[str], value: str) -> DataFrame:
     return (
         series.groupBy(*by)
         .agg(days.alias("_days"))
-        .select(*by, F.col("_days")[0]["ds"].alias(_FIRST), F.col("_days")["value"].alias(_VALUES))
+        .select(*by, F.col("_days")[0]["ds"].alias(FIRST_DAY), F.col("_days")["value"].alias(VALUES))
     )
