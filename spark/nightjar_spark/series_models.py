@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from nightjar.declaration.forecast import Forecast
+from nightjar.declaration.forecast import ARIMA, ETS, SEASONAL_NAIVE, Forecast
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,9 +47,9 @@ def forecast_series(values: Values, declared: Forecast) -> SeriesForecast:
     """
     season = declared.season
     naive = _limited(_naive(values, declared), declared)
-    found, replaced = {"seasonal_naive": naive}, 0
+    found, replaced = {SEASONAL_NAIVE: naive}, 0
     for model in declared.models:
-        if model != "seasonal_naive":
+        if model != SEASONAL_NAIVE:
             fitted = _fitted(model, values, declared) if len(values) >= SEASONS_TO_FIT * season else None
             replaced += fitted is None
             found[model] = naive if fitted is None else _limited(fitted, declared)
@@ -77,7 +77,7 @@ def _fitted(model: str, values: Values, declared: Forecast) -> Values | None:
     """Return a model's quantiles; None when it cannot be fitted."""
     from statsforecast.models import AutoARIMA, AutoETS
 
-    models: Mapping[str, Callable[..., Any]] = {"ets": AutoETS, "arima": AutoARIMA}
+    models: Mapping[str, Callable[..., Any]] = {ETS: AutoETS, ARIMA: AutoARIMA}
     try:
         quantiles = _quantiles(models[model](season_length=declared.season), values, declared)
     except Exception:  # the library raises different errors for series that it cannot fit; they are counted
@@ -110,7 +110,7 @@ def forecaster(declared: Forecast, by: Sequence[str]) -> Callable[[Iterator[pa.R
     It yields a row for each step: ``ds``, ``by``, ``step``, ``series_scale``, the models' columns, and ``replaced``.
     """
     steps = np.arange(1, declared.horizon + 1, dtype=np.int32)
-    names = [(model, columns) for model in declared.models for columns in (declared.columns_of(model),)]
+    columns_by_model = {model: declared.columns_of(model) for model in declared.models}
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -120,11 +120,11 @@ def forecaster(declared: Forecast, by: Sequence[str]) -> Callable[[Iterator[pa.R
             columns: dict[str, Any] = {name: batch.column(name).take(repeated) for name in ("ds", *by)}
             columns["step"] = pa.array(np.tile(steps, batch.num_rows), pa.int32())
             columns["series_scale"] = pa.array([forecast.scale for forecast in made], pa.float64()).take(repeated)
-            for model, of_model in names:
+            for model, names in columns_by_model.items():
                 quantiles = np.concatenate(
-                    [np.zeros((0, len(of_model))), *(forecast.quantiles[model] for forecast in made)]
+                    [np.zeros((0, len(names))), *(forecast.quantiles[model] for forecast in made)]
                 )
-                columns |= {name: pa.array(quantiles[:, i], pa.float64()) for i, name in enumerate(of_model)}
+                columns |= {name: pa.array(quantiles[:, i], pa.float64()) for i, name in enumerate(names)}
             columns["replaced"] = pa.array([forecast.replaced for forecast in made], pa.int32()).take(repeated)
             yield pa.RecordBatch.from_pydict(columns)
 

@@ -12,14 +12,16 @@ from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.gate import Gate, check_bound
+from nightjar.declaration.lightgbm import LightGBM
 from nightjar.declaration.monitoring import Monitoring, Retraining
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.spaces import Choice
+from nightjar.declaration.statistical import Statistical
 from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, LightGBM, Network, Statistical, Training
+from nightjar.declaration.training import Boosting, Network, Training
 
 _READ_AS = {"numeric": frozenset({"int", "long", "double", "boolean"}), "categorical": frozenset({"string"})}
 """Feature kind to the column types that a model reads as that kind."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from nightjar.declaration.declared import Count, Declaration, Name, Probability, Text, check_unique, refuse
 from nightjar.declaration.features import Feature
@@ -21,7 +21,8 @@ from nightjar.declaration.tables import Column, ColumnType
 
 SeriesModel = Literal["seasonal_naive", "ets", "arima"]
 """Statistical models of one series: the same day of the last season, exponential smoothing, and ARIMA."""
-BASELINES: tuple[SeriesModel, ...] = ("seasonal_naive", "ets")
+SEASONAL_NAIVE, ETS, ARIMA = get_args(SeriesModel)
+BASELINES: tuple[SeriesModel, ...] = (SEASONAL_NAIVE, ETS)
 STEP = Column("step", "int", "Nights from ds to target_date, from 1.", nullable=False)
 TARGET_DATE = Column("target_date", "date", "Day that is forecast.", nullable=False)
 SERIES_SCALE = Column(
@@ -130,4 +131,4 @@ class Forecast(Declaration):
     @property
     def decision_columns(self) -> tuple[Column, ...]:
         """The column of the decision; none without costs."""
-        return (decision_column("decision", self.cost, self.unit),) if self.cost else ()
+        return (decision_column(self.cost, self.unit),) if self.cost else ()

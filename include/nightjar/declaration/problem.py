@@ -23,6 +23,7 @@ from nightjar.declaration.declared import (
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.quality import QualityMetric, by_name, losses, shares
 from nightjar.declaration.quantiles import (
+    DECISION,
     QuantileCost,
     check_quantile_cost,
     check_quantiles,
@@ -34,8 +35,6 @@ from nightjar.declaration.ranking import RANK, Ranking
 from nightjar.declaration.tables import Column, ColumnType
 from nightjar.protocol.names import IDENTIFIER_FORM, is_identifier
 
-DECISION = "decision"
-"""Name of the decision column, which a score table has when costs are declared."""
 LINEAR, CONSTANT = "baseline", "constant"
 """Baselines that a model must beat: a linear model on the same features, and the labels' shares or mean."""
 
@@ -353,14 +352,19 @@ class Regression(Declaration):
     @property
     def decision_columns(self) -> tuple[Column, ...]:
         """The column of the decision; none without costs."""
-        return (decision_column(DECISION, self.cost, self.unit),) if self.cost else ()
+        return (decision_column(self.cost, self.unit),) if self.cost else ()
 
 
 Problem = Binary | Multiclass | Regression | Forecast | Ranking
 
 
+def regression_of(forecast: Forecast) -> Regression:
+    """Return the regression with the quantiles and the cost of a forecast: what does not depend on series and steps."""
+    return Regression(unit=forecast.unit, loss="quantile", quantiles=forecast.quantiles, cost=forecast.cost)
+
+
 def columns_of_rows(problem: Problem, prediction: str) -> tuple[Column, ...]:
-    """Return the columns of a prediction that follow from a row alone: all but the rank within a group."""
+    """Return the columns of a prediction that follow from a single row: those besides the rank within a group."""
     return tuple(column for column in problem.prediction_columns(prediction) if column != RANK)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from nightjar.declaration.data import Data
 from nightjar.declaration.declared import check_known, refuse
@@ -16,39 +16,48 @@ from nightjar.declaration.ranking import Ranking
 from nightjar.declaration.target import Target
 
 
-def check_problem(
-    problem: Problem,
-    data: Data,
-    entity: Entity,
-    features: FeatureSet,
-    target: Target,
-    monitoring: Monitoring,
-    *,
-    where: str,
-) -> None:
-    """Check what a problem type needs of the other groups.
+class Declared(Protocol):
+    """The groups of a use case that a problem type needs something of."""
+
+    @property
+    def problem(self) -> Problem:
+        """The problem type."""
+
+    @property
+    def data(self) -> Data:
+        """What lands each night."""
+
+    @property
+    def entity(self) -> Entity:
+        """What is scored."""
+
+    @property
+    def features(self) -> FeatureSet:
+        """Model inputs."""
+
+    @property
+    def target(self) -> Target:
+        """What is predicted."""
+
+    @property
+    def monitoring(self) -> Monitoring:
+        """Drift and performance."""
+
+
+def check_problem(declared: Declared, *, where: str) -> None:
+    """Check what the problem type of a use case needs of its other groups.
 
     Raises:
         ConfigurationError: naming what is missing.
     """
-    check = _CHECKS.get(problem.kind)
-    if check:
-        check(problem, data, entity, features, target, monitoring, where=where)
+    if check := _CHECKS.get(declared.problem.kind):
+        check(declared.problem, declared, where=where)
 
 
-def _check_forecast(
-    forecast: Forecast,
-    data: Data,
-    entity: Entity,
-    features: FeatureSet,
-    target: Target,
-    monitoring: Monitoring,
-    *,
-    where: str,
-) -> None:
-    names = [column.name for column in entity.columns]
+def _check_forecast(forecast: Forecast, declared: Declared, *, where: str) -> None:
+    names = [column.name for column in declared.entity.columns]
     check_known(forecast.hierarchy, names, kind="column of the entity", where=f"{where}.problem.hierarchy")
-    listed = [feature.name for feature in features.columns]
+    listed = [feature.name for feature in declared.features.columns]
     if missing := [feature.name for feature in forecast.series_features if feature.name not in listed]:
         refuse(
             f"features lacks {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}, which Nightjar adds to the "
@@ -65,50 +74,41 @@ def _check_forecast(
             how_many=len(taken),
             fix="choose another name",
         )
-    if target.label_horizon_nights != forecast.horizon:
+    if declared.target.label_horizon_nights != forecast.horizon:
         refuse(
-            f"labels land after {target.label_horizon_nights} nights, and the last step is known after "
+            f"labels land after {declared.target.label_horizon_nights} nights, and the last step is known after "
             f"{forecast.horizon}",
             where=f"{where}.target.label_horizon_nights",
             fix=f"declare label_horizon_nights={forecast.horizon}, the horizon: a night is judged when all its steps "
             "are known",
         )
     needed = max(forecast.horizon, 2 * forecast.season)
-    if data.history_nights < needed:
+    if declared.data.history_nights < needed:
         refuse(
-            f"the history has {data.history_nights} nights, and a forecast with horizon {forecast.horizon} and season "
-            f"{forecast.season} needs {needed}: the horizon, and two seasons",
+            f"the history has {declared.data.history_nights} nights, and a forecast with horizon {forecast.horizon} "
+            f"and season {forecast.season} needs {needed}: the horizon, and two seasons",
             where=f"{where}.data.history_nights",
-            how_many=data.history_nights,
+            how_many=declared.data.history_nights,
             fix=f"declare history_nights={needed} or more",
         )
 
 
-def _check_ranking(
-    ranking: Ranking,
-    data: Data,
-    entity: Entity,
-    features: FeatureSet,
-    target: Target,
-    monitoring: Monitoring,
-    *,
-    where: str,
-) -> None:
-    key = tuple(column.name for column in entity.key)
+def _check_ranking(ranking: Ranking, declared: Declared, *, where: str) -> None:
+    key = tuple(column.name for column in declared.entity.key)
     if key[: len(ranking.group)] != ranking.group or len(key) == len(ranking.group):
         refuse(
             f"the group is {', '.join(ranking.group)}, and the key is {', '.join(key)}",
             where=f"{where}.problem.group",
             fix="name the first columns of the key as the group, and leave at least one for the item",
         )
-    if wrong := [name for name in monitoring.performance.slices if name not in ranking.group]:
+    if wrong := [name for name in declared.monitoring.performance.slices if name not in ranking.group]:
         refuse(
             f"slice {', '.join(wrong)} is not a column of the group, whose items are compared with each other",
             where=f"{where}.monitoring.performance.slices",
             how_many=len(wrong),
             fix=f"choose from: {', '.join(ranking.group)}",
         )
-    numeric = [feature.name for feature in features.columns if feature.kind == "numeric"]
+    numeric = [feature.name for feature in declared.features.columns if feature.kind == "numeric"]
     for field in ("popularity", "last_seen"):
         name = getattr(ranking, field)
         check_known((name,), numeric, kind="numeric feature", where=f"{where}.problem.{field}")

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from nightjar.declaration.declared import Declaration, Positive, Text, check_unique, refuse
 from nightjar.declaration.tables import Column
 
+DECISION = "decision"
+"""Name of the decision column, which a score table has when costs are declared."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class QuantileCost(Declaration):
@@ -44,10 +47,10 @@ def quantile_columns(quantiles: Sequence[float], unit: str) -> tuple[Column, ...
     )
 
 
-def decision_column(name: str, cost: QuantileCost, unit: str) -> Column:
+def decision_column(cost: QuantileCost, unit: str) -> Column:
     """Return the column of the number to act on."""
     return Column(
-        name, "double", f"Number with the lowest expected cost: the quantile {cost.quantile:g}. Unit: {unit}."
+        DECISION, "double", f"Number with the lowest expected cost: the quantile {cost.quantile:g}. Unit: {unit}."
     )
 
 

@@ -23,10 +23,10 @@ from nightjar.declaration.declared import (
     hints_of,
     refuse,
 )
-from nightjar.declaration.forecast import SeriesModel
-from nightjar.declaration.lightgbm_params import PARAMETERS as LIGHTGBM_PARAMETERS
+from nightjar.declaration.lightgbm import LightGBM, check_alone
 from nightjar.declaration.resources import SMALL, Resources
 from nightjar.declaration.spaces import Choice, Space, span_from_dict
+from nightjar.declaration.statistical import Statistical
 from nightjar.protocol.programs import FITTING_PROGRAMS
 
 Calibration = Literal["none", "platt", "isotonic", "temperature", "conformal", "best"]
@@ -147,63 +147,6 @@ class Network(Declaration):
         return {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), int | float)}
 
     def with_params(self, chosen: Mapping[str, Any]) -> Network:
-        """Return a copy with the ``chosen`` parameter values."""
-        return replace(self, **chosen)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LightGBM(Declaration):
-    """Boosted trees (LightGBM), trained by one rank in its memory.
-
-    Attributes:
-        params: LightGBM parameters, under their main names (num_leaves, learning_rate, ...).
-        num_rounds: Upper bound of boosting rounds.
-        early_stopping_rounds: Stop after this many rounds without a better validation metric, and keep the best round;
-            None trains and keeps all rounds.
-    """
-
-    kind: ClassVar[str] = "lightgbm"
-    space: ClassVar[Space] = {}
-
-    params: Mapping[str, Any] = field(default_factory=dict)
-    num_rounds: Count = 400
-    early_stopping_rounds: Count | None = 30
-
-    def check(self) -> None:
-        """Check the parameters."""
-        for name, value in self.params.items():
-            check_choice(name, LIGHTGBM_PARAMETERS, kind="LightGBM parameter", where="LightGBM.params")
-            check_value(value, LIGHTGBM_PARAMETERS[name], where=f"LightGBM.params[{name!r}]")
-
-    def declared(self) -> Mapping[str, Any]:
-        """Return the declared value of each parameter that can be searched: none."""
-        return {}
-
-    def with_params(self, chosen: Mapping[str, Any]) -> LightGBM:
-        """Return a copy with the ``chosen`` parameter values."""
-        return replace(self, params={**self.params, **chosen})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Statistical(Declaration):
-    """The forecasts of a statistical model of each series, as a member of the ensemble. Only for ``Forecast``.
-
-    Each night fits the model to every series (:attr:`Forecast.models`), so there is nothing to train.
-
-    Attributes:
-        model: Name of the model, one of ``Forecast.models``.
-    """
-
-    kind: ClassVar[str] = "statistical"
-    space: ClassVar[Space] = {}
-
-    model: SeriesModel = "ets"
-
-    def declared(self) -> Mapping[str, Any]:
-        """Return the declared value of each parameter that can be searched: none."""
-        return {}
-
-    def with_params(self, chosen: Mapping[str, Any]) -> Statistical:
         """Return a copy with the ``chosen`` parameter values."""
         return replace(self, **chosen)
 
@@ -357,7 +300,12 @@ class Training(Declaration):
                 where="Training.tuning",
                 fix="declare a space in one of the engines, or leave tuning out",
             )
-        self._check_lightgbm()
+        if any(isinstance(engine, LightGBM) for engine in self.engines):
+            check_alone(
+                world_size=self.world_size,
+                balance_classes=self.balance_classes,
+                has_warm_start=self.warm_start is not None,
+            )
         self._check_balance()
         self._check_half_life()
         self._check_selection()
@@ -375,23 +323,6 @@ class Training(Declaration):
                 "balance_classes decides scale_pos_weight, and both are declared",
                 where="Training.balance_classes",
                 fix="leave one of them out",
-            )
-
-    def _check_lightgbm(self) -> None:
-        """Check that nothing is asked of LightGBM that is built for XGBoost alone."""
-        if not any(isinstance(engine, LightGBM) for engine in self.engines):
-            return
-        options = {
-            f"world_size {self.world_size}": self.world_size > 1,
-            "balance_classes": self.balance_classes,
-            "warm_start": self.warm_start is not None,
-        }
-        if wrong := [option for option, is_declared in options.items() if is_declared]:
-            refuse(
-                f"{', '.join(wrong)} cannot be declared with LightGBM, which one rank trains from the start",
-                where="Training.engines",
-                how_many=len(wrong),
-                fix="declare world_size=1 and leave the others out, or train with Boosting (XGBoost)",
             )
 
     def _check_half_life(self) -> None:

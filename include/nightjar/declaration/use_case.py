@@ -78,7 +78,7 @@ class UseCase(Declaration):
         check_label_horizon(self.target, self.training, self.monitoring, where=where)
         check_feature_types(self.features, self.row_columns, where=f"{where}.features.columns")
         check_prediction_columns(self.problem, self.entity, where=f"{where}.entity")
-        check_problem(self.problem, self.data, self.entity, self.features, self.target, self.monitoring, where=where)
+        check_problem(self, where=where)
         columns = self.feature_table.column_names
         check_rules(self.features.rules, columns, where=f"{where}.features.rules")
         slices = self.monitoring.performance.slices

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.problem import CONSTANT, LINEAR, Problem
 from nightjar.declaration.quality import QualityMetric
@@ -21,8 +22,8 @@ CHAMPION = "champion_holdout_"
 _BASELINES = {
     LINEAR: "the baseline",
     CONSTANT: "the constant baseline",
-    "seasonal_naive": "the seasonal naive forecast",
-    "ets": "exponential smoothing",
+    SEASONAL_NAIVE: "the seasonal naive forecast",
+    ETS: "exponential smoothing",
     POPULARITY: "the order by popularity",
     LAST_SEEN: "the order by what was seen last",
 }

@@ -24,6 +24,16 @@ def targets(labels: NDArray[Any]) -> NDArray[Any]:
     return labels if labels.ndim == 1 else labels[:, 0]
 
 
+def group_ids(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the number of each row's group, from 0, ascending: encoded labels of groups tell the first rows of each.
+
+    Args:
+        labels: Rows x 2: the label, and 1 for the first row of a group, else 0.
+    """
+    ids: NDArray[np.int64] = np.cumsum(labels[:, 1]).astype(np.int64) - 1
+    return ids
+
+
 def are_finite(outputs: Outputs) -> NDArray[np.bool_]:
     """Return whether all outputs of a row are finite, for each row."""
     is_finite = np.isfinite(outputs)

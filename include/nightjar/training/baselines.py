@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from nightjar.declaration.forecast import Forecast
+from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE, Forecast
 from nightjar.declaration.problem import CONSTANT, LINEAR, Binary, Multiclass, Regression
 from nightjar.declaration.ranking import LAST_SEEN, POPULARITY, Ranking
 from nightjar.training.data.shards import Shard
@@ -31,7 +31,7 @@ _FITS: Mapping[str, Mapping[str, Fit]] = {
     Binary.kind: {LINEAR: baseline.fit},
     Multiclass.kind: {LINEAR: multinomial.fit, CONSTANT: constant.fit},
     Regression.kind: {LINEAR: ridge.fit, CONSTANT: constant.fit},
-    Forecast.kind: {"seasonal_naive": columns.seasonal_naive, "ets": columns.ets},
+    Forecast.kind: {SEASONAL_NAIVE: columns.seasonal_naive, ETS: columns.ets},
     Ranking.kind: {POPULARITY: columns.popularity, LAST_SEEN: columns.last_seen},
 }
 """Kind of a problem to each of its baselines and the function that fits it, which all ranks call."""

@@ -15,9 +15,10 @@ from nightjar.declaration.quantiles import QuantileCost
 from nightjar.declaration.ranking import Ranking
 from nightjar.declaration.rules import between
 from nightjar.declaration.scoring import Scoring
+from nightjar.declaration.statistical import Statistical
 from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Network, Selection, Statistical, Training
+from nightjar.declaration.training import Boosting, Network, Selection, Training
 
 FORECAST = Forecast(unit="orders", horizon=3, season=7, hierarchy=("shop",))
 SERIES = Entity(key=(Column("shop", "string", "Shop.", nullable=False),))

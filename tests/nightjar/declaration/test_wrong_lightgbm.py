@@ -9,12 +9,12 @@ import pytest
 from tests.nightjar.declaration.refusals import Declare, assert_refused
 from tests.nightjar.declaration.test_wrong_forecasts_and_rankings import ranking
 
+from nightjar.declaration.lightgbm import LightGBM
+from nightjar.declaration.statistical import Statistical
 from nightjar.declaration.training import (
     Boosting,
     DeclaredEngine,
-    LightGBM,
     Network,
-    Statistical,
     Training,
     WarmStart,
     engine_from_dict,

@@ -5,7 +5,7 @@ Scores and labels are counted as numbers: a class is its position among the decl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -111,6 +111,16 @@ class SliceColumn:
     metric: str
     header: str
     estimated: bool = False
+
+
+def slice_columns(headers: Mapping[str, str]) -> tuple[SliceColumn, ...]:
+    """Return the columns of metrics with these headers."""
+    return tuple(SliceColumn(metric=metric, header=header) for metric, header in headers.items())
+
+
+def with_prefix(metrics: Mapping[str, float], prefix: str, names: Iterable[str]) -> dict[str, float]:
+    """Return the metrics ``names`` from those whose names begin with ``prefix``; missing ones are left out."""
+    return {name: metrics[prefix + name] for name in names if prefix + name in metrics}
 
 
 class PerformanceProblem(Protocol):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nightjar.declaration.problem import DECISION, Binary
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.quality import QualityMetric
+from nightjar.declaration.quantiles import DECISION
 from nightjar.problems.binary import calibration
 from nightjar.problems.binary.calibration import Calibrator
 from nightjar.problems.binary.metrics import (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from nightjar.declaration.forecast import SERIES_SCALE, STEP, TARGET_DATE, Forecast
-from nightjar.declaration.problem import Regression
+from nightjar.declaration.problem import regression_of
 from nightjar.declaration.quality import QualityMetric
 from nightjar.problems.arrays import targets
 from nightjar.problems.forecast.metrics import BY_SUMS, all_metrics, ratio, ratio_sums
@@ -36,13 +37,10 @@ class ForecastProblem:
 
     declared: Forecast
 
-    @property
+    @cached_property
     def quantiles(self) -> RegressionProblem:
         """The regression with the same quantiles and costs."""
-        declared = self.declared
-        return RegressionProblem(
-            Regression(unit=declared.unit, loss="quantile", quantiles=declared.quantiles, cost=declared.cost)
-        )
+        return RegressionProblem(regression_of(self.declared))
 
     @property
     def label_inputs(self) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nightjar.declaration.problem import DECISION, Multiclass
+from nightjar.declaration.problem import Multiclass
 from nightjar.declaration.quality import QualityMetric
+from nightjar.declaration.quantiles import DECISION
 from nightjar.problems.blending import weighted_mean
 from nightjar.problems.mixture import weights_of_mixture
 from nightjar.problems.multiclass import calibration

@@ -1,7 +1,7 @@
 """Metrics of rankings, from sums over groups. Numpy only.
 
-Labels are encoded as rows x 2: the relevance, and 1 for the first row of a group, else 0. So rows of a group stay
-together when batches are joined.
+Labels are encoded as rows x 2: the relevance, and whether the row is the first of its group
+(:func:`nightjar.problems.arrays.group_ids`). So rows of a group stay together when batches are joined.
 """
 
 from __future__ import annotations
@@ -11,23 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightjar.problems.arrays import group_ids, targets
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightjar.problems.arrays import Labels, Outputs
 
-RELEVANCE, IS_FIRST = 0, 1
-"""Columns of encoded labels."""
 MAX_RELEVANCE = 31
 """Largest relevance: a gain is 2 to its power minus 1, as in XGBoost's objective."""
 BY_GROUP = ("ndcg", "map", "recall", "hit_rate")
 """Metrics that are means over the groups with a relevant item."""
-
-
-def group_ids(labels: Labels) -> NDArray[np.int64]:
-    """Return the number of each row's group, from 0, ascending."""
-    ids: NDArray[np.int64] = np.cumsum(labels[:, IS_FIRST]).astype(np.int64) - 1
-    return ids
 
 
 def ranks_of(groups: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -119,5 +113,5 @@ def _hits_up_to(
 def group_sums(metric: str, labels: Labels, outputs: Outputs, k: int) -> NDArray[np.float64]:
     """Return the sum of a metric of :data:`BY_GROUP` over groups, and the number of groups; both add up."""
     groups = group_ids(labels)
-    found = measure_groups(labels[:, RELEVANCE].astype(np.float64), groups, ranks_of(groups, outputs), k).values[metric]
+    found = measure_groups(targets(labels).astype(np.float64), groups, ranks_of(groups, outputs), k).values[metric]
     return np.array([found.sum(), len(found)], dtype=np.float64)

@@ -10,14 +10,12 @@ import numpy as np
 
 from nightjar.declaration.quality import QualityMetric
 from nightjar.declaration.ranking import RANK, Ranking
-from nightjar.problems.arrays import targets
+from nightjar.problems.arrays import group_ids, targets
 from nightjar.problems.binary.calibration import Calibrator as Identity
 from nightjar.problems.blending import weighted_mean
 from nightjar.problems.ranking.metrics import (
     BY_GROUP,
     MAX_RELEVANCE,
-    RELEVANCE,
-    group_ids,
     group_sums,
     measure_groups,
     ranks_of,
@@ -124,9 +122,7 @@ class RankingProblem:
         if wrong := int((~np.isfinite(outputs)).sum()):
             raise GateError("scores are not finite", where="holdout", how_many=wrong, fix="check the objective")
         groups = group_ids(labels)
-        found = measure_groups(
-            labels[:, RELEVANCE].astype(np.float64), groups, ranks_of(groups, outputs), self.declared.k
-        )
+        found = measure_groups(targets(labels).astype(np.float64), groups, ranks_of(groups, outputs), self.declared.k)
         measured = len(found.values["ndcg"])
         if not measured:
             raise GateError(

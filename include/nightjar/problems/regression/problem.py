@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nightjar.declaration.problem import DECISION, Regression
+from nightjar.declaration.problem import Regression
 from nightjar.declaration.quality import QualityMetric
+from nightjar.declaration.quantiles import DECISION
 from nightjar.problems.blending import weighted_mean
 from nightjar.problems.regression import calibration
 from nightjar.problems.regression.metrics import (

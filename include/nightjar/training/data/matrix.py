@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightjar.declaration.features import Feature
-from nightjar.problems.arrays import targets
-from nightjar.problems.ranking.metrics import group_ids
+from nightjar.problems.arrays import group_ids, targets
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.memory import free_memory
 from nightjar.training.engines.libraries import import_xgboost

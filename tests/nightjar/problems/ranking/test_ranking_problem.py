@@ -12,8 +12,8 @@ from sklearn.metrics import average_precision_score, ndcg_score
 from nightjar.declaration.ranking import Ranking
 from nightjar.monitoring.performance.problem import ScoredRows
 from nightjar.monitoring.performance.ranking.problem import RankingPerformance
-from nightjar.problems.arrays import targets
-from nightjar.problems.ranking.metrics import group_ids, ranks_of
+from nightjar.problems.arrays import group_ids, targets
+from nightjar.problems.ranking.metrics import ranks_of
 from nightjar.problems.ranking.problem import RankingProblem
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.errors import GateError

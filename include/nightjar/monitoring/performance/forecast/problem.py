@@ -8,13 +8,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nightjar.declaration.forecast import Forecast
-from nightjar.declaration.problem import Regression
+from nightjar.declaration.problem import regression_of
 from nightjar.monitoring.performance.forecast import words
 from nightjar.monitoring.performance.forecast.metrics import LOSS_OF, measure, metrics_of
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metric_words import MetricWords
 from nightjar.monitoring.performance.monitored import Monitored
-from nightjar.monitoring.performance.problem import Baseline, LabelGroup, Measured, ScoredRows, SliceColumn
+from nightjar.monitoring.performance.problem import (
+    Baseline,
+    LabelGroup,
+    Measured,
+    ScoredRows,
+    SliceColumn,
+    slice_columns,
+    with_prefix,
+)
 from nightjar.monitoring.performance.regression import words as regression_words
 from nightjar.monitoring.performance.regression.deciles import Group
 from nightjar.monitoring.performance.regression.problem import RegressionPerformance
@@ -42,10 +50,7 @@ class ForecastPerformance:
     @cached_property
     def numbers(self) -> RegressionPerformance:
         """The regression with the same quantiles and costs."""
-        declared = self.declared
-        return RegressionPerformance(
-            Regression(unit=declared.unit, loss="quantile", quantiles=declared.quantiles, cost=declared.cost)
-        )
+        return RegressionPerformance(regression_of(self.declared))
 
     @cached_property
     def words(self) -> Mapping[str, MetricWords]:
@@ -115,7 +120,7 @@ class ForecastPerformance:
 
     def holdout_metrics(self, metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
         """Return the metrics on the holdout."""
-        return {metric: metrics[prefix + metric] for metric in self.words if prefix + metric in metrics}
+        return with_prefix(metrics, prefix, self.words)
 
     def accuracy_of_counts(self, summary: Summary) -> dict[str, float]:
         """All metrics are exact."""
@@ -155,9 +160,7 @@ class ForecastPerformance:
             "signed_bias": "Bias",
             "coverage": "Coverage",
         }
-        return tuple(
-            SliceColumn(metric=metric, header=header) for metric, header in headers.items() if metric in self.words
-        )
+        return slice_columns({metric: header for metric, header in headers.items() if metric in self.words})
 
     @property
     def nothing_stands_out(self) -> str:

@@ -14,7 +14,15 @@ from nightjar.monitoring.performance.monitored import Monitored
 from nightjar.monitoring.performance.multiclass import words
 from nightjar.monitoring.performance.multiclass.metrics import estimate, measure, metrics_of
 from nightjar.monitoring.performance.multiclass.summary import Summary, merge, summarize_groups
-from nightjar.monitoring.performance.problem import Baseline, LabelGroup, Measured, ScoredRows, SliceColumn
+from nightjar.monitoring.performance.problem import (
+    Baseline,
+    LabelGroup,
+    Measured,
+    ScoredRows,
+    SliceColumn,
+    slice_columns,
+    with_prefix,
+)
 from nightjar.problems.multiclass.metrics import cost_matrix
 
 if TYPE_CHECKING:
@@ -128,7 +136,7 @@ class MulticlassPerformance:
 
     def holdout_metrics(self, metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
         """Return the metrics on the holdout; recall, precision and share of each class from its confusion."""
-        figures = {metric: metrics[prefix + metric] for metric in self.words if prefix + metric in metrics}
+        figures = with_prefix(metrics, prefix, self.words)
         classes = self.declared.classes
         if f"{prefix}confusion_{classes[0]}_{classes[0]}" not in metrics:
             return figures
@@ -176,7 +184,7 @@ class MulticlassPerformance:
     def quality_columns(self) -> tuple[SliceColumn, ...]:
         """Metrics over all classes."""
         headers = {"accuracy": "Accuracy", "log_loss": "Log loss", "macro_f1": "Macro F1"}
-        return tuple(SliceColumn(metric=metric, header=header) for metric, header in headers.items())
+        return slice_columns(headers)
 
     @property
     def nothing_stands_out(self) -> str:

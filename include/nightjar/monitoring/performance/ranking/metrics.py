@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from nightjar.declaration.ranking import Ranking
 from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.problem import NO_LABELS, Baseline, Measured
-from nightjar.monitoring.performance.ranking.summary import GroupItems, Summary
+from nightjar.monitoring.performance.ranking.summary import Summary
+from nightjar.problems.ranking.metrics import measure_groups
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 METRICS = ("ndcg", "map", "recall", "hit_rate", "relevant_share")
 """All metrics in display order; see :func:`nightjar.problems.ranking.metrics.measure_groups`."""
@@ -27,31 +34,28 @@ def measure(
     )
     if not summary.groups:
         return {**dict.fromkeys(METRICS, Measured(reason=NOTHING_RELEVANT)), "relevant_share": level}
-    of_groups = [_of_group(items, declared.k) for items in summary.groups.values()]
-    ndcg, precision, recall, hits = zip(*of_groups, strict=True)
+    of_groups = _measure_groups(summary, declared.k)
+    hits = of_groups["hit_rate"]
     return {
-        "ndcg": _mean(ndcg, confidence),
-        "map": _mean(precision, confidence),
-        "recall": _mean(recall, confidence),
-        "hit_rate": Measured(interval=intervals.share(sum(hits), len(hits), confidence)),
+        **{metric: _mean(of_groups[metric], confidence) for metric in ("ndcg", "map", "recall")},
+        "hit_rate": Measured(interval=intervals.share(int(hits.sum()), len(hits), confidence)),
         "relevant_share": level,
     }
 
 
-def _mean(values: Sequence[float], confidence: float) -> Measured:
-    total, squares = math.fsum(values), math.fsum(value**2 for value in values)
+def _mean(values: NDArray[np.float64], confidence: float) -> Measured:
+    total, squares = math.fsum(values), math.fsum(values**2)
     return Measured(interval=intervals.mean(total, squares, len(values), confidence).within(0.0, 1.0))
 
 
-def _of_group(items: GroupItems, k: int) -> tuple[float, float, float, bool]:
-    """Return nDCG, average precision, recall and hit of one group."""
-    descending = [
-        r for relevance in sorted(items.relevances, reverse=True) for r in [relevance] * items.relevances[relevance]
-    ]
-    best = math.fsum(
-        (2**relevance - 1) / math.log2(place + 1) for place, relevance in enumerate(descending[:k], start=1)
-    )
-    gained = math.fsum((2**relevance - 1) / math.log2(place + 1) for place, relevance in items.listed.items())
-    precisions = math.fsum(hits / place for hits, place in enumerate(sorted(items.listed), start=1))
-    relevant = len(descending)
-    return gained / best, precisions / min(relevant, k), len(items.listed) / relevant, bool(items.listed)
+def _measure_groups(summary: Summary, k: int) -> dict[str, NDArray[np.float64]]:
+    """Return the metrics of each group from its relevant items; the others change none of them."""
+    groups, relevances, ranks = [], [], []
+    for number, items in enumerate(summary.groups.values()):
+        others = Counter(items.relevances)
+        others.subtract(items.listed.values())
+        unlisted = list(others.elements())
+        relevances += [*items.listed.values(), *unlisted]
+        ranks += [*items.listed, *[k + 1] * len(unlisted)]
+        groups += [number] * (len(items.listed) + len(unlisted))
+    return measure_groups(np.array(relevances), np.array(groups), np.array(ranks), k).values

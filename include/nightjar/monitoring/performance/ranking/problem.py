@@ -11,7 +11,15 @@ from nightjar.declaration.ranking import Ranking
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metric_words import MetricWords
 from nightjar.monitoring.performance.monitored import Monitored
-from nightjar.monitoring.performance.problem import Baseline, LabelGroup, Measured, ScoredRows, SliceColumn
+from nightjar.monitoring.performance.problem import (
+    Baseline,
+    LabelGroup,
+    Measured,
+    ScoredRows,
+    SliceColumn,
+    slice_columns,
+    with_prefix,
+)
 from nightjar.monitoring.performance.ranking import words
 from nightjar.monitoring.performance.ranking.metrics import measure
 from nightjar.monitoring.performance.ranking.summary import Summary, merge, summarize_groups
@@ -101,7 +109,7 @@ class RankingPerformance:
 
     def holdout_metrics(self, metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
         """Return the metrics on the holdout."""
-        figures = {metric: metrics[prefix + metric] for metric in self.words if prefix + metric in metrics}
+        figures = with_prefix(metrics, prefix, self.words)
         relevant, rows = (metrics.get(f"{prefix}{name}") for name in ("relevant", "rows"))
         return {**figures, "relevant_share": relevant / rows} if relevant is not None and rows else figures
 
@@ -138,7 +146,7 @@ class RankingPerformance:
     def quality_columns(self) -> tuple[SliceColumn, ...]:
         """Metrics of the first items."""
         headers = {"ndcg": "nDCG", "map": "Average precision", "recall": "Recall"}
-        return tuple(SliceColumn(metric=metric, header=header) for metric, header in headers.items())
+        return slice_columns(headers)
 
     @property
     def nothing_stands_out(self) -> str:

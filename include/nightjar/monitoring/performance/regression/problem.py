@@ -12,7 +12,15 @@ from nightjar.declaration.problem import Regression
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metric_words import MetricWords
 from nightjar.monitoring.performance.monitored import Monitored
-from nightjar.monitoring.performance.problem import Baseline, LabelGroup, Measured, ScoredRows, SliceColumn
+from nightjar.monitoring.performance.problem import (
+    Baseline,
+    LabelGroup,
+    Measured,
+    ScoredRows,
+    SliceColumn,
+    slice_columns,
+    with_prefix,
+)
 from nightjar.monitoring.performance.regression import words
 from nightjar.monitoring.performance.regression.deciles import Group, group_rows
 from nightjar.monitoring.performance.regression.metrics import LOSS_OF, measure, metrics_of
@@ -128,7 +136,7 @@ class RegressionPerformance:
 
     def holdout_metrics(self, metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
         """Return the metrics on the holdout."""
-        return {metric: metrics[prefix + metric] for metric in self.words if prefix + metric in metrics}
+        return with_prefix(metrics, prefix, self.words)
 
     def accuracy_of_counts(self, summary: Summary) -> dict[str, float]:
         """All metrics are exact."""
@@ -169,9 +177,7 @@ class RegressionPerformance:
             "pinball": "Pinball loss",
             "coverage": "Coverage",
         }
-        return tuple(
-            SliceColumn(metric=metric, header=header) for metric, header in headers.items() if metric in self.words
-        )
+        return slice_columns({metric: header for metric, header in headers.items() if metric in self.words})
 
     @property
     def nothing_stands_out(self) -> str:

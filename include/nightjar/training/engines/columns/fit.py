@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from nightjar.declaration.forecast import Forecast
+from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE, Forecast
 from nightjar.declaration.ranking import Ranking
-from nightjar.declaration.training import Statistical
+from nightjar.declaration.statistical import Statistical
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.device import CPU
@@ -29,12 +29,12 @@ def of_statistical(model: str, training_set: TrainingSet) -> Columns:
 
 def seasonal_naive(train: Shard, training_set: TrainingSet) -> Columns:
     """Return the baseline that repeats the last season."""
-    return of_statistical("seasonal_naive", training_set)
+    return of_statistical(SEASONAL_NAIVE, training_set)
 
 
 def ets(train: Shard, training_set: TrainingSet) -> Columns:
     """Return the baseline of exponential smoothing."""
-    return of_statistical("ets", training_set)
+    return of_statistical(ETS, training_set)
 
 
 def popularity(train: Shard, training_set: TrainingSet) -> Columns:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.declaration.training import LightGBM
+from nightjar.declaration.lightgbm import LightGBM
 from nightjar.problems.arrays import targets
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
@@ -38,7 +38,7 @@ def fit(declared: LightGBM, context: TrainingContext) -> Fitted:
     }
     params = [{**common, **of_booster} for of_booster in boosters_of(recipe.problem)]
     train = _dataset(context.train, context, common, is_weighted=recipe.half_life_days is not None)
-    validation, labels = _rows(context.validation)
+    validation, labels = map(np.concatenate, zip(*context.validation.batches(), strict=True))
     try:
         boosters = [lightgbm.Booster(of_booster, train) for of_booster in params]
         for booster in boosters:
@@ -66,22 +66,14 @@ def fit(declared: LightGBM, context: TrainingContext) -> Fitted:
     )
 
 
-def _rows(shard: Shard) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the matrix and the encoded labels of all batches."""
-    matrices, labels = zip(*shard.batches(), strict=True)
-    return np.concatenate(matrices), np.concatenate(labels)
-
-
 def _dataset(shard: Shard, context: TrainingContext, params: dict[str, Any], *, is_weighted: bool) -> Any:
     """Return the rows to fit, weighted if the recipe says so."""
-    matrix, labels = _rows(shard)
+    matrices, labels = zip(*shard.batches(), strict=True)
     features = context.training_set.features
-    batches = zip(shard.batches(), shard.weights, strict=True)
-    weights = [np.full(len(of_batch), weight) for (_, of_batch), weight in batches] if is_weighted else None
     return import_lightgbm().Dataset(
-        matrix,
-        targets(labels),
-        weight=None if weights is None else np.concatenate(weights),
+        np.concatenate(matrices),
+        targets(np.concatenate(labels)),
+        weight=np.repeat(shard.weights, list(map(len, labels))) if is_weighted else None,
         feature_name=[feature.name for feature in features],
         categorical_feature=[i for i, feature in enumerate(features) if feature.kind == "categorical"],
         params=params,

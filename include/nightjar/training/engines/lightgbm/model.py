@@ -43,7 +43,7 @@ class LightGBMTrees:
 
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
-        return {f"{_PREFIX}{position}{_SUFFIX}": text.encode() for position, text in enumerate(self.texts)}
+        return {_file(position): text.encode() for position, text in enumerate(self.texts)}
 
 
 def load(content: Mapping[str, bytes]) -> LightGBMTrees:
@@ -52,11 +52,16 @@ def load(content: Mapping[str, bytes]) -> LightGBMTrees:
     Raises:
         ModelError: when a file is not a complete model of LightGBM: its parser may crash on another.
     """
-    names = sorted(name for name in content if name.startswith(_PREFIX) and name.endswith(_SUFFIX))
-    texts = tuple(content[f"{_PREFIX}{position}{_SUFFIX}"].decode("ascii") for position in range(max(1, len(names))))
-    for name, text in zip(names, texts, strict=True):
+    count = sum(name.startswith(_PREFIX) and name.endswith(_SUFFIX) for name in content)
+    texts = {name: content[name].decode("ascii") for name in map(_file, range(max(1, count)))}
+    for name, text in texts.items():
         if not (text.startswith(_BEGIN) and text.endswith(_END)):
             raise ModelError(
                 "the file is not a complete model of LightGBM", where=name, fix="train again, or restore it"
             )
-    return LightGBMTrees.from_texts(texts)
+    return LightGBMTrees.from_texts(tuple(texts.values()))
+
+
+def _file(position: int) -> str:
+    """Return the name of a booster's file."""
+    return f"{_PREFIX}{position}{_SUFFIX}"
