@@ -102,7 +102,9 @@ def make(lake: Lake, rows: int) -> tuple[str, Any]:
         label="drawn",
         prediction="drawn",
         problem=PROBLEM,
-        members=(MemberCard(kind="boosting", engine="xgboost", params={}, rounds=100, validation_score=0),),
+        members=(
+            MemberCard(name="boosting", kind="boosting", engine="xgboost", params={}, rounds=100, validation_score=0),
+        ),
         calibrator=Calibrator(method="none"),
         seed=1,
         world_size=1,

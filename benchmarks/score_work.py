@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nightjar.declaration.training import Boosting
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta
 from nightjar.lake.lake import Lake
@@ -139,7 +139,14 @@ def make(work: Work) -> None:
         prediction="drawn",
         problem=use_case.problem,
         members=(
-            MemberCard(kind="boosting", engine="xgboost", params={}, rounds=engine.num_rounds, validation_score=0),
+            MemberCard(
+                name="boosting",
+                kind="boosting",
+                engine="xgboost",
+                params={},
+                rounds=engine.num_rounds,
+                validation_score=0,
+            ),
         ),
         calibrator=Calibrator(method="none"),
         seed=1,

@@ -33,7 +33,7 @@ from nightjar.protocol.results import TrainResult
 PROJECT = Path(__file__).with_name("project")
 sys.path.insert(0, str(PROJECT))  # its use case replaces the project's, here and in the ranks
 
-from nightjar.declaration.training import Boosting  # noqa: E402
+from nightjar.declaration.engines import Boosting  # noqa: E402
 from nightjar.lake import delta, files  # noqa: E402
 from nightjar.lake.lake import Lake  # noqa: E402
 from nightjar.monitoring.profiles.profile import ProfiledColumn  # noqa: E402

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
+from nightjar.declaration.engines import DeclaredEngine
 from nightjar.declaration.features import Feature
 from nightjar.declaration.problem import Binary
-from nightjar.declaration.training import DeclaredEngine
 from nightjar.declaration.use_case import load_use_case
 from nightjar.problems.binary.problem import BinaryProblem
 from nightjar.training.data.shards import Shard

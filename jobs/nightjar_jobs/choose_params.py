@@ -37,20 +37,22 @@ def run(spec: JobSpec) -> ChooseParamsResult:
     for engine in engines_to_tune(source.recipe):
         study = EngineStudy(spec, source, engine)
         best, declared = study.best(), study.declared_score()
-        chosen[engine.kind] = dict(best.params)
+        chosen[engine.name] = dict(best.params)
         recipe = recipe.with_engine(engine.with_params(best.params))
-        metrics[f"{engine.kind}_best_{study.metric.name}"] = best.values[0]
+        metrics[f"{engine.name}_best_{study.metric.name}"] = best.values[0]
         if declared is not None:
-            metrics[f"{engine.kind}_declared_{study.metric.name}"] = declared
-        metrics |= {f"{engine.kind}_trials_{name}": float(number) for name, number in study.counts().items()}
-        log.info("%s: trial %d is the best of %s: %s", engine.kind, best.number, study.counts(), best.params)
+            metrics[f"{engine.name}_declared_{study.metric.name}"] = declared
+        metrics |= {f"{engine.name}_trials_{name}": float(number) for name, number in study.counts().items()}
+        log.info("%s: trial %d is the best of %s: %s", engine.name, best.number, study.counts(), best.params)
         log.info(
-            "%s: %s %.4f, with the declared parameters %s", engine.kind, study.metric.name, best.values[0], declared
+            "%s: %s %.4f, with the declared parameters %s", engine.name, study.metric.name, best.values[0], declared
         )
     training_set = replace(source, recipe=recipe)
     uri = training_set_uri(spec, CHOOSE_TASK)
     files.write_text(uri, dump_json(training_set))
-    params = {f"{kind}.{name}": value for kind, best_params in chosen.items() for name, value in best_params.items()}
+    params = {
+        f"{engine}.{name}": value for engine, best_params in chosen.items() for name, value in best_params.items()
+    }
     page = TrialRuns.of_run(spec, study_digest(spec, source)).close(params, metrics)
     return ChooseParamsResult(
         inputs=training_set.tables,

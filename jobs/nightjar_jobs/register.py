@@ -160,16 +160,16 @@ def _params_of_problem(problem: Problem) -> dict[str, Any]:
 
 
 def _params_of_model(card: ModelCard) -> dict[str, Any]:
-    """Return a model's own params and those of its members, as ``<kind>.<name>`` for several members."""
+    """Return a model's own params and those of its members, as ``<member>.<name>`` for several members."""
     has_several = len(card.members) > 1
     member_params = {
-        f"{member.kind}.{name}" if has_several else name: value
+        f"{member.name}.{name}" if has_several else name: value
         for member in card.members
         for name, value in {
             **member.params,
             "rounds": member.rounds,
             "weight": member.weight,
-            "event_weight": member.event_weight,
+            "class_weights": list(member.class_weights),
         }.items()
     }
     return {

@@ -179,7 +179,7 @@ def _report(
         card = fitted.card
         log.info(
             "%s: validation %s %.4f at round %d of %d",
-            card.kind, metric, card.validation_score, card.rounds, len(fitted.history),
+            card.name, metric, card.validation_score, card.rounds, len(fitted.history),
         )  # fmt: skip
     _record_training(spec, training_set, saved.full)
     rows = training_set.train.rows + training_set.validation.rows
@@ -193,9 +193,9 @@ def _report(
                 f"{baseline.name}_validation_{metric}": baseline.card.validation_score
                 for baseline in trained.models.baselines
             },
-            **{f"{fitted.card.kind}_validation_{metric}": fitted.card.validation_score for fitted in engines},
-            **{f"{fitted.card.kind}_rounds": float(fitted.card.rounds) for fitted in engines},
-            **{f"{kind}_rows_per_second": value for kind, value in trained.rows_per_second.items()},
+            **{f"{fitted.card.name}_validation_{metric}": fitted.card.validation_score for fitted in engines},
+            **{f"{fitted.card.name}_rounds": float(fitted.card.rounds) for fitted in engines},
+            **{f"{name}_rows_per_second": value for name, value in trained.rows_per_second.items()},
             "peak_memory_megabytes": max(trained.peaks) / 1e6,
         },
         model=f"{spec.output}/{MODEL}",
@@ -212,7 +212,7 @@ def _report(
 
 
 def _record_training(spec: JobSpec, training_set: TrainingSet, saved: TabularModel) -> None:
-    rounds = ", ".join(f"{member.rounds} rounds of {member.kind}" for member in saved.card.members)
+    rounds = ", ".join(f"{member.rounds} rounds of {member.name}" for member in saved.card.members)
     card = saved.card
     score = f"validation {card.validation_metric} {card.validation_score:.4f}"
     reason = f"{score} after {rounds} on {spec.world_size} ranks"

@@ -48,7 +48,7 @@ def run(spec: JobSpec) -> TuneResult:
     studies = [EngineStudy(spec, training_set, engine) for engine in engines_to_tune(training_set.recipe)]
     for study in studies:
         if unfinished := study.requeue_unfinished():
-            log.info("%s: %d unfinished trial of an earlier attempt is retried", study.engine.kind, unfinished)
+            log.info("%s: %d unfinished trial of an earlier attempt is retried", study.engine.name, unfinished)
     rows, trials = 0, 0
     if not all(study.is_exhausted for study in studies):
         worker = _Worker.of(spec, training_set, studies[0])
@@ -56,7 +56,7 @@ def run(spec: JobSpec) -> TuneResult:
         for position, study in enumerate(studies, start=1):
             deadline = started + 60 * study.tuning.minutes * position / len(studies)
             trials += worker.work(study, deadline)
-    best = {f"{study.engine.kind}_best_{study.metric.name}": study.best_score() for study in studies}
+    best = {f"{study.engine.name}_best_{study.metric.name}": study.best_score() for study in studies}
     return TuneResult(
         rows_in=rows,
         rows_out=rows,
@@ -113,7 +113,7 @@ class _Worker:
         started, params = time.time(), study.params(trial)
         engine, scores = study.engine.with_params(params), []
         state: State = "FINISHED"
-        log.info("%s: trial %d begins: %s", engine.kind, trial.number, _format_params(params))
+        log.info("%s: trial %d begins: %s", engine.name, trial.number, _format_params(params))
         try:
             for score in cross_validate(engine, self.folds, self.training_set, group=self.group, threads=self.threads):
                 scores.append(score)
@@ -122,14 +122,14 @@ class _Worker:
                     break
         except (TrainingError, MemoryError) as failure:
             reason = str(out_of_memory(failure, 0) or failure)
-            log.warning("WARNING %s: trial %d failed: %s", engine.kind, trial.number, reason)
+            log.warning("WARNING %s: trial %d failed: %s", engine.name, trial.number, reason)
             study.fail(trial, reason)
             state = "FAILED"
         if state == "PRUNED":
             study.prune(trial)
         if state == "FINISHED":
             study.complete(trial, fmean(scores))
-        name = f"{engine.kind} trial {trial.number}"
+        name = f"{engine.name} trial {trial.number}"
         return FinishedTrial(
             name=name,
             state=state,
@@ -151,7 +151,7 @@ def _log_trial(
     seconds_left = max(0.0, min(deadline - time.monotonic(), fmean(seconds) * each_has))
     log.info(
         "%s: trial %d %s after %d of %d folds | %s | %s %s | best %s | %d of %d trials finished | at most %.0f s left",
-        study.engine.kind,
+        study.engine.name,
         number,
         finished.state.lower(),
         len(finished.scores),

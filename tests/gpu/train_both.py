@@ -7,9 +7,9 @@ import json
 import numpy as np
 from tests.training_sets import METRIC, count_labels, training_set
 
+from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.features import Feature
 from nightjar.declaration.problem import Binary
-from nightjar.declaration.training import Boosting, Network
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port
 from nightjar.training.distributed.progress import Progress

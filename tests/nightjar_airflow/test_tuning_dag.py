@@ -14,8 +14,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 from kubernetes_double import eventually
 from tests.nightjar_jobs import conftest as small_lake
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.spaces import IntRange
-from nightjar.declaration.training import Boosting, Selection, Tuning
+from nightjar.declaration.training import Selection, Tuning
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.documents import load_json
 from nightjar.protocol.job import JobResult, JobSpec

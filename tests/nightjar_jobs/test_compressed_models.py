@@ -57,7 +57,7 @@ def test_a_smaller_model_that_loses_little_becomes_champion_with_its_own_version
     assert logged.params["train days"] == "2013-01-02 to 2013-01-14"
     assert "max_depth" not in logged.params, "a parameter of the full model"
     of_full = mlflow.MlflowClient().get_run(models.resolve("flight_delay", registered["full"]).run_id).data.params
-    assert {"num_rounds", "max_depth", "weight", "event_weight"} <= set(of_full)
+    assert {"num_rounds", "max_depth", "weight", "class_weights"} <= set(of_full)
     assert len({name.rsplit(".", 1)[-1] for name in logged.params}) == len(logged.params), "nothing twice"
     pruned = models.resolve("flight_delay", registered["pruned"])
     assert "misses the floor" in pruned.tags["nightjar.verdict_reasons"]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.spaces import IntRange
-from nightjar.declaration.training import Boosting, Selection, Tuning
+from nightjar.declaration.training import Selection, Tuning
 from nightjar.lake import files
 from nightjar.monitoring.profiles.profile import Profile
 from nightjar.protocol.documents import dump_json

@@ -16,8 +16,8 @@ import pytest
 from tests.nightjar_jobs.nights import FEATURES, NIGHT, Nights
 from tests.nightjar_jobs.test_fallback import register
 
+from nightjar.declaration.engines import Boosting, DeclaredEngine, Network
 from nightjar.declaration.problem import LINEAR
-from nightjar.declaration.training import Boosting, DeclaredEngine, Network
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.monitoring.profiles.profile import Profile

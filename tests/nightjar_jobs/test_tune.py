@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
-from nightjar.declaration.training import Boosting, Tuning
+from nightjar.declaration.training import Tuning
 from nightjar.lake import files
 from nightjar.protocol.documents import dump_json
 from nightjar.protocol.errors import ConfigurationError, TrainingError, UnreachableError

@@ -14,13 +14,14 @@ import pytest
 from deltalake import write_deltalake
 from tests.declarations import with_fields
 
+from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Performance
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.tables import Column
-from nightjar.declaration.training import Boosting, Network, Training, WarmStart
+from nightjar.declaration.training import Training, WarmStart
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake import delta, files
 from nightjar.monitoring.profiles.profile import Profile

@@ -7,21 +7,21 @@ from datetime import timedelta
 from typing import Any
 
 from nightjar.declaration.declared import Positive, Probability, Share, check_choice, check_known, check_value, refuse
+from nightjar.declaration.engines import Boosting, LightGBM, Network, Statistical
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.gate import Gate, check_bound
-from nightjar.declaration.lightgbm import LightGBM
 from nightjar.declaration.monitoring import Monitoring, Retraining
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
+from nightjar.declaration.rows import Rows
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.spaces import Choice
-from nightjar.declaration.statistical import Statistical
 from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Network, Training
+from nightjar.declaration.training import Training
 
 _READ_AS = {"numeric": frozenset({"int", "long", "double", "boolean"}), "categorical": frozenset({"string"})}
 """Feature kind to the column types that a model reads as that kind."""
@@ -171,13 +171,18 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
     if problem.means_are_shares:
         check_value(scoring.audit.max_mean_shift, Share | None, where=f"{where}.scoring.audit.max_mean_shift")
     weighed = any("scale_pos_weight" in e.params for e in training.engines if isinstance(e, Boosting))
+    is_focal = any(e.focal_gamma for e in training.engines if isinstance(e, Network))
     options = {
-        "a Network among the engines": (any(isinstance(e, Network) for e in training.engines), _BINARY),
+        "a Network among the engines": (any(isinstance(e, Network) for e in training.engines), _ROWS_WEIGH),
+        "focal_gamma": (is_focal, _BINARY),
         "LightGBM among the engines": (any(isinstance(e, LightGBM) for e in training.engines), _ROWS_WEIGH),
         "Statistical among the engines": (any(isinstance(e, Statistical) for e in training.engines), _FORECAST),
         "balance_classes": (training.balance_classes, _BINARY),
         "scale_pos_weight": (weighed, _BINARY),
-        "half_life_days": (training.half_life_days is not None, _ROWS_WEIGH),
+        "half_life_days": (training.rows.half_life_days is not None, _ROWS_WEIGH),
+        "weight_column": (training.rows.weight_column is not None, _ROWS_WEIGH),
+        "class_weights": (bool(training.rows.class_weights), (Multiclass.kind,)),
+        "negative_share": (training.rows.negative_share < 1, _BINARY),
         "compression": (bool(training.compression), _BINARY),
         "selection": (training.selection is not None, _WITH_FITTED_BASELINES),
         "reason_codes": (bool(scoring.reason_codes), _BINARY),
@@ -197,6 +202,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
 
 _BINARY, _FORECAST = (Binary.kind,), (Forecast.kind,)
 _ROWS_WEIGH = (Binary.kind, Multiclass.kind, Regression.kind, Forecast.kind)
+"""Problem types whose loss is a mean over rows; that of a ranking is over groups."""
 _WITH_FITTED_BASELINES = (Binary.kind, Multiclass.kind, Regression.kind)
 """Problem types whose baselines are fitted; those of the others read inputs that a selection might leave out."""
 _BASE_SCORES: Mapping[str, Any] = {"binary:logistic": Probability, "count:poisson": Positive, "reg:tweedie": Positive}
@@ -227,6 +233,19 @@ def _declared_values(engine: Boosting, name: str) -> tuple[Any, ...]:
     span = engine.space.get(name)
     searched = () if span is None else span.values if isinstance(span, Choice) else (span.low, span.high)
     return (*declared, *searched)
+
+
+def check_rows(rows: Rows, problem: Problem, columns: Sequence[Column], *, where: str) -> None:
+    """Check that weights are of a number in the feature table, and of declared classes.
+
+    Raises:
+        ConfigurationError: listing the columns or the classes.
+    """
+    if rows.weight_column is not None:
+        numbers = [column.name for column in columns if column.type in _READ_AS["numeric"] - {"boolean"}]
+        check_known((rows.weight_column,), numbers, kind="numeric column", where=f"{where}.weight_column")
+    if isinstance(problem, Multiclass):
+        check_known(rows.class_weights, problem.classes, kind="class", where=f"{where}.class_weights")
 
 
 def check_monotone_constraints(training: Training, feature_names: tuple[str, ...], *, where: str) -> None:
@@ -271,7 +290,7 @@ def check_reason_codes(scoring: Scoring, training: Training, features: FeatureSe
     """
     if not scoring.reason_codes:
         return
-    if [type(engine) for engine in training.engines] != [Boosting]:
+    if [type(engine) for engine in training.engines] != [Boosting] or training.bags > 1:
         refuse(
             "reason codes are declared, and only boosted trees alone can give them",
             where=where,

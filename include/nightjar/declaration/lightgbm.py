@@ -11,6 +11,7 @@ from nightjar.declaration.declared import (
     Count,
     CountOrZero,
     Declaration,
+    Name,
     NotNegative,
     PositiveShare,
     check_choice,
@@ -47,6 +48,7 @@ class LightGBM(Declaration):
     """Boosted trees (LightGBM), trained by one rank in its memory.
 
     Attributes:
+        name: Name of the member, of which each model has one.
         params: LightGBM parameters, under their main names (num_leaves, learning_rate, ...).
         num_rounds: Upper bound of boosting rounds.
         early_stopping_rounds: Stop after this many rounds without a better validation metric, and keep the best round;
@@ -56,6 +58,7 @@ class LightGBM(Declaration):
     kind: ClassVar[str] = "lightgbm"
     space: ClassVar[Space] = {}
 
+    name: Name = kind
     params: Mapping[str, Any] = field(default_factory=dict)
     num_rounds: Count = 400
     early_stopping_rounds: Count | None = 30

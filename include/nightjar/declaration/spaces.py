@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from nightjar.declaration.declared import Declaration, check_unique, refuse
+from nightjar.declaration.declared import Declaration, check_choice, check_unique, check_value, refuse
 
 
 @dataclass(frozen=True)
@@ -81,3 +81,38 @@ def span_from_dict(range: str, **bounds: Any) -> IntRange | FloatRange | Choice:
     if range == Choice.__name__:
         return Choice(tuple(bounds["values"]))
     return IntRange(**bounds) if range == IntRange.__name__ else FloatRange(**bounds)
+
+
+class Searchable(Protocol):
+    """An engine with parameters to search."""
+
+    @property
+    def space(self) -> Space:
+        """Search ranges."""
+
+    def declared(self) -> Mapping[str, Any]:
+        """Return the declared value of each parameter that can be searched."""
+
+
+def check_space(engine: Searchable, hints: Mapping[str, Any]) -> None:
+    """Check that a search space holds known parameters, allowed values, and the declared value.
+
+    Args:
+        engine: Engine of the space.
+        hints: Parameter name to the annotation of its values.
+    """
+    declared = engine.declared()
+    for name, span in engine.space.items():
+        where = f"{type(engine).__name__}.space[{name!r}]"
+        check_choice(name, hints, kind="parameter", where=f"{type(engine).__name__}.space")
+        values = span.values if isinstance(span, Choice) else (span.low, span.high)
+        for value in values:
+            check_value(value, hints[name], where=where)
+        first = declared.get(name)
+        within = first in values if isinstance(span, Choice) else first is not None and span.low <= first <= span.high
+        if not within:
+            refuse(
+                f"{name} is searched in {span}, and declared as {'nothing' if first is None else repr(first)}",
+                where=where,
+                fix="declare a value within the range: it is the first that is tried",
+            )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from nightjar.declaration.declared import Declaration
+from nightjar.declaration.declared import Declaration, Name
 from nightjar.declaration.forecast import ETS, SeriesModel
 from nightjar.declaration.spaces import Space
 
@@ -18,12 +18,14 @@ class Statistical(Declaration):
     Each night fits the model to every series (:attr:`Forecast.models`), so there is nothing to train.
 
     Attributes:
+        name: Name of the member, of which each model has one.
         model: Name of the model, one of ``Forecast.models``.
     """
 
     kind: ClassVar[str] = "statistical"
     space: ClassVar[Space] = {}
 
+    name: Name = kind
     model: SeriesModel = ETS
 
     def declared(self) -> Mapping[str, Any]:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from nightjar.declaration.boosting_params import PARAMETERS, check_param, check_params
 from nightjar.declaration.declared import (
     Bounds,
     Count,
     CountOrZero,
     Declaration,
-    NotNegative,
     Positive,
     Probability,
     Share,
     Version,
-    check_choice,
     check_unique,
-    check_value,
-    hints_of,
     refuse,
 )
-from nightjar.declaration.lightgbm import LightGBM, check_alone
+from nightjar.declaration.engines import ENGINES, Boosting, DeclaredEngine, LightGBM, Network
+from nightjar.declaration.lightgbm import check_alone
 from nightjar.declaration.resources import SMALL, Resources
-from nightjar.declaration.spaces import Choice, Space, span_from_dict
-from nightjar.declaration.statistical import Statistical
+from nightjar.declaration.rows import Rows
 from nightjar.protocol.programs import FITTING_PROGRAMS
 
 Calibration = Literal["none", "platt", "isotonic", "temperature", "conformal", "best"]
@@ -37,125 +31,10 @@ quantiles of regressions."""
 Compression = Literal["int8", "pruned", "distilled"]
 """``int8``: network weights quantized to 8 bits. ``pruned``: smallest weights removed. ``distilled``: one small booster
 trained on the whole model's predictions."""
-
-
-def _check_space(engine: DeclaredEngine, hints: Mapping[str, Any]) -> None:
-    """Check that a search space holds known parameters, allowed values, and the declared value.
-
-    Args:
-        engine: Engine of the space.
-        hints: Parameter name to the annotation of its values.
-    """
-    declared = engine.declared()
-    for name, span in engine.space.items():
-        where = f"{type(engine).__name__}.space[{name!r}]"
-        check_choice(name, hints, kind="parameter", where=f"{type(engine).__name__}.space")
-        values = span.values if isinstance(span, Choice) else (span.low, span.high)
-        for value in values:
-            check_value(value, hints[name], where=where)
-        first = declared.get(name)
-        within = first in values if isinstance(span, Choice) else first is not None and span.low <= first <= span.high
-        if not within:
-            refuse(
-                f"{name} is searched in {span}, and declared as {'nothing' if first is None else repr(first)}",
-                where=where,
-                fix="declare a value within the range: it is the first that is tried",
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Boosting(Declaration):
-    """Boosted trees (XGBoost).
-
-    Attributes:
-        params: XGBoost parameters (objective, depth, eta, ...).
-        num_rounds: Upper bound of boosting rounds.
-        early_stopping_rounds: Stop after this many rounds without a better validation metric, and keep the best round;
-            None trains and keeps all rounds.
-        checkpoint_every_rounds: Rounds between checkpoints, from which a killed training resumes. Another value gives
-            other bytes: the random state of column sampling restarts at each checkpoint.
-        space: Search ranges of ``params`` (and ``num_rounds``).
-    """
-
-    kind: ClassVar[str] = "boosting"
-
-    params: Mapping[str, Any] = field(default_factory=dict)
-    num_rounds: Count = 400
-    early_stopping_rounds: Count | None = 30
-    checkpoint_every_rounds: Count = 25
-    space: Space = field(default_factory=dict)
-
-    def check(self) -> None:
-        """Check the parameters and their search space."""
-        check_params(self.params, where="Boosting.params")
-        for name in self.space.keys() - {"num_rounds"}:
-            check_param(name, where="Boosting.space")
-        _check_space(self, {**PARAMETERS, "num_rounds": Count})
-
-    def declared(self) -> Mapping[str, Any]:
-        """Return the declared value of each parameter that can be searched."""
-        return {**self.params, "num_rounds": self.num_rounds}
-
-    def with_params(self, chosen: Mapping[str, Any]) -> Boosting:
-        """Return a copy with the ``chosen`` parameter values."""
-        params = {name: value for name, value in chosen.items() if name != "num_rounds"}
-        num_rounds = chosen.get("num_rounds", self.num_rounds)
-        return replace(self, params={**self.params, **params}, num_rounds=num_rounds)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network(Declaration):
-    """A feed-forward network with an embedding for each category (PyTorch).
-
-    Attributes:
-        hidden: Width of each hidden layer.
-        embedding_width: Maximum width of an embedding; a category of few values gets half as many as it has values.
-        dropout: Share of activations dropped in training.
-        learning_rate: Peak learning rate of AdamW: warm-up over the first epoch, then cosine decay.
-        weight_decay: Weight decay of AdamW.
-        batch_size: Rows per step, over all ranks.
-        epochs: Maximum passes over the training rows.
-        early_stopping_epochs: Stop after this many epochs without a better validation metric; the best epoch is kept.
-        clip_norm: Maximum norm of a gradient (gradient clipping).
-        checkpoint_every_epochs: Epochs between checkpoints, from which a killed training resumes.
-        space: Search ranges of the numbers above.
-    """
-
-    kind: ClassVar[str] = "network"
-
-    hidden: tuple[Count, ...] = (128, 64)
-    embedding_width: Count = 16
-    dropout: Annotated[float, Bounds(0, 1, high_open=True)] = 0.1
-    learning_rate: Positive = 2e-3
-    weight_decay: NotNegative = 1e-4
-    batch_size: Count = 1024
-    epochs: Count = 20
-    early_stopping_epochs: Count = 4
-    clip_norm: Positive = 1.0
-    checkpoint_every_epochs: Count = 1
-    space: Space = field(default_factory=dict)
-
-    def check(self) -> None:
-        """Check for a hidden layer, and the search space."""
-        if not self.hidden:
-            refuse("hidden is empty", where="Network.hidden", fix="give the width of each hidden layer, e.g. (128, 64)")
-        hints = hints_of(Network)
-        _check_space(self, {name: hints[name] for name in self.declared()})
-
-    def declared(self) -> Mapping[str, Any]:
-        """Return the declared value of each parameter that can be searched."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), int | float)}
-
-    def with_params(self, chosen: Mapping[str, Any]) -> Network:
-        """Return a copy with the ``chosen`` parameter values."""
-        return replace(self, **chosen)
-
-
-DeclaredEngine = Boosting | Network | LightGBM | Statistical
-ENGINES: Mapping[str, type[DeclaredEngine]] = {
-    engine.kind: engine for engine in (Boosting, Network, LightGBM, Statistical)
-}
-_ENGINE_NAMES = ", ".join(engine.__name__ for engine in ENGINES.values())
+RESERVED_NAMES = frozenset(
+    {"baseline", "constant", "seasonal_naive", "ets", "popularity", "last_seen", "full", "champion", "distilled"}
+)
+"""Names under which baselines and models of a training are measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,10 +114,10 @@ class Training(Declaration):
 
     Attributes:
         world_size: Number of ranks.
-        engines: Engines to train, at most one of each kind; several form an ensemble.
-        window_days: Label days to fit, the last before the validation days; None for all.
-        half_life_days: Days after which a row weighs half as much in training as one of the newest day; None weighs all
-            alike. Only for boosted trees; baselines, validation and holdout weigh all rows alike.
+        engines: Engines to train, each under a name of its own; several form an ensemble.
+        bags: Number of times that each engine is trained, each with a seed of its own (``seed``, ``seed`` + 1, …); all
+            are members of the ensemble, e.g. ``boosting``, ``boosting_2``.
+        rows: Which rows are fitted, and how much each weighs.
         validation_days: Number of days before the holdout that early stopping, ensemble weights and calibration use.
         holdout_days: Number of last days of the training interval; used once, for the gate.
         seed: Seed of all random numbers.
@@ -257,8 +136,8 @@ class Training(Declaration):
 
     world_size: Count = 2
     engines: tuple[DeclaredEngine, ...] = (Boosting(),)
-    window_days: Count | None = None
-    half_life_days: Positive | None = None
+    bags: Count = 1
+    rows: Rows = field(default_factory=Rows)
     validation_days: Count = 7
     holdout_days: Count = 14
     seed: Annotated[int, Bounds(0, 2**31 - 1)] = 20130401
@@ -278,8 +157,9 @@ class Training(Declaration):
         """Check that engines, compressions and options are consistent."""
         kinds = [engine.kind for engine in self.engines]
         if not kinds:
-            refuse("engines is empty", where="Training.engines", fix=f"declare one of each: {_ENGINE_NAMES}")
-        check_unique(kinds, kind="engine", where="Training.engines")
+            names = ", ".join(engine.__name__ for engine in ENGINES.values())
+            refuse("engines is empty", where="Training.engines", fix=f"declare one or several of: {names}")
+        self._check_names()
         check_unique(self.compression, kind="compression", where="Training.compression")
         if {"int8", "pruned"} & set(self.compression) and "network" not in kinds:
             refuse(
@@ -307,9 +187,20 @@ class Training(Declaration):
                 has_warm_start=self.warm_start is not None,
             )
         self._check_balance()
-        self._check_half_life()
         self._check_selection()
         self._check_warm_start()
+
+    def _check_names(self) -> None:
+        """Check that each member has a name of its own, which no baseline has."""
+        names = [bag_name(engine.name, bag) for engine in self.engines for bag in range(self.bags)]
+        check_unique(names, kind="engine", where="Training.engines")
+        if taken := sorted(RESERVED_NAMES & set(names)):
+            refuse(
+                f"an engine is named {', '.join(taken)}, as a baseline or a model of the training is",
+                where="Training.engines",
+                how_many=len(taken),
+                fix=f"choose another name than {', '.join(sorted(RESERVED_NAMES))}",
+            )
 
     def _check_balance(self) -> None:
         if self.balance_classes and self.calibration == "none":
@@ -318,23 +209,15 @@ class Training(Declaration):
                 where="Training.calibration",
                 fix="choose from: 'platt', 'isotonic', 'best'; or leave balance_classes out",
             )
-        if self.balance_classes and "scale_pos_weight" in self._boosting_params():
+        if self.balance_classes and self._boosting_declares("scale_pos_weight"):
             refuse(
                 "balance_classes decides scale_pos_weight, and both are declared",
                 where="Training.balance_classes",
                 fix="leave one of them out",
             )
 
-    def _check_half_life(self) -> None:
-        if self.half_life_days is not None and any(isinstance(engine, Network) for engine in self.engines):
-            refuse(
-                "half_life_days is declared, and a Network does not weigh rows",
-                where="Training.half_life_days",
-                fix="leave half_life_days or the Network out, or bound the days by window_days",
-            )
-
     def _check_selection(self) -> None:
-        if self.selection and "interaction_constraints" in self._boosting_params():
+        if self.selection and self._boosting_declares("interaction_constraints"):
             refuse(
                 "interaction_constraints name columns that selection may leave out",
                 where="Training.selection",
@@ -365,38 +248,15 @@ class Training(Declaration):
                 fix=f"give a whole number from 0 to {layers}; only a Network has layers",
             )
 
-    def _boosting_params(self) -> Mapping[str, Any]:
-        """Return the parameters of the boosted trees; empty without boosted trees."""
-        return next((engine.params for engine in self.engines if isinstance(engine, Boosting)), {})
+    def _boosting_declares(self, param: str) -> bool:
+        """Return whether boosted trees declare this parameter."""
+        return any(param in engine.params for engine in self.engines if isinstance(engine, Boosting))
 
     def resources_of(self, program: str) -> Resources:
         """Return the resources of one rank of a training program."""
         return self.resources if program in FITTING_PROGRAMS else self.evaluation_resources
 
-    def engine(self, kind: str) -> DeclaredEngine:
-        """Return the engine of that kind."""
-        return next(engine for engine in self.engines if engine.kind == kind)
 
-
-def engine_to_dict(engine: DeclaredEngine) -> dict[str, Any]:
-    """Return the engine as JSON values."""
-    space = {name: {"range": type(span).__name__, **asdict(span)} for name, span in engine.space.items()}
-    return {"kind": engine.kind, **asdict(engine), "space": space}
-
-
-def engine_from_dict(document: Mapping[str, Any]) -> DeclaredEngine:
-    """Return the engine from the result of :func:`engine_to_dict`."""
-    values = dict(document)
-    kind = values.pop("kind")
-    if space := values.pop("space"):
-        values["space"] = {name: span_from_dict(**span) for name, span in space.items()}
-    if kind == Network.kind:
-        values["hidden"] = tuple(values["hidden"])
-    if kind in (Boosting.kind, LightGBM.kind):
-        values["params"] = {name: _as_declared(value) for name, value in values["params"].items()}
-    return ENGINES[kind](**values)
-
-
-def _as_declared(value: Any) -> Any:
-    """Turn the lists of JSON into the tuples of a declaration."""
-    return tuple(map(_as_declared, value)) if isinstance(value, list) else value
+def bag_name(engine: str, bag: int) -> str:
+    """Return the name of the member that is an engine's training with the seed number ``bag``, from 0."""
+    return engine if bag == 0 else f"{engine}_{bag + 1}"

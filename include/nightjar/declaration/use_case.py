@@ -14,6 +14,7 @@ from nightjar.declaration.checks import (
     check_nights,
     check_prediction_columns,
     check_reason_codes,
+    check_rows,
     check_supported,
 )
 from nightjar.declaration.data import Data, Source
@@ -85,6 +86,7 @@ class UseCase(Declaration):
         check_known(slices, columns, kind="column", where=f"{where}.monitoring.performance.slices")
         check_metrics(self.problem, self.gate, self.monitoring.retraining, where=where)
         check_supported(self.problem, self.training, self.scoring, where=where)
+        check_rows(self.training.rows, self.problem, self.feature_table.columns, where=f"{where}.training.rows")
         check_monotone_constraints(self.training, self.feature_names, where=f"{where}.training, monotone_constraints")
         check_reason_codes(self.scoring, self.training, self.features, where=f"{where}.scoring.reason_codes")
         if self.scoring.experiment is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE, Forecast
@@ -11,6 +11,7 @@ from nightjar.declaration.problem import CONSTANT, LINEAR, Binary, Multiclass, R
 from nightjar.declaration.ranking import LAST_SEEN, POPULARITY, Ranking
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
+from nightjar.training.data.weighting import class_weighting, without_class_weights
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.linear import baseline, constant, multinomial, ridge
@@ -64,6 +65,8 @@ def fit_baselines(context: TrainingContext) -> tuple[FittedBaseline, ...]:
 
 def _fit(name: str, fit: Fit, context: TrainingContext) -> FittedBaseline:
     member = fit(context.train, context.training_set)
+    sampled = class_weighting(context.training_set.recipe).kept  # weights are the engines' alone
     labels, outputs = predict_shard(member, context.validation, threads=context.threads)
+    outputs = without_class_weights(outputs, sampled)
     score = context.metric.over_ranks(labels, outputs, after=f"the last step of the {name}")
-    return FittedBaseline(name=name, member=member, card=member.card(score))
+    return FittedBaseline(name=name, member=member, card=replace(member.card(score), class_weights=sampled))

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nightjar.declaration.network import Network as NetworkEngine
 from nightjar.declaration.training import Compression
-from nightjar.declaration.training import Network as NetworkEngine
 from nightjar.problems.problem_type import ProblemType
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.progress import Progress, silent
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import Member, MemberCard
-from nightjar.training.engines.network.fit import fit_from
 from nightjar.training.engines.network.graph import STEP, member_of, weights_of
 from nightjar.training.engines.network.model import Network
 from nightjar.training.engines.registry import ENGINES
@@ -110,20 +109,23 @@ def _compress_network(name: Compression, full: Fitted, context: TrainingContext)
         raise TypeError(f"{name} compresses networks, not a {type(network).__name__}")
     if name == "int8":
         return replace(full, member=int8(network))
-    return fine_tuned(pruned(network, context.training_set.recipe.pruning.share), context)
+    return pruned_and_tuned(full, network, context)
 
 
-def fine_tuned(network: Network, context: TrainingContext) -> Fitted:
-    """Fine-tune a pruned network over all ranks, with the declared engine's parameters.
+def pruned_and_tuned(full: Fitted, network: Network, context: TrainingContext) -> Fitted:
+    """Prune a trained network and fine-tune it over all ranks, with the declared engine's parameters.
 
     The learning rates are those of the original training (Renda, Frankle and Carbin, 2020, Comparing rewinding and
     fine-tuning in neural network pruning).
     """
     recipe = context.training_set.recipe
-    declared = next(engine for engine in recipe.engines if isinstance(engine, NetworkEngine))
+    declared = next(
+        engine for engine, _ in recipe.bagged if isinstance(engine, NetworkEngine) and engine.name == full.card.name
+    )
     epochs = recipe.pruning.epochs
-    fine_tuning = replace(declared, epochs=epochs, early_stopping_epochs=epochs)
-    return fit_from(network, fine_tuning, _side_context(context, "pruned"))
+    smaller = pruned(network, recipe.pruning.share)
+    fine_tuning = replace(declared, hidden=smaller.architecture.hidden, epochs=epochs, early_stopping_epochs=epochs)
+    return ENGINES[declared.kind].fit(fine_tuning, replace(_side_context(context, "pruned"), start=smaller))
 
 
 def int8(member: Network) -> Network:
@@ -177,11 +179,12 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCon
     """
     soft_labels = Shard(columns=context.train.columns, count_labels=context.train.count_labels)
     problem = context.metric.problem
-    for (matrix, _), weight in zip(context.train.batches(), context.train.weights, strict=True):
+    for matrix, _, weights in context.train.weighted_batches():
         predictions = _predict(full, ensemble, matrix, problem, context.threads)
-        soft_labels.append(matrix, predictions.astype("float32"), weight)
+        soft_labels.append(matrix, predictions.astype("float32"), weights=weights)
     recipe = context.training_set.recipe
-    unbalanced = replace(recipe, balance_classes=False)  # the labels are calibrated probabilities already
+    # the labels are corrected and calibrated probabilities already
+    unbalanced = replace(recipe, balance_classes=False, rows=replace(recipe.rows, negative_share=1.0))
     training_set = replace(context.training_set, recipe=unbalanced)
     teaching_context = replace(_side_context(context, "distilled"), train=soft_labels, training_set=training_set)
     return ENGINES[recipe.student.kind].fit(recipe.student, teaching_context)
@@ -190,7 +193,7 @@ def distilled(full: tuple[Fitted, ...], ensemble: Ensemble, context: TrainingCon
 def _side_context(context: TrainingContext, name: Compression) -> TrainingContext:
     """Return the context of a training beside the main one: silent, without checkpoints and without a base."""
     progress = Progress(name, context.metric.metric, context.training_set.train.rows, silent, silent)
-    return replace(context, progress=progress, checkpoints=None, base=None)
+    return replace(context, progress=progress, checkpoints=None, base=None, start=None)
 
 
 def sizes(members: tuple[Member, ...]) -> Mapping[str, int]:

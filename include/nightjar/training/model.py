@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 CARD_FILE = "model.json"
 PROFILE_FILE = "profile.json"
 SUMS_FILE = "SHA256SUMS"
-FORMAT = 3
+FORMAT = 4
 
 
 LOADERS: Mapping[str, Callable[[Mapping[str, bytes]], Member]] = {
@@ -145,6 +145,10 @@ class TabularModel:
         """The functions of its problem type."""
         return problem_type(self.card.problem)
 
+    def member(self, name: str) -> Member:
+        """Return the member of that name."""
+        return self.members[[card.name for card in self.card.members].index(name)]
+
     @classmethod
     def load(cls, uri: str, *, sha256: str | None = None) -> TabularModel:
         """Load a model folder and check every file before it is used.
@@ -173,8 +177,8 @@ class TabularModel:
             profile = content[PROFILE_FILE].decode()
         members = []
         for member in card.members:
-            with _model_errors(f"{member.kind} of {CARD_FILE}", uri):
-                members.append(LOADERS[member.kind](content))
+            with _model_errors(f"{member.name} of {CARD_FILE}", uri):
+                members.append(LOADERS[member.kind](_content_of(member, content)))
         return cls(card=card, members=tuple(members), profile=profile, sha256=digest)
 
     def check(self, schema: pa.Schema, problem: Problem) -> None:
@@ -228,7 +232,7 @@ class TabularModel:
             return self.predict_matrix(np.full((1, matrix.shape[1]), np.nan, np.float32), threads=threads)[:0]
         cards = zip(self.members, self.card.members, strict=True)
         weighted = [(member, card) for member, card in cards if card.weight]
-        outputs = [outputs_of(member, card.event_weight, matrix, threads=threads) for member, card in weighted]
+        outputs = [outputs_of(member, card, matrix, threads=threads) for member, card in weighted]
         return self.card.calibrator.apply(self.problem.blend(outputs, [card.weight for _, card in weighted]))
 
 
@@ -242,12 +246,23 @@ def save(uri: str, card: ModelCard, members: Sequence[Member], profile: str) -> 
         profile: JSON of the training rows' profile.
     """
     content = {CARD_FILE: card.to_json().encode(), PROFILE_FILE: profile.encode()}
-    for member in members:
-        content |= member.content()
+    for member_card, member in zip(card.members, members, strict=True):
+        content |= {_prefix_of(member_card) + name: data for name, data in member.content().items()}
     sums = "".join(f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content)).encode()
     for name, data in {**content, SUMS_FILE: sums}.items():
         files.write_bytes(f"{uri}/{name}", data)
     return TabularModel(card=card, members=tuple(members), profile=profile, sha256=hashlib.sha256(sums).hexdigest())
+
+
+def _prefix_of(card: MemberCard) -> str:
+    """Return the prefix of a member's file names; a member that is named by its kind has none."""
+    return "" if card.name == card.kind else f"{card.name}-"
+
+
+def _content_of(card: MemberCard, content: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Return a member's files among those of the model folder, by the names that its loader knows."""
+    prefix = _prefix_of(card)
+    return {name.removeprefix(prefix): data for name, data in content.items() if name.startswith(prefix)}
 
 
 def download(uri: str, folder: Path) -> None:

@@ -8,18 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
+from nightjar.declaration.engines import Boosting, DeclaredEngine, engine_from_dict, engine_to_dict
 from nightjar.declaration.problem import PROBLEMS, Problem
-from nightjar.declaration.training import (
-    Boosting,
-    Calibration,
-    Compression,
-    DeclaredEngine,
-    Pruning,
-    Selection,
-    Tuning,
-    engine_from_dict,
-    engine_to_dict,
-)
+from nightjar.declaration.rows import Rows
+from nightjar.declaration.training import Calibration, Compression, Pruning, Selection, Tuning, bag_name
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.documents import dump_values, load_values
 
@@ -67,7 +59,8 @@ class Recipe:
     engines: tuple[Annotated[DeclaredEngine, *_AsDeclared], ...]
     seed: int
     balance_classes: bool
-    half_life_days: float | None
+    bags: int
+    rows: Rows
     calibration: Calibration
     tuning: Tuning | None
     selection: Selection | None
@@ -86,7 +79,8 @@ class Recipe:
             engines=training.engines,
             seed=training.seed,
             balance_classes=training.balance_classes,
-            half_life_days=training.half_life_days,
+            bags=training.bags,
+            rows=training.rows,
             calibration=training.calibration,
             tuning=training.tuning,
             selection=training.selection,
@@ -99,5 +93,14 @@ class Recipe:
         )
 
     def with_engine(self, engine: DeclaredEngine) -> Recipe:
-        """Return the recipe with ``engine`` in place of the engine of its kind."""
-        return replace(self, engines=tuple(engine if e.kind == engine.kind else e for e in self.engines))
+        """Return the recipe with ``engine`` in place of the engine of its name."""
+        return replace(self, engines=tuple(engine if e.name == engine.name else e for e in self.engines))
+
+    @property
+    def bagged(self) -> tuple[tuple[DeclaredEngine, Recipe], ...]:
+        """Each engine under the name of its member, with the recipe that has the member's seed."""
+        return tuple(
+            (replace(engine, name=bag_name(engine.name, bag)), replace(self, seed=self.seed + bag))
+            for engine in self.engines
+            for bag in range(self.bags)
+        )

@@ -56,7 +56,7 @@ def save_models(
         trained: What to save.
         profile: JSON of the profile of the training rows and the predictions.
     """
-    history = {fitted.card.kind: fitted.history for fitted in trained.engines}
+    history = {fitted.card.name: fitted.history for fitted in trained.engines}
     files.write_text(f"{spec.output}/{HISTORY_FILE}", json.dumps(history))
     card = _card(spec, use_case, training_set, trained)
     members = [fitted.member for fitted in trained.engines]

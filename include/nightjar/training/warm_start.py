@@ -7,8 +7,8 @@ from dataclasses import fields
 from datetime import date, timedelta
 from typing import Any
 
+from nightjar.declaration.engines import DeclaredEngine
 from nightjar.declaration.problem import Problem
-from nightjar.declaration.training import DeclaredEngine
 from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import ModelError, TrainingError
 from nightjar.training.data.training_set import Split, TrainingSet
@@ -100,7 +100,8 @@ def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
         for name, values in model.card.categories.items()
         if training_set.categories[name][: len(values)] != values
     ]
-    return vocabularies + [obstacle for engine in training_set.recipe.engines if (obstacle := _obstacle(model, engine))]
+    engines = [engine for engine, _ in training_set.recipe.bagged]
+    return vocabularies + [obstacle for engine in engines if (obstacle := _obstacle(model, engine))]
 
 
 def _without_cost(problem: Problem) -> dict[str, Any]:
@@ -111,7 +112,8 @@ def _without_cost(problem: Problem) -> dict[str, Any]:
 
 def _obstacle(model: TabularModel, engine: DeclaredEngine) -> str:
     """Return why ``engine`` cannot start from ``model``; empty if it can."""
-    members = {card.kind: (card, member) for card, member in zip(model.card.members, model.members, strict=True)}
-    if engine.kind not in members:
-        return f"it has no {engine.kind}"
-    return ENGINES[engine.kind].obstacle(engine, *members[engine.kind])
+    cards = {card.name: card for card in model.card.members}
+    card = cards.get(engine.name)
+    if card is None or card.kind != engine.kind:
+        return f"it has no {engine.kind}" + ("" if engine.name == engine.kind else f" named {engine.name}")
+    return ENGINES[engine.kind].obstacle(engine, card, model.member(engine.name))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from nightjar.declaration.data import Data
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.forecast import Forecast
@@ -14,7 +15,7 @@ from nightjar.declaration.monitoring import Monitoring, Performance
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Training
+from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from use_cases.flight_delay.sources import FLIGHTS as RECORDED
 from use_cases.flight_delay.sources import TIMEZONE

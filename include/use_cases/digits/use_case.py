@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from nightjar.declaration.data import Data, Source
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.gate import Gate
@@ -13,7 +14,7 @@ from nightjar.declaration.rules import between, volume
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.tables import DS, LANDED, Column, TableSchema
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Training
+from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 
 SIDE = 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from nightjar.declaration.data import Data
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.gate import Gate
@@ -15,7 +16,7 @@ from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Training
+from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from use_cases.flight_delay.columns import FEATURES, WINDOWS
 from use_cases.flight_delay.sources import FLIGHTS, SCHEDULE, SOURCES, TIMEZONE

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring, Performance
 from nightjar.declaration.ranking import Ranking
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Training
+from nightjar.declaration.training import Training
 from use_cases.flight_delay.shared import with_prefix
 from use_cases.flight_delay.use_case import USE_CASE as FLIGHT_DELAY
 

@@ -13,10 +13,10 @@ from croniter import croniter
 
 from nightjar.declaration.boosting_params import ALIASES, DECIDED, PARAMETERS
 from nightjar.declaration.cron import PRESETS, check_cron
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.predicates import columns_read
 from nightjar.declaration.problem import Binary
 from nightjar.declaration.reserved import ADDED_COLUMNS, SQL_WORDS
-from nightjar.declaration.training import Boosting
 from nightjar.problems.binary.problem import BinaryProblem
 from nightjar.protocol.errors import ConfigurationError
 from nightjar.training.engines.boosting.fit import engine_params

@@ -9,10 +9,11 @@ from tests.declarations import with_fields
 from tests.landed_nights import SHOP
 from tests.nightjar.declaration.refusals import Declare, assert_refused, cases, shop
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.spaces import IntRange
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Training, Tuning
+from nightjar.declaration.training import Training, Tuning
 
 TREES = (Boosting(num_rounds=50, space={"num_rounds": IntRange(10, 100)}),)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.spaces import FloatRange, IntRange
-from nightjar.declaration.training import Boosting, Network
 
 
 def test_chosen_values_replace_declared_ones_and_nothing_else() -> None:

@@ -29,6 +29,7 @@ import nightjar.declaration
 import nightjar.protocol
 import nightjar.settings
 from nightjar.declaration.declared import Declaration
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.features import Feature
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Performance
@@ -36,7 +37,7 @@ from nightjar.declaration.problem import Cost
 from nightjar.declaration.scoring import Scoring
 from nightjar.declaration.spaces import IntRange
 from nightjar.declaration.tables import Column
-from nightjar.declaration.training import Boosting, Training, Tuning, WarmStart
+from nightjar.declaration.training import Training, Tuning, WarmStart
 from nightjar.declaration.use_case import UseCase
 from nightjar.protocol.errors import ConfigurationError
 

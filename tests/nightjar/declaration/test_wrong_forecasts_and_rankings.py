@@ -7,18 +7,19 @@ from dataclasses import replace
 import pytest
 from tests.nightjar.declaration.refusals import Declare, Wrong, assert_refused, cases, shop
 
+from nightjar.declaration.engines import Boosting, Network, Statistical
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.quantiles import QuantileCost
 from nightjar.declaration.ranking import Ranking
+from nightjar.declaration.rows import Rows
 from nightjar.declaration.rules import between
 from nightjar.declaration.scoring import Scoring
-from nightjar.declaration.statistical import Statistical
 from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting, Network, Selection, Training
+from nightjar.declaration.training import Selection, Training
 
 FORECAST = Forecast(unit="orders", horizon=3, season=7, hierarchy=("shop",))
 SERIES = Entity(key=(Column("shop", "string", "Shop.", nullable=False),))
@@ -100,16 +101,16 @@ WRONG: dict[str, list[Wrong]] = {
             ranking(monitoring={"performance": {"slices": ("amount",)}}),
             "slice amount is not a column of the group", "performance.slices", "shop",
         ),
-        (ranking(training=Training(half_life_days=7.0)), "half_life_days cannot be", "shop", "forecast"),
+        (ranking(training=Training(rows=Rows(half_life_days=7.0))), "half_life_days cannot be", "shop", "forecast"),
+        (
+            ranking(training=Training(rows=Rows(weight_column="amount"))),
+            "weight_column cannot be", "shop", "forecast",
+        ),
     ],
     "options": [
         case
-        for declare, kind in ((forecast, "forecast"), (ranking, "ranking"))
+        for declare in (forecast, ranking)
         for case in (
-            (
-                declare(training=Training(engines=(Boosting(), Network()))),
-                f"a Network among the engines cannot be declared for a {kind}", "shop", "for binary",
-            ),
             (declare(training=Training(selection=Selection())), "selection cannot be", "shop", "multiclass"),
             (declare(scoring=Scoring(reason_codes=1)), "reason_codes cannot be", "shop", "for binary"),
             (
@@ -119,6 +120,10 @@ WRONG: dict[str, list[Wrong]] = {
             (declare(gate=Gate(floors={"auc": 0.5})), "unknown metric 'auc'", "gate.floors", "choose from"),
         )
     ] + [
+        (
+            ranking(training=Training(engines=(Boosting(), Network()))),
+            "a Network among the engines cannot be declared for a ranking", "shop", "forecast",
+        ),
         (
             ranking(training=Training(engines=(Boosting(), Statistical()))),
             "Statistical among the engines cannot be", "shop", "for forecast",

@@ -9,17 +9,16 @@ import pytest
 from tests.nightjar.declaration.refusals import Declare, assert_refused
 from tests.nightjar.declaration.test_wrong_forecasts_and_rankings import ranking
 
-from nightjar.declaration.lightgbm import LightGBM
-from nightjar.declaration.statistical import Statistical
-from nightjar.declaration.training import (
+from nightjar.declaration.engines import (
     Boosting,
     DeclaredEngine,
+    LightGBM,
     Network,
-    Training,
-    WarmStart,
+    Statistical,
     engine_from_dict,
     engine_to_dict,
 )
+from nightjar.declaration.training import Training, WarmStart
 
 ALONE = {"world_size": 1, "engines": (LightGBM(),)}
 

@@ -10,6 +10,7 @@ from tests.declarations import with_fields
 from tests.landed_nights import SHOP
 from tests.nightjar.declaration.refusals import SPLIT, Declare, Wrong, assert_refused, cases, shop
 
+from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring, Retraining
 from nightjar.declaration.problem import (
@@ -23,10 +24,11 @@ from nightjar.declaration.problem import (
     cost_of_binary,
     quantile_column,
 )
+from nightjar.declaration.rows import Rows
 from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.spaces import Choice, FloatRange
 from nightjar.declaration.tables import Column
-from nightjar.declaration.training import Boosting, Network, Training
+from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 
 CLASSES = Multiclass(classes=("kept", "returned", "swapped"))
@@ -207,8 +209,12 @@ WRONG: dict[str, list[Wrong]] = {
         for problem in OTHERS
         for case in (
             (
-                of_type(problem, training=engines(Boosting(), Network())),
-                f"a Network among the engines cannot be declared for a {problem.kind} problem", "shop", "for binary",
+                of_type(problem, training=engines(Boosting(), Network(focal_gamma=2.0))),
+                f"focal_gamma cannot be declared for a {problem.kind} problem", "shop", "for binary",
+            ),
+            (
+                of_type(problem, training=Training(rows=Rows(negative_share=0.1))),
+                "negative_share cannot be", "shop", "for binary",
             ),
             (
                 of_type(problem, training=Training(balance_classes=True)),
@@ -225,11 +231,19 @@ WRONG: dict[str, list[Wrong]] = {
             (of_type(problem, scoring=Scoring(reason_codes=1)), "reason_codes cannot be", "shop", "for binary"),
             (of_type(problem, scoring=Scoring(experiment=SPLIT)), "an experiment cannot be", "shop", "for binary"),
             (
-                of_type(problem, training=engines(Network()), scoring=Scoring(reason_codes=1, experiment=SPLIT)),
-                "a Network among the engines, reason_codes, an experiment cannot be", "shop", "for binary",
+                of_type(problem, scoring=Scoring(reason_codes=1, experiment=SPLIT)),
+                "reason_codes, an experiment cannot be", "shop", "for binary",
             ),
         )
     ] + [
+        (
+            of_type(CLASSES, training=Training(rows=Rows(class_weights={"d": 2.0}))),
+            "unknown class 'd'", "training.rows.class_weights", "choose from: kept, returned, swapped",
+        ),
+        (
+            of_type(NUMBER, training=Training(rows=Rows(class_weights={"a": 2.0}))),
+            "class_weights cannot be", "shop", "for multiclass",
+        ),
         (
             of_type(CLASSES, scoring=Scoring(audit=ScoreAudit(max_mean_shift=2))),
             "max_mean_shift is 2", "scoring.audit.max_mean_shift", "at most 1",

@@ -17,12 +17,13 @@ from tests.nightjar.declaration.refusals import (
     shop,
 )
 
+from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.experiment import FixedHorizon, Sequential
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Drift, Monitoring, Performance, Retraining
 from nightjar.declaration.problem import Cost
 from nightjar.declaration.scoring import ScoreAudit, Scoring
-from nightjar.declaration.training import Boosting, Network, Training
+from nightjar.declaration.training import Training
 
 NAN, INFINITE = float("nan"), float("inf")
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from tests.nightjar.declaration.refusals import Declare, Wrong, assert_refused, cases, shop, training
 
+from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.resources import Resources
+from nightjar.declaration.rows import Rows
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
-from nightjar.declaration.training import Boosting, Network, Pruning, Selection, Training, Tuning, WarmStart
+from nightjar.declaration.training import Pruning, Selection, Training, Tuning, WarmStart
 from nightjar.settings.prices import Prices
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -49,6 +51,12 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Network(embedding_width=0), "embedding_width is 0", "Network.embedding_width", "at least 1"),
         (lambda: Network(early_stopping_epochs=0), "early_stopping_epochs is 0", "Network.early", "at least 1"),
         (lambda: Network(weight_decay=-1), "weight_decay is -1", "Network.weight_decay", "at least 0"),
+        (lambda: Network(learning_rate="auto"), "learning_rate is 'auto'", "Network.learning", "'range_test'"),
+        (lambda: Network(optimizer="adam"), "optimizer is 'adam'", "Network.optimizer", "did you mean 'adamw'"),
+        (lambda: Network(schedule="cosin"), "schedule is 'cosin'", "Network.schedule", "did you mean 'cosine'"),
+        (lambda: Network(momentum=1.0), "momentum is 1.0", "Network.momentum", "below 1"),
+        (lambda: Network(accumulated_batches=0), "accumulated_batches is 0", "Network.accumulated", "at least 1"),
+        (lambda: Network(focal_gamma=-1.0), "focal_gamma is -1.0", "Network.focal_gamma", "at least 0"),
         (
             shop(training=Training(engines=(Boosting(params={"monotone_constraints": "(1,0)"}),))),
             "2 monotone constraints are declared for 1 features", "monotone_constraints", "in their order: amount",
@@ -96,6 +104,14 @@ WRONG: dict[str, list[Wrong]] = {
             "declared as 400", "num_rounds", "within the range",
         ),
         (lambda: Network(space={"hidden": IntRange(8, 64)}), "unknown parameter 'hidden'", "Network.space", "dropout"),
+        (
+            lambda: Network(space={"width": Choice((64, 128))}),
+            "hidden is (128, 64)", "Network.space", "one width, e.g. hidden=(128, 128)",
+        ),
+        (
+            lambda: Network(hidden=(64, 64), space={"depth": IntRange(3, 4)}),
+            "declared as 2", "Network.space['depth']", "within the range",
+        ),
         (lambda: Network(space={"dropout": FloatRange(0, 1)}), "is 1", "Network.space['dropout']", "below 1"),
         (lambda: Tuning(trials=0), "trials is 0", "Tuning.trials", "at least 1"),
         (lambda: Tuning(folds=0), "folds is 0", "Tuning.folds", "at least 1"),
@@ -106,14 +122,28 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Selection(probes=0), "probes is 0", "Selection.probes", "at least 1"),
     ],
     "training": [
-        (training(window_days=0), "window_days is 0", "Training.window_days", "at least 1 or None"),
-        (training(half_life_days=0), "half_life_days is 0", "Training.half_life_days", "above 0 or None"),
+        (lambda: Rows(window_days=0), "window_days is 0", "Rows.window_days", "at least 1 or None"),
+        (lambda: Rows(max_rows=0), "max_rows is 0", "Rows.max_rows", "at least 1 or None"),
+        (lambda: Rows(half_life_days=0), "half_life_days is 0", "Rows.half_life_days", "above 0 or None"),
+        (lambda: Rows(negative_share=0.0), "negative_share is 0.0", "Rows.negative_share", "above 0 and at most 1"),
+        (lambda: Rows(class_weights={"late": 0.0}), "0.0", "Rows.class_weights['late']", "above 0"),
         (
-            training(half_life_days=30.0, engines=(Boosting(), Network())),
-            "a Network does not weigh rows", "Training.half_life_days", "window_days",
+            shop(training=Training(rows=Rows(class_weights={"late": 2.0}))),
+            "class_weights cannot be", "shop", "multiclass",
+        ),
+        (
+            shop(training=Training(rows=Rows(weight_column="amuont"))),
+            "unknown numeric column 'amuont'", "training.rows.weight_column", "did you mean 'amount'",
         ),
         (training(engines=()), "engines is empty", "Training.engines", "Boosting, Network"),
         (training(engines=(Boosting(), Boosting())), "engine boosting is declared more", "Training.engines", "once"),
+        (
+            training(engines=(Boosting(), Boosting(name="boosting_2")), bags=2),
+            "engine boosting_2 is declared more", "Training.engines", "once",
+        ),
+        (training(engines=(Boosting(name="baseline"),)), "named baseline", "Training.engines", "another name"),
+        (lambda: Boosting(name="Deep Trees"), "name is 'Deep Trees'", "Boosting.name", "a text of"),
+        (training(bags=0), "bags is 0", "Training.bags", "at least 1"),
         (training(world_size=0), "world_size is 0", "Training.world_size", "at least 1"),
         (training(validation_days=0), "validation_days is 0", "Training.validation_days", "at least 1"),
         (training(holdout_days=0), "holdout_days is 0", "Training.holdout_days", "at least 1"),

@@ -42,7 +42,9 @@ CARD = ModelCard(
     categories={feature.name: ("AA", "UA") for feature in USE_CASE.features.columns if feature.kind == "categorical"},
     label="late",
     prediction="probability",
-    members=(MemberCard(kind="boosting", engine="xgboost 3", params={}, rounds=8, validation_score=0.7),),
+    members=(
+        MemberCard(name="boosting", kind="boosting", engine="xgboost 3", params={}, rounds=8, validation_score=0.7),
+    ),
     calibrator=Calibrator(method="platt", slope=0.9, intercept=-0.2),
     problem=Binary(),
     seed=1,

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.nightjar.training.engines.test_network import SMALL, TRAINING_SET, rows, shard
+from tests.nightjar.training.engines.network_rows import SMALL, TRAINING_SET, rows, shard
 from tests.training_sets import context
 
-from nightjar.declaration.training import Boosting, Pruning
+from nightjar.declaration.engines import Boosting
+from nightjar.declaration.training import Pruning
 from nightjar.problems.binary.metrics import auc
 from nightjar.training.compression import compress, int8, pruned, sizes
 from nightjar.training.engines import registry

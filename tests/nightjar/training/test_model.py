@@ -30,7 +30,16 @@ from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import FILE, BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
 from nightjar.training.engines.member import MemberCard
-from nightjar.training.model import CARD_FILE, PROFILE_FILE, SUMS_FILE, ModelCard, TabularModel, download, save
+from nightjar.training.model import (
+    CARD_FILE,
+    PROFILE_FILE,
+    SUMS_FILE,
+    ModelCard,
+    TabularModel,
+    download,
+    read_sums,
+    save,
+)
 
 MODEL_FILES = (FILE, CARD_FILE, PROFILE_FILE)
 FEATURES = (Feature("carrier", "categorical", "Carrier."), Feature("distance", "numeric", "Miles."))
@@ -41,7 +50,14 @@ CARD = ModelCard(
     label="late",
     prediction="probability",
     members=(
-        MemberCard(kind="boosting", engine="xgboost 3", params={"max_depth": 3}, rounds=12, validation_score=0.7),
+        MemberCard(
+            name="boosting",
+            kind="boosting",
+            engine="xgboost 3",
+            params={"max_depth": 3},
+            rounds=12,
+            validation_score=0.7,
+        ),
     ),
     calibrator=Calibrator(),
     problem=Binary(cost=Cost(missed=4, false_alarm=1)),
@@ -120,7 +136,7 @@ def test_a_consistent_forgery_is_refused_by_the_expected_sum(model: TabularModel
 
 def test_another_format_is_refused(model: TabularModel) -> None:
     with pytest.raises(ModelError, match="format is 99"):
-        ModelCard.from_json(model.card.to_json().replace('"format": 3', '"format": 99'))
+        ModelCard.from_json(model.card.to_json().replace('"format": 4', '"format": 99'))
 
 
 def test_a_column_of_another_type_is_refused(model: TabularModel, rows: pa.Table) -> None:
@@ -206,3 +222,16 @@ def test_xgboost_is_imported_without_scikit_learn_which_stays_importable() -> No
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "sklearn"
+
+
+def test_several_members_of_a_kind_have_files_of_their_own(model: TabularModel, tmp_path: Path, rows: pa.Table) -> None:
+    (first,), (card,) = model.members, model.card.members
+    second = BoostedTrees(first.booster[:3])  # type: ignore[attr-defined]
+    cards = (replace(card, weight=0.25), replace(card, name="short", rounds=3, weight=0.75))
+    save(f"{tmp_path}/two", replace(model.card, members=cards), (first, second), model.profile)
+    loaded = TabularModel.load(f"{tmp_path}/two")
+    assert {FILE, f"short-{FILE}"} < set(read_sums(f"{tmp_path}/two"))
+    assert loaded.member("short").content() == second.content() != loaded.member("boosting").content()
+    matrix = model.encode(rows)
+    mixed = 0.25 * first.predict(matrix, threads=1) + 0.75 * second.predict(matrix, threads=1)
+    np.testing.assert_allclose(loaded.predict(rows), loaded.card.calibrator.apply(mixed), rtol=1e-12)

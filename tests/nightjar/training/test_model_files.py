@@ -24,10 +24,14 @@ from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network.graph import member_of
 from nightjar.training.model import CARD_FILE, SUMS_FILE, TabularModel, save
 
+OUTPUT = network.Output(link="logistic")
+
 
 def member() -> network.Network:
     """A network of one number and one unit, with weights of 1."""
-    architecture = network.Architecture(values=(None,), widths=(0,), means=(0.0,), scales=(1.0,), hidden=(1,))
+    architecture = network.Architecture(
+        values=(None,), widths=(0,), means=(0.0,), scales=(1.0,), hidden=(1,), output=OUTPUT
+    )
     shapes = {"hidden.0.weight": (1, 2), "hidden.0.bias": (1,), "norms.0.weight": (1,), "norms.0.bias": (1,)}
     shapes |= {"out.weight": (1, 1), "out.bias": (1,)}
     return member_of(architecture, {name: np.ones(shape, np.float32) for name, shape in shapes.items()})
@@ -51,7 +55,7 @@ def onnx_file(of_graph: Any, **more: Any) -> bytes:
     return bytes(model.SerializeToString())
 
 
-CARD_OF_NETWORK = replace(CARD, members=(replace(CARD.members[0], kind="network"),))
+CARD_OF_NETWORK = replace(CARD, members=(replace(CARD.members[0], name="network", kind="network"),))
 WEIGHT = numpy_helper.from_array(np.ones(1, np.float32), "w")
 
 
@@ -181,12 +185,12 @@ def card_with(**changes: Any) -> bytes:
     ("card", "message"),
     [
         (b"[" * 200_000, "RecursionError"),
-        (b'{"format": 3}', "ModelCard.use_case: Field required"),
+        (b'{"format": 4}', "ModelCard.use_case: Field required"),
         (b"\xff\xfe", "UnicodeDecodeError"),
         (b"null", "a JSON object is expected"),
-        (b'{"format": 3, ', "JSONDecodeError"),
+        (b'{"format": 4, ', "JSONDecodeError"),
         (card_with(members=[]), "it has no members"),
-        (card_with(members=[{"kind": "../x"}]), "ModelCard.members.0.engine: Field required"),
+        (card_with(members=[{"kind": "../x"}]), "ModelCard.members.0.name: Field required"),
         (card_with(categories=3), "ModelCard.categories: Input should be an object, not 3"),
         (card_with(calibrator={"method": "platt", "slope": "x"}), None),
         (card_with(categories={}), None),

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.nightjar.training.engines.test_network import FEATURES, SMALL, TRAINING_SET, rows, shard
+from tests.nightjar.training.engines.network_rows import FEATURES, SMALL, TRAINING_SET, rows, shard
 from tests.training_sets import context
 
+from nightjar.declaration.engines import Boosting, DeclaredEngine
 from nightjar.declaration.features import Feature
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
-from nightjar.declaration.training import Boosting, DeclaredEngine
 from nightjar.lake.lake import Lake
 from nightjar.problems.binary.calibration import Calibrator
 from nightjar.protocol.errors import TrainingError
@@ -36,6 +36,8 @@ def trained(
     engine: DeclaredEngine, found: TrainingSet, base: TabularModel | None = None, place: Path | None = None
 ) -> Fitted:
     rows_of = context(shard(1200, 3), shard(600, 2), found, checkpoints=str(place or ""), base=base)
+    if base is not None:
+        rows_of = replace(rows_of, start=base.member(engine.name))
     return registry.ENGINES[engine.kind].fit(engine, rows_of)
 
 
@@ -77,9 +79,11 @@ def going_on(base: TabularModel, *, layers: int = 0, features: tuple[Feature, ..
     return replace(TRAINING_SET, features=features, categories=categories, recipe=recipe)
 
 
-def test_trees_are_added_to_those_of_the_base(base: TabularModel, lake: Lake, tmp_path: Path) -> None:
+def test_trees_are_added_to_those_of_the_base(base: TabularModel, tmp_path: Path) -> None:
+    weak = trained(replace(TREES, num_rounds=2), TRAINING_SET)
+    cards, members = (weak.card, base.card.members[1]), (weak.member, base.members[1])
+    base = loaded = replace(base, card=replace(base.card, members=cards), members=members)
     found = going_on(base)
-    loaded = load_base(lake, found)
     fitted = trained(TREES, found, loaded)
     before = base.card.members[0].rounds
     kept = int(np.argmax(fitted.history)) + 1
@@ -92,6 +96,18 @@ def test_trees_are_added_to_those_of_the_base(base: TabularModel, lake: Lake, tm
     # a shorter training stands for one that was killed
     trained(replace(TREES, num_rounds=7), found, loaded, tmp_path)
     assert trained(TREES, found, loaded, tmp_path).member.content() == fitted.member.content()
+
+
+@pytest.mark.parametrize("engine", [TREES, replace(NET, learning_rate=1.0)], ids=lambda engine: engine.kind)
+def test_the_base_is_kept_unchanged_when_nothing_new_is_better(base: TabularModel, engine: DeclaredEngine) -> None:
+    found, of_base = going_on(base), base.member(engine.name)
+    wild = replace(engine, params={**engine.params, "eta": 1.0}) if isinstance(engine, Boosting) else engine
+    fitted = trained(wild, found, base)
+    assert fitted.card.validation_score > max(fitted.history)
+    matrix = rows(200, 8)
+    assert (fitted.member.predict(matrix, threads=1) == of_base.predict(matrix, threads=1)).all()
+    rounds = base.card.members[0].rounds if isinstance(engine, Boosting) else 0
+    assert fitted.card.rounds == rounds
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.features import Feature, FeatureSet
-from nightjar.declaration.training import Boosting
 from use_cases.synthetic.use_case import USE_CASE as SYNTHETIC
 
 USE_CASE = replace(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import Feature, FeatureSet
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.tables import Column
 from nightjar.declaration.target import Target
-from nightjar.declaration.training import Boosting
 from use_cases.synthetic.use_case import USE_CASE as SYNTHETIC
 
 PROBLEM = Forecast(unit="pieces", horizon=14, season=7, nonnegative=True)

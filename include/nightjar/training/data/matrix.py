@@ -74,18 +74,18 @@ def _reader(
             super().__init__(cache_prefix=cache)
 
         def reset(self) -> None:
-            self._batches = zip(shard.batches(), shard.weights, strict=True)
+            self._batches = shard.weighted_batches()
             self._groups = 0
 
         def next(self, input_data: Any) -> bool:
             batch = next(self._batches, None)
             if batch is None:
                 return False
-            (matrix, labels), weight = batch
-            weights = {"weight": np.full(len(labels), weight, np.float32)} if is_weighted else {}
+            matrix, labels, weights = batch
+            weighted = {"weight": weights} if is_weighted else {}
             groups = self._next_groups(labels) if is_grouped else {}
             input_data(
-                data=matrix, label=targets(labels), feature_names=names, feature_types=types, **weights, **groups
+                data=matrix, label=targets(labels), feature_names=names, feature_types=types, **weighted, **groups
             )
             return True
 

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from nightjar.declaration.rows import Rows
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.lake.rows import read_rows
@@ -26,6 +27,13 @@ from nightjar.problems.registry import problem_type
 from nightjar.protocol.errors import LakeError, ModelError, RowCountError, TrainingError
 from nightjar.training.data.encoding import check_columns, encode
 from nightjar.training.data.training_set import Split, TrainingSet, night_of
+from nightjar.training.data.weighting import (
+    ClassWeighting,
+    class_weighting,
+    sample_rows,
+    weight_of_age,
+    weights_of_rows,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,18 +42,29 @@ if TYPE_CHECKING:
 
     Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
     """Matrix (rows x features, see :func:`nightjar.training.data.encoding.encode`), and the rows' encoded labels."""
+    WeightedBatch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+    """A batch, and the weight of each row."""
 
     CountLabels = Callable[[NDArray[np.float32]], Mapping[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """A batch in the scratch file: its offset in bytes, shape of the labels, their counts, and weight of each row."""
+    """A batch in the scratch file.
+
+    Attributes:
+        offset: Its offset in bytes.
+        shape: Shape of the labels.
+        labels: Counts of the labels.
+        weight: Weight that all its rows have.
+        has_weights: Whether a weight of each row follows the labels in the file, by which ``weight`` is multiplied.
+    """
 
     offset: int
     shape: tuple[int, ...]
     labels: Mapping[str, int]
     weight: float
+    has_weights: bool
 
 
 @dataclass(kw_only=True)
@@ -57,27 +76,49 @@ class Shard:
         count_labels: Counts labels by group; see :meth:`nightjar.problems.problem_type.ProblemType.count_labels`.
         rows: Number of rows.
         labels: Number of rows by group of labels.
+        left_out: Number of rows that were read, and left out by sampling.
     """
 
     columns: int
     count_labels: CountLabels = field(repr=False)
     rows: int = 0
     labels: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
     _batches: list[_Place] = field(default_factory=list, repr=False)
     _file: IO[bytes] = field(default_factory=tempfile.TemporaryFile, repr=False)
 
-    def append(self, matrix: NDArray[np.float32], labels: NDArray[np.float32], weight: float = 1.0) -> None:
-        """Add a batch, whose rows all have this weight in training.
+    def append(
+        self,
+        matrix: NDArray[np.float32],
+        labels: NDArray[np.float32],
+        weight: float = 1.0,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Add a batch.
+
+        Args:
+            matrix: Encoded rows.
+            labels: Their encoded labels.
+            weight: Weight that all rows have in training.
+            weights: Weight of each row, by which ``weight`` is multiplied; None for 1.
 
         Raises:
             StorageFullError: when the scratch disk is full.
         """
         with files.storage_errors(f"{tempfile.gettempdir()} (scratch of training; set TMPDIR to use another disk)"):
             offset = self._file.seek(0, os.SEEK_END)
-            for array in (matrix, labels):
+            for array in (matrix, labels, *(() if weights is None else (weights,))):
                 self._file.write(array.data)
             self._file.flush()
-        self._take(_Place(offset=offset, shape=labels.shape, labels=self.count_labels(labels), weight=weight))
+        self._take(
+            _Place(
+                offset=offset,
+                shape=labels.shape,
+                labels=self.count_labels(labels),
+                weight=weight,
+                has_weights=weights is not None,
+            )
+        )
 
     @property
     def batch_count(self) -> int:
@@ -86,17 +127,21 @@ class Shard:
 
     def batches(self) -> Iterator[Batch]:
         """Yield every batch in the order in which they were added."""
+        for matrix, labels, _ in self.weighted_batches():
+            yield matrix, labels
+
+    def weighted_batches(self) -> Iterator[WeightedBatch]:
+        """Yield every batch with the weights of its rows."""
         for place in self._batches:
             self._file.seek(place.offset)  # at each batch: views of one file may be read alternately
             rows = place.shape[0]
-            matrix = np.fromfile(self._file, dtype=np.float32, count=rows * self.columns).reshape(rows, self.columns)
-            labels = np.fromfile(self._file, dtype=np.float32, count=math.prod(place.shape)).reshape(place.shape)
-            yield matrix, labels
+            matrix = self._read((rows, self.columns))
+            labels = self._read(place.shape)
+            weights = np.full(rows, place.weight, np.float32)
+            yield matrix, labels, weights * self._read((rows,)) if place.has_weights else weights
 
-    @property
-    def weights(self) -> list[float]:
-        """Weight of the rows of each batch."""
-        return [place.weight for place in self._batches]
+    def _read(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return np.fromfile(self._file, dtype=np.float32, count=math.prod(shape)).reshape(shape)
 
     def view(self, batches: Iterable[int]) -> Shard:
         """Return a shard of the batches at these positions, in this order, that reads the same file."""
@@ -106,7 +151,7 @@ class Shard:
         return view
 
     def rescaled(self) -> Shard:
-        """Return a shard of the same batches whose heaviest rows weigh 1."""
+        """Return a shard of the same batches whose newest rows weigh as much as the newest rows of the training."""
         heaviest = max(place.weight for place in self._batches)
         rescaled = Shard(columns=self.columns, count_labels=self.count_labels, _file=self._file)
         for place in self._batches:
@@ -177,22 +222,32 @@ def _open(lake: Lake, training_set: TrainingSet, name: str) -> DeltaTable:
 
 
 def read_shard(lake: Lake, training_set: TrainingSet, split: Split, rank: int = 0, world_size: int = 1) -> Shard:
-    """Read this rank's days of a split, encoded with the frozen vocabulary; training days with the weight of their age.
+    """Read this rank's days of a split, encoded with the frozen vocabulary.
+
+    The rows of the training split are sampled and weighted as the recipe says.
 
     Raises:
-        TrainingError: when a feature is missing or of another type.
+        TrainingError: when a feature is missing or of another type, or a row has no weight.
         StorageFullError: when the scratch disk is full.
     """
     _check_features(lake, training_set)
     names = [feature.name for feature in training_set.features]
     problem = problem_type(training_set.recipe.problem)
     shard = Shard(columns=len(names), count_labels=problem.count_labels)
-    half_life_days = training_set.recipe.half_life_days if split == training_set.train else None
-    columns = [*names, *problem.label_inputs]
+    is_train = split == training_set.train
+    declared, seed = training_set.recipe.rows if is_train else Rows(), training_set.recipe.seed
+    weighting = class_weighting(training_set.recipe) if is_train else ClassWeighting()
+    columns = [*names, *problem.label_inputs, *([declared.weight_column] if declared.weight_column else [])]
     for day, rows in read_days(lake, training_set, days_of_rank(split.days, rank, world_size), columns):
-        matrix = encode(rows, training_set.features, training_set.categories)
         labels = problem.encode_labels(rows).astype(np.float32)
-        shard.append(matrix, labels, weight_of_age((split.last - day).days, half_life_days))
+        chosen = sample_rows(labels, weighting, (seed, day.toordinal()))
+        if chosen is not None:
+            shard.left_out += int(np.count_nonzero(~chosen))
+            rows, labels = rows.filter(chosen), labels[chosen]
+        where = f"features/{training_set.use_case}, label day {day}"
+        weights = weights_of_rows(rows, labels, declared, weighting, where=where)
+        matrix = encode(rows, training_set.features, training_set.categories)
+        shard.append(matrix, labels, weight_of_age((split.last - day).days, declared.half_life_days), weights)
     return shard
 
 
@@ -209,11 +264,6 @@ def _check_features(lake: Lake, training_set: TrainingSet) -> None:
             fix="build the features with the current declaration, then clear freeze_training_set of this run with "
             "force",
         ) from error
-
-
-def weight_of_age(days: int, half_life_days: float | None) -> float:
-    """Return the weight of rows that are ``days`` older than the newest: half for each half-life."""
-    return 1.0 if half_life_days is None else float(0.5 ** (days / half_life_days))
 
 
 def check_counts(name: str, split: Split, rows: int, labels: Mapping[str, int], *, where: str) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from nightjar.declaration.rows import Rows
 from nightjar.declaration.use_case import UseCase
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.errors import TrainingError
@@ -45,7 +46,7 @@ def split_days(counts: Sequence[DayCount], use_case: UseCase, *, where: str) -> 
     validation = validated_until - timedelta(days=training.validation_days - 1)
     trained_until = night_of(validation, label_horizon_nights)
     bounds = {
-        "train": (max(first, _window_start(trained_until, training.window_days)), trained_until),
+        "train": (max(first, _first_fitted(counts, trained_until, training.rows)), trained_until),
         "validation": (validation, validated_until),
         "holdout": (holdout, last),
     }
@@ -57,8 +58,15 @@ def split_days(counts: Sequence[DayCount], use_case: UseCase, *, where: str) -> 
     return splits
 
 
-def _window_start(last: date, window_days: int | None) -> date:
-    return date.min if window_days is None else last - timedelta(days=window_days - 1)
+def _first_fitted(counts: Sequence[DayCount], last: date, declared: Rows) -> date:
+    """Return the first label day to fit: that of the window, or of the newest days with at most ``max_rows`` rows."""
+    first = date.min if declared.window_days is None else last - timedelta(days=declared.window_days - 1)
+    rows = 0
+    for count in reversed([count for count in counts if count.day <= last]):
+        rows += count.rows
+        if declared.max_rows is not None and rows > declared.max_rows:
+            return max(first, min(count.day + timedelta(days=1), last))
+    return first
 
 
 def _later(nights: int) -> str:

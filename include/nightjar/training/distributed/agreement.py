@@ -48,7 +48,7 @@ def check_shards(group: Group, training_set: TrainingSet, train: Shard, validati
         TrainingError: naming the ranks without rows.
         RowCountError: when the rows differ from the frozen ones.
     """
-    counts = group.exchange([[train.rows, train.labels], [validation.rows, validation.labels]])
+    counts = group.exchange([[shard.rows, shard.labels, shard.left_out] for shard in (train, validation)])
     for name, split, position in (("train", training_set.train, 0), ("validation", training_set.validation, 1)):
         empty = [rank for rank, count in enumerate(counts) if not count[position][0]]
         if empty:
@@ -61,4 +61,5 @@ def check_shards(group: Group, training_set: TrainingSet, train: Shard, validati
         labels: Counter[str] = Counter()
         for count in counts:
             labels.update(count[position][1])
-        check_counts(name, split, sum(count[position][0] for count in counts), labels, where=where)
+        read = sum(count[position][0] + count[position][2] for count in counts)
+        check_counts(name, split, read, labels, where=where)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+from nightjar.training.data.weighting import without_class_weights
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -32,35 +33,27 @@ class MemberCard:
     """Description of a member.
 
     Attributes:
+        name: Name of the member, of which a model has one; that of its engine, or its kind.
         kind: Its engine, a key of :data:`nightjar.training.model.LOADERS`.
         engine: Name and version of the library.
         params: Parameters of the engine.
         rounds: Number of rounds or epochs up to the best one.
         validation_score: Validation metric (:class:`ModelCard.validation_metric`) at that round.
         weight: Weight in the model's prediction; the members' weights add up to 1.
-        event_weight: Weight of a positive row in its training, relative to a negative row.
+        class_weights: Weight of each class in its training, relative to its share among all rows, in the order of the
+            problem's classes (0 and 1 for a binary problem); empty when all weigh alike.
     """
 
+    name: str
     kind: str
     engine: str
     params: Mapping[str, Any]
     rounds: int
     validation_score: float
     weight: float = 1.0
-    event_weight: float = 1.0
+    class_weights: tuple[float, ...] = ()
 
 
-def outputs_of(
-    member: Member, event_weight: float, matrix: NDArray[np.float32], *, threads: int
-) -> NDArray[np.float64]:
-    """Return a member's outputs; probabilities are corrected for the weight of positives in their training."""
-    return without_weight(member.predict(matrix, threads=threads), event_weight)
-
-
-def without_weight(outputs: NDArray[np.float64], event_weight: float) -> NDArray[np.float64]:
-    """Return probabilities corrected for the weight of positives in their training; outputs as they are for 1.
-
-    The odds are ``event_weight`` times too large (Elkan, 2001, The foundations of cost-sensitive learning, theorem
-    2). The correction keeps the order of the rows.
-    """
-    return outputs if event_weight == 1.0 else outputs / (outputs + event_weight * (1 - outputs))
+def outputs_of(member: Member, card: MemberCard, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+    """Return a member's outputs; probabilities are corrected for the weights of the classes in its training."""
+    return without_class_weights(member.predict(matrix, threads=threads), card.class_weights)

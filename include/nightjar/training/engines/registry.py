@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from nightjar.declaration.lightgbm import LightGBM
-from nightjar.declaration.statistical import Statistical
-from nightjar.declaration.training import Boosting, Network
+from nightjar.declaration.engines import Boosting, LightGBM, Network, Statistical
 from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext

@@ -50,7 +50,7 @@ def combine(
     """Fit weights and calibration; all ranks call it, inside the collective.
 
     Args:
-        members: Trained members, with the event weight of their training.
+        members: Trained members, with the class weights of their training.
         validation: This rank's validation rows.
         recipe: Declares the problem and the calibration.
         threads: Threads of this rank.
@@ -76,7 +76,7 @@ def combine(
 
 
 def predict_shard(member: Member, shard: Shard, *, threads: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return the labels of a shard's rows and a member's predictions."""
+    """Return the labels of a shard's rows and a member's predictions, uncorrected."""
     by_day = [(labels, member.predict(matrix, threads=threads)) for matrix, labels in shard.batches()]
     return np.concatenate([labels for labels, _ in by_day]), np.concatenate([predictions for _, predictions in by_day])
 
@@ -84,8 +84,8 @@ def predict_shard(member: Member, shard: Shard, *, threads: int) -> tuple[NDArra
 def member_outputs(
     members: Sequence[Fitted], matrix: NDArray[np.float32], *, threads: int
 ) -> list[NDArray[np.float64]]:
-    """Return each member's outputs for the rows of ``matrix``, corrected for its event weight."""
-    return [outputs_of(fitted.member, fitted.card.event_weight, matrix, threads=threads) for fitted in members]
+    """Return each member's outputs for the rows of ``matrix``, corrected for its class weights."""
+    return [outputs_of(fitted.member, fitted.card, matrix, threads=threads) for fitted in members]
 
 
 def _predict_by_day(members: Sequence[Fitted], shard: Shard, *, threads: int) -> list[_Day]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightjar.declaration.engines import Boosting, DeclaredEngine
 from nightjar.declaration.features import Feature
-from nightjar.declaration.training import Boosting, DeclaredEngine, Selection, Tuning
+from nightjar.declaration.training import Selection, Tuning
 from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.folds import forward_chain
@@ -64,7 +65,7 @@ def split_rows(lake: Lake, training_set: TrainingSet, *, where: str) -> tuple[Sh
     gap_days = (training_set.recipe.tuning or Tuning()).gap(training_set.label_horizon_nights)
     fold = forward_chain(split.days, folds=BLOCKS - 1, gap_days=gap_days, where=where)[-1]
     shard = read_shard(lake, training_set, split)
-    check_counts("train", split, shard.rows, shard.labels, where=where)
+    check_counts("train", split, shard.rows + shard.left_out, shard.labels, where=where)
     position = {day: batch for batch, day in enumerate(split.days)}
     train = shard.view(position[day] for day in fold.train).rescaled()
     return train, shard.view(position[day] for day in fold.validation)
@@ -115,7 +116,7 @@ def measure(
         ),
         group=group,
         threads=threads,
-        progress=Progress(engine.kind, metric.metric, train.rows, silent, silent),
+        progress=Progress(engine.name, metric.metric, train.rows, silent, silent),
     )
     fitted = boosting.fit(engine, context)
     columns = [*names, *(probe.name for probe in probes)]
@@ -176,9 +177,9 @@ def drop_features(training_set: TrainingSet, names: Sequence[str]) -> TrainingSe
 def _with_probes(shard: Shard, probes: int, random: Generator) -> Shard:
     """Return the rows with columns of random numbers appended."""
     wider = Shard(columns=shard.columns + probes, count_labels=shard.count_labels)
-    for (matrix, labels), weight in zip(shard.batches(), shard.weights, strict=True):
+    for matrix, labels, weights in shard.weighted_batches():
         columns = random.standard_normal((len(labels), probes), dtype=np.float32)
-        wider.append(np.ascontiguousarray(np.hstack([matrix, columns])), labels, weight)
+        wider.append(np.ascontiguousarray(np.hstack([matrix, columns])), labels, weights=weights)
     return wider
 
 
@@ -190,7 +191,7 @@ def _metric_lost(
     matrix, target = np.concatenate(matrices), np.concatenate(labels).astype(np.float64)
 
     def measure_rows(rows: NDArray[np.float32]) -> float:
-        return metric.of_rows(target, outputs_of(fitted.member, fitted.card.event_weight, rows, threads=threads))
+        return metric.of_rows(target, outputs_of(fitted.member, fitted.card, rows, threads=threads))
 
     unpermuted = measure_rows(matrix)
 

@@ -7,8 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from nightjar.declaration.engines import DeclaredEngine
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
-from nightjar.declaration.training import DeclaredEngine
 from nightjar.lake import files
 from nightjar.protocol.errors import ConfigurationError, TrainingError, UnreachableError
 from nightjar.protocol.job import JobSpec
@@ -144,7 +144,7 @@ class EngineStudy:
             return min((t for t in completed if t.values[0] == best), key=lambda trial: trial.number)
         errors = [trial.user_attrs[_ERROR] for trial in self._counted() if _ERROR in trial.user_attrs]
         raise TrainingError(
-            f"no trial of {self.engine.kind} was completed; {errors[-1] if errors else 'none was started in time'}",
+            f"no trial of {self.engine.name} was completed; {errors[-1] if errors else 'none was started in time'}",
             where=f"space of the use case's {type(self.engine).__name__}, training.tuning",
             how_many=len(errors),
             fix="narrow the space or give more minutes, then clear freeze_training_set of this run with force",
@@ -233,7 +233,7 @@ def study_digest(spec: JobSpec, training_set: TrainingSet) -> str:
 
 
 def _name(spec: JobSpec, training_set: TrainingSet, engine: DeclaredEngine) -> str:
-    return f"{spec.use_case}/{spec.run_id}/{engine.kind}/{study_digest(spec, training_set)}"
+    return f"{spec.use_case}/{spec.run_id}/{engine.name}/{study_digest(spec, training_set)}"
 
 
 def _storage(spec: JobSpec) -> BaseStorage:

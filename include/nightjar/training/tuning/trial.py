@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from nightjar.declaration.training import DeclaredEngine, Tuning
+from nightjar.declaration.engines import DeclaredEngine
+from nightjar.declaration.training import Tuning
 from nightjar.lake.lake import Lake
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.errors import TrainingError
@@ -37,7 +38,7 @@ def read_folds(lake: Lake, training_set: TrainingSet, tuning: Tuning, *, where: 
     """
     split = training_set.train
     shard = read_shard(lake, training_set, split)
-    check_counts("train", split, shard.rows, shard.labels, where=where)
+    check_counts("train", split, shard.rows + shard.left_out, shard.labels, where=where)
     problem = problem_type(training_set.recipe.problem)
     position = {day: batch for batch, day in enumerate(split.days)}
     folds = []
@@ -88,7 +89,7 @@ def cross_validate(
             training_set=without_base,
             group=group,
             threads=threads,
-            progress=Progress(engine.kind, metric, fold.train.rows, silent, silent),
+            progress=Progress(engine.name, metric, fold.train.rows, silent, silent),
         )
         fitted = ENGINES[engine.kind].fit(engine, context)
         yield fitted.card.validation_score

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.declarations import with_fields
 from tests.landed_nights import SHOP
 
+from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.features import Feature
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.problem import (
@@ -23,8 +24,9 @@ from nightjar.declaration.problem import (
     QuantileCost,
     Regression,
 )
+from nightjar.declaration.rows import Rows
 from nightjar.declaration.spaces import Choice, FloatRange, IntRange
-from nightjar.declaration.training import Boosting, Network, Pruning, Selection, Training, Tuning
+from nightjar.declaration.training import Pruning, Selection, Training, Tuning
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.splits import split_days
@@ -51,11 +53,11 @@ def _days(n: int, rows: int = 10, **labels: int) -> list[DayCount]:
 
 
 def test_a_window_keeps_the_last_training_days_and_leaves_validation_and_holdout_as_they_are() -> None:
-    windowed = replace(USE_CASE, training=replace(USE_CASE.training, window_days=2))
+    windowed = replace(USE_CASE, training=replace(USE_CASE.training, rows=Rows(window_days=2)))
     splits, whole = (split_days(_days(9), case, where="here") for case in (windowed, USE_CASE))
     assert splits["train"].days == (date(2013, 3, 3), date(2013, 3, 4))
     assert (splits["validation"], splits["holdout"]) == (whole["validation"], whole["holdout"])
-    longer = replace(USE_CASE, training=replace(USE_CASE.training, window_days=50))
+    longer = replace(USE_CASE, training=replace(USE_CASE.training, rows=Rows(window_days=50)))
     assert split_days(_days(9), longer, where="here") == whole
 
 
@@ -145,7 +147,8 @@ def test_a_training_set_survives_json_to_the_byte(problem: Problem) -> None:
             ),
             seed=7,
             balance_classes=True,
-            half_life_days=45.5,
+            bags=2,
+            rows=Rows(half_life_days=45.5, weight_column="amount", class_weights={"late": 2.0}, negative_share=0.5),
             calibration="best",
             tuning=Tuning(trials=5),
             selection=Selection(method="permutation"),

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from tests.training_sets import METRIC, context, count_labels, training_set
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.features import Feature
-from nightjar.declaration.training import Boosting
+from nightjar.declaration.rows import Rows
 from nightjar.problems.binary.metrics import log_loss
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
@@ -79,7 +80,7 @@ def _weighed(weights: tuple[float, ...], half_life_days: float | None) -> np.nda
         matrix = random.normal(size=(300, 2)).astype(np.float32)
         follows = matrix[:, 0] > 0
         filled.append(matrix, (follows if position < len(weights) - 1 else ~follows).astype(np.float32), weight)
-    found = replace(TRAINING_SET, recipe=replace(TRAINING_SET.recipe, half_life_days=half_life_days))
+    found = replace(TRAINING_SET, recipe=replace(TRAINING_SET.recipe, rows=Rows(half_life_days=half_life_days)))
     engine = Boosting(params={"max_depth": 2, "eta": 0.3}, num_rounds=20, early_stopping_rounds=None)
     fitted = boosting.fit(engine, context(filled, shard(400, 2), found))
     return fitted.member.predict(np.array([[1.0, 0.0]], dtype=np.float32), threads=1)
@@ -98,7 +99,7 @@ def test_weights_are_those_that_xgboost_is_given_directly() -> None:
     parts = [(matrix, labels) for matrix, labels in shard(450, 5).batches()]
     for (matrix, labels), weight in zip(parts, (0.25, 0.5, 1.0), strict=True):
         filled.append(matrix, labels, weight)
-    found = replace(TRAINING_SET, recipe=replace(TRAINING_SET.recipe, half_life_days=1.0))
+    found = replace(TRAINING_SET, recipe=replace(TRAINING_SET.recipe, rows=Rows(half_life_days=1.0)))
     engine = Boosting(params={"max_depth": 3, "eta": 0.3}, num_rounds=5, early_stopping_rounds=None)
     fitted = boosting.fit(engine, context(filled, shard(400, 2), found))
     rows = np.concatenate([matrix for matrix, _ in parts])
@@ -160,7 +161,7 @@ def test_a_loss_is_measured_without_the_weight_of_positives(tmp_path: Path, weig
         Boosting(params=params, num_rounds=20), context(shard(400, 1, positives=0.1), validation, frozen)
     )
     labels, outputs = predict_shard(boosted.member, validation, threads=1)
-    weight = boosted.card.event_weight
+    weight = boosted.card.class_weights[1]
     assert weight == pytest.approx(9.0, rel=0.2)
     unweighted = outputs / (outputs + weight * (1 - outputs))
     assert boosted.card.validation_score == pytest.approx(log_loss(labels, unweighted), abs=1e-6)

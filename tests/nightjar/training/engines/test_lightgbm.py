@@ -11,8 +11,8 @@ import pytest
 from tests.nightjar.training.engines.linear.rows import matrix_of, set_of, shard_of, signal_of
 from tests.training_sets import context
 
+from nightjar.declaration.engines import LightGBM
 from nightjar.declaration.forecast import Forecast
-from nightjar.declaration.lightgbm import LightGBM
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.errors import ModelError

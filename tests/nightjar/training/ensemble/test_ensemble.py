@@ -49,9 +49,11 @@ class Says:
         return {}
 
 
-def fitted(member: Any, event_weight: float = 1.0) -> Fitted:
+def fitted(member: Any, class_weights: tuple[float, ...] = ()) -> Fitted:
     """A member as an engine gives it back."""
-    card = MemberCard(kind="says", engine="", params={}, rounds=0, validation_score=0.5, event_weight=event_weight)
+    card = MemberCard(
+        name="says", kind="says", engine="", params={}, rounds=0, validation_score=0.5, class_weights=class_weights
+    )
     return Fitted(member=member, card=card, history=(), external_memory=False, device="cpu")
 
 
@@ -197,7 +199,7 @@ def test_members_that_were_trained_on_weighted_events_weigh_as_if_they_had_not_b
     for matrix, labels in plain.batches():
         odds = 5 * matrix / (1 - matrix)
         weighted.append((odds / (1 + odds)).astype(np.float32), labels)
-    found = combine((fitted(Says(0), 5.0), fitted(Says(1), 5.0)), weighted, recipe, threads=1)
+    found = combine((fitted(Says(0), (1.0, 5.0)), fitted(Says(1), (1.0, 5.0))), weighted, recipe, threads=1)
     assert found.weights == pytest.approx(expected.weights, abs=1e-3)
     np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-4)
     labels = np.concatenate([of_day for _, of_day in plain.batches()]).astype(np.float64)

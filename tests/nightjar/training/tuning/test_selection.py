@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tests.training_sets import count_labels, training_set
 
+from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.features import Feature
-from nightjar.declaration.training import Boosting, Network, Selection
+from nightjar.declaration.training import Selection
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
 from nightjar.training.distributed.launch import free_port

@@ -15,8 +15,9 @@ import pytest
 from tests.small_disk import fill, small_disk
 from tests.training_sets import training_set
 
+from nightjar.declaration.engines import Boosting
 from nightjar.declaration.spaces import FloatRange
-from nightjar.declaration.training import Boosting, Tuning
+from nightjar.declaration.training import Tuning
 from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import StorageFullError, TrainingError
 from nightjar.protocol.job import JobSpec

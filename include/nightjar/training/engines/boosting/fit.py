@@ -11,21 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.declaration.training import Boosting
+from nightjar.declaration.boosting import Boosting
 from nightjar.problems.problem_type import ProblemType
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data import matrix
-from nightjar.training.data.class_weight import event_weight
+from nightjar.training.data.weighting import class_weights, without_class_weights
 from nightjar.training.distributed import device, termination
 from nightjar.training.distributed.checkpoint import Checkpoint, Checkpoints
-from nightjar.training.distributed.progress import Progress
 from nightjar.training.engines.boosting.model import FILE, BoostedTrees
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.libraries import import_xgboost
-from nightjar.training.engines.member import Member, MemberCard, without_weight
-from nightjar.training.engines.validation import ValidationMetric
-from nightjar.training.model import TabularModel
+from nightjar.training.engines.member import Member, MemberCard
 
 if TYPE_CHECKING:
     from nightjar.problems.arrays import Labels
@@ -34,20 +31,22 @@ if TYPE_CHECKING:
 def fit(declared: Boosting, context: TrainingContext) -> Fitted:
     """Train boosted trees on the shards of all ranks; see :class:`nightjar.training.engines.registry.Engine`.
 
-    A warm start continues the base's trees; the history has only new rounds.
+    A warm start continues the base's trees, and keeps them unchanged when no new round is better; the history has only
+    new rounds.
     """
     train, validation, group, checkpoints = context.train, context.validation, context.group, context.checkpoints
     recipe = context.training_set.recipe
     metric = context.metric
     model_params = engine_params(declared, metric.problem, recipe.seed)
     if recipe.balance_classes:
-        model_params["scale_pos_weight"] = event_weight(train, group)
+        model_params["scale_pos_weight"] = context.event_weight()
+    weights = class_weights(recipe, float(model_params.get("scale_pos_weight", 1.0)))
     params = {**model_params, "device": device.choose(group), "nthread": context.threads}
     # all ranks use the same kind of matrix: building them uses different collective operations
     in_memory = all(group.exchange(matrix.fits((train, validation), group.contract.ranks_here)))
     checkpoint = checkpoints.agree(group) if checkpoints else None
     history = list(checkpoint.history) if checkpoint else []
-    trees = _trees_of(context.base) if context.base else None
+    trees = context.start.content()[FILE] if context.start else None
     start = checkpoint.state if checkpoint else trees
     writer = checkpoints if group.contract.rank == 0 else None
     try:
@@ -55,8 +54,14 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
             bins = _bins(context, params, scratch)
             labels = np.concatenate([of_batch for _, of_batch in validation.batches()])
             with termination.rounds() if checkpoints else nullcontext():
-                booster = _rounds(bins, labels, params, start, history, declared, metric, writer, context.progress)
+                booster = _rounds(bins, labels, params, start, history, declared, context, weights, writer)
             best = len(history) if declared.early_stopping_rounds is None else metric.best_round(history) + 1
+            score = history[best - 1]
+            if trees is not None and declared.early_stopping_rounds is not None:
+                base_score = _score(trees, bins[1], labels, params, context, weights)
+                best, score = (
+                    (0, base_score) if metric.metric.best((base_score, score)) == base_score else (best, score)
+                )
             rounds = int(booster.num_boosted_rounds()) - len(history) + best
             booster = booster[:rounds]  # a copy that does not reference the matrices
             del bins  # XGBoost removes its external memory files
@@ -65,13 +70,14 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
     booster.set_param({"device": device.CPU, "nthread": context.threads})  # as in scoring
     device_kind = str(params["device"]).split(":")[0]
     card = MemberCard(
+        name=declared.name,
         kind=declared.kind,
         engine=library_version(),
         # without the number of threads, which does not change the model
         params={**model_params, **_declared_values(declared), "device": device_kind},
         rounds=rounds,
-        validation_score=history[best - 1],
-        event_weight=_event_weight(model_params),
+        validation_score=score,
+        class_weights=weights,
     )
     return Fitted(
         member=BoostedTrees(booster),
@@ -115,16 +121,11 @@ def for_columns(declared: Boosting, old_columns: Sequence[str], new_columns: Seq
     return replace(declared, params={**declared.params, "monotone_constraints": adapted})
 
 
-def _trees_of(base: TabularModel) -> bytes:
-    """Return the base's trees in XGBoost's file format."""
-    return next(member.content()[FILE] for member in base.members if isinstance(member, BoostedTrees))
-
-
 def _bins(context: TrainingContext, params: Mapping[str, Any], scratch: str | None) -> tuple[Any, Any]:
     """Return the rows to fit, weighted if the recipe says so, and the validation rows as XGBoost matrices."""
     is_grouped = context.metric.problem.is_grouped
     build = partial(matrix.build, features=context.training_set.features, params=params, is_grouped=is_grouped)
-    is_weighted = context.training_set.recipe.half_life_days is not None
+    is_weighted = context.training_set.recipe.rows.is_weighted
     train = build(context.train, cache=scratch and f"{scratch}/train", is_weighted=is_weighted)
     cache = scratch and f"{scratch}/validation"
     return train, build(context.validation, cache=cache, is_weighted=False, reference=train)
@@ -137,14 +138,15 @@ def _rounds(
     start: bytes | None,
     history: list[float],
     engine: Boosting,
-    metric: ValidationMetric,
+    context: TrainingContext,
+    weights: tuple[float, ...],
     writer: Checkpoints | None,
-    progress: Progress,
 ) -> Any:
     """Train until the last round or early stopping, appending to ``history``; return the booster.
 
-    ``labels`` are those of the validation rows.
+    ``labels`` are those of the validation rows, ``weights`` those of the classes in training.
     """
+    metric, progress = context.metric, context.progress
     train, validation = bins
     booster = import_xgboost().Booster(params, list(bins), model_file=bytearray(start) if start else None)
     first = len(history)
@@ -158,10 +160,24 @@ def _rounds(
                 writer.save(Checkpoint(history=tuple(history), state=bytes(booster.save_raw("ubj"))))
             termination.exit_if_terminating()
         booster.update(train, base_rounds + completed)
-        predictions = without_weight(booster.predict(validation).astype(np.float64), _event_weight(params))
+        predictions = without_class_weights(booster.predict(validation).astype(np.float64), weights)
         history.append(metric.over_ranks(labels, predictions, after=f"round {completed + 1}"))
         progress.round_done(history)
     return booster
+
+
+def _score(
+    trees: bytes,
+    validation: Any,
+    labels: Labels,
+    params: dict[str, Any],
+    context: TrainingContext,
+    weights: tuple[float, ...],
+) -> float:
+    """Return the validation metric of the base's trees; all ranks call it."""
+    base = import_xgboost().Booster(params, model_file=bytearray(trees))
+    predictions = without_class_weights(base.predict(validation).astype(np.float64), weights)
+    return context.metric.over_ranks(labels, predictions, after="the base's last round")
 
 
 def _restart_sampling(booster: Any) -> None:
@@ -174,11 +190,6 @@ def _restart_sampling(booster: Any) -> None:
     booster.set_param({"tree_method": "approx"})
     booster.save_config()  # applies the parameters
     booster.set_param({"tree_method": "hist"})
-
-
-def _event_weight(params: Mapping[str, Any]) -> float:
-    """Return the weight of a positive row, relative to a negative row."""
-    return float(params.get("scale_pos_weight", 1.0))
 
 
 def engine_params(engine: Boosting, problem: ProblemType, seed: int) -> dict[str, Any]:

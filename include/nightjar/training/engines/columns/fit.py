@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
+from nightjar.declaration.engines import Statistical
 from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE, Forecast
 from nightjar.declaration.ranking import Ranking
-from nightjar.declaration.statistical import Statistical
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.distributed.device import CPU
@@ -54,7 +55,8 @@ def fit(declared: Statistical, context: TrainingContext) -> Fitted:
     member = of_statistical(declared.model, context.training_set)
     labels, outputs = predict_shard(member, context.validation, threads=context.threads)
     score = context.metric.over_ranks(labels, outputs, after="reading its columns")
-    return Fitted(member=member, card=member.card(score), history=(score,), external_memory=False, device=CPU)
+    card = replace(member.card(score), name=declared.name)
+    return Fitted(member=member, card=card, history=(score,), external_memory=False, device=CPU)
 
 
 def library_version() -> str:

@@ -47,6 +47,7 @@ class Columns:
     def card(self, validation_score: float) -> MemberCard:
         """Return its card."""
         return MemberCard(
+            name="columns",
             kind="columns",
             engine="columns",
             params={"columns": ", ".join(self.names)},

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.declaration.lightgbm import LightGBM
+from nightjar.declaration.engines import LightGBM
 from nightjar.problems.arrays import targets
 from nightjar.protocol.errors import TrainingError
 from nightjar.training.data.shards import Shard
+from nightjar.training.data.weighting import class_weights, without_class_weights
 from nightjar.training.distributed.device import CPU
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
@@ -37,7 +38,7 @@ def fit(declared: LightGBM, context: TrainingContext) -> Fitted:
         "metric": "none",  # the gate's metric is computed here
     }
     params = [{**common, **of_booster} for of_booster in boosters_of(recipe.problem)]
-    train = _dataset(context.train, context, common, is_weighted=recipe.half_life_days is not None)
+    train = _dataset(context.train, context, common, is_weighted=recipe.rows.is_weighted)
     validation, labels = map(np.concatenate, zip(*context.validation.batches(), strict=True))
     try:
         boosters = [lightgbm.Booster(of_booster, train) for of_booster in params]
@@ -51,6 +52,7 @@ def fit(declared: LightGBM, context: TrainingContext) -> Fitted:
     best = len(history) if declared.early_stopping_rounds is None else context.metric.best_round(history) + 1
     texts = tuple(_text(booster, best) for booster in boosters)
     card = MemberCard(
+        name=declared.name,
         kind=declared.kind,
         engine=library_version(),
         params={
@@ -60,6 +62,7 @@ def fit(declared: LightGBM, context: TrainingContext) -> Fitted:
         },
         rounds=best,
         validation_score=history[best - 1],
+        class_weights=class_weights(recipe),
     )
     return Fitted(
         member=LightGBMTrees.from_texts(texts), card=card, history=tuple(history), external_memory=False, device=CPU
@@ -68,12 +71,12 @@ def fit(declared: LightGBM, context: TrainingContext) -> Fitted:
 
 def _dataset(shard: Shard, context: TrainingContext, params: dict[str, Any], *, is_weighted: bool) -> Any:
     """Return the rows to fit, weighted if the recipe says so."""
-    matrices, labels = zip(*shard.batches(), strict=True)
+    matrices, labels, weights = zip(*shard.weighted_batches(), strict=True)
     features = context.training_set.features
     return import_lightgbm().Dataset(
         np.concatenate(matrices),
         targets(np.concatenate(labels)),
-        weight=np.repeat(shard.weights, list(map(len, labels))) if is_weighted else None,
+        weight=np.concatenate(weights) if is_weighted else None,
         feature_name=[feature.name for feature in features],
         categorical_feature=[i for i, feature in enumerate(features) if feature.kind == "categorical"],
         params=params,
@@ -85,12 +88,14 @@ def _rounds(
 ) -> list[float]:
     """Train until the last round or early stopping; return the validation metric of each round."""
     history: list[float] = []
+    weights = class_weights(context.training_set.recipe)
     context.progress.start(history, declared.num_rounds)
     while len(history) < declared.num_rounds and not context.metric.stalled(history, declared.early_stopping_rounds):
         for booster in boosters:
             booster.update()
         outputs = [_predictions(booster) for booster in boosters]
-        predictions = outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=1)
+        stacked = outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=1)
+        predictions = without_class_weights(stacked, weights)
         history.append(context.metric.over_ranks(labels, predictions, after=f"round {len(history) + 1}"))
         context.progress.round_done(history)
     return history

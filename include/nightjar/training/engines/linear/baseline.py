@@ -56,6 +56,7 @@ class Baseline:
     def card(self, validation_score: float) -> MemberCard:
         """Return the baseline's card."""
         return MemberCard(
+            name="logistic",
             kind="logistic",
             engine="logistic regression",
             params={"ridge": RIDGE, "max_rows": MAX_ROWS},

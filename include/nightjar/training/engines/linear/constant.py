@@ -40,6 +40,7 @@ class Constant:
     def card(self, validation_score: float) -> MemberCard:
         """Return the baseline's card."""
         return MemberCard(
+            name="constant",
             kind="constant",
             engine="constant",
             params={},

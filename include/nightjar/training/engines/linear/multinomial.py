@@ -53,6 +53,7 @@ class Multinomial:
     def card(self, validation_score: float) -> MemberCard:
         """Return the baseline's card."""
         return MemberCard(
+            name="multinomial",
             kind="multinomial",
             engine="multinomial logistic regression",
             params={"ridge": RIDGE, "max_rows": MAX_ROWS},

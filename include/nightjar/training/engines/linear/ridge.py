@@ -55,6 +55,7 @@ class Ridge:
     def card(self, validation_score: float) -> MemberCard:
         """Return the baseline's card."""
         return MemberCard(
+            name="ridge",
             kind="ridge",
             engine="linear regression",
             params={"ridge": RIDGE, "max_rows": MAX_ROWS},

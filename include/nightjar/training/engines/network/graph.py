@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.training.engines.network.model import INPUT, Architecture, Network
+from nightjar.training.engines.network.model import INPUT, Architecture, Network, Output
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +24,12 @@ REACH = 10.0
 """Standardized numbers are clipped to this range, to limit outliers and infinity."""
 NORM_EPSILON = 1e-5
 STEP = ".step"
+_PREDICTION = "prediction"
+_INVERSE_LINKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "logistic": ("Sigmoid", {}),
+    "softmax": ("Softmax", {"axis": 1}),
+    "log": ("Exp", {}),
+}
 _OPSET, _IR = 17, 8  # from 2022: every later ONNX Runtime reads them
 
 
@@ -32,7 +38,7 @@ def member_of(architecture: Architecture, weights: Weights) -> Network:
     from safetensors.numpy import save
 
     return Network(
-        architecture=architecture, weights=save(dict(weights)), graph=_Graph(weights).probability(architecture)
+        architecture=architecture, weights=save(dict(weights)), graph=_Graph(weights).prediction(architecture)
     )
 
 
@@ -56,11 +62,11 @@ class _Graph:
         self._nodes: list[Any] = []
         self._arrays: list[Any] = []
 
-    def probability(self, architecture: Architecture) -> bytes:
+    def prediction(self, architecture: Architecture) -> bytes:
         """Return the serialized graph.
 
         Its input is :data:`nightjar.training.engines.network.model.INPUT` (rows x features), its output
-        ``probability``.
+        ``prediction`` (rows, or rows x units).
         """
         from onnx import TensorProto, helper
 
@@ -73,14 +79,31 @@ class _Graph:
             norm = [self._weight(f"norms.{layer}.{part}") for part in ("weight", "bias")]
             values = self._add("LayerNormalization", [values, *norm], axis=-1, epsilon=NORM_EPSILON)
             values = self._add("Relu", [values])
-        logit = self._add("Squeeze", [self._linear(values, "out"), self._constant(np.array([1]))])
-        self._nodes.append(helper.make_node("Sigmoid", [logit], ["probability"]))
+        units = self._linear(values, "out")
+        if architecture.output.units == 1:
+            units = self._add("Squeeze", [units, self._constant(np.array([1]))])
+        self._predict(units, architecture.output)
         rows = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", len(architecture.values)])
-        output = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])
+        units_shape: list[str | int | None] = [] if architecture.output.units == 1 else [architecture.output.units]
+        output = helper.make_tensor_value_info(_PREDICTION, TensorProto.FLOAT, ["rows", *units_shape])
         graph = helper.make_graph(self._nodes, "network", [rows], [output], self._arrays)
         opsets = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="nightjar")
         return bytes(model.SerializeToString(deterministic=True))
+
+    def _predict(self, units: str, output: Output) -> None:
+        """Add the node that gives the prediction."""
+        from onnx import helper
+
+        if output.scale != 1.0:
+            units = self._add("Mul", [units, self._constant(np.float32(output.scale))])
+        if output.center or output.link == "identity":
+            units = self._add("Add", [units, self._constant(np.float32(output.center))])
+        if output.link == "identity":  # the last node has the output's name
+            self._nodes[-1].output[0] = _PREDICTION
+            return
+        operation, attributes = _INVERSE_LINKS[output.link]
+        self._nodes.append(helper.make_node(operation, [units], [_PREDICTION], **attributes))
 
     def _embeddings(self, columns: Sequence[int]) -> list[str]:
         """Add the embedding of each category; NaN has position 0."""

@@ -14,8 +14,8 @@ from nightjar.protocol.errors import ModelError
 
 OPERATIONS = frozenset(
     {
-        "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Gather", "Gemm", "IsNaN", "LayerNormalization",
-        "MatMulInteger", "Max", "Mul", "ReduceMax", "Relu", "Round", "Sigmoid", "Squeeze", "Sub", "Where",
+        "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Exp", "Gather", "Gemm", "IsNaN", "LayerNormalization",
+        "MatMulInteger", "Max", "Mul", "ReduceMax", "Relu", "Round", "Sigmoid", "Softmax", "Squeeze", "Sub", "Where",
     }
 )  # fmt: skip
 """Operations of the graphs that Nightjar writes."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,6 +27,28 @@ prediction would depend on the number of rows."""
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
+Link = Literal["logistic", "softmax", "identity", "log"]
+"""Function whose inverse turns the last layer into predictions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """The last layer, and how it becomes predictions: ``inverse link(center + scale * units)``.
+
+    Attributes:
+        units: Units of the layer: one number for each row, or one for each class or quantile.
+        link: Gives a probability (``logistic``), probabilities of classes (``softmax``), the number itself or, for
+            ``log``, its exponential.
+        center: Mean of the labels, or its logarithm; 0 for probabilities.
+        scale: Standard deviation of the labels; 1 for probabilities and logarithms.
+    """
+
+    units: int = 1
+    link: Link = "identity"
+    center: float = 0.0
+    scale: float = 1.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """Architecture of a network; with ``network.safetensors`` it is sufficient to continue training.
@@ -37,6 +59,7 @@ class Architecture:
         means: For each column, its mean over the training rows; 0 for a category.
         scales: For each column, its standard deviation; 1 for a category.
         hidden: Width of each hidden layer.
+        output: The last layer.
     """
 
     values: tuple[int | None, ...]
@@ -44,6 +67,7 @@ class Architecture:
     means: tuple[float, ...]
     scales: tuple[float, ...]
     hidden: tuple[int, ...]
+    output: Output
 
     @property
     def categorical(self) -> list[int]:
@@ -68,7 +92,7 @@ class Network:
     Attributes:
         architecture: Its layers.
         weights: Bytes of a safetensors file.
-        graph: Bytes of an ONNX file, from rows of :func:`nightjar.training.data.encoding.encode` to probabilities.
+        graph: Bytes of an ONNX file, from rows of :func:`nightjar.training.data.encoding.encode` to predictions.
     """
 
     architecture: Architecture
@@ -79,12 +103,14 @@ class Network:
         """See :meth:`nightjar.training.engines.member.Member.predict`; threads predict blocks of :data:`BLOCK` rows."""
         blocks = [matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK)]
         with ThreadPoolExecutor(threads) as pool:
-            probabilities = (
+            predictions = (
                 list(pool.map(self._predict_block, blocks))
                 if threads > 1
                 else [self._predict_block(block) for block in blocks]
             )
-        return np.concatenate([np.empty(0, np.float32), *probabilities]).astype(np.float64)
+        units = self.architecture.output.units
+        none = np.empty(0 if units == 1 else (0, units), np.float32)
+        return np.concatenate([none, *predictions]).astype(np.float64)
 
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
@@ -111,8 +137,8 @@ class Network:
     def _predict_block(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         rows = np.zeros((BLOCK, block.shape[1]), np.float32)
         rows[: len(block)] = block
-        probabilities: NDArray[np.float32] = self._session.run(None, {INPUT: rows})[0]
-        return probabilities[: len(block)]
+        predictions: NDArray[np.float32] = self._session.run(None, {INPUT: rows})[0]
+        return predictions[: len(block)]
 
 
 def load(content: Mapping[str, bytes]) -> Network:

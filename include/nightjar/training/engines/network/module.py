@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightjar.training.engines.network.graph import NORM_EPSILON, REACH
-from nightjar.training.engines.network.model import Architecture
+from nightjar.training.engines.network.model import Architecture, Output
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ _SPREAD = 0.05  # standard deviation of initial embeddings; that of missing and 
 
 
 def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
-    """Return a module from encoded rows (rows x features) to one logit for each row.
+    """Return a module from encoded rows (rows x features) to the last layer: one number for each row, or rows x units.
 
     Initial weights depend on torch's seed. Layer normalization (Ba, Kiros and Hinton, Layer Normalization, 2016) keeps
     rows and ranks independent.
@@ -45,7 +45,7 @@ def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
             self.hidden = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths))
             self.norms = nn.ModuleList(nn.LayerNorm(width, eps=NORM_EPSILON) for width in architecture.hidden)
             self.drop = nn.Dropout(dropout)
-            self.out = nn.Linear(widths[-1], 1)
+            self.out = nn.Linear(widths[-1], architecture.output.units)
             # not weights: they are part of the architecture
             self.register_buffer("categories", torch.tensor(categorical, dtype=torch.int64), persistent=False)
             self.register_buffer("numbers", torch.tensor(numeric, dtype=torch.int64), persistent=False)
@@ -65,10 +65,22 @@ def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
             values = torch.cat([*parts, standard, missing.to(rows.dtype)], dim=1)
             for linear, norm in zip(self.hidden, self.norms, strict=True):
                 values = self.drop(torch.relu(norm(linear(values))))
-            logits: torch.Tensor = self.out(values).squeeze(1)
-            return logits
+            units: torch.Tensor = self.out(values)
+            return units.squeeze(1) if architecture.output.units == 1 else units
 
     return Tabular()
+
+
+def predictions_of(units: torch.Tensor, output: Output) -> torch.Tensor:
+    """Return the predictions for the last layer's numbers."""
+    import torch
+
+    numbers = units * output.scale + output.center
+    if output.link == "softmax":
+        return torch.softmax(numbers, dim=1)
+    if output.link == "log":
+        return torch.exp(numbers)
+    return torch.sigmoid(numbers) if output.link == "logistic" else numbers
 
 
 def freeze(module: Any, layers: int) -> None:

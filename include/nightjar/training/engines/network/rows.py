@@ -11,13 +11,13 @@ import numpy as np
 from nightjar.training.data.shards import Shard
 
 if TYPE_CHECKING:
-    from nightjar.training.data.shards import Batch
+    from nightjar.training.data.shards import WeightedBatch
 
 BUFFER_ROWS = 1 << 17
 """Rows of a shuffle buffer; memory holds at most these and one more day."""
 
 
-def epoch(shard: Shard, *, rows: int, steps: int, seed: Sequence[int]) -> Iterator[Batch]:
+def epoch(shard: Shard, *, rows: int, steps: int, seed: Sequence[int]) -> Iterator[WeightedBatch]:
     """Yield ``steps`` batches of ``rows`` rows: days in random order, rows shuffled within a buffer of several days.
 
     Args:
@@ -27,38 +27,40 @@ def epoch(shard: Shard, *, rows: int, steps: int, seed: Sequence[int]) -> Iterat
         seed: Determines the order completely.
     """
     random = np.random.default_rng(seed)
-    days = shard.view(random.permutation(shard.batch_count).tolist()).batches()
+    days = shard.view(random.permutation(shard.batch_count).tolist()).weighted_batches()
     return islice(_cut(_shuffled(days, random), rows), steps)
 
 
-def _shuffled(days: Iterable[Batch], random: np.random.Generator) -> Iterator[Batch]:
+def _shuffled(days: Iterable[WeightedBatch], random: np.random.Generator) -> Iterator[WeightedBatch]:
     """Yield shuffled buffers of at least :data:`BUFFER_ROWS` rows, except the last."""
-    buffered: list[Batch] = []
+    buffered: list[WeightedBatch] = []
     for day in days:
         buffered.append(day)
-        if sum(len(labels) for _, labels in buffered) >= BUFFER_ROWS:
+        if sum(len(labels) for _, labels, _ in buffered) >= BUFFER_ROWS:
             yield _shuffle(buffered, random)
             buffered = []
     if buffered:
         yield _shuffle(buffered, random)
 
 
-def _shuffle(buffered: Sequence[Batch], random: np.random.Generator) -> Batch:
-    matrix, labels = _joined(buffered)
+def _shuffle(buffered: Sequence[WeightedBatch], random: np.random.Generator) -> WeightedBatch:
+    matrix, labels, weights = _joined(buffered)
     order = random.permutation(len(labels))
-    return matrix[order], labels[order]
+    return matrix[order], labels[order], weights[order]
 
 
-def _cut(buffers: Iterable[Batch], rows: int) -> Iterator[Batch]:
+def _cut(buffers: Iterable[WeightedBatch], rows: int) -> Iterator[WeightedBatch]:
     """Yield batches of ``rows`` rows; the rest of a buffer precedes the next; the last rest is dropped."""
-    rest: list[Batch] = []
+    rest: list[WeightedBatch] = []
     for buffer in buffers:
-        matrix, labels = _joined([*rest, buffer])
+        matrix, labels, weights = _joined([*rest, buffer])
         end = len(labels) - len(labels) % rows
         for start in range(0, end, rows):
-            yield matrix[start : start + rows], labels[start : start + rows]
-        rest = [(matrix[end:], labels[end:])]
+            part = slice(start, start + rows)
+            yield matrix[part], labels[part], weights[part]
+        rest = [(matrix[end:], labels[end:], weights[end:])]
 
 
-def _joined(batches: Sequence[Batch]) -> Batch:
-    return np.concatenate([matrix for matrix, _ in batches]), np.concatenate([labels for _, labels in batches])
+def _joined(batches: Sequence[WeightedBatch]) -> WeightedBatch:
+    matrices, labels, weights = zip(*batches, strict=True)
+    return np.concatenate(matrices), np.concatenate(labels), np.concatenate(weights)
