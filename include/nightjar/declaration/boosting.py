@@ -27,6 +27,7 @@ class Boosting(Declaration):
     """
 
     kind: ClassVar[str] = "boosting"
+    is_distributed: ClassVar[bool] = True
 
     name: Name = kind
     params: Mapping[str, Any] = field(default_factory=dict)

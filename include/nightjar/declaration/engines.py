@@ -7,16 +7,17 @@ from dataclasses import asdict
 from typing import Any
 
 from nightjar.declaration.boosting import Boosting
+from nightjar.declaration.custom import Custom
 from nightjar.declaration.lightgbm import LightGBM
 from nightjar.declaration.network import Network
 from nightjar.declaration.spaces import span_from_dict
 from nightjar.declaration.statistical import Statistical
 
-__all__ = ["ENGINES", "Boosting", "DeclaredEngine", "LightGBM", "Network", "Statistical"]
+__all__ = ["ENGINES", "Boosting", "Custom", "DeclaredEngine", "LightGBM", "Network", "Statistical"]
 
-DeclaredEngine = Boosting | Network | LightGBM | Statistical
+DeclaredEngine = Boosting | Network | LightGBM | Custom | Statistical
 ENGINES: Mapping[str, type[DeclaredEngine]] = {
-    engine.kind: engine for engine in (Boosting, Network, LightGBM, Statistical)
+    engine.kind: engine for engine in (Boosting, Network, LightGBM, Custom, Statistical)
 }
 
 

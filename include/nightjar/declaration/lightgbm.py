@@ -16,7 +16,6 @@ from nightjar.declaration.declared import (
     PositiveShare,
     check_choice,
     check_value,
-    refuse,
 )
 from nightjar.declaration.spaces import Space
 
@@ -56,6 +55,7 @@ class LightGBM(Declaration):
     """
 
     kind: ClassVar[str] = "lightgbm"
+    is_distributed: ClassVar[bool] = False
     space: ClassVar[Space] = {}
 
     name: Name = kind
@@ -76,23 +76,3 @@ class LightGBM(Declaration):
     def with_params(self, chosen: Mapping[str, Any]) -> LightGBM:
         """Return a copy with the ``chosen`` parameter values."""
         return replace(self, params={**self.params, **chosen})
-
-
-def check_alone(*, world_size: int, balance_classes: bool, has_warm_start: bool) -> None:
-    """Check that a training with LightGBM asks for nothing that is built for XGBoost alone.
-
-    Raises:
-        ConfigurationError: listing what to leave out.
-    """
-    options = {
-        f"world_size {world_size}": world_size > 1,
-        "balance_classes": balance_classes,
-        "warm_start": has_warm_start,
-    }
-    if wrong := [option for option, is_declared in options.items() if is_declared]:
-        refuse(
-            f"{', '.join(wrong)} cannot be declared with LightGBM, which one rank trains from the start",
-            where="Training.engines",
-            how_many=len(wrong),
-            fix="declare world_size=1 and leave the others out, or train with Boosting (XGBoost)",
-        )

@@ -52,6 +52,7 @@ class Network(Declaration):
     """
 
     kind: ClassVar[str] = "network"
+    is_distributed: ClassVar[bool] = True
 
     name: Name = kind
     hidden: tuple[Count, ...] = (128, 64)

@@ -23,6 +23,7 @@ class Statistical(Declaration):
     """
 
     kind: ClassVar[str] = "statistical"
+    is_distributed: ClassVar[bool] = True
     space: ClassVar[Space] = {}
 
     name: Name = kind

@@ -17,8 +17,7 @@ from nightjar.declaration.declared import (
     check_unique,
     refuse,
 )
-from nightjar.declaration.engines import ENGINES, Boosting, DeclaredEngine, LightGBM, Network
-from nightjar.declaration.lightgbm import check_alone
+from nightjar.declaration.engines import ENGINES, Boosting, DeclaredEngine, Network
 from nightjar.declaration.resources import SMALL, Resources
 from nightjar.declaration.rows import Rows
 from nightjar.protocol.programs import FITTING_PROGRAMS
@@ -180,12 +179,7 @@ class Training(Declaration):
                 where="Training.tuning",
                 fix="declare a space in one of the engines, or leave tuning out",
             )
-        if any(isinstance(engine, LightGBM) for engine in self.engines):
-            check_alone(
-                world_size=self.world_size,
-                balance_classes=self.balance_classes,
-                has_warm_start=self.warm_start is not None,
-            )
+        self._check_single_rank()
         self._check_balance()
         self._check_selection()
         self._check_warm_start()
@@ -200,6 +194,23 @@ class Training(Declaration):
                 where="Training.engines",
                 how_many=len(taken),
                 fix=f"choose another name than {', '.join(sorted(RESERVED_NAMES))}",
+            )
+
+    def _check_single_rank(self) -> None:
+        """Check that nothing is declared for an engine of one rank that is built for XGBoost and networks alone."""
+        alone = sorted({type(engine).__name__ for engine in self.engines if not engine.is_distributed})
+        options = {
+            f"world_size {self.world_size}": self.world_size > 1,
+            "balance_classes": self.balance_classes,
+            "warm_start": self.warm_start is not None,
+        }
+        wrong = [option for option, is_declared in options.items() if is_declared]
+        if alone and wrong:
+            refuse(
+                f"{', '.join(wrong)} cannot be declared with {' and '.join(alone)}: one rank trains from the start",
+                where="Training.engines",
+                how_many=len(wrong),
+                fix="declare world_size=1 and leave the others out, or train with Boosting (XGBoost)",
             )
 
     def _check_balance(self) -> None:

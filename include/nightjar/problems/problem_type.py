@@ -55,6 +55,10 @@ class ProblemType(Protocol):
 
     # Training
 
+    @property
+    def units(self) -> int:
+        """Numbers that a model predicts for each row; with 1, outputs have one dimension."""
+
     def boosting_params(self) -> dict[str, Any]:
         """Return XGBoost's parameters of the problem: its objective and what belongs to it."""
 

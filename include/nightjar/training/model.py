@@ -29,6 +29,7 @@ from nightjar.protocol.names import check_identifier, check_sha256, is_file_name
 from nightjar.training.data.encoding import check_columns, encode
 from nightjar.training.engines.boosting import model as boosted
 from nightjar.training.engines.columns import model as columns
+from nightjar.training.engines.custom import model as custom
 from nightjar.training.engines.lightgbm import model as lightgbm
 from nightjar.training.engines.linear import baseline, constant, multinomial, ridge
 from nightjar.training.engines.member import Member, MemberCard, outputs_of
@@ -54,6 +55,7 @@ LOADERS: Mapping[str, Callable[[Mapping[str, bytes]], Member]] = {
     "boosting": boosted.load,
     "lightgbm": lightgbm.load,
     "network": network.load,
+    "custom": custom.load,
 }
 """Kind of a member to the function that loads it from the model folder's files."""
 

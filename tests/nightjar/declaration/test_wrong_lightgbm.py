@@ -1,4 +1,4 @@
-"""What LightGBM cannot do is refused when it is declared; every engine survives JSON."""
+"""What engines of one rank cannot do is refused when it is declared; every engine survives JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.nightjar.declaration.test_wrong_forecasts_and_rankings import ranking
 
 from nightjar.declaration.engines import (
     Boosting,
+    Custom,
     DeclaredEngine,
     LightGBM,
     Network,
@@ -18,6 +19,7 @@ from nightjar.declaration.engines import (
     engine_from_dict,
     engine_to_dict,
 )
+from nightjar.declaration.spaces import FloatRange
 from nightjar.declaration.training import Training, WarmStart
 
 ALONE = {"world_size": 1, "engines": (LightGBM(),)}
@@ -40,6 +42,16 @@ ALONE = {"world_size": 1, "engines": (LightGBM(),)}
             lambda: Training(**ALONE, balance_classes=True),
             "balance_classes cannot be declared with LightGBM", "Training.engines", "Boosting (XGBoost)",
         ),
+        (
+            lambda: Training(engines=(Custom(), LightGBM()), warm_start=WarmStart()),
+            "world_size 2, warm_start cannot be declared with Custom and LightGBM", "Training.engines", "world_size=1",
+        ),
+        (lambda: Custom(function="fit model"), "function is 'fit model'", "Custom.function", "a text of"),
+        (lambda: Custom(params={"a b": 1}), "'a b'", "a name in Custom.params", "a text of"),
+        (
+            lambda: Custom(space={"ridge": FloatRange(0.1, 1.0)}),
+            "unknown parameter 'ridge'", "Custom.space", "choose from",
+        ),
         (ranking(training=Training(**ALONE)), "LightGBM among the engines cannot be", "shop", "regression, forecast"),
     ],
 )  # fmt: skip
@@ -52,7 +64,8 @@ def test_what_lightgbm_cannot_do_is_refused(declare: Declare, what: str, where: 
     [
         Boosting(params={"monotone_constraints": (1, 0)}),
         LightGBM(params={"num_leaves": 7}, num_rounds=9),
-        Network(hidden=(8, 4)),
+        Network(hidden=(8, 4), learning_rate="range_test", name="wide"),
+        Custom(function="train", params={"ridge": 0.5}, space={"ridge": FloatRange(0.1, 1.0)}),
         Statistical(model="arima"),
     ],
     ids=lambda engine: engine.kind,

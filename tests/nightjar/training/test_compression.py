@@ -18,6 +18,7 @@ from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import Member
 from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network.graph import STEP, weights_of
+from nightjar.training.engines.onnx_graph import BLOCK
 from nightjar.training.ensemble.members import combine
 
 ENGINES = (
@@ -74,7 +75,7 @@ def test_pruned_network_has_half_the_units_and_still_predicts(full: network.Netw
 def test_a_smaller_network_is_a_member_like_any_other(full: network.Network, make: object) -> None:
     small: network.Network = make(full)  # type: ignore[operator]
     loaded = network.load(small.content())
-    matrix = rows(network.BLOCK + 40, 6)
+    matrix = rows(BLOCK + 40, 6)
     matrix[3, 1] = 1e6  # an outlier, whose row alone it concerns
     whole = loaded.predict(matrix, threads=1)
     assert (whole == small.predict(matrix, threads=2)).all()

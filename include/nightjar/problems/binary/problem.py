@@ -73,6 +73,11 @@ class BinaryProblem:
         """Both classes must occur."""
         return self.obstacle_to_training(rows, counts)
 
+    @property
+    def units(self) -> int:
+        """A probability."""
+        return 1
+
     def boosting_params(self) -> dict[str, Any]:
         """Return the objective, whose output is a probability."""
         return {"objective": self.declared.objective}

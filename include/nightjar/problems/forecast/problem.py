@@ -92,6 +92,11 @@ class ForecastProblem:
             return "no labels"
         return "" if counts[POSITIVE] or counts[NEGATIVE] else f"no signal: all {rows} labels are 0"
 
+    @property
+    def units(self) -> int:
+        """A number for each quantile."""
+        return len(self.declared.quantiles)
+
     def boosting_params(self) -> dict[str, Any]:
         """Return the pinball loss of the quantiles."""
         return self.quantiles.boosting_params()

@@ -96,6 +96,11 @@ class MulticlassProblem:
             return ""
         return f"fewer than two classes: {rows} labels are {' or '.join(occurring) or 'none'}"
 
+    @property
+    def units(self) -> int:
+        """A probability of each class."""
+        return len(self.declared.classes)
+
     def boosting_params(self) -> dict[str, Any]:
         """Return the objective, whose outputs are probabilities, and the number of classes."""
         return {"objective": self.declared.objective, "num_class": len(self.declared.classes)}

@@ -77,6 +77,11 @@ class RankingProblem:
             return "no labels"
         return "" if counts[RELEVANT] else f"no signal: none of {rows} items is relevant"
 
+    @property
+    def units(self) -> int:
+        """A score."""
+        return 1
+
     def boosting_params(self) -> dict[str, Any]:
         """Return LambdaMART's objective, with pairs of the first ``k`` items."""
         return {

@@ -78,6 +78,11 @@ class RegressionProblem:
         """There must be rows."""
         return "" if rows else "no labels"
 
+    @property
+    def units(self) -> int:
+        """A number, or one for each quantile."""
+        return max(1, len(self.declared.quantiles))
+
     def boosting_params(self) -> dict[str, Any]:
         """Return the objective of the loss, and its parameter."""
         declared = self.declared

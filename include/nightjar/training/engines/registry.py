@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from nightjar.declaration.engines import Boosting, LightGBM, Network, Statistical
+from nightjar.declaration.engines import Boosting, Custom, LightGBM, Network, Statistical
 from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
+from nightjar.training.engines.custom import fit as custom
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.lightgbm import engine as lightgbm
 from nightjar.training.engines.member import Member, MemberCard
@@ -45,5 +46,6 @@ ENGINES: Mapping[str, Engine] = {
     Boosting.kind: boosting,
     LightGBM.kind: lightgbm,
     Network.kind: network,
+    Custom.kind: custom,
     Statistical.kind: columns,
 }

@@ -26,6 +26,7 @@ from nightjar.training.engines.network import model as network
 from nightjar.training.engines.network import rows as network_rows
 from nightjar.training.engines.network.graph import member_of, weights_of
 from nightjar.training.engines.network.module import build_module, put_weights
+from nightjar.training.engines.onnx_graph import BLOCK
 
 
 def trained(
@@ -82,7 +83,7 @@ def test_onnx_graph_predicts_like_torch(fitted: Fitted) -> None:
 
 
 def test_prediction_of_a_row_is_independent_of_other_rows_and_threads(fitted: Fitted) -> None:
-    matrix = rows(3 * network.BLOCK + 17, 6)
+    matrix = rows(3 * BLOCK + 17, 6)
     whole = fitted.member.predict(matrix, threads=1)
     assert whole.dtype == np.float64
     assert ((whole > 0) & (whole < 1)).all()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.training.engines.network.model import INPUT, Architecture, Network, Output
+from nightjar.training.engines.network.model import Architecture, Network, Output
+from nightjar.training.engines.onnx_graph import INPUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class _Graph:
     def prediction(self, architecture: Architecture) -> bytes:
         """Return the serialized graph.
 
-        Its input is :data:`nightjar.training.engines.network.model.INPUT` (rows x features), its output
+        Its input is :data:`nightjar.training.engines.onnx_graph.INPUT` (rows x features), its output
         ``prediction`` (rows, or rows x units).
         """
         from onnx import TensorProto, helper

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from nightjar.protocol.documents import dump_json, load_json
-from nightjar.protocol.errors import ModelError
-from nightjar.training.engines.network.graph_check import check_graph
+from nightjar.training.engines.graph_check import NETWORK_OPERATIONS, check_graph
+from nightjar.training.engines.onnx_graph import OnnxGraph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 GRAPH_FILE = "network.onnx"
 WEIGHTS_FILE = "network.safetensors"
 ARCHITECTURE_FILE = "network.json"
-INPUT = "rows"
-BLOCK = 256
-"""Rows of each run of the graph, padded with zeros: kernels for other batch sizes sum in another order, so that a row's
-prediction would depend on the number of rows."""
-_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 Link = Literal["logistic", "softmax", "identity", "log"]
@@ -100,17 +94,11 @@ class Network:
     graph: bytes = field(repr=False)
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """See :meth:`nightjar.training.engines.member.Member.predict`; threads predict blocks of :data:`BLOCK` rows."""
-        blocks = [matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK)]
-        with ThreadPoolExecutor(threads) as pool:
-            predictions = (
-                list(pool.map(self._predict_block, blocks))
-                if threads > 1
-                else [self._predict_block(block) for block in blocks]
-            )
-        units = self.architecture.output.units
-        none = np.empty(0 if units == 1 else (0, units), np.float32)
-        return np.concatenate([none, *predictions]).astype(np.float64)
+        """See :meth:`nightjar.training.engines.member.Member.predict`."""
+        if not len(matrix):
+            units = self.architecture.output.units
+            return np.empty(0 if units == 1 else (0, units))
+        return self._runner.predict(matrix, threads=threads)
 
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
@@ -121,24 +109,8 @@ class Network:
         }
 
     @cached_property
-    def _session(self) -> Any:
-        """ONNX Runtime's session with one thread, shared by the threads of :meth:`predict`."""
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise ModelError(
-                "ONNX Runtime cannot be imported", where=str(error), fix="install the project's lock"
-            ) from error
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        available = ort.get_available_providers()
-        return ort.InferenceSession(self.graph, options, [name for name in _PROVIDERS if name in available])
-
-    def _predict_block(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        rows = np.zeros((BLOCK, block.shape[1]), np.float32)
-        rows[: len(block)] = block
-        predictions: NDArray[np.float32] = self._session.run(None, {INPUT: rows})[0]
-        return predictions[: len(block)]
+    def _runner(self) -> OnnxGraph:
+        return OnnxGraph(self.graph)
 
 
 def load(content: Mapping[str, bytes]) -> Network:
@@ -148,9 +120,9 @@ def load(content: Mapping[str, bytes]) -> Network:
         ModelError: when the graph contains what Nightjar does not write, or ONNX Runtime cannot be imported.
     """
     graph = content[GRAPH_FILE]
-    check_graph(graph)
+    check_graph(graph, where=GRAPH_FILE, operations=NETWORK_OPERATIONS)
     loaded = Network(
         architecture=load_json(Architecture, content[ARCHITECTURE_FILE]), weights=content[WEIGHTS_FILE], graph=graph
     )
-    loaded._session  # noqa: B018 (a graph that the runtime rejects fails here, not at the first row)
+    loaded._runner  # noqa: B018 (a graph that the runtime rejects fails here, not at the first row)
     return loaded

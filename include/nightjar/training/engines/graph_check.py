@@ -1,7 +1,7 @@
-"""Check an ONNX file before ONNX Runtime loads it: it may only contain what :mod:`~.graph` writes.
+"""Check an ONNX file before ONNX Runtime loads it: it may only compute, from its own weights.
 
 A malicious graph can refer to local files as weights (external data) in any tensor, also within the graph of a loop or
-a function. Nightjar neither writes nor accepts these.
+a function. Nightjar neither writes nor accepts these, nor operations that draw random numbers.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Any
 
 from nightjar.protocol.errors import ModelError
 
-OPERATIONS = frozenset(
+NETWORK_OPERATIONS = frozenset(
     {
         "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Exp", "Gather", "Gemm", "IsNaN", "LayerNormalization",
         "MatMulInteger", "Max", "Mul", "ReduceMax", "Relu", "Round", "Sigmoid", "Softmax", "Squeeze", "Sub", "Where",
     }
 )  # fmt: skip
-"""Operations of the graphs that Nightjar writes."""
+"""Operations of the networks that Nightjar writes."""
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_RANDOM = ("Random", "Multinomial", "Bernoulli", "Dropout")
 
 # The part of onnx.proto3 to check: message to field to (number, type). Other fields are skipped.
 _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
@@ -37,11 +39,14 @@ _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
 }
 
 
-def check_graph(data: bytes) -> None:
-    """Reject an ONNX file with anything that Nightjar does not write, above all references to other files.
+def check_graph(data: bytes, *, where: str, operations: frozenset[str] | None = None) -> None:
+    """Reject an ONNX file that refers to other files, or holds operations that are not allowed.
 
     Args:
         data: The file's bytes.
+        where: Name of the file, for the error.
+        operations: The only operations that are allowed; None for all of the ONNX standard that draw no random
+            numbers.
 
     Raises:
         ModelError: naming what is not allowed.
@@ -52,12 +57,12 @@ def check_graph(data: bytes) -> None:
         model = _message()()
         model.ParseFromString(data)
     except DecodeError as error:
-        raise _refusal("is not an ONNX file") from error
-    for problem in _problems(model):
-        raise _refusal(problem)
+        raise _refusal("is not an ONNX file", where) from error
+    for problem in _problems(model, operations):
+        raise _refusal(problem, where)
 
 
-def _problems(model: Any) -> Iterator[str]:
+def _problems(model: Any, operations: frozenset[str] | None) -> Iterator[str]:
     if not model.graph:
         yield "holds no graph"
     for name in ("training_info", "functions"):
@@ -69,22 +74,26 @@ def _problems(model: Any) -> Iterator[str]:
         if graph.sparse_initializer:
             yield "holds sparse initializers"
         for node in graph.node:
-            yield from _problems_of_node(node)
+            yield from _problems_of_node(node, operations)
 
 
-def _problems_of_node(node: Any) -> Iterator[str]:
-    operation = b"".join(node.op_type).decode(errors="replace")
-    if operation not in OPERATIONS or any(node.domain):
+def _problems_of_node(node: Any, operations: frozenset[str] | None) -> Iterator[str]:
+    operation, domain = (b"".join(part).decode(errors="replace") for part in (node.op_type, node.domain))
+    if operations is None:
+        is_allowed = domain in _DOMAINS and not operation.startswith(_RANDOM)
+    else:
+        is_allowed = not domain and operation in operations
+    if not is_allowed:
         yield f"holds the operation {operation!r:.100}"
     for attribute in node.attribute:
         if nested := [name for name in _SCHEMA["Attribute"] if getattr(attribute, name)]:
             yield f"holds a {nested[0]} inside of an operation"
 
 
-def _refusal(problem: str) -> ModelError:
+def _refusal(problem: str, where: str) -> ModelError:
     return ModelError(
-        f"the network's graph {problem}",
-        where="network.onnx",
+        f"the model's graph {problem}",
+        where=where,
         fix="do not score with this model; promote one that the use case's DAG trained",
     )
 

@@ -1,0 +1,63 @@
+"""Predictions of an ONNX graph, row by row: a row's prediction depends neither on other rows nor on threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nightjar.protocol.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INPUT = "rows"
+BLOCK = 256
+"""Rows of each run of the graph, padded with zeros: kernels for other batch sizes sum in another order, so that a row's
+prediction would depend on the number of rows."""
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+class OnnxGraph:
+    """A checked graph in ONNX Runtime, with one thread that the threads of :meth:`predict` share.
+
+    Args:
+        graph: Bytes of an ONNX file, with the input :data:`INPUT` (rows x features); the first output is predicted.
+
+    Raises:
+        ModelError: when ONNX Runtime cannot be imported.
+    """
+
+    def __init__(self, graph: bytes) -> None:
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise ModelError(
+                "ONNX Runtime cannot be imported", where=str(error), fix="install the project's lock"
+            ) from error
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        available = ort.get_available_providers()
+        self._session: Any = ort.InferenceSession(graph, options, [name for name in _PROVIDERS if name in available])
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs."""
+        return [of_graph.name for of_graph in self._session.get_inputs()]
+
+    def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+        """Return the first output for each row of ``matrix``, of which there is at least one."""
+        blocks = [matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK)]
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                predictions = list(pool.map(self._predict_block, blocks))
+        else:
+            predictions = [self._predict_block(block) for block in blocks]
+        return np.concatenate(predictions).astype(np.float64)
+
+    def _predict_block(self, block: NDArray[np.float32]) -> NDArray[Any]:
+        rows = np.zeros((BLOCK, block.shape[1]), np.float32)
+        rows[: len(block)] = block
+        predictions: NDArray[Any] = self._session.run(None, {INPUT: rows})[0]
+        return predictions[: len(block)]
