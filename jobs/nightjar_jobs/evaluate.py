@@ -72,7 +72,7 @@ def run(spec: JobSpec) -> EvaluateResult:
     labels, outputs = _predict(spec, training_set, problem, contenders)
     metrics: dict[str, float] = {}
     for prefix, of_model in outputs.items():
-        model_metrics = problem.measure(labels, of_model)
+        model_metrics = problem.with_threshold(contenders[prefix].card.threshold).measure(labels, of_model)
         metrics |= {prefix + name: value for name, value in model_metrics.items()}
         log.info(
             "%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in model_metrics.items())])

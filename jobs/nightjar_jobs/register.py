@@ -178,6 +178,7 @@ def _params_of_model(card: ModelCard) -> dict[str, Any]:
         "world_size": card.world_size,
         "seed": card.seed,
         "calibration": card.calibrator.method,
+        **({} if card.threshold is None else {"threshold": card.threshold}),
         **_params_of_problem(card.problem),
     }
 

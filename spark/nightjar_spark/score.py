@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from nightjar.declaration.ranking import Ranking
 from nightjar.declaration.use_case import UseCase, load_use_case
 from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
@@ -28,13 +27,11 @@ from nightjar.scoring.choice import SelectedModels
 from nightjar.scoring.features import Features, open_features
 from nightjar.scoring.task import Scored, ScoringTask
 from nightjar.scoring.unit import score_unit
+from nightjar_spark.completions import complete
 from nightjar_spark.main import main
-from nightjar_spark.ranks import add_ranks
 from nightjar_spark.rows_done import RowsDone
 
 log = logging.getLogger(__name__)
-_COMPLETIONS: Mapping[str, Callable[[SparkSession, Lake, UseCase, Scored], Scored]] = {Ranking.kind: add_ranks}
-"""Problem types whose rows are complete only when all rows of the night are scored."""
 TASKS_PER_CORE = 4
 """Tasks per core, to balance load; a unit's files do not depend on the task that writes them."""
 
@@ -78,8 +75,7 @@ def score_nights(
     planned = _plan(spec, use_case, features, nights)
     resolved = time.monotonic()
     scored = _score(spark, planned, _task(spec, use_case, features, models))
-    if complete := _COMPLETIONS.get(use_case.problem.kind):
-        scored = complete(spark, Lake(spec.lake), use_case, scored)
+    scored = complete(spark, Lake(spec.lake), use_case, scored)
     seconds = {"resolve": resolved - began, "score": time.monotonic() - resolved}
     _check_counts(planned.rows, scored, use_case)
     outputs = _quarantine(spec, use_case, nights, scored)

@@ -322,11 +322,11 @@ from nightjar_jobs.runner import run_rank
 
 read = shards.Shard.append
 
-def append(shard, matrix, labels, weight):
+def append(shard, matrix, labels, *weights):
     size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + 2**29, size + 2**29))
     matrix.repeat(1_000_000)
-    read(shard, matrix, labels, weight)
+    read(shard, matrix, labels, *weights)
 
 shards.Shard.append = append
 sys.exit(run_rank(train.run, load_json(JobSpec, {dump_json(run.spec("train"))!r}), rank=0))

@@ -136,10 +136,8 @@ def check_metrics(problem: Problem, gate: Gate, retraining: Retraining | None, *
 
 
 def _check_cost(problem: Problem, gate: Gate, *, where: str) -> None:
-    """Check that a cost is declared when the gate names a metric of decisions."""
-    if problem.cost is not None:
-        return
-    of_decisions = {metric.name for metric in problem.metrics_of_decisions}
+    """Check that a cost, or the rule of alarms, is declared when the gate names a metric of decisions."""
+    of_decisions = {metric.name for metric in problem.metrics_of_decisions}.difference(problem.metrics)
     for name in (*gate.floors, *gate.ceilings, gate.decisive_metric):
         if name in of_decisions:
             refuse(

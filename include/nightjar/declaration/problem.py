@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+from nightjar.declaration.alarms import Alarms
 from nightjar.declaration.declared import (
     Bounds,
     Declaration,
@@ -67,7 +68,8 @@ class Binary(Declaration):
     """A yes/no question: labels are 1.0 or 0.0, a prediction is the probability of 1.
 
     Attributes:
-        cost: Cost of errors; None for a use case without a decision threshold.
+        cost: Cost of errors; None for a use case without costs.
+        alarms: How predictions become alarms; None for the threshold of the costs, or no alarms without costs.
     """
 
     kind: ClassVar[str] = "binary"
@@ -86,6 +88,12 @@ class Binary(Declaration):
     means_are_shares: ClassVar[bool] = True
 
     cost: Cost | None = None
+    alarms: Alarms | None = None
+
+    @property
+    def has_decisions(self) -> bool:
+        """Whether predictions become alarms."""
+        return self.cost is not None or self.alarms is not None
 
     @property
     def metrics(self) -> Mapping[str, QualityMetric]:
@@ -95,7 +103,8 @@ class Binary(Declaration):
                 *losses("log_loss"),
                 *shares("auc", "pr_auc"),
                 *losses("brier", "calibration_error", high=1.0),
-                *(self.metrics_of_decisions if self.cost else ()),
+                *(losses("expected_cost") if self.cost else ()),
+                *(shares("recall", "precision") if self.has_decisions else ()),
             )
         )
 
@@ -110,17 +119,16 @@ class Binary(Declaration):
 
     @property
     def decision_columns(self) -> tuple[Column, ...]:
-        """The column of the decision; none without costs."""
-        if self.cost is None:
+        """The column of the decision; none without costs and alarms."""
+        if not self.has_decisions:
             return ()
-        return (
-            Column(
-                DECISION,
-                "boolean",
-                "Whether the prediction reaches the model's decision threshold, above which an alarm costs less than a "
-                "miss; null for a model without a threshold.",
-            ),
+        meaning = (
+            "Whether the prediction reaches the model's decision threshold, above which an alarm costs less than a "
+            "miss; null for a model without a threshold."
+            if self.alarms is None
+            else f"Whether the row is an alarm: {self.alarms}."
         )
+        return (Column(DECISION, "boolean", meaning),)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,6 +95,16 @@ class ProblemType(Protocol):
             The calibrator, and each method's loss on the later days; empty when methods were not compared.
         """
 
+    def fit_threshold(self, labels: Labels, outputs: Outputs, sum_over_ranks: SumOverRanks) -> float | None:
+        """Return the decision threshold for calibrated outputs of the validation rows of all ranks; None without one.
+
+        Raises:
+            TrainingError: when no threshold does what is declared; on all ranks.
+        """
+
+    def with_threshold(self, threshold: float | None) -> ProblemType:
+        """Return the problem type that decides by a model's fitted threshold."""
+
     # Evaluation and scoring
 
     def measure(self, labels: Labels, outputs: Outputs) -> dict[str, float]:

@@ -16,9 +16,14 @@ from nightjar.problems.ranking.problem import RankingProblem
 from nightjar.problems.regression.problem import RegressionProblem
 
 
-def problem_type(declared: Problem) -> ProblemType:
-    """Return the functions of a declared problem."""
-    return _TYPES[declared.kind](declared)
+def problem_type(declared: Problem, threshold: float | None = None) -> ProblemType:
+    """Return the functions of a declared problem.
+
+    Args:
+        declared: The problem.
+        threshold: Decision threshold that a model's training has fitted; None without one.
+    """
+    return _TYPES[declared.kind](declared).with_threshold(threshold)
 
 
 _TYPES: Mapping[str, Callable[[Any], ProblemType]] = {

@@ -12,6 +12,7 @@ from nightjar.declaration.ranking import LAST_SEEN, POPULARITY, Ranking
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
 from nightjar.training.data.weighting import class_weighting, without_class_weights
+from nightjar.training.distributed.collective import sum_over_ranks
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.linear import baseline, constant, multinomial, ridge
@@ -46,11 +47,13 @@ class FittedBaseline:
         name: Its name in the problem's declaration.
         member: The trained model.
         card: Its card.
+        threshold: Its decision threshold; None when nothing is to fit.
     """
 
     name: str
     member: Member
     card: MemberCard
+    threshold: float | None
 
 
 def fit_baselines(context: TrainingContext) -> tuple[FittedBaseline, ...]:
@@ -69,4 +72,9 @@ def _fit(name: str, fit: Fit, context: TrainingContext) -> FittedBaseline:
     labels, outputs = predict_shard(member, context.validation, threads=context.threads)
     outputs = without_class_weights(outputs, sampled)
     score = context.metric.over_ranks(labels, outputs, after=f"the last step of the {name}")
-    return FittedBaseline(name=name, member=member, card=replace(member.card(score), class_weights=sampled))
+    return FittedBaseline(
+        name=name,
+        member=member,
+        card=replace(member.card(score), class_weights=sampled),
+        threshold=context.metric.problem.fit_threshold(labels, outputs, sum_over_ranks),
+    )

@@ -73,6 +73,7 @@ class ModelCard:
         problem: The problem type, with the costs from which decisions follow.
         members: Cards of the members.
         calibrator: Maps the members' common output to the model's.
+        threshold: Decision threshold that was fitted on the validation days; None when nothing was to fit.
         seed: Seed of all random numbers.
         world_size: Number of ranks that trained it.
         validation_metric: Name of the metric that training watched on the validation days.
@@ -95,6 +96,7 @@ class ModelCard:
     validation_metric: str
     validation_score: float
     tables: Mapping[str, int]
+    threshold: float | None = None
     seen: tuple[tuple[date, date], ...] = ()
 
     @property
@@ -145,7 +147,7 @@ class TabularModel:
     @property
     def problem(self) -> ProblemType:
         """The functions of its problem type."""
-        return problem_type(self.card.problem)
+        return problem_type(self.card.problem, self.card.threshold)
 
     def member(self, name: str) -> Member:
         """Return the member of that name."""

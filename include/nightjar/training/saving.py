@@ -68,6 +68,7 @@ def save_models(
                 card,
                 members=(baseline.card,),
                 calibrator=Calibrator(),
+                threshold=baseline.threshold,
                 validation_score=baseline.card.validation_score,
             ),
             [baseline.member],
@@ -92,6 +93,7 @@ def _card(spec: JobSpec, use_case: UseCase, training_set: TrainingSet, trained: 
             for fitted, weight in zip(trained.engines, ensemble.weights, strict=True)
         ),
         calibrator=ensemble.calibrator,
+        threshold=ensemble.threshold,
         seed=recipe.seed,
         world_size=spec.world_size,
         validation_metric=ValidationMetric.of(recipe).name,
@@ -117,6 +119,7 @@ def save_compressed(
         full.card,
         members=compressed.cards,
         calibrator=compressed.ensemble.calibrator,
+        threshold=compressed.ensemble.threshold,
         validation_score=compressed.ensemble.validation_score,
     )
     members = tuple(fitted.member for fitted in compressed.members)

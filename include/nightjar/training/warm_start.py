@@ -89,7 +89,7 @@ def load_base(lake: Lake, training_set: TrainingSet) -> TabularModel | None:
 def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
     """Return the reasons why the training cannot start from ``model``."""
     problem, problem_of_base = training_set.recipe.problem, model.card.problem
-    if _without_cost(problem) != _without_cost(problem_of_base):
+    if _without_decisions(problem) != _without_decisions(problem_of_base):
         return [f"its problem is {problem_of_base}, and that of the use case {problem}"]
     current, base = ([(f.name, f.kind) for f in features] for features in (training_set.features, model.card.features))
     if current != base:
@@ -104,9 +104,12 @@ def _differing(model: TabularModel, training_set: TrainingSet) -> list[str]:
     return vocabularies + [obstacle for engine in engines if (obstacle := _obstacle(model, engine))]
 
 
-def _without_cost(problem: Problem) -> dict[str, Any]:
-    """Return what training depends on: the kind, and the declared values without the cost of errors."""
-    values = {field.name: getattr(problem, field.name) for field in fields(problem) if field.name != "cost"}
+_OF_DECISIONS = ("cost", "alarms")
+
+
+def _without_decisions(problem: Problem) -> dict[str, Any]:
+    """Return what training depends on: the kind, and the declared values without those of decisions."""
+    values = {field.name: getattr(problem, field.name) for field in fields(problem) if field.name not in _OF_DECISIONS}
     return {"kind": problem.kind, **values}
 
 

@@ -10,6 +10,7 @@ from tests.declarations import with_fields
 from tests.landed_nights import SHOP
 from tests.nightjar.declaration.refusals import SPLIT, Declare, Wrong, assert_refused, cases, shop
 
+from nightjar.declaration.alarms import Capacity, Precision, Recall
 from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring, Retraining
@@ -51,6 +52,10 @@ def engines(*declared: Boosting | Network, **fields: Any) -> Training:
 
 WRONG: dict[str, list[Wrong]] = {
     "classes": [
+        (lambda: Precision(1.0), "at_least is 1.0", "Precision.at_least", "below 1"),
+        (lambda: Recall(0.0), "at_least is 0.0", "Recall.at_least", "above 0"),
+        (lambda: Capacity(0), "rows is 0", "Capacity.rows", "at least 1"),
+        (lambda: Binary(alarms=0.5), "alarms is 0.5", "Binary.alarms", "Precision or Recall or Capacity"),
         (lambda: Multiclass(classes=("a", "b")), "2 classes are declared", "Multiclass.classes", "a Binary problem"),
         (lambda: Multiclass(classes=("a", "b", "a")), "class a is declared more", "Multiclass.classes", "once"),
         (lambda: Multiclass(classes=("a", "b", "C d")), "class 'C d' cannot be part", "Multiclass.classes", "letters"),

@@ -98,23 +98,80 @@ def calibration_error(labels: NDArray[np.float64], predictions: NDArray[np.float
     return float(np.abs(np.bincount(bins, predictions - labels)).sum() / len(labels))
 
 
-def decision_metrics(labels: NDArray[np.floating], predictions: NDArray[np.floating], cost: Cost) -> dict[str, float]:
-    """Return cost, recall and precision of an alarm for each row whose prediction reaches the threshold of the costs.
+def decision_metrics(labels: NDArray[np.floating], alarm: NDArray[np.bool_], cost: Cost | None) -> dict[str, float]:
+    """Return recall and precision of the alarms and, with costs, their cost.
+
+    Args:
+        labels: 0 or 1 for each row.
+        alarm: Whether the row is an alarm.
+        cost: Costs of errors.
 
     Returns:
-        ``expected_cost``, ``never_cost`` (no alarms) and ``always_cost`` (an alarm for each row), per row in
+        With costs ``expected_cost``, ``never_cost`` (no alarms) and ``always_cost`` (an alarm for each row), per row in
         ``cost.unit``; ``recall`` and ``precision`` of the alarms; precision is 0 without alarms.
     """
-    alarm, event = predictions >= cost.threshold, labels == 1
+    event = labels == 1
     rows, alarms, events = len(labels), int(alarm.sum()), int(event.sum())
     hits = int((alarm & event).sum())
-    return {
-        "expected_cost": (cost.missed * (events - hits) + cost.false_alarm * (alarms - hits)) / rows,
-        "never_cost": cost.missed * events / rows,
-        "always_cost": cost.false_alarm * (rows - events) / rows,
-        "recall": hits / events,
-        "precision": hits / alarms if alarms else 0.0,
-    }
+    costs = (
+        {}
+        if cost is None
+        else {
+            "expected_cost": (cost.missed * (events - hits) + cost.false_alarm * (alarms - hits)) / rows,
+            "never_cost": cost.missed * events / rows,
+            "always_cost": cost.false_alarm * (rows - events) / rows,
+        }
+    )
+    return {**costs, "recall": hits / events, "precision": hits / alarms if alarms else 0.0}
+
+
+def threshold_of_precision(counts: NDArray[np.int64], at_least: float) -> tuple[float | None, float]:
+    """Return the lowest threshold at which the alarms have a precision, and the highest precision of any threshold.
+
+    Args:
+        counts: Counts of :func:`auc_counts`.
+        at_least: The precision.
+
+    Returns:
+        The threshold, None if no threshold reaches the precision; and the highest precision.
+    """
+    alarms, hits = _above(counts)
+    precision = np.divide(hits, alarms, out=np.zeros_like(hits), where=alarms > 0)
+    (reached,) = np.nonzero((precision >= at_least) & (alarms > 0))
+    return (float(reached[0] / AUC_BINS) if len(reached) else None), float(precision.max())
+
+
+def threshold_of_recall(counts: NDArray[np.int64], at_least: float) -> float:
+    """Return the highest threshold at which the alarms hold a share of the positives.
+
+    Args:
+        counts: Counts of :func:`auc_counts`, with positives.
+        at_least: The recall.
+    """
+    _, hits = _above(counts)
+    return float(np.nonzero(hits >= at_least * hits[0])[0][-1] / AUC_BINS)
+
+
+def _above(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rows and positives at and above each bin."""
+    negatives, positives = (np.cumsum(of_label[::-1])[::-1].astype(np.float64) for of_label in counts)
+    return negatives + positives, positives
+
+
+def highest_of_groups(predictions: NDArray[np.floating], groups: NDArray[np.int64], rows: int) -> NDArray[np.bool_]:
+    """Return which rows are among the highest predictions of their group; of equal ones, the first rows are.
+
+    Args:
+        predictions: One number for each row.
+        groups: Group of each row, from 0, ascending.
+        rows: Number of rows of a group.
+    """
+    order = np.lexsort((-predictions, groups))
+    sizes = np.bincount(groups)
+    starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    highest = np.zeros(len(predictions), np.bool_)
+    highest[order] = np.arange(len(predictions)) - starts < rows
+    return highest
 
 
 def all_metrics(labels: NDArray[np.floating], predictions: NDArray[np.floating]) -> dict[str, float]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from nightjar.declaration.alarms import Capacity, Recall
 from nightjar.declaration.problem import Binary
 from nightjar.declaration.quality import QualityMetric
 from nightjar.declaration.quantiles import DECISION
+from nightjar.problems.arrays import group_ids, targets
 from nightjar.problems.binary import calibration
 from nightjar.problems.binary.calibration import Calibrator
 from nightjar.problems.binary.metrics import (
@@ -19,10 +21,14 @@ from nightjar.problems.binary.metrics import (
     auc_of_counts,
     average_precision_of_counts,
     decision_metrics,
+    highest_of_groups,
     losses_of_rows,
+    threshold_of_precision,
+    threshold_of_recall,
 )
 from nightjar.problems.blending import weighted_mean
 from nightjar.problems.mixture import weights_of_mixture
+from nightjar.protocol.errors import TrainingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,12 +43,20 @@ _BY_MEAN = ("log_loss", "brier")
 
 @dataclass(frozen=True)
 class BinaryProblem:
-    """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are one probability for each row."""
+    """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are one probability for each row.
+
+    Encoded labels have a second column for alarms by capacity: 1 for the first row of a day, else 0.
+
+    Attributes:
+        declared: The problem.
+        threshold: Decision threshold that a model's training has fitted; None without one.
+    """
 
     is_grouped: ClassVar[bool] = False
     label_inputs: ClassVar[tuple[str, ...]] = ()
 
     declared: Binary
+    threshold: float | None = None
 
     @property
     def valid_label(self) -> str:
@@ -56,12 +70,14 @@ class BinaryProblem:
 
     def count_labels(self, labels: Labels) -> dict[str, int]:
         """Count the positives."""
-        return {POSITIVES: int(labels.sum())}
+        return {POSITIVES: int(targets(labels).sum())}
 
     def encode_labels(self, rows: pa.Table) -> NDArray[np.float64]:
-        """Return the labels."""
+        """Return the labels; for alarms by capacity with the first row of the day."""
         encoded: NDArray[np.float64] = rows["label"].to_numpy()
-        return encoded
+        if not isinstance(self.declared.alarms, Capacity):
+            return encoded
+        return np.stack([encoded, np.arange(len(encoded)) == 0], axis=1)
 
     def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
         """Both classes must occur."""
@@ -88,9 +104,10 @@ class BinaryProblem:
 
     def validation_sums(self, metric: str, labels: Labels, outputs: Outputs) -> NDArray[Any]:
         """Return counts by bin and label, or the sum of the rows' losses and their number."""
+        of_rows = targets(labels)
         if metric in _BY_COUNTS:
-            return auc_counts(labels, outputs).ravel()
-        return np.array([losses_of_rows(metric, labels, outputs).sum(), len(labels)], dtype=np.float64)
+            return auc_counts(of_rows, outputs).ravel()
+        return np.array([losses_of_rows(metric, of_rows, outputs).sum(), len(labels)], dtype=np.float64)
 
     def validation_value(self, metric: str, sums: NDArray[Any]) -> float:
         """Return the metric of summed counts or losses."""
@@ -102,7 +119,7 @@ class BinaryProblem:
         self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks
     ) -> tuple[float, ...]:
         """Minimize the log loss of the members' mean."""
-        likelihoods = np.stack([np.where(labels == 1, prediction, 1 - prediction) for prediction in outputs])
+        likelihoods = np.stack([np.where(targets(labels) == 1, prediction, 1 - prediction) for prediction in outputs])
         return weights_of_mixture(likelihoods, sum_over_ranks)
 
     def blend(self, outputs: Sequence[Outputs], weights: Sequence[float]) -> Outputs:
@@ -113,24 +130,59 @@ class BinaryProblem:
         self, method: str, labels: Labels, outputs: Outputs, cut: int, sum_over_ranks: SumOverRanks
     ) -> tuple[Calibrator, dict[str, float]]:
         """Fit Platt's or an isotonic calibration to counts by bin."""
-        parts = [auc_counts(labels[part], outputs[part]) for part in (slice(cut), slice(cut, None))]
+        parts = [auc_counts(targets(labels)[part], outputs[part]) for part in (slice(cut), slice(cut, None))]
         earlier, later = sum_over_ranks(np.stack(parts))
         return calibration.fit(method, earlier, later)
 
+    def fit_threshold(self, labels: Labels, outputs: Outputs, sum_over_ranks: SumOverRanks) -> float | None:
+        """Return the threshold that gives the declared precision or recall."""
+        alarms = self.declared.alarms
+        if alarms is None or isinstance(alarms, Capacity):
+            return None
+        counts = sum_over_ranks(auc_counts(targets(labels), outputs))
+        if isinstance(alarms, Recall):
+            return threshold_of_recall(counts, alarms.at_least)
+        threshold, highest = threshold_of_precision(counts, alarms.at_least)
+        if threshold is None:
+            raise TrainingError(
+                f"no threshold has a precision of {alarms.at_least:g} on the validation days; the highest is "
+                f"{highest:.3f}",
+                where="problem.alarms of the use case, Precision",
+                fix="ask for less, or alarm by Recall or Capacity",
+            )
+        return threshold
+
+    def with_threshold(self, threshold: float | None) -> BinaryProblem:
+        """Return the problem type that decides by a model's fitted threshold."""
+        return replace(self, threshold=threshold)
+
+    @property
+    def _threshold(self) -> float | None:
+        """The fitted threshold, or that of the costs; None without either, and for alarms by capacity."""
+        if self.declared.alarms is not None or self.declared.cost is None:
+            return self.threshold
+        return self.declared.cost.threshold
+
     def measure(self, labels: Labels, outputs: Outputs) -> dict[str, float]:
-        """Return the metrics of probabilities and, with costs, of the decisions at their threshold."""
-        measured = all_metrics(labels, outputs)
-        cost = self.declared.cost
-        return measured | (decision_metrics(labels, outputs, cost) if cost else {})
+        """Return the metrics of probabilities and of the decisions."""
+        of_rows, declared = targets(labels), self.declared
+        measured = all_metrics(of_rows, outputs)
+        if isinstance(declared.alarms, Capacity):
+            alarm = highest_of_groups(outputs, group_ids(labels), declared.alarms.rows)
+        elif (threshold := self._threshold) is not None:
+            alarm = outputs >= threshold
+        else:
+            return measured
+        return measured | decision_metrics(of_rows, alarm, declared.cost)
 
     def columns(self, outputs: Outputs) -> dict[str, pa.Array]:
-        """Return the probability, and the decision at the threshold of the costs."""
+        """Return the probability, and the decision at the threshold; null for alarms by capacity, of whole nights."""
         import pyarrow as pa
 
-        cost = self.declared.cost
+        threshold = self._threshold
         return {
             "prediction": pa.array(outputs, pa.float64()),
-            DECISION: pa.nulls(len(outputs), pa.bool_()) if cost is None else pa.array(outputs >= cost.threshold),
+            DECISION: pa.nulls(len(outputs), pa.bool_()) if threshold is None else pa.array(outputs >= threshold),
         }
 
     @property

@@ -13,6 +13,7 @@ from nightjar.declaration.forecast import SERIES_SCALE, STEP, TARGET_DATE, Forec
 from nightjar.declaration.problem import regression_of
 from nightjar.declaration.quality import QualityMetric
 from nightjar.problems.arrays import targets
+from nightjar.problems.decisions import WithoutThreshold
 from nightjar.problems.forecast.metrics import BY_SUMS, all_metrics, ratio, ratio_sums
 from nightjar.problems.regression.calibration import Offsets
 from nightjar.problems.regression.metrics import check_outputs
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ForecastProblem:
+class ForecastProblem(WithoutThreshold):
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are rows x quantiles.
 
     What does not depend on series and steps is that of a regression with the same quantiles.

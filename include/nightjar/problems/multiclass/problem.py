@@ -12,6 +12,7 @@ from nightjar.declaration.problem import Multiclass
 from nightjar.declaration.quality import QualityMetric
 from nightjar.declaration.quantiles import DECISION
 from nightjar.problems.blending import weighted_mean
+from nightjar.problems.decisions import WithoutThreshold
 from nightjar.problems.mixture import weights_of_mixture
 from nightjar.problems.multiclass import calibration
 from nightjar.problems.multiclass.metrics import (
@@ -37,7 +38,7 @@ _BY_MEAN = ("log_loss", "accuracy")
 
 
 @dataclass(frozen=True)
-class MulticlassProblem:
+class MulticlassProblem(WithoutThreshold):
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are probabilities, rows x classes.
 
     A label in training is the position of its class.

@@ -13,6 +13,7 @@ from nightjar.declaration.ranking import RANK, Ranking
 from nightjar.problems.arrays import group_ids, targets
 from nightjar.problems.binary.calibration import Calibrator as Identity
 from nightjar.problems.blending import weighted_mean
+from nightjar.problems.decisions import WithoutThreshold
 from nightjar.problems.ranking.metrics import (
     BY_GROUP,
     MAX_RELEVANCE,
@@ -33,7 +34,7 @@ RELEVANT = "relevant"
 
 
 @dataclass(frozen=True)
-class RankingProblem:
+class RankingProblem(WithoutThreshold):
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are one score for each row."""
 
     is_grouped: ClassVar[bool] = True

@@ -13,6 +13,7 @@ from nightjar.declaration.problem import Regression
 from nightjar.declaration.quality import QualityMetric
 from nightjar.declaration.quantiles import DECISION
 from nightjar.problems.blending import weighted_mean
+from nightjar.problems.decisions import WithoutThreshold
 from nightjar.problems.regression import calibration
 from nightjar.problems.regression.metrics import (
     BY_MEAN,
@@ -35,7 +36,7 @@ POSITIVE, NEGATIVE = "positive", "negative"
 
 
 @dataclass(frozen=True)
-class RegressionProblem:
+class RegressionProblem(WithoutThreshold):
     """See :class:`nightjar.problems.problem_type.ProblemType`.
 
     Outputs are one number for each row or, with quantiles, rows x quantiles. Labels are conditions on 32-bit numbers,

@@ -34,12 +34,14 @@ class Ensemble:
     Attributes:
         weights: Weight of each member; they add up to 1.
         calibrator: Maps the members' common output to the model's.
+        threshold: Decision threshold of the calibrated outputs; None when nothing is to fit.
         validation_score: Validation metric of the members' common output, before calibration.
         outputs: Calibrated outputs of this rank's validation rows.
     """
 
     weights: tuple[float, ...]
     calibrator: Calibrator
+    threshold: float | None
     validation_score: float
     outputs: NDArray[np.float64]
 
@@ -57,7 +59,7 @@ def combine(
         name: Name of the model in the log.
 
     Raises:
-        TrainingError: when predictions are not finite; on all ranks.
+        TrainingError: when predictions are not finite, or no threshold does what is declared; on all ranks.
     """
     by_day = _predict_by_day(members, validation, threads=threads)
     labels, outputs = _joined(by_day)
@@ -67,11 +69,13 @@ def combine(
     validation_score = metric.over_ranks(labels, common, after="the last round")
     rows_by_day = [len(day_labels) for day_labels, _ in by_day]
     calibrator = _calibrate(metric.problem, labels, common, rows_by_day, recipe, name)
+    calibrated = calibrator.apply(common)
     return Ensemble(
         weights=weights,
         calibrator=calibrator,
+        threshold=metric.problem.fit_threshold(labels, calibrated, sum_over_ranks),
         validation_score=validation_score,
-        outputs=calibrator.apply(common),
+        outputs=calibrated,
     )
 
 

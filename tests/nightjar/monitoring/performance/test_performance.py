@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from tests.nightjar.monitoring.performance.performance_nights import COST, draw, rows_of
 
-from nightjar.declaration.problem import Cost
+from nightjar.declaration.alarms import Recall
+from nightjar.declaration.problem import Binary, Cost
 from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.binary.calibration import GROUPS, calibration_error, group_rows
 from nightjar.monitoring.performance.binary.estimate import ESTIMATED, estimate
@@ -33,6 +34,8 @@ from nightjar.monitoring.performance.binary.summary import (
 from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS
 from nightjar.problems.binary import metrics
 
+COSTLY, PLAIN = Binary(cost=COST), Binary()
+ALARMING = Binary(cost=COST, alarms=Recall(0.5))
 PREDICTIONS = st.floats(0, 1) | st.sampled_from([0.0, 0.2, 0.5, 1.0])
 ROWS = st.lists(
     st.tuples(PREDICTIONS, st.sampled_from([0.0, 1.0, None]), st.booleans(), st.sampled_from([0.0, 1.0, None])),
@@ -134,22 +137,32 @@ def test_influences_are_derivatives(metric: str) -> None:
 
 def test_figures_are_those_of_the_rows() -> None:
     rows = draw(np.random.default_rng(3), 5000)
-    found = measure(summarize(rows), confidence=0.95, cost=COST, baseline_rate=0.22)
+    found = measure(summarize(rows), confidence=0.95, declared=COSTLY, baseline_rate=0.22)
     exact = metrics.all_metrics(rows.labels, rows.predictions)
-    exact |= metrics.decision_metrics(rows.labels, rows.predictions, COST)
+    exact |= metrics.decision_metrics(rows.labels, rows.predictions >= COST.threshold, COST)
     within = {"auc": tie_error(summarize(rows)), "pr_auc": 1e-3, "log_loss": 1e-9, "brier": 1e-9, "expected_cost": 1e-9}
     for metric, error in within.items():
         interval = found[metric].interval
         assert interval is not None
         assert interval.value == pytest.approx(exact[metric], abs=error)
     assert tie_error(summarize(rows)) < 1e-4
-    assert tuple(found) == METRICS
+    assert tuple(found) == tuple(metric for metric in METRICS if metric not in ("precision", "recall"))
+    alarms = measure(summarize(rows), confidence=0.95, declared=ALARMING, baseline_rate=0.22)
+    assert tuple(alarms) == METRICS
+    for metric in ("precision", "recall"):
+        interval = alarms[metric].interval
+        assert interval is not None
+        assert interval.value == pytest.approx(exact[metric], abs=1e-12)
+        assert interval.low < interval.value < interval.high
+    decided = rows.predictions >= COST.threshold
+    assert alarms["precision"].baseline == pytest.approx(rows.labels.mean())
+    assert alarms["recall"].baseline == pytest.approx(decided.mean())
 
 
 def test_a_constant_is_beaten_row_by_row() -> None:
     """The difference's interval is that of the rows' differences, not of two independent figures."""
     rows = draw(np.random.default_rng(4), 800)
-    found = measure(summarize(rows), confidence=0.95, cost=COST, baseline_rate=0.22)
+    found = measure(summarize(rows), confidence=0.95, declared=COSTLY, baseline_rate=0.22)
     for metric, mine, its in (
         ("brier", (rows.predictions - rows.labels) ** 2, (0.22 - rows.labels) ** 2),
         ("log_loss", _losses(rows.predictions, rows.labels), _losses(np.full(800, 0.22), rows.labels)),
@@ -162,7 +175,7 @@ def test_a_constant_is_beaten_row_by_row() -> None:
             (less.mean(), less.mean() - half, less.mean() + half), abs=1e-6
         )
         assert found[metric].baseline == pytest.approx(its.mean())
-    always = measure(summarize(rows), confidence=0.95, cost=COST, baseline_rate=0.5)["expected_cost"]
+    always = measure(summarize(rows), confidence=0.95, declared=COSTLY, baseline_rate=0.5)["expected_cost"]
     assert always.baseline == pytest.approx(_costs(np.ones(800), rows.labels).mean())
 
 
@@ -175,13 +188,13 @@ def _costs(decisions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def test_what_cannot_be_measured_says_why() -> None:
-    alike = measure(summarize(rows_of([0.1, 0.2, 0.3], [0, 0, 0])), confidence=0.95, cost=None, baseline_rate=None)
+    alike = measure(summarize(rows_of([0.1, 0.2, 0.3], [0, 0, 0])), confidence=0.95, declared=PLAIN, baseline_rate=None)
     assert {
         metric: estimated.reason for metric, estimated in alike.items() if estimated.interval is None
     } == dict.fromkeys(("auc", "pr_auc"), ONE_CLASS)
     assert all(estimated.excess is None for estimated in alike.values())
     assert alike["log_loss"].baseline is None
-    none = measure(summarize(rows_of([0.1], [math.nan])), confidence=0.95, cost=COST, baseline_rate=0.2)
+    none = measure(summarize(rows_of([0.1], [math.nan])), confidence=0.95, declared=COSTLY, baseline_rate=0.2)
     assert {estimated.reason for estimated in none.values()} == {NO_LABELS}
     undecided = Rows(
         predictions=np.array([0.1, 0.9]),
@@ -190,7 +203,7 @@ def test_what_cannot_be_measured_says_why() -> None:
         decisions=np.full(2, np.nan),
     )
     assert (
-        measure(summarize(undecided), confidence=0.95, cost=COST, baseline_rate=0.2)["expected_cost"].reason
+        measure(summarize(undecided), confidence=0.95, declared=COSTLY, baseline_rate=0.2)["expected_cost"].reason
         == NO_DECISION
     )
     assert "expected_cost" not in estimate(summarize(undecided), confidence=0.95, cost=COST)
@@ -200,11 +213,11 @@ def test_what_cannot_be_measured_says_why() -> None:
 
 def test_perfect_order_of_few_rows_proves_little() -> None:
     few = summarize(rows_of([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]))
-    found = measure(few, confidence=0.95, cost=None, baseline_rate=0.5)["auc"].interval
+    found = measure(few, confidence=0.95, declared=PLAIN, baseline_rate=0.5)["auc"].interval
     assert found is not None
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low == pytest.approx(0.025**0.5)
-    wrong = measure(summarize(rows_of([0.1, 0.2, 0.8], [1, 0, 0])), confidence=0.95, cost=None, baseline_rate=0.5)[
+    wrong = measure(summarize(rows_of([0.1, 0.2, 0.8], [1, 0, 0])), confidence=0.95, declared=PLAIN, baseline_rate=0.5)[
         "auc"
     ].interval
     assert wrong is not None
@@ -221,10 +234,12 @@ def test_intervals_hold_the_truth_about_as_often_as_declared(rows: int, shift: f
     scores is at its least, 0, so that only one end can miss."""
     random = np.random.default_rng(rows)
     parts = [summarize(draw(random, 200_000, shift=shift)) for _ in range(5)]
-    truth = measure(merge(parts), confidence=0.95, cost=COST, baseline_rate=0.22)
+    truth = measure(merge(parts), confidence=0.95, declared=ALARMING, baseline_rate=0.22)
     hits = dict.fromkeys(METRICS, 0)
     for _ in range(RUNS):
-        measured = measure(summarize(draw(random, rows, shift=shift)), confidence=0.95, cost=COST, baseline_rate=0.22)
+        measured = measure(
+            summarize(draw(random, rows, shift=shift)), confidence=0.95, declared=ALARMING, baseline_rate=0.22
+        )
         for metric in METRICS:
             estimated, true = measured[metric].interval, truth[metric].interval
             assert estimated is not None
@@ -242,7 +257,7 @@ def test_estimates_foretell_nights_of_calibrated_scores_and_are_off_where_the_wo
         for _ in range(RUNS):
             summary = summarize(draw(random, 900, shift=shift))
             told = estimate(summary, confidence=0.95, cost=COST)
-            came = measure(summary, confidence=0.95, cost=COST, baseline_rate=None)
+            came = measure(summary, confidence=0.95, declared=COSTLY, baseline_rate=None)
             for metric in ESTIMATED:
                 found = came[metric].interval
                 assert found is not None
@@ -287,7 +302,7 @@ def _of(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 def test_no_interval_holds_what_its_metric_cannot_be(predictions: list[float], labels: list[float]) -> None:
     cost = Cost(missed=10, false_alarm=2)
     summary = summarize(rows_of(predictions, labels))
-    measured = measure(summary, confidence=0.95, cost=cost, baseline_rate=0.3)
+    measured = measure(summary, confidence=0.95, declared=Binary(cost=cost), baseline_rate=0.3)
     most = {"log_loss": np.inf, "expected_cost": 10.0}
     estimated = estimate(summary, confidence=0.95, cost=cost)
     for metric, found in [

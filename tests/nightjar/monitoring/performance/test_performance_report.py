@@ -193,7 +193,7 @@ def test_the_week_is_the_rows_of_its_nights_together(good: Pages) -> None:
     assert list(report.nights) == nights
     held = [row for row in good.counts if row.ds in nights and not row.slice]
     pooled = merge([Summary.from_json(row.summary) for row in held])
-    expected = measure(pooled, confidence=0.95, cost=JUDGED.problem.cost, baseline_rate=0.22)
+    expected = measure(pooled, confidence=0.95, declared=JUDGED.problem, baseline_rate=0.22)
     for metric, measured in expected.items():
         assert measured.interval is not None
         assert report.figures[metric].value == measured.interval.value

@@ -46,7 +46,7 @@ COST = Cost(missed=60, false_alarm=40)
 
 def test_decision_costs_match_values_computed_by_hand() -> None:
     labels, predictions = np.array([0.0, 1.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.9, 0.2])
-    found = metrics.decision_metrics(labels, predictions, COST)
+    found = metrics.decision_metrics(labels, predictions >= COST.threshold, COST)
     # announced: .4 (an event), .4 (none), .9; missed: .2
     assert found == {
         "expected_cost": (60 + 40) / 5,
@@ -55,7 +55,9 @@ def test_decision_costs_match_values_computed_by_hand() -> None:
         "recall": 2 / 3,
         "precision": 2 / 3,
     }
-    assert metrics.decision_metrics(labels, predictions / 10, COST)["precision"] == 0.0
+    without_costs = metrics.decision_metrics(labels, predictions >= COST.threshold, None)
+    assert without_costs == {"recall": 2 / 3, "precision": 2 / 3}
+    assert metrics.decision_metrics(labels, predictions / 10 >= COST.threshold, COST)["precision"] == 0.0
 
 
 @given(seed=st.integers(0, 10_000), missed=st.floats(0.1, 100), false_alarm=st.floats(0.1, 100))
@@ -67,9 +69,8 @@ def test_no_threshold_costs_less_than_that_of_the_costs_where_predictions_are_tr
     share = np.arange(11) / 10  # of ten rows each with the same prediction, exactly that share is positive
     predictions = np.repeat(share, 10)
     labels = np.concatenate([np.arange(10) < round(10 * p) for p in share]).astype(float)
-    mine = metrics.decision_metrics(labels, predictions, cost)
-    at_random = np.where(predictions >= np.random.default_rng(seed).random(), 1.0, 0.0)
-    other = metrics.decision_metrics(labels, at_random, cost)
+    mine = metrics.decision_metrics(labels, predictions >= cost.threshold, cost)
+    other = metrics.decision_metrics(labels, predictions >= np.random.default_rng(seed).random(), cost)
     assert mine["expected_cost"] <= min(other["expected_cost"], mine["never_cost"], mine["always_cost"]) + 1e-9
 
 

@@ -14,25 +14,35 @@ from nightjar.monitoring.performance.binary.summary import NEGATIVE, POSITIVE, S
 from nightjar.monitoring.performance.comparisons import against_kinds, bounded, mean_of_groups, mean_of_kinds
 from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Measured
 
-METRICS = ("auc", "pr_auc", "log_loss", "brier", "calibration_error", "expected_cost", "label_rate")
+METRICS = (
+    "auc", "pr_auc", "log_loss", "brier", "calibration_error", "expected_cost", "precision", "recall", "label_rate",
+)  # fmt: skip
 """All metrics in display order; ``label_rate`` is the share of positives."""
 RANKING_METRICS = ("auc", "pr_auc")
 """Metrics of the order of the predictions; they need rows of both classes."""
 ONE_CLASS = "all labels are equal, so ranks cannot be judged"
+NO_ALARMS = "no labelled row was an alarm"
+
+
+def metrics_of(declared: Binary) -> list[str]:
+    """Return the metrics of a problem: the cost only with costs, precision and recall only with a rule of alarms."""
+    left_out = set() if declared.cost else {"expected_cost"}
+    left_out |= set() if declared.alarms else {"precision", "recall"}
+    return [metric for metric in METRICS if metric not in left_out]
 
 
 def measure(
-    summary: Summary, *, confidence: float, cost: Cost | None, baseline_rate: float | None
+    summary: Summary, *, confidence: float, declared: Binary, baseline_rate: float | None
 ) -> dict[str, Measured]:
-    """Measure every metric of :data:`METRICS`; the cost only if costs are declared.
+    """Measure every metric of :func:`metrics_of`.
 
     Args:
         summary: Summary of the rows.
         confidence: Confidence level of the intervals.
-        cost: Costs of errors.
+        declared: Costs of errors, and how predictions become alarms.
         baseline_rate: Prediction of the baseline: the label rate of earlier nights, as known when the rows were scored.
     """
-    wanted = [metric for metric in METRICS if cost or metric != "expected_cost"]
+    wanted, cost = metrics_of(declared), declared.cost
     if not summary.labelled:
         return {metric: Measured(reason=NO_LABELS) for metric in wanted}
     measured = {**_ranking_metrics(summary, confidence), **_proper_scores(summary, confidence, baseline_rate)}
@@ -45,12 +55,14 @@ def measure(
     )
     if cost:
         measured["expected_cost"] = _cost(summary, confidence, cost, baseline_rate)
+    if declared.alarms:
+        measured |= _alarms(summary, confidence)
     return {metric: bounded(measured[metric], 0.0, upper_bound(metric, cost)) for metric in wanted}
 
 
 def upper_bound(metric: str, cost: Cost | None) -> float:
     """Return the largest possible value of a metric; the smallest is 0."""
-    if metric == "label_rate":
+    if metric in ("label_rate", "precision", "recall"):
         return 1.0
     if metric == "expected_cost" and cost:
         return max(cost.missed, cost.false_alarm)
@@ -98,6 +110,24 @@ def _mean_of_rows(summary: Summary, name: str, confidence: float, constant: tupl
     totals = [summary.sum(f"{name}_{label}") for label in (0, 1)]
     squares = [summary.sum(f"{name}_squares_{label}") for label in (0, 1)]
     return mean_of_groups((summary.negatives, summary.positives), totals, squares, constant, confidence)
+
+
+def _alarms(summary: Summary, confidence: float) -> dict[str, Measured]:
+    """Measure precision and recall of the alarms; those of random alarms are the share of positives and of alarms."""
+    false, hits, _, missed = (int(summary.sums[name]) for name in ("alarm_0", "alarm_1", "silent_0", "silent_1"))
+    decided = sum(int(summary.sums[name]) for name in ("alarm_0", "alarm_1", "silent_0", "silent_1"))
+    if not decided:
+        return {"precision": Measured(reason=NO_DECISION), "recall": Measured(reason=NO_DECISION)}
+    return {
+        "precision": Measured(
+            interval=intervals.share(hits, hits + false, confidence), baseline=(hits + missed) / decided
+        )
+        if hits + false
+        else Measured(reason=NO_ALARMS),
+        "recall": Measured(interval=intervals.share(hits, hits + missed, confidence), baseline=(hits + false) / decided)
+        if hits + missed
+        else Measured(reason=ONE_CLASS),
+    }
 
 
 def _cost(summary: Summary, confidence: float, cost: Cost, baseline_rate: float | None) -> Measured:

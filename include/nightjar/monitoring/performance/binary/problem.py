@@ -13,7 +13,7 @@ from nightjar.declaration.problem import Binary
 from nightjar.monitoring.performance.binary import words
 from nightjar.monitoring.performance.binary.calibration import Group, group_rows
 from nightjar.monitoring.performance.binary.estimate import estimate
-from nightjar.monitoring.performance.binary.metrics import METRICS, measure, tie_error
+from nightjar.monitoring.performance.binary.metrics import measure, metrics_of, tie_error
 from nightjar.monitoring.performance.binary.summary import (
     POSITIVE,
     UNLABELLED,
@@ -60,10 +60,10 @@ class BinaryPerformance:
 
     @cached_property
     def words(self) -> Mapping[str, MetricWords]:
-        """All metrics; the cost only if costs are declared."""
+        """The metrics of the declaration."""
         cost = self.declared.cost
         every = words.of_metrics(cost.unit if cost else "")
-        return {metric: every[metric] for metric in METRICS if cost or metric != "expected_cost"}
+        return {metric: every[metric] for metric in metrics_of(self.declared)}
 
     @property
     def monitored(self) -> Monitored:
@@ -90,7 +90,7 @@ class BinaryPerformance:
     @property
     def score_columns(self) -> Mapping[str, str]:
         """Prediction and decision."""
-        decision = "decision" if self.declared.cost else "NULL"
+        decision = "decision" if self.declared.has_decisions else "NULL"
         return {"prediction": "prediction", "decision": f"CAST({decision} AS DOUBLE)"}
 
     def baseline(self, groups: Sequence[LabelGroup]) -> Baseline:
@@ -119,7 +119,7 @@ class BinaryPerformance:
     def measure(self, summary: Summary, *, confidence: float, baseline: Baseline | None) -> dict[str, Measured]:
         """Measure every metric."""
         rate = baseline[RATE] if baseline else None
-        return measure(summary, confidence=confidence, cost=self.declared.cost, baseline_rate=rate)
+        return measure(summary, confidence=confidence, declared=self.declared, baseline_rate=rate)
 
     def estimate(self, summary: Summary, *, confidence: float) -> dict[str, Interval]:
         """Estimate metrics for calibrated scores."""
@@ -137,7 +137,8 @@ class BinaryPerformance:
 
     def holdout_metrics(self, metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
         """Return the metrics on the holdout, and its label rate."""
-        figures = {metric: metrics[prefix + metric] for metric in METRICS if prefix + metric in metrics}
+        measured = [metric for metric in metrics_of(self.declared) if prefix + metric in metrics]
+        figures = {metric: metrics[prefix + metric] for metric in measured}
         if metrics.get(f"{prefix}rows"):
             figures["label_rate"] = metrics[f"{prefix}positives"] / metrics[f"{prefix}rows"]
         return figures

@@ -48,6 +48,12 @@ def of_metrics(cost_unit: str) -> dict[str, MetricWords]:
             form="number",
             unit=cost_unit,
         ),
+        "precision": MetricWords(
+            name="Precision", phrase="precision", meaning="share of the alarms that were right", form="share"
+        ),
+        "recall": MetricWords(
+            name="Recall", phrase="recall", meaning="share of the positives that were alarms", form="share"
+        ),
         "label_rate": MetricWords(
             name="Share of positives",
             phrase="share of positives",

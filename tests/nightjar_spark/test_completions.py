@@ -1,4 +1,4 @@
-"""Ranks: each item has its place within its group and night, whatever files its group was scored in."""
+"""Ranks and alarms by capacity: of all rows of a night, whatever files they were scored in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
+from nightjar.declaration.alarms import Capacity
 from nightjar.declaration.experiment import CHAMPION
+from nightjar.declaration.gate import Gate
+from nightjar.declaration.monitoring import Monitoring
+from nightjar.declaration.problem import Binary
 from nightjar.declaration.use_case import load_use_case
 from nightjar.lake.delta import arrow_schema
 from nightjar.lake.lake import Lake
@@ -20,7 +24,7 @@ from nightjar.lake.parquet import write_files
 from nightjar.protocol.data_file import DataFile
 from nightjar.protocol.scores import Part, ScoringModel
 from nightjar.scoring.task import Scored
-from nightjar_spark.ranks import add_ranks
+from nightjar_spark.completions import complete
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -59,7 +63,7 @@ def test_ranks_are_counted_over_all_files_of_a_night(spark: SparkSession, tmp_pa
     rng.shuffle(rows)  # type: ignore[arg-type]
     files = [file for part in (rows[:50], rows[50:]) for file in written(lake, part)]
     scored = Scored(parts={CHAMPION: Part(scoring_model=MODEL, files=tuple(files), rows_in=len(rows))})
-    ranked = add_ranks(spark, lake, USE_CASE, scored)
+    ranked = complete(spark, lake, USE_CASE, scored)
     assert (ranked.rows_in, ranked.rows_out) == (scored.rows_in, scored.rows_out) == (120, 120)
     assert ranked.shadow_files == ()
     uri = lake.table(USE_CASE.score_table).uri
@@ -76,10 +80,40 @@ def test_ranks_are_counted_over_all_files_of_a_night(spark: SparkSession, tmp_pa
             assert sorted(r["rank"] for r in of_group) == list(range(1, 31))
 
 
+def test_alarms_by_capacity_are_the_highest_of_the_night(spark: SparkSession, tmp_path: Path) -> None:
+    problem = Binary(alarms=Capacity(25))
+    use_case = replace(
+        USE_CASE,
+        problem=problem,
+        monitoring=Monitoring(),
+        gate=Gate(),
+        training=replace(USE_CASE.training, calibration="best"),
+    )
+    lake, rng = Lake(str(tmp_path)), np.random.default_rng(0)
+    schema, table = arrow_schema(use_case.score_table), lake.table(use_case.score_table)
+    rows = [row(night, "EWR", flight, float(rng.integers(0, 30))) for night in NIGHTS for flight in range(100)]
+    files = [
+        file
+        for part in (rows[:70], rows[70:])
+        for file in write_files([pa.RecordBatch.from_pylist(part, schema=schema)], table.uri, schema, ("ds",))
+    ]
+    scored = Scored(parts={CHAMPION: Part(scoring_model=MODEL, files=tuple(files), rows_in=len(rows))})
+    decided = complete(spark, lake, use_case, scored).parts[CHAMPION].files
+    paths = [f"{table.uri}/{file.path}" for file in decided]
+    found = ds.dataset(paths, partitioning="hive", partition_base_dir=table.uri).to_table().to_pylist()
+    for night in NIGHTS:
+        expected = sorted((r for r in rows if r["ds"] == night), key=lambda r: (-r["prediction"], r["flight"]))[:25]
+        alarms = {r["flight"] for r in found if str(r["ds"]) == str(night) and r["decision"]}
+        assert alarms == {r["flight"] for r in expected}
+    assert sum(r["decision"] is None for r in found) == 0
+    by_costs = replace(use_case, problem=Binary())
+    assert complete(spark, lake, by_costs, scored) is scored, "complete already"
+
+
 def test_files_of_the_shadow_are_ranked_too(spark: SparkSession, tmp_path: Path) -> None:
     use_case = replace(USE_CASE, scoring=replace(USE_CASE.scoring, shadow="challenger"))
     lake, schema = Lake(str(tmp_path)), arrow_schema(use_case.shadow_table)
     batch = pa.RecordBatch.from_pylist([row(NIGHTS[0], "EWR", n, float(n)) for n in range(3)], schema=schema)
     files = tuple(write_files([batch], lake.table(use_case.shadow_table).uri, schema, ("ds",)))
-    ranked = add_ranks(spark, lake, use_case, Scored(parts={}, shadow_files=files))
+    ranked = complete(spark, lake, use_case, Scored(parts={}, shadow_files=files))
     assert sum(file.rows for file in ranked.shadow_files) == 3
