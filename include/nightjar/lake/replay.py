@@ -21,8 +21,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake import files
-from nightjar.protocol.errors import ConfigurationError
+from nightjar.protocol.errors import ConfigurationError, SourceError
 from nightjar.protocol.nights import Nights
 
 PROGRESS_SECONDS = 2.0
@@ -49,26 +50,21 @@ def csv_file(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> RecordedFi
 
 
 def land_nights(
-    nights: Nights,
-    landing: str,
-    use_case: str,
-    *,
-    check: Callable[[Sequence[date]], None],
-    record: Callable[[date], Mapping[str, RecordedFile]],
+    nights: Nights, landing: str, use_case: UseCase, record: Callable[[date], Mapping[str, RecordedFile]]
 ) -> int:
     """Land the files of each night whose folder does not exist.
 
     Args:
         nights: Nights to land.
         landing: Absolute path of the landing folder; a night's files go to ``<landing>/<use_case>/<night>/``.
-        use_case: Name of the use case.
-        check: Receives the nights to land; raises when the record lacks one, before anything is written.
-        record: Returns the files of a night by name.
+        use_case: The use case, whose schedule says which nights are recorded.
+        record: Returns the files of a recorded night by name.
 
     Returns:
         Number of rows written, over all files; 0 when every folder existed.
 
     Raises:
+        SourceError: when a night is not recorded, before anything is written.
         ConfigurationError: when ``landing`` is not a local folder (the replay renames folders).
         StorageFullError: when the disk is full; the night's folder then does not exist.
     """
@@ -76,11 +72,11 @@ def land_nights(
         raise ConfigurationError(
             f"the replay cannot land in {landing!r}", where="NIGHTJAR_LANDING", fix="give an absolute path of a folder"
         )
-    root = Path(landing) / use_case
+    root = Path(landing) / use_case.name
     absent = [night for night in nights if not (root / night.isoformat()).exists()]
     if not absent:
         return 0
-    check(absent)
+    _check_recorded(absent, use_case)
     rows, reported = 0, time.monotonic()
     for done, night in enumerate(absent, start=1):
         rows += _land(root / night.isoformat(), record(night))
@@ -88,6 +84,18 @@ def land_nights(
             log.info("landed %d of %d nights (%s), %d rows", done, len(absent), night, rows)
             reported = time.monotonic()
     return rows
+
+
+def _check_recorded(nights: Sequence[date], use_case: UseCase) -> None:
+    first, last = use_case.schedule.first_night, use_case.schedule.last_night or nights[-1]
+    if missing := [night for night in nights if not first <= night <= last]:
+        listed = ", ".join(map(str, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        raise SourceError(
+            f"the record does not have the night {listed}",
+            where=f"replay of {use_case.name}",
+            how_many=len(missing),
+            fix=f"choose nights from {first} to {last}",
+        )
 
 
 def _land(folder: Path, recorded: Mapping[str, RecordedFile]) -> int:

@@ -9,4 +9,4 @@ from use_cases.flight_delay import landing as flights
 
 def land(nights: Nights, landing: str) -> int:
     """Land the files of each night whose folder does not exist; return the rows written."""
-    return flights.land(nights, landing, USE_CASE.name)
+    return flights.land(nights, landing, USE_CASE)

