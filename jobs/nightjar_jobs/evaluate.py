@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Collection, Mapping
@@ -10,10 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.evaluation.verdict import CHAMPION, baseline_prefix, note_on_champion, prefix_of
+from nightjar.declaration.use_case import load_use_case
+from nightjar.evaluation.verdict import CHALLENGER, CHAMPION, baseline_prefix, note_on_champion, prefix_of
 from nightjar.lake import files
 from nightjar.lake.lake import Lake
 from nightjar.lake.results import earlier_result
+from nightjar.monitoring.holdout.importances import Sample, importances_of
+from nightjar.monitoring.holdout.page import HoldoutPage, render
+from nightjar.monitoring.holdout.parts import parts_of
 from nightjar.problems.problem_type import ProblemType
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.documents import dump_json, load_json, reading
@@ -24,6 +29,7 @@ from nightjar.registry import models
 from nightjar.training.candidates import baseline_uri, candidates_of_run
 from nightjar.training.data.shards import check_counts, read_days
 from nightjar.training.data.training_set import TrainingSet, training_set_uri
+from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.model import TabularModel
 from nightjar.training.warm_start import days_seen
 from nightjar_jobs.runner import main
@@ -32,6 +38,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
+PAGE_FILE, IMPORTANCES_FILE = "evaluation.html", "importances.json"
+SAMPLED_DAYS, SAMPLED_ROWS = 5, 1000
+"""Days of the holdout, and rows of each, by which features are judged."""
 JUDGED_AGAINST = "judged_against.json"
 """File with the champion that the run was compared with; it outlives the result, which a cleared task replaces."""
 
@@ -69,7 +78,7 @@ def run(spec: JobSpec) -> EvaluateResult:
         contenders[CHAMPION] = models.fetch(champion)
     loaded = time.monotonic()
     problem = problem_type(training_set.recipe.problem)
-    labels, outputs = _predict(spec, training_set, problem, contenders)
+    labels, outputs, sample = _predict(spec, training_set, problem, contenders)
     metrics: dict[str, float] = {}
     for prefix, of_model in outputs.items():
         model_metrics = problem.with_threshold(contenders[prefix].card.threshold).measure(labels, of_model)
@@ -77,6 +86,8 @@ def run(spec: JobSpec) -> EvaluateResult:
         log.info(
             "%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in model_metrics.items())])
         )
+    measured = time.monotonic()
+    _write_page(spec, training_set, contenders, labels, outputs, metrics, sample)
     return EvaluateResult(
         rows_in=len(labels),
         rows_out=len(labels),
@@ -86,7 +97,11 @@ def run(spec: JobSpec) -> EvaluateResult:
         champion_version=champion.version if champion else None,
         champion_sha256=champion.sha256 if champion else None,
         champion_note=_note(champion, contenders[CHAMPION], training_set) if champion else "",
-        seconds={"load": round(loaded - started, 3), "measure": round(time.monotonic() - loaded, 3)},
+        seconds={
+            "load": round(loaded - started, 3),
+            "measure": round(measured - loaded, 3),
+            "page": round(time.monotonic() - measured, 3),
+        },
     )
 
 
@@ -116,20 +131,77 @@ def _note(champion: models.ModelVersion, model: TabularModel, training_set: Trai
 
 def _predict(
     spec: JobSpec, training_set: TrainingSet, problem: ProblemType, contenders: Mapping[str, TabularModel]
-) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Return the labels of the holdout and each contender's outputs, read day by day."""
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], Sample]:
+    """Return the labels of the holdout, each contender's outputs, and the rows by which features are judged.
+
+    The holdout is read day by day.
+    """
     inputs = {feature.name for model in contenders.values() for feature in model.card.features}
     columns = sorted(inputs.union(problem.label_inputs))
+    random, model = np.random.default_rng(training_set.recipe.seed), contenders[CHALLENGER]
+    days = training_set.holdout.days
+    sampled_days = {days[place] for place in random.permutation(len(days))[:SAMPLED_DAYS]}
+    samples: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
     by_day: list[NDArray[np.float64]] = []
     outputs: dict[str, list[NDArray[np.float64]]] = {prefix: [] for prefix in contenders}
-    for _, rows in read_days(Lake(spec.lake), training_set, training_set.holdout.days, columns):
+    for day, rows in read_days(Lake(spec.lake), training_set, days, columns):
         by_day.append(problem.encode_labels(rows))
+        if day in sampled_days:
+            # rows that are compared within groups stay together
+            of_day = by_day[-1]
+            chosen = (
+                np.arange(min(len(of_day), SAMPLED_ROWS))
+                if of_day.ndim == 2
+                else np.sort(random.permutation(len(of_day))[:SAMPLED_ROWS])
+            )
+            samples.append((model.encode(rows.take(chosen)), of_day[chosen]))
         for prefix, model in contenders.items():
             outputs[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
     labels = np.concatenate(by_day)
     where = training_set_uri(spec)
     check_counts("holdout", training_set.holdout, len(labels), problem.count_labels(labels), where=where)
-    return labels, {prefix: np.concatenate(parts) for prefix, parts in outputs.items()}
+    matrices, sampled = (np.concatenate(parts) for parts in zip(*samples, strict=True))
+    sample = Sample(matrix=matrices, labels=sampled)
+    return labels, {prefix: np.concatenate(parts) for prefix, parts in outputs.items()}, sample
+
+
+def _write_page(
+    spec: JobSpec,
+    training_set: TrainingSet,
+    contenders: Mapping[str, TabularModel],
+    labels: NDArray[np.float64],
+    outputs: Mapping[str, NDArray[np.float64]],
+    metrics: Mapping[str, float],
+    sample: Sample,
+) -> None:
+    """Write the page of the holdout and the features' importances, which MLflow gets with the model."""
+    names = {
+        prefix: "this model" if prefix == CHALLENGER else prefix.removesuffix(f"_{CHALLENGER}") for prefix in outputs
+    }
+    order = sorted(outputs, key=lambda prefix: prefix != CHALLENGER)
+    metric = ValidationMetric.of(training_set.recipe)
+    importances = importances_of(
+        contenders[CHALLENGER], metric, sample, seed=training_set.recipe.seed, threads=spec.threads_per_rank
+    )
+    listed = [key.removeprefix(CHALLENGER) for key in metrics if key.startswith(CHALLENGER)]
+    by_model = {name: [metrics.get(prefix + name) for prefix in order] for name in listed}
+    page = HoldoutPage(
+        title=load_use_case(spec.use_case).title,
+        run=spec.run_id,
+        days=(str(training_set.holdout.first), str(training_set.holdout.last)),
+        rows=len(labels),
+        sampled=len(sample.labels),
+        models=[names[prefix] for prefix in order],
+        metrics={name: values for name, values in by_model.items() if name in training_set.recipe.problem.metrics},
+        more_metrics={
+            name: values for name, values in by_model.items() if name not in training_set.recipe.problem.metrics
+        },
+        metric=metric.name.replace("_", " "),
+        parts=parts_of(training_set.recipe.problem, labels, {names[prefix]: outputs[prefix] for prefix in order}),
+        importances=importances,
+    )
+    files.write_text(f"{spec.output}/{PAGE_FILE}", render(page))
+    files.write_text(f"{spec.output}/{IMPORTANCES_FILE}", json.dumps(importances, indent=1))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,13 @@ from nightjar.lake.results import earlier_result
 from nightjar.protocol.documents import dump_json, parse_object, reading
 from nightjar.protocol.errors import TrainingError
 from nightjar.protocol.job import JobSpec
-from nightjar.protocol.results import EvaluateResult, RegisterResult, TrainResult
+from nightjar.protocol.results import EvaluateResult, RegisterResult, SelectFeaturesResult, TrainResult
 from nightjar.registry import models, tracking
 from nightjar.settings.environment import Settings
 from nightjar.training.candidates import Candidate, candidates_of_run
 from nightjar.training.data.training_set import FILE, TrainingSet
 from nightjar.training.model import PROFILE_FILE, ModelCard
+from nightjar_jobs.evaluate import IMPORTANCES_FILE, PAGE_FILE
 from nightjar_jobs.runner import main
 
 log = logging.getLogger(__name__)
@@ -87,10 +88,25 @@ def _record(spec: JobSpec, full: Candidate) -> tracking.TrainingRecord:
             "nightjar.git_commit": git_commit,
             "nightjar.tables": json.dumps(dict(training_set.tables), sort_keys=True),
         },
-        texts={FILE: dump_json(training_set), PROFILE_FILE: model.profile},
+        texts={FILE: dump_json(training_set), PROFILE_FILE: model.profile, **_evaluation(spec), **_selection(spec)},
         description=f"{use_case.target.prediction} Trained on {training_set.train.first} to {training_set.train.last}."
         + (f" In its evaluation, {note}." if note else ""),
     )
+
+
+def _evaluation(spec: JobSpec) -> dict[str, str]:
+    """Return the page of the holdout and the features' importances."""
+    return {
+        name: files.read_bytes(f"{spec.run_dir}/evaluate/{name}").decode() for name in (PAGE_FILE, IMPORTANCES_FILE)
+    }
+
+
+def _selection(spec: JobSpec) -> dict[str, str]:
+    """Return why features were left out; nothing without a selection."""
+    if not load_use_case(spec.use_case).training.selection:
+        return {}
+    selected = earlier_result(spec, SelectFeaturesResult)
+    return {"selection.json": json.dumps({"dropped": dict(selected.dropped)}, indent=1, sort_keys=True)}
 
 
 def _history(uri: str) -> dict[str, list[float]]:
@@ -129,7 +145,10 @@ def _record_compressed(
             models.VARIANT_TAG: candidate.name,
             **{f"nightjar.{name}": f"{value:.6g}" for name, value in figures.items()},
         },
-        texts={**full_record.texts, PROFILE_FILE: model.profile},
+        texts={
+            **{name: text for name, text in full_record.texts.items() if name not in (PAGE_FILE, IMPORTANCES_FILE)},
+            PROFILE_FILE: model.profile,
+        },
         description=f"{full_record.description} Compression: {candidate.name}.",
     )
 

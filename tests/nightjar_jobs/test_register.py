@@ -39,7 +39,9 @@ def test_mlflow_holds_the_run_and_a_model_without_pickle(start_run: Callable[[st
     # the use case keeps all rounds, so that its figure is the last one's
     assert history[-1].value == pytest.approx(logged.data.metrics["validation_log_loss"])
     names = {artifact.path for artifact in client.list_artifacts(registered.mlflow_run_id)}
-    assert {"training_set.json", "profile.json"} <= names
+    assert {"training_set.json", "profile.json", "evaluation.html", "importances.json"} <= names
+    page = client.download_artifacts(registered.mlflow_run_id, "evaluation.html", str(tmp_path))
+    assert "Receiver operating characteristic" in Path(page).read_text()
     folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.model_uri, dst_path=str(tmp_path))
     found = sorted(path.name for path in Path(folder).rglob("*") if path.is_file())
     assert {"boosting.ubj", "model.json", "profile.json", "SHA256SUMS", "MLmodel"} <= set(found)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from nightjar.declaration.declared import Declaration, Name, check_value
-from nightjar.declaration.features import Feature
-from nightjar.declaration.problem import Problem
 from nightjar.declaration.spaces import Space, check_space
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class Custom(Declaration):
     """A model of the use case's own: a function in ``include/use_cases/<name>/model.py`` trains it on one rank.
 
-    The function gets the rows of :class:`CustomRows` and the ``params``, and
+    The function gets the rows of :class:`nightjar.problems.custom_rows.CustomRows` and the ``params``, and
     returns an ONNX model, which scores. The member is audited, weighted and calibrated like those of other engines.
 
     Attributes:
@@ -51,32 +45,3 @@ class Custom(Declaration):
     def with_params(self, chosen: Mapping[str, Any]) -> Custom:
         """Return a copy with the ``chosen`` parameter values."""
         return replace(self, params={**self.params, **chosen})
-
-
-@dataclass(frozen=True, kw_only=True)
-class CustomRows:
-    """The rows that a model of the use case's own trains on, all in memory.
-
-    Attributes:
-        matrix: Rows to fit (rows x features, float32); a category is its position in ``categories``, NaN is missing.
-        labels: Their encoded labels: numbers, 0 and 1, or positions of classes.
-        weights: Weight of each row, 1 unless ``Training.rows`` says otherwise.
-        validation: Rows for early stopping, like ``matrix``.
-        validation_labels: Their labels.
-        features: Columns of the matrices.
-        categories: Categorical feature to its values.
-        problem: The declared problem.
-        seed: Seed of all random numbers.
-        threads: Threads to use.
-    """
-
-    matrix: NDArray[np.float32] = field(repr=False)
-    labels: NDArray[np.float32] = field(repr=False)
-    weights: NDArray[np.float32] = field(repr=False)
-    validation: NDArray[np.float32] = field(repr=False)
-    validation_labels: NDArray[np.float32] = field(repr=False)
-    features: tuple[Feature, ...]
-    categories: Mapping[str, tuple[str, ...]]
-    problem: Problem
-    seed: int
-    threads: int

@@ -5,7 +5,6 @@ Everything that computes with a problem type is in :mod:`nightjar.problems`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -188,7 +187,6 @@ class Multiclass(Declaration):
                     where="Multiclass.classes",
                     fix=f"give names of {IDENTIFIER_FORM}; the use case's features.py can map the labels",
                 )
-        self._check_pairs()
         for true, costs in self.cost.costs.items() if self.cost else ():
             for name in (true, *costs):
                 if name not in self.classes:
@@ -197,17 +195,6 @@ class Multiclass(Declaration):
                         where="Multiclass.cost",
                         fix=f"choose from: {', '.join(self.classes)}",
                     )
-
-    def _check_pairs(self) -> None:
-        """Check that each pair of classes has a name of its own: rows of each pair are counted in a metric."""
-        pairs = Counter(f"{true}_{predicted}" for true in self.classes for predicted in self.classes)
-        if repeated := sorted(pair for pair, count in pairs.items() if count > 1):
-            refuse(
-                f"two pairs of classes are both named {', '.join(repeated)}",
-                where="Multiclass.classes",
-                how_many=len(repeated),
-                fix="rename a class: each pair names a metric, confusion_<true>_<predicted>",
-            )
 
     @property
     def metrics(self) -> Mapping[str, QualityMetric]:

@@ -59,10 +59,6 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Multiclass(classes=("a", "b")), "2 classes are declared", "Multiclass.classes", "a Binary problem"),
         (lambda: Multiclass(classes=("a", "b", "a")), "class a is declared more", "Multiclass.classes", "once"),
         (lambda: Multiclass(classes=("a", "b", "C d")), "class 'C d' cannot be part", "Multiclass.classes", "letters"),
-        (
-            lambda: Multiclass(classes=("a", "b", "a_b", "b_b")),
-            "two pairs of classes are both named a_b_b", "Multiclass.classes", "rename a class",
-        ),
         (lambda: Multiclass(classes=["a", "b", "c"]), "classes is [", "Multiclass.classes", "a tuple"),
         (
             lambda: replace(CLASSES, cost=CostMatrix(costs={"kept": {"lost": 1.0}})),

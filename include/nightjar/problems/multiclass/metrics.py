@@ -94,7 +94,8 @@ def all_metrics(labels: Labels, probabilities: Outputs, declared: Multiclass) ->
     Returns:
         ``log_loss`` (nats), ``accuracy``, ``macro_f1``, ``weighted_f1`` (by rows of the true class), ``macro_auc``
         (mean of each class against all others), ``expected_cost`` per row if costs are declared, ``auc_<class>`` of
-        each class that occurs, ``confusion_<true>_<predicted>``, and ``rows``.
+        each class that occurs, ``recall_<class>`` of these, ``precision_<class>`` of each class that is predicted, and
+        ``rows``.
 
     Raises:
         GateError: without rows, with only one class, or with outputs that are not probabilities.
@@ -121,12 +122,18 @@ def all_metrics(labels: Labels, probabilities: Outputs, declared: Multiclass) ->
         "macro_auc": float(np.mean(list(aucs.values()))),
         **of_decisions,
         **{f"auc_{name}": value for name, value in aucs.items()},
-        **{
-            f"confusion_{true}_{predicted}": float(confusion[line, column])
-            for line, true in enumerate(declared.classes)
-            for column, predicted in enumerate(declared.classes)
-        },
+        **_by_class("recall", np.diag(confusion), rows_of_class, declared),
+        **_by_class("precision", np.diag(confusion), confusion.sum(axis=0), declared),
         "rows": float(len(labels)),
+    }
+
+
+def _by_class(name: str, hits: NDArray[np.int64], rows: NDArray[np.int64], declared: Multiclass) -> dict[str, float]:
+    """Return the share of a class's rows that are right, for classes with rows."""
+    return {
+        f"{name}_{of_class}": float(right / count)
+        for of_class, right, count in zip(declared.classes, hits, rows, strict=True)
+        if count
     }
 
 

@@ -27,7 +27,7 @@ MODEL = """
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from nightjar.declaration.custom import CustomRows
+from nightjar.problems.custom_rows import CustomRows
 
 
 def fit(rows: CustomRows, ridge: float = 1.0):

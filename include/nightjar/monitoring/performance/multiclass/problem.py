@@ -135,20 +135,12 @@ class MulticlassPerformance:
         return shares if len(shares) == len(self.declared.classes) else None
 
     def holdout_metrics(self, metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
-        """Return the metrics on the holdout; recall, precision and share of each class from its confusion."""
+        """Return the metrics on the holdout; with recall, precision and share of each class."""
         figures = with_prefix(metrics, prefix, self.words)
-        classes = self.declared.classes
-        if f"{prefix}confusion_{classes[0]}_{classes[0]}" not in metrics:
-            return figures
-        counts = {(true, told): metrics[f"{prefix}confusion_{true}_{told}"] for true in classes for told in classes}
-        for name in classes:
-            true = sum(counts[name, other] for other in classes)
-            predicted = sum(counts[other, name] for other in classes)
-            figures[f"share_{name}"] = true / sum(counts.values())
-            if true:
-                figures[f"recall_{name}"] = counts[name, name] / true
-            if predicted:
-                figures[f"precision_{name}"] = counts[name, name] / predicted
+        if rows := metrics.get(f"{prefix}rows"):
+            groups = zip(self.declared.classes, self.declared.label_groups, strict=True)
+            counted = {name: metrics[f"{prefix}{group}"] for name, group in groups if f"{prefix}{group}" in metrics}
+            figures |= {f"share_{name}": count / rows for name, count in counted.items()}
         return figures
 
     def accuracy_of_counts(self, summary: Summary) -> dict[str, float]:

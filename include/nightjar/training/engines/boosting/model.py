@@ -33,13 +33,20 @@ class BoostedTrees:
         return np.asarray(self.booster.inplace_predict(matrix, missing=np.nan), dtype=np.float64)
 
     def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float32]:
-        """Return SHAP values (rows x features) in log-odds; with the bias, those of a row add up to its margin."""
+        """Return SHAP values of the margin; with the bias, those of a row add up to it.
+
+        Rows x features; for several outputs rows x outputs x features.
+        """
         self.booster.set_param({"nthread": threads})
         rows = import_xgboost().DMatrix(matrix, missing=np.nan, nthread=threads)
-        contributions: NDArray[np.float32] = self.booster.predict(rows, pred_contribs=True, validate_features=False)[
-            :, :-1
-        ]
-        return contributions
+        contributions: NDArray[np.float32] = self.booster.predict(rows, pred_contribs=True, validate_features=False)
+        return contributions[..., :-1]
+
+    def gains(self) -> NDArray[np.float64]:
+        """Return the total gain of each feature's splits."""
+        names = self.booster.feature_names or [f"f{column}" for column in range(self.booster.num_features())]
+        gains = self.booster.get_score(importance_type="total_gain")
+        return np.array([float(gains.get(name, 0.0)) for name in names])
 
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""

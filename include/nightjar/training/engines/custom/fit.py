@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.declaration.custom import Custom, CustomRows
+from nightjar.declaration.custom import Custom
+from nightjar.problems.custom_rows import CustomRows
 from nightjar.problems.problem_type import ProblemType
 from nightjar.protocol.errors import NightjarError, TrainingError, first_line
 from nightjar.training.data.weighting import class_weights

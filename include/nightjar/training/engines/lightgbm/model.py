@@ -41,6 +41,21 @@ class LightGBMTrees:
         outputs = [np.asarray(booster.predict(matrix, num_threads=threads), np.float64) for booster in self.boosters]
         return outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=1)
 
+    def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+        """Return SHAP values of the margin (rows x outputs x features); with the bias, those of a row add up to it."""
+        of_boosters = [
+            np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=threads), np.float64)
+            for booster in self.boosters
+        ]
+        stacked = np.concatenate(of_boosters, axis=1).reshape(len(matrix), -1, matrix.shape[1] + 1)
+        return stacked[..., :-1]
+
+    def gains(self) -> NDArray[np.float64]:
+        """Return the total gain of each feature's splits."""
+        of_boosters = [booster.feature_importance(importance_type="gain") for booster in self.boosters]
+        gains: NDArray[np.float64] = np.sum(of_boosters, axis=0, dtype=np.float64)
+        return gains
+
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
         return {_file(position): text.encode() for position, text in enumerate(self.texts)}
