@@ -80,8 +80,13 @@ def run(spec: JobSpec) -> EvaluateResult:
     problem = problem_type(training_set.recipe.problem)
     labels, outputs, sample = _predict(spec, training_set, problem, contenders)
     metrics: dict[str, float] = {}
-    for prefix, of_model in outputs.items():
-        model_metrics = problem.with_threshold(contenders[prefix].card.threshold).measure(labels, of_model)
+    measured_of = {
+        prefix: problem.with_threshold(contenders[prefix].card.threshold).measure(labels, of_model)
+        for prefix, of_model in outputs.items()
+    }
+    baselines = {name: measured_of[baseline_prefix(name)] for name in trained.baselines}
+    for prefix, alone in measured_of.items():
+        model_metrics = alone | problem.compare(alone, baselines)
         metrics |= {prefix + name: value for name, value in model_metrics.items()}
         log.info(
             "%s", " | ".join([prefix.rstrip("_"), *(f"{name} {value:.4f}" for name, value in model_metrics.items())])

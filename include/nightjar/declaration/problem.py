@@ -240,6 +240,8 @@ class Multiclass(Declaration):
         return (Column(DECISION, "string", "Class with the lowest expected cost."),)
 
 
+SKILL = "skill"
+"""Metric of regressions: 1 minus the ratio of the loss to that of the constant baseline."""
 Loss = Literal["squared", "absolute", "huber", "poisson", "tweedie", "quantile"]
 _OBJECTIVES: Mapping[Loss, str] = {
     "squared": "reg:squarederror",
@@ -319,8 +321,13 @@ class Regression(Declaration):
         of_quantiles = (*losses("pinball"), *losses("coverage_error", high=1.0)) if self.quantiles else ()
         of_decisions = self.metrics_of_decisions if self.cost else ()
         of_loss = losses(first) if first.endswith("_deviance") else ()
-        known = by_name((*losses("mae", "rmse"), *of_quantiles, *of_loss, *of_decisions))
+        known = by_name((*losses("mae", "rmse"), *of_quantiles, *of_loss, *shares(SKILL), *of_decisions))
         return {first: known[first], **known}
+
+    @property
+    def loss_metric(self) -> str:
+        """Metric of the loss, the default of the gate; the skill compares it with that of the constant baseline."""
+        return _FIRST_METRIC[self.loss]
 
     @property
     def monitored(self) -> str:

@@ -114,6 +114,14 @@ class ProblemType(Protocol):
             GateError: when they cannot be measured on these rows.
         """
 
+    def compare(self, metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Return the metrics of a model that follow from those of :meth:`measure` and of the baselines.
+
+        Args:
+            metrics: Metrics of the model.
+            baselines: Name of each baseline to its metrics on the same rows.
+        """
+
     def columns(self, outputs: Outputs) -> dict[str, pa.Array]:
         """Return the columns of the score table that hold the prediction and the decision."""
 

@@ -28,6 +28,7 @@ from nightjar.problems.binary.metrics import (
 )
 from nightjar.problems.blending import weighted_mean
 from nightjar.problems.mixture import weights_of_mixture
+from nightjar.problems.shared import WithoutSkill
 from nightjar.protocol.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _BY_MEAN = ("log_loss", "brier")
 
 
 @dataclass(frozen=True)
-class BinaryProblem:
+class BinaryProblem(WithoutSkill):
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are one probability for each row.
 
     Encoded labels have a second column for alarms by capacity: 1 for the first row of a day, else 0.

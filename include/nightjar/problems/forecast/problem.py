@@ -13,11 +13,11 @@ from nightjar.declaration.forecast import SERIES_SCALE, STEP, TARGET_DATE, Forec
 from nightjar.declaration.problem import regression_of
 from nightjar.declaration.quality import QualityMetric
 from nightjar.problems.arrays import targets
-from nightjar.problems.decisions import WithoutThreshold
 from nightjar.problems.forecast.metrics import BY_SUMS, all_metrics, ratio, ratio_sums
 from nightjar.problems.regression.calibration import Offsets
 from nightjar.problems.regression.metrics import check_outputs
 from nightjar.problems.regression.problem import NEGATIVE, POSITIVE, RegressionProblem
+from nightjar.problems.shared import WithoutSkill, WithoutThreshold
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ForecastProblem(WithoutThreshold):
+class ForecastProblem(WithoutThreshold, WithoutSkill):
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are rows x quantiles.
 
     What does not depend on series and steps is that of a regression with the same quantiles.

@@ -12,7 +12,6 @@ from nightjar.declaration.problem import Multiclass
 from nightjar.declaration.quality import QualityMetric
 from nightjar.declaration.quantiles import DECISION
 from nightjar.problems.blending import weighted_mean
-from nightjar.problems.decisions import WithoutThreshold
 from nightjar.problems.mixture import weights_of_mixture
 from nightjar.problems.multiclass import calibration
 from nightjar.problems.multiclass.metrics import (
@@ -25,6 +24,7 @@ from nightjar.problems.multiclass.metrics import (
     most_probable,
     positions_of,
 )
+from nightjar.problems.shared import WithoutSkill, WithoutThreshold
 from nightjar.protocol.errors import GateError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _BY_MEAN = ("log_loss", "accuracy")
 
 
 @dataclass(frozen=True)
-class MulticlassProblem(WithoutThreshold):
+class MulticlassProblem(WithoutThreshold, WithoutSkill):
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are probabilities, rows x classes.
 
     A label in training is the position of its class.

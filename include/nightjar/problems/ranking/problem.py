@@ -13,7 +13,6 @@ from nightjar.declaration.ranking import RANK, Ranking
 from nightjar.problems.arrays import group_ids, targets
 from nightjar.problems.binary.calibration import Calibrator as Identity
 from nightjar.problems.blending import weighted_mean
-from nightjar.problems.decisions import WithoutThreshold
 from nightjar.problems.ranking.metrics import (
     BY_GROUP,
     MAX_RELEVANCE,
@@ -21,6 +20,7 @@ from nightjar.problems.ranking.metrics import (
     measure_groups,
     ranks_of,
 )
+from nightjar.problems.shared import WithoutSkill, WithoutThreshold
 from nightjar.protocol.errors import GateError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ RELEVANT = "relevant"
 
 
 @dataclass(frozen=True)
-class RankingProblem(WithoutThreshold):
+class RankingProblem(WithoutThreshold, WithoutSkill):
     """See :class:`nightjar.problems.problem_type.ProblemType`. Outputs are one score for each row."""
 
     is_grouped: ClassVar[bool] = True

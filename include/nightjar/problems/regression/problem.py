@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nightjar.declaration.problem import Regression
+from nightjar.declaration.problem import CONSTANT, SKILL, Regression
 from nightjar.declaration.quality import QualityMetric
 from nightjar.declaration.quantiles import DECISION
 from nightjar.problems.blending import weighted_mean
-from nightjar.problems.decisions import WithoutThreshold
 from nightjar.problems.regression import calibration
 from nightjar.problems.regression.metrics import (
     BY_MEAN,
@@ -23,6 +22,7 @@ from nightjar.problems.regression.metrics import (
     predictions_of,
     value_of_mean,
 )
+from nightjar.problems.shared import WithoutThreshold
 from nightjar.problems.simplex import weights_of_pinball, weights_of_squares
 
 if TYPE_CHECKING:
@@ -142,6 +142,16 @@ class RegressionProblem(WithoutThreshold):
         """Return the metrics of predictions, of quantiles and, with costs, of decisions."""
         counts = {name: float(count) for name, count in self.count_labels(labels).items()}
         return all_metrics(labels, outputs, self.declared) | counts
+
+    def compare(self, metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Return the skill: 1 minus the ratio of the loss to that of the constant baseline.
+
+        1 is perfect, 0 as good as the constant, negative worse (Murphy, 1988, Skill scores based on the mean square
+        error, equation 4). It is left out when the constant is perfect.
+        """
+        metric = self.declared.loss_metric
+        reference = baselines[CONSTANT][metric]
+        return {SKILL: 1 - metrics[metric] / reference} if reference else {}
 
     def columns(self, outputs: Outputs) -> dict[str, pa.Array]:
         """Return the prediction, the quantiles, and the number with the lowest expected cost."""

@@ -36,7 +36,7 @@ def test_metrics_of_quantiles_match_scikit_learn(seed: int, rows: int, width: fl
         "negative": np.sum(labels < 0),
     }
     assert measured == pytest.approx(expected, abs=1e-9)
-    assert {*WITH_QUANTILES.declared.metrics} <= {*measured}
+    assert {*WITH_QUANTILES.declared.metrics} <= {*measured, "skill"}
 
 
 @given(seed=st.integers(0, 10_000), rows=st.integers(1, 200), power=st.floats(1.05, 1.95))
@@ -47,7 +47,7 @@ def test_deviances_match_scikit_learn(seed: int, rows: int, power: float) -> Non
     measured = COUNTS.measure(labels, means)
     assert measured["poisson_deviance"] == pytest.approx(sk.mean_poisson_deviance(labels, means), rel=1e-9, abs=1e-9)
     assert measured["mae"] == pytest.approx(sk.mean_absolute_error(labels, means), abs=1e-9)
-    assert {*measured} == {*COUNTS.declared.metrics, "rows", "positive", "negative"}
+    assert {*measured, "skill"} == {*COUNTS.declared.metrics, "rows", "positive", "negative"}
     amounts = RegressionProblem(Regression(unit="USD", loss="tweedie", tweedie_power=power))
     assert amounts.measure(labels, means)["tweedie_deviance"] == pytest.approx(
         sk.mean_tweedie_deviance(labels.astype(float), means, power=power), rel=1e-9, abs=1e-9
@@ -129,3 +129,21 @@ def test_negative_prediction_is_an_error_for_labels_of_at_least_0() -> None:
     with pytest.raises(GateError, match="predictions are negative, which the loss 'poisson' does not allow"):
         COUNTS.measure(np.array([1.0, 2.0]), np.array([1.0, -0.1]))
     assert MEAN.measure(np.array([1.0, 2.0]), np.array([1.0, -0.1]))["rmse"] == pytest.approx(np.sqrt(2.1**2 / 2))
+
+
+@pytest.mark.parametrize(
+    ("declared", "metric"),
+    [
+        (Regression(unit="min"), "rmse"),
+        (Regression(unit="min", loss="absolute"), "mae"),
+        (Regression(unit="min", loss="poisson"), "poisson_deviance"),
+        (Regression(unit="min", loss="quantile", quantiles=(0.5,)), "pinball"),
+    ],
+)
+def test_skill_compares_the_loss_with_that_of_the_constant_baseline(declared: Regression, metric: str) -> None:
+    problem = RegressionProblem(declared)
+    baselines = {"constant": {metric: 4.0}, "baseline": {metric: 1.0}}
+    assert problem.compare({metric: 3.0}, baselines) == {"skill": 0.25}
+    assert problem.compare({metric: 6.0}, baselines) == {"skill": -0.5}, "worse than the constant"
+    assert problem.compare({metric: 3.0}, {"constant": {metric: 0.0}}) == {}, "nothing is better than a perfect one"
+    assert not declared.metrics["skill"].lower_is_better

@@ -1,7 +1,8 @@
-"""Decisions that need nothing but a row's own outputs."""
+"""What most problem types have in common."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -18,3 +19,11 @@ class WithoutThreshold:
     def with_threshold(self, threshold: float | None) -> Self:
         """Return the problem type as it is."""
         return self
+
+
+class WithoutSkill:
+    """A problem type whose metrics each follow from the model alone."""
+
+    def compare(self, metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Return nothing."""
+        return {}
