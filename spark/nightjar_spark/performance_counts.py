@@ -22,17 +22,22 @@ from nightjar.lake.lake import Lake
 from nightjar.monitoring.drift.wording import MISSING
 from nightjar.monitoring.performance.problem import Baseline, LabelGroup, PerformanceProblem, ScoredRows, Summary
 from nightjar.monitoring.performance.registry import performance_problem
-from nightjar.monitoring.performance.table import ALL, Place
+from nightjar.monitoring.performance.table import Place
+from nightjar.monitoring.performance.units import BUCKETS, Units
 from nightjar_spark.io import read_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 HISTORY_NIGHTS = 28
 """Nights (whole weeks) whose labels, as known when a night was scored, give the baseline prediction."""
 _ROWS_AT_ONCE = 200_000
 _EXACT = "decimal(38, 12)"
+_TEXTS = ("night", "slice", "slice_value")
+_COUNTED = pa.schema([*((name, pa.string()) for name in _TEXTS), ("bucket", pa.int32()), ("summary", pa.string())])
+_WHOLE = -1
+"""Bucket of all rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +46,12 @@ class Counted:
 
     Attributes:
         summaries: Summary by slice and value.
+        units: The same rows by bucket of units; empty without a declared unit.
         versions: Model versions that scored.
     """
 
     summaries: Mapping[Place, Summary]
+    units: Mapping[Place, Units]
     versions: tuple[str, ...]
 
 
@@ -84,8 +91,11 @@ def count_nights(
         labels = _labels(spark, lake, use_case, inputs, judged)
         scores = _scores(spark, lake, use_case, inputs, judged)
         rows = rows.unionByName(scores.join(labels, on=["ds", *use_case.key], how="left"))
-    summaries = _count(rows, use_case, baselines)
-    return {night: Counted(summaries=summaries[night], versions=tuple(versions[night])) for night in sorted(summaries)}
+    summaries, units = _count(rows, use_case, baselines)
+    return {
+        night: Counted(summaries=summaries[night], units=units.get(night, {}), versions=tuple(versions[night]))
+        for night in sorted(summaries)
+    }
 
 
 def _published(
@@ -103,8 +113,10 @@ def _scores(
     """Select night, key, the problem type's columns and slices of the champion's scores."""
     wanted = sorted(nights)
     frame = _published(spark, lake, use_case, inputs, wanted)
-    slices = use_case.monitoring.performance.slices
-    if from_features := [name for name in slices if name not in use_case.score_table.column_names]:
+    declared = use_case.monitoring.performance
+    slices = declared.slices
+    wanted_columns = [*slices, *([declared.unit] if declared.unit else [])]
+    if from_features := [name for name in wanted_columns if name not in use_case.score_table.column_names]:
         features = use_case.feature_table.name
         features_read = read_table(spark, lake, features, nights=wanted, version=inputs[features])
         frame = frame.join(
@@ -116,7 +128,13 @@ def _scores(
         *dict.fromkeys(["ds", *use_case.key]),
         *(F.expr(expression).alias(f"_{name}") for name, expression in columns.items()),
         *(value.alias(f"_s{i}") for i, value in enumerate(named)),
+        *([_bucket(declared.unit).alias("_unit")] if declared.unit else []),
     )
+
+
+def _bucket(unit: str) -> Column:
+    """Return the bucket of a row's unit, the same every night; rows without a unit share one."""
+    return F.pmod(F.xxhash64(F.col(unit).cast("string")), F.lit(BUCKETS)).cast("int")
 
 
 def _labels(
@@ -147,21 +165,28 @@ def _labels(
 
 def _count(
     joined: DataFrame, use_case: UseCase, baselines: Mapping[date, Baseline]
-) -> dict[date, dict[Place, Summary]]:
-    problem, slices = performance_problem(use_case.problem), use_case.monitoring.performance.slices
+) -> tuple[dict[date, dict[Place, Summary]], dict[date, dict[Place, dict[int, Summary]]]]:
+    """Return the summaries of each night, slice and value, and those of each bucket of units."""
+    problem, declared = performance_problem(use_case.problem), use_case.monitoring.performance
+    slices = declared.slices
     columns = ["label", "_landed", *map("_{}".format, problem.score_columns), *(f"_s{i}" for i in range(len(slices)))]
+    columns += ["_unit"] if declared.unit else []
     counter = _counter(problem, slices, {str(night): baseline for night, baseline in baselines.items()})
     selected = joined.select(F.col("ds").cast("string").alias("night"), *columns)
-    schema = "night string, slice string, slice_value string, summary string"
-    parts: defaultdict[tuple[date, Place], list[Summary]] = defaultdict(list)
+    schema = "night string, slice string, slice_value string, bucket int, summary string"
+    parts: defaultdict[tuple[date, Place, int], list[Summary]] = defaultdict(list)
     for row in selected.mapInArrow(counter, schema).collect():
-        parts[date.fromisoformat(row["night"]), (row["slice"], row["slice_value"])].append(
-            problem.read_summary(row["summary"])
-        )
+        place = (row["slice"], row["slice_value"])
+        parts[date.fromisoformat(row["night"]), place, row["bucket"]].append(problem.read_summary(row["summary"]))
     by_night: dict[date, dict[Place, Summary]] = {}
-    for (night, place), summaries in sorted(parts.items()):
-        by_night.setdefault(night, {})[place] = problem.merge(summaries)
-    return by_night
+    by_unit: dict[date, dict[Place, dict[int, Summary]]] = {}
+    for (night, place, bucket), summaries in sorted(parts.items()):
+        merged = problem.merge(summaries)
+        if bucket == _WHOLE:
+            by_night.setdefault(night, {})[place] = merged
+        else:
+            by_unit.setdefault(night, {}).setdefault(place, {})[bucket] = merged
+    return by_night, by_unit
 
 
 def _counter(
@@ -170,14 +195,14 @@ def _counter(
     """Return the function that a Spark task runs on its Arrow batches: it yields one row per night, slice and value."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        parts: defaultdict[tuple[str, str, str], list[Summary]] = defaultdict(list)
+        parts: defaultdict[tuple[str, str, str, int], list[Summary]] = defaultdict(list)
         for table in _gathered(batches):
             for place, summary in _count_table(table, problem, slices, baselines).items():
                 parts[place] = [problem.merge([*parts[place], summary])]
         rows = [(*place, summary.to_json()) for place, (summary,) in parts.items()]
-        columns = zip(*rows, strict=True) if rows else ((), (), (), ())
-        names = ["night", "slice", "slice_value", "summary"]
-        yield pa.record_batch([pa.array(column, pa.string()) for column in columns], names)
+        columns = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, _COUNTED, strict=True)]
+        yield pa.record_batch(arrays, schema=_COUNTED)
 
     return count
 
@@ -196,7 +221,7 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _count_table(
     table: pa.Table, problem: PerformanceProblem, slices: Sequence[str], baselines: Mapping[str, Baseline]
-) -> dict[tuple[str, str, str], Summary]:
+) -> dict[tuple[str, str, str, int], Summary]:
     nights, night_codes = _encoded(table["night"])
     names = sorted({name for night in nights for name in baselines.get(night, {})})
     rows = ScoredRows(
@@ -208,11 +233,20 @@ def _count_table(
             for name in names
         },
     )
-    summaries = {(nights[code], *ALL): summary for code, summary in problem.summarize(rows, night_codes).items()}
-    for i, name in enumerate(slices):
-        values, codes = _encoded(table[f"_s{i}"])
-        for code, summary in problem.summarize(rows, night_codes * len(values) + codes).items():
-            summaries[nights[code // len(values)], name, values[code % len(values)]] = summary
+    buckets = table["_unit"].to_numpy().astype(np.int64) if "_unit" in table.column_names else None
+    summaries: dict[tuple[str, str, str, int], Summary] = {}
+    places = [("", [""], np.zeros(len(night_codes), np.int64))]
+    places += [(name, *_encoded(table[f"_s{i}"])) for i, name in enumerate(slices)]
+    for name, values, codes in places:
+        of_place = night_codes * len(values) + codes
+        for code, summary in problem.summarize(rows, of_place).items():
+            summaries[nights[code // len(values)], name, values[code % len(values)], _WHOLE] = summary
+        if buckets is None:
+            continue
+        for code, summary in problem.summarize(rows, of_place * BUCKETS + buckets).items():
+            place, bucket = divmod(code, BUCKETS)
+            key = (nights[place // len(values)], name, values[place % len(values)], bucket)
+            summaries[key] = problem.reduce(summary)
     return summaries
 
 

@@ -162,10 +162,11 @@ def _scored(
     stored_by_night = stored_estimates(stored)
     scored = []
     for night in sorted({*judged, *nights}):
-        counts = counted.get(night, Counted(summaries={}, versions=()))
+        counts = counted.get(night, Counted(summaries={}, units={}, versions=()))
         scored_night = ScoredNight(
             night=night,
             summaries=counts.summaries,
+            units=counts.units,
             judged_on=judged.get(night),
             model_version=",".join(counts.versions),
             baseline=baselines.get(night),

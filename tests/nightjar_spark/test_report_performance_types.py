@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,29 @@ def test_a_regression_is_judged_against_its_labels_and_the_constants_known_then(
     again = report_performance(spark, shop.spec(0, 3), MINUTES)
     assert everything(lake) == before
     assert again.outputs == result.outputs, "the same rows do not make a new version"
+
+
+def test_intervals_are_clustered_by_the_declared_unit(spark: SparkSession, lake: str) -> None:
+    """Every row is there three times under one unit: the interval is wider by about the root of three."""
+    clustered = with_fields(MINUTES, monitoring={"performance": replace(PERFORMANCE, unit="amount")})
+    shop = Shop(lake, clustered)
+    for number in range(7):
+        rows = numbers(number)[:300]
+        shop.add(number, [{**row, "amount": float(place)} for row in rows for place in [rows.index(row)] * 3])
+    report_performance(spark, shop.spec(0, 6), clustered)
+    of_units = stored(lake, 3)["mae"]
+    result = report_performance(spark, shop.spec(0, 6), MINUTES)
+    by_rows = stored(lake, 3)["mae"]
+    assert of_units["value"] == pytest.approx(by_rows["value"], rel=1e-12)
+    width, plain = (row["high"] - row["low"] for row in (of_units, by_rows))
+    assert width / plain == pytest.approx(3**0.5, rel=0.35)
+    assert of_units["excess_high"] - of_units["excess_low"] > 1.2 * (by_rows["excess_high"] - by_rows["excess_low"])
+    assert "clustered by amount" not in Path(result.links["performance"]).read_text()
+    again = report_performance(spark, shop.spec(0, 6), clustered)
+    for link in again.links.values():
+        assert "Intervals are clustered by amount, whose rows are not independent." in Path(link).read_text()
+    stored_counts = Lake(lake).table(COUNTS_TABLE).open().to_pyarrow_table().to_pylist()
+    assert all(row["units"] for row in stored_counts)
 
 
 def test_a_regression_that_went_bad_is_above_ceiling_holdout_and_baseline(spark: SparkSession, lake: str) -> None:

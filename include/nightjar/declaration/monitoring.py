@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from nightjar.declaration.declared import (
     Count,
     Declaration,
+    Name,
     NotNegative,
     PositiveShare,
     Probability,
@@ -54,6 +55,8 @@ class Performance(Declaration):
         slices: Columns of the feature table; performance is also measured per value of each.
         min_slice_rows: Minimum number of labelled rows of an evaluated slice.
         confidence: Level of the confidence intervals.
+        unit: Column of the feature table whose rows belong together, e.g. ``customer_id``: intervals are clustered by
+            it. None when rows are independent. Not for a ranking, whose groups are units already.
     """
 
     matured_after_nights: Count | None = None
@@ -61,6 +64,7 @@ class Performance(Declaration):
     slices: tuple[str, ...] = ()
     min_slice_rows: Count = 100
     confidence: Probability = 0.95
+    unit: Name | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,6 +108,12 @@ def _check_ranking(ranking: Ranking, declared: Declared, *, where: str) -> None:
             how_many=len(wrong),
             fix=f"choose from: {', '.join(ranking.group)}",
         )
+    if declared.monitoring.performance.unit is not None:
+        refuse(
+            "a unit is declared, and the intervals of a ranking are over its groups already",
+            where=f"{where}.monitoring.performance.unit",
+            fix="leave it out",
+        )
     numeric = [feature.name for feature in declared.features.columns if feature.kind == "numeric"]
     for field in ("popularity", "last_seen"):
         name = getattr(ranking, field)

@@ -84,6 +84,8 @@ class UseCase(Declaration):
         check_rules(self.features.rules, columns, where=f"{where}.features.rules")
         slices = self.monitoring.performance.slices
         check_known(slices, columns, kind="column", where=f"{where}.monitoring.performance.slices")
+        if (unit := self.monitoring.performance.unit) is not None:
+            check_known((unit,), columns, kind="column", where=f"{where}.monitoring.performance.unit")
         check_metrics(self.problem, self.gate, self.monitoring.retraining, where=where)
         check_supported(self.problem, self.training, self.scoring, where=where)
         check_rows(self.training.rows, self.problem, self.feature_table.columns, where=f"{where}.training.rows")

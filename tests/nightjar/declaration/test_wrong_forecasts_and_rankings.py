@@ -101,6 +101,14 @@ WRONG: dict[str, list[Wrong]] = {
             ranking(monitoring={"performance": {"slices": ("amount",)}}),
             "slice amount is not a column of the group", "performance.slices", "shop",
         ),
+        (
+            ranking(monitoring={"performance": {"unit": "shop"}}),
+            "a unit is declared, and the intervals of a ranking", "performance.unit", "leave it out",
+        ),
+        (
+            forecast(monitoring={"performance": {"unit": "shpo"}}),
+            "unknown column 'shpo'", "performance.unit", "did you mean 'shop'",
+        ),
         (ranking(training=Training(rows=Rows(half_life_days=7.0))), "half_life_days cannot be", "shop", "forecast"),
         (
             ranking(training=Training(rows=Rows(weight_column="amount"))),

@@ -24,6 +24,7 @@ from nightjar.monitoring.performance.table import (
     judged_nights,
     performance_rows,
 )
+from nightjar.monitoring.performance.units import Units, describe_clusters, merge_units, read_units
 from nightjar.monitoring.reporting.origin import ReportOrigin
 from nightjar.monitoring.stored_row_errors import naming_stored_row
 
@@ -140,6 +141,12 @@ class Pages:
         with naming_stored_row(COUNTS_TABLE):
             return self.problem.merge([self.read(row.summary) for row in rows])
 
+    def _units(self, place: Place, nights: Sequence[date]) -> Units:
+        """Merge the nights' buckets of units of a slice."""
+        rows = [row for row in self.counts if row.ds in nights and (row.slice, row.slice_value) == place]
+        with naming_stored_row(COUNTS_TABLE):
+            return merge_units(self.problem, [read_units(self.problem, row.units) for row in rows if row.units])
+
     def _pooled(self, nights: Sequence[date], night: date, *, slices: bool = False) -> list[PerformanceRow]:
         """Return rows like those of one night for the pooled rows of ``nights``, optionally with slices.
 
@@ -155,6 +162,7 @@ class Pages:
         pooled = ScoredNight(
             night=nights[-1],
             summaries={place: self._summary(place, nights) for place in places},
+            units={place: self._units(place, nights) for place in places} if self._unit else {},
             judged_on=night,
             model_version=",".join(versions),
             baseline=self.problem.stored_baseline(of_first),
@@ -163,15 +171,22 @@ class Pages:
         pooled = replace(pooled, estimates=estimate_metrics(pooled, self.use_case))
         return performance_rows(pooled, self.use_case, run_id=self.origin.run_id)
 
+    @property
+    def _unit(self) -> str | None:
+        return self.use_case.monitoring.performance.unit
+
     def _notes(self, figures: Mapping[str, PerformanceRow]) -> list[str]:
-        """Return notes on the model versions that scored."""
+        """Return notes on clustered intervals, and on the model versions that scored."""
         row = figures.get(self.problem.monitored.name)
         if row is None or not row.model_version:
             return []
+        notes = [describe_clusters(self.problem, self._unit)] if self._unit else []
         versions = row.model_version.split(",")
         if len(versions) > 1:
-            return [f"Versions {', '.join(versions)} scored these rows, so they are not compared with a holdout."]
-        return [_NO_HOLDOUT.format(versions[0])] if row.holdout is None else []
+            notes.append(f"Versions {', '.join(versions)} scored these rows, so they are not compared with a holdout.")
+        elif row.holdout is None:
+            notes.append(_NO_HOLDOUT.format(versions[0]))
+        return notes
 
 
 def _points(rows: Sequence[PerformanceRow]) -> list[Point]:

@@ -5,6 +5,7 @@ Scores and labels are counted as numbers: a class is its position among the decl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -77,6 +78,36 @@ class ScoredRows:
     labels: NDArray[np.float64]
     landed: NDArray[np.bool_]
     baseline: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A metric as a ratio of sums over rows.
+
+    Attributes:
+        total: Numerator.
+        size: Denominator.
+        excess: Numerator minus that of the baseline on the same rows; None without a baseline.
+        low: Smallest possible ratio.
+        high: Largest possible ratio.
+        is_root: Whether the metric is the root of the ratio.
+    """
+
+    total: float
+    size: float
+    excess: float | None = None
+    low: float = 0.0
+    high: float = math.inf
+    is_root: bool = False
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is a baseline to compare with."""
+        return self.excess is not None
+
+    def shown(self, ratio: float) -> float:
+        """Return the metric of a ratio."""
+        return math.sqrt(max(ratio, 0.0)) if self.is_root else ratio
 
 
 class Summary(Protocol):
@@ -168,6 +199,16 @@ class PerformanceProblem(Protocol):
 
     def measure(self, summary: Any, *, confidence: float, baseline: Baseline | None) -> dict[str, Measured]:
         """Measure every metric of :attr:`words`."""
+
+    @property
+    def without_ratio(self) -> tuple[str, ...]:
+        """Metrics of :attr:`words` that are no ratios of sums over rows."""
+
+    def ratios(self, summary: Any, baseline: Baseline | None) -> dict[str, Ratio]:
+        """Return the metrics that are ratios of sums over rows; those without a denominator are left out."""
+
+    def reduce(self, summary: Any) -> Summary:
+        """Return the summary without what :meth:`ratios` does not need."""
 
     def estimate(self, summary: Any, *, confidence: float) -> dict[str, Interval]:
         """Estimate metrics of all scored rows from the scores alone."""

@@ -67,6 +67,7 @@ class CountsRow:
     judged_on: date
     model_version: str
     summary: str
+    units: str | None
     dag_run_id: str
 
 

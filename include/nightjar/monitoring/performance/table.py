@@ -16,6 +16,7 @@ from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.problem import Baseline, Measured, PerformanceProblem, Summary
 from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.rows import CountsRow, PerformanceRow
+from nightjar.monitoring.performance.units import Units, dump_units, measure_clustered
 
 Place = tuple[str, str]
 """Slice and its value; :data:`ALL` for all rows."""
@@ -71,6 +72,7 @@ COUNTS_TABLE = TableSchema(
         Column(
             "summary", "string", "JSON of the problem type's Summary (nightjar.monitoring.performance).", nullable=False
         ),
+        Column("units", "string", "JSON of the Summary of each bucket of units; null without a declared unit."),
         Column("dag_run_id", "string", "Airflow run that judged or estimated it.", nullable=False),
     ),
 )
@@ -87,6 +89,7 @@ class ScoredNight:
     Attributes:
         night: The night.
         summaries: Rows by slice and value; empty when no scores are published.
+        units: The same rows by bucket of units; empty without a declared unit.
         judged_on: Night whose run judges it; None for a night that is only estimated.
         model_version: Model versions that scored, separated by commas.
         baseline: The baseline's prediction, as known on the night; None when unknown.
@@ -96,6 +99,7 @@ class ScoredNight:
 
     night: date
     summaries: Mapping[Place, Summary] = field(repr=False)
+    units: Mapping[Place, Units] = field(default_factory=dict, repr=False)
     judged_on: date | None = None
     model_version: str = ""
     baseline: Baseline | None = None
@@ -163,6 +167,9 @@ def _measure(
     too_small = place != ALL and summary.labelled < declared.min_slice_rows
     if reason := reason or (TOO_SMALL if too_small else ""):
         return dict.fromkeys(problem.words, Measured(reason=reason))
+    if declared.unit is not None:
+        units, baseline = night.units.get(place, {}), night.baseline
+        return measure_clustered(problem, summary, units, confidence=declared.confidence, baseline=baseline)
     return problem.measure(summary, confidence=declared.confidence, baseline=night.baseline)
 
 
@@ -218,6 +225,7 @@ def count_rows(night: ScoredNight, use_case: UseCase, *, run_id: str) -> list[Co
             judged_on=night.judged_on,
             model_version=night.model_version,
             summary=summary.to_json(),
+            units=dump_units(night.units[name, value]) if (name, value) in night.units else None,
             dag_run_id=run_id,
         )
         for (name, value), summary in sorted(night.summaries.items())

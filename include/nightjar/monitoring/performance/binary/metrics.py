@@ -12,12 +12,14 @@ from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.binary.calibration import calibration_error, group_rows
 from nightjar.monitoring.performance.binary.summary import NEGATIVE, POSITIVE, Summary
 from nightjar.monitoring.performance.comparisons import against_kinds, bounded, mean_of_groups, mean_of_kinds
-from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Measured
+from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Measured, Ratio
 
 METRICS = (
     "auc", "pr_auc", "log_loss", "brier", "calibration_error", "expected_cost", "precision", "recall", "label_rate",
 )  # fmt: skip
 """All metrics in display order; ``label_rate`` is the share of positives."""
+_SCORES = (("log_loss", "loss"), ("brier", "error"))
+"""Metric that is a mean of rows, and the name of its sums."""
 RANKING_METRICS = ("auc", "pr_auc")
 """Metrics of the order of the predictions; they need rows of both classes."""
 ONE_CLASS = "all labels are equal, so ranks cannot be judged"
@@ -60,6 +62,36 @@ def measure(
     return {metric: bounded(measured[metric], 0.0, upper_bound(metric, cost)) for metric in wanted}
 
 
+def ratios(summary: Summary, declared: Binary, baseline_rate: float | None) -> dict[str, Ratio]:
+    """Return the metrics that are ratios of sums over rows, with bounds and the baseline's sums."""
+    rows, cost = summary.labelled, declared.cost
+    found: dict[str, Ratio] = {}
+    by_label = (summary.negatives, summary.positives)
+    if rows:
+        constants = _baseline_losses(baseline_rate)
+        for metric, name in _SCORES:
+            total, high = sum(summary.sum(f"{name}_{label}") for label in (0, 1)), upper_bound(metric, cost)
+            losses = constants[metric]
+            excess = None if losses is None else total - sum(n * c for n, c in zip(by_label, losses, strict=True))
+            found[metric] = Ratio(total=total, size=rows, excess=excess, high=high)
+        found["label_rate"] = Ratio(total=summary.positives, size=rows, high=1.0)
+    false, hits, silent, missed = (summary.sums[name] for name in ("alarm_0", "alarm_1", "silent_0", "silent_1"))
+    if cost and (decided := false + hits + silent + missed):
+        total = cost.false_alarm * false + cost.missed * missed
+        excess = None
+        if baseline_rate is not None:
+            alarms = baseline_rate >= cost.threshold
+            excess = total - (cost.false_alarm * (false + silent) if alarms else cost.missed * (hits + missed))
+        found["expected_cost"] = Ratio(
+            total=total, size=decided, excess=excess, high=upper_bound("expected_cost", cost)
+        )
+    if declared.alarms and false + hits:
+        found["precision"] = Ratio(total=hits, size=false + hits, high=1.0)
+    if declared.alarms and hits + missed:
+        found["recall"] = Ratio(total=hits, size=hits + missed, high=1.0)
+    return found
+
+
 def upper_bound(metric: str, cost: Cost | None) -> float:
     """Return the largest possible value of a metric; the smallest is 0."""
     if metric in ("label_rate", "precision", "recall"):
@@ -92,17 +124,18 @@ def _ranking_metrics(summary: Summary, confidence: float) -> dict[str, Measured]
 
 def _proper_scores(summary: Summary, confidence: float, baseline_rate: float | None) -> dict[str, Measured]:
     """Measure log loss and Brier score, and their differences from the baseline, row by row."""
-    # Loss of a negative and of a positive row when the prediction is always the baseline's.
-    baseline_losses: Mapping[str, tuple[float, float] | None] = {"log_loss": None, "brier": None}
-    if baseline_rate is not None:
-        p = min(max(baseline_rate, 1e-12), 1 - 1e-12)
-        baseline_losses = {
-            "log_loss": (-math.log1p(-p), -math.log(p)),
-            "brier": (baseline_rate**2, (1 - baseline_rate) ** 2),
-        }
+    constants = _baseline_losses(baseline_rate)
+    return {metric: _mean_of_rows(summary, name, confidence, constants[metric]) for metric, name in _SCORES}
+
+
+def _baseline_losses(baseline_rate: float | None) -> Mapping[str, tuple[float, float] | None]:
+    """Return the loss of a negative and of a positive row when the prediction is always the baseline's."""
+    if baseline_rate is None:
+        return {"log_loss": None, "brier": None}
+    p = min(max(baseline_rate, 1e-12), 1 - 1e-12)
     return {
-        metric: _mean_of_rows(summary, name, confidence, baseline_losses[metric])
-        for metric, name in (("log_loss", "loss"), ("brier", "error"))
+        "log_loss": (-math.log1p(-p), -math.log(p)),
+        "brier": (baseline_rate**2, (1 - baseline_rate) ** 2),
     }
 
 

@@ -13,7 +13,7 @@ from nightjar.declaration.problem import Binary
 from nightjar.monitoring.performance.binary import words
 from nightjar.monitoring.performance.binary.calibration import Group, group_rows
 from nightjar.monitoring.performance.binary.estimate import estimate
-from nightjar.monitoring.performance.binary.metrics import measure, metrics_of, tie_error
+from nightjar.monitoring.performance.binary.metrics import measure, metrics_of, ratios, tie_error
 from nightjar.monitoring.performance.binary.summary import (
     POSITIVE,
     UNLABELLED,
@@ -21,12 +21,13 @@ from nightjar.monitoring.performance.binary.summary import (
     Summary,
     merge,
     probability_of,
+    reduce,
     summarize_groups,
 )
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metric_words import MetricWords
 from nightjar.monitoring.performance.monitored import Monitored
-from nightjar.monitoring.performance.problem import Baseline, LabelGroup, Measured, ScoredRows, SliceColumn
+from nightjar.monitoring.performance.problem import Baseline, LabelGroup, Measured, Ratio, ScoredRows, SliceColumn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,6 +121,19 @@ class BinaryPerformance:
         """Measure every metric."""
         rate = baseline[RATE] if baseline else None
         return measure(summary, confidence=confidence, declared=self.declared, baseline_rate=rate)
+
+    @property
+    def without_ratio(self) -> tuple[str, ...]:
+        """Metrics of the order of predictions, and of groups of these."""
+        return ("auc", "pr_auc", "calibration_error")
+
+    def ratios(self, summary: Summary, baseline: Baseline | None) -> dict[str, Ratio]:
+        """Means of rows, shares and costs; not those of the order of predictions, nor the calibration error."""
+        return ratios(summary, self.declared, baseline[RATE] if baseline else None)
+
+    def reduce(self, summary: Summary) -> Summary:
+        """Put all rows into one bin."""
+        return reduce(summary)
 
     def estimate(self, summary: Summary, *, confidence: float) -> dict[str, Interval]:
         """Estimate metrics for calibrated scores."""

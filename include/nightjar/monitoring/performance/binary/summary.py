@@ -128,6 +128,11 @@ class Summary:
         return cls(bins=bins, counts=np.array(document["counts"], np.int64).reshape(3, -1), sums=document["sums"])
 
 
+def reduce(summary: Summary) -> Summary:
+    """Return the summary with all rows in one bin: the sums stay."""
+    return Summary(bins=np.zeros(1, np.int64), counts=summary.counts.sum(axis=1, keepdims=True), sums=summary.sums)
+
+
 def merge(summaries: Sequence[Summary]) -> Summary:
     """Merge summaries; exact in any order. Without summaries the result is empty."""
     if not summaries:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from nightjar.declaration.forecast import Forecast
 from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.intervals import Interval
-from nightjar.monitoring.performance.problem import NO_LABELS, Measured
+from nightjar.monitoring.performance.problem import NO_LABELS, Measured, Ratio
 from nightjar.monitoring.performance.regression.summary import Summary
 
 METRICS = ("wape", "wql", "signed_bias", "coverage", "expected_cost", "label_mean")
@@ -50,6 +51,25 @@ def measure(
         "signed_bias": _scaled(of_numbers["bias"], 1 / mean_size),
     }
     return {metric: measured.get(metric) or of_numbers[metric] for metric in wanted}
+
+
+def ratios(summary: Summary, of_numbers: Mapping[str, Ratio], declared: Forecast) -> dict[str, Ratio]:
+    """Return the metrics of :func:`metrics_of`, relative to the size of the labels where these are."""
+    size = summary.sum("size")
+    relative = {
+        **{
+            metric: Ratio(
+                total=factor * of_numbers[name].total,
+                size=size,
+                excess=None if (less := of_numbers[name].excess) is None else factor * less,
+            )
+            for metric, (name, _, factor) in LOSS_OF.items()
+            if name in of_numbers
+        },
+        **({"signed_bias": replace(of_numbers["bias"], size=size)} if "bias" in of_numbers else {}),
+    }
+    known = {**of_numbers, **(relative if size else {})}
+    return {metric: known[metric] for metric in metrics_of(declared) if metric in known}
 
 
 def _relative(summary: Summary, mean: Measured, loss: str, factor: float, confidence: float) -> Measured:

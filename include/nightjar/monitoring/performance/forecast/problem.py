@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.problem import regression_of
 from nightjar.monitoring.performance.forecast import words
-from nightjar.monitoring.performance.forecast.metrics import LOSS_OF, measure, metrics_of
+from nightjar.monitoring.performance.forecast.metrics import LOSS_OF, measure, metrics_of, ratios
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metric_words import MetricWords
 from nightjar.monitoring.performance.monitored import Monitored
@@ -18,6 +18,7 @@ from nightjar.monitoring.performance.problem import (
     Baseline,
     LabelGroup,
     Measured,
+    Ratio,
     ScoredRows,
     SliceColumn,
     slice_columns,
@@ -104,6 +105,19 @@ class ForecastPerformance:
         """Measure every metric; the summary holds the baseline's losses."""
         of_numbers = self.numbers.measure(summary, confidence=confidence, baseline=baseline)
         return measure(summary, of_numbers, confidence=confidence, declared=self.declared)
+
+    @property
+    def without_ratio(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def ratios(self, summary: Summary, baseline: Baseline | None) -> dict[str, Ratio]:
+        """Return every metric; the summary holds the baseline's losses."""
+        return ratios(summary, self.numbers.ratios(summary, baseline), self.declared)
+
+    def reduce(self, summary: Summary) -> Summary:
+        """Leave out the bins of predictions."""
+        return self.numbers.reduce(summary)
 
     def estimate(self, summary: Summary, *, confidence: float) -> dict[str, Interval]:
         """Estimate nothing."""

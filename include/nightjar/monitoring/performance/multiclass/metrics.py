@@ -16,7 +16,7 @@ from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.comparisons import against_kinds, bounded, mean_of_groups, mean_of_kinds
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.multiclass.summary import Summary
-from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Baseline, Measured
+from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Baseline, Measured, Ratio
 from nightjar.problems.multiclass.metrics import cost_matrix
 
 if TYPE_CHECKING:
@@ -60,6 +60,42 @@ def measure(
     return {metric: measured[metric] for metric in wanted}
 
 
+def ratios(summary: Summary, declared: Multiclass, baseline: Baseline | None) -> dict[str, Ratio]:
+    """Return the metrics that are ratios of sums over rows: all but the F1 score."""
+    rows, confusion = summary.labelled, summary.confusion
+    found: dict[str, Ratio] = {}
+    if not rows:
+        return found
+    shares = None if baseline is None else [baseline[name] for name in declared.classes]
+    hits, total = int(np.trace(confusion)), sum(summary.class_sums("loss"))
+    right = wrong = None
+    if shares is not None:
+        right = hits - int(confusion[int(np.argmax(shares))].sum())
+        wrong = total - sum(n * c for n, c in zip(confusion.sum(axis=1), _losses(shares), strict=True))
+    found["accuracy"] = Ratio(total=hits, size=rows, excess=right, high=1.0)
+    found["log_loss"] = Ratio(total=total, size=rows, excess=wrong)
+    true, predicted = confusion.sum(axis=1).tolist(), confusion.sum(axis=0).tolist()
+    for place, name in enumerate(declared.classes):
+        found[f"share_{name}"] = Ratio(total=true[place], size=rows, high=1.0)
+        for metric, size in (("recall", true[place]), ("precision", predicted[place])):
+            if size:
+                found[f"{metric}_{name}"] = Ratio(total=int(confusion[place, place]), size=size, high=1.0)
+    costs = cost_matrix(declared)
+    if costs is not None and (decided := int(summary.decisions.sum())):
+        cost = float((costs * summary.decisions).sum())
+        excess = None
+        if shares is not None:
+            usual = int(np.argmin(np.array(shares) @ costs))
+            excess = cost - float((costs[:, usual] * summary.decisions.sum(axis=1)).sum())
+        found["expected_cost"] = Ratio(total=cost, size=decided, excess=excess, high=float(costs.max()))
+    return found
+
+
+def _losses(shares: list[float]) -> list[float]:
+    """Return the log loss of a row of each class when the shares are predicted."""
+    return [-math.log(min(max(share, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)) for share in shares]
+
+
 def _accuracy(summary: Summary, confidence: float, shares: list[float] | None) -> Measured:
     """Measure the share of right predictions; the baseline predicts the most frequent class."""
     confusion, rows = summary.confusion, summary.labelled
@@ -75,9 +111,7 @@ def _accuracy(summary: Summary, confidence: float, shares: list[float] | None) -
 
 
 def _log_loss(summary: Summary, confidence: float, shares: list[float] | None) -> Measured:
-    constants = None
-    if shares is not None:
-        constants = [-math.log(min(max(share, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)) for share in shares]
+    constants = None if shares is None else _losses(shares)
     rows = summary.confusion.sum(axis=1).tolist()
     totals, squares = summary.class_sums("loss"), summary.class_sums("loss_squares")
     return mean_of_groups(rows, totals, squares, constants, confidence)

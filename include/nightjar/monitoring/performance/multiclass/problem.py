@@ -12,12 +12,13 @@ from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metric_words import MetricWords
 from nightjar.monitoring.performance.monitored import Monitored
 from nightjar.monitoring.performance.multiclass import words
-from nightjar.monitoring.performance.multiclass.metrics import estimate, measure, metrics_of
+from nightjar.monitoring.performance.multiclass.metrics import estimate, measure, metrics_of, ratios
 from nightjar.monitoring.performance.multiclass.summary import Summary, merge, summarize_groups
 from nightjar.monitoring.performance.problem import (
     Baseline,
     LabelGroup,
     Measured,
+    Ratio,
     ScoredRows,
     SliceColumn,
     slice_columns,
@@ -118,6 +119,19 @@ class MulticlassPerformance:
     def measure(self, summary: Summary, *, confidence: float, baseline: Baseline | None) -> dict[str, Measured]:
         """Measure every metric."""
         return measure(summary, confidence=confidence, declared=self.declared, baseline=baseline)
+
+    @property
+    def without_ratio(self) -> tuple[str, ...]:
+        """The F1 score."""
+        return ("macro_f1",)
+
+    def ratios(self, summary: Summary, baseline: Baseline | None) -> dict[str, Ratio]:
+        """Return every metric but the F1 score."""
+        return ratios(summary, self.declared, baseline)
+
+    def reduce(self, summary: Summary) -> Summary:
+        """Return the summary: all of it is needed."""
+        return summary
 
     def estimate(self, summary: Summary, *, confidence: float) -> dict[str, Interval]:
         """Estimate metrics for calibrated probabilities."""

@@ -15,6 +15,7 @@ from nightjar.monitoring.performance.problem import (
     Baseline,
     LabelGroup,
     Measured,
+    Ratio,
     ScoredRows,
     SliceColumn,
     slice_columns,
@@ -92,6 +93,19 @@ class RankingPerformance:
     def measure(self, summary: Summary, *, confidence: float, baseline: Baseline | None) -> dict[str, Measured]:
         """Measure every metric."""
         return measure(summary, confidence=confidence, declared=self.declared, baseline=baseline)
+
+    @property
+    def without_ratio(self) -> tuple[str, ...]:
+        """All: their intervals are over groups."""
+        return tuple(self.words)
+
+    def ratios(self, summary: Summary, baseline: Baseline | None) -> dict[str, Ratio]:
+        """Return nothing: the intervals of a ranking are over its groups, and no unit can be declared."""
+        return {}
+
+    def reduce(self, summary: Summary) -> Summary:
+        """Return the summary."""
+        return summary
 
     def estimate(self, summary: Summary, *, confidence: float) -> dict[str, Interval]:
         """Estimate nothing."""

@@ -9,7 +9,7 @@ from nightjar.monitoring.performance import intervals
 from nightjar.monitoring.performance.comparisons import bounded
 from nightjar.monitoring.performance.exact_sums import SCALE
 from nightjar.monitoring.performance.intervals import Interval
-from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Measured
+from nightjar.monitoring.performance.problem import NO_DECISION, NO_LABELS, Measured, Ratio
 from nightjar.monitoring.performance.regression.summary import Summary
 
 LOSS_OF = {"mae": "absolute", "rmse": "squared", "pinball": "pinball", "expected_cost": "cost"}
@@ -65,6 +65,25 @@ def measure(summary: Summary, *, confidence: float, declared: Regression) -> dic
     return {
         metric: bounded(measured[metric], 0.0, math.inf) if metric in LOSS_OF else measured[metric] for metric in wanted
     }
+
+
+def ratios(summary: Summary, declared: Regression) -> dict[str, Ratio]:
+    """Return the metrics of :func:`metrics_of`, which are all ratios of sums over rows."""
+    rows, found = summary.labelled, {}
+    for metric in metrics_of(declared):
+        loss = LOSS_OF.get(metric)
+        size = summary.sums["decided"] if loss == "cost" else rows
+        if not size:
+            continue
+        if loss:
+            less = (summary.sums[loss] - summary.sums[f"{loss}_baseline"]) / SCALE if summary.has_baseline else None
+            found[metric] = Ratio(total=summary.sum(loss), size=size, excess=less, is_root=metric == "rmse")
+        elif metric == "coverage":
+            found[metric] = Ratio(total=summary.sums["covered"], size=size, high=1.0)
+        else:
+            total = summary.sum("error" if metric == "bias" else "label")
+            found[metric] = Ratio(total=total, size=size, low=-math.inf)
+    return found
 
 
 def _mean_loss(summary: Summary, loss: str, rows: int, confidence: float) -> Measured:

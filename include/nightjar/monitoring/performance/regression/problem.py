@@ -16,6 +16,7 @@ from nightjar.monitoring.performance.problem import (
     Baseline,
     LabelGroup,
     Measured,
+    Ratio,
     ScoredRows,
     SliceColumn,
     slice_columns,
@@ -23,7 +24,7 @@ from nightjar.monitoring.performance.problem import (
 )
 from nightjar.monitoring.performance.regression import words
 from nightjar.monitoring.performance.regression.deciles import Group, group_rows
-from nightjar.monitoring.performance.regression.metrics import LOSS_OF, measure, metrics_of
+from nightjar.monitoring.performance.regression.metrics import LOSS_OF, measure, metrics_of, ratios
 from nightjar.monitoring.performance.regression.summary import (
     DECISION,
     MEAN,
@@ -120,6 +121,19 @@ class RegressionPerformance:
     def measure(self, summary: Summary, *, confidence: float, baseline: Baseline | None) -> dict[str, Measured]:
         """Measure every metric; the summary holds the baseline's losses."""
         return measure(summary, confidence=confidence, declared=self.declared)
+
+    @property
+    def without_ratio(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def ratios(self, summary: Summary, baseline: Baseline | None) -> dict[str, Ratio]:
+        """Return every metric; the summary holds the baseline's losses."""
+        return ratios(summary, self.declared)
+
+    def reduce(self, summary: Summary) -> Summary:
+        """Leave out the bins of predictions."""
+        return Summary(sums=summary.sums)
 
     def estimate(self, summary: Summary, *, confidence: float) -> dict[str, Interval]:
         """Estimate nothing."""
