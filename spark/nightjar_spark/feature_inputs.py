@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame, SparkSession
 
+from nightjar.declaration.data import Source
 from nightjar.declaration.tables import TableSchema
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta
+from nightjar.lake.active_files import active_files
 from nightjar.lake.lake import Lake
 from nightjar.protocol.errors import RowCountError, SourceError
 from nightjar.protocol.nights import Nights, first_few
@@ -46,16 +48,42 @@ def read_inputs(spark: SparkSession, lake: Lake, use_case: UseCase, nights: Nigh
     """Pin the versions of the raw tables, check that the nights and their history are there, and read them.
 
     Raises:
-        SourceError: when a night has no entities or no rows for labels, or when more than
-            :data:`MAX_MISSING_SHARE` of its history is missing.
+        SourceError: when a night has no entities or no rows for labels, when a snapshot is missing or too old, or when
+            more than :data:`MAX_MISSING_SHARE` of its history is missing.
         LakeError: when a raw table does not exist.
     """
     raw = {source.name: lake.table(source.table).open() for source in use_case.data.sources}
     rows = {name: _rows(name, raw[name], nights) for name in (use_case.data.features_from, use_case.data.labels_from)}
+    for source in use_case.data.sources:
+        if source.snapshot:
+            _check_age(source, raw[source.name], nights)
     missing = _missing_history(raw[use_case.data.labels_from], use_case, nights)
     versions = {source.table.name: int(raw[source.name].version()) for source in use_case.data.sources}
     tables = read_raw(spark, lake, use_case, nights, versions)
     return FeatureInputs(tables=tables, versions=versions, rows=rows, missing=missing)
+
+
+def _check_age(source: Source, table: DeltaTable, nights: Nights) -> None:
+    """Check that each night has a snapshot that is not too old."""
+    landed = sorted({date.fromisoformat(file.partition["ds"]) for file in active_files(table, {}) if file.rows})
+    newest = {night: max((day for day in landed if day <= night), default=None) for night in nights}
+    if without := [night for night, day in newest.items() if day is None]:
+        raise SourceError(
+            f"no file of {source.file} has landed until {first_few(without)}",
+            where=source.table.name,
+            how_many=len(without),
+            fix="land a first file of the snapshot, run ingest for its night, then clear build_features",
+        )
+    limit = source.snapshot.max_age_nights if source.snapshot else None
+    ages = {night: (night - day).days for night, day in newest.items() if day is not None}
+    if limit is not None and (late := [night for night, age in ages.items() if age > limit]):
+        raise SourceError(
+            f"the snapshot {source.file} is {ages[late[0]]} nights old on {late[0]}, more than {limit}",
+            where=source.table.name,
+            how_many=len(late),
+            fix="have the source system deliver it, run ingest for its night, then clear build_features; or raise "
+            "max_age_nights of the snapshot",
+        )
 
 
 def check_rows(schema: TableSchema, rows: int, expected: int, nights: Nights) -> None:

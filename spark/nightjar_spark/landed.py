@@ -36,7 +36,8 @@ def read_landed(spark: SparkSession, source: Source, landed: Sequence[LandedFile
                 for rows in read_rows(uri, columns):
                     yield rows.add_column(0, schema.field("ds"), _repeated(night, rows.num_rows))
 
-    tasks = min(len(work), _TASKS_PER_CORE * spark.sparkContext.defaultParallelism)
+    # a snapshot may have no file
+    tasks = max(1, min(len(work), _TASKS_PER_CORE * spark.sparkContext.defaultParallelism))
     rows = spark.range(0, len(work), 1, tasks).mapInArrow(read, from_arrow_schema(schema))
     return rows.select(
         "ds",
@@ -53,10 +54,12 @@ def _repeated(night: date, count: int) -> pa.Array:
 
 
 def _use_case_folder(landed: Sequence[LandedFile]) -> str:
-    return landed[0].uri.split("/")[-3]
+    return landed[0].uri.split("/")[-3] if landed else ""
 
 
 def _landed_at(landed: Sequence[LandedFile]) -> Column:
     """Return a map from night to landing time as one expression, so that hundreds of nights need one call."""
+    if not landed:
+        return F.lit(None).cast("timestamp")
     pairs = ", ".join(f"DATE'{file.night}', TIMESTAMP'{file.landed_at.isoformat()}'" for file in landed)
     return F.expr(f"map({pairs})[ds]")

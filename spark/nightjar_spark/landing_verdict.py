@@ -119,11 +119,12 @@ def validate_landed(
             table=item.source.table.name,
             rules=item.rules,
             counts=item.counts,
-            nights=list(nights),
+            nights=[count.night for count in item.counts] if item.source.snapshot else list(nights),
             max_rejected_share=item.source.max_rejected_share,
             judged=[check for check in judged if check.table == item.source.table.name],
         )
         for item in annotated
+        if item.counts or not item.source.snapshot
     ]
     docs = docs_uri(Lake(spec.lake), use_case.name)
     with local_site(docs) as site:

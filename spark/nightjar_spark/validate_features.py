@@ -84,7 +84,12 @@ def _sources(use_case: UseCase) -> list[Source]:
     Reference data (planes, airports) was checked by `ingest`.
     """
     named = {use_case.data.features_from, use_case.data.labels_from}
-    return [s for s in use_case.data.sources if s.name in named or any(c.type == "timestamp" for c in s.file_columns)]
+    return [
+        source
+        for source in use_case.data.sources
+        if source.name in named
+        or (not source.snapshot and any(column.type == "timestamp" for column in source.file_columns))
+    ]
 
 
 def _check(frame: DataFrame, schema: TableSchema, rules: Sequence[Rule], nights: Nights) -> TableCheck:

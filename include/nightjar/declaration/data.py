@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from nightjar.declaration.declared import (
     Count,
@@ -33,6 +34,23 @@ _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Snapshot(Declaration):
+    """A slowly changing table: a row is valid from the night on which it lands until another row replaces it.
+
+    Its file lands only on nights with something new; the manifest names it then. Features read for each night the rows
+    that are valid then, as if they had landed that night.
+
+    Attributes:
+        holds: What a file holds: ``all`` rows, so that a key that is left out is no longer valid, or ``changes``, rows
+            that replace those with the same key.
+        max_age_nights: Nights after the last file until features stop being built; None for no limit.
+    """
+
+    holds: Literal["all", "changes"] = "changes"
+    max_age_nights: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source(Declaration):
     """A file that lands each night, and its raw table.
 
@@ -45,6 +63,7 @@ class Source(Declaration):
         expected_to_vary: Columns whose values are expected to vary (the date, the rain). Only their share of nulls is
             compared with the last nights.
         max_rejected_share: Maximum share of rows that may break a ``reject_row`` rule before the night stops.
+        snapshot: How rows stay valid until they are replaced; None for a source that lands every night.
     """
 
     table: TableSchema
@@ -53,6 +72,7 @@ class Source(Declaration):
     night_rules: tuple[NightRule, ...] = ()
     expected_to_vary: tuple[str, ...] = ()
     max_rejected_share: Share = 0.02
+    snapshot: Snapshot | None = None
 
     def check(self) -> None:
         """Check that table, file and rules are consistent."""
@@ -129,6 +149,14 @@ class Data(Declaration):
         check_unique((source.file for source in self.sources), kind="file", where="Data.sources")
         check_choice(self.features_from, names, kind="source", where="Data.features_from")
         check_choice(self.labels_from, names, kind="source", where="Data.labels_from")
+        snapshots = {source.name for source in self.sources if source.snapshot}
+        for field in ("features_from", "labels_from"):
+            if getattr(self, field) in snapshots:
+                refuse(
+                    f"{field} names {getattr(self, field)}, a snapshot, which has no rows of its own for each night",
+                    where=f"Data.{field}",
+                    fix="name a source that lands every night, and join the snapshot in features.py",
+                )
 
 
 def _check_night_rule(rule: NightRule, types: Mapping[str, str], *, where: str) -> None:

@@ -36,8 +36,11 @@ class Volume:
 
 
 def count_volumes(lake: Lake, use_case: UseCase, night: date, earlier: Sequence[date]) -> list[Volume]:
-    """Count the rows of ``night`` in the raw tables, features and scores; tables that do not exist are left out."""
-    schemas = [source.table for source in use_case.data.sources]
+    """Count the rows of ``night`` in the raw tables, features and scores; tables that do not exist are left out.
+
+    Snapshots are left out too: they land only when there is something new.
+    """
+    schemas = [source.table for source in use_case.data.sources if not source.snapshot]
     schemas += [use_case.feature_table, use_case.score_table]
     quarantine = lake.table(use_case.quarantine_table)
     rejected = _rows(quarantine) if quarantine.exists() else {}
