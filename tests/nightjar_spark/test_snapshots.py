@@ -69,7 +69,7 @@ class Shop:
         self.lake = Lake(str(root / "lake"))
 
     def land(self, number: int, customers: Mapping[str, int] | None) -> None:
-        """Land a night and ingest it; without ``customers`` there is no file of them."""
+        """Land a night and ingest it; without ``customers`` their file is left out."""
         folder = self.root / "landing" / SHOP.name / night(number).isoformat()
         folder.mkdir(parents=True, exist_ok=True)
         files: dict[str, Sequence[str]] = {

@@ -41,7 +41,7 @@ class Snapshot(Declaration):
     that are valid then, as if they had landed that night.
 
     Attributes:
-        holds: What a file holds: ``all`` rows, so that a key that is left out is no longer valid, or ``changes``, rows
+        holds: What a file holds: ``all`` rows, so that the row of a key that is left out ends, or ``changes``, rows
             that replace those with the same key.
         max_age_nights: Nights after the last file until features stop being built; None for no limit.
     """

@@ -43,7 +43,7 @@ def weights_of_mixture(likelihoods: NDArray[np.float64], sum_over_ranks: SumOver
         if factors.max() - 1 < _TOLERANCE:
             break
     singles = _mean_over_ranks(np.log(np.vstack([likelihoods, weights @ likelihoods])), sum_over_ranks)
-    if singles[:-1].max() >= singles[-1]:  # nearly equal members converge slowly: the best alone is no worse
+    if singles[:-1].max() >= singles[-1]:  # nearly equal members converge slowly: then the best member alone
         return tuple(float(member == singles[:-1].argmax()) for member in range(members))
     truncated = np.where(weights < MIN_WEIGHT, 0.0, weights)
     sparse = truncated / truncated.sum()

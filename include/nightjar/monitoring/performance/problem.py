@@ -202,7 +202,7 @@ class PerformanceProblem(Protocol):
 
     @property
     def without_ratio(self) -> tuple[str, ...]:
-        """Metrics of :attr:`words` that are no ratios of sums over rows."""
+        """Metrics of :attr:`words` that are not ratios of sums over rows."""
 
     def ratios(self, summary: Any, baseline: Baseline | None) -> dict[str, Ratio]:
         """Return the metrics that are ratios of sums over rows; those without a denominator are left out."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from nightjar.declaration.problem import Binary, Multiclass
 from nightjar.declaration.rows import Rows
+from nightjar.problems.arrays import targets
 from nightjar.protocol.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def sample_rows(labels: Labels, weighting: ClassWeighting, seed: tuple[int, ...]
     """
     if not weighting.kept:
         return None
-    shares = np.array(weighting.kept)[labels.astype(np.int64)]
+    shares = np.array(weighting.kept)[targets(labels).astype(np.int64)]
     chosen: NDArray[np.bool_] = np.random.default_rng(seed).random(len(labels)) < shares
     return chosen
 
@@ -115,7 +116,7 @@ def weights_of_rows(
     if declared.weight_column is not None:
         weights = _weights_of_column(rows, declared.weight_column, where=where)
     if weighting.weights:
-        of_class = np.array(weighting.weights, np.float32)[labels.astype(np.int64)]
+        of_class = np.array(weighting.weights, np.float32)[targets(labels).astype(np.int64)]
         weights = of_class if weights is None else weights * of_class
     return weights
 

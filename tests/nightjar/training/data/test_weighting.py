@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.training_sets import context, count_labels, one_rank, training_set
 
+from nightjar.declaration.alarms import Capacity
 from nightjar.declaration.engines import Boosting, LightGBM, Network
 from nightjar.declaration.features import Feature
 from nightjar.declaration.problem import Binary, Multiclass, Problem
@@ -32,6 +33,7 @@ from nightjar.training.distributed.agreement import check_shards
 from nightjar.training.distributed.collective import collective
 from nightjar.training.engines.member import outputs_of
 from nightjar.training.engines.registry import ENGINES
+from nightjar.training.ensemble.members import combine
 
 DAYS = (date(2013, 1, 2), date(2013, 1, 3))
 CLASSES = Multiclass(classes=("a", "b", "c"))
@@ -56,7 +58,7 @@ def of_rows(
         f"{lake}/labels/test", pa.table({"ds": days, "item": items, "label": list(labels)}), partition_by=["ds"]
     )
     declared = problem or Binary()
-    counts = problem_type(declared).count_labels(np.array(labels)) if declared == Binary() else {}
+    counts = problem_type(declared).count_labels(np.array(labels)) if isinstance(declared, Binary) else {}
     split = Split(first=DAYS[0], last=DAYS[1], days=DAYS, rows=len(labels), labels=counts)
     found = training_set((Feature("amount", "numeric", "Amount."),))
     return replace(
@@ -154,6 +156,25 @@ def test_probabilities_are_corrected_for_sampled_negatives(engine: Any, balance:
         (baseline,) = fit_baselines(rows_of)
     of_baseline = outputs_of(baseline.member, baseline.card, matrix, threads=1).mean()
     assert of_baseline == pytest.approx(labels.mean(), rel=0.1)
+
+
+def test_alarms_by_capacity_are_trained_like_others(lake: Lake) -> None:
+    """Labels of a capacity have a second column; sampling, engines, ensemble and baseline read the first."""
+    labels = [float(number % 4 == 0) for number in range(2000)]
+    amounts = [label + 0.1 * (number % 7) for number, label in enumerate(labels)]
+    found = of_rows(lake, Rows(negative_share=0.5), problem=Binary(alarms=Capacity(50)), labels=labels, amounts=amounts)
+    train, validation = read_shard(lake, found, found.train), read_shard(lake, found, found.validation)
+    assert train.labels == {"positives": 500}
+    rows_of = context(train, validation, found)
+    fitted = ENGINES["boosting"].fit(Boosting(num_rounds=5), rows_of)
+    with collective(rows_of.group):
+        ensemble = combine((fitted,), validation, found.recipe, threads=1)
+        (baseline,) = fit_baselines(rows_of)
+    assert (ensemble.threshold, baseline.threshold) == (None, None)
+    ((_, of_validation),) = validation.batches()
+    measured = rows_of.metric.problem.measure(of_validation, ensemble.outputs)
+    assert measured["precision"] == 1.0
+    assert measured["recall"] == 50 / 250
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=3, max_size=3), st.lists(st.floats(0.01, 1), min_size=3, max_size=3))

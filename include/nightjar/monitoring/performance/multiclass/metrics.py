@@ -61,7 +61,7 @@ def measure(
 
 
 def ratios(summary: Summary, declared: Multiclass, baseline: Baseline | None) -> dict[str, Ratio]:
-    """Return the metrics that are ratios of sums over rows: all but the F1 score."""
+    """Return the metrics that are ratios of sums over rows: all except the F1 score."""
     rows, confusion = summary.labelled, summary.confusion
     found: dict[str, Ratio] = {}
     if not rows:

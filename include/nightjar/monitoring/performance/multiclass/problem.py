@@ -126,7 +126,7 @@ class MulticlassPerformance:
         return ("macro_f1",)
 
     def ratios(self, summary: Summary, baseline: Baseline | None) -> dict[str, Ratio]:
-        """Return every metric but the F1 score."""
+        """Return every metric except the F1 score."""
         return ratios(summary, self.declared, baseline)
 
     def reduce(self, summary: Summary) -> Summary:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightjar.declaration.features import Feature
+from nightjar.problems.arrays import targets
 from nightjar.training.data.moments import moments
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
@@ -57,7 +58,7 @@ class Inputs:
 def sample(train: Shard, training_set: TrainingSet) -> list[Batch]:
     """Return every n-th row of this rank's training rows, so that all ranks have about ``MAX_ROWS`` rows or fewer."""
     stride = -(-training_set.train.rows // MAX_ROWS)
-    return [(matrix[::stride], labels[::stride].astype(np.float64)) for matrix, labels in train.batches()]
+    return [(matrix[::stride], targets(labels[::stride]).astype(np.float64)) for matrix, labels in train.batches()]
 
 
 def standardized(batches: Sequence[Batch], training_set: TrainingSet) -> Inputs:
