@@ -143,8 +143,7 @@ def _predict(
     """
     inputs = {feature.name for model in contenders.values() for feature in model.card.features}
     columns = sorted(inputs.union(problem.label_inputs))
-    random, model = np.random.default_rng(training_set.recipe.seed), contenders[CHALLENGER]
-    days = training_set.holdout.days
+    random, days = np.random.default_rng(training_set.recipe.seed), training_set.holdout.days
     sampled_days = {days[place] for place in random.permutation(len(days))[:SAMPLED_DAYS]}
     samples: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
     by_day: list[NDArray[np.float64]] = []
@@ -152,14 +151,8 @@ def _predict(
     for day, rows in read_days(Lake(spec.lake), training_set, days, columns):
         by_day.append(problem.encode_labels(rows))
         if day in sampled_days:
-            # rows that are compared within groups stay together
-            of_day = by_day[-1]
-            chosen = (
-                np.arange(min(len(of_day), SAMPLED_ROWS))
-                if of_day.ndim == 2
-                else np.sort(random.permutation(len(of_day))[:SAMPLED_ROWS])
-            )
-            samples.append((model.encode(rows.take(chosen)), of_day[chosen]))
+            chosen = _choose_rows(by_day[-1], random)
+            samples.append((contenders[CHALLENGER].encode(rows.take(chosen)), by_day[-1][chosen]))
         for prefix, model in contenders.items():
             outputs[prefix].append(model.predict(rows, threads=spec.threads_per_rank))
     labels = np.concatenate(by_day)
@@ -168,6 +161,13 @@ def _predict(
     matrices, sampled = (np.concatenate(parts) for parts in zip(*samples, strict=True))
     sample = Sample(matrix=matrices, labels=sampled)
     return labels, {prefix: np.concatenate(parts) for prefix, parts in outputs.items()}, sample
+
+
+def _choose_rows(labels: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Return the positions of some rows of a day: at random, or the first ones where rows of a group stay together."""
+    if labels.ndim == 2:
+        return np.arange(min(len(labels), SAMPLED_ROWS))
+    return np.sort(random.permutation(len(labels))[:SAMPLED_ROWS])
 
 
 def _write_page(
