@@ -288,11 +288,11 @@ def check_reason_codes(scoring: Scoring, training: Training, features: FeatureSe
     """
     if not scoring.reason_codes:
         return
-    if [type(engine) for engine in training.engines] != [Boosting] or training.bags > 1:
+    if without := [type(engine).__name__ for engine in training.engines if not isinstance(engine, Boosting | LightGBM)]:
         refuse(
-            "reason codes are declared, and only boosted trees alone can give them",
+            f"reason codes are declared, and {', '.join(without)} cannot give them",
             where=where,
-            fix="train with one `Boosting`, or leave `reason_codes` out",
+            fix="train with trees alone, `Boosting` or `LightGBM`, or leave `reason_codes` out",
         )
     if scoring.reason_codes > len(features.columns):
         refuse(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.training.engines.boosting.model import BoostedTrees
+from nightjar.training.engines.member import Explained
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,8 +19,9 @@ def reason_columns(model: TabularModel, matrix: NDArray[np.float32], count: int)
     """Return the columns of :attr:`nightjar.declaration.scoring.Scoring.reason_columns` for the rows of ``matrix``.
 
     Contributions are the exact SHAP values of the trees (Lundberg et al., 2020, From local explanations to global
-    understanding with explainable AI for trees): with the bias, those of a row add up to its log-odds. Equal
-    contributions are in the order of the features. All columns are null unless the model is a single booster.
+    understanding with explainable AI for trees): with the bias, those of a row add up to its log-odds. Those of an
+    ensemble are the weighted means of its members'. Equal contributions are in the order of the features. All columns
+    are null unless all members are trees.
 
     Args:
         model: The model that scored the rows.
@@ -31,11 +32,10 @@ def reason_columns(model: TabularModel, matrix: NDArray[np.float32], count: int)
 
     names = pa.array([feature.name for feature in model.card.features], pa.string())
     columns: dict[str, pa.Array] = {}
-    member = model.members[0]
-    if count and len(model.members) == 1 and isinstance(member, BoostedTrees):
-        contributions = member.contributions(matrix, threads=1)
-        order = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count]
-        strongest = np.take_along_axis(contributions, order, axis=1)
+    contributions = _contributions(model, matrix) if count else None
+    if contributions is not None:
+        order: NDArray[Any] = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count]
+        strongest: NDArray[Any] = np.take_along_axis(contributions, order, axis=1)
     else:
         order = strongest = np.empty((len(matrix), 0), np.float64)
     for place in range(count):
@@ -44,3 +44,17 @@ def reason_columns(model: TabularModel, matrix: NDArray[np.float32], count: int)
         size = pa.array(strongest[:, place], pa.float64()) if is_present else pa.nulls(len(matrix), pa.float64())
         columns |= {f"reason_{place + 1}": reason, f"reason_{place + 1}_contribution": size}
     return columns
+
+
+def _contributions(model: TabularModel, matrix: NDArray[np.float32]) -> NDArray[np.floating[Any]] | None:
+    """Return the contributions of each feature (rows x features); None when a member that predicts has none."""
+    total: NDArray[np.floating[Any]] | None = None
+    for card, member in zip(model.card.members, model.members, strict=True):
+        if not card.weight:
+            continue
+        if not isinstance(member, Explained):
+            return None
+        of_member = member.contributions(matrix, threads=1).reshape(len(matrix), -1)
+        weighted = of_member if card.weight == 1.0 else card.weight * of_member
+        total = weighted if total is None else total + weighted
+    return total

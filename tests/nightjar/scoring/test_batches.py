@@ -26,10 +26,12 @@ from nightjar.problems.binary.calibration import Calibrator
 from nightjar.problems.registry import problem_type
 from nightjar.protocol.scores import ScoringModel
 from nightjar.scoring.batches import BATCH_BYTES, BatchScores, batch_rows, score_batch
+from nightjar.scoring.reasons import reason_columns
 from nightjar.scoring.task import ScoringTask
 from nightjar.training.data.encoding import encode
 from nightjar.training.engines.boosting.model import BoostedTrees
 from nightjar.training.engines.libraries import import_xgboost
+from nightjar.training.engines.linear.constant import Constant
 from nightjar.training.engines.member import MemberCard
 from nightjar.training.model import ModelCard, TabularModel, save
 
@@ -243,11 +245,33 @@ def test_reasons_are_the_strongest_contributions_which_add_up_to_the_margin(lake
     assert np.abs(sizes).max() > 0.01
 
 
+def test_reasons_of_an_ensemble_are_the_weighted_means_of_its_members(lake: Lake) -> None:
+    rows = batch()
+    first = model(f"{lake}/models/x", rows, None)
+    (card,), (trees,) = first.card.members, first.members
+    fewer = BoostedTrees(trees.booster[:3])  # type: ignore[attr-defined]
+    cards = (replace(card, weight=0.75), replace(card, name="short", weight=0.25))
+    both = replace(first, card=replace(first.card, members=cards), members=(trees, fewer))
+    matrix = both.encode(rows)
+    columns = reason_columns(both, matrix, len(both.card.features))
+    parts = [member.contributions(matrix, threads=1) for member in (trees, fewer)]  # type: ignore[attr-defined]
+    expected = 0.75 * parts[0] + 0.25 * parts[1]
+    names = [feature.name for feature in both.card.features]
+    for place in range(1, len(names) + 1):
+        for row, name in enumerate(columns[f"reason_{place}"].to_pylist()):
+            size = columns[f"reason_{place}_contribution"][row].as_py()
+            assert size == pytest.approx(expected[row, names.index(name)], rel=1e-6)
+    without = replace(both, card=replace(both.card, members=(cards[0], replace(cards[1], weight=0.0))))
+    assert reason_columns(without, matrix, 1)["reason_1"].null_count == 0, "a member without weight does not count"
+
+
 def test_a_model_without_trees_gives_no_reasons(lake: Lake) -> None:
     rows = batch()
     explained = replace(USE_CASE, scoring=Scoring(reason_codes=2))
     saved = model(f"{lake}/models/x", rows, None)
-    two = replace(saved, card=replace(CARD, members=CARD.members * 2), members=saved.members * 2)
+    shares = Constant(outputs=0.5)
+    cards = (*saved.card.members, shares.card(0.0))
+    two = replace(saved, card=replace(saved.card, members=cards), members=(*saved.members, shares))
     scores = scored(lake, two, rows, explained).scores
     assert {row["reason_1"] for row in scores.to_pylist()} == {None}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightjar.training.engines.member import Explained
 from nightjar.training.engines.validation import ValidationMetric
 
 if TYPE_CHECKING:
@@ -15,17 +16,6 @@ if TYPE_CHECKING:
 
     from nightjar.problems.arrays import Labels
     from nightjar.training.model import TabularModel
-
-
-@runtime_checkable
-class Explained(Protocol):
-    """A member that says how it uses its features."""
-
-    def gains(self) -> NDArray[np.float64]:
-        """Return the total gain of each feature's splits."""
-
-    def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.floating]:
-        """Return SHAP values (rows x features, or rows x outputs x features) of the margin."""
 
 
 @dataclass(frozen=True, kw_only=True)

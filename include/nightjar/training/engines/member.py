@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from nightjar.training.data.weighting import without_class_weights
 
@@ -26,6 +26,17 @@ class Member(Protocol):
 
     def content(self) -> Mapping[str, bytes]:
         """Return its files by name, as the engine's ``load`` reads them."""
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A member that says how it uses its features."""
+
+    def gains(self) -> NDArray[np.float64]:
+        """Return the total gain of each feature's splits."""
+
+    def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.floating[Any]]:
+        """Return SHAP values of the margin: rows x features or, for several outputs, rows x outputs x features."""
 
 
 @dataclass(frozen=True, kw_only=True)

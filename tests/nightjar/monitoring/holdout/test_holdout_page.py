@@ -16,11 +16,12 @@ from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.ranking import Ranking
 from nightjar.monitoring.holdout import parts
-from nightjar.monitoring.holdout.importances import Explained, Sample, importances_of
+from nightjar.monitoring.holdout.importances import Sample, importances_of
 from nightjar.monitoring.holdout.page import HoldoutPage, render
 from nightjar.monitoring.holdout.parts import Plot, Table, parts_of
 from nightjar.problems.binary.calibration import Calibrator
 from nightjar.problems.binary.metrics import auc_counts
+from nightjar.training.engines.member import Explained
 from nightjar.training.engines.registry import ENGINES
 from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.model import ModelCard, TabularModel
