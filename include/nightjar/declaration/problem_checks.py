@@ -10,9 +10,10 @@ from nightjar.declaration.declared import check_known, refuse
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.features import FeatureSet
 from nightjar.declaration.forecast import Forecast
+from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring
 from nightjar.declaration.problem import Problem
-from nightjar.declaration.ranking import Ranking
+from nightjar.declaration.ranking import CATALOGUE_METRICS, Ranking
 from nightjar.declaration.target import Target
 
 
@@ -38,6 +39,10 @@ class Declared(Protocol):
     @property
     def target(self) -> Target:
         """What is predicted."""
+
+    @property
+    def gate(self) -> Gate:
+        """Requirements for a promotion."""
 
     @property
     def monitoring(self) -> Monitoring:
@@ -100,6 +105,15 @@ def _check_ranking(ranking: Ranking, declared: Declared, *, where: str) -> None:
             f"the group is {', '.join(ranking.group)}, and the key is {', '.join(key)}",
             where=f"{where}.problem.group",
             fix="name the first columns of the key as the group, and leave at least one for the item",
+        )
+    items = key[len(ranking.group) :]
+    check_known(ranking.item, items, kind="column of the key after the group", where=f"{where}.problem.item")
+    if declared.gate.decisive_metric in {metric.name for metric in CATALOGUE_METRICS}:
+        refuse(
+            f"the gate decides by {declared.gate.decisive_metric}, which ignores whether items are relevant",
+            where=f"{where}.gate.decisive_metric",
+            fix="give it a floor, and decide by one of: "
+            + ", ".join(name for name, metric in ranking.metrics.items() if metric not in CATALOGUE_METRICS),
         )
     if wrong := [name for name in declared.monitoring.performance.slices if name not in ranking.group]:
         refuse(

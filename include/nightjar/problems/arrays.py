@@ -28,7 +28,7 @@ def group_ids(labels: NDArray[Any]) -> NDArray[np.int64]:
     """Return the number of each row's group, from 0, ascending: encoded labels of groups tell the first rows of each.
 
     Args:
-        labels: Rows x 2: the label, and 1 for the first row of a group, else 0.
+        labels: Rows x 2 or more: the label, 1 for the first row of a group, else 0, and what else the type needs.
     """
     ids: NDArray[np.int64] = np.cumsum(labels[:, 1]).astype(np.int64) - 1
     return ids

@@ -33,7 +33,9 @@ USE_CASE = replace(
         key=(*(_KEY[name] for name in GROUP), *(column for name, column in _KEY.items() if name not in GROUP)),
         carried=FLIGHT_DELAY.entity.carried,
     ),
-    problem=Ranking(group=GROUP, k=10, popularity="flight_late_rate_28d", last_seen="flight_delay_1d"),
+    problem=Ranking(
+        group=GROUP, item=("carrier", "flight"), k=10, popularity="flight_late_rate_28d", last_seen="flight_delay_1d"
+    ),
     target=Target(
         label="0 on time, 1 to 3 from 15, 60 and 180 minutes of arrival delay on; null when cancelled or diverted.",
         prediction="Score of the flight among those of its airport.",

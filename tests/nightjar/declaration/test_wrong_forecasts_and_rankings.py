@@ -25,7 +25,7 @@ FORECAST = Forecast(unit="orders", horizon=3, season=7, hierarchy=("shop",))
 SERIES = Entity(key=(Column("shop", "string", "Shop.", nullable=False),))
 INPUTS = FeatureSet(columns=FORECAST.series_features)
 TARGET = Target(label="Orders of the day.", prediction="Median of the orders.", label_horizon_nights=3)
-RANKING = Ranking(group=("shop",), popularity="sold", last_seen="amount")
+RANKING = Ranking(group=("shop",), item=("number",), popularity="sold", last_seen="amount")
 ITEMS = FeatureSet(
     columns=(Feature("amount", "numeric", "Amount."), Feature("sold", "numeric", "Sold lately.")),
     rules=(between("amount", 0, 500, unit="euros"),),
@@ -86,11 +86,25 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: replace(RANKING, group=()), "group is empty", "Ranking.group", "the entity's key"),
         (lambda: replace(RANKING, last_seen="sold"), "feature sold is declared more", "Ranking.last_seen", "once"),
         (lambda: replace(RANKING, k=0), "k is 0", "Ranking.k", "at least 1"),
-        (ranking(replace(RANKING, group=("number",))), "the group is number", "problem.group", "first columns"),
+        (lambda: replace(RANKING, item=()), "item is empty", "Ranking.item", "after the group"),
+        (lambda: replace(RANKING, item=("shop",)), "column shop is declared more", "Ranking.item", "once"),
         (
-            ranking(replace(RANKING, group=("shop", "number"))),
+            ranking(replace(RANKING, group=("number",), item=("shop",))),
+            "the group is number", "problem.group", "first columns",
+        ),
+        (
+            ranking(replace(RANKING, group=("shop", "number"), item=("amount",))),
             "the key is shop, number", "problem.group", "for the item",
         ),
+        (
+            ranking(replace(RANKING, item=("amount",))),
+            "unknown column of the key after the group 'amount'", "problem.item", "number",
+        ),
+        (
+            ranking(gate=Gate(decisive_metric="catalogue_coverage")),
+            "the gate decides by catalogue_coverage", "gate.decisive_metric", "ndcg, map, recall, hit_rate",
+        ),
+        (ranking(gate=Gate(ceilings={"novelty": 9.0})), "novelty has a ceiling", "gate.ceilings", "a floor"),
         (
             ranking(replace(RANKING, popularity="clicks")),
             "unknown numeric feature 'clicks'", "popularity", "amount, sold",
@@ -154,6 +168,11 @@ def test_a_forecast_has_a_row_for_each_series_and_step() -> None:
         "ds", "shop", "step", "target_date", "series_scale", "prediction", "q10", "q50",
     )  # fmt: skip
     assert next(iter(FORECAST.metrics)) == "wql"
+
+
+def test_a_gate_may_have_floors_of_what_is_listed() -> None:
+    declared = ranking(gate=Gate(floors={"catalogue_coverage": 0.2, "novelty": 12.0}))()
+    assert declared.decisive_metric == "ndcg"
 
 
 def test_a_ranking_has_the_rank_of_each_item() -> None:

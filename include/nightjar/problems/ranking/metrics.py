@@ -1,12 +1,15 @@
 """Metrics of rankings, from sums over groups. Numpy only.
 
-Labels are encoded as rows x 2: the relevance, and whether the row is the first of its group
-(:func:`nightjar.problems.arrays.group_ids`). So rows of a group stay together when batches are joined.
+Labels are encoded as rows x 4: the relevance, whether the row is the first of its group
+(:func:`nightjar.problems.arrays.group_ids`), and the number of its item in two halves (:func:`item_numbers`). So rows
+of a group stay together when batches are joined.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_RELEVANCE = 31
 """Largest relevance: a gain is 2 to its power minus 1, as in XGBoost's objective."""
+_HALF = 24
+"""Bits of each half of an item's number: float32 holds whole numbers of so many bits."""
 BY_GROUP = ("ndcg", "map", "recall", "hit_rate")
 """Metrics that are means over the groups with a relevant item."""
 
@@ -115,3 +120,41 @@ def group_sums(metric: str, labels: Labels, outputs: Outputs, k: int) -> NDArray
     groups = group_ids(labels)
     found = measure_groups(targets(labels).astype(np.float64), groups, ranks_of(groups, outputs), k).values[metric]
     return np.array([found.sum(), len(found)], dtype=np.float64)
+
+
+def hash_items(keys: Iterable[str]) -> NDArray[np.int64]:
+    """Return a number of 48 bits for each key, the same on every machine; two of 100,000 share one by chance 2e-5."""
+    digests = (blake2b(key.encode(), digest_size=2 * _HALF // 8).digest() for key in keys)
+    return np.array([int.from_bytes(digest) for digest in digests], dtype=np.int64)
+
+
+def halves_of(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return items' numbers as two columns, each of which float32 holds exactly."""
+    return np.stack([numbers >> _HALF, numbers & ((1 << _HALF) - 1)], axis=1).astype(np.float64)
+
+
+def item_numbers(labels: Labels) -> NDArray[np.int64]:
+    """Return the number of each row's item from encoded labels; see :func:`halves_of`."""
+    high, low = labels[:, 2:4].T.astype(np.int64)
+    numbers: NDArray[np.int64] = (high << _HALF) + low
+    return numbers
+
+
+def measure_catalogue(rows: NDArray[np.int64], listed: NDArray[np.int64]) -> dict[str, float]:
+    """Measure which items are among the first of the groups; both counts add up over groups, nights and slices.
+
+    ``catalogue_coverage``: share of the items that are listed at least once (Herlocker et al., 2004, Evaluating
+    collaborative filtering recommender systems, section 4.3). ``novelty``: mean, over the places of all lists, of the
+    self-information of the item there in bits, -log2 of its share among all rows (Zhou et al., 2010, Solving the
+    apparent diversity-accuracy dilemma of recommender systems; Vargas and Castells, 2011, Rank and relevance in novelty
+    and diversity metrics for recommender systems). It is the same for all orders when all items have as many rows.
+
+    Args:
+        rows: Rows of each item, at least 1.
+        listed: How many of these are among the first ``k`` of their group; at least one item is.
+    """
+    information = np.log2(rows.sum() / rows)
+    return {
+        "catalogue_coverage": float(np.count_nonzero(listed) / len(rows)),
+        "novelty": float((listed * information).sum() / listed.sum()),
+    }

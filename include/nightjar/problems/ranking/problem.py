@@ -17,6 +17,10 @@ from nightjar.problems.ranking.metrics import (
     BY_GROUP,
     MAX_RELEVANCE,
     group_sums,
+    halves_of,
+    hash_items,
+    item_numbers,
+    measure_catalogue,
     measure_groups,
     ranks_of,
 )
@@ -57,7 +61,7 @@ class RankingProblem(WithoutThreshold, WithoutSkill):
         return {RELEVANT: int((targets(labels).astype(np.float32) > 0).sum())}
 
     def encode_labels(self, rows: pa.Table) -> NDArray[np.float64]:
-        """Return relevances, and which rows are the first of their group: rows are sorted by it."""
+        """Return relevances, which rows are the first of their group (rows are sorted by it), and items."""
         import pyarrow.compute as pc
 
         is_first = np.zeros(rows.num_rows, bool)
@@ -66,7 +70,17 @@ class RankingProblem(WithoutThreshold, WithoutSkill):
             column = rows[name].combine_chunks()
             differs = pc.not_equal(column.slice(1), column.slice(0, max(len(column) - 1, 0)))
             is_first[1:] |= differs.to_numpy(zero_copy_only=False)
-        return np.stack([rows["label"].to_numpy().astype(np.float64), is_first.astype(np.float64)], axis=1)
+        relevances = rows["label"].to_numpy().astype(np.float64)
+        return np.column_stack([relevances, is_first.astype(np.float64), halves_of(self._items(rows))])
+
+    def _items(self, rows: pa.Table) -> NDArray[np.int64]:
+        """Return the number of each row's item."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        parts = [pc.cast(rows[name], pa.string()) for name in self.declared.item]
+        keys = pc.binary_join_element_wise(*parts, "\x1f").combine_chunks().dictionary_encode()
+        return hash_items(keys.dictionary.to_pylist())[keys.indices.to_numpy()]
 
     def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
         """There must be a relevant item."""
@@ -92,7 +106,7 @@ class RankingProblem(WithoutThreshold, WithoutSkill):
         }
 
     def validation_metric(self, decisive: str) -> QualityMetric:
-        """Return the decisive metric: all are means over groups."""
+        """Return the decisive metric: all that may be declared are means over groups."""
         return self.declared.metrics[decisive]
 
     def validation_sums(self, metric: str, labels: Labels, outputs: Outputs) -> NDArray[Any]:
@@ -120,7 +134,7 @@ class RankingProblem(WithoutThreshold, WithoutSkill):
         return Identity(), {}
 
     def measure(self, labels: Labels, outputs: Outputs) -> dict[str, float]:
-        """Return the metrics of the first ``k`` items, and the numbers of groups.
+        """Return the metrics of the first ``k`` items, and the numbers of groups and items.
 
         Raises:
             GateError: when scores are not finite, or no group has a relevant item.
@@ -128,15 +142,21 @@ class RankingProblem(WithoutThreshold, WithoutSkill):
         if wrong := int((~np.isfinite(outputs)).sum()):
             raise GateError("scores are not finite", where="holdout", how_many=wrong, fix="check the objective")
         groups = group_ids(labels)
-        found = measure_groups(targets(labels).astype(np.float64), groups, ranks_of(groups, outputs), self.declared.k)
+        ranks = ranks_of(groups, outputs)
+        found = measure_groups(targets(labels).astype(np.float64), groups, ranks, self.declared.k)
         measured = len(found.values["ndcg"])
         if not measured:
             raise GateError(
                 "no group has a relevant item", where="holdout", how_many=found.without_relevant,
                 fix="choose a holdout with relevant items",
             )  # fmt: skip
+        _, items = np.unique(item_numbers(labels), return_inverse=True)
+        rows_of_items = np.bincount(items)
+        listed = np.bincount(items[ranks <= self.declared.k], minlength=len(rows_of_items))
         return {
             **{name: float(found.values[name].mean()) for name in BY_GROUP},
+            **measure_catalogue(rows_of_items, listed),
+            "items": float(len(rows_of_items)),
             "groups": float(measured),
             "groups_without_relevant": float(found.without_relevant),
             "rows": float(len(labels)),

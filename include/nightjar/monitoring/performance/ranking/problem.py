@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nightjar.declaration.ranking import Ranking
+from nightjar.declaration.ranking import CATALOGUE_METRICS, Ranking
 from nightjar.monitoring.performance.intervals import Interval
 from nightjar.monitoring.performance.metric_words import MetricWords
 from nightjar.monitoring.performance.monitored import Monitored
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from nightjar.declaration.quality import QualityMetric
     from nightjar.monitoring.performance.rows import PerformanceRow
 
+_WHOLE = 2**53
+"""Doubles hold whole numbers up to it."""
 NO_ESTIMATE = "how good an order is cannot be estimated from its scores alone"
 
 
@@ -68,10 +70,12 @@ class RankingPerformance:
 
     @property
     def score_columns(self) -> Mapping[str, str]:
-        """The rank, and a number for the group of the item in its night."""
-        group = ", ".join(("ds", *self.declared.group))
-        whole = 2**53  # doubles hold whole numbers up to it
-        return {"rank": "CAST(rank AS DOUBLE)", "item_group": f"CAST(pmod(xxhash64({group}), {whole}) AS DOUBLE)"}
+        """The rank, and numbers for the group of the item in its night, and for the item on all nights."""
+        return {
+            "rank": "CAST(rank AS DOUBLE)",
+            "item_group": _number(("ds", *self.declared.group)),
+            "item": _number(self.declared.item),
+        }
 
     def baseline(self, groups: Sequence[LabelGroup]) -> Baseline:
         """Return the share of relevant items."""
@@ -122,8 +126,9 @@ class RankingPerformance:
         return None if row is None or row.baseline is None else {"relevant_share": row.baseline}
 
     def holdout_metrics(self, metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
-        """Return the metrics on the holdout."""
-        figures = with_prefix(metrics, prefix, self.words)
+        """Return the metrics on the holdout, but for those that grow with its number of nights."""
+        names = [name for name in self.words if name not in {metric.name for metric in CATALOGUE_METRICS}]
+        figures = with_prefix(metrics, prefix, names)
         relevant, rows = (metrics.get(f"{prefix}{name}") for name in ("relevant", "rows"))
         return {**figures, "relevant_share": relevant / rows} if relevant is not None and rows else figures
 
@@ -148,8 +153,8 @@ class RankingPerformance:
 
     @property
     def history_metrics(self) -> tuple[str, ...]:
-        """Quality of the order, recall and level of the labels."""
-        return ("ndcg", "recall", "relevant_share")
+        """Quality of the order, recall, coverage and level of the labels."""
+        return ("ndcg", "recall", "catalogue_coverage", "relevant_share")
 
     @property
     def level_columns(self) -> tuple[SliceColumn, ...]:
@@ -177,3 +182,8 @@ class RankingPerformance:
     def changes(self, figures: Mapping[str, PerformanceRow]) -> list[str]:
         """Describe relevant items, and how many of them came first."""
         return words.changes(figures, self.declared)
+
+
+def _number(columns: Sequence[str]) -> str:
+    """Return the SQL expression of a number for the values of columns."""
+    return f"CAST(pmod(xxhash64({', '.join(columns)}), {_WHOLE}) AS DOUBLE)"

@@ -37,6 +37,21 @@ def of_metrics(declared: Ranking) -> dict[str, MetricWords]:
             meaning=f"groups with a relevant item among {first}; higher is better",
             form="share",
         ),
+        "catalogue_coverage": MetricWords(
+            name="Catalogue coverage",
+            phrase="catalogue coverage",
+            meaning=f"share of all items that are among {first} of a group at least once",
+            form="share",
+            is_key=False,
+        ),
+        "novelty": MetricWords(
+            name="Novelty",
+            phrase="novelty in bits",
+            meaning=f"how rare the items among {first} are among all rows: mean of \u2212log2 of their shares",
+            form="number",
+            unit="bits",
+            is_key=False,
+        ),
         "relevant_share": MetricWords(
             name="Relevant items", phrase="share of relevant items", meaning="observed", form="share", is_level=True
         ),
