@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from nightjar.declaration.declared import Positive, Probability, Share, check_choice, check_known, check_value, refuse
-from nightjar.declaration.engines import Boosting, LightGBM, Network, Statistical
+from nightjar.declaration.engines import Boosting, LightGBM, Network, Statistical, TwoTower
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
@@ -15,6 +15,7 @@ from nightjar.declaration.forecast import Forecast
 from nightjar.declaration.gate import Gate, check_bound
 from nightjar.declaration.monitoring import Monitoring, Retraining
 from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
+from nightjar.declaration.ranking import Ranking
 from nightjar.declaration.rows import Rows
 from nightjar.declaration.schedule import Schedule
 from nightjar.declaration.scoring import Scoring
@@ -175,6 +176,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
         "focal_gamma": (is_focal, _BINARY),
         "LightGBM among the engines": (any(isinstance(e, LightGBM) for e in training.engines), _ROWS_WEIGH),
         "Statistical among the engines": (any(isinstance(e, Statistical) for e in training.engines), _FORECAST),
+        "TwoTower among the engines": (any(isinstance(e, TwoTower) for e in training.engines), _RANKING),
         "balance_classes": (training.balance_classes, _BINARY),
         "scale_pos_weight": (weighed, _BINARY),
         "half_life_days": (training.rows.half_life_days is not None, _ROWS_WEIGH),
@@ -198,7 +200,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
         )
 
 
-_BINARY, _FORECAST = (Binary.kind,), (Forecast.kind,)
+_BINARY, _FORECAST, _RANKING = (Binary.kind,), (Forecast.kind,), (Ranking.kind,)
 _ROWS_WEIGH = (Binary.kind, Multiclass.kind, Regression.kind, Forecast.kind)
 """Problem types whose loss is a mean over rows; that of a ranking is over groups."""
 _WITH_FITTED_BASELINES = (Binary.kind, Multiclass.kind, Regression.kind)
@@ -255,6 +257,18 @@ def check_monotone_constraints(training: Training, feature_names: tuple[str, ...
     for engine in (*training.engines, training.student):
         if isinstance(engine, Boosting) and "monotone_constraints" in engine.params:
             _check_constraints(engine.params["monotone_constraints"], feature_names, where=where)
+
+
+def check_towers(training: Training, feature_names: tuple[str, ...], *, where: str) -> None:
+    """Check that the inputs of towers are features of the use case.
+
+    Raises:
+        ConfigurationError: listing the features.
+    """
+    for engine in training.engines:
+        if isinstance(engine, TwoTower):
+            for name in ("group_features", "item_features"):
+                check_known(getattr(engine, name), feature_names, kind="feature", where=f"{where}, {name}")
 
 
 def _check_constraints(constraints: object, names: tuple[str, ...], *, where: str) -> None:

@@ -12,12 +12,13 @@ from nightjar.declaration.lightgbm import LightGBM
 from nightjar.declaration.network import Network
 from nightjar.declaration.spaces import span_from_dict
 from nightjar.declaration.statistical import Statistical
+from nightjar.declaration.two_tower import TwoTower
 
-__all__ = ["ENGINES", "Boosting", "Custom", "DeclaredEngine", "LightGBM", "Network", "Statistical"]
+__all__ = ["ENGINES", "Boosting", "Custom", "DeclaredEngine", "LightGBM", "Network", "Statistical", "TwoTower"]
 
-DeclaredEngine = Boosting | Network | LightGBM | Custom | Statistical
+DeclaredEngine = Boosting | Network | LightGBM | Custom | Statistical | TwoTower
 ENGINES: Mapping[str, type[DeclaredEngine]] = {
-    engine.kind: engine for engine in (Boosting, Network, LightGBM, Custom, Statistical)
+    engine.kind: engine for engine in (Boosting, Network, LightGBM, Custom, Statistical, TwoTower)
 }
 
 
@@ -35,6 +36,8 @@ def engine_from_dict(document: Mapping[str, Any]) -> DeclaredEngine:
         values["space"] = {name: span_from_dict(**span) for name, span in space.items()}
     if kind == Network.kind:
         values["hidden"] = tuple(values["hidden"])
+    if kind == TwoTower.kind:
+        values |= {name: tuple(values[name]) for name in ("group_features", "item_features")}
     if kind in (Boosting.kind, LightGBM.kind):
         values["params"] = {name: _as_declared(value) for name, value in values["params"].items()}
     return ENGINES[kind](**values)

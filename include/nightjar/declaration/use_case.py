@@ -16,6 +16,7 @@ from nightjar.declaration.checks import (
     check_reason_codes,
     check_rows,
     check_supported,
+    check_towers,
 )
 from nightjar.declaration.data import Data, Source
 from nightjar.declaration.declared import Declaration, Name, Text, check_known
@@ -90,6 +91,7 @@ class UseCase(Declaration):
         check_supported(self.problem, self.training, self.scoring, where=where)
         check_rows(self.training.rows, self.problem, self.feature_table.columns, where=f"{where}.training.rows")
         check_monotone_constraints(self.training, self.feature_names, where=f"{where}.training, monotone_constraints")
+        check_towers(self.training, self.feature_names, where=f"{where}.training.engines, TwoTower")
         check_reason_codes(self.scoring, self.training, self.features, where=f"{where}.scoring.reason_codes")
         if self.scoring.experiment is not None:
             place = f"{where}.scoring.experiment"

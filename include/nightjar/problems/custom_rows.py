@@ -20,7 +20,8 @@ class CustomRows:
 
     Attributes:
         matrix: Rows to fit (rows x features, float32); a category is its position in ``categories``, NaN is missing.
-        labels: Their encoded labels: numbers, 0 and 1, or positions of classes.
+        labels: Their encoded labels: numbers, 0 and 1, or positions of classes. Rows of a ranking or a forecast have
+            several numbers, of which :func:`nightjar.problems.arrays.targets` returns the label.
         weights: Weight of each row, 1 unless ``Training.rows`` says otherwise.
         validation: Rows for early stopping, like ``matrix``.
         validation_labels: Their labels.

@@ -34,6 +34,7 @@ from nightjar.training.engines.lightgbm import model as lightgbm
 from nightjar.training.engines.linear import baseline, constant, multinomial, ridge
 from nightjar.training.engines.member import Member, MemberCard, outputs_of
 from nightjar.training.engines.network import model as network
+from nightjar.training.engines.two_tower import model as two_tower
 from nightjar.training.recipe import DeclaredProblem
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ LOADERS: Mapping[str, Callable[[Mapping[str, bytes]], Member]] = {
     "lightgbm": lightgbm.load,
     "network": network.load,
     "custom": custom.load,
+    "two_tower": two_tower.load,
 }
 """Kind of a member to the function that loads it from the model folder's files."""
 

@@ -16,10 +16,11 @@ from nightjar.declaration.engines import (
     LightGBM,
     Network,
     Statistical,
+    TwoTower,
     engine_from_dict,
     engine_to_dict,
 )
-from nightjar.declaration.spaces import FloatRange
+from nightjar.declaration.spaces import FloatRange, IntRange
 from nightjar.declaration.training import Training, WarmStart
 
 ALONE = {"world_size": 1, "engines": (LightGBM(),)}
@@ -67,6 +68,7 @@ def test_what_lightgbm_cannot_do_is_refused(declare: Declare, what: str, where: 
         Network(hidden=(8, 4), learning_rate="range_test", name="wide"),
         Custom(function="train", params={"ridge": 0.5}, space={"ridge": FloatRange(0.1, 1.0)}),
         Statistical(model="arima"),
+        TwoTower(group_features=("sold",), item_features=("amount", "sold"), width=8, space={"width": IntRange(4, 16)}),
     ],
     ids=lambda engine: engine.kind,
 )

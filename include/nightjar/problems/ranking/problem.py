@@ -80,7 +80,8 @@ class RankingProblem(WithoutThreshold, WithoutSkill):
 
         parts = [pc.cast(rows[name], pa.string()) for name in self.declared.item]
         keys = pc.binary_join_element_wise(*parts, "\x1f").combine_chunks().dictionary_encode()
-        return hash_items(keys.dictionary.to_pylist())[keys.indices.to_numpy()]
+        numbers: NDArray[np.int64] = hash_items(keys.dictionary.to_pylist())[keys.indices.to_numpy()]
+        return numbers
 
     def obstacle_to_training(self, rows: int, counts: Mapping[str, int]) -> str:
         """There must be a relevant item."""
@@ -120,8 +121,18 @@ class RankingProblem(WithoutThreshold, WithoutSkill):
     def fit_weights(
         self, labels: Labels, outputs: Sequence[Outputs], sum_over_ranks: SumOverRanks
     ) -> tuple[float, ...]:
-        """Weigh all members alike: scores have no unit, in which one could be better."""
-        return (1 / len(outputs),) * len(outputs)
+        """Weigh members by the inverse deviation of their scores within groups.
+
+        Scores have no unit, and engines differ in their scale: so all members count alike.
+        """
+        groups = group_ids(labels)
+        sizes = np.bincount(groups)
+        squares = [float(((scores - (np.bincount(groups, scores) / sizes)[groups]) ** 2).sum()) for scores in outputs]
+        deviations = np.sqrt(sum_over_ranks(np.array(squares)))
+        inverse = np.divide(1, deviations, out=np.zeros_like(deviations), where=deviations > 0)
+        if not inverse.any():  # all members are constant
+            inverse = np.ones_like(inverse)
+        return tuple((inverse / inverse.sum()).tolist())
 
     def blend(self, outputs: Sequence[Outputs], weights: Sequence[float]) -> Outputs:
         """Return the weighted mean of the members' scores."""

@@ -15,7 +15,8 @@ from nightjar.protocol.errors import ModelError
 NETWORK_OPERATIONS = frozenset(
     {
         "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Exp", "Gather", "Gemm", "IsNaN", "LayerNormalization",
-        "MatMulInteger", "Max", "Mul", "ReduceMax", "Relu", "Round", "Sigmoid", "Softmax", "Squeeze", "Sub", "Where",
+        "MatMulInteger", "Max", "Mul", "ReduceMax", "ReduceSum", "Relu", "Round", "Sigmoid", "Softmax", "Squeeze",
+        "Sub", "Where",
     }
 )  # fmt: skip
 """Operations of the networks that Nightjar writes."""

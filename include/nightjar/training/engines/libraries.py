@@ -58,5 +58,5 @@ def require_torch() -> None:
             where="training.engines of the use case",
             how_many=len(missing),
             fix="train where the project is installed with its extra `torch` (`make setup-dev`; the training image has "
-            "it), or declare no Network",
+            "it), or declare neither Network nor TwoTower",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from nightjar.declaration.engines import Boosting, Custom, LightGBM, Network, Statistical
+from nightjar.declaration.engines import Boosting, Custom, LightGBM, Network, Statistical, TwoTower
 from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
@@ -14,6 +14,7 @@ from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.lightgbm import engine as lightgbm
 from nightjar.training.engines.member import Member, MemberCard
 from nightjar.training.engines.network import fit as network
+from nightjar.training.engines.two_tower import engine as two_tower
 
 
 class Engine(Protocol):
@@ -48,4 +49,5 @@ ENGINES: Mapping[str, Engine] = {
     Network.kind: network,
     Custom.kind: custom,
     Statistical.kind: columns,
+    TwoTower.kind: two_tower,
 }

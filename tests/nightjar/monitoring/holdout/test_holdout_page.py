@@ -87,7 +87,7 @@ def test_forecasts_have_their_error_by_step_for_each_model() -> None:
 
 
 def test_rankings_have_ndcg_by_length() -> None:
-    problem = Ranking(group=("shop",), k=2, popularity="sold", last_seen="seen")
+    problem = Ranking(group=("shop",), item=("item",), k=2, popularity="sold", last_seen="seen")
     labels = np.array([[0.0, 1], [1.0, 0], [0.0, 0], [1.0, 1], [0.0, 0]])
     (table,) = parts_of(problem, labels, {"this model": np.array([0.2, 0.9, 0.1, 0.8, 0.3])})
     assert isinstance(table, Table)

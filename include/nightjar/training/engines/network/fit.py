@@ -207,13 +207,8 @@ def _architecture(
 ) -> Architecture:
     """Return the architecture for these features, with moments of all ranks' training rows."""
     means, scales = moments(lambda: (matrix for matrix, _ in train.batches()), features)
-    return Architecture(
-        values=values,
-        widths=tuple(0 if n is None else max(1, min(engine.embedding_width, (n + 1) // 2)) for n in values),
-        means=tuple(means.astype(np.float32).tolist()),
-        scales=tuple(scales.astype(np.float32).tolist()),
-        hidden=engine.hidden,
-        output=output,
+    return Architecture.of(
+        values, means, scales, embedding_width=engine.embedding_width, hidden=engine.hidden, output=output
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightjar.training.engines.network.model import Architecture, Network, Output
+from nightjar.training.engines.network.model import Architecture, Network
 from nightjar.training.engines.onnx_graph import INPUT
 
 if TYPE_CHECKING:
@@ -38,9 +38,23 @@ def member_of(architecture: Architecture, weights: Weights) -> Network:
     """Return the member with these weights."""
     from safetensors.numpy import save
 
-    return Network(
-        architecture=architecture, weights=save(dict(weights)), graph=_Graph(weights).prediction(architecture)
-    )
+    return Network(architecture=architecture, weights=save(dict(weights)), graph=_graph_of(architecture, weights))
+
+
+def _graph_of(architecture: Architecture, weights: Weights) -> bytes:
+    """Return the serialized graph, whose output has rows, or rows x units."""
+    builder, output = GraphBuilder(weights), architecture.output
+    units = builder.add_layers(architecture)
+    if output.units == 1:
+        units = builder.add("Squeeze", [units, builder.constant(np.array([1]))])
+    if output.scale != 1.0:
+        units = builder.add("Mul", [units, builder.constant(np.float32(output.scale))])
+    if output.center or output.link == "identity":
+        units = builder.add("Add", [units, builder.constant(np.float32(output.center))])
+    if output.link != "identity":
+        operation, attributes = _INVERSE_LINKS[output.link]
+        builder.add(operation, [units], **attributes)
+    return builder.serialize("network", columns=len(architecture.values), units=output.units)
 
 
 def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:
@@ -55,131 +69,127 @@ def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:
     }
 
 
-class _Graph:
-    """Builder of an ONNX graph; nodes are in the order of execution."""
+class GraphBuilder:
+    """Builder of an ONNX graph; nodes are in the order of execution.
+
+    Args:
+        weights: Weights by torch's names.
+    """
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
         self._nodes: list[Any] = []
         self._arrays: list[Any] = []
 
-    def prediction(self, architecture: Architecture) -> bytes:
-        """Return the serialized graph.
+    def add_layers(self, architecture: Architecture, rows: str = INPUT, prefix: str = "") -> str:
+        """Add a network up to its last layer, and return the name of that (rows x units).
 
-        Its input is :data:`nightjar.training.engines.onnx_graph.INPUT` (rows x features), its output
-        ``prediction`` (rows, or rows x units).
+        Args:
+            architecture: Its layers.
+            rows: Name of the encoded rows (rows x columns of the architecture).
+            prefix: Prefix of the names of its weights.
+        """
+        parts = self._embeddings(architecture.categorical, rows, prefix)
+        if architecture.numeric:
+            parts += self._numbers(architecture, rows)
+        values = self.add("Concat", parts, axis=1)
+        for layer in range(len(architecture.hidden)):
+            values = self._linear(values, f"{prefix}hidden.{layer}")
+            norm = [self._weight(f"{prefix}norms.{layer}.{part}") for part in ("weight", "bias")]
+            values = self.add("LayerNormalization", [values, *norm], axis=-1, epsilon=NORM_EPSILON)
+            values = self.add("Relu", [values])
+        return self._linear(values, f"{prefix}out")
+
+    def serialize(self, name: str, *, columns: int, units: int) -> bytes:
+        """Return the serialized graph, whose output ``prediction`` is that of the last node.
+
+        Its input is :data:`nightjar.training.engines.onnx_graph.INPUT` (rows x ``columns``); its output has rows, or
+        rows x ``units`` when there are several.
         """
         from onnx import TensorProto, helper
 
-        parts = self._embeddings(architecture.categorical)
-        if architecture.numeric:
-            parts += self._numbers(architecture)
-        values = self._add("Concat", parts, axis=1)
-        for layer in range(len(architecture.hidden)):
-            values = self._linear(values, f"hidden.{layer}")
-            norm = [self._weight(f"norms.{layer}.{part}") for part in ("weight", "bias")]
-            values = self._add("LayerNormalization", [values, *norm], axis=-1, epsilon=NORM_EPSILON)
-            values = self._add("Relu", [values])
-        units = self._linear(values, "out")
-        if architecture.output.units == 1:
-            units = self._add("Squeeze", [units, self._constant(np.array([1]))])
-        self._predict(units, architecture.output)
-        rows = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", len(architecture.values)])
-        units_shape: list[str | int | None] = [] if architecture.output.units == 1 else [architecture.output.units]
+        self._nodes[-1].output[0] = _PREDICTION
+        rows = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", columns])
+        units_shape: list[str | int | None] = [] if units == 1 else [units]
         output = helper.make_tensor_value_info(_PREDICTION, TensorProto.FLOAT, ["rows", *units_shape])
-        graph = helper.make_graph(self._nodes, "network", [rows], [output], self._arrays)
+        graph = helper.make_graph(self._nodes, name, [rows], [output], self._arrays)
         opsets = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="nightjar")
         return bytes(model.SerializeToString(deterministic=True))
 
-    def _predict(self, units: str, output: Output) -> None:
-        """Add the node that gives the prediction."""
-        from onnx import helper
-
-        if output.scale != 1.0:
-            units = self._add("Mul", [units, self._constant(np.float32(output.scale))])
-        if output.center or output.link == "identity":
-            units = self._add("Add", [units, self._constant(np.float32(output.center))])
-        if output.link == "identity":  # the last node has the output's name
-            self._nodes[-1].output[0] = _PREDICTION
-            return
-        operation, attributes = _INVERSE_LINKS[output.link]
-        self._nodes.append(helper.make_node(operation, [units], [_PREDICTION], **attributes))
-
-    def _embeddings(self, columns: Sequence[int]) -> list[str]:
+    def _embeddings(self, columns: Sequence[int], rows: str, prefix: str) -> list[str]:
         """Add the embedding of each category; NaN has position 0."""
         from onnx import TensorProto
 
         outputs = []
         for number, column in enumerate(columns):
-            value = self._add("Gather", [INPUT, self._constant(np.array(column))], axis=1)
-            following = self._add("Add", [value, self._constant(np.float32(1))])
-            missing = self._add("IsNaN", [value])
-            position = self._add("Where", [missing, self._constant(np.float32(0)), following])
-            position = self._add("Cast", [position], to=TensorProto.INT64)
-            name = f"embeddings.{number}.weight"
-            row = self._add("Gather", [self._weight(name), position])
+            value = self.add("Gather", [rows, self.constant(np.array(column))], axis=1)
+            following = self.add("Add", [value, self.constant(np.float32(1))])
+            missing = self.add("IsNaN", [value])
+            position = self.add("Where", [missing, self.constant(np.float32(0)), following])
+            position = self.add("Cast", [position], to=TensorProto.INT64)
+            name = f"{prefix}embeddings.{number}.weight"
+            row = self.add("Gather", [self._weight(name), position])
             if f"{name}{STEP}" in self._weights:
-                step = self._constant(self._weights[f"{name}{STEP}"][:, None])
-                row = self._add("Cast", [row], to=TensorProto.FLOAT)
-                row = self._add("Mul", [row, self._add("Gather", [step, position])])
+                step = self.constant(self._weights[f"{name}{STEP}"][:, None])
+                row = self.add("Cast", [row], to=TensorProto.FLOAT)
+                row = self.add("Mul", [row, self.add("Gather", [step, position])])
             outputs.append(row)
         return outputs
 
-    def _numbers(self, architecture: Architecture) -> list[str]:
+    def _numbers(self, architecture: Architecture, rows: str) -> list[str]:
         """Add the standardized numbers and their missing indicators."""
         from onnx import TensorProto
 
         columns = architecture.numeric
         means, scales = (
-            self._constant(np.array([statistic[column] for column in columns], np.float32))
+            self.constant(np.array([statistic[column] for column in columns], np.float32))
             for statistic in (architecture.means, architecture.scales)
         )
-        values = self._add("Gather", [INPUT, self._constant(np.array(columns))], axis=1)
-        missing = self._add("IsNaN", [values])
-        standard = self._add("Div", [self._add("Sub", [values, means]), scales])
-        known = self._add("Where", [missing, self._constant(np.float32(0)), standard])
-        low, high = (self._constant(np.float32(bound)) for bound in (-REACH, REACH))
+        values = self.add("Gather", [rows, self.constant(np.array(columns))], axis=1)
+        missing = self.add("IsNaN", [values])
+        standard = self.add("Div", [self.add("Sub", [values, means]), scales])
+        known = self.add("Where", [missing, self.constant(np.float32(0)), standard])
+        low, high = (self.constant(np.float32(bound)) for bound in (-REACH, REACH))
         return [
-            self._add("Clip", [known, low, high]),
-            self._add("Cast", [missing], to=TensorProto.FLOAT),
+            self.add("Clip", [known, low, high]),
+            self.add("Cast", [missing], to=TensorProto.FLOAT),
         ]
 
     def _linear(self, values: str, name: str) -> str:
         """Add a linear layer: ``values`` times the weights, plus the bias."""
         weight, bias = f"{name}.weight", self._weight(f"{name}.bias")
         if f"{weight}{STEP}" not in self._weights:
-            return self._add("Gemm", [values, self._weight(weight), bias], transB=1)
-        return self._add("Add", [self._integer_product(values, weight), bias])
+            return self.add("Gemm", [values, self._weight(weight), bias], transB=1)
+        return self.add("Add", [self._integer_product(values, weight), bias])
 
     def _integer_product(self, values: str, weight: str) -> str:
         """Add an integer product; each row of ``values`` has its own step size, so that rows are independent."""
         from onnx import TensorProto
 
-        largest = self._add("ReduceMax", [self._add("Abs", [values])], axes=[1], keepdims=1)
-        step = self._add("Div", [largest, self._constant(np.float32(127))])
-        step = self._add("Max", [step, self._constant(np.float32(1e-30))])
-        steps = self._add("Round", [self._add("Div", [values, step])])
-        zero = self._constant(np.uint8(128))
-        quantized = self._add(
-            "Cast", [self._add("Add", [steps, self._constant(np.float32(128))])], to=TensorProto.UINT8
-        )
-        transposed = self._constant(np.ascontiguousarray(self._weights[weight].T))
-        product = self._add("Cast", [self._add("MatMulInteger", [quantized, transposed, zero])], to=TensorProto.FLOAT)
-        weight_step = self._constant(self._weights[f"{weight}{STEP}"])
-        return self._add("Mul", [self._add("Mul", [product, step]), weight_step])
+        largest = self.add("ReduceMax", [self.add("Abs", [values])], axes=[1], keepdims=1)
+        step = self.add("Div", [largest, self.constant(np.float32(127))])
+        step = self.add("Max", [step, self.constant(np.float32(1e-30))])
+        steps = self.add("Round", [self.add("Div", [values, step])])
+        zero = self.constant(np.uint8(128))
+        quantized = self.add("Cast", [self.add("Add", [steps, self.constant(np.float32(128))])], to=TensorProto.UINT8)
+        transposed = self.constant(np.ascontiguousarray(self._weights[weight].T))
+        product = self.add("Cast", [self.add("MatMulInteger", [quantized, transposed, zero])], to=TensorProto.FLOAT)
+        weight_step = self.constant(self._weights[f"{weight}{STEP}"])
+        return self.add("Mul", [self.add("Mul", [product, step]), weight_step])
 
     def _weight(self, name: str) -> str:
-        return self._constant(self._weights[name])
+        return self.constant(self._weights[name])
 
-    def _constant(self, array: NDArray[Any] | np.generic) -> str:
+    def constant(self, array: NDArray[Any] | np.generic) -> str:
+        """Append a constant and return its name."""
         from onnx import numpy_helper
 
         name = f"constant_{len(self._arrays)}"
         self._arrays.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
-    def _add(self, operation: str, inputs: Sequence[str], **attributes: Any) -> str:
+    def add(self, operation: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Append a node and return the name of its output."""
         from onnx import helper
 

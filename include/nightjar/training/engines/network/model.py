@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -62,6 +62,27 @@ class Architecture:
     scales: tuple[float, ...]
     hidden: tuple[int, ...]
     output: Output
+
+    @classmethod
+    def of(
+        cls,
+        values: Sequence[int | None],
+        means: Iterable[float],
+        scales: Iterable[float],
+        *,
+        embedding_width: int,
+        hidden: tuple[int, ...],
+        output: Output,
+    ) -> Architecture:
+        """Return the architecture for these columns; a category of few values gets a narrower embedding."""
+        return cls(
+            values=tuple(values),
+            widths=tuple(0 if n is None else max(1, min(embedding_width, (n + 1) // 2)) for n in values),
+            means=tuple(float(np.float32(mean)) for mean in means),
+            scales=tuple(float(np.float32(scale)) for scale in scales),
+            hidden=hidden,
+            output=output,
+        )
 
     @property
     def categorical(self) -> list[int]:

@@ -1,0 +1,1 @@
+"""Rankings by two towers: one network for the group, one for the item."""
