@@ -1,7 +1,8 @@
-"""Nights of numbers and of classes, judged on real tables."""
+"""Nights of numbers, of classes and of rankings, judged on real tables."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,16 +16,20 @@ from sklearn import metrics
 from tests.declarations import with_fields
 from tests.nightjar_spark.test_report_drift import SHOP
 
+from nightjar.declaration.entity import Entity
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Monitoring, Performance, Retraining
 from nightjar.declaration.problem import CostMatrix, Multiclass, Regression
 from nightjar.declaration.quantiles import QuantileCost
+from nightjar.declaration.ranking import Ranking
+from nightjar.declaration.tables import Column
 from nightjar.declaration.training import Training
 from nightjar.declaration.use_case import UseCase
 from nightjar.lake import delta, ledger
 from nightjar.lake.lake import Lake
 from nightjar.lake.parquet import write_files
 from nightjar.monitoring.incidents.retraining_evidence import collect_evidence
+from nightjar.monitoring.performance.registry import performance_problem
 from nightjar.monitoring.performance.table import COUNTS_TABLE, PERFORMANCE_TABLE, performance_findings
 from nightjar.protocol.job import JobSpec
 from nightjar_spark.report_performance import report_performance
@@ -53,6 +58,17 @@ MINUTES = case_of(
     Retraining(ceiling=8.0),
 )
 KINDS = case_of(Multiclass(classes=CLASSES, cost=CostMatrix(costs=COSTS)), Retraining(floor=0.5))
+LISTS = with_fields(
+    case_of(Multiclass(classes=CLASSES), Retraining(floor=0.5)),
+    entity=Entity(
+        key=tuple(
+            Column(name, "string" if name == "customer" else "int", f"{name}.", nullable=False)
+            for name in ("customer", "product", "order_id")
+        )
+    ),
+    problem=Ranking(group=("customer",), item=("product",), k=3, popularity="amount", last_seen="weekday"),
+    monitoring={"performance": Performance(matured_after_nights=2, slices=("customer",), min_slice_rows=1)},
+)
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +104,17 @@ def classes(seed: int, *, is_random: bool = False) -> list[dict[str, Any]]:
         {**{f"p_{name}": p[i, k] for k, name in enumerate(CLASSES)}, "prediction": CLASSES[p[i].argmax()],
          "decision": CLASSES[(p[i] @ MATRIX).argmin()], "label": CLASSES[labels[i]]}
         for i in range(ORDERS)
+    ]  # fmt: skip
+
+
+def lists(seed: int) -> list[dict[str, Any]]:
+    """Products of each customer: 12 of 40, of which the first are listed; those of the customer b are its own."""
+    random = np.random.default_rng(seed)
+    return [
+        {"customer": customer, "product": product + 100 * (customer == "b"), "rank": rank, "prediction": 1.0 / rank,
+         "label": float(random.integers(0, 2))}
+        for customer in "abcde"
+        for rank, product in enumerate(random.permutation(40)[:12].tolist(), 1)
     ]  # fmt: skip
 
 
@@ -287,3 +314,33 @@ def test_classes_without_relation_to_the_labels_are_below_floor_holdout_and_base
     subjects = [finding.subject for finding in performance_findings(Lake(lake), KINDS, night(6))]
     assert subjects[:2] == ["shop accuracy below the floor", "shop accuracy below the holdout"]
     assert "shop log_loss above the baseline" in subjects
+
+
+def test_a_ranking_is_judged_by_what_it_lists_over_groups_and_nights(spark: SparkSession, lake: str) -> None:
+    shop = Shop(lake, LISTS)
+    for number in range(5):
+        shop.add(number, lists(number), is_labelled=number < 3)
+    report_performance(spark, shop.spec(0, 4), LISTS)
+
+    def expected(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        counts = Counter(row["product"] for row in rows)
+        listed = [row["product"] for row in rows if row["rank"] <= 3]
+        return {
+            "catalogue_coverage": len(set(listed)) / len(counts),
+            "novelty": np.mean([np.log2(len(rows) / counts[product]) for product in listed]),
+        }
+
+    for customer, place in (("", ("", "")), ("b", ("customer", "b"))):
+        rows = [row for row in shop.rows[1] if customer in ("", row["customer"])]
+        found = stored(lake, 1, place)
+        assert {name: found[name]["value"] for name in expected(rows)} == pytest.approx(expected(rows), rel=1e-9)
+    problem = performance_problem(LISTS.problem)
+    counts = Lake(lake).table(COUNTS_TABLE).open().to_pyarrow_table().to_pylist()
+    summaries = [problem.read_summary(row["summary"]) for row in counts if not row["slice"]]
+    assert len(summaries) == 3
+    together = problem.measure(problem.merge(summaries), confidence=0.95, baseline=None)
+    of_nights = expected([row for number in range(3) for row in shop.rows[number]])
+    for name, value in of_nights.items():
+        interval = together[name].interval
+        assert interval is not None
+        assert interval.value == pytest.approx(value, rel=1e-9)
