@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from nightjar.declaration.declared import Positive, Probability, Share, check_choice, check_known, check_value, refuse
-from nightjar.declaration.engines import Boosting, LightGBM, Network, Statistical, TwoTower
+from nightjar.declaration.engines import Boosting, LightGBM, Linear, Network, Statistical, TwoTower
 from nightjar.declaration.entity import Entity
 from nightjar.declaration.experiment import Experiment
 from nightjar.declaration.features import FeatureSet
@@ -176,6 +176,7 @@ def check_supported(problem: Problem, training: Training, scoring: Scoring, *, w
         "focal_gamma": (is_focal, _BINARY),
         "LightGBM among the engines": (any(isinstance(e, LightGBM) for e in training.engines), _ROWS_WEIGH),
         "Statistical among the engines": (any(isinstance(e, Statistical) for e in training.engines), _FORECAST),
+        "Linear among the engines": (any(isinstance(e, Linear) for e in training.engines), _WITH_FITTED_BASELINES),
         "TwoTower among the engines": (any(isinstance(e, TwoTower) for e in training.engines), _RANKING),
         "balance_classes": (training.balance_classes, _BINARY),
         "scale_pos_weight": (weighed, _BINARY),
@@ -302,11 +303,12 @@ def check_reason_codes(scoring: Scoring, training: Training, features: FeatureSe
     """
     if not scoring.reason_codes:
         return
-    if without := [type(engine).__name__ for engine in training.engines if not isinstance(engine, Boosting | LightGBM)]:
+    explained = (Boosting, LightGBM, Linear)
+    if without := [type(engine).__name__ for engine in training.engines if not isinstance(engine, explained)]:
         refuse(
             f"reason codes are declared, and {', '.join(without)} cannot give them",
             where=where,
-            fix="train with trees alone, `Boosting` or `LightGBM`, or leave `reason_codes` out",
+            fix="train with `Boosting`, `LightGBM` and `Linear` alone, or leave `reason_codes` out",
         )
     if scoring.reason_codes > len(features.columns):
         refuse(

@@ -9,16 +9,27 @@ from typing import Any
 from nightjar.declaration.boosting import Boosting
 from nightjar.declaration.custom import Custom
 from nightjar.declaration.lightgbm import LightGBM
+from nightjar.declaration.linear import Linear
 from nightjar.declaration.network import Network
 from nightjar.declaration.spaces import span_from_dict
 from nightjar.declaration.statistical import Statistical
 from nightjar.declaration.two_tower import TwoTower
 
-__all__ = ["ENGINES", "Boosting", "Custom", "DeclaredEngine", "LightGBM", "Network", "Statistical", "TwoTower"]
+__all__ = [
+    "ENGINES",
+    "Boosting",
+    "Custom",
+    "DeclaredEngine",
+    "LightGBM",
+    "Linear",
+    "Network",
+    "Statistical",
+    "TwoTower",
+]
 
-DeclaredEngine = Boosting | Network | LightGBM | Custom | Statistical | TwoTower
+DeclaredEngine = Boosting | Network | LightGBM | Linear | Custom | Statistical | TwoTower
 ENGINES: Mapping[str, type[DeclaredEngine]] = {
-    engine.kind: engine for engine in (Boosting, Network, LightGBM, Custom, Statistical, TwoTower)
+    engine.kind: engine for engine in (Boosting, Network, LightGBM, Linear, Custom, Statistical, TwoTower)
 }
 
 

@@ -36,7 +36,7 @@ class Scoring(Declaration):
 
     Attributes:
         reason_codes: Number of reason codes per row: the inputs with the largest contribution to the prediction. Only
-            for models whose members are all trees (``Boosting``, ``LightGBM``).
+            for models whose members are all trees or linear (``Boosting``, ``LightGBM``, ``Linear``).
         shadow: MLflow alias of a version that also scores each night, into ``scores_shadow/<use_case>``. Nothing is
             done while no version has the alias.
         default_version: Registered version that scores when neither the champion nor an already published version can.

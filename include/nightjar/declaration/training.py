@@ -17,7 +17,7 @@ from nightjar.declaration.declared import (
     check_unique,
     refuse,
 )
-from nightjar.declaration.engines import ENGINES, Boosting, DeclaredEngine, Network
+from nightjar.declaration.engines import ENGINES, Boosting, DeclaredEngine, Linear, Network, Statistical
 from nightjar.declaration.resources import SMALL, Resources
 from nightjar.declaration.rows import Rows
 from nightjar.protocol.programs import FITTING_PROGRAMS
@@ -180,6 +180,7 @@ class Training(Declaration):
                 fix="declare a space in one of the engines, or leave tuning out",
             )
         self._check_single_rank()
+        self._check_linear()
         self._check_balance()
         self._check_selection()
         self._check_warm_start()
@@ -211,6 +212,18 @@ class Training(Declaration):
                 where="Training.engines",
                 how_many=len(wrong),
                 fix="declare world_size=1 and leave the others out, or train with Boosting (XGBoost)",
+            )
+
+    def _check_linear(self) -> None:
+        """Check that nothing is declared that a linear model does not do: it weighs all rows alike."""
+        options = {"balance_classes": self.balance_classes, "weights in Training.rows": self.rows.is_weighted}
+        wrong = [option for option, is_declared in options.items() if is_declared]
+        if wrong and any(isinstance(engine, Linear) for engine in self.engines):
+            refuse(
+                f"{', '.join(wrong)} cannot be declared with Linear, which weighs all rows alike",
+                where="Training.engines",
+                how_many=len(wrong),
+                fix="leave these or Linear out",
             )
 
     def _check_balance(self) -> None:
@@ -250,6 +263,13 @@ class Training(Declaration):
                 "warm_start continues from the champion, which may be a distilled version without these engines",
                 where="Training.warm_start",
                 fix="leave distilled out of compression, or name the version to continue from: WarmStart(version='7')",
+            )
+        if fitted := [engine.name for engine in self.engines if isinstance(engine, Linear | Statistical)]:
+            refuse(
+                f"warm_start continues trees and networks, and {', '.join(fitted)} is fitted from the start",
+                where="Training.warm_start",
+                how_many=len(fitted),
+                fix="leave warm_start or these engines out",
             )
         layers = max((len(engine.hidden) for engine in self.engines if isinstance(engine, Network)), default=0)
         if self.warm_start.frozen_layers > layers:

@@ -21,7 +21,7 @@ def reason_columns(model: TabularModel, matrix: NDArray[np.float32], count: int)
     Contributions are the exact SHAP values of the trees (Lundberg et al., 2020, From local explanations to global
     understanding with explainable AI for trees): with the bias, those of a row add up to its log-odds. Those of an
     ensemble are the weighted means of its members'. Equal contributions are in the order of the features. All columns
-    are null unless all members are trees.
+    are null unless all members are trees or linear.
 
     Args:
         model: The model that scored the rows.

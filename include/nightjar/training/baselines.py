@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE, Forecast
 from nightjar.declaration.problem import CONSTANT, LINEAR, Binary, Multiclass, Regression
@@ -15,24 +14,17 @@ from nightjar.training.data.weighting import class_weighting, without_class_weig
 from nightjar.training.distributed.collective import sum_over_ranks
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
-from nightjar.training.engines.linear import baseline, constant, multinomial, ridge
+from nightjar.training.engines.linear import constant
+from nightjar.training.engines.linear.engine import FITS, LinearModel
 from nightjar.training.engines.member import Member, MemberCard
 from nightjar.training.ensemble.members import predict_shard
 
-
-class BaselineModel(Member, Protocol):
-    """The trained model of a baseline."""
-
-    def card(self, validation_score: float) -> MemberCard:
-        """Return its card."""
-
-
-Fit = Callable[[Shard, TrainingSet], BaselineModel]
+Fit = Callable[[Shard, TrainingSet], LinearModel]
 
 _FITS: Mapping[str, Mapping[str, Fit]] = {
-    Binary.kind: {LINEAR: baseline.fit},
-    Multiclass.kind: {LINEAR: multinomial.fit, CONSTANT: constant.fit},
-    Regression.kind: {LINEAR: ridge.fit, CONSTANT: constant.fit},
+    Binary.kind: {LINEAR: FITS[Binary.kind]},
+    Multiclass.kind: {LINEAR: FITS[Multiclass.kind], CONSTANT: constant.fit},
+    Regression.kind: {LINEAR: FITS[Regression.kind], CONSTANT: constant.fit},
     Forecast.kind: {SEASONAL_NAIVE: columns.seasonal_naive, ETS: columns.ets},
     Ranking.kind: {POPULARITY: columns.popularity, LAST_SEEN: columns.last_seen},
 }

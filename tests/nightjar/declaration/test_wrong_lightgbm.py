@@ -14,12 +14,14 @@ from nightjar.declaration.engines import (
     Custom,
     DeclaredEngine,
     LightGBM,
+    Linear,
     Network,
     Statistical,
     TwoTower,
     engine_from_dict,
     engine_to_dict,
 )
+from nightjar.declaration.rows import Rows
 from nightjar.declaration.spaces import FloatRange, IntRange
 from nightjar.declaration.training import Training, WarmStart
 
@@ -47,6 +49,22 @@ ALONE = {"world_size": 1, "engines": (LightGBM(),)}
             lambda: Training(engines=(Custom(), LightGBM()), warm_start=WarmStart()),
             "world_size 2, warm_start cannot be declared with Custom and LightGBM", "Training.engines", "world_size=1",
         ),
+        (
+            lambda: Training(engines=(Boosting(), Linear()), balance_classes=True),
+            "balance_classes cannot be declared with Linear", "Training.engines", "Linear out",
+        ),
+        (
+            lambda: Training(engines=(Linear(),), rows=Rows(half_life_days=3.0)),
+            "weights in Training.rows cannot be declared with Linear", "Training.engines", "Linear out",
+        ),
+        (
+            lambda: Training(engines=(Boosting(), Linear()), warm_start=WarmStart()),
+            "linear is fitted from the start", "Training.warm_start", "leave warm_start",
+        ),
+        (
+            ranking(training=Training(engines=(Linear(),))),
+            "Linear among the engines cannot be", "shop", "binary, multiclass, regression",
+        ),
         (lambda: Custom(function="fit model"), "function is 'fit model'", "Custom.function", "a text of"),
         (lambda: Custom(params={"a b": 1}), "'a b'", "a name in Custom.params", "a text of"),
         (
@@ -68,6 +86,7 @@ def test_what_lightgbm_cannot_do_is_refused(declare: Declare, what: str, where: 
         Network(hidden=(8, 4), learning_rate="range_test", name="wide"),
         Custom(function="train", params={"ridge": 0.5}, space={"ridge": FloatRange(0.1, 1.0)}),
         Statistical(model="arima"),
+        Linear(name="straight"),
         TwoTower(group_features=("sold",), item_features=("amount", "sold"), width=8, space={"width": IntRange(4, 16)}),
     ],
     ids=lambda engine: engine.kind,

@@ -76,7 +76,7 @@ WRONG: dict[str, list[Wrong]] = {
         (shop(scoring=Scoring(reason_codes=2)), "2 reason codes are declared for 1", "reason_codes", "at most 1"),
         (
             shop(scoring=Scoring(reason_codes=1), training=Training(engines=(Boosting(), Network()))),
-            "Network cannot give them", "UseCase.scoring.reason_codes", "trees alone",
+            "Network cannot give them", "UseCase.scoring.reason_codes", "`Linear` alone",
         ),
         (lambda: Scoring(shadow="champion"), "shadow is 'champion'", "Scoring.shadow", "another alias"),
         (lambda: Scoring(shadow="a b"), "shadow is 'a b'", "Scoring.shadow", "lower-case letters"),

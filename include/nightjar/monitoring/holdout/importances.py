@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.training.engines.member import Explained
+from nightjar.training.engines.member import Trees
 from nightjar.training.engines.validation import ValidationMetric
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def importances_of(
     explained = [
         (card.weight, member)
         for card, member in zip(model.card.members, model.members, strict=True)
-        if isinstance(member, Explained) and card.weight
+        if isinstance(member, Trees) and card.weight
     ]
     if explained:
         total = sum(weight for weight, _ in explained)
@@ -87,7 +87,7 @@ def _shares(gains: NDArray[np.float64]) -> NDArray[np.float64]:
     return gains / total if total else gains
 
 
-def _mean_absolute(member: Explained, sample: Sample, threads: int) -> NDArray[np.float64]:
+def _mean_absolute(member: Trees, sample: Sample, threads: int) -> NDArray[np.float64]:
     absolute = np.abs(member.contributions(sample.matrix, threads=threads).astype(np.float64))
     mean: NDArray[np.float64] = absolute.reshape(-1, absolute.shape[-1]).mean(axis=0)
     return mean

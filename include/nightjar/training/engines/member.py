@@ -30,13 +30,18 @@ class Member(Protocol):
 
 @runtime_checkable
 class Explained(Protocol):
-    """A member that says how it uses its features."""
-
-    def gains(self) -> NDArray[np.float64]:
-        """Return the total gain of each feature's splits."""
+    """A member that says what each feature contributes to a prediction."""
 
     def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.floating[Any]]:
         """Return SHAP values of the margin: rows x features or, for several outputs, rows x outputs x features."""
+
+
+@runtime_checkable
+class Trees(Explained, Protocol):
+    """A member of trees."""
+
+    def gains(self) -> NDArray[np.float64]:
+        """Return the total gain of each feature's splits."""
 
 
 @dataclass(frozen=True, kw_only=True)

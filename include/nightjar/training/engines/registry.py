@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from nightjar.declaration.engines import Boosting, Custom, LightGBM, Network, Statistical, TwoTower
+from nightjar.declaration.engines import Boosting, Custom, LightGBM, Linear, Network, Statistical, TwoTower
 from nightjar.training.engines.boosting import fit as boosting
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.custom import fit as custom
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.lightgbm import engine as lightgbm
+from nightjar.training.engines.linear import engine as linear
 from nightjar.training.engines.member import Member, MemberCard
 from nightjar.training.engines.network import fit as network
 from nightjar.training.engines.two_tower import engine as two_tower
@@ -46,6 +47,7 @@ class Engine(Protocol):
 ENGINES: Mapping[str, Engine] = {
     Boosting.kind: boosting,
     LightGBM.kind: lightgbm,
+    Linear.kind: linear,
     Network.kind: network,
     Custom.kind: custom,
     Statistical.kind: columns,

@@ -21,7 +21,7 @@ from nightjar.monitoring.holdout.page import HoldoutPage, render
 from nightjar.monitoring.holdout.parts import Plot, Table, parts_of
 from nightjar.problems.binary.calibration import Calibrator
 from nightjar.problems.binary.metrics import auc_counts
-from nightjar.training.engines.member import Explained
+from nightjar.training.engines.member import Trees
 from nightjar.training.engines.registry import ENGINES
 from nightjar.training.engines.validation import ValidationMetric
 from nightjar.training.model import ModelCard, TabularModel
@@ -127,7 +127,7 @@ def test_features_that_matter_come_first(engine: Any, problem: Problem) -> None:
     if engine.kind != "network":
         assert sum(found["gain"].values()) == pytest.approx(1.0)
         (member,) = model.members
-        assert isinstance(member, Explained)
+        assert isinstance(member, Trees)
         assert member.contributions(sample.matrix, threads=1).shape[-1] == len(FEATURES)
     assert importances_of(model, metric, sample, seed=1, threads=1) == found
 

@@ -53,6 +53,21 @@ class Baseline:
         probability: NDArray[np.float64] = _probability((columns * np.array(self.weights)).sum(axis=1))
         return probability
 
+    def contributions(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+        """Return each feature's part of the log-odds (rows x features), relative to the intercept.
+
+        That of a number is relative to its mean, that of a category to an unknown one. They are the SHAP values of a
+        linear model (Lundberg and Lee, 2017, A unified approach to interpreting model predictions, corollary 1) with
+        these values as the background.
+        """
+        columns = design(matrix, self.features, self.categories, np.array(self.means), np.array(self.scales))
+        widths = [len(self.categories[f.name]) if f.kind == "categorical" else 2 for f in self.features]
+        ends = np.cumsum(widths) + 1  # the first column is the intercept
+        weighted = columns * np.array(self.weights)
+        return np.stack(
+            [weighted[:, end - width : end].sum(axis=1) for end, width in zip(ends, widths, strict=True)], axis=1
+        )
+
     def card(self, validation_score: float) -> MemberCard:
         """Return the baseline's card."""
         return MemberCard(
