@@ -139,6 +139,13 @@ def check_metrics(problem: Problem, gate: Gate, retraining: Retraining | None, *
 def _check_cost(problem: Problem, gate: Gate, *, where: str) -> None:
     """Check that a cost, or the rule of alarms, is declared when the gate names a metric of decisions."""
     of_decisions = {metric.name for metric in problem.metrics_of_decisions}.difference(problem.metrics)
+    if gate.beats and not (isinstance(problem, Binary) and problem.cost):
+        refuse(
+            f"the gate compares costs with the policy {', '.join(gate.beats)}, and the problem is not Binary with costs",
+            where=f"{where}.beats",
+            how_many=len(gate.beats),
+            fix="declare Binary(cost=Cost(…)), or leave beats out",
+        )
     for name in (*gate.floors, *gate.ceilings, gate.decisive_metric):
         if name in of_decisions:
             refuse(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from nightjar.declaration.declared import Bounds, Count, Declaration, NotNegative, check_choice, refuse
+from nightjar.declaration.declared import Bounds, Count, Declaration, NotNegative, check_choice, check_unique, refuse
 from nightjar.declaration.quality import QualityMetric
+
+Policy = Literal["never", "always"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,8 @@ class Gate(Declaration):
             the validation days; None for the problem type's first.
         min_improvement: The challenger must beat the champion by more than this; a tie does not promote.
         min_holdout_rows: Minimum number of labelled rows in the holdout.
+        beats: Policies that must cost more than the challenger's decisions on the holdout: ``never`` to alarm, or
+            ``always``. Only for ``Binary`` with costs.
         approval: Whether a person must approve a passed version in Airflow's UI before it becomes champion.
     """
 
@@ -31,6 +36,7 @@ class Gate(Declaration):
     decisive_metric: str | None = None
     min_improvement: NotNegative = 0.0
     min_holdout_rows: Count = 1000
+    beats: tuple[Policy, ...] = ()
     approval: bool = False
 
     def decisive(self, metrics: Mapping[str, QualityMetric]) -> QualityMetric:
@@ -47,6 +53,7 @@ class Gate(Declaration):
         Raises:
             ConfigurationError: listing the metrics, or naming the right field or the possible values.
         """
+        check_unique(self.beats, kind="policy", where=f"{where}.beats")
         for field_name, bounds in (("floors", self.floors), ("ceilings", self.ceilings)):
             for name, bound in bounds.items():
                 check_bound(name, bound, metrics, is_floor=field_name == "floors", where=f"{where}.{field_name}")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal
 
 from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE
-from nightjar.declaration.gate import Gate
+from nightjar.declaration.gate import Gate, Policy
 from nightjar.declaration.problem import CONSTANT, LINEAR, Problem
 from nightjar.declaration.quality import QualityMetric
 from nightjar.declaration.ranking import LAST_SEEN, POPULARITY
@@ -197,6 +197,7 @@ def judge(
     checks += [_bound(metrics, prefix, metric, bound, floor=False) for metric, bound in sorted(gate.ceilings.items())]
     compare = partial(_beats, metrics, prefix, gate.decisive(problem.metrics), problem.label_groups)
     checks += [compare(baseline_prefix(key), _BASELINES[key], by_more_than=0.0) for key in problem.baselines]
+    checks += [_costs_less(metrics, prefix, policy) for policy in gate.beats]
     good_enough = all(passed for passed, _ in checks)
     if champion is None:
         reasons = (*(reason for _, reason in checks), "no champion to compare with")
@@ -223,6 +224,13 @@ def _bound(metrics: Mapping[str, float], prefix: str, metric: str, bound: float,
     passed = value >= bound if floor else value <= bound
     word = "floor" if floor else "ceiling"
     return passed, f"{metric} {value:.4f} {'meets' if passed else 'misses'} the {word} {bound:g}"
+
+
+def _costs_less(metrics: Mapping[str, float], prefix: str, policy: Policy) -> tuple[bool, str]:
+    """Return whether the challenger's decisions cost less than always deciding alike, and the reason."""
+    cost, of_policy = _figure(metrics, f"{prefix}expected_cost"), _figure(metrics, f"{prefix}{policy}_cost")
+    less = cost < of_policy
+    return less, f"cost {cost:.4f} is {'' if less else 'not '}less than {of_policy:.4f} when {policy} alarming"
 
 
 def _beats(

@@ -21,7 +21,7 @@ from nightjar.declaration.engines import Boosting, Network
 from nightjar.declaration.experiment import FixedHorizon, Sequential
 from nightjar.declaration.gate import Gate
 from nightjar.declaration.monitoring import Drift, Monitoring, Performance, Retraining
-from nightjar.declaration.problem import Cost
+from nightjar.declaration.problem import Binary, Cost
 from nightjar.declaration.scoring import ScoreAudit, Scoring
 from nightjar.declaration.training import Training
 
@@ -46,6 +46,15 @@ WRONG: dict[str, list[Wrong]] = {
         (gate(ceilings={"brier": 2}), "brier 2 cannot be reached", "UseCase.gate.ceilings", "at most 1"),
         (lambda: Gate(floors={"auc": NAN}), "['auc'] is nan", "Gate.floors['auc']", "a finite number"),
         (gate(decisive_metric="f1"), "unknown metric 'f1'", "UseCase.gate.decisive_metric", "from: auc"),
+        (lambda: Gate(beats=("sometimes",)), "beats[0] is 'sometimes'", "Gate.beats[0]", "'never', 'always'"),
+        (
+            shop(gate=Gate(beats=("never",))),
+            "with the policy never, and the problem is not Binary with costs", "gate.beats", "cost=Cost",
+        ),
+        (
+            shop(problem=Binary(cost=Cost(missed=2, false_alarm=1)), gate=Gate(beats=("never", "never"))),
+            "policy never is declared more", "gate.beats", "once",
+        ),
         (
             lambda: Gate(floors={}, min_improvement=-0.1),
             "min_improvement is -0.1", "Gate.min_improvement", "at least 0",

@@ -52,6 +52,20 @@ def test_a_missed_bound_refuses_without_champion_and_keeps_with_one(auc: float, 
     assert judge(GATE, PROBLEM, _metrics(auc, log_loss, champion=0.5), champion="3").decision == "keep"
 
 
+@pytest.mark.parametrize(("cost", "decision"), [(1.0, "promote"), (2.0, "refused"), (2.5, "refused"), (3.5, "refused")])
+def test_decisions_must_cost_less_than_the_declared_policies(cost: float, decision: str) -> None:
+    gate = replace(GATE, beats=("never", "always"))
+    figures = {"holdout_expected_cost": cost, "holdout_never_cost": 3.0, "holdout_always_cost": 2.0}
+    verdict = judge(gate, PROBLEM, _metrics(**figures), champion=None)
+    assert verdict.decision == decision
+    less = "" if cost < 2 else "not "
+    assert f"cost {cost:.4f} is {less}less than 2.0000 when always alarming" in verdict.reasons
+    assert any("3.0000 when never alarming" in reason for reason in verdict.reasons)
+    assert judge(GATE, PROBLEM, _metrics(**figures), champion=None).decision == "promote", "only where it is declared"
+    with pytest.raises(GateError, match="holdout_always_cost is missing"):
+        judge(replace(GATE, beats=("always",)), PROBLEM, _metrics(holdout_expected_cost=1.0), champion=None)
+
+
 def test_metric_at_its_bound_meets_it() -> None:
     assert judge(GATE, PROBLEM, _metrics(0.68, 0.6), champion=None).decision == "promote"
 
