@@ -141,7 +141,7 @@ def _check_cost(problem: Problem, gate: Gate, *, where: str) -> None:
     of_decisions = {metric.name for metric in problem.metrics_of_decisions}.difference(problem.metrics)
     if gate.beats and not (isinstance(problem, Binary) and problem.cost):
         refuse(
-            f"the gate compares costs with the policy {', '.join(gate.beats)}, and the problem is not Binary with costs",
+            f"the gate compares costs with {', '.join(gate.beats)} alarming, and the problem is not Binary with costs",
             where=f"{where}.beats",
             how_many=len(gate.beats),
             fix="declare Binary(cost=Cost(…)), or leave beats out",

@@ -49,7 +49,7 @@ WRONG: dict[str, list[Wrong]] = {
         (lambda: Gate(beats=("sometimes",)), "beats[0] is 'sometimes'", "Gate.beats[0]", "'never', 'always'"),
         (
             shop(gate=Gate(beats=("never",))),
-            "with the policy never, and the problem is not Binary with costs", "gate.beats", "cost=Cost",
+            "with never alarming, and the problem is not Binary with costs", "gate.beats", "cost=Cost",
         ),
         (
             shop(problem=Binary(cost=Cost(missed=2, false_alarm=1)), gate=Gate(beats=("never", "never"))),
