@@ -14,13 +14,7 @@ concurrently; clearing any task is safe.
 
 from __future__ import annotations
 
+from nightjar.declaration.use_case import load_use_cases
 from nightjar_airflow.dags import build_maintenance_dag
-from use_cases.arrival_delay.use_case import USE_CASE as ARRIVAL_DELAY
-from use_cases.departures.use_case import USE_CASE as DEPARTURES
-from use_cases.digits.use_case import USE_CASE as DIGITS
-from use_cases.flight_delay.use_case import USE_CASE as FLIGHT_DELAY
-from use_cases.risky_flights.use_case import USE_CASE as RISKY_FLIGHTS
 
-maintenance = build_maintenance_dag(
-    [ARRIVAL_DELAY, DEPARTURES, DIGITS, FLIGHT_DELAY, RISKY_FLIGHTS], schedule="0 12 * * 0", doc_md=__doc__
-)
+maintenance = build_maintenance_dag(load_use_cases(), schedule="0 12 * * 0", doc_md=__doc__)

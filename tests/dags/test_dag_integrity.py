@@ -234,7 +234,7 @@ def test_maintenance_tends_every_use_case_one_after_the_other(tmp_path: Path) ->
     assert str(dag["doc_md"]).startswith("# ")
     assert (dag["catchup"], dag["max_active_runs"], dag["cron"]) == (False, 1, "0 12 * * 0")
     order = [f"maintain_{path.stem}" for path in DAG_FILES]
-    assert sorted(dag["tasks"]) == sorted(order), "add the use case to dags/lake_maintenance.py"
+    assert sorted(dag["tasks"]) == sorted(order)
     for task, following in itertools.pairwise(order):
         assert dag["tasks"][task]["down"] == [following]
     assert all(task["retries"] == 2 for task in dag["tasks"].values())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
 
 from nightjar.declaration.checks import (
     check_experiment,
@@ -229,6 +231,12 @@ class UseCase(Declaration):
             if source.name == name:
                 return source
         raise KeyError(f"{self.name} has no source {name}; it has {[s.name for s in self.data.sources]}")
+
+
+def load_use_cases() -> list[UseCase]:
+    """Load all use cases: the folders of ``include/use_cases`` with a ``use_case.py``, by name."""
+    folders = sorted(module.name for module in iter_modules(import_module("use_cases").__path__) if module.ispkg)
+    return [load_use_case(name) for name in folders if find_spec(f"use_cases.{name}.use_case")]
 
 
 def load_use_case(name: str) -> UseCase:
