@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from nightjar.declaration.declared import (
@@ -16,7 +16,7 @@ from nightjar.declaration.declared import (
     hints_of,
     refuse,
 )
-from nightjar.declaration.spaces import Space, check_space
+from nightjar.declaration.spaces import Space, check_space, numbers_of
 
 RANGE_TEST = "range_test"
 Optimizer = Literal["adamw", "sgd"]
@@ -87,10 +87,7 @@ class Network(Declaration):
 
     def declared(self) -> Mapping[str, Any]:
         """Return the declared value of each parameter that can be searched."""
-        numbers = {
-            f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), int | float)
-        }
-        return {**numbers, "width": self.hidden[0], "depth": len(self.hidden)}
+        return {**numbers_of(self), "width": self.hidden[0], "depth": len(self.hidden)}
 
     def with_params(self, chosen: Mapping[str, Any]) -> Network:
         """Return a copy with the ``chosen`` parameter values."""

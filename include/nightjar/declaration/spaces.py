@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from nightjar.declaration.declared import Declaration, check_choice, check_unique, check_value, refuse
@@ -92,6 +92,12 @@ class Searchable(Protocol):
 
     def declared(self) -> Mapping[str, Any]:
         """Return the declared value of each parameter that can be searched."""
+
+
+def numbers_of(engine: Any) -> dict[str, int | float]:
+    """Return the fields of an engine that are numbers, which can be searched."""
+    values = {field.name: getattr(engine, field.name) for field in fields(engine)}
+    return {name: value for name, value in values.items() if isinstance(value, int | float)}
 
 
 def check_space(engine: Searchable, hints: Mapping[str, Any]) -> None:

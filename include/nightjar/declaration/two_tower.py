@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
 from nightjar.declaration.declared import (
@@ -17,7 +17,7 @@ from nightjar.declaration.declared import (
     hints_of,
     refuse,
 )
-from nightjar.declaration.spaces import Space, check_space
+from nightjar.declaration.spaces import Space, check_space, numbers_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class TwoTower(Declaration):
 
     def declared(self) -> Mapping[str, Any]:
         """Return the declared value of each parameter that can be searched."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), int | float)}
+        return numbers_of(self)
 
     def with_params(self, chosen: Mapping[str, Any]) -> TwoTower:
         """Return a copy with the ``chosen`` parameter values."""

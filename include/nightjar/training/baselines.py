@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE, Forecast
 from nightjar.declaration.problem import CONSTANT, LINEAR, Binary, Multiclass, Regression
 from nightjar.declaration.ranking import LAST_SEEN, POPULARITY, Ranking
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
-from nightjar.training.data.weighting import class_weighting, without_class_weights
 from nightjar.training.distributed.collective import sum_over_ranks
 from nightjar.training.engines.columns import fit as columns
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.linear import constant
-from nightjar.training.engines.linear.engine import FITS, LinearModel
+from nightjar.training.engines.linear.engine import FITS
 from nightjar.training.engines.member import Member, MemberCard
-from nightjar.training.ensemble.members import predict_shard
+from nightjar.training.engines.one_step import OneStepModel, validate
 
-Fit = Callable[[Shard, TrainingSet], LinearModel]
+Fit = Callable[[Shard, TrainingSet], OneStepModel]
 
 _FITS: Mapping[str, Mapping[str, Fit]] = {
     Binary.kind: {LINEAR: FITS[Binary.kind]},
@@ -60,13 +59,10 @@ def fit_baselines(context: TrainingContext) -> tuple[FittedBaseline, ...]:
 
 def _fit(name: str, fit: Fit, context: TrainingContext) -> FittedBaseline:
     member = fit(context.train, context.training_set)
-    sampled = class_weighting(context.training_set.recipe).kept  # weights are the engines' alone
-    labels, outputs = predict_shard(member, context.validation, threads=context.threads)
-    outputs = without_class_weights(outputs, sampled)
-    score = context.metric.over_ranks(labels, outputs, after=f"the last step of the {name}")
+    validated = validate(member, context, name=name)
     return FittedBaseline(
         name=name,
         member=member,
-        card=replace(member.card(score), class_weights=sampled),
-        threshold=context.metric.problem.fit_threshold(labels, outputs, sum_over_ranks),
+        card=validated.card,
+        threshold=context.metric.problem.fit_threshold(validated.labels, validated.outputs, sum_over_ranks),
     )

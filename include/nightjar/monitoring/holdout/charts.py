@@ -18,6 +18,25 @@ Curve = tuple[Sequence[float], Sequence[float]]
 """Values on both axes, between 0 and 1."""
 
 
+def _x(share_of_width: float) -> float:
+    return _LEFT + share_of_width * (_RIGHT - _LEFT)
+
+
+def _y(share_of_height: float) -> float:
+    return _FOOT - share_of_height * (_FOOT - _TOP)
+
+
+def _unit_square(x_name: str, marks: Sequence[Markup], *, diagonal: bool, label: str) -> Markup:
+    """Draw marks on axes from 0 to 1, over a grid and, if asked, the line on which both are equal."""
+    parts = [line("grid", _LEFT, _y(tick), _RIGHT, _y(tick)) for tick in ticks(0, 1)]
+    parts += [text(_LEFT - 7, _y(tick) + 4, share(tick), "name quiet-name") for tick in ticks(0, 1)]
+    parts += [text(_x(tick), _FOOT + 16, share(tick), "tick") for tick in ticks(0, 1)]
+    parts.append(text((_LEFT + _RIGHT) / 2, _FOOT + 32, x_name, "tick"))
+    if diagonal:
+        parts.append(line("ideal", _x(0), _y(0), _x(1), _y(1)))
+    return svg(_FOOT + 36, label, [*parts, *marks], "plot square")
+
+
 def unit_curves(curves: Mapping[str, Curve], x_name: str, y_name: str, *, diagonal: bool = False) -> Markup:
     """Draw curves within the unit square; the first is drawn strong, the others pale.
 
@@ -25,30 +44,16 @@ def unit_curves(curves: Mapping[str, Curve], x_name: str, y_name: str, *, diagon
         curves: Name of the model to its curve.
         x_name: Name of the horizontal axis.
         y_name: Name of the vertical axis.
-        diagonal: Whether to draw the line from 0 to 1, e.g. of random decisions.
+        diagonal: Whether to draw the diagonal from (0, 0) to (1, 1), e.g. the ROC curve of random alarms.
     """
-
-    def x(value: float) -> float:
-        return _LEFT + value * (_RIGHT - _LEFT)
-
-    def y(value: float) -> float:
-        return _FOOT - value * (_FOOT - _TOP)
-
-    marks = ticks(0, 1)
-    parts = [line("grid", _LEFT, y(tick), _RIGHT, y(tick)) for tick in marks]
-    parts += [text(_LEFT - 7, y(tick) + 4, share(tick), "name quiet-name") for tick in marks]
-    parts += [text(x(tick), _FOOT + 16, share(tick), "tick") for tick in marks]
-    parts.append(text((_LEFT + _RIGHT) / 2, _FOOT + 32, x_name, "tick"))
-    if diagonal:
-        parts.append(line("ideal", x(0), y(0), x(1), y(1)))
-    drawn = list(curves.items())
+    drawn, marks = list(curves.items()), []
     for place, (_, (xs, ys)) in reversed(list(enumerate(drawn))):
-        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, ys, strict=True))
-        parts.append(Markup('<polyline class="curve{}" points="{}"/>').format("" if place == 0 else " other", points))
+        points = " ".join(f"{_x(a):.1f},{_y(b):.1f}" for a, b in zip(xs, ys, strict=True))
+        marks.append(Markup('<polyline class="curve{}" points="{}"/>').format("" if place == 0 else " other", points))
     label = f"{y_name} by {x_name}: " + "; ".join(
         f"{name} {share(float(np.interp(0.5, xs, ys)))} at {share(0.5)}" for name, (xs, ys) in drawn
     )
-    return svg(_FOOT + 36, label, parts, "plot square")
+    return _unit_square(x_name, marks, diagonal=diagonal, label=label)
 
 
 def bars(values: Mapping[str, float], caption: str) -> Markup:
@@ -72,22 +77,9 @@ def bars(values: Mapping[str, float], caption: str) -> Markup:
 
 def shares_against(expected: Sequence[float], observed: Sequence[float], x_name: str, y_name: str) -> Markup:
     """Draw observed against expected shares as dots, with the line on which they are equal."""
-
-    def x(value: float) -> float:
-        return _LEFT + value * (_RIGHT - _LEFT)
-
-    def y(value: float) -> float:
-        return _FOOT - value * (_FOOT - _TOP)
-
-    marks = ticks(0, 1)
-    parts = [line("grid", _LEFT, y(tick), _RIGHT, y(tick)) for tick in marks]
-    parts += [text(_LEFT - 7, y(tick) + 4, share(tick), "name quiet-name") for tick in marks]
-    parts += [text(x(tick), _FOOT + 16, share(tick), "tick") for tick in marks]
-    parts.append(text((_LEFT + _RIGHT) / 2, _FOOT + 32, x_name, "tick"))
-    parts.append(line("ideal", x(0), y(0), x(1), y(1)))
-    parts += [dot("point", x(a), y(b)) for a, b in zip(expected, observed, strict=True)]
+    marks = [dot("point", _x(a), _y(b)) for a, b in zip(expected, observed, strict=True)]
     listed = "; ".join(f"{x_name} {share(a)}, {y_name} {share(b)}" for a, b in zip(expected, observed, strict=True))
-    return svg(_FOOT + 36, listed, parts, "plot square")
+    return _unit_square(x_name, marks, diagonal=True, label=listed)
 
 
 def histogram(values: np.ndarray, name: str, *, bins: int = 40) -> Markup:

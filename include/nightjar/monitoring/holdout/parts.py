@@ -13,7 +13,7 @@ from nightjar.declaration.problem import Binary, Multiclass, Problem, Regression
 from nightjar.declaration.ranking import Ranking
 from nightjar.monitoring.holdout import charts
 from nightjar.problems.arrays import group_ids, targets
-from nightjar.problems.binary.metrics import auc_counts
+from nightjar.problems.binary.metrics import alarms_and_hits, auc_counts
 from nightjar.problems.multiclass.metrics import count_confusion, most_probable
 from nightjar.problems.ranking.metrics import measure_groups, ranks_of
 from nightjar.problems.regression.metrics import predictions_of
@@ -115,16 +115,15 @@ def _of_binary(problem: Binary, labels: Labels, outputs: ByModel) -> list[Part]:
 
 
 def _roc(counts: NDArray[np.int64]) -> charts.Curve:
-    negatives, positives = (np.cumsum(of_label[::-1]) for of_label in counts)
-    return _thinned(negatives / negatives[-1], positives / positives[-1])
+    alarms, hits = (of_thresholds[::-1] for of_thresholds in alarms_and_hits(counts))
+    false_alarms = alarms - hits
+    return _thinned(false_alarms / false_alarms[-1], hits / hits[-1])
 
 
 def _precision_recall(counts: NDArray[np.int64]) -> charts.Curve:
-    negatives, positives = (np.cumsum(of_label[::-1]) for of_label in counts)
-    alarms = negatives + positives
+    alarms, hits = (of_thresholds[::-1] for of_thresholds in alarms_and_hits(counts))
     has_alarms = alarms > 0
-    precision = positives[has_alarms] / alarms[has_alarms]
-    return _thinned(positives[has_alarms] / positives[-1], precision)
+    return _thinned(hits[has_alarms] / hits[-1], hits[has_alarms] / alarms[has_alarms])
 
 
 def _thinned(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> charts.Curve:
@@ -134,9 +133,14 @@ def _thinned(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> charts.Curve:
 
 
 def _calibration(truth: NDArray[Any], predictions: Outputs) -> tuple[list[float], list[float]]:
-    order = np.argsort(predictions, kind="stable")
-    groups = [group for group in np.array_split(order, GROUPS) if len(group)]
+    groups = _groups_of(predictions)
     return [float(predictions[g].mean()) for g in groups], [float(truth[g].mean()) for g in groups]
+
+
+def _groups_of(predictions: Outputs) -> list[NDArray[np.intp]]:
+    """Return the positions of rows in groups of equally many, from the lowest predictions to the highest."""
+    parts = np.array_split(np.argsort(predictions, kind="stable"), GROUPS)
+    return [part for part in parts if len(part)]
 
 
 def _of_classes(problem: Multiclass, labels: Labels, outputs: ByModel) -> list[Part]:
@@ -158,7 +162,6 @@ def _of_number(problem: Regression, labels: Labels, outputs: ByModel) -> list[Pa
     first = next(iter(outputs.values()))
     truth, predictions = targets(labels).astype(np.float64), predictions_of(first, problem).astype(np.float64)
     errors = truth - predictions
-    groups = [group for group in np.array_split(np.argsort(predictions, kind="stable"), GROUPS) if len(group)]
     parts: list[Part] = [
         Plot(
             title="Residuals",
@@ -178,7 +181,7 @@ def _of_number(problem: Regression, labels: Labels, outputs: ByModel) -> list[Pa
                         float(errors[g].mean()), float(np.abs(errors[g]).mean()),
                     ],
                 )
-                for place, g in enumerate(groups, start=1)
+                for place, g in enumerate(_groups_of(predictions), start=1)
             ],
         ),
     ]  # fmt: skip
@@ -195,16 +198,14 @@ def _coverage(quantiles: Sequence[float], truth: NDArray[np.float64], outputs: O
 
 
 def _of_forecast(problem: Forecast, labels: Labels, outputs: ByModel) -> list[Part]:
-    steps = labels[:, 2]
+    steps, of_numbers = labels[:, 2], regression_of(problem)
     lines = []
     for step in np.unique(steps):
         at_step = steps == step
         truth = targets(labels)[at_step]
         total = float(np.abs(truth).sum())
-        wapes = [
-            float(np.abs(truth - _median(problem, of_model)[at_step]).sum()) / total if total else float("nan")
-            for of_model in outputs.values()
-        ]
+        errors = [np.abs(truth - predictions_of(of_model, of_numbers)[at_step]) for of_model in outputs.values()]
+        wapes = [float(of_model.sum()) / total if total else float("nan") for of_model in errors]
         lines.append((f"{step:.0f}", wapes))
     by_step = Table(
         title="Error by step",
@@ -213,12 +214,7 @@ def _of_forecast(problem: Forecast, labels: Labels, outputs: ByModel) -> list[Pa
         header=tuple(outputs),
         lines=lines,
     )
-    return [by_step, *_of_number(regression_of(problem), labels, outputs)]
-
-
-def _median(problem: Forecast, outputs: Outputs) -> NDArray[np.float64]:
-    median: NDArray[np.float64] = outputs[:, problem.quantiles.index(0.5)]
-    return median
+    return [by_step, *_of_number(of_numbers, labels, outputs)]
 
 
 def _of_ranking(problem: Ranking, labels: Labels, outputs: ByModel) -> list[Part]:

@@ -100,11 +100,6 @@ class Ratio:
     high: float = math.inf
     is_root: bool = False
 
-    @property
-    def compared(self) -> bool:
-        """Whether there is a baseline to compare with."""
-        return self.excess is not None
-
     def shown(self, ratio: float) -> float:
         """Return the metric of a ratio."""
         return math.sqrt(max(ratio, 0.0)) if self.is_root else ratio

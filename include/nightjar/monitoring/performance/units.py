@@ -63,8 +63,8 @@ def measure_clustered(
             continue
         parts = [of_bucket.get(metric, _NOTHING) for of_bucket in of_buckets]
         interval = _interval(ratio, parts, confidence)
-        excess = found.excess and ratio.compared and _excess(ratio, parts, confidence, found)
-        measured[metric] = replace(found, interval=interval, excess=excess or found.excess)
+        excess = _excess(ratio, parts, confidence, found) or found.excess
+        measured[metric] = replace(found, interval=interval, excess=excess)
     return measured
 
 
@@ -76,8 +76,11 @@ def _interval(ratio: Ratio, parts: Sequence[Ratio], confidence: float) -> Interv
 
 
 def _excess(ratio: Ratio, parts: Sequence[Ratio], confidence: float, found: Measured) -> Interval | None:
-    """Return the interval of the difference from the baseline, row by row; that of roots by their sum."""
-    if ratio.excess is None or found.excess is None or found.interval is None or found.baseline is None:
+    """Return the interval of the difference from the baseline, row by row; that of roots by their sum.
+
+    None without a baseline.
+    """
+    if ratio.excess is None or found.excess is None:
         return None
     value = ratio.excess / ratio.size
     pairs = [(part.excess or 0.0, part.size) for part in parts]

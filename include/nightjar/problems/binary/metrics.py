@@ -135,7 +135,7 @@ def threshold_of_precision(counts: NDArray[np.int64], at_least: float) -> tuple[
     Returns:
         The threshold, None if no threshold reaches the precision; and the highest precision.
     """
-    alarms, hits = _above(counts)
+    alarms, hits = alarms_and_hits(counts)
     precision = np.divide(hits, alarms, out=np.zeros_like(hits), where=alarms > 0)
     (reached,) = np.nonzero((precision >= at_least) & (alarms > 0))
     return (float(reached[0] / AUC_BINS) if len(reached) else None), float(precision.max())
@@ -148,12 +148,12 @@ def threshold_of_recall(counts: NDArray[np.int64], at_least: float) -> float:
         counts: Counts of :func:`auc_counts`, with positives.
         at_least: The recall.
     """
-    _, hits = _above(counts)
+    _, hits = alarms_and_hits(counts)
     return float(np.nonzero(hits >= at_least * hits[0])[0][-1] / AUC_BINS)
 
 
-def _above(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows and positives at and above each bin."""
+def alarms_and_hits(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return alarms and hits for each threshold: rows and positives at and above each bin of :func:`auc_counts`."""
     negatives, positives = (np.cumsum(of_label[::-1])[::-1].astype(np.float64) for of_label in counts)
     return negatives + positives, positives
 

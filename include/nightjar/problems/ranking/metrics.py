@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_RELEVANCE = 31
 """Largest relevance: a gain is 2 to its power minus 1, as in XGBoost's objective."""
 _HALF = 24
-"""Bits of each half of an item's number: float32 holds whole numbers of so many bits."""
+"""Bits of each half of an item's number: float32 holds integers of 24 bits exactly."""
 BY_GROUP = ("ndcg", "map", "recall", "hit_rate")
 """Metrics that are means over the groups with a relevant item."""
 

@@ -127,18 +127,20 @@ class Shard:
 
     def batches(self) -> Iterator[Batch]:
         """Yield every batch in the order in which they were added."""
-        for matrix, labels, _ in self.weighted_batches():
-            yield matrix, labels
+        for place in self._batches:
+            yield self._read_batch(place)
 
     def weighted_batches(self) -> Iterator[WeightedBatch]:
         """Yield every batch with the weights of its rows."""
         for place in self._batches:
-            self._file.seek(place.offset)  # at each batch: views of one file may be read alternately
-            rows = place.shape[0]
-            matrix = self._read((rows, self.columns))
-            labels = self._read(place.shape)
-            weights = np.full(rows, place.weight, np.float32)
-            yield matrix, labels, weights * self._read((rows,)) if place.has_weights else weights
+            matrix, labels = self._read_batch(place)
+            weights = np.full(len(labels), place.weight, np.float32)
+            yield matrix, labels, weights * self._read((len(labels),)) if place.has_weights else weights
+
+    def _read_batch(self, place: _Place) -> Batch:
+        """Read matrix and labels, after which the weights of the rows follow."""
+        self._file.seek(place.offset)  # at each batch: views of one file may be read alternately
+        return self._read((place.shape[0], self.columns)), self._read(place.shape)
 
     def _read(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         return np.fromfile(self._file, dtype=np.float32, count=math.prod(shape)).reshape(shape)

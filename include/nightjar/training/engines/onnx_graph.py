@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,8 +49,9 @@ class OnnxGraph:
         return [of_graph.name for of_graph in self._session.get_inputs()]
 
     def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """Return the first output for each row of ``matrix``, of which there is at least one."""
-        blocks = [matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK)]
+        """Return the first output for each row of ``matrix``."""
+        # without rows one empty block, so that the result has the graph's shape
+        blocks = [matrix[start : start + BLOCK] for start in range(0, max(len(matrix), 1), BLOCK)]
         if threads > 1:
             with ThreadPoolExecutor(threads) as pool:
                 predictions = list(pool.map(self._predict_block, blocks))
@@ -61,3 +64,24 @@ class OnnxGraph:
         rows[: len(block)] = block
         predictions: NDArray[Any] = self._session.run(None, {INPUT: rows})[0]
         return predictions[: len(block)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphMember:
+    """A member of a model that predicts by an ONNX graph.
+
+    Attributes:
+        graph: Bytes of an ONNX file, from rows of :func:`nightjar.training.data.encoding.encode` to the outputs of the
+            problem type.
+    """
+
+    graph: bytes = field(repr=False)
+
+    def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
+        """See :meth:`nightjar.training.engines.member.Member.predict`."""
+        return self.runner.predict(matrix, threads=threads)
+
+    @cached_property
+    def runner(self) -> OnnxGraph:
+        """The graph in ONNX Runtime, which rejects a wrong one here."""
+        return OnnxGraph(self.graph)

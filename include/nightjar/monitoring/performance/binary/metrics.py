@@ -75,7 +75,7 @@ def ratios(summary: Summary, declared: Binary, baseline_rate: float | None) -> d
             excess = None if losses is None else total - sum(n * c for n, c in zip(by_label, losses, strict=True))
             found[metric] = Ratio(total=total, size=rows, excess=excess, high=high)
         found["label_rate"] = Ratio(total=summary.positives, size=rows, high=1.0)
-    false, hits, silent, missed = (summary.sums[name] for name in ("alarm_0", "alarm_1", "silent_0", "silent_1"))
+    false, hits, silent, missed = _decisions(summary)
     if cost and (decided := false + hits + silent + missed):
         total = cost.false_alarm * false + cost.missed * missed
         excess = None
@@ -145,10 +145,15 @@ def _mean_of_rows(summary: Summary, name: str, confidence: float, constant: tupl
     return mean_of_groups((summary.negatives, summary.positives), totals, squares, constant, confidence)
 
 
+def _decisions(summary: Summary) -> list[int]:
+    """Return the numbers of false alarms, hits, negatives without an alarm, and missed positives."""
+    return [summary.sums[name] for name in ("alarm_0", "alarm_1", "silent_0", "silent_1")]
+
+
 def _alarms(summary: Summary, confidence: float) -> dict[str, Measured]:
     """Measure precision and recall of the alarms; those of random alarms are the share of positives and of alarms."""
-    false, hits, _, missed = (int(summary.sums[name]) for name in ("alarm_0", "alarm_1", "silent_0", "silent_1"))
-    decided = sum(int(summary.sums[name]) for name in ("alarm_0", "alarm_1", "silent_0", "silent_1"))
+    false, hits, silent, missed = _decisions(summary)
+    decided = false + hits + silent + missed
     if not decided:
         return {"precision": Measured(reason=NO_DECISION), "recall": Measured(reason=NO_DECISION)}
     return {
@@ -165,7 +170,7 @@ def _alarms(summary: Summary, confidence: float) -> dict[str, Measured]:
 
 def _cost(summary: Summary, confidence: float, cost: Cost, baseline_rate: float | None) -> Measured:
     """Measure the cost per decided row, and its difference from the baseline, which flags all rows or none."""
-    rows = [summary.sums[name] for name in ("alarm_0", "alarm_1", "silent_0", "silent_1")]
+    rows = _decisions(summary)
     if not sum(rows):
         return Measured(reason=NO_DECISION)
     costs = (cost.false_alarm, 0.0, 0.0, cost.missed)

@@ -59,9 +59,8 @@ def fit(declared: Boosting, context: TrainingContext) -> Fitted:
             score = history[best - 1]
             if trees is not None and declared.early_stopping_rounds is not None:
                 base_score = _score(trees, bins[1], labels, params, context, weights)
-                best, score = (
-                    (0, base_score) if metric.metric.best((base_score, score)) == base_score else (best, score)
-                )
+                if metric.metric.best((base_score, score)) == base_score:
+                    best, score = 0, base_score
             rounds = int(booster.num_boosted_rounds()) - len(history) + best
             booster = booster[:rounds]  # a copy that does not reference the matrices
             del bins  # XGBoost removes its external memory files

@@ -11,12 +11,11 @@ from nightjar.declaration.forecast import ETS, SEASONAL_NAIVE, Forecast
 from nightjar.declaration.ranking import Ranking
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
-from nightjar.training.distributed.device import CPU
 from nightjar.training.engines.columns.model import Columns
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import Member, MemberCard
-from nightjar.training.ensemble.members import predict_shard
+from nightjar.training.engines.one_step import fitted_at_once, validate
 
 LAST = -3e38
 """Score of an item whose order is not known: below all numbers of a 32-bit column that occur."""
@@ -53,10 +52,8 @@ def last_seen(train: Shard, training_set: TrainingSet) -> Columns:
 def fit(declared: Statistical, context: TrainingContext) -> Fitted:
     """Return the member of a statistical model; see :class:`nightjar.training.engines.registry.Engine`."""
     member = of_statistical(declared.model, context.training_set)
-    labels, outputs = predict_shard(member, context.validation, threads=context.threads)
-    score = context.metric.over_ranks(labels, outputs, after="reading its columns")
-    card = replace(member.card(score), name=declared.name)
-    return Fitted(member=member, card=card, history=(score,), external_memory=False, device=CPU)
+    card = validate(member, context, name=f"columns of {declared.model}").card
+    return fitted_at_once(member, replace(card, name=declared.name))
 
 
 def library_version() -> str:

@@ -19,11 +19,11 @@ from nightjar.problems.custom_rows import CustomRows
 from nightjar.problems.problem_type import ProblemType
 from nightjar.protocol.errors import NightjarError, TrainingError, first_line
 from nightjar.training.data.weighting import class_weights
-from nightjar.training.distributed.device import CPU
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.custom.model import FILE, CustomModel, load
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.member import Member, MemberCard, outputs_of
+from nightjar.training.engines.one_step import fitted_at_once
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,13 +71,7 @@ def fit(declared: Custom, context: TrainingContext) -> Fitted:
     _check_outputs(member, rows.validation, context.metric.problem, where)
     outputs = outputs_of(member, card, rows.validation, threads=context.threads)
     score = context.metric.over_ranks(rows.validation_labels, outputs, after=f"{declared.function} of model.py")
-    return Fitted(
-        member=member,
-        card=replace(card, validation_score=score),
-        history=(score,),
-        external_memory=False,
-        device=CPU,
-    )
+    return fitted_at_once(member, replace(card, validation_score=score))
 
 
 def library_version() -> str:

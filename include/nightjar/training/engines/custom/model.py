@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 from nightjar.protocol.errors import ModelError
 from nightjar.training.engines.graph_check import check_graph
-from nightjar.training.engines.onnx_graph import INPUT, OnnxGraph
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from nightjar.training.engines.onnx_graph import INPUT, GraphMember
 
 FILE = "custom.onnx"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CustomModel:
-    """The model as an ONNX graph.
-
-    Attributes:
-        graph: Bytes of an ONNX file, from the encoded rows to the outputs of the problem type.
-    """
-
-    graph: bytes = field(repr=False)
-
-    def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """See :meth:`nightjar.training.engines.member.Member.predict`."""
-        return self._runner.predict(matrix, threads=threads)
+class CustomModel(GraphMember):
+    """The model as an ONNX graph."""
 
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
         return {FILE: self.graph}
-
-    @cached_property
-    def _runner(self) -> OnnxGraph:
-        return OnnxGraph(self.graph)
 
 
 def load(content: Mapping[str, bytes]) -> CustomModel:
@@ -49,9 +27,9 @@ def load(content: Mapping[str, bytes]) -> CustomModel:
     """
     check_graph(content[FILE], where=FILE)
     loaded = CustomModel(graph=content[FILE])
-    if loaded._runner.inputs != [INPUT]:
+    if loaded.runner.inputs != [INPUT]:
         raise ModelError(
-            f"the graph has the inputs {', '.join(loaded._runner.inputs)}",
+            f"the graph has the inputs {', '.join(loaded.runner.inputs)}",
             where=FILE,
             fix=f"give it one input, {INPUT!r}: the encoded rows (rows x features, float32)",
         )

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from nightjar.declaration.linear import Linear
 from nightjar.declaration.problem import Binary, Multiclass, Regression
 from nightjar.training.data.shards import Shard
 from nightjar.training.data.training_set import TrainingSet
-from nightjar.training.data.weighting import class_weighting, without_class_weights
-from nightjar.training.distributed.device import CPU
 from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.linear import baseline, multinomial, ridge
 from nightjar.training.engines.member import Member, MemberCard
-from nightjar.training.ensemble.members import predict_shard
+from nightjar.training.engines.one_step import OneStepModel, fitted_at_once, validate
 
-
-class LinearModel(Member, Protocol):
-    """A fitted linear model."""
-
-    def card(self, validation_score: float) -> MemberCard:
-        """Return its card."""
-
-
-FITS: Mapping[str, Callable[[Shard, TrainingSet], LinearModel]] = {
+FITS: Mapping[str, Callable[[Shard, TrainingSet], OneStepModel]] = {
     Binary.kind: baseline.fit,
     Multiclass.kind: multinomial.fit,
     Regression.kind: ridge.fit,
@@ -38,12 +27,8 @@ def fit(declared: Linear, context: TrainingContext) -> Fitted:
     """Fit the linear model of the problem type; see :class:`nightjar.training.engines.registry.Engine`."""
     training_set = context.training_set
     member = FITS[training_set.recipe.problem.kind](context.train, training_set)
-    sampled = class_weighting(training_set.recipe).kept
-    labels, outputs = predict_shard(member, context.validation, threads=context.threads)
-    corrected = without_class_weights(outputs, sampled)
-    score = context.metric.over_ranks(labels, corrected, after="the last step of the linear model")
-    card = replace(member.card(score), name=declared.name, class_weights=sampled)
-    return Fitted(member=member, card=card, history=(score,), external_memory=False, device=CPU)
+    card = validate(member, context, name="linear model").card
+    return fitted_at_once(member, replace(card, name=declared.name))
 
 
 def library_version() -> str:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from nightjar.protocol.documents import dump_json, load_json
 from nightjar.training.engines.graph_check import NETWORK_OPERATIONS, check_graph
-from nightjar.training.engines.onnx_graph import OnnxGraph
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nightjar.training.engines.onnx_graph import GraphMember
 
 GRAPH_FILE = "network.onnx"
 WEIGHTS_FILE = "network.safetensors"
@@ -101,25 +97,16 @@ class Architecture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(GraphMember):
     """The network of a model.
 
     Attributes:
         architecture: Its layers.
         weights: Bytes of a safetensors file.
-        graph: Bytes of an ONNX file, from rows of :func:`nightjar.training.data.encoding.encode` to predictions.
     """
 
     architecture: Architecture
     weights: bytes = field(repr=False)
-    graph: bytes = field(repr=False)
-
-    def predict(self, matrix: NDArray[np.float32], *, threads: int) -> NDArray[np.float64]:
-        """See :meth:`nightjar.training.engines.member.Member.predict`."""
-        if not len(matrix):
-            units = self.architecture.output.units
-            return np.empty(0 if units == 1 else (0, units))
-        return self._runner.predict(matrix, threads=threads)
 
     def content(self) -> dict[str, bytes]:
         """See :meth:`nightjar.training.engines.member.Member.content`."""
@@ -128,10 +115,6 @@ class Network:
             WEIGHTS_FILE: self.weights,
             ARCHITECTURE_FILE: dump_json(self.architecture).encode(),
         }
-
-    @cached_property
-    def _runner(self) -> OnnxGraph:
-        return OnnxGraph(self.graph)
 
 
 def load(content: Mapping[str, bytes]) -> Network:
@@ -145,5 +128,5 @@ def load(content: Mapping[str, bytes]) -> Network:
     loaded = Network(
         architecture=load_json(Architecture, content[ARCHITECTURE_FILE]), weights=content[WEIGHTS_FILE], graph=graph
     )
-    loaded._runner  # noqa: B018 (a graph that the runtime rejects fails here, not at the first row)
+    loaded.runner  # noqa: B018 (a graph that the runtime rejects fails here, not at the first row)
     return loaded

@@ -10,6 +10,7 @@ import numpy as np
 
 from nightjar.training.engines.network.graph import NORM_EPSILON, REACH
 from nightjar.training.engines.network.model import Architecture, Output
+from nightjar.training.engines.network.rows import BUFFER_ROWS
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +70,21 @@ def build_module(architecture: Architecture, dropout: float) -> torch.nn.Module:
             return units.squeeze(1) if architecture.output.units == 1 else units
 
     return Tabular()
+
+
+def predict_rows(
+    module: torch.nn.Module, output: Output, matrix: NDArray[np.float32], device_name: str
+) -> NDArray[np.float32]:
+    """Return the module's predictions for rows, at most :data:`BUFFER_ROWS` at a time."""
+    import torch
+
+    module.eval()
+    predictions = []
+    with torch.inference_mode():
+        for start in range(0, max(len(matrix), 1), BUFFER_ROWS):
+            rows = torch.from_numpy(matrix[start : start + BUFFER_ROWS]).to(device_name)
+            predictions.append(predictions_of(module(rows), output).cpu().numpy())
+    return np.concatenate(predictions)
 
 
 def predictions_of(units: torch.Tensor, output: Output) -> torch.Tensor:

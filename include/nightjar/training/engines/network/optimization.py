@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,23 +20,6 @@ TEST_STEPS = 100
 _MEMORY = 0.9  # of the losses' exponential mean
 _DIVERGED = 4.0  # times the lowest loss: where the test is over (fastai's learning rate finder)
 _BELOW_LOWEST = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RangeTest:
-    """A learning-rate range test.
-
-    Source: Smith, 2017, Cyclical learning rates for training neural networks, section 3.3.
-
-    Attributes:
-        rates: Learning rate of each step.
-        losses: Mean loss of the ranks at each step.
-        chosen: A tenth of the rate at which the smoothed loss is lowest, before it diverges.
-    """
-
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    chosen: float
 
 
 def make_optimizer(module: torch.nn.Module, engine: Network) -> torch.optim.Optimizer:
@@ -81,8 +63,11 @@ def rates_of_test(steps: int) -> list[float]:
     return [float(rate) for rate in np.geomspace(LOWEST_RATE, HIGHEST_RATE, steps)]
 
 
-def choose_rate(rates: Sequence[float], losses: NDArray[np.floating]) -> RangeTest:
-    """Return the result of a range test.
+def choose_rate(rates: Sequence[float], losses: NDArray[np.floating]) -> float:
+    """Return the learning rate that a range test chooses.
+
+    It is a tenth of the rate at which the smoothed loss is lowest, before it diverges (Smith, 2017, Cyclical learning
+    rates for training neural networks, section 3.3).
 
     Args:
         rates: Learning rate of each step.
@@ -96,5 +81,4 @@ def choose_rate(rates: Sequence[float], losses: NDArray[np.floating]) -> RangeTe
             break
         if mean < lowest:
             lowest, best = mean, step
-    chosen = max(rates[best] / _BELOW_LOWEST, LOWEST_RATE)
-    return RangeTest(rates=tuple(rates), losses=tuple(map(float, losses)), chosen=chosen)
+    return max(rates[best] / _BELOW_LOWEST, LOWEST_RATE)

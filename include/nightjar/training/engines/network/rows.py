@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from nightjar.training.data.shards import Shard
 
 if TYPE_CHECKING:
-    from nightjar.training.data.shards import WeightedBatch
+    from nightjar.training.data.shards import Batch, WeightedBatch
+
+    AnyBatch = TypeVar("AnyBatch", Batch, WeightedBatch)
 
 BUFFER_ROWS = 1 << 17
 """Rows of a shuffle buffer; memory holds at most these and one more day."""
@@ -32,19 +34,25 @@ def epoch(shard: Shard, *, rows: int, steps: int, seed: Sequence[int]) -> Iterat
 
 
 def _shuffled(days: Iterable[WeightedBatch], random: np.random.Generator) -> Iterator[WeightedBatch]:
-    """Yield shuffled buffers of at least :data:`BUFFER_ROWS` rows, except the last."""
-    buffered: list[WeightedBatch] = []
+    """Yield shuffled buffers."""
+    for buffer in buffered(days):
+        yield _shuffle(buffer, random)
+
+
+def buffered(days: Iterable[AnyBatch]) -> Iterator[list[AnyBatch]]:
+    """Yield days together that have at least :data:`BUFFER_ROWS` rows, except the last."""
+    buffer: list[AnyBatch] = []
     for day in days:
-        buffered.append(day)
-        if sum(len(labels) for _, labels, _ in buffered) >= BUFFER_ROWS:
-            yield _shuffle(buffered, random)
-            buffered = []
-    if buffered:
-        yield _shuffle(buffered, random)
+        buffer.append(day)
+        if sum(len(batch[1]) for batch in buffer) >= BUFFER_ROWS:
+            yield buffer
+            buffer = []
+    if buffer:
+        yield buffer
 
 
-def _shuffle(buffered: Sequence[WeightedBatch], random: np.random.Generator) -> WeightedBatch:
-    matrix, labels, weights = _joined(buffered)
+def _shuffle(buffer: Sequence[WeightedBatch], random: np.random.Generator) -> WeightedBatch:
+    matrix, labels, weights = _joined(buffer)
     order = random.permutation(len(labels))
     return matrix[order], labels[order], weights[order]
 

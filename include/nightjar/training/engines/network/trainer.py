@@ -21,7 +21,7 @@ from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.network import rows as network_rows
 from nightjar.training.engines.network.heads import Head
 from nightjar.training.engines.network.model import Output
-from nightjar.training.engines.network.module import copied_weights, predictions_of, put_weights
+from nightjar.training.engines.network.module import copied_weights, predict_rows, put_weights
 from nightjar.training.engines.network.optimization import TEST_STEPS, choose_rate, rate_of, rates_of_test
 
 if TYPE_CHECKING:
@@ -155,13 +155,13 @@ class Trainer:
         rates = rates_of_test(min(TEST_STEPS, self.steps.per_epoch))
         losses = np.mean(group.exchange(self.train_steps(self.engine.epochs, rates).tolist()), axis=0)
         of_steps = losses.reshape(len(rates), -1).mean(axis=1)
-        tested = choose_rate(rates, of_steps)
+        chosen = choose_rate(rates, of_steps)
         put_weights(self.module, weights)
         self.optimizer.state.clear()
         if group.contract.rank == 0:
             curve = ", ".join(f"{rate:.1e}: {loss:.4f}" for rate, loss in list(zip(rates, of_steps, strict=True))[::10])
-            log.info("%s: learning rate %.2g by a range test (rate: loss) %s", self.engine.name, tested.chosen, curve)
-        return tested.chosen
+            log.info("%s: learning rate %.2g by a range test (rate: loss) %s", self.engine.name, chosen, curve)
+        return chosen
 
 
 def _seed_of(seed: int, rank: int, epoch: int) -> int:
@@ -193,14 +193,6 @@ def _predict(
     module: torch.nn.Module, output: Output, shard: Shard, device_name: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the labels of a shard's rows and the network's current predictions."""
-    import torch
-
-    module.eval()
-    labels, predictions = [], []
-    with torch.inference_mode():
-        for matrix, batch_labels in shard.batches():
-            labels.append(batch_labels)
-            for start in range(0, len(matrix), network_rows.BUFFER_ROWS):
-                rows = torch.from_numpy(matrix[start : start + network_rows.BUFFER_ROWS]).to(device_name)
-                predictions.append(predictions_of(module(rows), output).cpu().numpy())
-    return np.concatenate(labels), np.concatenate(predictions).astype(np.float64)
+    batches = [(labels, predict_rows(module, output, matrix, device_name)) for matrix, labels in shard.batches()]
+    labels, predictions = map(np.concatenate, zip(*batches, strict=True))
+    return labels, predictions.astype(np.float64)

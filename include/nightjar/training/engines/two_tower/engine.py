@@ -16,9 +16,9 @@ from nightjar.training.engines.context import TrainingContext
 from nightjar.training.engines.fitted import Fitted
 from nightjar.training.engines.libraries import require_torch
 from nightjar.training.engines.member import Member, MemberCard
-from nightjar.training.engines.network.module import copied_weights
+from nightjar.training.engines.network.model import Output
+from nightjar.training.engines.network.module import copied_weights, predict_rows
 from nightjar.training.engines.network.optimization import rate_of
-from nightjar.training.engines.network.rows import BUFFER_ROWS
 from nightjar.training.engines.two_tower.groups import epoch, listwise_loss
 from nightjar.training.engines.two_tower.model import TwoTowerModel
 from nightjar.training.engines.two_tower.towers import build_graph, build_module, towers_of
@@ -105,25 +105,12 @@ def _train(
             listwise_loss(module(rows), gains, groups).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(module.parameters(), _CLIP_NORM)
             optimizer.step()
-        scores = _scores(module, matrix, device_name)
+        scores = predict_rows(module, Output(), matrix, device_name).astype(np.float64)
         history.append(context.metric.over_ranks(labels, scores, after=f"epoch {number + 1}"))
         if context.metric.best_round(history) == number:
             best = copied_weights(module)
         context.progress.round_done(history)
     return history, best
-
-
-def _scores(module: torch.nn.Module, matrix: NDArray[np.float32], device_name: str) -> NDArray[np.float64]:
-    """Return the current scores of rows."""
-    import torch
-
-    module.eval()
-    with torch.inference_mode():
-        parts = [
-            module(torch.from_numpy(matrix[start : start + BUFFER_ROWS]).to(device_name)).cpu().numpy()
-            for start in range(0, len(matrix), BUFFER_ROWS)
-        ]
-    return np.concatenate(parts).astype(np.float64)
 
 
 def library_version() -> str:

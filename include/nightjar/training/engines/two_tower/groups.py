@@ -11,7 +11,7 @@ import numpy as np
 
 from nightjar.problems.arrays import group_ids, targets
 from nightjar.training.data.shards import Shard
-from nightjar.training.engines.network.rows import BUFFER_ROWS
+from nightjar.training.engines.network.rows import buffered
 
 if TYPE_CHECKING:
     import torch
@@ -44,14 +44,8 @@ def epoch(shard: Shard, *, rows: int, seed: Sequence[int]) -> Iterator[GroupBatc
         seed: Determines the order completely.
     """
     random = np.random.default_rng(seed)
-    buffered: list[Batch] = []
-    for day in shard.view(random.permutation(shard.batch_count).tolist()).batches():
-        buffered.append(day)
-        if sum(len(labels) for _, labels in buffered) >= BUFFER_ROWS:
-            yield from _shuffled(buffered, rows, random)
-            buffered = []
-    if buffered:
-        yield from _shuffled(buffered, rows, random)
+    for days in buffered(shard.view(random.permutation(shard.batch_count).tolist()).batches()):
+        yield from _shuffled(days, rows, random)
 
 
 def _shuffled(days: Sequence[Batch], rows: int, random: np.random.Generator) -> Iterator[GroupBatch]:
