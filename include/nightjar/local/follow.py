@@ -18,7 +18,7 @@ FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "remove
 
 
 class RunFailedError(Exception):
-    """A DAG run failed; the message ends with the last log line of the failed task."""
+    """A DAG run failed; if one of its tasks did, the message ends with the last log line of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,8 @@ class Follower:
         """Wait until the DAGs are parsed, and unpause them.
 
         Raises:
-            UnreachableError: with the import error, when a DAG file cannot be imported.
+            UnreachableError: when a DAG file cannot be imported, with the import error; or when a DAG is not parsed
+                within :data:`PARSE_SECONDS`.
         """
         deadline = time.monotonic() + PARSE_SECONDS
         for dag_id in dag_ids:

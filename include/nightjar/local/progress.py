@@ -37,8 +37,9 @@ class Progress:
         """Show what is running; call it often.
 
         Args:
-            text: What is running; a change prints a new line.
-            detail: Details that change often (seconds, counts); a change alone prints nothing.
+            text: What is running. Off a terminal, a change prints a new line.
+            detail: Details that change often (seconds, counts). Off a terminal, a change of these alone prints nothing
+                until the next heartbeat.
         """
         line = f"{self.seconds:5.0f} s  {text}{detail and f' ({detail})'}"
         if self._live:

@@ -37,10 +37,11 @@ def missing_counts(column: ColumnProfile) -> NDArray[np.int64]:
 
 
 def psi(reference: NDArray[np.int64], night: NDArray[np.int64]) -> float:
-    """Return the population stability index: ``sum((a - e) ln(a / e))`` over the bins' smoothed shares.
+    """Return the population stability index: ``sum((a - e) ln(a / e))`` over the bins.
 
-    Shares are smoothed by :data:`PSEUDO_COUNT`. The index is Jeffreys' divergence of the two histograms (Kullback and
-    Leibler 1951; Siddiqi 2006, Credit Risk Scorecards, ch. 8). Bins that are empty in both samples are left out.
+    ``a`` is a bin's share of the night's rows, ``e`` that of the reference's. Shares are smoothed by
+    :data:`PSEUDO_COUNT`. The index is Jeffreys' divergence of the two histograms (Kullback and Leibler 1951; Siddiqi
+    2006, Credit Risk Scorecards, ch. 8). Bins that are empty in both samples are left out.
 
     Args:
         reference: Rows per bin.
@@ -115,8 +116,8 @@ def two_sample_test(
 
     The test fits numeric and categorical columns and treats the missing bin like any other; a Kolmogorov-Smirnov test
     on bins is conservative and needs ordered bins. Bins with an expected count below :data:`MIN_EXPECTED` in the
-    smaller sample are pooled. If the pool is still too small, an exact test is made on it and the p-values are
-    combined (Bonferroni). Pooling depends on the samples' sums only, so it does not bias the tests.
+    smaller sample are pooled. If the pool is still too small, an exact binomial test is made on it and the p-values
+    are combined (Bonferroni). Pooling depends on the samples' sums only, so it does not bias the tests.
 
     Args:
         reference: Rows per bin.
@@ -125,7 +126,8 @@ def two_sample_test(
             Am. Stat. Assoc. 76:221, first-order correction).
 
     Returns:
-        Chi-squared, its degrees of freedom, and the p-value; (0, 0, 1) with a single bin.
+        Chi-squared, its degrees of freedom, and the p-value. The first two are 0 when only the exact test, or none,
+        can be made; without a test the p-value is 1.
     """
     share = (reference + night) / (reference + night).sum()
     rare = share * min(reference.sum(), night.sum()) < MIN_EXPECTED

@@ -220,7 +220,10 @@ def history_plot(history: Sequence[PastNight], share_now: float, threshold: floa
 
 
 def psi_plot(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) -> Markup:
-    """Draw a column's PSI of each night, this night last, with the limit as a line; empty without earlier nights."""
+    """Draw a column's PSI of each night, this night last, with the limit as a line.
+
+    Empty with fewer than two earlier nights.
+    """
     values = [*(night.psi[column.name] for night in history if column.name in night.psi), column.psi]
     if len(values) < 3:
         return Markup("")
@@ -245,7 +248,10 @@ def psi_plot(column: ColumnDrift, history: Sequence[PastNight], max_psi: float) 
 
 
 def rows_plot(volume: Volume) -> Markup:
-    """Draw a table's rows of each night, this night last, from zero; empty without earlier nights."""
+    """Draw a table's number of rows for each night, this night last, on an axis from 0.
+
+    Empty with fewer than two earlier nights.
+    """
     values = [*volume.earlier, volume.rows]
     if len(values) < 3:
         return Markup("")
